@@ -1,1 +1,36 @@
-//! protocol
+//! What passes between the controller and the runners, and the bus that carries it.
+//!
+//! * [`ids`] — names, hosts, attempts, epochs: checked once, safe in file names and container names afterwards.
+//! * [`envelope`] — the signed, versioned JSON wrapping of every message.
+//! * [`command`] — what a controller says; [`event`] — what a runner says.
+//! * [`spec`] — what a RUN asks for; [`sample`], [`summary`] and [`facts`] — what comes back.
+//! * [`sign`] — HMAC-SHA256 over an envelope.
+//! * [`bus`] — the typed ends over Kafka. Topic names, keys, JSON and signatures stay inside it.
+//!
+//! ```text
+//! controller                      runner
+//!   DESCRIBE  ------------------>   FACTS
+//!   PING      ------------------>   PONG
+//!   RUN       ------------------>   ACCEPTED | REFUSED
+//!             <------------------   READY            (or FAILED)
+//!   RENEW     ------------------>                    (holds the lease)
+//!             <------------------   SAMPLES ...      (third topic)
+//!   STOP      ------------------>
+//!             <------------------   SUMMARY          (or FAILED)
+//! ```
+
+pub mod bus;
+pub mod command;
+pub mod envelope;
+pub mod event;
+pub mod facts;
+pub mod ids;
+pub mod sample;
+pub mod sign;
+pub mod spec;
+pub mod summary;
+
+pub use command::Command;
+pub use envelope::Envelope;
+pub use event::Event;
+pub use ids::{AttemptId, Epoch, MessageId, Name};

@@ -1,0 +1,189 @@
+//! The checked experiment: everything is a choice already made, nothing is a text still to be understood.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use protocol::ids::Name;
+use protocol::spec::{PlatformSpec, Resources};
+
+/// What one `experiments.toml` describes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Experiment {
+    /// Its name, the folder in `results/`.
+    pub name: Name,
+    /// The number of blocks: trials of every cell.
+    pub iterations: u32,
+    /// The seed of the order of trials and of Poisson arrivals.
+    pub seed: u64,
+    /// The order of trials.
+    pub order: Order,
+    /// How often a trial is tried at most.
+    pub max_attempts: u32,
+    /// The platform that ratios are taken to; the first one if not said.
+    pub baseline: Name,
+    /// The folder that holds `<experiment>/<run>/`.
+    pub results: PathBuf,
+    /// The controller's own name, which runners hold against others.
+    pub controller: Name,
+    /// The host whose runner deploys the services.
+    pub host: Name,
+    /// How the controller and the runners talk.
+    pub kafka: Kafka,
+    /// The platforms, in the file's order.
+    pub platforms: Vec<Platform>,
+    /// The workloads, in the file's order.
+    pub workloads: Vec<Workload>,
+    /// The loads, in the file's order.
+    pub loads: Vec<Load>,
+    /// The limits that every service gets.
+    pub resources: Resources,
+    /// The distance of two samples.
+    pub sampling_interval: Duration,
+    /// How long each phase may take.
+    pub deadlines: PhaseDeadlines,
+}
+
+/// The order of trials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Every block holds one trial of every cell, in seeded random order.
+    RandomizedBlocks,
+    /// All trials of a cell, then all of the next, as older studies do; drift of the host then looks like an effect.
+    Batch,
+}
+
+/// How the controller and the runners talk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kafka {
+    /// Which broker.
+    pub brokers: Brokers,
+    /// Stands in front of every topic's name.
+    pub prefix: String,
+    /// Partitions of a topic that has to be made.
+    pub partitions: i32,
+    /// Replication factor of a topic that has to be made.
+    pub replication: i32,
+    /// How long a topic that has to be made keeps its messages.
+    pub retention: Duration,
+    /// Options of librdkafka, handed on as they are (`security.protocol`, `sasl.username`, ...).
+    pub options: BTreeMap<String, String>,
+    /// A file with the key that messages are signed with.
+    pub key_file: Option<PathBuf>,
+}
+
+/// Which broker carries the conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Brokers {
+    /// One of our own inside the controller.
+    Embedded(EmbeddedBroker),
+    /// Apache Kafka at these `host:port`, separated by commas.
+    External(String),
+}
+
+/// The broker inside the controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddedBroker {
+    /// Where it listens; `127.0.0.1:9092` by default.
+    pub listen: SocketAddr,
+    /// What it tells clients to connect to, `host:port`; the address it listens on if not said.
+    pub advertise: Option<String>,
+    /// Where it keeps its files; `<results>/.broker` by default.
+    pub data: PathBuf,
+}
+
+/// A platform of the comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Platform {
+    /// Its name in cells and reports; the kind's word by default.
+    pub name: Name,
+    /// What it is.
+    pub spec: PlatformSpec,
+    /// `true`: left out with a loud line if its need is not met; `false`: the run is refused.
+    pub optional: bool,
+}
+
+/// A workload of the comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Its name in cells and reports; the kind's word by default.
+    pub name: Name,
+    /// What it is.
+    pub kind: WorkloadKind,
+}
+
+/// The kinds of workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkloadKind {
+    /// Czipri's TCP service.
+    Tcp(TcpWorkload),
+}
+
+/// A service that answers every HTTP request with the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpWorkload {
+    /// The port that it listens on.
+    pub port: u16,
+    /// The length of the body, bytes.
+    pub reply_bytes: u64,
+}
+
+/// A load of the comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Load {
+    /// Its name in cells and reports.
+    pub name: Name,
+    /// What it is.
+    pub kind: LoadKind,
+}
+
+/// The kinds of load.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LoadKind {
+    /// Open loop at a constant rate.
+    Rate(RateLoad),
+}
+
+/// Open loop at a constant rate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RateLoad {
+    /// Requests a second.
+    pub rate_per_s: f64,
+    /// Before the measured window.
+    pub warm_up: Duration,
+    /// The measured window.
+    pub duration: Duration,
+    /// After which a request has failed.
+    pub timeout: Duration,
+    /// When requests are due.
+    pub arrivals: Arrivals,
+    /// `true`: a pool of connections that stay open; `false`: one connection a request.
+    pub keep_alive: bool,
+    /// The CPUs that the generator's thread is pinned to; empty: not pinned.
+    pub cpus: Vec<usize>,
+}
+
+/// When requests are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrivals {
+    /// Equal distances.
+    Uniform,
+    /// Exponentially distributed distances, from the experiment's seed.
+    Poisson,
+}
+
+/// How long each phase may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhaseDeadlines {
+    /// From the first RUN to ACCEPTED, and any other answer that takes no work.
+    pub answer: Duration,
+    /// Making the image.
+    pub prepare: Duration,
+    /// From the start to READY.
+    pub ready: Duration,
+    /// Without a word of the controller the runner ends the trial after this.
+    pub lease: Duration,
+    /// From asking a service to end to killing it.
+    pub grace: Duration,
+}

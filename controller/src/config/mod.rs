@@ -1,0 +1,5 @@
+//! `experiments.toml`: from text to a checked [`Experiment`].
+
+mod experiment;
+
+pub use experiment::*;

@@ -1,0 +1,3 @@
+//! The controller: plans an experiment, conducts its trials, fires the load, stores, analyses and reports.
+
+pub mod config;

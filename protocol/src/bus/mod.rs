@@ -1,0 +1,1 @@
+//! The typed ends over Kafka.

@@ -1,0 +1,94 @@
+//! What a controller says to a runner.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Name;
+use crate::spec::{Deadlines, PlatformSpec, Resources, Sampling, ServiceSpec};
+
+/// A command. On the wire `{"RUN": {...}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Command {
+    /// Say what host this is and prove the platforms named; answered by FACTS.
+    Describe(Describe),
+    /// Answered by PONG at once; estimates the offset between the two clocks and shows that the runner lives.
+    Ping(Ping),
+    /// Deploy and sample; answered by ACCEPTED or REFUSED, then READY or FAILED. Sent again with the same attempt when no answer comes.
+    Run(Run),
+    /// Hold the lease of the running attempt; not answered.
+    Renew(Renew),
+    /// End the attempt, whatever its state; answered by SUMMARY, or FAILED where there is nothing to sum up.
+    Stop(Stop),
+}
+
+/// The body of DESCRIBE.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Describe {
+    /// The platforms that the experiment needs.
+    pub platforms: Vec<PlatformSpec>,
+}
+
+/// The body of PING: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ping {}
+
+/// The body of RUN: one attempt at one trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Which trial this is, for logs and names; the identity is the envelope's attempt.
+    pub trial: TrialRef,
+    /// What the services run on.
+    pub platform: PlatformSpec,
+    /// The services, in the order they are started.
+    pub services: Vec<ServiceSpec>,
+    /// The limits that each gets.
+    pub resources: Resources,
+    /// How they are sampled.
+    pub sampling: Sampling,
+    /// How long each phase may take.
+    pub deadlines: Deadlines,
+}
+
+/// Where an attempt stands in the experiment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialRef {
+    /// The experiment's name.
+    pub experiment: Name,
+    /// The cell, `platform.workload.load`.
+    pub cell: String,
+    /// The block, from 1.
+    pub block: u32,
+    /// The attempt within the trial, from 1.
+    pub attempt: u32,
+}
+
+/// The body of RENEW: nothing, the envelope says which attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renew {}
+
+/// The body of STOP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// Why, for the runner's log.
+    pub reason: StopReason,
+}
+
+/// Why a trial is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopReason {
+    /// The load is over.
+    Finished,
+    /// The user or the controller's shutdown ends the trial early.
+    Cancelled,
+    /// A phase took too long.
+    Deadline,
+    /// The load could not be fired.
+    LoadFailed,
+}

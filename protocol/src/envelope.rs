@@ -1,0 +1,235 @@
+//! The wrapping of every message: version, identities, time, signature, body.
+//!
+//! ```json
+//! {"version":1,"id":"0192…","in_reply_to":null,"host":"lab-2","attempt":"0192…","epoch":1764000000000,
+//!  "sender":"night","sent_unix_ms":1764000000123,"signature":"9f…","body":{"RUN":{…}}}
+//! ```
+//!
+//! [`Envelope::decode`] checks in this order, so that each fault has one name: size, JSON, version, fields, signature, body.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::ids::{AttemptId, Epoch, MessageId, Name};
+use crate::sign::SigningKey;
+
+/// The version of everything in this crate that goes over the wire. It rises with every change that an older peer would misread.
+pub const VERSION: u32 = 1;
+
+/// The largest message, bytes: Kafka's default limit of 1,048,588 less room for the record's own headers.
+pub const MAX_BYTES: usize = 1_000_000;
+
+/// A message and who said it about what. `B` is [`crate::Command`] or [`crate::Event`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Envelope<B> {
+    /// This message.
+    pub id: MessageId,
+    /// The message that this one answers, if it answers one.
+    pub in_reply_to: Option<MessageId>,
+    /// The runner's host: the addressee of a command, the origin of an event.
+    pub host: Name,
+    /// The attempt it is about; `None` for DESCRIBE, PING and their answers.
+    pub attempt: Option<AttemptId>,
+    /// The controller's generation: its own in a command, in an event that of the controller which is addressed.
+    pub epoch: Epoch,
+    /// The controller's name: the sender of a command, the addressee of an event.
+    pub controller: Name,
+    /// The sender's wall clock, ms since 1970; for reading logs, never subtracted from another host's.
+    pub sent_unix_ms: u64,
+    /// What is said.
+    pub body: B,
+}
+
+/// Why bytes are not a message.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// Over [`MAX_BYTES`].
+    #[error("message of {bytes} bytes is over the limit of {MAX_BYTES}")]
+    Oversized {
+        /// Its size.
+        bytes: usize,
+    },
+    /// The JSON ends early.
+    #[error("message is truncated: {source}")]
+    Truncated {
+        /// Where.
+        source: serde_json::Error,
+    },
+    /// Not JSON, or without a version.
+    #[error("message is not JSON with a version: {source}")]
+    Malformed {
+        /// Where.
+        source: serde_json::Error,
+    },
+    /// Another version of the protocol.
+    #[error(
+        "message has protocol version {given}, this program speaks {VERSION}: run the same release of controller and runner"
+    )]
+    WrongVersion {
+        /// The version it has.
+        given: u64,
+    },
+    /// A field of the envelope is unknown, missing or of a wrong type.
+    #[error("envelope is not understood: {source}")]
+    BadEnvelope {
+        /// Which.
+        source: serde_json::Error,
+    },
+    /// A key is set and the message is not signed, or not with that key.
+    #[error("message of {controller} for {host} is not signed with our key: set the same key on controller and runner")]
+    BadSignature {
+        /// The controller that it names.
+        controller: Name,
+        /// The host that it names.
+        host: Name,
+    },
+    /// The body is not one of the known messages.
+    #[error("body is not understood: {source}")]
+    BadBody {
+        /// Which part.
+        source: serde_json::Error,
+    },
+}
+
+/// The envelope as it is on the wire; the body stays text until the signature over it was checked.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    version: u32,
+    id: MessageId,
+    in_reply_to: Option<MessageId>,
+    host: Name,
+    attempt: Option<AttemptId>,
+    epoch: Epoch,
+    controller: Name,
+    sent_unix_ms: u64,
+    signature: Option<String>,
+    body: Box<RawValue>,
+}
+
+/// The one field that every version has.
+#[derive(Deserialize)]
+struct AnyVersion {
+    version: u64,
+}
+
+impl<B> Envelope<B> {
+    /// A new message, sent now, that answers nothing.
+    #[must_use]
+    pub fn new(host: Name, attempt: Option<AttemptId>, controller: Name, epoch: Epoch, body: B) -> Self {
+        let sent_unix_ms = unix_ms();
+        Self {
+            id: MessageId::fresh(),
+            in_reply_to: None,
+            host,
+            attempt,
+            epoch,
+            controller,
+            sent_unix_ms,
+            body,
+        }
+    }
+}
+
+impl<B: Serialize + DeserializeOwned> Envelope<B> {
+    /// The message as bytes, signed if there is a key.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Oversized`]; [`EnvelopeError::BadBody`] where the body cannot be JSON.
+    pub fn encode(&self, key: Option<&SigningKey>) -> Result<Vec<u8>, EnvelopeError> {
+        let bad_body = |source| EnvelopeError::BadBody { source };
+        let mut wire = Wire {
+            version: VERSION,
+            id: self.id,
+            in_reply_to: self.in_reply_to,
+            host: self.host.clone(),
+            attempt: self.attempt,
+            epoch: self.epoch,
+            controller: self.controller.clone(),
+            sent_unix_ms: self.sent_unix_ms,
+            signature: None,
+            body: serde_json::value::to_raw_value(&self.body).map_err(bad_body)?,
+        };
+        wire.signature = key.map(|key| key.sign(&wire.signed_text()));
+        let bytes = serde_json::to_vec(&wire).map_err(bad_body)?;
+        refuse_oversized(bytes.len())?;
+        Ok(bytes)
+    }
+
+    /// Reads and checks a message. With a key, a message that is not signed with it is refused.
+    ///
+    /// # Errors
+    /// See [`EnvelopeError`]; the module's documentation has the order of the checks.
+    pub fn decode(bytes: &[u8], key: Option<&SigningKey>) -> Result<Self, EnvelopeError> {
+        refuse_oversized(bytes.len())?;
+        let AnyVersion { version } = serde_json::from_slice(bytes).map_err(|source| match source.classify() {
+            serde_json::error::Category::Eof => EnvelopeError::Truncated { source },
+            _ => EnvelopeError::Malformed { source },
+        })?;
+        if version != u64::from(VERSION) {
+            return Err(EnvelopeError::WrongVersion { given: version });
+        }
+        let wire: Wire = serde_json::from_slice(bytes).map_err(|source| EnvelopeError::BadEnvelope { source })?;
+        if key.is_some_and(|key| !wire.is_signed_with(key)) {
+            return Err(EnvelopeError::BadSignature {
+                controller: wire.controller,
+                host: wire.host,
+            });
+        }
+        let body = serde_json::from_str(wire.body.get()).map_err(|source| EnvelopeError::BadBody { source })?;
+        Ok(Self {
+            id: wire.id,
+            in_reply_to: wire.in_reply_to,
+            host: wire.host,
+            attempt: wire.attempt,
+            epoch: wire.epoch,
+            controller: wire.controller,
+            sent_unix_ms: wire.sent_unix_ms,
+            body,
+        })
+    }
+}
+
+impl Wire {
+    /// Everything that the signature covers, one field a line; no field can hold a line break but the body, which is last.
+    fn signed_text(&self) -> String {
+        let optional = |id: Option<String>| id.unwrap_or_default();
+        format!(
+            "{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}",
+            self.version,
+            self.id,
+            optional(self.in_reply_to.map(|id| id.to_string())),
+            self.host,
+            optional(self.attempt.map(|id| id.to_string())),
+            self.epoch.0,
+            self.controller,
+            self.sent_unix_ms,
+            self.body.get(),
+        )
+    }
+
+    fn is_signed_with(&self, key: &SigningKey) -> bool {
+        self.signature
+            .as_deref()
+            .is_some_and(|signature| key.verify(&self.signed_text(), signature))
+    }
+}
+
+fn refuse_oversized(bytes: usize) -> Result<(), EnvelopeError> {
+    if bytes > MAX_BYTES {
+        Err(EnvelopeError::Oversized { bytes })
+    } else {
+        Ok(())
+    }
+}
+
+/// The wall clock, ms since 1970.
+#[must_use]
+pub fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,151 @@
+//! What a runner says to the controller.
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::HostFacts;
+use crate::ids::Name;
+use crate::sample::Samples;
+use crate::summary::{Summary, Teardown};
+
+/// An event. On the wire `{"READY": {...}}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Event {
+    /// The answer to DESCRIBE.
+    Facts(Box<HostFacts>),
+    /// The answer to PING.
+    Pong(Pong),
+    /// The RUN is taken on.
+    Accepted(Accepted),
+    /// The command is not obeyed.
+    Refused(Refused),
+    /// Every service gave its first correct reply.
+    Ready(Ready),
+    /// A batch of samples, on the third topic.
+    Samples(Samples),
+    /// The end of an attempt that was READY, after its teardown.
+    Summary(Summary),
+    /// The end of an attempt that was not READY or broke afterwards, after its teardown.
+    Failed(Failed),
+}
+
+/// The body of PONG.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pong {
+    /// The runner's monotonic clock when it answered, ns since an arbitrary start of its own.
+    pub clock_ns: u64,
+}
+
+/// The body of ACCEPTED: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accepted {}
+
+/// The body of REFUSED.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// The reason as one of a few.
+    pub reason: RefusedReason,
+    /// The reason in words, with the remedy.
+    pub why: String,
+}
+
+/// Why a command is not obeyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusedReason {
+    /// Another attempt of the same controller is running.
+    Busy,
+    /// Another controller holds this runner.
+    Held,
+    /// A newer epoch of the same controller has spoken.
+    Stale,
+    /// The platform's need is not met.
+    Unmet,
+    /// The order makes no sense (no service, two of one name, ...).
+    Invalid,
+}
+
+/// The body of READY.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ready {
+    /// The runner's monotonic clock at READY, on the same scale as [`Pong::clock_ns`]: the zero of all sample offsets.
+    pub clock_ns: u64,
+    /// Where the load goes, one a service.
+    pub endpoints: Vec<Endpoint>,
+    /// How long the start took, one a service.
+    pub startup: Vec<StartUp>,
+    /// Making the image, ns; not part of the start.
+    pub prepare_ns: u64,
+    /// What of the fairness contract the platform could not keep, in words; empty: all kept.
+    pub deviations: Vec<String>,
+}
+
+/// Where the load goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// The service.
+    pub service: Name,
+    /// Its address as the controller can reach it.
+    pub address: std::net::SocketAddr,
+}
+
+/// The start of one service, from the driver's call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartUp {
+    /// The service.
+    pub service: Name,
+    /// Until its process exists, ns.
+    pub process_ns: u64,
+    /// Until its first correct reply, ns.
+    pub first_reply_ns: u64,
+}
+
+/// The body of FAILED.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failed {
+    /// Where it broke.
+    pub stage: Stage,
+    /// What broke, with the remedy where there is one.
+    pub why: String,
+    /// The last lines of each service's output.
+    pub logs: Vec<LogTail>,
+    /// What the teardown found.
+    pub teardown: Teardown,
+}
+
+/// Where an attempt broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Making the image.
+    Prepare,
+    /// Starting the services.
+    Start,
+    /// Waiting for the first correct replies.
+    Ready,
+    /// A service ended by itself after READY.
+    Running,
+    /// The controller was silent for longer than the lease.
+    Lease,
+    /// The runner does not know the attempt: it never got the RUN, or it died in between and has cleaned up.
+    Unknown,
+    /// The attempt was stopped before it was READY.
+    Stopped,
+}
+
+/// The end of a service's output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogTail {
+    /// The service.
+    pub service: Name,
+    /// At most the last 4 KiB, lossy UTF-8.
+    pub text: String,
+}

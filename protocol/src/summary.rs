@@ -1,0 +1,89 @@
+//! What the runner says at the end of an attempt.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Name;
+
+/// The body of SUMMARY. Its sums reach from the first to the last sample; the controller cuts the measured window out of the raw samples.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// One a service.
+    pub services: Vec<ServiceSummary>,
+    /// How many batches of samples were sent: the controller must have as many.
+    pub batches: u64,
+    /// How many samples they held.
+    pub samples: u64,
+    /// Ticks of the sampling grid that were missed.
+    pub missed_ticks: u64,
+    /// CPU that the sampler itself used, ns.
+    pub sampler_cpu_ns: u64,
+    /// The whole host from READY to STOP.
+    pub host: HostUse,
+    /// What the teardown found.
+    pub teardown: Teardown,
+}
+
+/// One service over the whole attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSummary {
+    /// The service.
+    pub service: Name,
+    /// Every PID that was seen.
+    pub pids: Vec<u32>,
+    /// How many samples it has.
+    pub samples: u64,
+    /// User time, clock ticks.
+    pub user_ticks: u64,
+    /// System time, clock ticks.
+    pub system_ticks: u64,
+    /// Time on a CPU, ns; `None` where the kernel does not tell.
+    pub cpu_ns: Option<u64>,
+    /// Mean of the resident memory, bytes.
+    pub rss_mean_bytes: u64,
+    /// The highest resident memory that a sample saw, bytes.
+    pub rss_max_bytes: u64,
+    /// How it ended.
+    pub exit: Exit,
+}
+
+/// How a service ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exit {
+    /// It left with this code.
+    Code(i32),
+    /// A signal ended it.
+    Signal(i32),
+    /// The kernel killed it for memory.
+    OutOfMemory,
+    /// It did not end within the grace and was killed.
+    Killed,
+    /// Its end was not seen.
+    Unknown,
+}
+
+/// Whole-host counters between READY and STOP, from `/proc/stat`, clock ticks over all CPUs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostUse {
+    /// user + nice.
+    pub user_ticks: u64,
+    /// system.
+    pub system_ticks: u64,
+    /// irq + softirq.
+    pub interrupt_ticks: u64,
+    /// idle + iowait.
+    pub idle_ticks: u64,
+    /// Taken by the hypervisor below this host.
+    pub steal_ticks: u64,
+}
+
+/// What was left when everything should be gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Teardown {
+    /// What is still there, in words: `container jung-..`, `pid 17`; empty: all gone, and looked after.
+    pub leftovers: Vec<String>,
+}
