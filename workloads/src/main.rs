@@ -1,1 +1,14 @@
-fn main() {}
+//! `workload`: the services that Jung puts on its platforms.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use workloads::cli::{Cli, Workload};
+use workloads::{exit, tcp};
+
+fn main() -> ExitCode {
+    let ended = match Cli::parse().workload {
+        Workload::Tcp(options) => tcp::run(&options),
+    };
+    exit::code(ended)
+}
