@@ -21,6 +21,20 @@ pub enum Command {
     Stop(Stop),
 }
 
+impl Command {
+    /// The word that stands for it on the wire and in logs.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Describe(_) => "DESCRIBE",
+            Self::Ping(_) => "PING",
+            Self::Run(_) => "RUN",
+            Self::Renew(_) => "RENEW",
+            Self::Stop(_) => "STOP",
+        }
+    }
+}
+
 /// The body of DESCRIBE.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -29,6 +29,23 @@ pub enum Event {
     Failed(Failed),
 }
 
+impl Event {
+    /// The word that stands for it on the wire and in logs.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Facts(_) => "FACTS",
+            Self::Pong(_) => "PONG",
+            Self::Accepted(_) => "ACCEPTED",
+            Self::Refused(_) => "REFUSED",
+            Self::Ready(_) => "READY",
+            Self::Samples(_) => "SAMPLES",
+            Self::Summary(_) => "SUMMARY",
+            Self::Failed(_) => "FAILED",
+        }
+    }
+}
+
 /// The body of PONG.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

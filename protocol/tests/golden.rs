@@ -1,0 +1,253 @@
+//! A golden JSON for every message: what an older or newer release puts on the wire must stay what it was, or the version must rise.
+//! `BLESS=1 cargo test -p protocol --test golden` writes them anew.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+use protocol::command::{Describe, Ping, Renew, Run, Stop, StopReason, TrialRef};
+use protocol::event::{Accepted, Endpoint, Failed, LogTail, Pong, Ready, Refused, RefusedReason, Stage, StartUp};
+use protocol::facts::{HostFacts, PlatformFacts, Unmet};
+use protocol::sample::{Sample, Samples};
+use protocol::sign::SigningKey;
+use protocol::spec::{
+    Deadlines, DockerSpec, FakeFailure, FakeSpec, HttpProbe, NativeSpec, PlatformKind, PlatformSpec, Probe, Resources,
+    Sampling, ServiceSpec,
+};
+use protocol::summary::{Exit, HostUse, ServiceSummary, Summary, Teardown};
+use protocol::{AttemptId, Command, Envelope, Epoch, Event, MessageId, Name};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn envelope<B>(body: B) -> Envelope<B> {
+    Envelope {
+        id: "019a0000-0000-7000-8000-000000000001".parse::<MessageId>().unwrap(),
+        in_reply_to: Some("019a0000-0000-7000-8000-000000000002".parse().unwrap()),
+        host: name("lab-2"),
+        attempt: Some("019a0000-0000-7000-8000-000000000003".parse::<AttemptId>().unwrap()),
+        epoch: Epoch(1_764_000_000_000),
+        controller: name("night"),
+        sent_unix_ms: 1_764_000_000_123,
+        body,
+    }
+}
+
+fn key() -> SigningKey {
+    SigningKey::new(b"a key only for the golden files").unwrap()
+}
+
+fn check<B: Serialize + DeserializeOwned + PartialEq + Debug>(file: &str, body: B) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(format!("{file}.json"));
+    let envelope = envelope(body);
+    let text = String::from_utf8(envelope.encode(Some(&key())).unwrap()).unwrap() + "\n";
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(text, golden, "{file}: what goes over the wire has changed");
+    assert_eq!(Envelope::decode(golden.as_bytes(), Some(&key())).unwrap(), envelope);
+    unknown_field_is_refused::<B>(&golden);
+}
+
+/// Puts an unknown field into the message's own struct: it must be named.
+fn unknown_field_is_refused<B: Serialize + DeserializeOwned + Debug>(golden: &str) {
+    let mut json: serde_json::Value = serde_json::from_str(golden).unwrap();
+    let body = json["body"].as_object_mut().unwrap().values_mut().next().unwrap();
+    body.as_object_mut().unwrap().insert("surprise".into(), 1.into());
+    let error = Envelope::<B>::decode(json.to_string().as_bytes(), None).unwrap_err();
+    assert!(error.to_string().contains("surprise"), "{error}");
+}
+
+fn services() -> Vec<ServiceSpec> {
+    vec![ServiceSpec {
+        name: name("tcp"),
+        args: ["tcp", "--listen", "{listen}"].map(str::to_owned).to_vec(),
+        port: 8080,
+        ready: Probe::Http(HttpProbe {
+            path: "/".into(),
+            status: 200,
+            body_bytes: Some(1000),
+        }),
+    }]
+}
+
+fn run(platform: PlatformSpec) -> Command {
+    Command::Run(Run {
+        trial: TrialRef {
+            experiment: name("first"),
+            cell: "docker.tcp.500".into(),
+            block: 1,
+            attempt: 2,
+        },
+        platform,
+        services: services(),
+        resources: Resources {
+            cpuset: Some("0-1,3".parse().unwrap()),
+            memory_mib: Some(128),
+        },
+        sampling: Sampling { interval_ms: 1000 },
+        deadlines: Deadlines {
+            prepare_ms: 60_000,
+            ready_ms: 30_000,
+            lease_ms: 15_000,
+            grace_ms: 5000,
+        },
+    })
+}
+
+#[test]
+fn commands() {
+    let platforms = vec![
+        PlatformSpec::Native(NativeSpec {}),
+        PlatformSpec::Docker(DockerSpec {
+            publish: true,
+            image: Some("mine:1".into()),
+        }),
+        PlatformSpec::Fake(FakeSpec {
+            start_ms: 5,
+            fail: Some(FakeFailure::Ready),
+        }),
+    ];
+    check("describe", Command::Describe(Describe { platforms }));
+    check("ping", Command::Ping(Ping {}));
+    check(
+        "run",
+        run(PlatformSpec::Docker(DockerSpec {
+            publish: false,
+            image: None,
+        })),
+    );
+    check("renew", Command::Renew(Renew {}));
+    check(
+        "stop",
+        Command::Stop(Stop {
+            reason: StopReason::Finished,
+        }),
+    );
+}
+
+#[test]
+fn events() {
+    check("facts", Event::Facts(Box::new(facts())));
+    check("pong", Event::Pong(Pong { clock_ns: 17 }));
+    check("accepted", Event::Accepted(Accepted {}));
+    check(
+        "refused",
+        Event::Refused(Refused {
+            reason: RefusedReason::Held,
+            why: "held by controller day".into(),
+        }),
+    );
+    check(
+        "ready",
+        Event::Ready(Ready {
+            clock_ns: 18,
+            endpoints: vec![Endpoint {
+                service: name("tcp"),
+                address: "172.17.0.2:8080".parse().unwrap(),
+            }],
+            startup: vec![StartUp {
+                service: name("tcp"),
+                process_ns: 1,
+                first_reply_ns: 2,
+            }],
+            prepare_ns: 3,
+            deviations: vec!["no memory limit".into()],
+        }),
+    );
+    check("samples", Event::Samples(samples()));
+    check("summary", Event::Summary(summary()));
+    check(
+        "failed",
+        Event::Failed(Failed {
+            stage: Stage::Ready,
+            why: "no correct reply".into(),
+            logs: vec![LogTail {
+                service: name("tcp"),
+                text: "panic\n".into(),
+            }],
+            teardown: Teardown {
+                leftovers: vec!["pid 17".into()],
+            },
+        }),
+    );
+}
+
+fn facts() -> HostFacts {
+    HostFacts {
+        host: name("lab-2"),
+        runner_version: "0.1.0".into(),
+        os: "Debian 12".into(),
+        kernel: "6.1.0".into(),
+        arch: "x86_64".into(),
+        cpu_model: "a CPU".into(),
+        cpus: 2,
+        memory_bytes: 1 << 34,
+        clock_ticks_per_s: 100,
+        page_bytes: 4096,
+        cgroup_version: Some(2),
+        governor: Some("performance".into()),
+        kvm_opens: false,
+        load_1m: 0.25,
+        platforms: vec![PlatformFacts {
+            kind: PlatformKind::Docker,
+            unmet: Some(Unmet {
+                need: "no engine".into(),
+                remedy: "install one".into(),
+            }),
+            details: BTreeMap::from([("engine".into(), "20.10".into())]),
+        }],
+    }
+}
+
+fn samples() -> Samples {
+    let sample = Sample {
+        offset_ns: 1_000_000_000,
+        service: name("tcp"),
+        pid: 17,
+        start_ticks: 4711,
+        user_ticks: 10,
+        system_ticks: 20,
+        cpu_ns: Some(300_000_000),
+        rss_bytes: 4096,
+    };
+    Samples {
+        batch: 0,
+        samples: vec![sample],
+    }
+}
+
+fn summary() -> Summary {
+    Summary {
+        services: vec![ServiceSummary {
+            service: name("tcp"),
+            pids: vec![17],
+            samples: 11,
+            user_ticks: 10,
+            system_ticks: 20,
+            cpu_ns: None,
+            rss_mean_bytes: 4096,
+            rss_max_bytes: 8192,
+            exit: Exit::Code(0),
+        }],
+        batches: 11,
+        samples: 11,
+        missed_ticks: 0,
+        sampler_cpu_ns: 1000,
+        host: HostUse {
+            user_ticks: 1,
+            system_ticks: 2,
+            interrupt_ticks: 3,
+            idle_ticks: 4,
+            steal_ticks: 5,
+        },
+        teardown: Teardown::default(),
+    }
+}

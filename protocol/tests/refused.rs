@@ -1,0 +1,127 @@
+//! What is not a message is refused, and each fault has one name.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use proptest::prelude::*;
+use protocol::command::{Ping, Stop, StopReason};
+use protocol::envelope::{EnvelopeError, MAX_BYTES};
+use protocol::event::{Failed, LogTail, Stage};
+use protocol::sign::SigningKey;
+use protocol::summary::Teardown;
+use protocol::{AttemptId, Command, Envelope, Epoch, Event, Name};
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn ping() -> Envelope<Command> {
+    Envelope::new(
+        name("lab"),
+        Some(AttemptId::fresh()),
+        name("night"),
+        Epoch(1),
+        Command::Ping(Ping {}),
+    )
+}
+
+fn changed(change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>)) -> Vec<u8> {
+    let mut json: serde_json::Value = serde_json::from_slice(&ping().encode(None).unwrap()).unwrap();
+    change(json.as_object_mut().unwrap());
+    json.to_string().into_bytes()
+}
+
+fn refusal(bytes: &[u8]) -> EnvelopeError {
+    Envelope::<Command>::decode(bytes, None).unwrap_err()
+}
+
+#[test]
+fn each_fault_has_its_name() {
+    let good = ping().encode(None).unwrap();
+    assert!(matches!(
+        refusal(&vec![b' '; MAX_BYTES + 1]),
+        EnvelopeError::Oversized { .. }
+    ));
+    assert!(matches!(refusal(b""), EnvelopeError::Truncated { .. }));
+    assert!(matches!(
+        refusal(&good[..good.len() - 1]),
+        EnvelopeError::Truncated { .. }
+    ));
+    assert!(matches!(refusal(b"hello"), EnvelopeError::Malformed { .. }));
+    assert!(matches!(refusal(b"{}"), EnvelopeError::Malformed { .. }));
+    assert!(matches!(refusal(&[0xff, 0xfe]), EnvelopeError::Malformed { .. }));
+    let unknown = changed(|json| drop(json.insert("surprise".into(), 1.into())));
+    assert!(matches!(refusal(&unknown), EnvelopeError::BadEnvelope { .. }));
+    let injected = changed(|json| drop(json.insert("host".into(), "../etc".into())));
+    assert!(matches!(refusal(&injected), EnvelopeError::BadEnvelope { .. }));
+    let nonsense = changed(|json| drop(json.insert("body".into(), serde_json::json!({"DANCE": {}}))));
+    assert!(matches!(refusal(&nonsense), EnvelopeError::BadBody { .. }));
+}
+
+#[test]
+fn another_version_is_named_even_where_its_fields_are_unknown() {
+    let newer = changed(|json| {
+        json.insert("version".into(), 2.into());
+        json.insert("new_in_2".into(), true.into());
+    });
+    let error = refusal(&newer);
+    assert!(matches!(error, EnvelopeError::WrongVersion { given: 2 }), "{error}");
+}
+
+#[test]
+fn a_message_over_the_limit_cannot_be_sent() {
+    let logs = vec![LogTail {
+        service: name("tcp"),
+        text: "x".repeat(MAX_BYTES),
+    }];
+    let failed = Failed {
+        stage: Stage::Start,
+        why: String::new(),
+        logs,
+        teardown: Teardown::default(),
+    };
+    let envelope = Envelope::new(name("lab"), None, name("night"), Epoch(1), Event::Failed(failed));
+    assert!(matches!(
+        envelope.encode(None).unwrap_err(),
+        EnvelopeError::Oversized { .. }
+    ));
+}
+
+#[test]
+fn with_a_key_only_its_signature_passes() {
+    let key = SigningKey::new(b"0123456789abcdef").unwrap();
+    let other = SigningKey::new(b"fedcba9876543210").unwrap();
+    let signed = ping().encode(Some(&key)).unwrap();
+    let bad = |bytes: &[u8]| {
+        matches!(
+            Envelope::<Command>::decode(bytes, Some(&key)),
+            Err(EnvelopeError::BadSignature { .. })
+        )
+    };
+    assert!(Envelope::<Command>::decode(&signed, Some(&key)).is_ok());
+    assert!(bad(&ping().encode(None).unwrap()), "unsigned");
+    assert!(bad(&ping().encode(Some(&other)).unwrap()), "another key");
+    let mut forged: serde_json::Value = serde_json::from_slice(&signed).unwrap();
+    forged["body"] = serde_json::to_value(Command::Stop(Stop {
+        reason: StopReason::Cancelled,
+    }))
+    .unwrap();
+    assert!(bad(forged.to_string().as_bytes()), "another body");
+    let mut forged: serde_json::Value = serde_json::from_slice(&signed).unwrap();
+    forged["host"] = "other".into();
+    assert!(bad(forged.to_string().as_bytes()), "another host");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        prop_assert!(Envelope::<Command>::decode(&bytes, None).is_err());
+    }
+
+    #[test]
+    fn a_message_cut_anywhere_is_refused(part in 0.0f64..1.0) {
+        let whole = ping().encode(None).unwrap();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length")]
+        let cut = (whole.len() as f64 * part) as usize;
+        let truncated = matches!(refusal(&whole[..cut]), EnvelopeError::Truncated { .. });
+        prop_assert!(truncated);
+    }
+}
