@@ -1,3 +1,4 @@
 //! The controller: plans an experiment, conducts its trials, fires the load, stores, analyses and reports.
 
+pub mod conduct;
 pub mod config;
