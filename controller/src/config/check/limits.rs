@@ -1,0 +1,87 @@
+//! `[resources]`, `[sampling]`, and what can only be said of the experiment as a whole.
+
+use std::time::Duration;
+
+use protocol::spec::Resources;
+
+use super::at::At;
+use super::value;
+use crate::config::experiment::{Brokers, Experiment, LoadKind};
+use crate::config::problem::{Fault, Problem};
+use crate::config::raw::{RawExperiment, RawResources, RawSampling};
+
+/// The most trials of a run.
+const MAX_TRIALS: usize = 1_000_000;
+
+/// Checks `[resources]`; `None` has left a problem.
+pub(super) fn resources(raw: &RawResources, problems: &mut Vec<Problem>) -> Option<Resources> {
+    let mut at = At::new(&raw.section, problems);
+    let cpuset = at.optional(&raw.cpuset, value::cpus);
+    let memory_mib = at.optional(&raw.memory_mib, value::whole("a memory limit in MiB", 4..=1 << 24, 512));
+    Some(Resources {
+        cpuset: cpuset?,
+        memory_mib: memory_mib?,
+    })
+}
+
+/// Checks `[sampling]`; `None` has left a problem.
+pub(super) fn sampling(raw: &RawSampling, problems: &mut Vec<Problem>) -> Option<Duration> {
+    let range = Duration::from_millis(100)..=Duration::from_secs(10);
+    At::new(&raw.section, problems).or(
+        &raw.interval,
+        Duration::from_secs(1),
+        value::within("a sampling interval", range, "1s"),
+    )
+}
+
+/// What no table says alone: too many trials, windows shorter than two samples, a generator on the services' CPUs.
+pub(super) fn whole(raw: &RawExperiment, experiment: &Experiment, problems: &mut Vec<Problem>) {
+    let cells = experiment.platforms.len() * experiment.workloads.len() * experiment.loads.len();
+    if cells.saturating_mul(experiment.iterations as usize) > MAX_TRIALS {
+        let what = format!(
+            "{} iterations of {cells} cells are over {MAX_TRIALS} trials",
+            experiment.iterations
+        );
+        let fault = Fault::new(what, "lower iterations, or split the experiment");
+        At::new(&raw.head.section, problems).error(&raw.head.iterations, fault);
+    }
+    for (raw_load, load) in raw.loads.iter().zip(&experiment.loads) {
+        let LoadKind::Rate(rate) = &load.kind;
+        let mut at = At::new(&raw_load.section, problems);
+        if rate.duration < experiment.sampling_interval * 2 {
+            let what = "the measured window holds fewer than two samples of CPU and memory";
+            at.warn(
+                &raw_load.duration,
+                Fault::new(what, "lengthen it, or shorten [sampling] interval"),
+            );
+        }
+        if let Some(shared) = shared_cpu(experiment, &rate.cpus) {
+            let what =
+                format!("the services' cpuset has CPU {shared} too, and controller and runner share this machine");
+            at.warn(&raw_load.cpus, Fault::new(what, "give the generator CPUs of its own"));
+        }
+    }
+}
+
+/// A CPU that both the generator and the services would run on.
+fn shared_cpu(experiment: &Experiment, cpus: &[usize]) -> Option<usize> {
+    let services = experiment.resources.cpuset.as_ref()?;
+    let shared = cpus
+        .iter()
+        .find(|&&cpu| services.cpus().iter().any(|&other| other as usize == cpu));
+    shared.filter(|_| on_one_machine(&experiment.kafka.brokers)).copied()
+}
+
+/// Whether the brokers can be reached from this machine only, so that the runner must be on it.
+fn on_one_machine(brokers: &Brokers) -> bool {
+    let loopback = |address: &str| {
+        address.starts_with("127.") || address.starts_with("localhost:") || address.starts_with("[::1]:")
+    };
+    match brokers {
+        Brokers::Embedded(embedded) => embedded
+            .advertise
+            .as_deref()
+            .map_or_else(|| embedded.listen.ip().is_loopback(), loopback),
+        Brokers::External(list) => list.split(',').all(loopback),
+    }
+}

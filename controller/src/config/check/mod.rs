@@ -1,0 +1,71 @@
+//! From a raw experiment to a checked one, or to everything that is wrong with it.
+
+mod at;
+mod deadlines;
+mod head;
+mod kafka;
+mod limits;
+mod load;
+mod platform;
+mod value;
+mod workload;
+
+use super::experiment::Experiment;
+use super::problem::{Problem, Severity};
+use super::raw::RawExperiment;
+
+/// An experiment that can be run, and what somebody should look at all the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// The experiment.
+    pub experiment: Experiment,
+    /// Problems that do not keep it from being run.
+    pub warnings: Vec<Problem>,
+}
+
+/// Checks every table, whatever is wrong with the others; `problems` are those of the reading.
+pub(super) fn check(raw: &RawExperiment, mut problems: Vec<Problem>) -> Result<Checked, Vec<Problem>> {
+    let experiment = build(raw, &mut problems);
+    problems.sort_by_key(|problem| problem.line);
+    let wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
+    match experiment {
+        Some(experiment) if !wrong => Ok(Checked {
+            experiment,
+            warnings: problems,
+        }),
+        _ => Err(problems),
+    }
+}
+
+/// Checks all first and builds last, so that one missing part does not hide the problems of another. `None` has left a problem.
+fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment> {
+    let platforms = platform::check(raw, problems);
+    let workloads = workload::check(raw, problems);
+    let loads = load::check(raw, problems);
+    let head = head::check(raw, problems);
+    let kafka = kafka::check(&raw.kafka, head.as_ref().map(|head| head.results.as_path()), problems);
+    let resources = limits::resources(&raw.resources, problems);
+    let sampling_interval = limits::sampling(&raw.sampling, problems);
+    let deadlines = deadlines::check(&raw.deadlines, problems);
+    let head = head?;
+    let experiment = Experiment {
+        baseline: head.baseline,
+        name: head.name,
+        iterations: head.iterations,
+        seed: head.seed,
+        order: head.order,
+        max_attempts: head.max_attempts,
+        results: head.results,
+        controller: head.controller,
+        host: head.host,
+        kafka: kafka?,
+        platforms: platforms?,
+        workloads: workloads?,
+        loads: loads?,
+        resources: resources?,
+        sampling_interval: sampling_interval?,
+        deadlines: deadlines?,
+    };
+    limits::whole(raw, &experiment, problems);
+    Some(experiment)
+}

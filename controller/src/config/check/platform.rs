@@ -1,0 +1,115 @@
+//! `[[platform]]`.
+
+use protocol::ids::Name;
+use protocol::spec::{DockerSpec, FakeFailure, FakeSpec, NativeSpec, PlatformKind, PlatformSpec};
+
+use super::at::{At, Unique};
+use super::value;
+use crate::config::experiment::Platform;
+use crate::config::problem::{Fault, Problem};
+use crate::config::raw::{RawExperiment, RawPlatform};
+use crate::config::table::Section;
+
+/// Checks every `[[platform]]`; `None` has left a problem.
+pub(super) fn check(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Vec<Platform>> {
+    if raw.platforms.is_empty() {
+        let section = Section {
+            file: raw.file.clone(),
+            label: "[[platform]]".to_owned(),
+            line: None,
+        };
+        let fault = Fault::new(
+            "there is none, and at least one is needed",
+            "add [[platform]] and kind = \"native\" below it",
+        );
+        At::new(&section, problems).whole(fault);
+        return None;
+    }
+    let mut taken = Unique::default();
+    let checked: Vec<_> = raw.platforms.iter().map(|raw| one(raw, &mut taken, problems)).collect();
+    checked.into_iter().collect()
+}
+
+/// The name a platform has or would have by its kind, as far as that can be said.
+pub(super) fn name_of(raw: &RawPlatform) -> Option<Name> {
+    raw.name.value().or_else(|| raw.kind.value())?.parse().ok()
+}
+
+fn one(raw: &RawPlatform, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option<Platform> {
+    let kinds = PlatformKind::ALL.map(|kind| (kind.word(), kind));
+    let mut at = At::new(&raw.section, problems);
+    let kind = at.required(&raw.kind, "kind = \"native\"", value::choice(&kinds));
+    let name = at
+        .optional(&raw.name, value::name)
+        .map(|name| name.or_else(|| name_of(raw)));
+    if let Some(Some(name)) = &name {
+        let field = if raw.name.value().is_some() {
+            &raw.name
+        } else {
+            &raw.kind
+        };
+        taken.take(&mut at, field, name);
+    }
+    let optional = at.or(&raw.optional, false, value::any);
+    let kind = kind?;
+    foreign(raw, kind, &mut at);
+    let spec = match kind {
+        PlatformKind::Native => Some(PlatformSpec::Native(NativeSpec {})),
+        PlatformKind::Docker => docker(raw, &mut at).map(PlatformSpec::Docker),
+        PlatformKind::Fake => fake(raw, &mut at).map(PlatformSpec::Fake),
+    };
+    Some(Platform {
+        name: name??,
+        spec: spec?,
+        optional: optional?,
+    })
+}
+
+/// Keys of another kind.
+fn foreign(raw: &RawPlatform, kind: PlatformKind, at: &mut At<'_>) {
+    if kind != PlatformKind::Docker {
+        let what = "this key is for kind = \"docker\"";
+        at.foreign(&raw.publish, what, "leave it out here");
+        at.foreign(&raw.image, what, "leave it out here");
+    }
+    if kind != PlatformKind::Fake {
+        let what = "this key is for kind = \"fake\"";
+        at.foreign(&raw.start_ms, what, "leave it out here");
+        at.foreign(&raw.fail, what, "leave it out here");
+    }
+}
+
+fn docker(raw: &RawPlatform, at: &mut At<'_>) -> Option<DockerSpec> {
+    let publish = at.or(&raw.publish, false, value::any);
+    let image = at.optional(&raw.image, |text| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "./:@_-".contains(c);
+        let good = (1..=255).contains(&text.len()) && text.chars().all(plain) && !text.starts_with('-');
+        good.then(|| text.clone()).ok_or_else(|| {
+            Fault::new(
+                "this is no name of an image",
+                "write e.g. image = \"registry/name:tag\"",
+            )
+        })
+    });
+    Some(DockerSpec {
+        publish: publish?,
+        image: image?,
+    })
+}
+
+fn fake(raw: &RawPlatform, at: &mut At<'_>) -> Option<FakeSpec> {
+    let failures = [
+        ("probe", FakeFailure::Probe),
+        ("prepare", FakeFailure::Prepare),
+        ("start", FakeFailure::Start),
+        ("ready", FakeFailure::Ready),
+        ("exit", FakeFailure::Exit),
+        ("teardown", FakeFailure::Teardown),
+    ];
+    let start_ms = at.or(&raw.start_ms, 0, value::whole("a start", 0..=3_600_000, 10));
+    let fail = at.optional(&raw.fail, value::choice(&failures));
+    Some(FakeSpec {
+        start_ms: start_ms?,
+        fail: fail?,
+    })
+}

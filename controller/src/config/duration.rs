@@ -1,0 +1,112 @@
+//! Durations as people write them: `"10s"`, `"500ms"`, `"2m"`, `"1h30m"`.
+
+use std::time::Duration;
+
+use super::problem::Fault;
+
+/// The units, in seconds. Longer words first where one begins with another.
+const UNITS: [(&str, f64); 7] = [
+    ("us", 1e-6),
+    ("ms", 1e-3),
+    ("min", 60.0),
+    ("s", 1.0),
+    ("m", 60.0),
+    ("h", 3600.0),
+    ("d", 86_400.0),
+];
+
+/// Reads a duration: one or more of a number and its unit, without spaces.
+pub(super) fn parse(text: &str) -> Result<Duration, Fault> {
+    let fault = || {
+        Fault::new(
+            "this is no duration",
+            "write a number and a unit (us, ms, s, m, h, d), e.g. \"500ms\", \"10s\", \"2m\", \"1h30m\"",
+        )
+    };
+    let mut sum = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() || text.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(fault)?;
+        let (number, tail) = rest.split_at(digits);
+        let (unit, factor) = UNITS
+            .iter()
+            .find(|(unit, _)| tail.starts_with(unit))
+            .ok_or_else(fault)?;
+        let seconds = number.parse::<f64>().map_err(|_| fault())? * factor;
+        // Part by part, so that milliseconds stay exact beside hours.
+        let part = Duration::try_from_secs_f64(seconds).map_err(|_| fault())?;
+        sum = sum.checked_add(part).ok_or_else(fault)?;
+        rest = &tail[unit.len()..];
+    }
+    Ok(sum)
+}
+
+/// A duration as the files write it, to the millisecond: `1h2m`, `1m30s`, `2s`, `500ms`.
+#[must_use]
+pub fn show(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    let mut text = String::new();
+    let mut rest = ms;
+    for (unit, size) in [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)] {
+        if rest >= size {
+            text.push_str(&format!("{}{unit}", rest / size));
+            rest %= size;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn durations_with_every_unit() {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("2m", 120_000),
+            ("2min", 120_000),
+            ("1h30m", 5_400_000),
+            ("0.5s", 500),
+            ("1d", 86_400_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(parse(text).unwrap(), Duration::from_millis(ms), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in [
+            "",
+            "10",
+            "s",
+            "-5s",
+            "10 s",
+            "1.2.3s",
+            ".s",
+            "5x",
+            "5é",
+            "NaNs",
+            "9e9s",
+            "99999999999999999999999d",
+        ] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_read_again(ms in 0u64..10_000_000_000) {
+            let duration = Duration::from_millis(ms);
+            prop_assert_eq!(parse(&show(duration)).unwrap(), duration);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC*") {
+            let _ = parse(&text);
+        }
+    }
+}

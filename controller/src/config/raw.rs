@@ -1,0 +1,296 @@
+//! The experiment file as it is written: every key that there is, of the right type or noted as a problem; nothing is decided yet.
+
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use super::field::{Field, cut};
+use super::problem::{Problem, Severity};
+use super::table::{Section, Table};
+
+/// What an experiment file may hold.
+#[derive(Clone, Debug)]
+pub struct RawExperiment {
+    /// The file's name.
+    pub file: String,
+    /// `[experiment]`.
+    pub head: RawHead,
+    /// `[kafka]`.
+    pub kafka: RawKafka,
+    /// Every `[[platform]]`.
+    pub platforms: Vec<RawPlatform>,
+    /// Every `[[workload]]`.
+    pub workloads: Vec<RawWorkload>,
+    /// Every `[[load]]`.
+    pub loads: Vec<RawLoad>,
+    /// `[resources]`.
+    pub resources: RawResources,
+    /// `[sampling]`.
+    pub sampling: RawSampling,
+    /// `[deadlines]`.
+    pub deadlines: RawDeadlines,
+}
+
+/// A struct of raw fields, one a key, and the function that reads them. What is written once here is the key, the field and its type.
+macro_rules! raw_table {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $key:ident: $read:ident -> $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            /// Where the table stands.
+            pub section: Section,
+            $($(#[$field_doc])* pub $key: Field<$type>,)*
+        }
+
+        impl $name {
+            /// Every key that the table may have.
+            pub const KEYS: &[&str] = &[$(stringify!($key)),*];
+
+            fn read(table: &mut Table<'_>) -> Self {
+                Self {
+                    section: table.section(),
+                    $($key: table.$read(stringify!($key)),)*
+                }
+            }
+        }
+    };
+}
+
+raw_table! {
+    /// `[experiment]`.
+    RawHead {
+        /// Its name.
+        name: text -> String,
+        /// The number of blocks.
+        iterations: whole -> i64,
+        /// The seed.
+        seed: whole -> i64,
+        /// The order of trials.
+        order: text -> String,
+        /// How often a trial is tried at most.
+        max_attempts: whole -> i64,
+        /// The platform that ratios are taken to.
+        baseline: text -> String,
+        /// The folder of all results.
+        results: text -> String,
+        /// The controller's name.
+        controller: text -> String,
+        /// The host whose runner deploys.
+        host: text -> String,
+    }
+}
+
+raw_table! {
+    /// The keys of `[kafka]` but `[kafka.options]`.
+    RawKafkaKeys {
+        /// `embedded` or addresses.
+        brokers: text -> String,
+        /// Stands in front of every topic's name.
+        prefix: text -> String,
+        /// Partitions of new topics.
+        partitions: whole -> i64,
+        /// Replication factor of new topics.
+        replication: whole -> i64,
+        /// Retention of new topics.
+        retention: duration -> Duration,
+        /// The file with the signing key.
+        key_file: text -> String,
+        /// Where the embedded broker listens.
+        listen: text -> String,
+        /// What the embedded broker tells clients to connect to.
+        advertise: text -> String,
+        /// Where the embedded broker keeps its files.
+        data: text -> String,
+    }
+}
+
+raw_table! {
+    /// `[[platform]]`, of every kind.
+    RawPlatform {
+        /// What it is.
+        kind: text -> String,
+        /// Its name.
+        name: text -> String,
+        /// Whether it may be left out.
+        optional: flag -> bool,
+        /// docker: whether the port is published on the host.
+        publish: flag -> bool,
+        /// docker: an image that is already there.
+        image: text -> String,
+        /// fake: how long a start takes, ms.
+        start_ms: whole -> i64,
+        /// fake: where it fails.
+        fail: text -> String,
+    }
+}
+
+raw_table! {
+    /// `[[workload]]`, of every kind.
+    RawWorkload {
+        /// What it is.
+        kind: text -> String,
+        /// Its name.
+        name: text -> String,
+        /// tcp: the port.
+        port: whole -> i64,
+        /// tcp: the length of the body, bytes.
+        reply_bytes: whole -> i64,
+    }
+}
+
+raw_table! {
+    /// `[[load]]`, of every kind.
+    RawLoad {
+        /// What it is.
+        kind: text -> String,
+        /// Its name.
+        name: text -> String,
+        /// rate: requests a second.
+        rate: number -> f64,
+        /// rate: the measured window.
+        duration: duration -> Duration,
+        /// rate: before the measured window.
+        warm_up: duration -> Duration,
+        /// rate: after which a request has failed.
+        timeout: duration -> Duration,
+        /// rate: when requests are due.
+        arrivals: text -> String,
+        /// rate: whether connections stay open.
+        keep_alive: flag -> bool,
+        /// rate: the generator's CPUs.
+        cpus: text -> String,
+    }
+}
+
+raw_table! {
+    /// `[resources]`.
+    RawResources {
+        /// The services' CPUs.
+        cpuset: text -> String,
+        /// Each service's memory, MiB.
+        memory_mib: whole -> i64,
+    }
+}
+
+raw_table! {
+    /// `[sampling]`.
+    RawSampling {
+        /// The distance of two samples.
+        interval: duration -> Duration,
+    }
+}
+
+raw_table! {
+    /// `[deadlines]`.
+    RawDeadlines {
+        /// For an answer that takes no work.
+        answer: duration -> Duration,
+        /// For making the image.
+        prepare: duration -> Duration,
+        /// From the start to READY.
+        ready: duration -> Duration,
+        /// Without a word of the controller.
+        lease: duration -> Duration,
+        /// From asking to killing.
+        grace: duration -> Duration,
+    }
+}
+
+/// `[kafka]` with `[kafka.options]`.
+#[derive(Clone, Debug)]
+pub struct RawKafka {
+    /// The keys of `[kafka]` itself.
+    pub keys: RawKafkaKeys,
+    /// `[kafka.options]`, where it stands.
+    pub options_section: Section,
+    /// `[kafka.options]`: options of librdkafka.
+    pub options: Vec<(String, String)>,
+}
+
+impl RawExperiment {
+    /// Every table of the file with its keys, for the reference and its test.
+    pub const TABLES: &[(&str, &[&str])] = &[
+        ("[experiment]", RawHead::KEYS),
+        ("[kafka]", RawKafkaKeys::KEYS),
+        ("[[platform]]", RawPlatform::KEYS),
+        ("[[workload]]", RawWorkload::KEYS),
+        ("[[load]]", RawLoad::KEYS),
+        ("[resources]", RawResources::KEYS),
+        ("[sampling]", RawSampling::KEYS),
+        ("[deadlines]", RawDeadlines::KEYS),
+    ];
+
+    /// Reads a text, with the problems of types and unknown keys that do not keep the rest from being checked.
+    ///
+    /// # Errors
+    /// What is no TOML; guesses about the rest would only confuse then.
+    pub(super) fn parse(file: &str, text: &str) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            let mut problems: Vec<_> = errors.iter().map(|error| syntax_problem(file, text, error)).collect();
+            problems.sort_by_key(|problem| problem.line);
+            // What follows on the same line is mostly a consequence.
+            problems.dedup_by_key(|problem| problem.line);
+            return Err(problems);
+        }
+        let mut problems = Vec::new();
+        let root = Table::root(file, text, document.get_ref());
+        let raw = Self::read(file, root, &mut problems);
+        Ok((raw, problems))
+    }
+
+    fn read(file: &str, mut root: Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        let raw = Self {
+            file: file.to_owned(),
+            head: one(root.table("experiment"), RawHead::read, problems),
+            kafka: RawKafka::read(root.table("kafka"), problems),
+            platforms: many(root.tables("platform"), RawPlatform::read, problems),
+            workloads: many(root.tables("workload"), RawWorkload::read, problems),
+            loads: many(root.tables("load"), RawLoad::read, problems),
+            resources: one(root.table("resources"), RawResources::read, problems),
+            sampling: one(root.table("sampling"), RawSampling::read, problems),
+            deadlines: one(root.table("deadlines"), RawDeadlines::read, problems),
+        };
+        root.end(problems);
+        raw
+    }
+}
+
+impl RawKafka {
+    fn read(mut table: Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        let options = table.table("options");
+        let raw = Self {
+            keys: RawKafkaKeys::read(&mut table),
+            options_section: options.section(),
+            options: options.options(problems),
+        };
+        table.end(problems);
+        raw
+    }
+}
+
+fn one<T>(mut table: Table<'_>, read: fn(&mut Table<'_>) -> T, problems: &mut Vec<Problem>) -> T {
+    let raw = read(&mut table);
+    table.end(problems);
+    raw
+}
+
+fn many<T>(tables: Vec<Table<'_>>, read: fn(&mut Table<'_>) -> T, problems: &mut Vec<Problem>) -> Vec<T> {
+    tables.into_iter().map(|table| one(table, read, problems)).collect()
+}
+
+fn syntax_problem(file: &str, text: &str, error: &toml::de::Error) -> Problem {
+    let start = error.span().map_or(0, |span| span.start).min(text.len());
+    let line = 1 + text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count();
+    let shown = text.lines().nth(line - 1).unwrap_or_default().trim();
+    Problem {
+        severity: Severity::Error,
+        file: file.to_owned(),
+        line: Some(line),
+        table: format!("`{}`", cut(shown)),
+        key: None,
+        value: None,
+        what: format!("this is no TOML: {}", error.message().trim().replace('\n', ", ")),
+        remedy: "correct the line, then check again".to_owned(),
+    }
+}

@@ -1,0 +1,63 @@
+//! The file itself: is it there, is it text.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::problem::{Problem, Severity};
+
+/// The largest experiment file, bytes. Larger ones are something else (a disk image, a log).
+const MAX_BYTES: u64 = 256 << 10;
+
+/// The text of a file, or what keeps us from it.
+pub(super) fn read(path: &Path) -> Result<String, Vec<Problem>> {
+    let fault = |line: Option<usize>, what: String, remedy: &str| {
+        vec![Problem {
+            severity: Severity::Error,
+            file: path.display().to_string(),
+            line,
+            table: String::new(),
+            key: None,
+            value: None,
+            what,
+            remedy: remedy.to_owned(),
+        }]
+    };
+    if path.is_dir() {
+        return Err(fault(
+            None,
+            "is a directory".into(),
+            "name the file in it: --config DIR/experiments.toml",
+        ));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| fault(None, format!("cannot be read: {error}"), remedy_of(&error)))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        let what = format!("is larger than {MAX_BYTES} bytes");
+        return Err(fault(
+            None,
+            what,
+            "an experiment file is a short TOML text; see docs/experiments.md",
+        ));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count();
+        fault(
+            Some(line),
+            format!("is not UTF-8 (byte {at})"),
+            "save the file as UTF-8 text",
+        )
+    })
+}
+
+fn remedy_of(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "name an experiment file with --config, or start in the folder of experiments.toml"
+        }
+        std::io::ErrorKind::PermissionDenied => "let this user read it, e.g. chmod +r",
+        _ => "name a readable file with --config",
+    }
+}

@@ -1,0 +1,258 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const GOOD: &str = r#"
+[experiment]
+name = "x"
+[[platform]]
+kind = "native"
+[[workload]]
+kind = "tcp"
+[[load]]
+kind = "rate"
+name = "light"
+rate = 10
+duration = "10s"
+"#;
+
+fn problems(text: &str) -> String {
+    let problems = parse("x.toml", text, &Overrides::default()).unwrap_err();
+    problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+fn warnings(text: &str) -> String {
+    let checked = parse("x.toml", text, &Overrides::default()).unwrap();
+    checked.warnings.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+#[test]
+fn defaults_of_a_short_file() {
+    let experiment = parse("x.toml", GOOD, &Overrides::default()).unwrap().experiment;
+    assert_eq!(experiment.iterations, 30);
+    assert_eq!(experiment.baseline.as_str(), "native");
+    assert_eq!(experiment.kafka.prefix, "jung.");
+    let Brokers::Embedded(embedded) = &experiment.kafka.brokers else {
+        panic!("embedded is the default");
+    };
+    assert_eq!(embedded.data, Path::new("results/.broker"));
+    let LoadKind::Rate(rate) = &experiment.loads[0].kind;
+    assert_eq!(
+        (rate.rate_per_s, rate.timeout.as_secs(), rate.keep_alive),
+        (10.0, 2, false)
+    );
+}
+
+#[test]
+fn an_empty_file_lacks_everything_that_has_no_default() {
+    insta::assert_snapshot!(problems(""), @r#"
+    x.toml: [[platform]]: there is none, and at least one is needed; add [[platform]] and kind = "native" below it
+    x.toml: [[workload]]: there is none, and at least one is needed; add [[workload]] and kind = "tcp" below it
+    x.toml: [[load]]: there is none, and at least one is needed; add [[load]] and kind, name, rate and duration below it
+    x.toml: [experiment]: name: this key is missing; write e.g. name = "first-look"
+    "#);
+}
+
+#[test]
+fn every_problem_of_a_bad_file_at_once() {
+    insta::assert_snapshot!(problems(r#"
+iterations = 3
+[experiment]
+name = "Bad Name"
+iterations = 0
+seeed = 1
+order = "randomised-blocks"
+max_attempts = "3"
+baseline = "nativ"
+[kafka]
+brokers = "lab-1:9092"
+prefix = "a/b"
+partitions = 0
+retention = 3600
+key_file = "/nonexistent/lab.key"
+listen = "127.0.0.1:9092"
+[kafka.options]
+"bootstrap.servers" = "x:1"
+security.protocol = "ssl"
+[[platform]]
+kind = "dokcer"
+[[platform]]
+kind = "native"
+publish = true
+[[platform]]
+kind = "native"
+optional = "yes"
+[[workload]]
+kind = "tcp"
+port = 70000
+[[load]]
+kind = "rate"
+name = "heavy"
+rate = -5
+duration = "10"
+[[load]]
+kind = "rate"
+name = "heavy"
+rate = nan
+duration = "10s"
+timeout = "0s"
+cpus = "0-"
+[[load]]
+kind = "rate"
+rate = 1e9
+[resources]
+cpuset = "a"
+memory_mib = -1
+[sampling]
+interval = "1ms"
+[deadlines]
+ready = 5
+"#), @r#"
+x.toml:2: iterations = 3: this key is unknown; it belongs under [experiment]
+x.toml:4: [experiment]: name = "Bad Name": this is no name; use 1 to 63 of a-z, 0-9, - and _, beginning with a letter or a digit
+x.toml:5: [experiment]: iterations = 0: the number of iterations is 1 to 10000; write e.g. 30
+x.toml:6: [experiment]: seeed = 1: this key is unknown; did you mean seed?
+x.toml:7: [experiment]: order = "randomised-blocks": this word is unknown here; did you mean "randomized-blocks"?
+x.toml:8: [experiment]: max_attempts = "3": a whole number is due here; write digits without quotation marks, e.g. 3
+x.toml:9: [experiment]: baseline = "nativ": there is no platform of this name; did you mean "native"?
+x.toml:12: [kafka]: prefix = "a/b": Kafka takes no such name for a topic; use at most 200 of a-z, A-Z, 0-9, ., _ and -, e.g. prefix = "lab."
+x.toml:13: [kafka]: partitions = 0: the number of partitions is 1 to 1000; write e.g. 1
+x.toml:14: [kafka]: retention = 3600: a duration is a text with a unit; write e.g. "10s", "500ms" or "2m"
+x.toml:15: [kafka]: key_file = "/nonexistent/lab.key": the key cannot be read: No such file or directory (os error 2); make one with `openssl rand -hex 32 > lab.key; chmod 600 lab.key`, the same on controller and runners
+x.toml:16: [kafka]: listen = "127.0.0.1:9092": this key is for brokers = "embedded"; leave it out: the brokers named in brokers are started elsewhere
+x.toml:17: [kafka.options]: bootstrap.servers has a key of its own; leave it out and write brokers = "..." in [kafka]
+x.toml:21: [[platform]] 1: kind = "dokcer": this word is unknown here; did you mean "docker"?
+x.toml:24: [[platform]] 2: publish = true: this key is for kind = "docker"; leave it out here
+x.toml:26: [[platform]] 3: kind = "native": the name native is already taken (line 22); give each its own name, e.g. name = "native-2"
+x.toml:27: [[platform]] 3: optional = "yes": true or false is due here; write it without quotation marks
+x.toml:30: [[workload]] 1: port = 70000: a port is 1 to 65535; write e.g. 8080
+x.toml:34: [[load]] "heavy": rate = -5: a rate is above 0 requests a second; write e.g. rate = 500
+x.toml:35: [[load]] "heavy": duration = "10": this is no duration; write a number and a unit (us, ms, s, m, h, d), e.g. "500ms", "10s", "2m", "1h30m"
+x.toml:38: [[load]] "heavy": name = "heavy": the name heavy is already taken (line 31); give each its own name, e.g. name = "heavy-2"
+x.toml:39: [[load]] "heavy": rate = nan: a rate is above 0 requests a second; write e.g. rate = 500
+x.toml:41: [[load]] "heavy": timeout = "0s": a time-out is 1ms to 1h; write e.g. "2s"
+x.toml:42: [[load]] "heavy": cpus = "0-": this is no list of CPUs; write it as the kernel does, e.g. "0-1,3" (numbers below 4096)
+x.toml:43: [[load]] 3: name: this key is missing; write e.g. name = "rate-500"
+x.toml:43: [[load]] 3: duration: this key is missing; write e.g. duration = "10s"
+x.toml:45: [[load]] 3: rate = 1e9: a rate above 1000000 requests a second cannot be sent; write e.g. rate = 500
+x.toml:47: [resources]: cpuset = "a": this is no list of CPUs; write it as the kernel does, e.g. "0-1,3" (numbers below 4096)
+x.toml:48: [resources]: memory_mib = -1: a memory limit in MiB is 4 to 16777216; write e.g. 512
+x.toml:50: [sampling]: interval = "1ms": a sampling interval is 100ms to 10s; write e.g. "1s"
+x.toml:52: [deadlines]: ready = 5: a duration is a text with a unit; write e.g. "10s", "500ms" or "2m"
+"#);
+}
+
+#[test]
+fn what_is_no_toml_is_said_line_by_line() {
+    insta::assert_snapshot!(problems("[experiment]\nname = x\n[kafka\nseed = = 3\n"), @r#"
+    x.toml:2: `name = x`: this is no TOML: string values must be quoted, expected literal string; correct the line, then check again
+    x.toml:3: `[kafka`: this is no TOML: unclosed table, expected `]`; correct the line, then check again
+    x.toml:4: `seed = = 3`: this is no TOML: extra `=`, expected nothing; correct the line, then check again
+    "#);
+}
+
+#[test]
+fn tables_with_the_wrong_brackets() {
+    insta::assert_snapshot!(problems("kafka = 3\nload = [1, {}]\n[platform]\nkind = \"native\"\n[[experiment]]\n"), @r#"
+    x.toml: [[workload]]: there is none, and at least one is needed; add [[workload]] and kind = "tcp" below it
+    x.toml:1: [kafka]: a table is due here; write [kafka] on a line of its own and its keys below
+    x.toml:2: [[load]] 1: a table is due here; write [[load]] and its keys below
+    x.toml:2: [[load]] 2: kind: this key is missing; write e.g. kind = "rate"
+    x.toml:2: [[load]] 2: name: this key is missing; write e.g. name = "rate-500"
+    x.toml:3: [[platform]]: a list of tables is due here; write [[platform]] with two brackets on a line of its own and its keys below
+    x.toml:5: [experiment]: a table is due here; write [experiment] on a line of its own and its keys below
+    x.toml:5: [experiment]: name: this key is missing; write e.g. name = "first-look"
+    "#);
+}
+
+#[test]
+fn a_broker_for_everybody_must_say_its_address() {
+    let text = format!("{GOOD}\n[kafka]\nlisten = \"0.0.0.0:9092\"\nreplication = 3\n");
+    insta::assert_snapshot!(problems(&text), @r#"
+    x.toml:15: [kafka]: listen = "0.0.0.0:9092": nobody can connect to 0.0.0.0; say the address that runners connect to, e.g. advertise = "lab-1:9092"
+    x.toml:16: [kafka]: replication = 3: the embedded broker is one node; leave replication out, or name the brokers of a cluster
+    "#);
+}
+
+#[test]
+fn shared_cpus_and_short_windows_are_warned_of() {
+    let text = GOOD.replace("10s", "1s") + "cpus = \"1-2\"\n[resources]\ncpuset = \"2-3\"\n";
+    insta::assert_snapshot!(warnings(&text), @r#"
+    x.toml:12: warning: [[load]] "light": duration = "1s": the measured window holds fewer than two samples of CPU and memory; lengthen it, or shorten [sampling] interval
+    x.toml:13: warning: [[load]] "light": cpus = "1-2": the services' cpuset has CPU 2 too, and controller and runner share this machine; give the generator CPUs of its own
+    "#);
+    let elsewhere = text + "[kafka]\nbrokers = \"lab-1:9092\"\n";
+    assert!(
+        !warnings(&elsewhere).contains("cpuset"),
+        "the runner may be on another machine"
+    );
+}
+
+#[test]
+fn the_command_line_stands_in_front_and_is_checked_too() {
+    let overrides = Overrides {
+        name: Some("other".into()),
+        brokers: Some("lab-1:9092, lab-2:9092".into()),
+        iterations: Some(2),
+        ..Overrides::default()
+    };
+    let text = format!("{GOOD}\n[kafka]\nlisten = \"127.0.0.1:9999\"\n");
+    let experiment = parse("x.toml", &text, &overrides).unwrap().experiment;
+    assert_eq!((experiment.name.as_str(), experiment.iterations), ("other", 2));
+    assert_eq!(
+        experiment.kafka.brokers,
+        Brokers::External("lab-1:9092,lab-2:9092".into())
+    );
+    let bad = Overrides {
+        brokers: Some("nowhere".into()),
+        ..Overrides::default()
+    };
+    let problems = parse("x.toml", GOOD, &bad).unwrap_err();
+    insta::assert_snapshot!(problems[0], @r#"option --brokers: [kafka]: brokers = "nowhere": "nowhere" is no host:port; write "embedded", or addresses like "lab-1:9092,lab-2:9092""#);
+}
+
+#[test]
+fn a_password_among_the_options_is_never_shown() {
+    let text = format!("{GOOD}\n[kafka.options]\n\"sasl.password\" = [\"hunter2\"]\n");
+    let problems = problems(&text);
+    assert!(problems.contains("sasl.password"), "{problems}");
+    assert!(!problems.contains("hunter2"), "{problems}");
+}
+
+/// Lines that look like the file's own, so that the checks behind the parser are reached too.
+fn lines() -> impl Strategy<Value = String> {
+    let keys: Vec<&str> = RawExperiment::TABLES
+        .iter()
+        .flat_map(|(_, keys)| keys.iter().copied())
+        .collect();
+    let heads: Vec<&str> = RawExperiment::TABLES.iter().map(|(head, _)| *head).collect();
+    let values = prop_oneof![
+        Just("\"embedded\"".to_owned()),
+        Just("\"rate\"".to_owned()),
+        Just("\"native\"".to_owned()),
+        Just("[]".to_owned()),
+        Just("{}".to_owned()),
+        any::<i64>().prop_map(|n| n.to_string()),
+        any::<f64>().prop_map(|n| format!("{n:?}").replace("NaN", "nan")),
+        "\"[a-z0-9:,.-]{0,12}\"",
+    ];
+    let line = prop_oneof![
+        1 => prop::sample::select(heads).prop_map(str::to_owned),
+        4 => (prop::sample::select(keys), values).prop_map(|(key, value)| format!("{key} = {value}")),
+    ];
+    prop::collection::vec(line, 0..30).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in any::<String>()) {
+        let _ = parse("x.toml", &text, &Overrides::default());
+    }
+
+    #[test]
+    fn no_file_of_known_keys_makes_it_panic(text in lines()) {
+        if let Err(problems) = parse("x.toml", &text, &Overrides::default()) {
+            prop_assert!(problems.iter().any(|problem| problem.severity == Severity::Error), "refused without a reason");
+        }
+    }
+}
