@@ -5,6 +5,20 @@
 //! left, `Drop` kills. Everything that a driver creates bears the runner's mark ([`mark`]), so that a runner that comes back after `kill -9` can sweep away what
 //! its dead self left, and nothing else.
 
+mod any;
+mod arguments;
+pub mod binary;
+pub mod cgroup;
+pub mod docker;
+pub mod fake;
+mod limits;
+pub mod mark;
+pub mod native;
+mod network;
+pub mod process;
+pub mod procfs;
+pub mod ready;
+
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -14,6 +28,9 @@ use protocol::facts::PlatformFacts;
 use protocol::ids::{AttemptId, Name};
 use protocol::spec::{PlatformSpec, Resources, ServiceSpec};
 use protocol::summary::{Exit, Teardown};
+
+pub use any::{AnyDriver, AnyRunning};
+pub use arguments::service_args;
 
 /// What every driver of a runner knows of its host.
 #[derive(Clone, Debug)]

@@ -1,0 +1,133 @@
+//! The enums over the drivers.
+
+use protocol::facts::PlatformFacts;
+use protocol::ids::Name;
+use protocol::spec::{DockerSpec, FakeSpec, PlatformSpec};
+use protocol::summary::Exit;
+
+use crate::docker::{Docker, DockerRunning};
+use crate::fake::{Fake, FakeRunning};
+use crate::native::{Native, NativeRunning};
+use crate::{DeployError, Deployment, Driver, Host, Running, Started, Stopped};
+
+/// Any driver.
+#[derive(Debug)]
+pub enum AnyDriver {
+    /// Processes of the host.
+    Native(Native),
+    /// Containers of a Docker engine.
+    Docker(Docker),
+    /// The one that only pretends.
+    Fake(Fake),
+}
+
+impl AnyDriver {
+    /// The driver for a platform.
+    #[must_use]
+    pub fn for_platform(spec: &PlatformSpec, host: &Host) -> Self {
+        match spec {
+            PlatformSpec::Native(_) => Self::Native(Native::new(host)),
+            PlatformSpec::Docker(spec) => Self::Docker(Docker::new(spec, host)),
+            PlatformSpec::Fake(spec) => Self::Fake(Fake::new(spec)),
+        }
+    }
+
+    /// One driver of every kind, to sweep with.
+    #[must_use]
+    pub fn all(host: &Host) -> Vec<Self> {
+        vec![
+            Self::Native(Native::new(host)),
+            Self::Docker(Docker::new(&DockerSpec::default(), host)),
+            Self::Fake(Fake::new(&FakeSpec::default())),
+        ]
+    }
+}
+
+impl Driver for AnyDriver {
+    type Running = AnyRunning;
+
+    async fn probe(&self) -> PlatformFacts {
+        match self {
+            Self::Native(driver) => driver.probe().await,
+            Self::Docker(driver) => driver.probe().await,
+            Self::Fake(driver) => driver.probe().await,
+        }
+    }
+
+    async fn prepare(&self, deployment: &Deployment) -> Result<(), DeployError> {
+        match self {
+            Self::Native(driver) => driver.prepare(deployment).await,
+            Self::Docker(driver) => driver.prepare(deployment).await,
+            Self::Fake(driver) => driver.prepare(deployment).await,
+        }
+    }
+
+    async fn start(&self, deployment: &Deployment) -> Result<AnyRunning, DeployError> {
+        match self {
+            Self::Native(driver) => driver.start(deployment).await.map(AnyRunning::Native),
+            Self::Docker(driver) => driver.start(deployment).await.map(AnyRunning::Docker),
+            Self::Fake(driver) => driver.start(deployment).await.map(AnyRunning::Fake),
+        }
+    }
+
+    async fn sweep(&self) -> Result<Vec<String>, DeployError> {
+        match self {
+            Self::Native(driver) => driver.sweep().await,
+            Self::Docker(driver) => driver.sweep().await,
+            Self::Fake(driver) => driver.sweep().await,
+        }
+    }
+}
+
+/// A deployment of any driver.
+#[derive(Debug)]
+pub enum AnyRunning {
+    /// Processes of the host.
+    Native(NativeRunning),
+    /// Containers of a Docker engine.
+    Docker(DockerRunning),
+    /// The one that only pretends.
+    Fake(FakeRunning),
+}
+
+impl Running for AnyRunning {
+    fn services(&self) -> &[Started] {
+        match self {
+            Self::Native(running) => running.services(),
+            Self::Docker(running) => running.services(),
+            Self::Fake(running) => running.services(),
+        }
+    }
+
+    fn pids(&self, service: &Name) -> Vec<u32> {
+        match self {
+            Self::Native(running) => running.pids(service),
+            Self::Docker(running) => running.pids(service),
+            Self::Fake(running) => running.pids(service),
+        }
+    }
+
+    fn deviations(&self) -> Vec<String> {
+        match self {
+            Self::Native(running) => running.deviations(),
+            Self::Docker(running) => running.deviations(),
+            Self::Fake(running) => running.deviations(),
+        }
+    }
+
+    async fn ended(&mut self) -> (Name, Exit) {
+        match self {
+            Self::Native(running) => running.ended().await,
+            Self::Docker(running) => running.ended().await,
+            Self::Fake(running) => running.ended().await,
+        }
+    }
+
+    async fn stop(self) -> Stopped {
+        match self {
+            Self::Native(running) => running.stop().await,
+            Self::Docker(running) => running.stop().await,
+            Self::Fake(running) => running.stop().await,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The argument list of a service, with the place where it listens filled in.
+
+use std::net::SocketAddr;
+
+use protocol::spec::ServiceSpec;
+
+/// The service's arguments, `{listen}` replaced by where it has to listen. They go to the program as they are: no shell reads them.
+#[must_use]
+pub fn service_args(service: &ServiceSpec, listen: SocketAddr) -> Vec<String> {
+    service
+        .args
+        .iter()
+        .map(|arg| arg.replace("{listen}", &listen.to_string()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::spec::{HttpProbe, Probe};
+
+    #[test]
+    fn the_address_is_filled_in_and_nothing_else() {
+        let service = ServiceSpec {
+            name: "tcp".parse().unwrap(),
+            args: ["tcp", "--listen={listen}", "{port}", "; rm -rf $HOME"]
+                .map(String::from)
+                .into(),
+            port: 7,
+            ready: Probe::Http(HttpProbe {
+                path: "/".into(),
+                status: 200,
+                body_bytes: None,
+            }),
+        };
+        let args = service_args(&service, "127.0.0.1:7".parse().unwrap());
+        assert_eq!(args, ["tcp", "--listen=127.0.0.1:7", "{port}", "; rm -rf $HOME"]);
+    }
+}

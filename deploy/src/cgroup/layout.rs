@@ -1,0 +1,143 @@
+//! Where the host's cgroup hierarchies are mounted.
+
+use std::fs;
+use std::path::PathBuf;
+
+/// The hierarchies that services go into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Version 1: a hierarchy a controller.
+    V1(Mounts),
+    /// Version 2: one for all.
+    V2(PathBuf),
+}
+
+/// Where version 1 has the controllers that matter here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mounts {
+    /// Limits memory and counts it.
+    pub memory: Option<PathBuf>,
+    /// Limits the CPUs.
+    pub cpuset: Option<PathBuf>,
+    /// Counts CPU time.
+    pub cpuacct: Option<PathBuf>,
+}
+
+impl Layout {
+    /// The layout of this host; `None`: no cgroups.
+    #[must_use]
+    pub fn of_this_host() -> Option<Self> {
+        Self::read(&fs::read_to_string("/proc/self/mountinfo").ok()?)
+    }
+
+    /// Reads `mountinfo` (see proc(5)). A controller can be in one hierarchy only, so where version 1 has any of ours, version 2 is
+    /// only mounted beside it (the "hybrid" layout) and of no use.
+    #[must_use]
+    pub fn read(mountinfo: &str) -> Option<Self> {
+        let mut mounts = Mounts::default();
+        let mut unified = None;
+        for line in mountinfo.lines() {
+            let Some((left, right)) = line.split_once(" - ") else {
+                continue;
+            };
+            let Some(point) = left.split(' ').nth(4).map(PathBuf::from) else {
+                continue;
+            };
+            let mut right = right.split(' ');
+            match (right.next(), right.nth(1)) {
+                (Some("cgroup2"), _) => unified = unified.or(Some(point)),
+                (Some("cgroup"), Some(options)) => mounts.take(&point, options),
+                _ => {}
+            }
+        }
+        if mounts == Mounts::default() {
+            unified.map(Self::V2)
+        } else {
+            Some(Self::V1(mounts))
+        }
+    }
+
+    /// 1 or 2.
+    #[must_use]
+    pub const fn version(&self) -> u8 {
+        match self {
+            Self::V1(_) => 1,
+            Self::V2(_) => 2,
+        }
+    }
+
+    /// The roots of all hierarchies, each once.
+    #[must_use]
+    pub fn roots(&self) -> Vec<PathBuf> {
+        match self {
+            Self::V1(mounts) => mounts.all(),
+            Self::V2(mount) => vec![mount.clone()],
+        }
+    }
+}
+
+impl Mounts {
+    /// The mount points, each once: `cpu,cpuacct` and the like are mounted together.
+    #[must_use]
+    pub fn all(&self) -> Vec<PathBuf> {
+        let mut all: Vec<PathBuf> = [&self.memory, &self.cpuset, &self.cpuacct]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    fn take(&mut self, point: &std::path::Path, options: &str) {
+        for option in options.split(',') {
+            let slot = match option {
+                "memory" => &mut self.memory,
+                "cpuset" => &mut self.cpuset,
+                "cpuacct" => &mut self.cpuacct,
+                _ => continue,
+            };
+            slot.get_or_insert_with(|| point.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hybrid_host_uses_version_1() {
+        let text = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+                    33 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
+                    35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n\
+                    40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n\
+                    41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        let layout = Layout::read(text).unwrap();
+        assert_eq!(layout.version(), 1);
+        let roots: Vec<PathBuf> = ["/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/memory"]
+            .map(PathBuf::from)
+            .into();
+        assert_eq!(layout.roots(), roots);
+    }
+
+    #[test]
+    fn a_modern_host_uses_version_2() {
+        let text = "35 24 0:30 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+        assert_eq!(Layout::read(text), Some(Layout::V2("/sys/fs/cgroup".into())));
+    }
+
+    #[test]
+    fn a_host_without_has_none() {
+        for text in [
+            "",
+            "nonsense",
+            "1 2 0:3 / / rw - ext4 /dev/vda rw",
+            "1 - cgroup2",
+            " - cgroup x memory",
+        ] {
+            assert_eq!(Layout::read(text), None, "{text:?}");
+        }
+    }
+}

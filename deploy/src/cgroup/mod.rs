@@ -1,0 +1,148 @@
+//! A cgroup for each service, in version 1 or 2, whichever the host has.
+//!
+//! It lies directly under the root of each hierarchy, as Docker's do with the `cgroupfs` driver, so that a native service and a container are
+//! charged at the same depth: `<mount>/jung-<runner>/<attempt>-<service>`. Which controllers can be had differs from host to host; what cannot be
+//! kept is said as a deviation and does not fail the start.
+
+mod layout;
+mod sweep;
+mod v1;
+mod v2;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use protocol::spec::Resources;
+
+pub use layout::Layout;
+pub use sweep::sweep;
+
+/// One service's cgroup: a directory in each hierarchy that is used.
+#[derive(Debug)]
+pub struct Cgroup {
+    dirs: Vec<PathBuf>,
+    /// The limits that could not be set, in words.
+    unkept: Vec<String>,
+    /// The file with the line `oom_kill N`.
+    oom_file: Option<PathBuf>,
+}
+
+impl Cgroup {
+    /// Makes `<group>/<leaf>` and sets the limits.
+    ///
+    /// # Errors
+    /// Where none may be made. Then nothing is left of it.
+    pub fn create(layout: &Layout, group: &str, leaf: &str, resources: &Resources) -> io::Result<Self> {
+        match layout {
+            Layout::V1(mounts) => v1::create(mounts, group, leaf, resources),
+            Layout::V2(mount) => v2::create(mount, group, leaf, resources),
+        }
+    }
+
+    /// The limits that could not be set, in words.
+    #[must_use]
+    pub fn unkept(&self) -> &[String] {
+        &self.unkept
+    }
+
+    /// The files into which a process writes `0` to join.
+    ///
+    /// # Errors
+    /// Where one cannot be opened for writing.
+    pub fn doors(&self) -> io::Result<Vec<fs::File>> {
+        self.dirs
+            .iter()
+            .map(|dir| fs::OpenOptions::new().write(true).open(dir.join("cgroup.procs")))
+            .collect()
+    }
+
+    /// The processes in it now.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        let mut pids: Vec<u32> = self.dirs.iter().flat_map(|dir| procs(dir)).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids
+    }
+
+    /// How many of its processes the kernel has killed for memory.
+    #[must_use]
+    pub fn oom_kills(&self) -> u64 {
+        let text = self
+            .oom_file
+            .as_ref()
+            .and_then(|file| fs::read_to_string(file).ok())
+            .unwrap_or_default();
+        oom_kills(&text)
+    }
+
+    /// Removes it, waiting up to `patience` until the last process has left. Says what is left.
+    #[must_use]
+    pub fn remove(&self, patience: Duration) -> Vec<String> {
+        let until = Instant::now() + patience;
+        loop {
+            let left: Vec<&PathBuf> = self.dirs.iter().filter(|dir| !remove_dir(dir)).collect();
+            if left.is_empty() || Instant::now() >= until {
+                return left.iter().map(|dir| format!("cgroup {}", dir.display())).collect();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// The processes that a cgroup directory lists.
+fn procs(dir: &Path) -> Vec<u32> {
+    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+/// Removes a cgroup directory and, where it was the last, the group around it; `true`: it is gone.
+fn remove_dir(dir: &Path) -> bool {
+    let gone = match fs::remove_dir(dir) {
+        Ok(()) => true,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    if gone && let Some(group) = dir.parent() {
+        // Refused while another service is in it, and then rightly.
+        let _ = fs::remove_dir(group);
+    }
+    gone
+}
+
+/// The `oom_kill` counter of `memory.oom_control` (v1, since Linux 4.13) or `memory.events` (v2).
+fn oom_kills(text: &str) -> u64 {
+    text.lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+/// Makes a directory that may be there already.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the host swaps at all: only then does an unlimited swap matter.
+fn host_swaps() -> bool {
+    fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kill_counter_is_read_from_both_versions() {
+        assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), 3);
+        assert_eq!(
+            oom_kills("low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\noom_group_kill 0\n"),
+            1
+        );
+        assert_eq!(oom_kills("oom_kill_disable 0\n"), 0);
+        assert_eq!(oom_kills(""), 0);
+    }
+}

@@ -1,0 +1,122 @@
+//! Version 2: one directory; its controllers must be handed down from above first.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use protocol::spec::Resources;
+
+use super::{Cgroup, host_swaps, make_dir};
+
+/// Makes the directory and sets the limits: under the root of the hierarchy where that is allowed, else beside this process's own
+/// cgroup, which is where systemd's `Delegate=` with `DelegateSubgroup=` lets a service make some.
+pub(super) fn create(mount: &Path, group: &str, leaf: &str, resources: &Resources) -> io::Result<Cgroup> {
+    let root = create_under(mount, group, leaf, resources);
+    match (root, delegated(mount)) {
+        (Err(_), Some(base)) => create_under(&base, group, leaf, resources),
+        (outcome, _) => outcome,
+    }
+}
+
+/// The directory above this process's own cgroup.
+pub(super) fn delegated(mount: &Path) -> Option<PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let parent = Path::new(path).parent()?;
+    (!parent.as_os_str().is_empty()).then(|| mount.join(parent))
+}
+
+fn create_under(base: &Path, group: &str, leaf: &str, resources: &Resources) -> io::Result<Cgroup> {
+    let group = base.join(group);
+    make_dir(&group)?;
+    for dir in [base, &group] {
+        for controller in ["+cpu", "+memory", "+cpuset"] {
+            // What is not handed down shows as a missing file below, and is said there.
+            let _ = fs::write(dir.join("cgroup.subtree_control"), controller);
+        }
+    }
+    let dir = group.join(leaf);
+    if let Err(error) = make_dir(&dir) {
+        let _ = fs::remove_dir(&group);
+        return Err(error);
+    }
+    let mut cgroup = Cgroup {
+        oom_file: Some(dir.join("memory.events")),
+        dirs: vec![dir.clone()],
+        unkept: Vec::new(),
+    };
+    cgroup.unkept = limit(&dir, resources);
+    Ok(cgroup)
+}
+
+/// Sets the limits, and says which could not be set. An interface file of cgroup2 never is created by writing, so a missing one is an error.
+fn limit(dir: &Path, resources: &Resources) -> Vec<String> {
+    let mut unkept = Vec::new();
+    let mut set = |file: &str, value: &str, what: &str| {
+        let written = fs::OpenOptions::new()
+            .write(true)
+            .open(dir.join(file))
+            .and_then(|mut file| io::Write::write_all(&mut file, value.as_bytes()));
+        if let Err(error) = written {
+            unkept.push(format!("{what}: {error}"));
+        }
+    };
+    if let Some(mib) = resources.memory_mib {
+        let bytes = mib.saturating_mul(1 << 20).to_string();
+        set(
+            "memory.max",
+            &bytes,
+            &format!("the memory limit of {mib} MiB is not kept"),
+        );
+        if host_swaps() {
+            set(
+                "memory.swap.max",
+                "0",
+                &format!("the memory limit of {mib} MiB does not count swap"),
+            );
+        }
+    }
+    if let Some(cpus) = &resources.cpuset {
+        set(
+            "cpuset.cpus",
+            &cpus.to_string(),
+            &format!("the CPUs {cpus} are not kept by a cgroup"),
+        );
+    }
+    unkept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plain directory tree stands for the hierarchy: the limits must be written into the files that the kernel puts there.
+    #[test]
+    fn limits_go_into_the_files_of_version_2() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["memory.max", "memory.swap.max", "cpuset.cpus"] {
+            fs::write(dir.path().join(file), "").unwrap();
+        }
+        let resources = Resources {
+            cpuset: Some("0-1".parse().unwrap()),
+            memory_mib: Some(64),
+        };
+        assert_eq!(limit(dir.path(), &resources), [] as [String; 0]);
+        assert_eq!(fs::read_to_string(dir.path().join("memory.max")).unwrap(), "67108864");
+        assert_eq!(fs::read_to_string(dir.path().join("cpuset.cpus")).unwrap(), "0-1");
+    }
+
+    #[test]
+    fn what_is_not_handed_down_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let resources = Resources {
+            cpuset: Some("0".parse().unwrap()),
+            memory_mib: Some(64),
+        };
+        let unkept = limit(dir.path(), &resources).join("; ");
+        assert!(
+            unkept.contains("64 MiB is not kept") && unkept.contains("CPUs 0 are not kept"),
+            "{unkept}"
+        );
+    }
+}

@@ -1,0 +1,168 @@
+//! The endpoint of a fake service.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::spec::{Probe, ServiceSpec};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::DeployError;
+
+/// What a fake body is long where the probe takes any length, bytes: as the `tcp` workload has it.
+const BODY_BYTES: u64 = 1000;
+/// From the first reply of a service that is to die until it does.
+const LIFE: Duration = Duration::from_millis(300);
+/// The longest request that is read, bytes.
+const REQUEST_BYTES: usize = 16 << 10;
+
+/// How a fake service behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Gives correct replies.
+    Correct,
+    /// Takes connections and never answers.
+    Silent,
+    /// Gives correct replies for a moment, then dies.
+    Dying,
+}
+
+/// A listener and its connections. Dropping it ends them.
+#[derive(Debug)]
+pub(super) struct Server {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens on a free loopback port, and says so in the service's log.
+    pub(super) async fn start(service: &ServiceSpec, manner: Manner, logs: &Path) -> Result<Self, DeployError> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (address, listener) = bound.map_err(|source| DeployError::Io {
+            what: format!("listening for fake service {}", service.name),
+            source,
+        })?;
+        let log = logs.join(format!("{}.log", service.name));
+        write_log(&log, &format!("fake service {} listens on {address}\n", service.name)).map_err(|source| {
+            DeployError::Io {
+                what: format!("writing {}", log.display()),
+                source,
+            }
+        })?;
+        let task = tokio::spawn(serve(listener, reply(&service.ready), manner));
+        Ok(Self { address, task })
+    }
+
+    /// Where it listens.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until it dies by itself. Cancel-safe; not to be asked again afterwards.
+    pub(super) async fn died(&mut self) {
+        let _ = (&mut self.task).await;
+    }
+
+    /// Ends it, and waits until it has.
+    pub(super) async fn stop(&mut self) {
+        self.task.abort();
+        if !self.task.is_finished() {
+            let _ = (&mut self.task).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn write_log(path: &Path, line: &str) -> std::io::Result<()> {
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?
+        .write_all(line.as_bytes())
+}
+
+/// The reply that the probe calls correct.
+fn reply(probe: &Probe) -> Vec<u8> {
+    let Probe::Http(probe) = probe;
+    let length = usize::try_from(probe.body_bytes.unwrap_or(BODY_BYTES))
+        .unwrap_or(usize::MAX)
+        .min(64 << 20);
+    let head = format!(
+        "HTTP/1.1 {} Fake\r\nServer: fake\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n",
+        probe.status
+    );
+    let mut reply = head.into_bytes();
+    reply.resize(reply.len() + length, b'A');
+    reply
+}
+
+async fn serve(listener: TcpListener, reply: Vec<u8>, manner: Manner) {
+    let reply: Arc<[u8]> = reply.into();
+    let (replied, mut first_reply) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let death = async {
+        if manner == Manner::Dying && first_reply.wait_for(|&replied| replied).await.is_ok() {
+            tokio::time::sleep(LIFE).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::pin!(death);
+    loop {
+        tokio::select! {
+            () = &mut death => return,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => { connections.spawn(answer(stream, Arc::clone(&reply), manner, replied.clone())); }
+                // Out of descriptors: wait for some to be closed.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            },
+        }
+    }
+}
+
+/// Answers requests without a body, over and over until the other side closes or asks for it.
+async fn answer(mut stream: TcpStream, reply: Arc<[u8]>, manner: Manner, replied: watch::Sender<bool>) {
+    let _ = stream.set_nodelay(true);
+    let mut read = Vec::new();
+    loop {
+        while let Some(end) = head_end(&read) {
+            if manner != Manner::Silent {
+                if stream.write_all(&reply).await.is_err() {
+                    return;
+                }
+                replied.send_replace(true);
+            }
+            let head = String::from_utf8_lossy(&read[..end]).to_ascii_lowercase();
+            if manner != Manner::Silent && (head.contains("connection: close") || head.contains("http/1.0\r\n")) {
+                let _ = stream.shutdown().await;
+                return;
+            }
+            read.drain(..end);
+        }
+        match stream.read_buf(&mut read).await {
+            Ok(1..) if read.len() <= REQUEST_BYTES => {}
+            _ => return,
+        }
+    }
+}
+
+fn head_end(read: &[u8]) -> Option<usize> {
+    read.windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .map(|at| at + 4)
+}

@@ -1,0 +1,83 @@
+//! Limits that no platform of this host can keep are refused before anything is started.
+
+use std::fs;
+
+use protocol::spec::{CpuSet, Resources};
+
+use crate::DeployError;
+
+/// Refuses CPUs that this host has not got online, and no memory at all.
+///
+/// # Errors
+/// [`DeployError::Unmet`].
+pub fn check(resources: &Resources) -> Result<(), DeployError> {
+    let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    check_against(resources, online.trim().parse().ok().as_ref())
+}
+
+fn check_against(resources: &Resources, online: Option<&CpuSet>) -> Result<(), DeployError> {
+    if resources.memory_mib == Some(0) {
+        return Err(DeployError::Unmet {
+            need: "a memory limit of 0 MiB lets nothing run".into(),
+            remedy: "set memory_mib to 8 or more, or leave it out".into(),
+        });
+    }
+    let (Some(wanted), Some(online)) = (&resources.cpuset, online) else {
+        return Ok(());
+    };
+    match wanted.cpus().iter().find(|cpu| !online.cpus().contains(cpu)) {
+        None => Ok(()),
+        Some(cpu) => Err(DeployError::Unmet {
+            need: format!("cpuset {wanted} asks for CPU {cpu}, which this host does not have online"),
+            remedy: format!("use CPUs out of {online}"),
+        }),
+    }
+}
+
+/// The CPUs as the scheduler's system calls take them; `None`: beyond the numbers that they know.
+#[must_use]
+pub fn affinity(cpus: &CpuSet) -> Option<nix::sched::CpuSet> {
+    let mut set = nix::sched::CpuSet::new();
+    cpus.cpus()
+        .iter()
+        .try_for_each(|&cpu| set.set(usize::try_from(cpu).ok()?).ok())?;
+    Some(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpu_that_is_not_there_is_named() {
+        let resources = Resources {
+            cpuset: Some("1-3".parse().unwrap()),
+            memory_mib: None,
+        };
+        let error = check_against(&resources, Some(&"0-1".parse().unwrap()))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("CPU 2") && error.contains("out of 0-1"), "{error}");
+        check_against(&resources, Some(&"0-7".parse().unwrap())).unwrap();
+        check_against(&resources, None).unwrap();
+    }
+
+    #[test]
+    fn no_memory_is_refused() {
+        assert!(
+            check(&Resources {
+                cpuset: None,
+                memory_mib: Some(0)
+            })
+            .is_err()
+        );
+        check(&Resources::default()).unwrap();
+    }
+
+    #[test]
+    fn cpus_become_an_affinity() {
+        let set = affinity(&"0,2".parse().unwrap()).unwrap();
+        assert_eq!([0, 1, 2].map(|cpu| set.is_set(cpu).unwrap()), [true, false, true]);
+        assert!(affinity(&"4095".parse().unwrap()).is_none());
+    }
+}

@@ -1,0 +1,129 @@
+//! The mark that everything a runner creates bears, so that it, and nothing else, can be found and swept away later.
+//!
+//! A process bears it in its environment, a container in its labels, a cgroup in its path.
+
+use protocol::ids::{AttemptId, Name};
+
+/// The environment variable that holds the runner's name.
+pub const RUNNER: &str = "JUNG_RUNNER";
+/// The environment variable that holds the attempt.
+pub const ATTEMPT: &str = "JUNG_ATTEMPT";
+/// The environment variable that holds the service.
+pub const SERVICE: &str = "JUNG_SERVICE";
+
+/// The label that holds the runner's name.
+pub const RUNNER_LABEL: &str = "jung.runner";
+/// The label that holds the attempt.
+pub const ATTEMPT_LABEL: &str = "jung.attempt";
+/// The label that holds the service.
+pub const SERVICE_LABEL: &str = "jung.service";
+
+/// Whose something is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The runner that made it.
+    pub runner: Name,
+    /// The attempt that it was made for.
+    pub attempt: AttemptId,
+    /// The service that it is.
+    pub service: Name,
+}
+
+impl Mark {
+    /// The mark as environment variables.
+    #[must_use]
+    pub fn environment(&self) -> [(&'static str, String); 3] {
+        let [runner, attempt, service] = self.words();
+        [(RUNNER, runner), (ATTEMPT, attempt), (SERVICE, service)]
+    }
+
+    /// The mark as labels of a container.
+    #[must_use]
+    pub fn labels(&self) -> [(&'static str, String); 3] {
+        let [runner, attempt, service] = self.words();
+        [
+            (RUNNER_LABEL, runner),
+            (ATTEMPT_LABEL, attempt),
+            (SERVICE_LABEL, service),
+        ]
+    }
+
+    /// The name of the container: unique, for an attempt runs on one platform only.
+    #[must_use]
+    pub fn container(&self) -> String {
+        format!("jung-{}-{}", self.attempt, self.service)
+    }
+
+    /// The name of the service's cgroup, within [`cgroup_group`].
+    #[must_use]
+    pub fn cgroup(&self) -> String {
+        format!("{}-{}", self.attempt, self.service)
+    }
+
+    /// Reads the mark out of an environment as `/proc/<pid>/environ` shows it; `None`: not marked, or not whole.
+    #[must_use]
+    pub fn in_environment(environ: &[u8]) -> Option<Self> {
+        let value = |key: &str| {
+            environ.split(|&b| b == 0).find_map(|entry| {
+                let value = entry.strip_prefix(key.as_bytes())?.strip_prefix(b"=")?;
+                std::str::from_utf8(value).ok()
+            })
+        };
+        Some(Self {
+            runner: value(RUNNER)?.parse().ok()?,
+            attempt: value(ATTEMPT)?.parse().ok()?,
+            service: value(SERVICE)?.parse().ok()?,
+        })
+    }
+
+    fn words(&self) -> [String; 3] {
+        [
+            self.runner.to_string(),
+            self.attempt.to_string(),
+            self.service.to_string(),
+        ]
+    }
+}
+
+/// The cgroup under which all of a runner's are. A directory of its own, since runner `a`'s prefix would also begin the names of runner `a-b`.
+#[must_use]
+pub fn cgroup_group(runner: &Name) -> String {
+    format!("jung-{runner}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark() -> Mark {
+        Mark {
+            runner: "lab-1".parse().unwrap(),
+            attempt: AttemptId::fresh(),
+            service: "tcp".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_mark_is_found_again_in_an_environment() {
+        let mark = mark();
+        let mut environ = b"PATH=/bin\0".to_vec();
+        for (key, value) in mark.environment() {
+            environ.extend(format!("{key}={value}\0").bytes());
+        }
+        assert_eq!(Mark::in_environment(&environ), Some(mark));
+    }
+
+    #[test]
+    fn half_a_mark_is_none() {
+        for environ in [
+            "",
+            "PATH=/bin\0",
+            "JUNG_RUNNER=lab\0",
+            "JUNG_RUNNER=lab\0JUNG_ATTEMPT=7\0JUNG_SERVICE=tcp\0",
+            "XJUNG_RUNNER=lab\0JUNG_ATTEMPTS=\0",
+        ] {
+            assert_eq!(Mark::in_environment(environ.as_bytes()), None, "{environ:?}");
+        }
+        assert_eq!(Mark::in_environment(b"JUNG_RUNNER=\xff\0"), None);
+    }
+}

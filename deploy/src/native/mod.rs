@@ -1,0 +1,129 @@
+//! `native`: a service is a process of the host, in its own process group and, where allowed, in its own cgroup.
+
+mod running;
+mod unit;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use protocol::facts::{PlatformFacts, Unmet};
+use protocol::spec::PlatformKind;
+
+use crate::binary::Binary;
+use crate::cgroup::{self, Layout};
+use crate::procfs::Procfs;
+use crate::{DeployError, Deployment, Driver, Host, limits, mark, network, process};
+
+pub use running::NativeRunning;
+use unit::Unit;
+
+/// The driver for processes of the host.
+#[derive(Clone, Debug)]
+pub struct Native {
+    host: Host,
+    layout: Option<Layout>,
+}
+
+impl Native {
+    /// A driver for this host. Looks where cgroups are mounted, and changes nothing.
+    #[must_use]
+    pub fn new(host: &Host) -> Self {
+        Self {
+            host: host.clone(),
+            layout: Layout::of_this_host(),
+        }
+    }
+
+    /// A driver that does not use cgroups, as on a host where none may be made.
+    #[must_use]
+    pub fn without_cgroups(host: &Host) -> Self {
+        Self {
+            host: host.clone(),
+            layout: None,
+        }
+    }
+}
+
+impl Driver for Native {
+    type Running = NativeRunning;
+
+    async fn probe(&self) -> PlatformFacts {
+        let mut details = BTreeMap::new();
+        let layout = self
+            .layout
+            .as_ref()
+            .map_or("none".into(), |layout| format!("v{}", layout.version()));
+        details.insert("cgroup".into(), layout);
+        details.insert("workload".into(), self.host.workload.display().to_string());
+        let unmet = match Binary::read(&self.host.workload).await {
+            Ok(binary) => {
+                details.insert("workload_sha256".into(), binary.sha256().into());
+                details.insert("workload_linking".into(), binary.linking().into());
+                None
+            }
+            Err(error) => Some(unmet(&self.host.workload, &error)),
+        };
+        PlatformFacts {
+            kind: PlatformKind::Native,
+            unmet,
+            details,
+        }
+    }
+
+    async fn prepare(&self, _deployment: &Deployment) -> Result<(), DeployError> {
+        let workload = &self.host.workload;
+        let what = || format!("looking at the workload program {}", workload.display());
+        tokio::fs::metadata(workload)
+            .await
+            .map(drop)
+            .map_err(|source| DeployError::Io { what: what(), source })
+    }
+
+    async fn start(&self, deployment: &Deployment) -> Result<NativeRunning, DeployError> {
+        let from = Instant::now();
+        limits::check(&deployment.resources)?;
+        let places: Vec<_> = deployment
+            .services
+            .iter()
+            .map(|service| (service, network::listen_address(self.host.address, service.port)))
+            .collect();
+        network::check_ports(places.iter().copied())?;
+        let mut running = NativeRunning::new(deployment.grace);
+        for (service, listen) in places {
+            match Unit::start(&self.host, self.layout.as_ref(), deployment, service, listen) {
+                Ok(unit) => running.push(unit, from.elapsed()),
+                Err(error) => {
+                    running.abandon().await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(running)
+    }
+
+    async fn sweep(&self) -> Result<Vec<String>, DeployError> {
+        let runner = self.host.runner.clone();
+        let procfs = Procfs::default();
+        let mine = || procfs.marked(|mark| mark.runner == runner);
+        let mut found: Vec<String> = mine().iter().map(|pid| format!("killed marked pid {pid}")).collect();
+        process::kill_all(mine).await;
+        found.extend(mine().iter().map(|pid| format!("could not kill pid {pid}")));
+        if let Some(layout) = self.layout.clone() {
+            let group = mark::cgroup_group(&self.host.runner);
+            let swept = tokio::task::spawn_blocking(move || cgroup::sweep(&layout, &group)).await;
+            found.extend(swept.unwrap_or_default());
+        }
+        Ok(found)
+    }
+}
+
+fn unmet(workload: &Path, error: &DeployError) -> Unmet {
+    Unmet {
+        need: error.to_string(),
+        remedy: format!(
+            "build it with deploy/build-workload.sh, or name the right file as `workload` instead of {}",
+            workload.display()
+        ),
+    }
+}

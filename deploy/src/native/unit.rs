@@ -1,0 +1,228 @@
+//! One service as a process, with its cgroup.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use protocol::ids::Name;
+use protocol::spec::{Resources, ServiceSpec};
+use protocol::summary::Exit;
+
+use crate::cgroup::{Cgroup, Layout};
+use crate::mark::{self, Mark};
+use crate::process::{self, Launch, Process};
+use crate::procfs::Procfs;
+use crate::{DeployError, Deployment, Host, limits, network, service_args};
+
+/// How long an emptied cgroup may take until it can be removed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One service as a process. Dropping it kills it and what it has started.
+#[derive(Debug)]
+pub(super) struct Unit {
+    mark: Mark,
+    endpoint: SocketAddr,
+    listen: SocketAddr,
+    process: Process,
+    cgroup: Option<Cgroup>,
+    deviations: Vec<String>,
+    reported: bool,
+    stopped: bool,
+}
+
+impl Unit {
+    /// Starts a service. On error nothing is left of it.
+    pub(super) fn start(
+        host: &Host,
+        layout: Option<&Layout>,
+        deployment: &Deployment,
+        service: &ServiceSpec,
+        listen: SocketAddr,
+    ) -> Result<Self, DeployError> {
+        let mark = Mark {
+            runner: host.runner.clone(),
+            attempt: deployment.attempt,
+            service: service.name.clone(),
+        };
+        let program = absolute(&host.workload)?;
+        let (mut cgroup, mut deviations) = make_cgroup(layout, &mark, &deployment.resources);
+        let mut environment = vec![(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+        )];
+        environment.extend(mark.environment());
+        let launch = |cgroup: &Option<Cgroup>| {
+            Ok(Launch {
+                program: program.clone(),
+                args: service_args(service, listen),
+                environment: environment.clone(),
+                log: deployment.logs.join(format!("{}.log", service.name)),
+                doors: cgroup.as_ref().map_or_else(|| Ok(Vec::new()), Cgroup::doors)?,
+                affinity: deployment.resources.cpuset.as_ref().and_then(limits::affinity),
+            })
+        };
+        let mut outcome = launch(&cgroup).and_then(Process::spawn);
+        // Version 2 lets a user open the door of a delegated cgroup and still may not let a process through from outside of it.
+        if let (Err(error), Some(unusable)) = (&outcome, cgroup.take_if(|_| is_denied(&outcome))) {
+            let _ = unusable.remove(Duration::ZERO);
+            deviations = unkept(&deployment.resources, &format!("its cgroup may not be joined: {error}"));
+            outcome = launch(&None).and_then(Process::spawn);
+        }
+        match outcome {
+            Ok(process) => Ok(Self {
+                endpoint: (host.address, service.port).into(),
+                mark,
+                listen,
+                process,
+                cgroup,
+                deviations,
+                reported: false,
+                stopped: false,
+            }),
+            Err(source) => {
+                if let Some(cgroup) = cgroup {
+                    let _ = cgroup.remove(Duration::ZERO);
+                }
+                let what = format!("starting {} for service {}", program.display(), service.name);
+                Err(DeployError::Io { what, source })
+            }
+        }
+    }
+
+    /// Its name.
+    pub(super) fn service(&self) -> &Name {
+        &self.mark.service
+    }
+
+    /// Where it answers.
+    pub(super) const fn endpoint(&self) -> SocketAddr {
+        self.endpoint
+    }
+
+    /// Its first process.
+    pub(super) const fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Whether its end has been told by [`Unit::ended`].
+    pub(super) const fn is_reported(&self) -> bool {
+        self.reported
+    }
+
+    /// The limits that it does not have, in words.
+    pub(super) fn deviations(&self) -> &[String] {
+        &self.deviations
+    }
+
+    /// Its processes now: what its cgroup holds, or the tree under its first.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        match &self.cgroup {
+            Some(cgroup) => cgroup.pids(),
+            None => Procfs::default().tree(self.process.pid()),
+        }
+    }
+
+    /// Waits until it ends by itself. Cancel-safe.
+    pub(super) async fn ended(&mut self) -> (Name, Exit) {
+        let status = self.process.wait().await;
+        self.reported = true;
+        (self.mark.service.clone(), self.exit(status))
+    }
+
+    /// Ends it within the grace, takes its cgroup away, and says what is left.
+    pub(super) async fn stop(&mut self, grace: Duration) -> (Exit, Vec<String>) {
+        let (mark, cgroup) = (self.mark.clone(), self.cgroup.as_ref());
+        let members = || members(&mark, cgroup);
+        let status = self.process.end(grace, members).await;
+        let mut left: Vec<String> = members()
+            .iter()
+            .map(|pid| format!("pid {pid} of {}", mark.service))
+            .collect();
+        let exit = self.exit(status);
+        if let Some(cgroup) = self.cgroup.take() {
+            left.extend(remove(cgroup).await);
+        }
+        if network::is_taken(self.listen) {
+            left.push(format!("port {} of {}", self.listen, mark.service));
+        }
+        self.stopped = true;
+        (exit, left)
+    }
+
+    fn exit(&self, status: io::Result<std::process::ExitStatus>) -> Exit {
+        let oom = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.oom_kills() > 0);
+        status.map_or(Exit::Unknown, |status| {
+            process::exit(status, self.process.was_killed(), oom)
+        })
+    }
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        if self.stopped {
+            return;
+        }
+        members(&self.mark, self.cgroup.as_ref())
+            .into_iter()
+            .for_each(process::kill);
+        if let Some(cgroup) = self.cgroup.take() {
+            // The killed take a moment to leave, and a destructor must not wait for them.
+            std::thread::spawn(move || cgroup.remove(PATIENCE));
+        }
+    }
+}
+
+/// All living processes of a service: those in its cgroup, and those that bear its mark, wherever they went.
+fn members(mark: &Mark, cgroup: Option<&Cgroup>) -> Vec<u32> {
+    let mut pids = Procfs::default().marked(|other| other == mark);
+    pids.extend(cgroup.map(Cgroup::pids).unwrap_or_default());
+    pids.sort_unstable();
+    pids.dedup();
+    pids
+}
+
+async fn remove(cgroup: Cgroup) -> Vec<String> {
+    tokio::task::spawn_blocking(move || cgroup.remove(PATIENCE))
+        .await
+        .unwrap_or_default()
+}
+
+fn make_cgroup(layout: Option<&Layout>, mark: &Mark, resources: &Resources) -> (Option<Cgroup>, Vec<String>) {
+    let Some(layout) = layout else {
+        return (None, unkept(resources, "this host has no cgroups"));
+    };
+    match Cgroup::create(layout, &mark::cgroup_group(&mark.runner), &mark.cgroup(), resources) {
+        Ok(cgroup) => {
+            let deviations = cgroup.unkept().to_vec();
+            (Some(cgroup), deviations)
+        }
+        Err(error) => (None, unkept(resources, &format!("no cgroup may be made: {error}"))),
+    }
+}
+
+/// What a service without a cgroup does not have.
+fn unkept(resources: &Resources, why: &str) -> Vec<String> {
+    let memory = resources
+        .memory_mib
+        .map(|mib| format!("the memory limit of {mib} MiB is not kept: {why}"));
+    let cpus = resources
+        .cpuset
+        .as_ref()
+        .map(|cpus| format!("the CPUs {cpus} are only an affinity, which a service may change: {why}"));
+    memory.into_iter().chain(cpus).collect()
+}
+
+fn is_denied(outcome: &io::Result<Process>) -> bool {
+    outcome
+        .as_ref()
+        .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// The services run in `/`, so the program needs its whole path.
+fn absolute(program: &std::path::Path) -> Result<PathBuf, DeployError> {
+    std::path::absolute(program).map_err(|source| DeployError::Io {
+        what: format!("finding {}", program.display()),
+        source,
+    })
+}

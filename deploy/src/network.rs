@@ -1,0 +1,132 @@
+//! Addresses and ports: where a service listens, and whether it can.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+
+use protocol::ids::Name;
+use protocol::spec::ServiceSpec;
+
+use crate::DeployError;
+
+/// Where a service of this host listens so that it is reached at `host:port`: there and nowhere else, or, where `host` is no address of this
+/// machine (it stands behind a NAT), everywhere.
+#[must_use]
+pub fn listen_address(host: IpAddr, port: u16) -> SocketAddr {
+    let foreign = TcpListener::bind((host, 0)).is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable);
+    match host {
+        IpAddr::V4(_) if foreign => (Ipv4Addr::UNSPECIFIED, port).into(),
+        IpAddr::V6(_) if foreign => (Ipv6Addr::UNSPECIFIED, port).into(),
+        _ => (host, port).into(),
+    }
+}
+
+/// Proves that every service can listen on its port, all at the same time, and lets go of the ports again.
+///
+/// Connections of an earlier trial in TIME-WAIT do not count (the standard library sets `SO_REUSEADDR`), a listener with `SO_REUSEPORT` does.
+///
+/// # Errors
+/// [`DeployError::PortTaken`] with the service and the address, or why a port cannot be used at all.
+pub fn check_ports<'a>(services: impl IntoIterator<Item = (&'a ServiceSpec, SocketAddr)>) -> Result<(), DeployError> {
+    let claims: Result<Vec<TcpListener>, DeployError> = services
+        .into_iter()
+        .map(|(service, address)| claim(&service.name, address))
+        .collect();
+    claims.map(drop)
+}
+
+/// Whether something listens there, or the address cannot be had for another reason.
+#[must_use]
+pub fn is_taken(address: SocketAddr) -> bool {
+    TcpListener::bind(address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+}
+
+fn claim(service: &Name, address: SocketAddr) -> Result<TcpListener, DeployError> {
+    if address.port() == 0 {
+        return Err(DeployError::Unmet {
+            need: format!("service {service} has port 0"),
+            remedy: "give the workload a port from 1 to 65535".into(),
+        });
+    }
+    TcpListener::bind(address).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => DeployError::PortTaken {
+            service: service.clone(),
+            address,
+        },
+        io::ErrorKind::PermissionDenied => DeployError::Unmet {
+            need: format!("service {service} may not listen on {address}"),
+            remedy: "give the workload a port from 1024 up, or run the runner as root".into(),
+        },
+        _ => DeployError::Io {
+            what: format!("listening on {address} for service {service}"),
+            source,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::spec::{HttpProbe, Probe};
+
+    fn service(name: &str, port: u16) -> ServiceSpec {
+        ServiceSpec {
+            name: name.parse().unwrap(),
+            args: Vec::new(),
+            port,
+            ready: Probe::Http(HttpProbe {
+                path: "/".into(),
+                status: 200,
+                body_bytes: None,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_taken_port_is_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let error = check_ports([(&service("tcp", address.port()), address)])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&address.to_string()) && error.contains("service tcp"),
+            "{error}"
+        );
+        assert!(is_taken(address));
+        drop(listener);
+        check_ports([(&service("tcp", address.port()), address)]).unwrap();
+    }
+
+    #[test]
+    fn a_port_that_is_taken_everywhere_is_taken_here() {
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(is_taken((Ipv4Addr::LOCALHOST, port).into()));
+    }
+
+    #[test]
+    fn two_services_cannot_share_a_port() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (first, second) = (service("one", free.port()), service("two", free.port()));
+        let error = check_ports([(&first, free), (&second, free)]).unwrap_err();
+        assert!(
+            matches!(error, DeployError::PortTaken { ref service, .. } if service.as_str() == "two"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn port_zero_is_refused() {
+        let error = check_ports([(&service("tcp", 0), "127.0.0.1:0".parse().unwrap())]).unwrap_err();
+        assert!(error.to_string().contains("1 to 65535"), "{error}");
+    }
+
+    #[test]
+    fn an_address_of_another_machine_means_everywhere() {
+        assert_eq!(
+            listen_address("127.0.0.1".parse().unwrap(), 7).to_string(),
+            "127.0.0.1:7"
+        );
+        assert_eq!(listen_address("192.0.2.1".parse().unwrap(), 7).to_string(), "0.0.0.0:7");
+    }
+}

@@ -1,0 +1,216 @@
+//! One HTTP GET, and whether its reply is the correct one.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use protocol::spec::HttpProbe;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long a connection may take. A packet that was dropped while a bridge or a guest came up is sent again by the kernel after a second
+/// only, which would be counted as start-up time: a new attempt is quicker.
+const CONNECT: Duration = Duration::from_millis(250);
+/// How long a reply may take.
+const REPLY: Duration = Duration::from_secs(1);
+/// The largest reply that is read, bytes.
+const LARGEST: usize = 64 << 20;
+/// The most headers that a reply may have.
+const HEADERS: usize = 64;
+
+/// Why a reply is not the correct one.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Wrong {
+    /// No connection within [`CONNECT`].
+    #[error("no connection within 250 ms")]
+    ConnectTime,
+    /// Refused, unreachable and the like.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// No whole reply within [`REPLY`].
+    #[error("no whole reply within 1 s ({read} bytes came)")]
+    ReplyTime {
+        /// How many bytes came.
+        read: usize,
+    },
+    /// The reply ends in its head or before its promised length.
+    #[error("the reply ends after {read} bytes")]
+    Short {
+        /// How many bytes came.
+        read: usize,
+    },
+    /// It is not HTTP.
+    #[error("the reply is not HTTP: {0}")]
+    NotHttp(#[from] httparse::Error),
+    /// It is longer than anybody needs.
+    #[error("the reply is longer than 64 MiB")]
+    Long,
+    /// Another status.
+    #[error("status {got}, not {wanted}")]
+    Status {
+        /// The reply's.
+        got: u16,
+        /// The probe's.
+        wanted: u16,
+    },
+    /// A body of another length.
+    #[error("a body of {got} bytes, not {wanted}")]
+    Body {
+        /// The reply's.
+        got: usize,
+        /// The probe's.
+        wanted: u64,
+    },
+}
+
+/// Asks once.
+pub(super) async fn ask(probe: &HttpProbe, address: SocketAddr) -> Result<(), Wrong> {
+    let mut stream = timeout(CONNECT, TcpStream::connect(address))
+        .await
+        .map_err(|_| Wrong::ConnectTime)??;
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAccept: */*\r\n\r\n",
+        probe.path
+    );
+    let mut read = Vec::new();
+    let reply = timeout(REPLY, async {
+        stream.write_all(request.as_bytes()).await?;
+        receive(&mut stream, &mut read).await
+    })
+    .await;
+    let reply = reply.map_err(|_| Wrong::ReplyTime { read: read.len() })??;
+    judge(probe, &reply)
+}
+
+/// What matters of a reply.
+#[derive(Debug, PartialEq, Eq)]
+struct Reply {
+    status: u16,
+    body_bytes: usize,
+}
+
+fn judge(probe: &HttpProbe, reply: &Reply) -> Result<(), Wrong> {
+    if reply.status != probe.status {
+        return Err(Wrong::Status {
+            got: reply.status,
+            wanted: probe.status,
+        });
+    }
+    match probe.body_bytes {
+        Some(wanted) if u64::try_from(reply.body_bytes) != Ok(wanted) => Err(Wrong::Body {
+            got: reply.body_bytes,
+            wanted,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Reads until the reply is whole.
+async fn receive(stream: &mut TcpStream, read: &mut Vec<u8>) -> Result<Reply, Wrong> {
+    loop {
+        let ended = stream.read_buf(read).await? == 0;
+        if let Some(reply) = parse(read, ended)? {
+            return Ok(reply);
+        }
+        if ended {
+            return Err(Wrong::Short { read: read.len() });
+        }
+        if read.len() > LARGEST {
+            return Err(Wrong::Long);
+        }
+    }
+}
+
+/// The reply, if it is whole; `ended`: nothing more comes.
+fn parse(read: &[u8], ended: bool) -> Result<Option<Reply>, Wrong> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(head) = response.parse(read)? else {
+        return Ok(None);
+    };
+    let body = &read[head..];
+    let header = |name: &str| {
+        let found = response
+            .headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case(name))?;
+        Some(String::from_utf8_lossy(found.value).trim().to_ascii_lowercase())
+    };
+    let body_bytes = if header("transfer-encoding").is_some_and(|coding| coding.ends_with("chunked")) {
+        chunked_bytes(body)
+    } else if let Some(length) = header("content-length").and_then(|length| length.parse::<usize>().ok()) {
+        (body.len() >= length).then_some(length)
+    } else {
+        ended.then_some(body.len())
+    };
+    let status = response.code.unwrap_or(0);
+    Ok(body_bytes.map(|body_bytes| Reply { status, body_bytes }))
+}
+
+/// The length of a chunked body without its framing; `None`: not whole.
+fn chunked_bytes(mut body: &[u8]) -> Option<usize> {
+    let mut total = 0_usize;
+    loop {
+        let line = body.windows(2).position(|window| window == b"\r\n")?;
+        let size = std::str::from_utf8(&body[..line]).ok()?.split(';').next()?.trim();
+        let size = usize::from_str_radix(size, 16).ok()?;
+        if size == 0 {
+            return Some(total);
+        }
+        total = total.checked_add(size)?;
+        body = body.get((line + 2).checked_add(size)?.checked_add(2)?..)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn whole(text: &str, ended: bool) -> Option<(u16, usize)> {
+        parse(text.as_bytes(), ended)
+            .unwrap()
+            .map(|reply| (reply.status, reply.body_bytes))
+    }
+
+    #[test]
+    fn a_reply_is_whole_at_its_promised_length() {
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n";
+        assert_eq!(whole(head, true), None);
+        assert_eq!(whole(&format!("{head}AA"), false), None);
+        assert_eq!(whole(&format!("{head}AAA"), false), Some((200, 3)));
+    }
+
+    #[test]
+    fn a_reply_without_a_length_is_whole_at_its_end() {
+        let text = "HTTP/1.0 200 OK\r\n\r\nAAAA";
+        assert_eq!(whole(text, false), None);
+        assert_eq!(whole(text, true), Some((200, 4)));
+    }
+
+    #[test]
+    fn a_chunked_reply_is_counted_without_its_framing() {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(whole(&format!("{head}3\r\nAAA\r\n"), false), None);
+        assert_eq!(
+            whole(&format!("{head}3\r\nAAA\r\nA;x=1\r\n0123456789\r\n0\r\n\r\n"), false),
+            Some((200, 13))
+        );
+    }
+
+    #[test]
+    fn what_is_not_http_is_said() {
+        assert!(matches!(parse(b"SSH-2.0-OpenSSH\r\n", false), Err(Wrong::NotHttp(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(tail in proptest::collection::vec(any::<u8>(), 0..100), ended: bool) {
+            let _ = parse(&tail, ended);
+            for head in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"] {
+                let _ = parse(&[head.as_bytes(), &tail].concat(), ended);
+            }
+        }
+    }
+}

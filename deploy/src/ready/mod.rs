@@ -1,0 +1,99 @@
+//! Waiting for the first correct reply of every service: what READY means.
+//!
+//! An open port alone proves nothing where a forward or a proxy stands in front of the service, so a reply is asked for and looked at. The wait
+//! does not see a service die: race it against [`Running::ended`](crate::Running::ended).
+
+mod http;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use protocol::ids::Name;
+use protocol::spec::{Probe, ServiceSpec};
+
+use crate::Started;
+
+/// The distance of two attempts at first. It bounds the error of a start-up time.
+const EAGER: Duration = Duration::from_millis(2);
+/// The distance of two attempts after [`PATIENT_AFTER`].
+const PATIENT: Duration = Duration::from_millis(20);
+/// How long attempts stay eager.
+const PATIENT_AFTER: Duration = Duration::from_secs(5);
+
+/// The first correct reply of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstReply {
+    /// The service.
+    pub service: Name,
+    /// When its last byte was here.
+    pub at: Instant,
+}
+
+/// A service gave no correct reply in time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("service {service} at {address} gave no correct reply within {} ms: {last}", .waited.as_millis())]
+pub struct NotReady {
+    /// The service.
+    pub service: Name,
+    /// Where it was asked.
+    pub address: SocketAddr,
+    /// How long it was asked for.
+    pub waited: Duration,
+    /// What the last attempt saw.
+    pub last: String,
+}
+
+/// Asks every service, in parallel, until each has given its first correct reply, for `patience` at most. The replies are in the order of `started`.
+///
+/// # Errors
+/// [`NotReady`] for the first service that ran out of time, or that `services` does not have.
+pub async fn wait(
+    services: &[ServiceSpec],
+    started: &[Started],
+    patience: Duration,
+) -> Result<Vec<FirstReply>, NotReady> {
+    let until = Instant::now() + patience;
+    try_join_all(started.iter().map(|started| async move {
+        let spec = services.iter().find(|service| service.name == started.service);
+        let outcome = match spec {
+            Some(spec) => first_reply(&spec.ready, started.endpoint, until).await,
+            None => Err("it is not among the services of this attempt".into()),
+        };
+        match outcome {
+            Ok(at) => Ok(FirstReply {
+                service: started.service.clone(),
+                at,
+            }),
+            Err(last) => Err(NotReady {
+                service: started.service.clone(),
+                address: started.endpoint,
+                waited: patience,
+                last,
+            }),
+        }
+    }))
+    .await
+}
+
+/// Asks one service until it replies correctly. The error is what the last finished attempt saw.
+async fn first_reply(probe: &Probe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
+    let Probe::Http(probe) = probe;
+    let from = Instant::now();
+    let mut last = "no attempt was finished".to_owned();
+    loop {
+        match tokio::time::timeout_at(until.into(), http::ask(probe, address)).await {
+            Ok(Ok(())) => return Ok(Instant::now()),
+            Ok(Err(error)) => last = error.to_string(),
+            Err(_) => return Err(last),
+        }
+        let pause = if from.elapsed() < PATIENT_AFTER { EAGER } else { PATIENT };
+        if Instant::now() + pause >= until {
+            return Err(last);
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

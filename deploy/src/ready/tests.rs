@@ -1,0 +1,142 @@
+//! The wait against real listeners.
+
+use protocol::spec::HttpProbe;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn service(name: &str, body_bytes: Option<u64>) -> ServiceSpec {
+    let ready = Probe::Http(HttpProbe {
+        path: "/".into(),
+        status: 200,
+        body_bytes,
+    });
+    ServiceSpec {
+        name: name.parse().unwrap(),
+        args: Vec::new(),
+        port: 1,
+        ready,
+    }
+}
+
+fn started(name: &str, endpoint: SocketAddr) -> Started {
+    Started {
+        service: name.parse().unwrap(),
+        endpoint,
+        process_after: Duration::ZERO,
+        pid: 1,
+    }
+}
+
+/// A server that gives the replies in turn, the last one for ever.
+async fn serve(replies: &'static [&'static str]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut next = 0;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let reply = replies[next.min(replies.len() - 1)];
+            next += 1;
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(reply.as_bytes()).await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn the_first_correct_reply_counts() {
+    let address = serve(&[
+        "",
+        "HTTP/1.1 503 Later\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nA",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nAA",
+    ])
+    .await;
+    let before = Instant::now();
+    let replies = wait(&[service("tcp", Some(2))], &[started("tcp", address)], LONG)
+        .await
+        .unwrap();
+    assert_eq!(replies[0].service.as_str(), "tcp");
+    assert!(replies[0].at > before);
+}
+
+#[tokio::test]
+async fn a_wrong_reply_is_named_at_the_deadline() {
+    let status = serve(&["HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"]).await;
+    let body = serve(&["HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nA"]).await;
+    for (address, expected) in [(status, "status 500, not 200"), (body, "a body of 1 bytes, not 2")] {
+        let error = wait(
+            &[service("tcp", Some(2))],
+            &[started("tcp", address)],
+            Duration::from_millis(300),
+        )
+        .await
+        .unwrap_err()
+        .to_string();
+        assert!(
+            error.contains(expected) && error.contains(&address.to_string()),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_named() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let error = wait(
+        &[service("tcp", None)],
+        &[started("tcp", free)],
+        Duration::from_millis(100),
+    )
+    .await
+    .unwrap_err();
+    assert!(
+        error.to_string().to_lowercase().contains("connection refused"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_service_that_comes_late_is_found() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let listener = TcpListener::bind(free).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 1024]).await;
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            .await
+            .unwrap();
+    };
+    let (services, begun) = ([service("tcp", Some(0))], [started("tcp", free)]);
+    let (reply, ()) = tokio::join!(wait(&services, &begun, LONG), late);
+    reply.unwrap();
+}
+
+#[tokio::test]
+async fn one_of_two_is_named() {
+    let good = serve(&["HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]).await;
+    let bad = serve(&["nonsense\r\n\r\n"]).await;
+    let services = [service("good", Some(0)), service("bad", Some(0))];
+    let error = wait(
+        &services,
+        &[started("good", good), started("bad", bad)],
+        Duration::from_millis(200),
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(error.service.as_str(), "bad");
+    assert!(error.last.contains("not HTTP"), "{error}");
+}

@@ -1,0 +1,139 @@
+//! The fake driver: it serves for real, and fails where it is told.
+
+use std::time::Duration;
+
+use deploy::{AnyDriver, AnyRunning, Deployment, Driver, Host, Running, ready};
+use protocol::ids::AttemptId;
+use protocol::spec::{FakeFailure, FakeSpec, HttpProbe, PlatformSpec, Probe, Resources, ServiceSpec};
+use protocol::summary::Exit;
+
+const LONG: Duration = Duration::from_secs(60);
+
+struct Stage {
+    driver: AnyDriver,
+    deployment: Deployment,
+    _dir: tempfile::TempDir,
+}
+
+fn stage(fail: Option<FakeFailure>) -> Stage {
+    let dir = tempfile::tempdir().unwrap();
+    let platform = PlatformSpec::Fake(FakeSpec { start_ms: 20, fail });
+    let host = Host {
+        runner: "test".parse().unwrap(),
+        address: "127.0.0.1".parse().unwrap(),
+        workload: "/nowhere".into(),
+        state: dir.path().into(),
+    };
+    let service = |name: &str| ServiceSpec {
+        name: name.parse().unwrap(),
+        args: Vec::new(),
+        port: 7,
+        ready: Probe::Http(HttpProbe {
+            path: "/".into(),
+            status: 200,
+            body_bytes: Some(500),
+        }),
+    };
+    let deployment = Deployment {
+        attempt: AttemptId::fresh(),
+        platform: platform.clone(),
+        services: vec![service("one"), service("two")],
+        resources: Resources::default(),
+        logs: dir.path().join("logs"),
+        grace: Duration::from_secs(1),
+    };
+    Stage {
+        driver: AnyDriver::for_platform(&platform, &host),
+        deployment,
+        _dir: dir,
+    }
+}
+
+async fn start(stage: &Stage) -> AnyRunning {
+    assert_eq!(stage.driver.probe().await.unmet, None);
+    stage.driver.prepare(&stage.deployment).await.unwrap();
+    stage.driver.start(&stage.deployment).await.unwrap()
+}
+
+#[tokio::test]
+async fn it_serves_and_is_gone() {
+    let stage = stage(None);
+    let running = start(&stage).await;
+    let started = running.services().to_vec();
+    assert!(started[0].process_after >= Duration::from_millis(20));
+    assert_eq!(
+        ready::wait(&stage.deployment.services, &started, LONG)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+    assert_eq!(running.pids(&"one".parse().unwrap()), [std::process::id()]);
+    assert!(stage.deployment.logs.join("one.log").exists());
+    let stopped = running.stop().await;
+    assert_eq!(
+        stopped.exits.iter().map(|(_, exit)| exit.clone()).collect::<Vec<_>>(),
+        [Exit::Code(0), Exit::Code(0)]
+    );
+    assert_eq!(stopped.teardown.leftovers, [] as [String; 0]);
+    assert!(
+        ready::wait(&stage.deployment.services, &started, Duration::from_millis(50))
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn it_fails_before_it_runs_where_it_is_told() {
+    let probe = stage(Some(FakeFailure::Probe));
+    assert!(probe.driver.probe().await.unmet.is_some());
+    assert!(probe.driver.prepare(&probe.deployment).await.is_err());
+    let prepare = stage(Some(FakeFailure::Prepare));
+    assert_eq!(prepare.driver.probe().await.unmet, None);
+    assert!(prepare.driver.prepare(&prepare.deployment).await.is_err());
+    let start = stage(Some(FakeFailure::Start));
+    start.driver.prepare(&start.deployment).await.unwrap();
+    assert!(start.driver.start(&start.deployment).await.is_err());
+}
+
+#[tokio::test]
+async fn it_never_answers_where_it_is_told() {
+    let stage = stage(Some(FakeFailure::Ready));
+    let running = start(&stage).await;
+    let wait = ready::wait(
+        &stage.deployment.services,
+        running.services(),
+        Duration::from_millis(1500),
+    )
+    .await;
+    assert!(wait.unwrap_err().last.contains("no whole reply"));
+    assert_eq!(running.stop().await.teardown.leftovers, [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn it_dies_after_ready_where_it_is_told() {
+    let stage = stage(Some(FakeFailure::Exit));
+    let mut running = start(&stage).await;
+    ready::wait(&stage.deployment.services, running.services(), LONG)
+        .await
+        .unwrap();
+    let (first, exit) = running.ended().await;
+    assert_eq!(exit, Exit::Code(1));
+    let (second, _) = running.ended().await;
+    assert_ne!(first, second);
+    assert_eq!(running.pids(&first), [] as [u32; 0]);
+    assert!(
+        running
+            .stop()
+            .await
+            .exits
+            .iter()
+            .all(|(_, exit)| *exit == Exit::Code(1))
+    );
+}
+
+#[tokio::test]
+async fn it_leaves_something_where_it_is_told() {
+    let running = start(&stage(Some(FakeFailure::Teardown))).await;
+    assert_eq!(running.stop().await.teardown.leftovers.len(), 1);
+}

@@ -1,0 +1,78 @@
+//! What a dead runner left is swept, and nothing else.
+
+use std::process::{Child, Command};
+
+use deploy::Driver;
+use deploy::mark::Mark;
+use protocol::ids::{AttemptId, Name};
+
+use crate::lab::{self, Lab};
+
+/// A process that nobody looks after, as a runner leaves it that was killed.
+struct Orphan(Child);
+
+impl Orphan {
+    fn of(runner: Option<&Name>) -> Self {
+        let mut command = Command::new("sleep");
+        command.arg("600");
+        if let Some(runner) = runner {
+            let mark = Mark {
+                runner: runner.clone(),
+                attempt: AttemptId::fresh(),
+                service: "orphan".parse().unwrap(),
+            };
+            command.envs(mark.environment());
+        }
+        Self(command.spawn().unwrap())
+    }
+
+    fn alive(&self) -> bool {
+        lab::alive(self.0.id())
+    }
+}
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_marked_orphan_is_swept_and_nobody_else() {
+    let lab = Lab::new();
+    let longer: Name = format!("{}-b", lab.host.runner).parse().unwrap();
+    let (own, unmarked, other) = (
+        Orphan::of(Some(&lab.host.runner)),
+        Orphan::of(None),
+        Orphan::of(Some(&longer)),
+    );
+    let found = lab.native().sweep().await.unwrap().join("; ");
+    assert!(found.contains(&format!("killed marked pid {}", own.0.id())), "{found}");
+    assert!(!own.alive() && unmarked.alive() && other.alive());
+    assert_eq!(lab.native().sweep().await.unwrap(), [] as [String; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs root and cgroups"]
+async fn a_cgroup_that_was_left_is_emptied_and_removed() {
+    use deploy::cgroup::{Cgroup, Layout};
+    let lab = Lab::new();
+    let layout = Layout::of_this_host().unwrap();
+    let group = deploy::mark::cgroup_group(&lab.host.runner);
+    let cgroup = Cgroup::create(&layout, &group, "left-tcp", &Default::default()).unwrap();
+    let orphan = Orphan::of(None);
+    for mut door in cgroup.doors().unwrap() {
+        std::io::Write::write_all(&mut door, orphan.0.id().to_string().as_bytes()).unwrap();
+    }
+    assert_eq!(cgroup.pids(), [orphan.0.id()]);
+    let found = lab.native().sweep().await.unwrap().join("; ");
+    assert!(
+        found.contains("removed cgroup") && !found.contains("could not"),
+        "{found}"
+    );
+    assert!(!orphan.alive());
+    for root in layout.roots() {
+        assert!(!root.join(&group).exists());
+    }
+}
