@@ -1,5 +1,8 @@
 //! The controller: plans an experiment, conducts its trials, fires the load, stores, analyses and reports.
 
+pub mod audit;
 pub mod conduct;
 pub mod config;
 pub mod plan;
+pub mod stats;
+pub mod store;

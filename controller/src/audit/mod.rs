@@ -1,0 +1,11 @@
+//! Every attempt is held against what it should have been: valid, suspect or invalid, with the reasons.
+//!
+//! * [`limits`] — every threshold, in one place.
+//! * [`audit()`] — the rules; pure, so that `controller report` comes to the same verdict.
+
+pub mod limits;
+mod rules;
+mod verdict;
+
+pub use rules::audit;
+pub use verdict::{Reason, Rule, Validity, Verdict};

@@ -1,0 +1,224 @@
+//! The rules. Each looks at one thing and adds a reason if it is not right.
+
+use protocol::summary::{Exit, Summary};
+
+use super::limits;
+use super::verdict::{Reason, Rule, Validity, Verdict};
+use crate::store::{Latency, RequestCounts, TrialRecord, Window};
+
+/// Holds an attempt against what it should have been; the verdict that it bears already is not looked at.
+#[must_use]
+pub fn audit(record: &TrialRecord) -> Verdict {
+    let mut found = Found::default();
+    completed(record, &mut found);
+    if let (Some(latency), Some(window)) = (&record.latency, &record.window) {
+        requests(record, &mut found);
+        little(record, &mut found);
+        lag(latency, &mut found);
+        clock(window, &mut found);
+    }
+    if let Some(summary) = &record.summary {
+        samples(record, summary, &mut found);
+        steal(summary, &mut found);
+        ends(summary, &mut found);
+    }
+    Verdict::from_reasons(found.0)
+}
+
+/// The reasons so far.
+#[derive(Default)]
+struct Found(Vec<Reason>);
+
+impl Found {
+    fn add(&mut self, rule: Rule, validity: Validity, text: String) {
+        self.0.push(Reason { rule, validity, text });
+    }
+
+    fn suspect(&mut self, rule: Rule, text: String) {
+        self.add(rule, Validity::Suspect, text);
+    }
+
+    fn invalid(&mut self, rule: Rule, text: String) {
+        self.add(rule, Validity::Invalid, text);
+    }
+}
+
+fn completed(record: &TrialRecord, found: &mut Found) {
+    if let Some(failure) = &record.failure {
+        found.invalid(
+            Rule::Completed,
+            format!("it broke off at {}: {}", failure.stage, failure.why),
+        );
+    } else if record.ready.is_none() {
+        found.invalid(Rule::Completed, "READY never came".to_owned());
+    } else if record.latency.is_none() || record.window.is_none() {
+        found.invalid(Rule::Completed, "the load was not fired".to_owned());
+    }
+    if record.summary.is_none() {
+        let text = "SUMMARY never came: neither the raw counters nor the teardown are confirmed".to_owned();
+        found.invalid(Rule::Completed, text);
+    }
+}
+
+fn requests(record: &TrialRecord, found: &mut Found) {
+    let counts = &record.requests;
+    let ordered = record.load.rate_per_s * record.load.duration_ns as f64 / 1e9;
+    if record.load.uniform && (counts.planned as f64 - ordered).abs() > 1.0 {
+        let text = format!("{} requests were due, rate x duration is {ordered:.0}", counts.planned);
+        found.invalid(Rule::RequestCount, text);
+    }
+    if counts.total != counts.planned {
+        let text = format!(
+            "{} requests are recorded of {} that were due",
+            counts.total, counts.planned
+        );
+        found.invalid(Rule::RequestCount, text);
+    }
+    let wrong = failures_of(counts, &limits::BODY_KINDS);
+    if wrong > 0 {
+        found.invalid(Rule::Body, format!("{wrong} replies had another body than expected"));
+    }
+    let own = failures_of(counts, &limits::OWN_KINDS);
+    if own > 0 {
+        let text = format!("{own} requests failed for want of something on the generator's machine, or were cancelled");
+        found.invalid(Rule::Errors, text);
+    }
+    let share = counts.failed_share();
+    let text = || {
+        let kinds: Vec<_> = counts.failed.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+        let (failures, total) = (counts.failures(), counts.total);
+        format!(
+            "{failures} of {total} requests failed ({:.2} %): {}",
+            share * 100.0,
+            kinds.join(", ")
+        )
+    };
+    if share > limits::FAILED_INVALID {
+        found.invalid(Rule::Errors, text());
+    } else if share > limits::FAILED_SUSPECT {
+        found.suspect(Rule::Errors, text());
+    }
+}
+
+/// Failures of these kinds together.
+fn failures_of(counts: &RequestCounts, kinds: &[&str]) -> u64 {
+    kinds.iter().filter_map(|kind| counts.failed.get(*kind)).sum()
+}
+
+/// Little's law over the window: N = X R.
+fn little(record: &TrialRecord, found: &mut Found) {
+    let Some(law) = &record.little else {
+        return;
+    };
+    if law.mean_ns < limits::LITTLE_LEAST_NS || record.requests.total < limits::LITTLE_LEAST_REQUESTS {
+        return;
+    }
+    let (measured, expected) = (law.concurrency, law.throughput_per_s * law.mean_ns / 1e9);
+    let off = (measured / expected - 1.0).abs();
+    if off.is_nan() || off > limits::LITTLE_TOLERANCE {
+        let text = format!(
+            "Little's law is off by {:.0} %: {measured:.3} requests were under way, rate x service time is {expected:.3}",
+            off * 100.0
+        );
+        found.suspect(Rule::LittlesLaw, text);
+    }
+}
+
+fn lag(latency: &Latency, found: &mut Found) {
+    let (lag, median) = (latency.lag.p99_ns, latency.response.p50_ns);
+    let ms = |ns: u64| ns as f64 / 1e6;
+    let text = || {
+        format!(
+            "the generator's p99 lag is {:.3} ms, the median response time {:.3} ms: the load was not fired as ordered",
+            ms(lag),
+            ms(median)
+        )
+    };
+    if lag > limits::LAG_INVALID_NS && lag > median {
+        found.invalid(Rule::GeneratorLag, text());
+    } else if lag > limits::LAG_FLOOR_NS && lag as f64 > median as f64 * limits::LAG_SHARE {
+        found.suspect(Rule::GeneratorLag, text());
+    }
+}
+
+fn clock(window: &Window, found: &mut Found) {
+    let length = window.runner_end_ns.saturating_sub(window.runner_start_ns);
+    if window.error_ns as f64 > length as f64 * limits::CLOCK_ERROR {
+        let text = format!(
+            "the window on the runner's clock is known to {:.1} ms only, and is {:.1} ms long",
+            window.error_ns as f64 / 1e6,
+            length as f64 / 1e6
+        );
+        found.suspect(Rule::Clock, text);
+    }
+}
+
+fn samples(record: &TrialRecord, summary: &Summary, found: &mut Found) {
+    let got = &record.sampling;
+    if (got.batches, got.samples) != (summary.batches, summary.samples) {
+        let text = format!(
+            "{} samples in {} batches arrived of {} in {}",
+            got.samples, got.batches, summary.samples, summary.batches
+        );
+        found.suspect(Rule::Samples, text);
+    }
+    for service in &summary.services {
+        let used = record.resources.iter().find(|u| u.service == service.service);
+        let coverage = used.map_or(0.0, |u| u.coverage);
+        if record.window.is_some() && coverage < limits::COVERAGE {
+            let text = format!(
+                "the samples of {} span {:.0} % of the window",
+                service.service,
+                coverage * 100.0
+            );
+            found.suspect(Rule::Samples, text);
+        }
+    }
+    let ticks = summary.services.iter().map(|s| s.samples).max().unwrap_or(0) + summary.missed_ticks;
+    if summary.missed_ticks as f64 > ticks as f64 * limits::MISSED_TICKS {
+        let text = format!("the sampler missed {} of {ticks} ticks", summary.missed_ticks);
+        found.suspect(Rule::MissedTicks, text);
+    }
+}
+
+fn steal(summary: &Summary, found: &mut Found) {
+    let host = &summary.host;
+    let all = host.user_ticks + host.system_ticks + host.interrupt_ticks + host.idle_ticks + host.steal_ticks;
+    let share = host.steal_ticks as f64 / all.max(1) as f64;
+    let text = || {
+        format!(
+            "the hypervisor below took {:.1} % of the host's CPU time",
+            share * 100.0
+        )
+    };
+    if share > limits::STEAL_INVALID {
+        found.invalid(Rule::Steal, text());
+    } else if share > limits::STEAL_SUSPECT {
+        found.suspect(Rule::Steal, text());
+    }
+}
+
+fn ends(summary: &Summary, found: &mut Found) {
+    const TERM: i32 = 15;
+    for service in &summary.services {
+        let name = &service.service;
+        match service.exit {
+            Exit::Code(0) | Exit::Signal(TERM) => {}
+            Exit::Code(code @ 128..) if code == 128 + TERM => {}
+            Exit::OutOfMemory => found.invalid(Rule::ServiceEnd, format!("{name} was killed for memory")),
+            Exit::Signal(n) => found.invalid(Rule::ServiceEnd, format!("signal {n} ended {name}")),
+            Exit::Code(code) => found.suspect(Rule::ServiceEnd, format!("{name} ended with exit code {code}")),
+            Exit::Killed => {
+                found.suspect(
+                    Rule::ServiceEnd,
+                    format!("{name} did not end when asked and was killed"),
+                );
+            }
+            Exit::Unknown => found.suspect(Rule::ServiceEnd, format!("the end of {name} was not seen")),
+        }
+    }
+    if !summary.teardown.leftovers.is_empty() {
+        let text = format!("left behind on the host: {}", summary.teardown.leftovers.join(", "));
+        found.invalid(Rule::Leftovers, text);
+    }
+}

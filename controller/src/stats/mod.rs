@@ -1,0 +1,3 @@
+//! The arithmetic behind the report: pure functions, each with its formula and source.
+
+pub mod usage;

@@ -1,0 +1,190 @@
+//! The folder of one attempt: written under another name, and renamed when it is whole.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use protocol::event::LogTail;
+use protocol::sample::Samples;
+
+use super::atomic;
+use super::digest::{FileSum, Summing};
+use super::error::{At, StoreError};
+use super::histograms::Histograms;
+use super::jtl::{InFlight, JtlContext, JtlWriter};
+use super::record::TrialRecord;
+use super::request::RequestRecord;
+use super::samples;
+
+/// The file with everything that is known of the attempt.
+pub const TRIAL: &str = "trial.json";
+/// The requests of the measured window.
+pub const REQUESTS: &str = "requests.jtl";
+/// The requests before it.
+pub const WARM_UP: &str = "warmup.jtl";
+/// The raw samples.
+pub const SAMPLES: &str = "samples.csv";
+/// The histograms.
+pub const LATENCY: &str = "latency.hdr";
+/// Begins the name of a folder that is not whole.
+pub(super) const TEMPORARY: &str = ".tmp-";
+
+/// Writes the files of one attempt. Dropped before [`AttemptWriter::finish`], it leaves nothing.
+#[derive(Debug)]
+pub struct AttemptWriter {
+    temporary: PathBuf,
+    target: PathBuf,
+    files: BTreeMap<String, FileSum>,
+}
+
+impl AttemptWriter {
+    pub(super) fn begin(target: &Path) -> Result<Self, StoreError> {
+        if target.exists() {
+            return Err(StoreError::Exists {
+                path: target.to_owned(),
+            });
+        }
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = target.with_file_name(format!("{TEMPORARY}{name}"));
+        if temporary.exists() {
+            fs::remove_dir_all(&temporary).at(&temporary, "remove what a crash left half-written")?;
+        }
+        fs::create_dir_all(&temporary).at(&temporary, "make the folder")?;
+        Ok(Self {
+            temporary,
+            target: target.to_owned(),
+            files: BTreeMap::new(),
+        })
+    }
+
+    /// Writes `requests.jtl`, and `warmup.jtl` if there was a warm-up. `requests` is called several times: it views what lies in memory.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn requests<I: Iterator<Item = RequestRecord>>(
+        &mut self,
+        requests: impl Fn() -> I,
+        context: &JtlContext,
+    ) -> Result<(), StoreError> {
+        let flight = InFlight::of(requests());
+        self.jtl(REQUESTS, requests().filter(|r| !r.warm_up), &flight, context)?;
+        if requests().any(|r| r.warm_up) {
+            self.jtl(WARM_UP, requests().filter(|r| r.warm_up), &flight, context)?;
+        }
+        Ok(())
+    }
+
+    /// Writes `samples.csv`.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn samples(&mut self, batches: &[Samples]) -> Result<(), StoreError> {
+        let bytes = samples::to_csv(batches).map_err(|why| self.unwritable(SAMPLES, why))?;
+        self.bytes(SAMPLES, &bytes)
+    }
+
+    /// Writes `latency.hdr`; `window` is the length of what was measured.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn histograms(&mut self, histograms: &Histograms, window: Duration) -> Result<(), StoreError> {
+        let bytes = histograms.to_log(window).map_err(|why| self.unwritable(LATENCY, why))?;
+        self.bytes(LATENCY, &bytes)
+    }
+
+    /// Writes `log/<service>.log`, the end of each service's output.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn logs(&mut self, tails: &[LogTail]) -> Result<(), StoreError> {
+        if !tails.is_empty() {
+            let folder = self.temporary.join("log");
+            fs::create_dir_all(&folder).at(&folder, "make the folder")?;
+        }
+        for tail in tails {
+            self.bytes(&format!("log/{}.log", tail.service), tail.text.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Writes `trial.json` with the sums of the other files, and gives the folder its name. Returns the sums of all files for the journal.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], and [`StoreError::Exists`] if the attempt came to be meanwhile.
+    pub fn finish(mut self, record: &mut TrialRecord) -> Result<BTreeMap<String, FileSum>, StoreError> {
+        record.files.clone_from(&self.files);
+        let mut bytes = serde_json::to_vec_pretty(record).map_err(|e| self.unwritable(TRIAL, e.to_string()))?;
+        bytes.push(b'\n');
+        self.bytes(TRIAL, &bytes)?;
+        let logs = self.temporary.join("log");
+        if logs.exists() {
+            atomic::sync_folder(&logs)?;
+        }
+        atomic::sync_folder(&self.temporary)?;
+        if self.target.exists() {
+            let path = self.target.clone();
+            return Err(StoreError::Exists { path });
+        }
+        fs::rename(&self.temporary, &self.target).at(&self.target, "name the folder")?;
+        if let Some(cell) = self.target.parent() {
+            atomic::sync_folder(cell)?;
+            cell.parent().map_or(Ok(()), atomic::sync_folder)?;
+        }
+        Ok(std::mem::take(&mut self.files))
+    }
+
+    fn jtl(
+        &mut self,
+        name: &str,
+        rows: impl Iterator<Item = RequestRecord>,
+        flight: &InFlight,
+        context: &JtlContext,
+    ) -> Result<(), StoreError> {
+        let path = self.temporary.join(name);
+        let file = File::create_new(&path).at(&path, "create")?;
+        let output = Summing::new(BufWriter::with_capacity(1 << 18, file));
+        let output = write_rows(output, rows, flight, context).at(&path, "write")?;
+        let (sum, output) = output.finish();
+        let file = output.into_inner().map_err(|e| e.into_error()).at(&path, "write")?;
+        file.sync_all().at(&path, "sync")?;
+        self.files.insert(name.to_owned(), sum);
+        Ok(())
+    }
+
+    fn bytes(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.temporary.join(name);
+        let mut file = File::create_new(&path).at(&path, "create")?;
+        file.write_all(bytes).at(&path, "write")?;
+        file.sync_all().at(&path, "sync")?;
+        self.files.insert(name.to_owned(), FileSum::of_bytes(bytes));
+        Ok(())
+    }
+
+    fn unwritable(&self, name: &str, why: String) -> StoreError {
+        StoreError::malformed(&self.temporary.join(name), 0, why)
+    }
+}
+
+impl Drop for AttemptWriter {
+    fn drop(&mut self) {
+        if self.temporary.exists() {
+            fs::remove_dir_all(&self.temporary).ok();
+        }
+    }
+}
+
+/// The header and all rows, flushed no further than into `output`.
+fn write_rows<W: Write>(
+    output: W,
+    rows: impl Iterator<Item = RequestRecord>,
+    flight: &InFlight,
+    context: &JtlContext,
+) -> std::io::Result<W> {
+    let mut writer = JtlWriter::new(output, context)?;
+    for request in rows {
+        writer.row(&request, flight.at(request.done_ns))?;
+    }
+    Ok(writer.into_inner())
+}

@@ -1,0 +1,276 @@
+//! `latency.hdr`: the histograms of one attempt, in the interval log of HdrHistogram, one tagged line each.
+
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag};
+use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
+use serde::{Deserialize, Serialize};
+
+use super::error::{At, StoreError};
+use super::request::RequestRecord;
+
+/// The histograms of one attempt or, merged by addition, of several. Values are ns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Histograms {
+    /// From when a request was due to its end; requests that were answered as expected.
+    pub response: Histogram<u64>,
+    /// The same of all requests, failed ones up to where they were given up.
+    pub response_all: Histogram<u64>,
+    /// From when it was begun to its end; requests that were answered as expected.
+    pub service: Histogram<u64>,
+    /// From when it was due to when it was begun; all requests of the window that were sent.
+    pub lag: Histogram<u64>,
+    /// How long connections took; those that came to be.
+    pub connect: Histogram<u64>,
+}
+
+/// The largest value, ns: an hour. Larger ones count as this.
+const HIGHEST_NS: u64 = 3_600_000_000_000;
+
+/// The tags in the file, in its order.
+const TAGS: [&str; 5] = ["response", "response_all", "service", "lag", "connect"];
+
+impl Histograms {
+    /// Empty ones: three significant digits, up to an hour.
+    ///
+    /// # Errors
+    /// Never with these parameters; the type is the library's.
+    pub fn empty() -> Result<Self, hdrhistogram::CreationError> {
+        let one = Histogram::new_with_bounds(1, HIGHEST_NS, 3)?;
+        Ok(Self {
+            response: one.clone(),
+            response_all: one.clone(),
+            service: one.clone(),
+            lag: one.clone(),
+            connect: one,
+        })
+    }
+
+    /// Adds another attempt's. Percentiles are never averaged; counts are added.
+    ///
+    /// # Errors
+    /// When the other holds values that this one cannot.
+    pub fn add(&mut self, other: &Self) -> Result<(), hdrhistogram::AdditionError> {
+        self.response.add(&other.response)?;
+        self.response_all.add(&other.response_all)?;
+        self.service.add(&other.service)?;
+        self.lag.add(&other.lag)?;
+        self.connect.add(&other.connect)
+    }
+
+    /// Counts one request of the window.
+    pub fn record(&mut self, request: &RequestRecord) {
+        self.response_all.saturating_record(request.response_ns());
+        if let Some(lag) = request.lag_ns() {
+            self.lag.saturating_record(lag);
+        }
+        if let Some(connect) = request.connect_ns() {
+            self.connect.saturating_record(connect);
+        }
+        if let (None, Some(service)) = (&request.error, request.service_ns()) {
+            self.response.saturating_record(request.response_ns());
+            self.service.saturating_record(service);
+        }
+    }
+
+    fn parts(&self) -> [&Histogram<u64>; 5] {
+        [
+            &self.response,
+            &self.response_all,
+            &self.service,
+            &self.lag,
+            &self.connect,
+        ]
+    }
+
+    /// The file's bytes; `window` is the length of what was measured.
+    ///
+    /// # Errors
+    /// The library's, in words; it does not happen with histograms that it made.
+    pub fn to_log(&self, window: Duration) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        let mut serializer = V2DeflateSerializer::new();
+        let mut log = IntervalLogWriterBuilder::new()
+            .add_comment("Jung latency histograms, values in ns")
+            .begin_log_with(&mut bytes, &mut serializer)
+            .map_err(|e| e.to_string())?;
+        for (tag, histogram) in TAGS.into_iter().zip(self.parts()) {
+            let tag = Tag::new(tag).ok_or("bad tag")?;
+            log.write_histogram(histogram, Duration::ZERO, window, Some(tag))
+                .map_err(|e| format!("{e:?}"))?;
+        }
+        Ok(bytes)
+    }
+
+    /// Reads the file's bytes.
+    ///
+    /// # Errors
+    /// What is wrong with them, in words.
+    pub fn from_log(bytes: &[u8]) -> Result<Self, String> {
+        let mut parts: [Option<Histogram<u64>>; 5] = Default::default();
+        for entry in IntervalLogIterator::new(bytes) {
+            let LogEntry::Interval(line) = entry.map_err(|e| format!("{e:?}"))? else {
+                continue;
+            };
+            let tag = line.tag().ok_or("a line without a tag")?;
+            let place = TAGS.iter().position(|known| *known == tag.as_str());
+            let place = place.ok_or_else(|| format!("unknown tag {:?}", tag.as_str()))?;
+            let raw = STANDARD.decode(line.encoded_histogram()).map_err(|e| e.to_string())?;
+            let histogram = Deserializer::new()
+                .deserialize(&mut raw.as_slice())
+                .map_err(|e| e.to_string())?;
+            if parts[place].replace(histogram).is_some() {
+                return Err(format!("two histograms {:?}", TAGS[place]));
+            }
+        }
+        match parts {
+            [
+                Some(response),
+                Some(response_all),
+                Some(service),
+                Some(lag),
+                Some(connect),
+            ] => Ok(Self {
+                response,
+                response_all,
+                service,
+                lag,
+                connect,
+            }),
+            _ => Err("a histogram is missing".to_owned()),
+        }
+    }
+
+    /// Reads `latency.hdr`.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] and [`StoreError::Malformed`].
+    pub fn read(path: &Path) -> Result<Self, StoreError> {
+        let bytes = std::fs::read(path).at(path, "read")?;
+        Self::from_log(&bytes).map_err(|why| StoreError::malformed(path, 0, why))
+    }
+}
+
+/// What a table says of a histogram. All in ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distribution {
+    /// How many values.
+    pub count: u64,
+    /// The smallest.
+    pub min_ns: u64,
+    /// The mean.
+    pub mean_ns: f64,
+    /// The standard deviation over requests, which says nothing about that over trials.
+    pub sd_ns: f64,
+    /// The median.
+    pub p50_ns: u64,
+    /// The 90th percentile.
+    pub p90_ns: u64,
+    /// The 95th percentile.
+    pub p95_ns: u64,
+    /// The 99th percentile.
+    pub p99_ns: u64,
+    /// The 99.9th percentile.
+    pub p999_ns: u64,
+    /// The largest.
+    pub max_ns: u64,
+}
+
+impl Distribution {
+    /// Reads the figures off a histogram; all 0 if it is empty.
+    #[must_use]
+    pub fn of(histogram: &Histogram<u64>) -> Self {
+        if histogram.is_empty() {
+            return Self::default();
+        }
+        let at = |q| histogram.value_at_quantile(q);
+        Self {
+            count: histogram.len(),
+            min_ns: histogram.min(),
+            mean_ns: histogram.mean(),
+            sd_ns: histogram.stdev(),
+            p50_ns: at(0.5),
+            p90_ns: at(0.9),
+            p95_ns: at(0.95),
+            p99_ns: at(0.99),
+            p999_ns: at(0.999),
+            max_ns: histogram.max(),
+        }
+    }
+}
+
+/// The distributions of an attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    /// See [`Histograms::response`].
+    pub response: Distribution,
+    /// See [`Histograms::response_all`].
+    pub response_all: Distribution,
+    /// See [`Histograms::service`].
+    pub service: Distribution,
+    /// See [`Histograms::lag`].
+    pub lag: Distribution,
+    /// See [`Histograms::connect`].
+    pub connect: Distribution,
+}
+
+impl Latency {
+    /// The figures of all of them.
+    #[must_use]
+    pub fn of(histograms: &Histograms) -> Self {
+        Self {
+            response: Distribution::of(&histograms.response),
+            response_all: Distribution::of(&histograms.response_all),
+            service: Distribution::of(&histograms.service),
+            lag: Distribution::of(&histograms.lag),
+            connect: Distribution::of(&histograms.connect),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Histograms {
+        let mut all = Histograms::empty().unwrap();
+        for value in [1_000, 250_000, 250_000, 3_000_000_000] {
+            all.response.record(value).unwrap();
+            all.service.record(value / 2).unwrap();
+        }
+        all.lag.record(0).unwrap();
+        all
+    }
+
+    #[test]
+    fn the_log_survives_the_round_trip() {
+        let bytes = example().to_log(Duration::from_secs(10)).unwrap();
+        assert_eq!(Histograms::from_log(&bytes).unwrap(), example());
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains("Tag=response,0.000,10.000,"), "{text}");
+    }
+
+    #[test]
+    fn damage_is_an_error_and_no_panic() {
+        let bytes = example().to_log(Duration::from_secs(10)).unwrap();
+        for cut in 0..bytes.len() {
+            if let Ok(read) = Histograms::from_log(&bytes[..cut]) {
+                assert_eq!(read, example(), "only the last newline may be missing");
+            }
+        }
+        let text = String::from_utf8(bytes).unwrap().replace("Tag=lag", "Tag=bag");
+        assert!(Histograms::from_log(text.as_bytes()).unwrap_err().contains("bag"));
+    }
+
+    #[test]
+    fn an_empty_histogram_has_no_figures() {
+        let none = Histograms::empty().unwrap();
+        assert_eq!(Distribution::of(&none.connect), Distribution::default());
+    }
+}

@@ -1,0 +1,246 @@
+//! Reads back what [`super::jtl`] wrote: row by row, tolerant of nothing.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use super::error::{At, StoreError};
+use super::jtl;
+
+/// A row, as far as reports need it. Times are ns since the load's origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JtlRow {
+    /// When the request was due, ms since 1970.
+    pub timestamp_ms: u64,
+    /// The kind of its failure; `None`: answered as expected.
+    pub error: Option<String>,
+    /// When it was due.
+    pub intended_ns: u64,
+    /// When it was begun; `None`: never.
+    pub sent_ns: Option<u64>,
+    /// When its connection was there; `None`: open already, or never.
+    pub connected_ns: Option<u64>,
+    /// When it ended.
+    pub done_ns: u64,
+}
+
+/// An iterator over the rows of a file, holding one line at a time.
+#[derive(Debug)]
+pub struct JtlReader<R> {
+    input: R,
+    path: PathBuf,
+    line: Vec<u8>,
+    number: u64,
+}
+
+impl JtlReader<BufReader<File>> {
+    /// Opens a file and checks its header.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], and [`StoreError::Malformed`] for another header than ours.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let file = File::open(path).at(path, "open")?;
+        Self::new(BufReader::with_capacity(1 << 18, file), path)
+    }
+}
+
+impl<R: BufRead> JtlReader<R> {
+    /// Checks the header of `input`; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`JtlReader::open`].
+    pub fn new(input: R, path: &Path) -> Result<Self, StoreError> {
+        let mut reader = Self {
+            input,
+            path: path.to_owned(),
+            line: Vec::new(),
+            number: 0,
+        };
+        reader.advance()?;
+        if reader.line != jtl::header().as_bytes() {
+            return Err(StoreError::malformed(
+                path,
+                1,
+                "the header is not the one that Jung writes",
+            ));
+        }
+        Ok(reader)
+    }
+
+    /// The line of the last row with its newline, byte for byte.
+    pub fn raw(&self) -> &[u8] {
+        &self.line
+    }
+
+    /// The next row; `None` at the end.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], and [`StoreError::Malformed`] for a row that is cut short or makes no sense.
+    pub fn next_row(&mut self) -> Result<Option<JtlRow>, StoreError> {
+        if !self.advance()? {
+            return Ok(None);
+        }
+        let row = parse(&self.line);
+        row.map(Some)
+            .ok_or_else(|| StoreError::malformed(&self.path, self.number, "not a row of 22 fields as Jung writes them"))
+    }
+
+    fn advance(&mut self) -> Result<bool, StoreError> {
+        self.line.clear();
+        self.number += 1;
+        let read = self.input.read_until(b'\n', &mut self.line).at(&self.path, "read")?;
+        if read > 0 && !self.line.ends_with(b"\n") {
+            return Err(StoreError::malformed(
+                &self.path,
+                self.number,
+                "the last line is cut off",
+            ));
+        }
+        Ok(read > 0)
+    }
+}
+
+/// One line with its newline; `None` if it is not a row.
+fn parse(line: &[u8]) -> Option<JtlRow> {
+    let text = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
+    let mut fields: [&str; 22] = [""; 22];
+    let mut rest = Some(text);
+    for field in &mut fields {
+        let (first, after) = split_field(rest?)?;
+        *field = first;
+        rest = after;
+    }
+    if rest.is_some() {
+        return None;
+    }
+    let number = |i: usize| fields[i].parse::<u64>().ok();
+    let maybe = |i: usize| {
+        if fields[i].is_empty() {
+            Some(None)
+        } else {
+            number(i).map(Some)
+        }
+    };
+    let error = match fields[7] {
+        "true" => None,
+        "false" => Some(fields[8].replace("\"\"", "\"")),
+        _ => return None,
+    };
+    for i in [1, 9, 10, 11, 12, 14, 15, 16] {
+        number(i)?;
+    }
+    Some(JtlRow {
+        timestamp_ms: number(0)?,
+        error,
+        intended_ns: number(17)?,
+        sent_ns: maybe(18)?,
+        connected_ns: maybe(19)?,
+        done_ns: maybe(20).and(number(21))?,
+    })
+}
+
+/// The first field without its quotes (doubled ones inside stay doubled), and what follows its comma.
+fn split_field(text: &str) -> Option<(&str, Option<&str>)> {
+    let Some(inner) = text.strip_prefix('"') else {
+        return Some(
+            text.split_once(',')
+                .map_or((text, None), |(first, rest)| (first, Some(rest))),
+        );
+    };
+    let bytes = inner.as_bytes();
+    let mut at = 0;
+    loop {
+        at += inner.get(at..)?.find('"')?;
+        match bytes.get(at + 1) {
+            Some(b'"') => at += 2,
+            Some(b',') => return Some((&inner[..at], Some(&inner[at + 2..]))),
+            None => return Some((&inner[..at], None)),
+            Some(_) => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::jtl::{JtlContext, JtlWriter};
+    use super::super::request::RequestRecord;
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A good request that was due then and took 1.6 ms.
+    pub fn request(intended_ns: u64) -> RequestRecord {
+        RequestRecord {
+            intended_ns,
+            sent_ns: Some(intended_ns + 10_000),
+            connected_ns: Some(intended_ns + 600_000),
+            first_byte_ns: Some(intended_ns + 1_000_000),
+            done_ns: intended_ns + 1_600_000,
+            status: 200,
+            bytes_in: 1100,
+            bytes_out: 60,
+            thread: 0,
+            connection: 0,
+            error: None,
+            warm_up: false,
+        }
+    }
+
+    fn written(requests: &[RequestRecord], label: &str) -> Vec<u8> {
+        let context = JtlContext {
+            label: label.into(),
+            url: "http://[::1]:80/".into(),
+            origin_epoch_ns: 5_000_000,
+        };
+        let mut writer = JtlWriter::new(Vec::new(), &context).unwrap();
+        for request in requests {
+            writer.row(request, 1).unwrap();
+        }
+        writer.into_inner()
+    }
+
+    fn read(bytes: &[u8]) -> Result<Vec<JtlRow>, StoreError> {
+        let mut reader = JtlReader::new(bytes, Path::new("x.jtl"))?;
+        let mut rows = Vec::new();
+        while let Some(row) = reader.next_row()? {
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    #[test]
+    fn a_cut_line_is_refused_with_its_number() {
+        let bytes = written(&[request(0), request(9)], "l");
+        let error = read(&bytes[..bytes.len() - 1]).unwrap_err().to_string();
+        assert!(error.starts_with("x.jtl:3: the last line is cut off"), "{error}");
+        let fewer = String::from_utf8(bytes).unwrap().replacen(",text,", ",", 1);
+        assert!(read(fewer.as_bytes()).unwrap_err().to_string().contains("x.jtl:2:"));
+    }
+
+    #[test]
+    fn another_header_is_refused() {
+        assert!(read(b"timeStamp,elapsed\n").is_err());
+        assert!(read(b"").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(times in proptest::collection::vec(0u64..1 << 40, 0..20), label in ".{0,20}", why in proptest::option::of("[ -~]{1,20}")) {
+            let requests: Vec<_> = times.iter().map(|&at| RequestRecord { error: why.clone().map(Into::into), ..request(at) }).collect();
+            let rows = read(&written(&requests, &label)).unwrap();
+            prop_assert_eq!(rows.len(), requests.len());
+            for (row, request) in rows.iter().zip(&requests) {
+                prop_assert_eq!(row.intended_ns, request.intended_ns);
+                prop_assert_eq!(row.connected_ns, request.connected_ns);
+                prop_assert_eq!(row.done_ns, request.done_ns);
+                prop_assert_eq!(row.error.as_deref(), request.error.as_deref());
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut file = jtl::header().into_bytes();
+            file.extend(bytes);
+            let _ = read(&file);
+        }
+    }
+}

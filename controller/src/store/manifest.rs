@@ -1,0 +1,262 @@
+//! `manifest.json`: what was ordered, where, with which programs. Written once, before the first trial.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use protocol::Name;
+use protocol::facts::HostFacts;
+use protocol::spec::{PlatformSpec, Resources};
+use serde::{Deserialize, Serialize};
+
+use super::digest::FileSum;
+use super::facts::ControllerFacts;
+use super::record::{CellKey, FORMAT, LoadOrder, TrialKey};
+use super::run::RunId;
+use crate::config::{Arrivals, Experiment, LoadKind, Order, WorkloadKind};
+
+/// The manifest of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The run's name; given by [`super::RunFolder::create`].
+    pub run: RunId,
+    /// When it began.
+    pub started: Timestamp,
+    /// The experiment as it was checked.
+    pub experiment: ExperimentRecord,
+    /// The file that it was read from.
+    pub source: Source,
+    /// Every trial in the order of the plan.
+    pub plan: Vec<PlannedTrial>,
+    /// The controller and its host.
+    pub controller: ControllerFacts,
+    /// The hosts that the services run on.
+    pub hosts: Vec<HostFacts>,
+    /// Platforms that were left out, with the reason.
+    pub left_out: Vec<String>,
+}
+
+/// The experiment, as far as reports need it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentRecord {
+    /// Its name.
+    pub name: Name,
+    /// The number of blocks.
+    pub iterations: u32,
+    /// The seed of the order and of everything random in the report.
+    pub seed: u64,
+    /// `randomized-blocks` or `batch`.
+    pub order: String,
+    /// How often a trial is tried at most.
+    pub max_attempts: u32,
+    /// The platform that ratios are taken to.
+    pub baseline: Name,
+    /// The platforms that take part, in the file's order.
+    pub platforms: Vec<PlatformRecord>,
+    /// The workloads, in the file's order.
+    pub workloads: Vec<WorkloadRecord>,
+    /// The loads, in the file's order.
+    pub loads: Vec<LoadRecord>,
+    /// The limits that every service gets.
+    pub resources: Resources,
+    /// The distance of two samples, ms.
+    pub sampling_interval_ms: u64,
+}
+
+/// A platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlatformRecord {
+    /// Its name.
+    pub name: Name,
+    /// What it is.
+    pub spec: PlatformSpec,
+}
+
+/// A workload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadRecord {
+    /// Its name.
+    pub name: Name,
+    /// What it is, in words.
+    pub what: String,
+}
+
+/// A load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoadRecord {
+    /// Its name.
+    pub name: Name,
+    /// What it is.
+    pub order: LoadOrder,
+}
+
+/// One trial of the plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedTrial {
+    /// Its position, from 0.
+    pub index: u32,
+    /// Which trial.
+    pub trial: TrialKey,
+}
+
+/// The file that the experiment was read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Its path as it was given.
+    pub path: String,
+    /// The sum of its bytes.
+    pub sum: FileSum,
+    /// Its text; values that look like secrets are replaced by `***`.
+    pub text: String,
+}
+
+impl Source {
+    /// Keeps a file's text.
+    #[must_use]
+    pub fn of(path: &Path, text: &str) -> Self {
+        Self {
+            path: path.display().to_string(),
+            sum: FileSum::of_bytes(text.as_bytes()),
+            text: text.lines().map(|line| redacted(line) + "\n").collect(),
+        }
+    }
+}
+
+/// The line, with the value gone if its key speaks of a secret. Results are made to be published.
+fn redacted(line: &str) -> String {
+    const WORDS: [&str; 5] = ["password", "secret", "token", "jaas", "passphrase"];
+    let lower = line.to_ascii_lowercase();
+    match line.split_once('=') {
+        Some((key, _)) if WORDS.iter().any(|w| lower.contains(w)) => format!("{}= \"***\"", key),
+        _ => line.to_owned(),
+    }
+}
+
+impl Manifest {
+    /// A manifest of now, for all platforms of `experiment`; the caller strikes those left out from `experiment.platforms`.
+    #[must_use]
+    pub fn new(experiment: &Experiment, source: Source, plan: Vec<PlannedTrial>, hosts: Vec<HostFacts>) -> Self {
+        let started = Timestamp::now();
+        Self {
+            format: FORMAT,
+            run: RunId::at(started),
+            started,
+            experiment: ExperimentRecord::of(experiment),
+            source,
+            plan,
+            controller: ControllerFacts::read(),
+            hosts,
+            left_out: Vec::new(),
+        }
+    }
+
+    /// The trial's position in the plan.
+    #[must_use]
+    pub fn index_of(&self, trial: &TrialKey) -> Option<u32> {
+        self.plan.iter().find(|p| p.trial == *trial).map(|p| p.index)
+    }
+}
+
+impl ExperimentRecord {
+    /// Takes over what the report needs, and nothing that could be a secret.
+    #[must_use]
+    pub fn of(experiment: &Experiment) -> Self {
+        let order = match experiment.order {
+            Order::RandomizedBlocks => "randomized-blocks",
+            Order::Batch => "batch",
+        };
+        let platform = |p: &crate::config::Platform| PlatformRecord {
+            name: p.name.clone(),
+            spec: p.spec.clone(),
+        };
+        Self {
+            name: experiment.name.clone(),
+            iterations: experiment.iterations,
+            seed: experiment.seed,
+            order: order.to_owned(),
+            max_attempts: experiment.max_attempts,
+            baseline: experiment.baseline.clone(),
+            platforms: experiment.platforms.iter().map(platform).collect(),
+            workloads: experiment.workloads.iter().map(WorkloadRecord::of).collect(),
+            loads: experiment.loads.iter().map(LoadRecord::of).collect(),
+            resources: experiment.resources.clone(),
+            sampling_interval_ms: u64::try_from(experiment.sampling_interval.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Every cell, by workload, then load, then platform, as tables show them.
+    pub fn cells(&self) -> impl Iterator<Item = CellKey> + '_ {
+        self.workloads.iter().flat_map(move |workload| {
+            self.loads.iter().flat_map(move |load| {
+                self.platforms.iter().map(move |platform| CellKey {
+                    platform: platform.name.clone(),
+                    workload: workload.name.clone(),
+                    load: load.name.clone(),
+                })
+            })
+        })
+    }
+}
+
+impl WorkloadRecord {
+    fn of(workload: &crate::config::Workload) -> Self {
+        let what = match &workload.kind {
+            WorkloadKind::Tcp(tcp) => format!("HTTP/1.1 over TCP, {} bytes a reply", tcp.reply_bytes),
+        };
+        Self {
+            name: workload.name.clone(),
+            what,
+        }
+    }
+}
+
+impl LoadRecord {
+    /// A load as it was ordered.
+    #[must_use]
+    pub fn of(load: &crate::config::Load) -> Self {
+        Self {
+            name: load.name.clone(),
+            order: LoadOrder::of(&load.kind),
+        }
+    }
+}
+
+impl LoadOrder {
+    /// What of a load the results depend on.
+    #[must_use]
+    pub fn of(kind: &LoadKind) -> Self {
+        let ns = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+        match kind {
+            LoadKind::Rate(rate) => Self {
+                rate_per_s: rate.rate_per_s,
+                warm_up_ns: ns(rate.warm_up),
+                duration_ns: ns(rate.duration),
+                timeout_ns: ns(rate.timeout),
+                uniform: rate.arrivals == Arrivals::Uniform,
+                keep_alive: rate.keep_alive,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_do_not_get_into_results_and_the_sum_is_of_the_file() {
+        let text = "name = \"x\"\n\"sasl.password\" = \"hunter2\" # mine\n";
+        let source = Source::of(Path::new("experiments.toml"), text);
+        assert_eq!(source.text, "name = \"x\"\n\"sasl.password\" = \"***\"\n");
+        assert_eq!(source.sum, FileSum::of_bytes(text.as_bytes()));
+        assert!(!redacted("options = { \"sasl.password\" = \"hunter2\" }").contains("hunter2"));
+    }
+}

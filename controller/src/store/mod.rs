@@ -1,0 +1,44 @@
+//! The folder of a run: raw data first, whole or not there, never overwritten. `results/README.md` describes the format.
+//!
+//! ```text
+//! RunFolder::create(results, &mut manifest) -> (folder, journal)     or RunFolder::resume(path)
+//!   journal.append(TrialStarted)
+//!   let mut attempt = folder.begin(&key)?;
+//!   attempt.requests(..)?; attempt.histograms(..)?; attempt.samples(..)?; attempt.logs(..)?;
+//!   let files = attempt.finish(&mut record)?;                        temp folder -> its name
+//!   journal.append(AttemptFinished::of(&record, files))
+//! ```
+
+pub mod atomic;
+mod attempt;
+mod digest;
+mod error;
+mod facts;
+mod histograms;
+pub mod journal;
+pub mod jtl;
+mod jtl_reader;
+mod manifest;
+mod record;
+mod recover;
+mod request;
+mod resume;
+mod run;
+pub mod samples;
+
+pub use attempt::{AttemptWriter, LATENCY, REQUESTS, SAMPLES, TRIAL, WARM_UP};
+pub use digest::{FileSum, Summing};
+pub use error::StoreError;
+pub use facts::ControllerFacts;
+pub use histograms::{Distribution, Histograms, Latency};
+pub use journal::Journal;
+pub use jtl::JtlContext;
+pub use jtl_reader::{JtlReader, JtlRow};
+pub use manifest::{ExperimentRecord, LoadRecord, Manifest, PlannedTrial, PlatformRecord, Source, WorkloadRecord};
+pub use record::{
+    AttemptKey, CellKey, ClockOffset, FORMAT, FailureRecord, LittleRecord, LoadOrder, ReadyRecord, SamplingRecord,
+    TrialKey, TrialRecord, Window,
+};
+pub use request::{RequestCounts, RequestRecord};
+pub use resume::{Progress, TrialProgress};
+pub use run::{RunFolder, RunId};

@@ -1,0 +1,218 @@
+//! `trial.json`: everything that is known of one attempt.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use protocol::event::{Endpoint, StartUp};
+use protocol::spec::PlatformSpec;
+use protocol::summary::Summary;
+use protocol::{AttemptId, Name};
+use serde::{Deserialize, Serialize};
+
+use super::digest::FileSum;
+use super::histograms::Latency;
+use super::request::RequestCounts;
+use crate::audit::Verdict;
+use crate::stats::usage::ServiceUse;
+
+/// The number of the format of all JSON files of a run.
+pub const FORMAT: u32 = 1;
+
+/// A platform, a workload and a load.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellKey {
+    /// The platform's name.
+    pub platform: Name,
+    /// The workload's name.
+    pub workload: Name,
+    /// The load's name.
+    pub load: Name,
+}
+
+impl fmt::Display for CellKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.platform, self.workload, self.load)
+    }
+}
+
+/// One fresh deployment of a cell, which may take several attempts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialKey {
+    /// The block, from 1.
+    pub block: u32,
+    /// The cell.
+    pub cell: CellKey,
+}
+
+/// One attempt at a trial.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttemptKey {
+    /// The trial.
+    pub trial: TrialKey,
+    /// The attempt, from 1.
+    pub attempt: u32,
+}
+
+impl AttemptKey {
+    /// Its folder below the run: `<cell>/<block>-<attempt>`.
+    #[must_use]
+    pub fn folder(&self) -> String {
+        format!("{}/{}-{}", self.trial.cell, self.trial.block, self.attempt)
+    }
+}
+
+impl fmt::Display for AttemptKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.folder())
+    }
+}
+
+/// Everything that is known of one attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialRecord {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Which attempt.
+    pub key: AttemptKey,
+    /// Its identity in every message.
+    pub attempt_id: AttemptId,
+    /// The position of the trial in the plan, from 0: the abscissa of drift.
+    pub index: u32,
+    /// What the services ran on.
+    pub platform: PlatformSpec,
+    /// Wall-clock time at the first RUN.
+    pub started: Timestamp,
+    /// Wall-clock time when the last answer was in.
+    pub ended: Timestamp,
+    /// The load that was ordered.
+    pub load: LoadOrder,
+    /// What READY said; `None`: it never came.
+    pub ready: Option<ReadyRecord>,
+    /// The estimate of the distance between the two clocks.
+    pub clock: Option<ClockOffset>,
+    /// When was measured; `None`: the load was not fired.
+    pub window: Option<Window>,
+    /// The requests.
+    pub requests: RequestCounts,
+    /// Both sides of Little's law; `None`: the load was not fired.
+    pub little: Option<LittleRecord>,
+    /// Their times; `None`: the load was not fired.
+    pub latency: Option<Latency>,
+    /// The samples that arrived.
+    pub sampling: SamplingRecord,
+    /// CPU and memory in the measured window, one a service.
+    pub resources: Vec<ServiceUse>,
+    /// What the runner summed up; `None`: it never did.
+    pub summary: Option<Summary>,
+    /// Why it broke off; `None`: it did not.
+    pub failure: Option<FailureRecord>,
+    /// What of the fairness contract was not kept.
+    pub deviations: Vec<String>,
+    /// What the audit says.
+    pub verdict: Verdict,
+    /// The other files of the folder, filled in by [`super::AttemptWriter::finish`].
+    pub files: BTreeMap<String, FileSum>,
+}
+
+/// The load that was ordered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoadOrder {
+    /// Requests a second.
+    pub rate_per_s: f64,
+    /// Before the measured window, ns.
+    pub warm_up_ns: u64,
+    /// The measured window, ns.
+    pub duration_ns: u64,
+    /// After which a request has failed, ns.
+    pub timeout_ns: u64,
+    /// `true`: equal distances; `false`: random ones, so that the count of a window varies.
+    pub uniform: bool,
+    /// Whether connections stay open.
+    pub keep_alive: bool,
+}
+
+/// Both sides of Little's law over the measured window, as the generator counted them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LittleRecord {
+    /// Mean number of requests under way, by integration over time.
+    pub concurrency: f64,
+    /// Requests that ended in the window, a second.
+    pub throughput_per_s: f64,
+    /// Mean time from sent to done of those, ns.
+    pub mean_ns: f64,
+}
+
+/// What READY said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadyRecord {
+    /// The runner's monotonic clock at READY, ns.
+    pub clock_ns: u64,
+    /// Where the load went.
+    pub endpoints: Vec<Endpoint>,
+    /// How long the start took.
+    pub startup: Vec<StartUp>,
+    /// Making the image, ns; not part of the start.
+    pub prepare_ns: u64,
+}
+
+/// The runner's monotonic clock minus the controller's, from a ping exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockOffset {
+    /// The estimate, ns.
+    pub offset_ns: i64,
+    /// Half the shortest round trip, ns: the estimate is no further off than this.
+    pub error_ns: u64,
+    /// How many exchanges it rests on.
+    pub exchanges: u32,
+}
+
+/// The measured window on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// The load's origin, ns since 1970: the zero of every time in `requests.jtl`.
+    pub origin_epoch_ns: u64,
+    /// Its beginning, ns since the origin.
+    pub start_ns: u64,
+    /// Its end, ns since the origin.
+    pub end_ns: u64,
+    /// Its beginning on the runner's clock, ns since READY.
+    pub runner_start_ns: u64,
+    /// Its end on the runner's clock, ns since READY.
+    pub runner_end_ns: u64,
+    /// How far off the runner's two may be, ns.
+    pub error_ns: u64,
+}
+
+/// The samples that arrived, to be held against what the runner says it sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SamplingRecord {
+    /// The distance of two samples, ms.
+    pub interval_ms: u64,
+    /// Batches that arrived, each counted once.
+    pub batches: u64,
+    /// Samples in them.
+    pub samples: u64,
+    /// The clock ticks a second of the runner's host.
+    pub ticks_per_s: u64,
+}
+
+/// Why an attempt broke off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailureRecord {
+    /// Where: a stage of the runner, or a phase of the controller.
+    pub stage: String,
+    /// What broke.
+    pub why: String,
+}
