@@ -1,8 +1,11 @@
 //! The controller: plans an experiment, conducts its trials, fires the load, stores, analyses and reports.
 
 pub mod audit;
+pub mod cli;
 pub mod conduct;
 pub mod config;
+pub mod exit;
 pub mod plan;
+pub mod progress;
 pub mod stats;
 pub mod store;

@@ -1,1 +1,127 @@
-fn main() {}
+//! The controller's program: what is said on the command line, done.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+use clap::Parser;
+use controller::cli::{Cli, Command, Common, FileArgs, PingArgs, RunArgs};
+use controller::config::{self, Checked, problems_json, problems_text};
+use controller::exit::Exit;
+use controller::plan::{Plan, plan_json, plan_text};
+use controller::progress::{LogWriter, Progress};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> Exit {
+    let cli = Cli::parse();
+    let common = &cli.common;
+    let done = match cli.command() {
+        Command::Run(args) if args.dry_run => plan(common, &FileArgs::default()),
+        Command::Run(args) => run(common, &args),
+        Command::Check(args) => check(common, &args),
+        Command::Plan(args) => plan(common, &args),
+        Command::Ping(args) => ping(common, &args),
+    };
+    done.unwrap_or_else(|error| {
+        complain(&format!("error: {error:#}\n"));
+        Exit::Internal
+    })
+}
+
+/// Runs the experiment.
+fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
+    let Some(Checked { experiment, .. }) = load(&common.config, common) else {
+        return Ok(Exit::Config);
+    };
+    let plan = Plan::new(&experiment);
+    let progress = Progress::new(plan.trials.len(), std::io::stderr().is_terminal());
+    if let Err(error) = log_to(progress.log_writer(), &common.log) {
+        return Ok(bad_filter(&error));
+    }
+    // The one place where the main job starts: controller::campaign::run(experiment, plan, options, shutdown).
+    let _ = args;
+    anyhow::bail!("this build has no campaign yet: use check or plan")
+}
+
+/// Says what is wrong with an experiment file.
+fn check(common: &Common, args: &FileArgs) -> anyhow::Result<Exit> {
+    let path = args.path(common);
+    let checked = config::load(path, &common.overrides());
+    let (problems, exit) = match &checked {
+        Ok(checked) => (&checked.warnings, Exit::Ok),
+        Err(problems) => (problems, Exit::Config),
+    };
+    if args.json {
+        say(&problems_json(path, problems))?;
+        return Ok(exit);
+    }
+    complain(&problems_text(path, problems));
+    if exit == Exit::Ok {
+        say(&format!("{} is good\n", path.display()))?;
+    }
+    Ok(exit)
+}
+
+/// Prints the trials in order and runs nothing.
+fn plan(common: &Common, args: &FileArgs) -> anyhow::Result<Exit> {
+    let Some(Checked { experiment, .. }) = load(args.path(common), common) else {
+        return Ok(Exit::Config);
+    };
+    let plan = Plan::new(&experiment);
+    let show = if args.json { plan_json } else { plan_text };
+    say(&show(&experiment, &plan))?;
+    Ok(Exit::Ok)
+}
+
+/// Measures the round trip of a command.
+fn ping(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
+    let Some(Checked { experiment, .. }) = load(&common.config, common) else {
+        return Ok(Exit::Config);
+    };
+    if let Err(error) = log_to(LogWriter::plain(), &common.log) {
+        return Ok(bad_filter(&error));
+    }
+    let _ = (experiment, args);
+    anyhow::bail!("this build has no ping yet")
+}
+
+/// A checked experiment; `None` if there is none, and everything that is wrong was printed.
+fn load(path: &Path, common: &Common) -> Option<Checked> {
+    let checked = config::load(path, &common.overrides());
+    complain(&problems_text(
+        path,
+        checked.as_ref().map_or_else(|all| all, |checked| &checked.warnings),
+    ));
+    checked.ok()
+}
+
+/// Starts logging.
+fn log_to(writer: LogWriter, filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let filter = EnvFilter::builder().parse(filter)?;
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(writer)
+        .init();
+    Ok(())
+}
+
+fn bad_filter(error: &tracing_subscriber::filter::ParseError) -> Exit {
+    complain(&format!(
+        "option --log: {error}; write e.g. --log info, or --log info,controller::load=debug\n"
+    ));
+    Exit::Usage
+}
+
+/// Results go to standard output. A reader that has left (`| head`) is no error.
+fn say(text: &str) -> std::io::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Complaints go to standard error; if that is closed, there is nobody left to tell.
+fn complain(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

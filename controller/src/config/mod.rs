@@ -15,16 +15,20 @@ mod field;
 mod overrides;
 mod problem;
 mod raw;
+mod section;
+mod show;
 mod source;
 mod table;
 
 use std::path::Path;
 
 pub use check::Checked;
+pub use duration::show as show_duration;
 pub use experiment::*;
 pub use overrides::Overrides;
 pub use problem::{Problem, Severity};
 pub use raw::RawExperiment;
+pub use show::{counted, problems_json, problems_text};
 
 /// Reads and checks an experiment file. It reads that file and the key file that it names, and changes nothing.
 ///

@@ -6,7 +6,8 @@ use toml::de::DeTable;
 
 use super::field::{Field, cut};
 use super::problem::{Problem, Severity};
-use super::table::{Section, Table};
+use super::section::Section;
+use super::table::Table;
 
 /// What an experiment file may hold.
 #[derive(Clone, Debug)]

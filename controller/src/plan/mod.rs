@@ -2,10 +2,12 @@
 
 mod eta;
 mod order;
+mod show;
 
 use protocol::ids::Name;
 
 pub use eta::{ASSUMED_OVERHEAD, Eta, load_time};
+pub use show::{plan_json, plan_text};
 
 use crate::config::{Experiment, Order};
 

@@ -6,7 +6,7 @@ use protocol::ids::Name;
 
 use crate::config::field::{Field, Given};
 use crate::config::problem::{Fault, Problem, Severity};
-use crate::config::table::Section;
+use crate::config::section::Section;
 
 /// The table under check and where its problems go.
 pub(super) struct At<'a> {

@@ -47,7 +47,7 @@ pub(super) fn check(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<
     );
     let results = at.or(&head.results, PathBuf::from("results"), value::path);
     let controller = at.or(&head.controller, this_machine(), value::name);
-    let host = at.or(&head.host, local(), value::name);
+    let host = at.or(&head.host, this_machine(), value::name);
     Some(Head {
         name: name?,
         iterations: iterations?,
@@ -80,26 +80,41 @@ fn baseline(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Name> {
     given.or_else(|| names.first().cloned())
 }
 
-/// The controller's name if none is said: that of its machine, so that two controllers of a lab are not taken for one.
+/// The name of this machine. A controller takes it if none is said, so that two controllers of a lab are not taken for one; so does the
+/// host, since a runner calls itself by its machine too (by these same rules).
 fn this_machine() -> Name {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let plain: String = name
-        .trim()
-        .to_lowercase()
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
-                c
-            } else {
-                '-'
-            }
-        })
-        .take(Name::MAX)
-        .collect();
-    plain.trim_start_matches(['-', '_']).parse().unwrap_or_else(|_| local())
+    name_from(&std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default())
 }
 
-#[expect(clippy::expect_used, reason = "the word is a name")]
-fn local() -> Name {
-    "local".parse().expect("the word is a name")
+/// Small letters, digits, `-` and `_` stay, everything else becomes `-`; a domain is cut off.
+#[expect(clippy::expect_used, reason = "the fallback is a name")]
+fn name_from(host: &str) -> Name {
+    let host = host.trim().split('.').next().unwrap_or_default().to_lowercase();
+    let plain = |c: char| {
+        if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' {
+            c
+        } else {
+            '-'
+        }
+    };
+    let text: String = host.chars().map(plain).take(Name::MAX).collect();
+    let text = text.trim_start_matches(['-', '_']);
+    text.parse().unwrap_or_else(|_| "runner".parse().expect("a name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_from;
+
+    #[test]
+    fn any_host_name_becomes_a_name() {
+        for (host, name) in [
+            ("Lab-2.example.org\n", "lab-2"),
+            ("__x y", "x-y"),
+            ("", "runner"),
+            ("\u{df}", "runner"),
+        ] {
+            assert_eq!(name_from(host).as_str(), name);
+        }
+    }
 }

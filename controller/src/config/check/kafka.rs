@@ -126,7 +126,10 @@ fn host_port(text: &str) -> bool {
     host_is_good && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-#[expect(clippy::ptr_arg, reason = "fields hold a String, and a check takes what a field holds")]
+#[expect(
+    clippy::ptr_arg,
+    reason = "fields hold a String, and a check takes what a field holds"
+)]
 fn prefix(text: &String) -> Result<String, Fault> {
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if text.len() <= MAX_PREFIX && text.chars().all(legal) {

@@ -7,7 +7,7 @@ use super::value;
 use crate::config::experiment::{Arrivals, Load, LoadKind, RateLoad};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawLoad};
-use crate::config::table::Section;
+use crate::config::section::Section;
 
 /// The highest rate, requests a second: above what one generator on one machine can send.
 const MAX_RATE: f64 = 1e6;

@@ -8,7 +8,7 @@ use super::value;
 use crate::config::experiment::Platform;
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawPlatform};
-use crate::config::table::Section;
+use crate::config::section::Section;
 
 /// Checks every `[[platform]]`; `None` has left a problem.
 pub(super) fn check(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Vec<Platform>> {

@@ -12,7 +12,10 @@ use crate::config::duration::show;
 use crate::config::problem::{Fault, did_you_mean};
 
 /// A name.
-#[expect(clippy::ptr_arg, reason = "fields hold a String, and a check takes what a field holds")]
+#[expect(
+    clippy::ptr_arg,
+    reason = "fields hold a String, and a check takes what a field holds"
+)]
 pub(super) fn name(text: &String) -> Result<Name, Fault> {
     text.parse().map_err(|_| {
         Fault::new(
@@ -68,7 +71,10 @@ pub(super) fn within(
 }
 
 /// A list of CPUs.
-#[expect(clippy::ptr_arg, reason = "fields hold a String, and a check takes what a field holds")]
+#[expect(
+    clippy::ptr_arg,
+    reason = "fields hold a String, and a check takes what a field holds"
+)]
 pub(super) fn cpus(text: &String) -> Result<CpuSet, Fault> {
     /// Longer lists are no lists of CPUs; the limit bounds the work.
     const MAX: usize = 1000;

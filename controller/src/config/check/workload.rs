@@ -7,7 +7,7 @@ use super::value;
 use crate::config::experiment::{TcpWorkload, Workload, WorkloadKind};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawWorkload};
-use crate::config::table::Section;
+use crate::config::section::Section;
 
 /// The longest body, bytes.
 const MAX_REPLY: i64 = 16 << 20;

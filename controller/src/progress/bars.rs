@@ -1,0 +1,107 @@
+//! Two bars on a terminal: the run above, the trial below.
+
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::TrialLabel;
+use crate::config::show_duration;
+
+/// The trial's bar is drawn anew this often even if nothing happens, for its clock.
+const TICK: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Bars {
+    multi: MultiProgress,
+    pub(super) run: ProgressBar,
+    pub(super) trial: ProgressBar,
+}
+
+impl Bars {
+    pub(super) fn new(total_trials: usize, target: ProgressDrawTarget) -> Self {
+        let multi = MultiProgress::with_draw_target(target);
+        let run =
+            multi.add(ProgressBar::new(total_trials as u64).with_style(style("{bar:30} {pos}/{len} trials{msg}")));
+        let trial = multi.add(ProgressBar::new(0).with_style(waiting()));
+        Self { multi, run, trial }
+    }
+
+    pub(super) fn multi(&self) -> &MultiProgress {
+        &self.multi
+    }
+
+    pub(super) fn resumed(&self, trials: usize) {
+        self.run.set_position(trials as u64);
+    }
+
+    pub(super) fn trial_started(&self, label: &TrialLabel) {
+        self.trial.reset();
+        self.trial.set_style(waiting());
+        self.trial.set_prefix(label.to_string());
+        self.trial.set_message("");
+        self.trial.enable_steady_tick(TICK);
+        self.run.tick();
+    }
+
+    pub(super) fn phase(&self, phase: &str) {
+        self.trial.set_style(waiting());
+        self.trial.set_message(phase.to_owned());
+    }
+
+    pub(super) fn load_tick(&self, done: u64, total: u64, errors: u64) {
+        if self.trial.length() != Some(total) || self.trial.position() == 0 {
+            self.trial
+                .set_style(style("{prefix} {elapsed} {bar:20} {pos}/{len} requests{msg}"));
+            self.trial.set_length(total);
+        }
+        self.trial.set_message(format!(", {errors} errors"));
+        self.trial.set_position(done);
+    }
+
+    pub(super) fn trial_done(&self, outcome: &str, eta: Duration) {
+        self.end_of_attempt(outcome);
+        self.run
+            .set_message(format!(", about {} left", show_duration(whole_seconds(eta))));
+        self.run.inc(1);
+    }
+
+    pub(super) fn attempt_failed(&self, why: &str) {
+        self.end_of_attempt(&format!("to be tried again: {why}"));
+    }
+
+    fn end_of_attempt(&self, outcome: &str) {
+        self.trial.disable_steady_tick();
+        let line = format!("{}: {outcome}", self.trial.prefix());
+        self.print(&line);
+        self.trial.set_message(outcome.to_owned());
+    }
+
+    pub(super) fn note(&self, text: &str) {
+        self.print(&format!("\x1b[1;33mNOTE: {text}\x1b[0m"));
+    }
+
+    pub(super) fn finish(&self, summary: &str) {
+        self.trial.finish_and_clear();
+        self.run.finish_and_clear();
+        self.print(summary);
+    }
+
+    /// A line above the bars. A terminal that is gone cannot be told.
+    fn print(&self, line: &str) {
+        let _ = self.multi.println(line);
+    }
+}
+
+fn waiting() -> ProgressStyle {
+    style("{prefix} {elapsed} {msg}")
+}
+
+#[expect(clippy::expect_used, reason = "the templates are constants, and a test draws each")]
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is good")
+}
+
+/// Whole seconds: an estimate has no milliseconds.
+pub(super) fn whole_seconds(duration: Duration) -> Duration {
+    Duration::from_secs(duration.saturating_add(Duration::from_millis(500)).as_secs())
+}

@@ -1,0 +1,99 @@
+//! Plain lines, for log files and pipes.
+
+use std::fmt;
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::TrialLabel;
+use super::bars::whole_seconds;
+use crate::config::show_duration;
+
+/// The least distance of two lines about one load.
+const EVERY: Duration = Duration::from_secs(10);
+
+pub(super) struct Lines {
+    every: Duration,
+    stamp: fn() -> String,
+    state: Mutex<State>,
+}
+
+struct State {
+    out: Box<dyn Write + Send>,
+    label: String,
+    last_tick: Instant,
+}
+
+impl Lines {
+    /// Lines on standard error, each with the time (UTC).
+    pub(super) fn to_stderr() -> Self {
+        let stamp = || format!("{:.0} ", jiff::Timestamp::now());
+        Self::new(Box::new(std::io::stderr()), stamp, EVERY)
+    }
+
+    pub(super) fn new(out: Box<dyn Write + Send>, stamp: fn() -> String, every: Duration) -> Self {
+        let state = Mutex::new(State {
+            out,
+            label: String::new(),
+            last_tick: Instant::now(),
+        });
+        Self { every, stamp, state }
+    }
+
+    pub(super) fn trial_started(&self, label: &TrialLabel) {
+        self.with(|state| state.label = label.to_string());
+        self.of_trial("start");
+    }
+
+    pub(super) fn phase(&self, phase: &str) {
+        self.with(|state| state.last_tick = Instant::now());
+        self.of_trial(phase);
+    }
+
+    pub(super) fn load_tick(&self, done: u64, total: u64, errors: u64) {
+        let due = self.with(|state| {
+            let due = state.last_tick.elapsed() >= self.every;
+            if due {
+                state.last_tick = Instant::now();
+            }
+            due
+        });
+        if due {
+            self.of_trial(&format!("{done}/{total} requests, {errors} errors"));
+        }
+    }
+
+    pub(super) fn trial_done(&self, outcome: &str, eta: Duration) {
+        self.of_trial(&format!("{outcome}; about {} left", show_duration(whole_seconds(eta))));
+    }
+
+    pub(super) fn attempt_failed(&self, why: &str) {
+        self.of_trial(&format!("to be tried again: {why}"));
+    }
+
+    fn of_trial(&self, text: &str) {
+        let label = self.with(|state| state.label.clone());
+        self.line(&format!("{label}: {text}"));
+    }
+
+    /// One line. A pipe that is closed cannot be told.
+    pub(super) fn line(&self, text: &str) {
+        let stamp = (self.stamp)();
+        self.with(|state| {
+            let _ = writeln!(state.out, "{stamp}{text}");
+        });
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        // A panic while writing a line leaves nothing half done that matters here.
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines")
+            .field("every", &self.every)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,123 @@
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use indicatif::InMemoryTerm;
+
+use super::*;
+
+/// What was written, for looking at it afterwards.
+#[derive(Clone, Default)]
+struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Page {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+fn label(attempt: u32) -> TrialLabel {
+    TrialLabel {
+        number: 3,
+        of: 12,
+        cell: "native.tcp.rate-500".into(),
+        block: 1,
+        attempt,
+    }
+}
+
+/// A run with everything that can happen in it.
+fn run(progress: &Progress) {
+    progress.note("docker is left out: no engine answers");
+    progress.trial_started(&label(1));
+    progress.phase("deploy");
+    progress.attempt_failed("the runner did not answer");
+    progress.trial_started(&label(2));
+    progress.phase("load");
+    progress.load_tick(2500, 5000, 1);
+    progress.trial_done("valid", Duration::from_millis(90_400));
+    progress.finish("report: results/x/1/report.html");
+}
+
+fn lines(every: Duration) -> String {
+    let page = Page::default();
+    let lines = Lines::new(Box::new(page.clone()), || "02:21:26 ".to_owned(), every);
+    run(&Progress(Rendering::Lines(lines)));
+    page.text()
+}
+
+#[test]
+fn lines_say_start_phase_and_end() {
+    insta::assert_snapshot!(lines(Duration::from_secs(3600)), @r#"
+    02:21:26 NOTE: docker is left out: no engine answers
+    02:21:26 trial 3/12 native.tcp.rate-500 block 1: start
+    02:21:26 trial 3/12 native.tcp.rate-500 block 1: deploy
+    02:21:26 trial 3/12 native.tcp.rate-500 block 1: to be tried again: the runner did not answer
+    02:21:26 trial 3/12 native.tcp.rate-500 block 1 attempt 2: start
+    02:21:26 trial 3/12 native.tcp.rate-500 block 1 attempt 2: load
+    02:21:26 trial 3/12 native.tcp.rate-500 block 1 attempt 2: valid; about 1m30s left
+    02:21:26 report: results/x/1/report.html
+    "#);
+}
+
+#[test]
+fn long_loads_are_heard_of() {
+    assert!(lines(Duration::ZERO).contains("native.tcp.rate-500 block 1 attempt 2: 2500/5000 requests, 1 errors\n"));
+}
+
+fn bars(term: &InMemoryTerm) -> Progress {
+    let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
+    Progress(Rendering::Bars(Bars::new(12, target)))
+}
+
+#[test]
+fn bars_show_the_run_and_the_trial() {
+    let term = InMemoryTerm::new(20, 100);
+    let progress = bars(&term);
+    progress.resumed(2);
+    progress.trial_started(&label(1));
+    progress.phase("deploy");
+    let Rendering::Bars(inner) = &progress.0 else {
+        unreachable!("bars were asked for")
+    };
+    inner.trial.force_draw();
+    let text = term.contents();
+    assert!(text.contains("2/12 trials"), "{text}");
+    assert!(
+        text.contains("trial 3/12 native.tcp.rate-500 block 1 0s deploy"),
+        "{text}"
+    );
+    progress.load_tick(2500, 5000, 1);
+    inner.trial.force_draw();
+    let text = term.contents();
+    assert!(text.contains("2500/5000 requests, 1 errors"), "{text}");
+    progress.trial_done("valid", Duration::from_secs(90));
+    inner.run.force_draw();
+    let text = term.contents();
+    assert!(text.contains("3/12 trials, about 1m30s left"), "{text}");
+}
+
+#[test]
+fn bars_go_and_the_lines_stay() {
+    let term = InMemoryTerm::new(20, 100);
+    run(&bars(&term));
+    let text = term.contents();
+    assert!(text.contains("NOTE: docker is left out"), "{text}");
+    assert!(
+        text.contains("block 1: to be tried again: the runner did not answer"),
+        "{text}"
+    );
+    assert!(text.contains("attempt 2: valid"), "{text}");
+    assert!(text.ends_with("report: results/x/1/report.html"), "{text}");
+    assert!(!text.contains("/12 trials"), "{text}");
+}

@@ -1,0 +1,212 @@
+//! What the program says to bad input, and what it ends with: the real binary, as a user meets it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+const GOOD: &str = r#"[experiment]
+name = "x"
+[[platform]]
+kind = "native"
+[[workload]]
+kind = "tcp"
+[[load]]
+kind = "rate"
+name = "heavy"
+rate = 500
+duration = "10s"
+"#;
+
+/// Runs the program in a folder, without this test's environment.
+fn controller(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_controller"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
+/// The exit code and standard error of `check` on a file of these bytes.
+fn check(bytes: impl AsRef<[u8]>) -> String {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("experiments.toml"), bytes).unwrap();
+    said(&controller(folder.path(), &["check"]))
+}
+
+fn said(output: &Output) -> String {
+    let error = String::from_utf8_lossy(&output.stderr);
+    format!("exit {}\n{error}", output.status.code().unwrap())
+}
+
+#[test]
+fn a_good_file() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("experiments.toml"), GOOD).unwrap();
+    let output = controller(folder.path(), &["check"]);
+    assert_eq!(said(&output), "exit 0\n");
+    assert_eq!(output.stdout, b"experiments.toml is good\n");
+}
+
+#[test]
+fn unknown_key() {
+    insta::assert_snapshot!(check(GOOD.replace("rate = 500", "rat = 500")), @r#"
+    exit 3
+    experiments.toml:7: [[load]] "heavy": rate: this key is missing; write e.g. rate = 500
+    experiments.toml:10: [[load]] "heavy": rat = 500: this key is unknown; did you mean rate?
+    2 problems in experiments.toml
+    "#);
+}
+
+#[test]
+fn negative_rate() {
+    insta::assert_snapshot!(check(GOOD.replace("500", "-5")), @r#"
+    exit 3
+    experiments.toml:10: [[load]] "heavy": rate = -5: a rate is above 0 requests a second; write e.g. rate = 500
+    1 problem in experiments.toml
+    "#);
+}
+
+#[test]
+fn wrong_type() {
+    insta::assert_snapshot!(check(GOOD.replace("500", "\"500\"")), @r#"
+    exit 3
+    experiments.toml:10: [[load]] "heavy": rate = "500": a number is due here; write it without quotation marks, e.g. 500 or 0.5
+    1 problem in experiments.toml
+    "#);
+}
+
+#[test]
+fn no_toml() {
+    insta::assert_snapshot!(check(GOOD.replace("[experiment]", "[experiment")), @r#"
+    exit 3
+    experiments.toml:1: `[experiment`: this is no TOML: unclosed table, expected `]`; correct the line, then check again
+    1 problem in experiments.toml
+    "#);
+}
+
+#[test]
+fn not_utf_8() {
+    insta::assert_snapshot!(check(b"[experiment]\nname = \"\xff\"\n"), @r#"
+    exit 3
+    experiments.toml:2: is not UTF-8 (byte 21); save the file as UTF-8 text
+    1 problem in experiments.toml
+    "#);
+}
+
+#[test]
+fn far_too_large() {
+    insta::assert_snapshot!(check(vec![b'#'; 300_000]), @r#"
+    exit 3
+    experiments.toml: is larger than 262144 bytes; an experiment file is a short TOML text; see docs/experiments.md
+    1 problem in experiments.toml
+    "#);
+}
+
+#[test]
+fn no_such_file() {
+    let folder = TempDir::new().unwrap();
+    insta::assert_snapshot!(said(&controller(folder.path(), &["check", "nowhere.toml"])), @r#"
+    exit 3
+    nowhere.toml: cannot be read: No such file or directory (os error 2); name an experiment file with --config, or start in the folder of experiments.toml
+    1 problem in nowhere.toml
+    "#);
+}
+
+#[test]
+fn a_directory() {
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("lab")).unwrap();
+    insta::assert_snapshot!(said(&controller(folder.path(), &["check", "lab"])), @r#"
+    exit 3
+    lab: is a directory; name the file in it: --config DIR/experiments.toml
+    1 problem in lab
+    "#);
+}
+
+#[test]
+fn everything_at_once() {
+    let text = GOOD
+        .replace("name = \"x\"", "name = \"X Y\"\niterations = 0")
+        .replace("500", "\"500\"")
+        .replace("\"native\"", "\"natvie\"")
+        .replace("\"tcp\"", "\"tcp\"\nport = 0");
+    insta::assert_snapshot!(check(text), @r#"
+    exit 3
+    experiments.toml:2: [experiment]: name = "X Y": this is no name; use 1 to 63 of a-z, 0-9, - and _, beginning with a letter or a digit
+    experiments.toml:3: [experiment]: iterations = 0: the number of iterations is 1 to 10000; write e.g. 30
+    experiments.toml:5: [[platform]] 1: kind = "natvie": this word is unknown here; did you mean "native"?
+    experiments.toml:8: [[workload]] 1: port = 0: a port is 1 to 65535; write e.g. 8080
+    experiments.toml:12: [[load]] "heavy": rate = "500": a number is due here; write it without quotation marks, e.g. 500 or 0.5
+    5 problems in experiments.toml
+    "#);
+}
+
+#[test]
+fn the_main_job_refuses_a_bad_file_as_check_does() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("experiments.toml"), GOOD.replace("500", "-5")).unwrap();
+    let checked = said(&controller(folder.path(), &["check"]));
+    for arguments in [&[][..], &["run"], &["--dry-run"], &["plan"], &["ping"]] {
+        assert_eq!(said(&controller(folder.path(), arguments)), checked, "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_option_is_checked_like_the_file() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("experiments.toml"), GOOD).unwrap();
+    let output = controller(folder.path(), &["check", "--brokers", "lab-1", "--iterations", "-1"]);
+    insta::assert_snapshot!(said(&output), @r#"
+    exit 3
+    option --iterations: [experiment]: iterations = -1: the number of iterations is 1 to 10000; write e.g. 30
+    option --brokers: [kafka]: brokers = "lab-1": "lab-1" is no host:port; write "embedded", or addresses like "lab-1:9092,lab-2:9092"
+    2 problems in experiments.toml
+    "#);
+}
+
+#[test]
+fn an_unknown_option_is_a_fault_of_usage() {
+    let folder = TempDir::new().unwrap();
+    let said = said(&controller(folder.path(), &["--confg", "x"]));
+    assert!(said.starts_with("exit 2\n"), "{said}");
+    assert!(said.contains("--config"), "no suggestion: {said}");
+}
+
+#[test]
+fn a_bad_log_filter_is_a_fault_of_usage() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("experiments.toml"), GOOD).unwrap();
+    let said = said(&controller(folder.path(), &["ping", "--log", "controller=loud"]));
+    assert!(said.starts_with("exit 2\noption --log: "), "{said}");
+}
+
+#[test]
+fn problems_as_json() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("experiments.toml"), GOOD.replace("500", "-5")).unwrap();
+    let output = controller(folder.path(), &["check", "--json"]);
+    assert_eq!(said(&output), "exit 3\n", "everything is on standard output");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    insta::assert_json_snapshot!(json, @r#"
+    {
+      "file": "experiments.toml",
+      "ok": false,
+      "problems": [
+        {
+          "file": "experiments.toml",
+          "key": "rate",
+          "line": 10,
+          "remedy": "write e.g. rate = 500",
+          "severity": "error",
+          "table": "[[load]] \"heavy\"",
+          "value": "-5",
+          "what": "a rate is above 0 requests a second"
+        }
+      ]
+    }
+    "#);
+}
