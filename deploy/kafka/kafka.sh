@@ -129,7 +129,7 @@ TEXT
 alive() {
     local pid
     pid=$(cat "$dir/$1/pid" 2>/dev/null) || return 1
-    tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$dir/$1/server.properties"
+    { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qF "$dir/$1/server.properties"
 }
 
 # Sends ApiVersions v0 (key 18, correlation id 7) and wants the 7 back.

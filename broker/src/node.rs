@@ -1,0 +1,196 @@
+//! What all connections share.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tracing::{error, info};
+use uuid::Uuid;
+
+use crate::config::{Config, FsyncPolicy};
+use crate::error::{StartError, StorageError};
+use crate::files;
+use crate::group::{GroupLimits, Groups};
+use crate::log::LogSettings;
+use crate::topics::Topics;
+
+/// The id of the only broker there is.
+pub const NODE_ID: i32 = 1;
+/// Producer ids taken from the file at once.
+const ID_BLOCK: i64 = 1000;
+/// Age at which offsets of an empty group are forgotten, as in Apache Kafka.
+const OFFSETS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The content of `broker.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Identity {
+    format: u32,
+    cluster_id: Uuid,
+    next_producer_id: i64,
+}
+
+#[derive(Debug)]
+struct ProducerIds {
+    identity: Identity,
+    next: i64,
+}
+
+/// The state of a running broker.
+#[derive(Debug)]
+pub struct Node {
+    /// How it was configured.
+    pub config: Config,
+    /// The topics.
+    pub topics: Topics,
+    /// The consumer groups.
+    pub groups: Groups,
+    /// Bytes of records that fetch answers may hold at once.
+    pub fetch_budget: Arc<Semaphore>,
+    /// The cluster's id, made at the first start.
+    pub cluster_id: String,
+    ids: Mutex<ProducerIds>,
+    /// Held so that no other broker uses the folder.
+    _lock: File,
+}
+
+impl Node {
+    /// Loads everything from the data folder.
+    pub fn load(config: Config) -> Result<Self, StartError> {
+        let data = config.data.clone();
+        fs::create_dir_all(&data).map_err(StorageError::at("create", &data))?;
+        let lock = lock(&data)?;
+        let limit = config.memory_limit;
+        let log = LogSettings {
+            segment_bytes: config.segment_bytes,
+            max_batch: config.max_batch,
+            producers: limit.producers,
+        };
+        let group_limits = GroupLimits {
+            members: limit.group_members,
+            session_min: config.session_timeout_min,
+        };
+        let identity = identity(&data)?;
+        Ok(Node {
+            topics: Topics::load(&data, log, limit.partitions)?,
+            groups: Groups::load(
+                &data.join("groups.log"),
+                group_limits,
+                limit.groups,
+                Instant::now(),
+            )?,
+            fetch_budget: Arc::new(Semaphore::new(
+                limit.fetch_bytes_total.max(limit.fetch_bytes),
+            )),
+            cluster_id: identity.cluster_id.simple().to_string(),
+            ids: Mutex::new(ProducerIds {
+                next: identity.next_producer_id,
+                identity,
+            }),
+            config,
+            _lock: lock,
+        })
+    }
+
+    /// A producer id that was never given out before, also not before a restart.
+    pub fn new_producer_id(&self) -> Result<i64, StorageError> {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if ids.next >= ids.identity.next_producer_id {
+            let identity = Identity {
+                next_producer_id: ids.next + ID_BLOCK,
+                ..ids.identity.clone()
+            };
+            store_identity(&self.config.data, &identity)?;
+            ids.identity = identity;
+        }
+        ids.next += 1;
+        Ok(ids.next - 1)
+    }
+
+    /// Forces everything written so far to the disk. Blocks.
+    pub fn force(&self) {
+        let partitions = self
+            .topics
+            .all()
+            .into_iter()
+            .flat_map(|topic| topic.partitions());
+        let files = partitions.filter_map(|partition| partition.take_dirty().ok().flatten());
+        for file in files.chain(self.groups.take_dirty()) {
+            if let Err(problem) = file.sync_data() {
+                error!(%problem, "written records not forced to the disk");
+            }
+        }
+    }
+
+    /// Whether an acknowledgement waits for the disk.
+    pub fn fsync_always(&self) -> bool {
+        self.config.fsync == FsyncPolicy::Always
+    }
+
+    /// Deletes what is beyond retention. Blocks.
+    pub fn retain(&self) {
+        for topic in self.topics.all() {
+            let retention = topic.settings().retention(&self.config.retention);
+            for (index, partition) in topic.partitions().iter().enumerate() {
+                let gone = partition.log().retain(&retention, SystemTime::now());
+                match gone {
+                    Ok(0) => {}
+                    Ok(segments) => info!(
+                        topic = topic.name,
+                        partition = index,
+                        segments,
+                        "retention deleted"
+                    ),
+                    Err(problem) => {
+                        error!(topic = topic.name, partition = index, %problem, "retention failed")
+                    }
+                }
+            }
+        }
+        self.groups
+            .expire(now_ms() - i64::try_from(OFFSETS_KEPT.as_millis()).unwrap_or(i64::MAX));
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn lock(data: &Path) -> Result<File, StartError> {
+    let path = data.join("lock");
+    let file = File::create(&path).map_err(StorageError::at("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(StartError::Locked(data.to_owned())),
+        Err(fs::TryLockError::Error(source)) => Err(StorageError::at("lock", &path)(source).into()),
+    }
+}
+
+fn identity(data: &Path) -> Result<Identity, StorageError> {
+    let path = data.join("broker.json");
+    if let Some(content) = files::read_optional(&path)? {
+        return serde_json::from_slice(&content)
+            .map_err(|e| StorageError::at("parse", &path)(e.into()));
+    }
+    let identity = Identity {
+        format: 1,
+        cluster_id: Uuid::new_v4(),
+        next_producer_id: 1,
+    };
+    store_identity(data, &identity)?;
+    Ok(identity)
+}
+
+fn store_identity(data: &Path, identity: &Identity) -> Result<(), StorageError> {
+    let path = data.join("broker.json");
+    let content = serde_json::to_vec_pretty(identity)
+        .map_err(|e| StorageError::at("encode", &path)(e.into()))?;
+    files::write_atomic(&path, &content)
+}
