@@ -1,5 +1,7 @@
 //! The fake driver: it serves for real, and fails where it is told.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::time::Duration;
 
 use deploy::{AnyDriver, AnyRunning, Deployment, Driver, Host, Running, ready};

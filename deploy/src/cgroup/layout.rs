@@ -74,6 +74,32 @@ impl Layout {
             Self::V2(mount) => vec![mount.clone()],
         }
     }
+
+    /// The directory of a process, out of its `/proc/<pid>/cgroup`: in the first hierarchy of ours that names it. `None` also for a process
+    /// directly in a root, where everybody is.
+    #[must_use]
+    pub fn dir_of(&self, memberships: &str) -> Option<PathBuf> {
+        let in_mount = |controller: &str, mount: &PathBuf| {
+            let path = memberships.lines().find_map(|line| {
+                let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+                controllers.split(',').any(|name| name == controller).then_some(path)
+            })?;
+            let inside = path
+                .strip_prefix('/')
+                .filter(|inside| !inside.is_empty() && !inside.contains(".."))?;
+            Some(mount.join(inside))
+        };
+        match self {
+            Self::V1(mounts) => [
+                ("memory", &mounts.memory),
+                ("cpuset", &mounts.cpuset),
+                ("cpuacct", &mounts.cpuacct),
+            ]
+            .into_iter()
+            .find_map(|(controller, mount)| in_mount(controller, mount.as_ref()?)),
+            Self::V2(mount) => in_mount("", mount),
+        }
+    }
 }
 
 impl Mounts {
@@ -126,6 +152,25 @@ mod tests {
     fn a_modern_host_uses_version_2() {
         let text = "35 24 0:30 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
         assert_eq!(Layout::read(text), Some(Layout::V2("/sys/fs/cgroup".into())));
+    }
+
+    #[test]
+    fn a_process_is_found_in_its_hierarchy() {
+        let v1 = Layout::V1(Mounts {
+            cpuset: Some("/c".into()),
+            cpuacct: Some("/a".into()),
+            ..Mounts::default()
+        });
+        let text = "5:cpu,cpuacct:/docker/1f\n4:memory:/m\n3:cpuset:/\n1:name=systemd:/\n0::/\n";
+        assert_eq!(v1.dir_of(text), Some("/a/docker/1f".into()));
+        let v2 = Layout::V2("/g".into());
+        assert_eq!(
+            v2.dir_of("0::/system.slice/docker-1f.scope\n"),
+            Some("/g/system.slice/docker-1f.scope".into())
+        );
+        for text in ["", "0::/", "0::/../x", "nonsense", "4:memory:/m"] {
+            assert_eq!(v2.dir_of(text), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Cgroup {
 }
 
 /// The processes that a cgroup directory lists.
-fn procs(dir: &Path) -> Vec<u32> {
+pub(crate) fn procs(dir: &Path) -> Vec<u32> {
     let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }

@@ -1,32 +1,108 @@
 //! `docker`: a service is a container of a Docker engine on this host.
+//!
+//! The image is built FROM scratch out of the static workload binary, so it holds that one file; or it is one that the engine already has. The
+//! endpoint is the container's own address on the bridge or, with `publish`, a port of the host. The engine is Debian's 20.10 or any later one.
+
+mod body;
+mod container;
+mod engine;
+mod image;
+mod remove;
+mod running;
+mod watch;
+
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use protocol::facts::{PlatformFacts, Unmet};
-use protocol::ids::Name;
 use protocol::spec::{DockerSpec, PlatformKind};
-use protocol::summary::Exit;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
-use crate::{DeployError, Deployment, Driver, Host, Running, Started, Stopped};
+use crate::mark::Mark;
+use crate::{DeployError, Deployment, Driver, Host, limits, network};
 
-const NEED: &str = "the docker driver of this build";
-const REMEDY: &str = "it lands in the next commit of deploy";
+use container::Order;
+pub use running::DockerRunning;
 
-/// The driver for containers.
-#[derive(Clone, Debug)]
-pub struct Docker {}
-
-impl Docker {
-    /// A driver for this host.
-    #[must_use]
-    pub fn new(_spec: &DockerSpec, _host: &Host) -> Self {
-        Self {}
-    }
+/// The driver for containers. Keep one over `prepare` and `start`: it remembers its connection and its image.
+#[derive(Debug)]
+pub struct Docker {
+    spec: DockerSpec,
+    host: Host,
+    engine: OnceCell<bollard::Docker>,
+    /// The name of the image that was prepared last.
+    image: Mutex<Option<String>>,
 }
 
-fn unmet() -> DeployError {
-    DeployError::Unmet {
-        need: NEED.into(),
-        remedy: REMEDY.into(),
+impl Docker {
+    /// A driver for this host. Connects when it is first used.
+    #[must_use]
+    pub fn new(spec: &DockerSpec, host: &Host) -> Self {
+        Self {
+            spec: spec.clone(),
+            host: host.clone(),
+            engine: OnceCell::new(),
+            image: Mutex::new(None),
+        }
+    }
+
+    async fn engine(&self) -> Result<&bollard::Docker, DeployError> {
+        self.engine.get_or_try_init(engine::connect).await
+    }
+
+    fn prepared(&self) -> Option<String> {
+        self.image.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn ensure_image(&self) -> Result<String, DeployError> {
+        let name = image::ensure(self.engine().await?, &self.spec, &self.host.workload).await?;
+        *self.image.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.clone());
+        Ok(name)
+    }
+
+    async fn facts(&self, details: &mut BTreeMap<String, String>) -> Result<(), DeployError> {
+        let engine = self.engine().await?;
+        details.extend(engine::details(engine).await?);
+        let name = image::name(&self.spec, &self.host.workload).await?;
+        details.insert("image".into(), name.clone());
+        match image::find(engine, &name).await? {
+            Some(image) => {
+                details.insert("image_id".into(), image.id);
+                details.insert("image_bytes".into(), image.bytes.to_string());
+            }
+            None if self.spec.image.is_some() => return Err(image::missing(&name)),
+            None => {
+                details.insert("image_id".into(), "not built yet".into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn order(&self, deployment: &Deployment) -> Result<Order, DeployError> {
+        let image = match self.prepared() {
+            Some(image) => image,
+            None => self.ensure_image().await?,
+        };
+        let publish = self
+            .spec
+            .publish
+            .then(|| (network::listen_address(self.host.address, 0).ip(), self.host.address));
+        if let Some((bind, _)) = publish {
+            network::check_ports(
+                deployment
+                    .services
+                    .iter()
+                    .map(|service| (service, (bind, service.port).into())),
+            )?;
+        }
+        Ok(Order {
+            image,
+            publish,
+            resources: deployment.resources.clone(),
+            logs: deployment.logs.clone(),
+        })
     }
 }
 
@@ -34,48 +110,72 @@ impl Driver for Docker {
     type Running = DockerRunning;
 
     async fn probe(&self) -> PlatformFacts {
-        let unmet = Some(Unmet {
-            need: NEED.into(),
-            remedy: REMEDY.into(),
-        });
+        let mut details = BTreeMap::new();
+        let unmet = self.facts(&mut details).await.err().map(unmet);
         PlatformFacts {
             kind: PlatformKind::Docker,
             unmet,
-            details: BTreeMap::new(),
+            details,
         }
     }
 
     async fn prepare(&self, _deployment: &Deployment) -> Result<(), DeployError> {
-        Err(unmet())
+        self.ensure_image().await.map(drop)
     }
 
-    async fn start(&self, _deployment: &Deployment) -> Result<DockerRunning, DeployError> {
-        Err(unmet())
+    async fn start(&self, deployment: &Deployment) -> Result<DockerRunning, DeployError> {
+        let from = Instant::now();
+        limits::check(&deployment.resources)?;
+        let order = self.order(deployment).await?;
+        let running = DockerRunning::new(self.engine().await?.clone(), deployment.grace);
+        let services: Vec<_> = deployment
+            .services
+            .iter()
+            .map(|service| {
+                let (runner, attempt) = (self.host.runner.clone(), deployment.attempt);
+                (
+                    Mark {
+                        runner,
+                        attempt,
+                        service: service.name.clone(),
+                    },
+                    service.clone(),
+                )
+            })
+            .collect();
+        // A request to the engine that is dropped half-way may still be obeyed. So a task of its own sees every request through, and removes
+        // what it has made when nobody waits for it any more.
+        let cancelled = CancellationToken::new();
+        let _cancel = cancelled.clone().drop_guard();
+        let task = tokio::spawn(async move { running.fill(&order, &services, from, &cancelled).await });
+        task.await.unwrap_or_else(|error| {
+            Err(DeployError::Platform {
+                platform: "docker",
+                message: format!("the start broke: {error}"),
+            })
+        })
     }
 
     async fn sweep(&self) -> Result<Vec<String>, DeployError> {
-        Ok(Vec::new())
+        match self.engine().await {
+            Ok(engine) => remove::sweep(engine, &self.host.runner).await,
+            // Where there is no engine, or none that we may talk to, there is no container of ours either.
+            Err(DeployError::Unmet { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 }
 
-/// No containers yet.
-#[derive(Debug)]
-pub enum DockerRunning {}
-
-impl Running for DockerRunning {
-    fn services(&self) -> &[Started] {
-        match *self {}
-    }
-    fn pids(&self, _service: &Name) -> Vec<u32> {
-        match *self {}
-    }
-    fn deviations(&self) -> Vec<String> {
-        match *self {}
-    }
-    async fn ended(&mut self) -> (Name, Exit) {
-        match *self {}
-    }
-    async fn stop(self) -> Stopped {
-        match self {}
+fn unmet(error: DeployError) -> Unmet {
+    match error {
+        DeployError::Unmet { need, remedy } => Unmet { need, remedy },
+        DeployError::ImageMissing { image, remedy } => Unmet {
+            need: format!("image {image} is not there"),
+            remedy,
+        },
+        other => Unmet {
+            need: other.to_string(),
+            remedy: "look at the engine's log (`journalctl -u docker`) and at `docker info`".into(),
+        },
     }
 }

@@ -1,5 +1,7 @@
 //! The native driver with real processes: nothing is left behind, however they behave.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod lab;
 mod limits;
 mod sweep;

@@ -1,0 +1,109 @@
+//! What the engine is asked to create: pure, so that a reader and a test see all of it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, PortBinding};
+use protocol::spec::{Resources, ServiceSpec};
+
+use crate::mark::Mark;
+use crate::service_args;
+
+/// The container of a service. `publish`: the address of the host on which its port is published.
+///
+/// Restarts, health checks and an init process stay off: nothing runs beside the service, and its death is its death.
+pub(super) fn body(
+    image: &str,
+    mark: &Mark,
+    service: &ServiceSpec,
+    resources: &Resources,
+    publish: Option<IpAddr>,
+) -> ContainerCreateBody {
+    let port = format!("{}/tcp", service.port);
+    let memory = resources
+        .memory_mib
+        .map(|mib| i64::try_from(mib.saturating_mul(1 << 20)).unwrap_or(i64::MAX));
+    let bindings = publish.map(|address| {
+        let binding = PortBinding {
+            host_ip: Some(address.to_string()),
+            host_port: Some(service.port.to_string()),
+        };
+        HashMap::from([(port.clone(), Some(vec![binding]))])
+    });
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        cmd: Some(service_args(service, (Ipv4Addr::UNSPECIFIED, service.port).into())),
+        labels: Some(mark.labels().map(|(key, value)| (key.to_owned(), value)).into()),
+        exposed_ports: Some(vec![port]),
+        host_config: Some(HostConfig {
+            memory,
+            // The sum of memory and swap: the same number means no swap.
+            memory_swap: memory,
+            cpuset_cpus: resources.cpuset.as_ref().map(ToString::to_string),
+            port_bindings: bindings,
+            log_config: Some(log_config()),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// A log that can be read back through the API, whatever the engine's default is.
+fn log_config() -> HostConfigLogConfig {
+    let config = HashMap::from([("max-size".to_owned(), "64m".to_owned())]);
+    HostConfigLogConfig {
+        typ: Some("json-file".to_owned()),
+        config: Some(config),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::spec::{HttpProbe, Probe};
+
+    fn json(resources: &Resources, publish: Option<IpAddr>) -> serde_json::Value {
+        let attempt = "018f8f6e-0000-7000-8000-000000000001".parse().unwrap();
+        let mark = Mark {
+            runner: "lab".parse().unwrap(),
+            attempt,
+            service: "tcp".parse().unwrap(),
+        };
+        let service = ServiceSpec {
+            name: "tcp".parse().unwrap(),
+            args: ["tcp", "--listen", "{listen}"].map(String::from).into(),
+            port: 8080,
+            ready: Probe::Http(HttpProbe {
+                path: "/".into(),
+                status: 200,
+                body_bytes: None,
+            }),
+        };
+        serde_json::to_value(body("image:1", &mark, &service, resources, publish)).unwrap()
+    }
+
+    #[test]
+    fn the_limits_and_the_mark_are_in_it() {
+        let json = json(
+            &Resources {
+                cpuset: Some("0-1".parse().unwrap()),
+                memory_mib: Some(64),
+            },
+            None,
+        );
+        assert_eq!(json["Cmd"], serde_json::json!(["tcp", "--listen", "0.0.0.0:8080"]));
+        assert_eq!(json["Labels"]["jung.runner"], "lab");
+        assert_eq!(json["HostConfig"]["Memory"], 64 << 20);
+        assert_eq!(json["HostConfig"]["MemorySwap"], 64 << 20);
+        assert_eq!(json["HostConfig"]["CpusetCpus"], "0-1");
+        assert_eq!(json["HostConfig"]["PortBindings"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn a_published_port_is_bound_to_the_hosts_address() {
+        let json = json(&Resources::default(), Some("192.0.2.7".parse().unwrap()));
+        let expected = serde_json::json!([{"HostIp": "192.0.2.7", "HostPort": "8080"}]);
+        assert_eq!(json["HostConfig"]["PortBindings"]["8080/tcp"], expected);
+        assert_eq!(json["HostConfig"]["Memory"], serde_json::Value::Null);
+    }
+}

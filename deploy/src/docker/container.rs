@@ -1,0 +1,271 @@
+//! One service as a container.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::{CreateContainerOptionsBuilder, KillContainerOptionsBuilder};
+use protocol::ids::Name;
+use protocol::spec::{Resources, ServiceSpec};
+use protocol::summary::Exit;
+use tokio::fs::File;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::engine::{is_missing, said};
+use super::{body, image, remove, watch};
+use crate::cgroup::{self, Layout};
+use crate::mark::Mark;
+use crate::procfs::Procfs;
+use crate::{DeployError, network};
+
+/// How long a killed container may take to be seen dead, and its last output to come.
+const DEATH: Duration = Duration::from_secs(10);
+
+/// What every container of a deployment is made with.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) image: String,
+    pub(super) resources: Resources,
+    pub(super) logs: PathBuf,
+    /// The address of the host on which ports are published, and that under which they are reached.
+    pub(super) publish: Option<(IpAddr, IpAddr)>,
+}
+
+/// One service as a container, running or ended.
+#[derive(Debug)]
+pub(super) struct Container {
+    docker: bollard::Docker,
+    service: Name,
+    name: String,
+    pid: u32,
+    endpoint: SocketAddr,
+    published: Option<SocketAddr>,
+    cgroup: Option<PathBuf>,
+    warnings: Vec<String>,
+    end: JoinHandle<Exit>,
+    exit: Option<Exit>,
+    log: JoinHandle<()>,
+}
+
+impl Container {
+    /// Creates and starts it. The caller removes the container of this mark, whether this succeeds or not.
+    pub(super) async fn start(
+        docker: &bollard::Docker,
+        order: &Order,
+        mark: &Mark,
+        service: &ServiceSpec,
+    ) -> Result<Self, DeployError> {
+        let name = mark.container();
+        let log = watch::open_log(&order.logs, service.name.as_str()).await?;
+        let published = order.publish.map(|(bind, _)| SocketAddr::from((bind, service.port)));
+        let warnings = create(docker, order, mark, service).await?;
+        docker
+            .start_container(&name, None)
+            .await
+            .map_err(|error| could_not_start(&error, service, published))?;
+        let end = tokio::spawn(watch::wait_for_end(docker.clone(), name.clone()));
+        let inspect = docker
+            .inspect_container(&name, None)
+            .await
+            .map_err(|error| said(&error))?;
+        let place = match place(&inspect, service) {
+            Ok(place) => place,
+            Err(error) => {
+                last_words(docker, &name, log).await;
+                return Err(error);
+            }
+        };
+        let reached = order.publish.map_or(place.address, |(_, reached)| reached);
+        Ok(Self {
+            service: service.name.clone(),
+            pid: place.pid,
+            endpoint: (reached, service.port).into(),
+            published,
+            cgroup: place.cgroup,
+            warnings,
+            end,
+            exit: None,
+            log: tokio::spawn(watch::copy_log(docker.clone(), name.clone(), log)),
+            docker: docker.clone(),
+            name,
+        })
+    }
+
+    /// The service.
+    pub(super) const fn service(&self) -> &Name {
+        &self.service
+    }
+
+    /// Its main process, as the host numbers it.
+    pub(super) const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Where it answers.
+    pub(super) const fn endpoint(&self) -> SocketAddr {
+        self.endpoint
+    }
+
+    /// What the engine said it cannot do, at the creation.
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Whether its end was seen.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.exit.is_some()
+    }
+
+    /// Its processes now: what its cgroup holds, or the tree under its first. Both read the kernel's files and do not ask the engine.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        match &self.cgroup {
+            _ if self.has_ended() => Vec::new(),
+            Some(dir) => cgroup::procs(dir),
+            None => Procfs::default().tree(self.pid),
+        }
+    }
+
+    /// Waits until it ends by itself. Cancel-safe; not to be asked again afterwards.
+    pub(super) async fn ended(&mut self) -> (Name, Exit) {
+        let exit = (&mut self.end).await.unwrap_or(Exit::Unknown);
+        self.exit = Some(exit.clone());
+        (self.service.clone(), exit)
+    }
+
+    /// Ends it within the grace, collects its output, removes it, and says what is left.
+    pub(super) async fn stop(&mut self, grace: Duration) -> (Exit, Vec<String>) {
+        let exit = match self.exit.clone() {
+            Some(exit) => exit,
+            None => self.end(grace).await,
+        };
+        if timeout(DEATH, &mut self.log).await.is_err() {
+            self.log.abort();
+        }
+        let mut left = remove::remove(&self.docker, &self.name).await;
+        if let Some(published) = self.published {
+            left.extend(remove::wait_for_port(published).await);
+        }
+        (exit, left)
+    }
+
+    async fn end(&mut self, grace: Duration) -> Exit {
+        self.signal("SIGTERM").await;
+        if let Ok((_, exit)) = timeout(grace, self.ended()).await {
+            return exit;
+        }
+        self.signal("SIGKILL").await;
+        match timeout(DEATH, self.ended()).await {
+            Ok((_, Exit::Signal(libc::SIGKILL))) => Exit::Killed,
+            Ok((_, exit)) => exit,
+            Err(_) => Exit::Unknown,
+        }
+    }
+
+    /// A container that has ended cannot get a signal, which is no error here.
+    async fn signal(&self, signal: &str) {
+        let options = KillContainerOptionsBuilder::new().signal(signal).build();
+        if let Err(error) = self.docker.kill_container(&self.name, Some(options)).await {
+            tracing::debug!(container = self.name, signal, %error, "not signalled");
+        }
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        self.end.abort();
+        self.log.abort();
+    }
+}
+
+async fn create(
+    docker: &bollard::Docker,
+    order: &Order,
+    mark: &Mark,
+    service: &ServiceSpec,
+) -> Result<Vec<String>, DeployError> {
+    let options = CreateContainerOptionsBuilder::new().name(&mark.container()).build();
+    let bind = order.publish.map(|(bind, _)| bind);
+    let body = body::body(&order.image, mark, service, &order.resources, bind);
+    match docker.create_container(Some(options), body).await {
+        Ok(created) => Ok(created
+            .warnings
+            .into_iter()
+            .filter(|warning| !warning.is_empty())
+            .collect()),
+        Err(error) if is_missing(&error) => Err(image::missing(&order.image)),
+        Err(error) => Err(said(&error)),
+    }
+}
+
+/// A port that was taken between our look and the engine's is still told as one.
+fn could_not_start(
+    error: &bollard::errors::Error,
+    service: &ServiceSpec,
+    published: Option<SocketAddr>,
+) -> DeployError {
+    match published {
+        Some(address) if network::is_taken(address) => DeployError::PortTaken {
+            service: service.name.clone(),
+            address,
+        },
+        _ => said(error),
+    }
+}
+
+/// Where a started container is.
+#[derive(Debug)]
+struct Place {
+    pid: u32,
+    address: IpAddr,
+    cgroup: Option<PathBuf>,
+}
+
+/// Reads where a container is, and proves that its process is one of this host: an engine elsewhere would have us sample strangers.
+fn place(inspect: &ContainerInspectResponse, service: &ServiceSpec) -> Result<Place, DeployError> {
+    let say = |message: String| DeployError::Platform {
+        platform: "docker",
+        message,
+    };
+    let name = &service.name;
+    let state = inspect.state.clone().unwrap_or_default();
+    let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid > 0);
+    let Some(pid) = pid.filter(|_| state.running == Some(true)) else {
+        let how = match watch::exit(&state) {
+            Exit::OutOfMemory => "killed for memory: give it a higher memory limit".to_owned(),
+            Exit::Signal(number) => format!("by signal {number}"),
+            Exit::Code(code) => format!("with exit code {code}"),
+            _ => "nobody saw how".to_owned(),
+        };
+        return Err(say(format!(
+            "the container of {name} ended at once, {how}; its log may say why"
+        )));
+    };
+    let id = inspect.id.clone().unwrap_or_default();
+    let cgroups = Procfs::default().cgroups(pid).unwrap_or_default();
+    if !cgroups.is_empty() && (id.is_empty() || !cgroups.contains(&id)) {
+        return Err(say(format!(
+            "pid {pid} of {name} is no process of a container on this host: the runner must run on the engine's host, outside of containers"
+        )));
+    }
+    let networks = inspect
+        .network_settings
+        .clone()
+        .and_then(|settings| settings.networks)
+        .unwrap_or_default();
+    let address = networks
+        .values()
+        .find_map(|network| network.ip_address.as_deref()?.parse().ok());
+    Ok(Place {
+        pid,
+        address: address.ok_or_else(|| say(format!("the container of {name} has no address on a bridge")))?,
+        cgroup: Layout::of_this_host().and_then(|layout| layout.dir_of(&cgroups)),
+    })
+}
+
+/// Saves what a container said that ended at once.
+async fn last_words(docker: &bollard::Docker, name: &str, log: File) {
+    let copy = watch::copy_log(docker.clone(), name.to_owned(), log);
+    let _ = timeout(DEATH, copy).await;
+}

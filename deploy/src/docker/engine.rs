@@ -1,0 +1,168 @@
+//! The engine: finding it, agreeing on a version, and telling its errors.
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use bollard::errors::Error;
+
+use crate::DeployError;
+
+/// How long an engine may take to say its version. One that takes longer hangs.
+const HELLO: Duration = Duration::from_secs(10);
+
+/// Where an engine listens that nobody has told otherwise.
+const LOCAL: &str = "unix:///var/run/docker.sock";
+
+/// Connects to the engine that `DOCKER_HOST` names, or to the local one, and agrees on an API version (Debian's 20.10 speaks 1.41).
+pub(super) async fn connect() -> Result<bollard::Docker, DeployError> {
+    let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    connect_to(host.as_deref().unwrap_or(LOCAL)).await
+}
+
+async fn connect_to(host: &str) -> Result<bollard::Docker, DeployError> {
+    let docker = bollard::Docker::connect_with_host(host).map_err(|error| no_engine(&error))?;
+    match tokio::time::timeout(HELLO, docker.negotiate_version()).await {
+        Ok(Ok(docker)) => Ok(docker),
+        Ok(Err(error)) => Err(no_engine(&error)),
+        Err(_) => Err(DeployError::Unmet {
+            need: format!(
+                "the Docker engine at {host} does not answer within {} s",
+                HELLO.as_secs()
+            ),
+            remedy: "look at its log (`journalctl -u docker`) and restart it".into(),
+        }),
+    }
+}
+
+/// What the engine says about itself.
+pub(super) async fn details(docker: &bollard::Docker) -> Result<BTreeMap<String, String>, DeployError> {
+    let version = docker.version().await.map_err(|error| said(&error))?;
+    let info = docker.info().await.map_err(|error| said(&error))?;
+    let mut details = BTreeMap::from([("client_api".to_owned(), docker.client_version().to_string())]);
+    let mut put = |key: &str, value: Option<String>| {
+        value.map(|value| details.insert(key.to_owned(), value));
+    };
+    put("engine", version.version);
+    put("engine_api", version.api_version);
+    put("storage_driver", info.driver);
+    put("cgroup_driver", info.cgroup_driver.map(|driver| driver.to_string()));
+    put("cgroup_version", info.cgroup_version.map(|version| version.to_string()));
+    put("default_runtime", info.default_runtime);
+    put("memory_limit", info.memory_limit.map(|able| able.to_string()));
+    put("swap_limit", info.swap_limit.map(|able| able.to_string()));
+    put("cpuset", info.cpu_set.map(|able| able.to_string()));
+    for component in version.components.into_iter().flatten() {
+        if component.name != "Engine" {
+            put(&component.name.to_lowercase(), Some(component.version));
+        }
+    }
+    Ok(details)
+}
+
+/// The engine's own words.
+pub(super) fn said(error: &Error) -> DeployError {
+    match error {
+        Error::DockerResponseServerError { message, .. } => DeployError::Platform {
+            platform: "docker",
+            message: message.clone(),
+        },
+        other => no_engine(other),
+    }
+}
+
+/// Whether the engine says that there is no such thing.
+pub(super) const fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::DockerResponseServerError { status_code: 404, .. })
+}
+
+fn no_engine(error: &Error) -> DeployError {
+    let kind = io_kind(error);
+    if matches!(error, Error::SocketNotFoundError(_)) || kind == Some(io::ErrorKind::NotFound) {
+        DeployError::Unmet {
+            need: "there is no Docker engine on this host".into(),
+            remedy: "install one with `deploy/setup.sh docker` (Debian's docker.io), or name its socket in DOCKER_HOST"
+                .into(),
+        }
+    } else if kind == Some(io::ErrorKind::ConnectionRefused) {
+        DeployError::Unmet {
+            need: "the Docker engine does not run".into(),
+            remedy: "start it with `systemctl start docker`, or `dockerd` where there is no systemd".into(),
+        }
+    } else if kind == Some(io::ErrorKind::PermissionDenied) {
+        DeployError::Unmet {
+            need: "this user may not talk to the Docker engine".into(),
+            remedy: "add the user to the group docker (`usermod -aG docker <user>`, then log in again), or run the runner as root".into(),
+        }
+    } else {
+        DeployError::Platform {
+            platform: "docker",
+            message: chain(error),
+        }
+    }
+}
+
+/// The system's error at the bottom of a client's.
+fn io_kind(error: &Error) -> Option<io::ErrorKind> {
+    if let Error::IOError { err } = error {
+        return Some(err.kind());
+    }
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(current) = cause {
+        if let Some(io) = current.downcast_ref::<io::Error>() {
+            return Some(io.kind());
+        }
+        cause = current.source();
+    }
+    None
+}
+
+/// An error with its causes, since the outermost often only says that a request failed.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        let more = current.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = current.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_way_of_not_being_there_has_its_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let dead = dir.path().join("dead.sock");
+        drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
+        for (socket, expected) in [
+            (dir.path().join("none.sock"), "setup.sh docker"),
+            (dead, "systemctl start docker"),
+        ] {
+            let error = connect_to(&format!("unix://{}", socket.display())).await.unwrap_err();
+            assert!(
+                matches!(&error, DeployError::Unmet { remedy, .. } if remedy.contains(expected)),
+                "{error}"
+            );
+        }
+        let denied = no_engine(&Error::IOError {
+            err: io::ErrorKind::PermissionDenied.into(),
+        });
+        assert!(denied.to_string().contains("group docker"), "{denied}");
+    }
+
+    #[test]
+    fn the_words_of_the_engine_are_kept() {
+        let error = Error::DockerResponseServerError {
+            status_code: 500,
+            message: "no space left".into(),
+        };
+        assert_eq!(said(&error).to_string(), "docker says: no space left");
+    }
+}

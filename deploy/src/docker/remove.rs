@@ -1,0 +1,94 @@
+//! Taking containers away, and looking whether they are gone.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use protocol::ids::Name;
+use tokio::time::{Instant, sleep};
+
+use super::engine::{self, is_missing, said};
+use crate::mark::RUNNER_LABEL;
+use crate::{DeployError, network};
+
+/// How long a removal may take: the engine does some of it after its answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Removes a container with force, looks until the engine does not know it any more, and says what is left.
+pub(super) async fn remove(docker: &bollard::Docker, name: &str) -> Vec<String> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        let asked = docker.remove_container(name, Some(options)).await;
+        match docker.inspect_container(name, None).await {
+            Err(error) if is_missing(&error) => return Vec::new(),
+            _ if Instant::now() < until => sleep(LOOK).await,
+            _ => {
+                let why = asked
+                    .err()
+                    .map(|error| format!(" ({})", said(&error)))
+                    .unwrap_or_default();
+                return vec![format!("container {name}{why}")];
+            }
+        }
+    }
+}
+
+/// Waits until a published port is free again, and says if it is not.
+pub(super) async fn wait_for_port(address: SocketAddr) -> Option<String> {
+    let until = Instant::now() + PATIENCE;
+    while network::is_taken(address) {
+        if Instant::now() >= until {
+            return Some(format!("port {address}"));
+        }
+        sleep(LOOK).await;
+    }
+    None
+}
+
+/// Removes every container of a runner, running or not, and says what was found.
+pub(super) async fn sweep(docker: &bollard::Docker, runner: &Name) -> Result<Vec<String>, DeployError> {
+    let filters = HashMap::from([("label", vec![format!("{RUNNER_LABEL}={runner}")])]);
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+    let containers = docker
+        .list_containers(Some(options))
+        .await
+        .map_err(|error| said(&error))?;
+    let mut found = Vec::new();
+    for container in containers {
+        let id = container.id.unwrap_or_default();
+        let names = container.names.unwrap_or_default();
+        let name = names.first().map_or(id.as_str(), |name| name.trim_start_matches('/'));
+        found.push(format!("removed container {name}"));
+        found.extend(
+            remove(docker, &id)
+                .await
+                .into_iter()
+                .map(|left| format!("could not remove {left}")),
+        );
+    }
+    Ok(found)
+}
+
+/// Removes containers from a destructor: on a thread with a runtime of its own, since the one that we are in may be shutting down. What it
+/// does not get done before the program ends, the next sweep does.
+pub(super) fn remove_detached(names: Vec<String>) {
+    std::thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+            return;
+        };
+        runtime.block_on(async {
+            let Ok(docker) = engine::connect().await else {
+                return;
+            };
+            for name in names {
+                for left in remove(&docker, &name).await {
+                    tracing::warn!("could not remove {left}");
+                }
+            }
+        });
+    });
+}

@@ -1,0 +1,135 @@
+//! A deployment of containers, alive.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::{join_all, pending, select_all};
+use protocol::ids::Name;
+use protocol::spec::ServiceSpec;
+use protocol::summary::{Exit, Teardown};
+use tokio_util::sync::CancellationToken;
+
+use super::container::{Container, Order};
+use super::remove;
+use crate::mark::Mark;
+use crate::{DeployError, Running, Started, Stopped};
+
+/// A deployment of containers. Dropping it removes them, soon after.
+#[derive(Debug)]
+pub struct DockerRunning {
+    docker: bollard::Docker,
+    grace: Duration,
+    containers: Vec<Container>,
+    started: Vec<Started>,
+    /// The names of all containers that may exist, also of those whose creation failed half-way.
+    names: Vec<String>,
+}
+
+impl DockerRunning {
+    pub(super) const fn new(docker: bollard::Docker, grace: Duration) -> Self {
+        Self {
+            docker,
+            grace,
+            containers: Vec::new(),
+            started: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+
+    /// Starts one service after the other, until `cancelled`. On error nothing is left.
+    pub(super) async fn fill(
+        mut self,
+        order: &Order,
+        services: &[(Mark, ServiceSpec)],
+        from: Instant,
+        cancelled: &CancellationToken,
+    ) -> Result<Self, DeployError> {
+        for (mark, service) in services {
+            // Whoever asked is gone: what is dropped here is removed.
+            if cancelled.is_cancelled() {
+                break;
+            }
+            self.names.push(mark.container());
+            match Container::start(&self.docker, order, mark, service).await {
+                Ok(container) => self.push(container, from.elapsed()),
+                Err(error) => {
+                    self.abandon().await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    fn push(&mut self, container: Container, process_after: Duration) {
+        self.started.push(Started {
+            service: container.service().clone(),
+            endpoint: container.endpoint(),
+            process_after,
+            pid: container.pid(),
+        });
+        self.containers.push(container);
+    }
+
+    /// Ends what was started before a later service could not be, and removes what that one left half made.
+    async fn abandon(mut self) {
+        for container in &mut self.containers {
+            container.stop(Duration::ZERO).await;
+        }
+        for name in std::mem::take(&mut self.names) {
+            remove::remove(&self.docker, &name).await;
+        }
+    }
+}
+
+impl Running for DockerRunning {
+    fn services(&self) -> &[Started] {
+        &self.started
+    }
+
+    fn pids(&self, service: &Name) -> Vec<u32> {
+        let container = self.containers.iter().find(|container| container.service() == service);
+        container.map(Container::pids).unwrap_or_default()
+    }
+
+    fn deviations(&self) -> Vec<String> {
+        let mut all: Vec<String> = self.containers.iter().flat_map(Container::warnings).cloned().collect();
+        all.dedup();
+        all
+    }
+
+    async fn ended(&mut self) -> (Name, Exit) {
+        let waiting: Vec<_> = self
+            .containers
+            .iter_mut()
+            .filter(|container| !container.has_ended())
+            .map(|container| Box::pin(container.ended()))
+            .collect();
+        if waiting.is_empty() {
+            return pending().await;
+        }
+        select_all(waiting).await.0
+    }
+
+    async fn stop(mut self) -> Stopped {
+        let grace = self.grace;
+        let ends = join_all(self.containers.iter_mut().map(|container| container.stop(grace))).await;
+        let mut stopped = Stopped {
+            exits: Vec::new(),
+            teardown: Teardown::default(),
+        };
+        for (container, (exit, left)) in self.containers.iter().zip(ends) {
+            stopped.exits.push((container.service().clone(), exit));
+            stopped.teardown.leftovers.extend(left);
+        }
+        self.names.clear();
+        stopped
+    }
+}
+
+impl Drop for DockerRunning {
+    fn drop(&mut self) {
+        if !self.names.is_empty() {
+            remove::remove_detached(std::mem::take(&mut self.names));
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A runner of its own for every test, on the engine that `DOCKER_HOST` names or the local one.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bollard::query_parameters::ListContainersOptionsBuilder;
+use deploy::docker::Docker;
+use deploy::procfs::Procfs;
+use deploy::{Deployment, Host};
+use protocol::ids::{AttemptId, Name};
+use protocol::spec::{DockerSpec, HttpProbe, PlatformSpec, Probe, Resources, ServiceSpec};
+
+pub struct Lab {
+    pub driver: Docker,
+    pub runner: Name,
+    pub engine: bollard::Docker,
+    spec: DockerSpec,
+    dir: tempfile::TempDir,
+}
+
+impl Lab {
+    pub fn new(spec: DockerSpec) -> Self {
+        Self::of_runner(spec, name(&format!("test-{}", AttemptId::fresh())))
+    }
+
+    pub fn of_runner(spec: DockerSpec, runner: Name) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host {
+            runner: runner.clone(),
+            address: "127.0.0.1".parse().unwrap(),
+            workload: workload(),
+            state: dir.path().join("state"),
+        };
+        let engine = bollard::Docker::connect_with_defaults().unwrap();
+        Self {
+            driver: Docker::new(&spec, &host),
+            runner,
+            engine,
+            spec,
+            dir,
+        }
+    }
+
+    pub fn tcp(&self, service: &str, more: &[&str]) -> ServiceSpec {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let args = ["tcp", "--listen", "{listen}"]
+            .iter()
+            .chain(more)
+            .map(ToString::to_string)
+            .collect();
+        let ready = Probe::Http(HttpProbe {
+            path: "/".into(),
+            status: 200,
+            body_bytes: Some(1000),
+        });
+        ServiceSpec {
+            name: name(service),
+            args,
+            port,
+            ready,
+        }
+    }
+
+    pub fn deployment(&self, services: &[ServiceSpec]) -> Deployment {
+        Deployment {
+            attempt: AttemptId::fresh(),
+            platform: PlatformSpec::Docker(self.spec.clone()),
+            services: services.to_vec(),
+            resources: Resources::default(),
+            logs: self.dir.path().join("logs"),
+            grace: Duration::from_secs(10),
+        }
+    }
+
+    pub fn log(&self, service: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join(format!("logs/{service}.log"))).unwrap_or_default()
+    }
+
+    /// What the engine has of this runner, asked directly.
+    pub async fn containers(&self) -> Vec<String> {
+        let filters = HashMap::from([("label", vec![format!("jung.runner={}", self.runner)])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let containers = self.engine.list_containers(Some(options)).await.unwrap();
+        containers.into_iter().map(|container| container.id.unwrap()).collect()
+    }
+
+    /// Waits until the engine has so many containers of this runner.
+    pub async fn until_containers(&self, count: usize) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while self.containers().await.len() != count {
+            assert!(
+                Instant::now() < until,
+                "not {count} containers, but {:?}",
+                self.containers().await
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+pub fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+pub fn alive(pid: u32) -> bool {
+    Procfs::default().is_alive(pid)
+}
+
+/// The static workload: `JUNG_STATIC_WORKLOAD`, or where deploy/build-workload.sh puts it.
+fn workload() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+    let path = std::env::var_os("JUNG_STATIC_WORKLOAD").map_or(target.join("static/workload"), PathBuf::from);
+    assert!(
+        path.exists(),
+        "{} is not there: run deploy/build-workload.sh",
+        path.display()
+    );
+    path
+}

@@ -1,0 +1,141 @@
+//! The Docker driver with a real engine and the real static workload.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod ends;
+mod lab;
+mod limits;
+mod sweep;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use deploy::{DeployError, Driver, Running, ready};
+use lab::{Lab, name};
+use protocol::spec::{DockerSpec, Probe};
+use protocol::summary::Exit;
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_service_answers_on_the_bridge_and_leaves_no_trace() {
+    let lab = Lab::new(DockerSpec::default());
+    let deployment = lab.deployment(&[lab.tcp("one", &[]), lab.tcp("two", &["--reply-bytes", "5"])]);
+    let mut deployment = deployment;
+    let Probe::Http(probe) = &mut deployment.services[1].ready;
+    probe.body_bytes = Some(5);
+    lab.driver.prepare(&deployment).await.unwrap();
+    let running = lab.driver.start(&deployment).await.unwrap();
+    let started = running.services().to_vec();
+    assert_eq!(
+        ready::wait(&deployment.services, &started, LONG).await.unwrap().len(),
+        2
+    );
+    assert_ne!(started[0].endpoint.ip(), started[1].endpoint.ip());
+    assert!(!started[0].endpoint.ip().is_loopback());
+    assert_eq!(running.pids(&name("one")), [started[0].pid]);
+    assert!(lab::alive(started[0].pid));
+    assert_eq!(running.deviations(), [] as [String; 0]);
+    assert_eq!(lab.containers().await.len(), 2);
+
+    let stopped = running.stop().await;
+    assert_eq!(
+        stopped.exits,
+        [(name("one"), Exit::Code(0)), (name("two"), Exit::Code(0))]
+    );
+    assert_eq!(stopped.teardown.leftovers, [] as [String; 0]);
+    assert_eq!(lab.containers().await, [] as [String; 0]);
+    assert!(!lab::alive(started[0].pid));
+    assert!(lab.log("one").contains("listening on"), "{:?}", lab.log("one"));
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_published_port_answers_at_the_hosts_address_and_is_free_again() {
+    let lab = Lab::new(DockerSpec {
+        publish: true,
+        image: None,
+    });
+    let deployment = lab.deployment(&[lab.tcp("web", &[])]);
+    let running = lab.driver.start(&deployment).await.unwrap();
+    let started = running.services().to_vec();
+    assert_eq!(started[0].endpoint.ip(), IpAddr::from([127, 0, 0, 1]));
+    ready::wait(&deployment.services, &started, LONG).await.unwrap();
+
+    let second = Lab::new(DockerSpec {
+        publish: true,
+        image: None,
+    });
+    let taken = second
+        .driver
+        .start(&second.deployment(&deployment.services))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&taken, DeployError::PortTaken { service, .. } if service.as_str() == "web"),
+        "{taken}"
+    );
+
+    assert_eq!(running.stop().await.teardown.leftovers, [] as [String; 0]);
+    std::net::TcpListener::bind(started[0].endpoint).unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn the_image_is_built_once_and_told() {
+    let lab = Lab::new(DockerSpec::default());
+    let deployment = lab.deployment(&[]);
+    lab.driver.prepare(&deployment).await.unwrap();
+    let facts = lab.driver.probe().await;
+    assert_eq!(facts.unmet, None);
+    for key in [
+        "engine",
+        "engine_api",
+        "client_api",
+        "storage_driver",
+        "cgroup_driver",
+        "cgroup_version",
+        "image",
+    ] {
+        assert!(facts.details.contains_key(key), "{key} in {:?}", facts.details);
+    }
+    assert!(facts.details["image"].starts_with("jung-workload:"));
+    lab.driver.prepare(&deployment).await.unwrap();
+    assert_eq!(lab.driver.probe().await.details["image_id"], facts.details["image_id"]);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn an_image_that_is_not_there_is_never_pulled() {
+    let image = "jung-nowhere:latest";
+    let lab = Lab::new(DockerSpec {
+        publish: false,
+        image: Some(image.into()),
+    });
+    let error = lab.driver.prepare(&lab.deployment(&[])).await.unwrap_err();
+    assert!(
+        matches!(&error, DeployError::ImageMissing { image: missing, .. } if missing == image),
+        "{error}"
+    );
+    assert!(error.to_string().contains("docker pull"), "{error}");
+    assert!(lab.driver.probe().await.unmet.unwrap().need.contains(image));
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn an_image_that_is_there_is_used_by_its_name() {
+    let builder = Lab::new(DockerSpec::default());
+    builder.driver.prepare(&builder.deployment(&[])).await.unwrap();
+    let image = builder.driver.probe().await.details["image"].clone();
+    let lab = Lab::new(DockerSpec {
+        publish: false,
+        image: Some(image),
+    });
+    let deployment = lab.deployment(&[lab.tcp("web", &[])]);
+    let running = lab.driver.start(&deployment).await.unwrap();
+    ready::wait(&deployment.services, running.services(), LONG)
+        .await
+        .unwrap();
+    assert_eq!(running.stop().await.exits, [(name("web"), Exit::Code(0))]);
+}
