@@ -1,1 +1,66 @@
-fn main() {}
+//! The runner's entry: parse, load, serve, exit code.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use runner::cli::{Cli, Settings, What};
+use runner::config::problem::Problems;
+use runner::config::{Config, RawConfig};
+use runner::exit::Exit;
+use runner::{doctor, serve};
+use tokio::runtime::Runtime;
+
+/// How long tasks that are dropped at the end may take: killing what they own is quick.
+const LAST: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error).into(),
+    };
+    let done = match &cli.command {
+        Some(What::Check(settings)) => load(settings).map(|config| check(&config)),
+        None => load(&cli.settings).map(|config| run(config, cli.wait)),
+    };
+    let exit = done.unwrap_or_else(|problems| {
+        eprintln!("{problems}");
+        Ok(Exit::Config)
+    });
+    let exit = exit.unwrap_or_else(|error| {
+        eprintln!("runner: {error:#}");
+        Exit::Internal
+    });
+    exit.into()
+}
+
+fn usage(error: &clap::Error) -> Exit {
+    // Nothing can be done about a closed stdout.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage } else { Exit::Ok }
+}
+
+fn load(settings: &Settings) -> Result<Config, Problems> {
+    let environment =
+        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    let raw = RawConfig::read(settings.config.as_deref(), environment, settings.flags());
+    raw.and_then(|raw| Config::check(&raw)).map_err(Problems)
+}
+
+fn run(config: Config, wait: Option<Duration>) -> anyhow::Result<Exit> {
+    tracing_subscriber::fmt()
+        .with_env_filter(&config.log)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = Runtime::new()?;
+    let exit = runtime.block_on(serve::serve(config, wait));
+    runtime.shutdown_timeout(LAST);
+    exit
+}
+
+fn check(config: &Config) -> anyhow::Result<Exit> {
+    println!("the configuration is right");
+    let facts = Runtime::new()?.block_on(doctor::examine(&serve::host(config)));
+    print!("{}", doctor::render(&facts));
+    Ok(Exit::Ok)
+}

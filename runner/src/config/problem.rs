@@ -1,0 +1,48 @@
+//! A problem of the configuration.
+
+use std::fmt;
+
+/// One thing that is wrong, where, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, the environment variable or the flag.
+    pub place: String,
+    /// The key; empty: the place as a whole.
+    pub key: String,
+    /// What is written there; empty: nothing.
+    pub value: String,
+    /// What is wrong with it.
+    pub wrong: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.place)?;
+        match (self.key.as_str(), self.value.as_str()) {
+            ("", _) => {}
+            (key, "") => write!(f, "{key}: ")?,
+            (key, value) => write!(f, "{key} = {value:?}: ")?,
+        }
+        write!(f, "{}; {}", self.wrong, self.remedy)
+    }
+}
+
+/// Every problem, one a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.0.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,145 @@
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+
+fn load(toml: &str, environment: &[(&str, &str)], flags: Flags) -> Result<Config, Vec<Problem>> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("runner.toml");
+    std::fs::write(&file, toml).unwrap();
+    let environment = environment
+        .iter()
+        .map(|&(key, value)| (key.to_owned(), value.to_owned()));
+    Config::check(&RawConfig::read(Some(&file), environment, flags)?)
+}
+
+fn problems(toml: &str) -> String {
+    problem::Problems(load(toml, &[], Flags::default()).unwrap_err()).to_string()
+}
+
+#[test]
+fn nothing_written_is_a_whole_configuration() {
+    let config = load("", &[], Flags::default()).unwrap();
+    assert_eq!(config.bus.brokers, "127.0.0.1:9092");
+    assert_eq!(config.address, defaults::ADDRESS);
+    assert_eq!(config.log, "info");
+}
+
+#[test]
+fn the_example_file_is_right_as_it_is_and_with_every_line_taken_in() {
+    let example = include_str!("../../runner.example.toml");
+    load(example, &[], Flags::default()).unwrap();
+    let is_setting = |line: &str| {
+        let rest = line.strip_prefix("# ").unwrap_or_default();
+        rest == "[kafka]" || rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
+    };
+    let settings: Vec<&str> = example
+        .lines()
+        .filter(|line| is_setting(line))
+        .map(|line| &line[2..])
+        .collect();
+    for key in raw::KEYS {
+        assert!(
+            settings
+                .iter()
+                .any(|line| line.starts_with(key) || *line == format!("[{key}]")),
+            "{key}"
+        );
+    }
+    // The files that the example names are not there.
+    let without_files: Vec<&str> = settings
+        .into_iter()
+        .filter(|line| !line.starts_with("key_file") && !line.starts_with("workload"))
+        .collect();
+    let config = load(&without_files.join("\n"), &[], Flags::default()).unwrap();
+    assert_eq!(config.bus.options["security.protocol"], "SSL");
+    assert_eq!(config.bus.retention, Duration::from_secs(24 * 3600));
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let file = "name = \"file\"\nprefix = \"file.\"\nbrokers = \"file:1\"\npartitions = 2";
+    let environment = [
+        ("JUNG_RUNNER__NAME", "env"),
+        ("JUNG_RUNNER__PREFIX", "env."),
+        ("JUNG_RUNNER__PARTITIONS", "3"),
+        ("JUNG_RUNNER", "a mark"),
+        ("JUNG_OTHER__NAME", "x"),
+    ];
+    let flags = Flags([("name", "flag".to_owned())].into());
+    let config = load(file, &environment, flags).unwrap();
+    assert_eq!(config.name.as_str(), "flag");
+    assert_eq!((config.bus.prefix.as_str(), config.bus.partitions), ("env.", 3));
+    assert_eq!(config.bus.brokers, "file:1");
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_its_place_and_remedy() {
+    let text = problems(
+        "name = \"A\"\naddress = \"here\"\nbrokers = \"embedded\"\nprefix = \"a b\"\npartitions = 0\nreplication = \"x\"\n\
+         retention = \"1w\"\nkafka = 3\nkey_file = \"/nowhere/key\"\nstate = \"\"\nworkload = \"/nowhere/workload\"\nlog = \"info,=\"\n",
+    );
+    assert_eq!(text.lines().count(), raw::KEYS.len(), "{text}");
+    for (line, key) in text.lines().zip(["name", "address"]) {
+        assert!(line.contains("runner.toml: ") && line.contains(key), "{line}");
+    }
+    assert!(
+        text.contains("partitions = \"0\": this number is not possible; write a whole number from 1 to 1000"),
+        "{text}"
+    );
+    assert!(text.contains("it uses the controller's"), "{text}");
+}
+
+#[test]
+fn unknown_keys_and_broken_files_are_refused() {
+    let text = problems("nmae = \"x\"\nbrokerz = 1\n");
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(
+        text.contains("nmae: this key is not known; the keys are name, address"),
+        "{text}"
+    );
+    assert!(problems("name = ").contains("cannot be read"));
+    let missing = RawConfig::read(Some(Path::new("/nowhere.toml")), [], Flags::default()).unwrap_err();
+    assert!(
+        missing[0].to_string().starts_with("/nowhere.toml: cannot be read"),
+        "{}",
+        missing[0]
+    );
+}
+
+#[test]
+fn a_problem_names_the_variable_or_flag_that_it_came_from() {
+    let error = load(
+        "name = \"x\"",
+        &[("JUNG_RUNNER__ADDRESS", "a")],
+        Flags([("name", "B".to_owned())].into()),
+    );
+    let error = error.unwrap_err();
+    let places: Vec<&str> = error.iter().map(|problem| problem.place.as_str()).collect();
+    assert_eq!(places, ["--name", "JUNG_RUNNER__ADDRESS"]);
+    let unknown = load("", &[("JUNG_RUNNER__NMAE", "a")], Flags::default()).unwrap_err();
+    assert_eq!(unknown[0].place, "JUNG_RUNNER__NMAE");
+}
+
+#[test]
+fn options_of_librdkafka_keep_their_dots() {
+    let config = load(
+        "[kafka]\n\"sasl.username\" = \"me\"\n\"linger.ms\" = 1\n",
+        &[],
+        Flags::default(),
+    )
+    .unwrap();
+    assert_eq!(config.bus.options["sasl.username"], "me");
+    assert_eq!(config.bus.options["linger.ms"], "1");
+    assert!(problems("[kafka]\nsasl.username = \"me\"\n").contains("\"sasl.name\" = \"value\""));
+}
+
+#[test]
+fn a_key_file_is_read() {
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "0123456789abcdef").unwrap();
+    let line = format!("key_file = \"{}\"", key.path().display());
+    assert!(load(&line, &[], Flags::default()).unwrap().bus.key.is_some());
+    std::fs::write(key.path(), "short").unwrap();
+    assert!(problems(&line).contains("openssl rand"));
+}

@@ -1,0 +1,123 @@
+//! One task for every attempt: prepare, start, wait for READY, sample, stop.
+//!
+//! * [`Executors`] — starts the tasks and ends them.
+//! * [`attempt`] — the way of one attempt, and its one way out.
+//! * [`serve`] — the middle of it: from the first process to the end of sampling.
+//! * [`over`] — why an attempt is over, as the event that says so.
+
+mod attempt;
+mod over;
+mod serve;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deploy::Host;
+use protocol::command::Run;
+use protocol::event::Stage;
+use protocol::summary::Teardown;
+use protocol::{AttemptId, Epoch, Name};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tracing::error;
+
+use crate::ledger::Ledger;
+use crate::state::{Input, Why};
+use crate::table::Report;
+use attempt::Attempt;
+use over::failed;
+
+/// What every attempt works with.
+#[derive(Debug)]
+pub struct Context {
+    /// The host.
+    pub host: Host,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// Size of a page, bytes.
+    pub page_bytes: u64,
+}
+
+/// One attempt to make.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Who ordered it.
+    pub controller: Name,
+    /// Its generation.
+    pub epoch: Epoch,
+    /// What is ordered.
+    pub run: Run,
+}
+
+/// Reports of all attempts.
+pub type Reports = mpsc::UnboundedSender<(AttemptId, Report)>;
+
+/// The tasks. Dropping this aborts none of them; they end with the runtime.
+#[derive(Debug)]
+pub struct Executors {
+    context: Arc<Context>,
+    reports: Reports,
+    /// One attempt at a time has the host: the next waits for the teardown of the one before.
+    slot: Arc<Semaphore>,
+    ends: HashMap<AttemptId, watch::Sender<Option<Why>>>,
+}
+
+impl Executors {
+    /// No task yet; their reports go to `reports`.
+    #[must_use]
+    pub fn new(context: Context, reports: Reports) -> Self {
+        Self {
+            context: Arc::new(context),
+            reports,
+            slot: Arc::new(Semaphore::new(1)),
+            ends: HashMap::new(),
+        }
+    }
+
+    /// The host.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.context.host
+    }
+
+    /// Starts an attempt; its last report is [`Input::Finished`], whatever happens to it.
+    pub fn start(&mut self, order: Order) {
+        self.ends.retain(|_, end| !end.is_closed());
+        let (end, ending) = watch::channel(None);
+        self.ends.insert(order.attempt, end);
+        let (id, reports) = (order.attempt, self.reports.clone());
+        let attempt = Attempt {
+            context: Arc::clone(&self.context),
+            order,
+            ending,
+            reports: self.reports.clone(),
+        };
+        let slot = Arc::clone(&self.slot);
+        tokio::spawn(async move {
+            // In a task of its own, so that a panic is an answer, too.
+            let made = tokio::spawn(attempt.make(slot)).await;
+            let last = made.unwrap_or_else(|fault| {
+                error!(attempt = %id, %fault, "executor failed");
+                failed(
+                    Stage::Unknown,
+                    format!("fault of the runner: {fault}"),
+                    Teardown::default(),
+                )
+            });
+            // Nobody listens any more when the runner was told to end at once.
+            let _ = reports.send((id, Report::Step(Input::Finished(Box::new(last)))));
+        });
+    }
+
+    /// Tells an attempt to end; the first reason counts.
+    pub fn end(&mut self, attempt: AttemptId, why: Why) {
+        if let Some(end) = self.ends.get(&attempt) {
+            end.send_if_modified(|first| {
+                let is_first = first.is_none();
+                first.get_or_insert(why);
+                is_first
+            });
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! From a checked configuration to the exit code.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use deploy::Host;
+use protocol::bus::BusError;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::config::Config;
+use crate::daemon::Daemon;
+use crate::execute::Context;
+use crate::exit::Exit;
+use crate::ledger::Ledger;
+use crate::{facts, link, lock, sweep};
+
+/// Commands that wait for the daemon; more wait in Kafka.
+const COMMANDS: usize = 64;
+
+/// Serves until the first SIGTERM or Ctrl-C; a second one ends it at once.
+///
+/// # Errors
+/// A fault of the program or the system that has no exit code of its own.
+pub async fn serve(config: Config, wait: Option<Duration>) -> anyhow::Result<Exit> {
+    let (first, second) = (CancellationToken::new(), CancellationToken::new());
+    tokio::spawn(signals(first.clone(), second.clone()));
+    tokio::select! {
+        exit = until(config, wait, first) => exit,
+        () = second.cancelled() => Ok(Exit::Interrupted),
+    }
+}
+
+async fn until(config: Config, wait: Option<Duration>, shutdown: CancellationToken) -> anyhow::Result<Exit> {
+    let _lock = match lock::lock(&config.state, &config.name) {
+        Ok(lock) => lock,
+        Err(error) => {
+            error!("{error}");
+            return Ok(Exit::Unmet);
+        }
+    };
+    let host = host(&config);
+    let ledger = Ledger::open(&config.state)?;
+    let left = sweep::sweep(&host).await;
+    let lost = sweep::lost(&ledger, &host, &left)?;
+    let connected = tokio::select! {
+        connected = link::connect(&config.bus, &config.name, wait) => connected,
+        () = shutdown.cancelled() => return Ok(Exit::Ok),
+    };
+    let (sender, receiver) = match connected {
+        Ok(ends) => ends,
+        Err(error) => {
+            error!("{error}");
+            return Ok(exit_of(&error));
+        }
+    };
+    info!(
+        name = %config.name,
+        address = %config.address,
+        brokers = config.bus.brokers,
+        state = %config.state.display(),
+        signed = config.bus.key.is_some(),
+        "serving"
+    );
+    let (sender, connection) = watch::channel(sender);
+    let (out, commands) = mpsc::channel(COMMANDS);
+    tokio::spawn(link::listen(config.bus, config.name, receiver, sender, out));
+    let page_bytes = facts::page_bytes();
+    let context = Context {
+        host,
+        ledger,
+        page_bytes,
+    };
+    Daemon::new(context, lost, connection).run(commands, shutdown).await;
+    info!("ended, nothing is left behind");
+    Ok(Exit::Ok)
+}
+
+/// The host as drivers see it.
+#[must_use]
+pub fn host(config: &Config) -> Host {
+    if !config.workload.is_file() {
+        warn!(
+            "there is no workload program at {}: name one with `--workload` or the key `workload`",
+            config.workload.display()
+        );
+    }
+    Host {
+        runner: config.name.clone(),
+        address: config.address,
+        workload: config.workload.clone(),
+        state: config.state.clone(),
+    }
+}
+
+fn exit_of(error: &BusError) -> Exit {
+    match error {
+        BusError::Options { .. } => Exit::Config,
+        _ => Exit::Broker,
+    }
+}
+
+async fn signals(first: CancellationToken, second: CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
+    let mut next = async || {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    };
+    info!("{}: ending; once more ends at once", next().await);
+    first.cancel();
+    warn!("{}: ending at once", next().await);
+    second.cancel();
+    Ok(())
+}
