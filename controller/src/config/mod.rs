@@ -46,7 +46,7 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Checked, Vec<Problem>>
 pub fn parse(file: &str, text: &str, overrides: &Overrides) -> Result<Checked, Vec<Problem>> {
     let (mut raw, problems) = RawExperiment::parse(file, text)?;
     overrides.apply(&mut raw);
-    check::check(&raw, problems)
+    check::check(&raw, text, problems)
 }
 
 #[cfg(test)]

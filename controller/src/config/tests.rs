@@ -212,6 +212,18 @@ fn the_command_line_stands_in_front_and_is_checked_too() {
 }
 
 #[test]
+fn the_embedded_broker_has_no_tls() {
+    let text = format!("{GOOD}\n[kafka.options]\nsecurity.protocol = \"ssl\"\n");
+    insta::assert_snapshot!(problems(&text), @r#"x.toml:14: [kafka.options]: the embedded broker speaks plaintext only, and security.protocol says otherwise; leave it out and sign commands with key_file, or name the brokers of Apache Kafka"#);
+    let cluster = text + "[kafka]\nbrokers = \"lab-1:9092\"\n";
+    let kafka = parse("x.toml", &cluster, &Overrides::default())
+        .unwrap()
+        .experiment
+        .kafka;
+    assert_eq!(kafka.options["security.protocol"], "ssl");
+}
+
+#[test]
 fn a_password_among_the_options_is_never_shown() {
     let text = format!("{GOOD}\n[kafka.options]\n\"sasl.password\" = [\"hunter2\"]\n");
     let problems = problems(&text);

@@ -43,6 +43,9 @@ pub(super) fn check(raw: &RawKafka, results: Option<&Path>, problems: &mut Vec<P
         );
         at.error(&keys.replication, fault);
     }
+    if let (Some(Brokers::Embedded(_)), Some(options)) = (&brokers, &options) {
+        plain_only(raw, options, problems);
+    }
     Some(Kafka {
         brokers: brokers?,
         prefix: prefix?,
@@ -148,6 +151,18 @@ fn key_file(text: &String) -> Result<PathBuf, Fault> {
     let bytes = std::fs::read(&path).map_err(|error| Fault::new(format!("the key cannot be read: {error}"), make))?;
     SigningKey::new(&bytes).map_err(|error| Fault::new(error.to_string(), make))?;
     Ok(path)
+}
+
+/// The embedded broker has neither TLS nor SASL: such options would only look safe.
+fn plain_only(raw: &RawKafka, options: &BTreeMap<String, String>, problems: &mut Vec<Problem>) {
+    let secure = |protocol: &String| !protocol.eq_ignore_ascii_case("plaintext");
+    if options.get("security.protocol").is_some_and(secure) {
+        let fault = Fault::new(
+            "the embedded broker speaks plaintext only, and security.protocol says otherwise",
+            "leave it out and sign commands with key_file, or name the brokers of Apache Kafka",
+        );
+        At::new(&raw.options_section, problems).whole(fault);
+    }
 }
 
 /// `[kafka.options]`: all of librdkafka's but those that would contradict other keys.

@@ -19,18 +19,21 @@ use super::raw::RawExperiment;
 pub struct Checked {
     /// The experiment.
     pub experiment: Experiment,
+    /// The file's text, to be kept with the results.
+    pub text: String,
     /// Problems that do not keep it from being run.
     pub warnings: Vec<Problem>,
 }
 
 /// Checks every table, whatever is wrong with the others; `problems` are those of the reading.
-pub(super) fn check(raw: &RawExperiment, mut problems: Vec<Problem>) -> Result<Checked, Vec<Problem>> {
+pub(super) fn check(raw: &RawExperiment, text: &str, mut problems: Vec<Problem>) -> Result<Checked, Vec<Problem>> {
     let experiment = build(raw, &mut problems);
     problems.sort_by_key(|problem| problem.line);
     let wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
     match experiment {
         Some(experiment) if !wrong => Ok(Checked {
             experiment,
+            text: text.to_owned(),
             warnings: problems,
         }),
         _ => Err(problems),
