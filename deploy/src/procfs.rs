@@ -37,9 +37,9 @@ impl Procfs {
         pids
     }
 
-    /// The state letter and the parent; `None`: gone.
+    /// What a process's `stat` says; `None`: gone.
     #[must_use]
-    pub fn state(&self, pid: u32) -> Option<(char, u32)> {
+    pub fn stat(&self, pid: u32) -> Option<Stat> {
         let stat = fs::read(self.root.join(pid.to_string()).join("stat")).ok()?;
         parse_stat(&String::from_utf8_lossy(&stat))
     }
@@ -47,8 +47,7 @@ impl Procfs {
     /// Whether a process runs: neither gone nor a zombie, which only waits to be reaped.
     #[must_use]
     pub fn is_alive(&self, pid: u32) -> bool {
-        self.state(pid)
-            .is_some_and(|(state, _)| !matches!(state, 'Z' | 'X' | 'x'))
+        self.stat(pid).is_some_and(Stat::is_alive)
     }
 
     /// The mark that a process bears; `None` also where its environment may not be read.
@@ -71,14 +70,7 @@ impl Procfs {
     /// A process and all that come from it, living ones only. A process whose parent died in between is no longer among them.
     #[must_use]
     pub fn tree(&self, pid: u32) -> Vec<u32> {
-        let parents: Vec<(u32, u32)> = self
-            .pids()
-            .into_iter()
-            .filter_map(|pid| {
-                let (state, parent) = self.state(pid)?;
-                (!matches!(state, 'Z' | 'X' | 'x')).then_some((pid, parent))
-            })
-            .collect();
+        let parents: Vec<(u32, u32)> = self.alive().into_iter().map(|(pid, stat)| (pid, stat.parent)).collect();
         let mut tree: Vec<u32> = parents
             .iter()
             .filter(|(child, _)| *child == pid)
@@ -97,6 +89,21 @@ impl Procfs {
         tree
     }
 
+    /// The living processes of a process group.
+    #[must_use]
+    pub fn group(&self, group: u32) -> Vec<u32> {
+        self.alive()
+            .into_iter()
+            .filter(|(_, stat)| stat.group == group)
+            .map(|(pid, _)| pid)
+            .collect()
+    }
+
+    fn alive(&self) -> Vec<(u32, Stat)> {
+        let stats = self.pids().into_iter().filter_map(|pid| Some((pid, self.stat(pid)?)));
+        stats.filter(|(_, stat)| stat.is_alive()).collect()
+    }
+
     /// A process's cgroup memberships, as `/proc/<pid>/cgroup` has them.
     #[must_use]
     pub fn cgroups(&self, pid: u32) -> Option<String> {
@@ -106,7 +113,7 @@ impl Procfs {
     fn ancestry(&self, pid: u32) -> Vec<u32> {
         let mut line = vec![pid];
         let mut current = pid;
-        while let Some((_, parent)) = self.state(current)
+        while let Some(Stat { parent, .. }) = self.stat(current)
             && parent != 0
             && !line.contains(&parent)
         {
@@ -117,12 +124,32 @@ impl Procfs {
     }
 }
 
-/// State and parent out of a `stat` line. The command name may hold spaces and parentheses, so reading starts after the last one.
-fn parse_stat(line: &str) -> Option<(char, u32)> {
+/// What matters here of a process's `stat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// The state letter: `R`, `S`, `D`, `Z`, ...
+    pub state: char,
+    /// Its parent.
+    pub parent: u32,
+    /// Its process group.
+    pub group: u32,
+}
+
+impl Stat {
+    /// Whether it runs: a zombie only waits to be reaped.
+    #[must_use]
+    pub const fn is_alive(self) -> bool {
+        !matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+/// Reads a `stat` line. The command name may hold spaces and parentheses, so reading starts after the last one.
+fn parse_stat(line: &str) -> Option<Stat> {
     let mut fields = line.get(line.rfind(')')? + 1..)?.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
-    Some((state, parent))
+    let group = fields.next()?.parse().ok()?;
+    Some(Stat { state, parent, group })
 }
 
 #[cfg(test)]
@@ -131,8 +158,13 @@ mod tests {
 
     #[test]
     fn a_stat_line_with_a_wild_name_is_read() {
-        assert_eq!(parse_stat("7 (a) S 9 (b) R 3 7 7 0 -1"), Some(('R', 3)));
-        for short in ["", "7", "7 (a", "7 (a)", "7 (a) S", "7 (a) S x"] {
+        let stat = Stat {
+            state: 'R',
+            parent: 3,
+            group: 5,
+        };
+        assert_eq!(parse_stat("7 (a) S 9 (b) R 3 5 7 0 -1"), Some(stat));
+        for short in ["", "7", "7 (a", "7 (a)", "7 (a) S", "7 (a) S x", "7 (a) S 1"] {
             assert_eq!(parse_stat(short), None, "{short:?}");
         }
     }
@@ -154,6 +186,7 @@ mod tests {
         fs::create_dir(dir.path().join("16")).unwrap();
         let procfs = Procfs::at(dir.path());
         assert_eq!(procfs.tree(11), [11, 12, 15]);
+        assert_eq!(procfs.group(1), [10, 11, 12, 14, 15]);
         assert_eq!(procfs.tree(99), [] as [u32; 0]);
         assert!(procfs.is_alive(14) && !procfs.is_alive(13) && !procfs.is_alive(16));
     }

@@ -19,6 +19,9 @@ use protocol::spec::Resources;
 pub use layout::Layout;
 pub use sweep::sweep;
 
+/// How often a creation is tried again that was crossed by a removal.
+const RETRIES: usize = 10;
+
 /// One service's cgroup: a directory in each hierarchy that is used.
 #[derive(Debug)]
 pub struct Cgroup {
@@ -35,10 +38,21 @@ impl Cgroup {
     /// # Errors
     /// Where none may be made. Then nothing is left of it.
     pub fn create(layout: &Layout, group: &str, leaf: &str, resources: &Resources) -> io::Result<Self> {
-        match layout {
+        let create = || match layout {
             Layout::V1(mounts) => v1::create(mounts, group, leaf, resources),
             Layout::V2(mount) => v2::create(mount, group, leaf, resources),
+        };
+        // Whoever leaves the group last removes it, perhaps between our making it and what we put into it.
+        let vanished =
+            |outcome: &io::Result<Self>| matches!(outcome, Err(error) if error.kind() == io::ErrorKind::NotFound);
+        let mut outcome = create();
+        for _ in 0..RETRIES {
+            if !vanished(&outcome) {
+                break;
+            }
+            outcome = create();
         }
+        outcome
     }
 
     /// The limits that could not be set, in words.

@@ -12,6 +12,9 @@ use crate::DeployError;
 /// How long an engine may take to say its version. One that takes longer hangs.
 const HELLO: Duration = Duration::from_secs(10);
 
+/// What to do where an engine's bridge was taken from under it, as a second engine with `--bridge none` does.
+const LOST_BRIDGE: &str = " (restart the engine: it makes its bridge only when it starts)";
+
 /// Where an engine listens that nobody has told otherwise.
 const LOCAL: &str = "unix:///var/run/docker.sock";
 
@@ -66,7 +69,14 @@ pub(super) fn said(error: &Error) -> DeployError {
     match error {
         Error::DockerResponseServerError { message, .. } => DeployError::Platform {
             platform: "docker",
-            message: message.clone(),
+            message: format!(
+                "{message}{}",
+                if message.contains("could not find bridge") {
+                    LOST_BRIDGE
+                } else {
+                    ""
+                }
+            ),
         },
         other => no_engine(other),
     }

@@ -59,11 +59,14 @@ pub(super) async fn find(docker: &bollard::Docker, name: &str) -> Result<Option<
 
 /// An image that was named must be there: a pull would change what is compared from one run to the next.
 pub(super) fn missing(image: &str) -> DeployError {
+    let remedy = if image.starts_with(REPOSITORY) {
+        "somebody removed it since it was built: try again, it is built anew".to_owned()
+    } else {
+        format!("get it yourself (`docker pull {image}` or `docker load`), it is never pulled; or leave out `image`")
+    };
     DeployError::ImageMissing {
         image: image.to_owned(),
-        remedy: format!(
-            "get it yourself (`docker pull {image}` or `docker load`), it is never pulled; or leave out `image`"
-        ),
+        remedy,
     }
 }
 

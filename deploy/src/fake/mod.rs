@@ -76,7 +76,7 @@ impl Driver for Fake {
             Some(FakeFailure::Exit) => Manner::Dying,
             _ => Manner::Correct,
         };
-        let mut running = FakeRunning::new(self.spec.fail == Some(FakeFailure::Teardown));
+        let mut running = FakeRunning::new(self.spec.fail == Some(FakeFailure::Teardown), &deployment.resources);
         for service in &deployment.services {
             let server = Server::start(service, manner, &deployment.logs).await?;
             running.push(service.name.clone(), server, from.elapsed());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{pending, select_all};
 use protocol::ids::Name;
+use protocol::spec::Resources;
 use protocol::summary::{Exit, Teardown};
 
 use super::is_gone;
@@ -17,6 +18,7 @@ pub struct FakeRunning {
     services: Vec<Service>,
     started: Vec<Started>,
     leaves_something: bool,
+    deviations: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -28,11 +30,17 @@ struct Service {
 }
 
 impl FakeRunning {
-    pub(super) const fn new(leaves_something: bool) -> Self {
+    pub(super) fn new(leaves_something: bool, resources: &Resources) -> Self {
+        let limited = *resources != Resources::default();
+        let deviations = limited
+            .then(|| "the fake platform keeps no limits".to_owned())
+            .into_iter()
+            .collect();
         Self {
             services: Vec::new(),
             started: Vec::new(),
             leaves_something,
+            deviations,
         }
     }
 
@@ -83,7 +91,7 @@ impl Running for FakeRunning {
     }
 
     fn deviations(&self) -> Vec<String> {
-        vec!["the fake platform keeps no limits".into()]
+        self.deviations.clone()
     }
 
     async fn ended(&mut self) -> (Name, Exit) {

@@ -132,8 +132,8 @@ impl Unit {
 
     /// Ends it within the grace, takes its cgroup away, and says what is left.
     pub(super) async fn stop(&mut self, grace: Duration) -> (Exit, Vec<String>) {
-        let (mark, cgroup) = (self.mark.clone(), self.cgroup.as_ref());
-        let members = || members(&mark, cgroup);
+        let (mark, pid, cgroup) = (self.mark.clone(), self.pid(), self.cgroup.as_ref());
+        let members = || members(&mark, pid, cgroup);
         let status = self.process.end(grace, members).await;
         let mut left: Vec<String> = members()
             .iter()
@@ -163,7 +163,7 @@ impl Drop for Unit {
         if self.stopped {
             return;
         }
-        members(&self.mark, self.cgroup.as_ref())
+        members(&self.mark, self.pid(), self.cgroup.as_ref())
             .into_iter()
             .for_each(process::kill);
         if let Some(cgroup) = self.cgroup.take() {
@@ -173,9 +173,11 @@ impl Drop for Unit {
     }
 }
 
-/// All living processes of a service: those in its cgroup, and those that bear its mark, wherever they went.
-fn members(mark: &Mark, cgroup: Option<&Cgroup>) -> Vec<u32> {
-    let mut pids = Procfs::default().marked(|other| other == mark);
+/// All living processes of a service: those in its process group and its cgroup, and those that bear its mark, wherever they went.
+fn members(mark: &Mark, leader: u32, cgroup: Option<&Cgroup>) -> Vec<u32> {
+    let procfs = Procfs::default();
+    let mut pids = procfs.marked(|other| other == mark);
+    pids.extend(procfs.group(leader));
     pids.extend(cgroup.map(Cgroup::pids).unwrap_or_default());
     pids.sort_unstable();
     pids.dedup();

@@ -34,10 +34,10 @@ async fn grandchildren_are_gone_too_even_out_of_the_group() {
     for lab in [Lab::new(), Lab::without_cgroups()] {
         let deployment = lab.deployment(&[lab.shell(
             "tree",
-            "sleep 600 & setsid sleep 600 & (trap '' TERM; sleep 600) & wait",
+            "sleep 600 & setsid sleep 600 & (trap '' TERM; sleep 600) & env -i sleep 600 & wait",
         )]);
         let running = lab.driver().start(&deployment).await.unwrap();
-        eventually("the whole tree", || running.pids(&lab::name("tree")).len() >= 4).await;
+        eventually("the whole tree", || running.pids(&lab::name("tree")).len() >= 5).await;
         let pids = running.pids(&lab::name("tree"));
         assert_eq!(running.stop().await.teardown.leftovers, [] as [String; 0]);
         assert!(pids.iter().all(|&pid| !lab::alive(pid)), "{pids:?}");

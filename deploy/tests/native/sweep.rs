@@ -76,3 +76,27 @@ async fn a_cgroup_that_was_left_is_emptied_and_removed() {
         assert!(!root.join(&group).exists());
     }
 }
+
+/// The hybrid layout has version 2 mounted too, without controllers: enough to join, to list, to kill and to remove.
+#[tokio::test]
+#[ignore = "needs root and cgroups"]
+async fn version_2_is_joined_emptied_and_removed() {
+    use deploy::cgroup::{Cgroup, Layout, sweep};
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let unified: String = mounts.lines().filter(|line| line.contains(" - cgroup2 ")).collect();
+    let layout = Layout::read(&unified).expect("cgroup2 is mounted nowhere");
+    let group = deploy::mark::cgroup_group(&Lab::new().host.runner);
+    let cgroup = Cgroup::create(&layout, &group, "left-tcp", &Default::default()).unwrap();
+    let orphan = Orphan::of(None);
+    for mut door in cgroup.doors().unwrap() {
+        std::io::Write::write_all(&mut door, orphan.0.id().to_string().as_bytes()).unwrap();
+    }
+    assert_eq!(cgroup.pids(), [orphan.0.id()]);
+    let found = sweep(&layout, &group).join("; ");
+    assert!(
+        found.contains(&format!("killed pid {}", orphan.0.id())) && !found.contains("could not"),
+        "{found}"
+    );
+    assert!(!orphan.alive());
+    assert!(layout.roots().iter().all(|root| !root.join(&group).exists()));
+}

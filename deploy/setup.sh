@@ -1,0 +1,146 @@
+#!/bin/sh
+# Installs and starts what the platforms need on this host (Debian, Ubuntu and what comes from them).
+set -eu
+
+help() {
+    cat <<'EOF'
+usage: deploy/setup.sh WHAT... [--yes]
+
+  native       nothing: processes of the host need nothing
+  docker       Docker's engine: package docker.io, started by systemd, or by hand where there is none
+  stop-docker  ends an engine that this script started by hand, and no other
+
+  --yes        do not ask before a package is installed (asked on a terminal only; without one, --yes is needed)
+
+Running it again changes nothing. DOCKER_HOST=unix:///... names another socket than /var/run/docker.sock;
+DOCKERD_OPTIONS holds more options for an engine that is started by hand.
+Exit codes: 0 all there, 1 something failed, 2 wrong usage, 3 not allowed (by you, or no root).
+EOF
+}
+
+say() { printf 'setup.sh: %s\n' "$*"; }
+fail() { code=$1; shift; printf 'setup.sh: %s\n' "$*" >&2; exit "$code"; }
+
+# Runs a command as root.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else fail 3 "this needs root, and there is no sudo: run it as root"
+    fi
+}
+
+# Whether we may install: by --yes, or by the answer of whoever sits there.
+may_install() {
+    [ -n "$yes" ] && return 0
+    [ -t 0 ] || fail 3 "$1 is missing: run it again with --yes to install it"
+    printf 'setup.sh: install %s? [y/N] ' "$1"
+    read -r answer || answer=
+    case $answer in [yY]*) ;; *) fail 3 "$1 is missing and not wanted" ;; esac
+}
+
+install_package() {
+    command -v apt-get >/dev/null || fail 1 "there is no apt-get here: install $1 with this system's own tools"
+    may_install "$1"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
+    say "installed $*"
+}
+
+socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
+case $socket in unix://*) socket=${socket#unix://} ;; *) socket= ;; esac
+# By socket, so that an engine of a test and the machine's own are told apart.
+mark=/run/jung-dockerd$(printf '%s' "$socket" | tr '/' '-').pid
+log=/var/log/jung-dockerd.log
+
+# The engine's version, if one answers. In perl, since perl-base is on every Debian and a client need not be.
+engine_version() {
+    # shellcheck disable=SC2016
+    as_root perl -MIO::Socket::UNIX -e '
+        $SIG{ALRM} = sub { exit 1 }; alarm 10;
+        my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 1;
+        print $s "GET /version HTTP/1.0\r\nHost: docker\r\n\r\n";
+        local $/; my $reply = <$s>;
+        $reply =~ /"Version":"([^"]+)","ApiVersion":"([^"]+)"/ or exit 1;
+        print "$1 (API $2)\n";' "$socket" 2>/dev/null
+}
+
+# Waits for an engine that is being started.
+wait_for_engine() {
+    tries=0
+    until engine_version >/dev/null; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 120 ] || return 1
+        [ -z "${1:-}" ] || as_root kill -0 "$1" 2>/dev/null || return 1
+        sleep 0.5
+    done
+}
+
+start_by_hand() {
+    # A session of its own: it must outlive this script and its terminal.
+    # shellcheck disable=SC2016
+    as_root sh -c 'setsid dockerd -H "unix://$1" $4 >"$2" 2>&1 </dev/null & echo $! >"$3"' \
+        sh "$socket" "$log" "$mark" "${DOCKERD_OPTIONS:-}"
+    wait_for_engine "$(cat "$mark")" && return 0
+    as_root rm -f "$mark"
+    as_root tail -n 15 "$log" >&2
+    fail 1 "dockerd does not come up; the end of $log is above"
+}
+
+docker_setup() {
+    [ -n "$socket" ] || fail 2 "DOCKER_HOST=$DOCKER_HOST is not on this host: unset it"
+    if version=$(engine_version); then
+        say "Docker's engine $version is there"
+    else
+        command -v dockerd >/dev/null || [ -x /usr/sbin/dockerd ] || install_package docker.io iptables
+        PATH=$PATH:/usr/sbin:/sbin
+        # Installing it may already have started it.
+        if version=$(engine_version); then :
+        elif [ -d /run/systemd/system ] && [ -z "${DOCKERD_OPTIONS:-}" ]; then
+            as_root systemctl enable --now docker
+            wait_for_engine || fail 1 "docker.service does not answer: look at 'journalctl -u docker'"
+            say "started docker.service"
+        else
+            start_by_hand
+            say "started dockerd by hand (pid $(cat "$mark"), log $log)"
+        fi
+        say "Docker's engine $(engine_version) is there"
+    fi
+    user=$(id -un)
+    if [ "$user" != root ] && ! id -nG | tr ' ' '\n' | grep -qx docker; then
+        say "$user may not use it yet: 'sudo usermod -aG docker $user', then log in again (the group is as good as root)"
+    fi
+}
+
+docker_stop() {
+    [ -e "$mark" ] || { say "no engine was started by hand"; return 0; }
+    pid=$(cat "$mark")
+    if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ]; then
+        as_root kill "$pid"
+        tries=0
+        while as_root kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 60 ]; do tries=$((tries + 1)); sleep 0.5; done
+        [ ! -e "/proc/$pid" ] || fail 1 "dockerd (pid $pid) does not end"
+        say "ended dockerd (pid $pid)"
+    else
+        say "the dockerd that was started by hand is gone already"
+    fi
+    as_root rm -f "$mark"
+}
+
+yes=
+wants=
+for arg in "$@"; do
+    case $arg in
+        --yes | -y) yes=1 ;;
+        --help | -h) help; exit 0 ;;
+        native | docker | stop-docker) wants="$wants $arg" ;;
+        *) help >&2; fail 2 "what is $arg?" ;;
+    esac
+done
+[ -n "$wants" ] || { help >&2; exit 2; }
+for want in $wants; do
+    case $want in
+        native) say "native needs nothing" ;;
+        docker) docker_setup ;;
+        stop-docker) docker_stop ;;
+    esac
+done
