@@ -11,12 +11,14 @@ pub mod binary;
 pub mod cgroup;
 pub mod docker;
 pub mod fake;
+pub mod guest;
 mod limits;
 pub mod mark;
 pub mod native;
-mod network;
+pub mod network;
 pub mod process;
 pub mod procfs;
+pub mod qemu;
 pub mod ready;
 
 use std::future::Future;

@@ -1,4 +1,8 @@
-//! Addresses and ports: where a service listens, and whether it can.
+//! Addresses and ports: where a service listens, and whether it can. Below it, the bridge that guests share with their host.
+
+pub mod bridge;
+pub mod interface;
+pub mod subnet;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};

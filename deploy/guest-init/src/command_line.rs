@@ -1,0 +1,71 @@
+//! What the kernel command line tells this program.
+
+use std::net::Ipv4Addr;
+
+/// The address that `eth0` gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Its own address.
+    pub ip: Ipv4Addr,
+    /// The mask of its network.
+    pub mask: Ipv4Addr,
+    /// Where everything else goes.
+    pub gateway: Ipv4Addr,
+}
+
+/// The part of the command line that is ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandLine {
+    /// The address, if one is given.
+    pub address: Option<Address>,
+}
+
+impl CommandLine {
+    /// Reads `/proc/cmdline`.
+    pub fn read() -> Result<Self, String> {
+        let text = std::fs::read_to_string("/proc/cmdline").map_err(|error| format!("/proc/cmdline: {error}"))?;
+        Self::parse(&text)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let own = text.split(" -- ").next().unwrap_or_default();
+        let value = |key: &str| own.split_whitespace().find_map(|word| word.strip_prefix(key));
+        let Some(ip) = value("jung.ip=") else {
+            return Ok(Self { address: None });
+        };
+        let address = |key: &str| {
+            let text = value(key).ok_or_else(|| format!("{key} is missing on the kernel command line"))?;
+            text.parse().map_err(|_| format!("{key}{text} is no address"))
+        };
+        Ok(Self {
+            address: Some(Address {
+                ip: ip.parse().map_err(|_| format!("jung.ip={ip} is no address"))?,
+                mask: address("jung.mask=")?,
+                gateway: address("jung.gateway=")?,
+            }),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_found() {
+        let text =
+            "console=ttyS0 jung.ip=10.1.2.3 jung.mask=255.255.255.0 jung.gateway=10.1.2.1 -- tcp jung.ip=1.1.1.1\n";
+        let address = CommandLine::parse(text).unwrap().address.unwrap();
+        assert_eq!(address.ip, Ipv4Addr::new(10, 1, 2, 3));
+        assert_eq!(address.gateway, Ipv4Addr::new(10, 1, 2, 1));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert_eq!(CommandLine::parse("quiet -- jung.ip=1.1.1.1").unwrap().address, None);
+        let missing = CommandLine::parse("jung.ip=10.1.2.3").unwrap_err();
+        assert!(missing.contains("jung.mask="), "{missing}");
+        let bad = CommandLine::parse("jung.ip=10.1.2").unwrap_err();
+        assert!(bad.contains("10.1.2"), "{bad}");
+    }
+}

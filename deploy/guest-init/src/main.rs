@@ -1,0 +1,44 @@
+//! `guest-init`: the first process of a Linux guest whose root is an initramfs.
+//!
+//! It loads the modules in `/modules` in the order of their names, gives the interface `eth0` the address of the kernel command line
+//! (`jung.ip`, `jung.mask`, `jung.gateway`), starts `/workload` with the arguments after `--`, obeys the power button, and switches the machine off
+//! when the workload has ended. It says what it does on the console, one line a step, each beginning with `guest-init: `; the runner reads them.
+
+mod button;
+mod command_line;
+mod modules;
+mod mounts;
+mod network;
+mod power;
+mod workload;
+
+use std::process::ExitCode;
+
+use command_line::CommandLine;
+
+fn main() -> ExitCode {
+    let ended = run();
+    match &ended {
+        Ok(code) => println!("guest-init: the workload ended with code {code}"),
+        Err(error) => println!("guest-init: failed: {error}"),
+    }
+    power::off();
+    ExitCode::FAILURE
+}
+
+/// Everything up to the end of the workload, which gives its exit code, negative for a signal.
+fn run() -> Result<i32, String> {
+    if std::process::id() != 1 {
+        return Err("this is the first process of a guest; it does nothing anywhere else".into());
+    }
+    mounts::mount_all()?;
+    let command_line = CommandLine::read()?;
+    modules::load_all()?;
+    if let Some(address) = &command_line.address {
+        network::configure(address)?;
+    }
+    let workload = workload::start(std::env::args().skip(1))?;
+    println!("guest-init: started /workload as process {}", workload.id());
+    button::watch(workload.id());
+    workload::wait(workload)
+}

@@ -1,0 +1,30 @@
+//! The file systems that a program expects.
+
+use std::ffi::CString;
+use std::io;
+
+/// Mounts `/proc`, `/sys`, `/dev` and `/tmp`.
+pub fn mount_all() -> Result<(), String> {
+    for (kind, place) in [
+        ("proc", "/proc"),
+        ("sysfs", "/sys"),
+        ("devtmpfs", "/dev"),
+        ("tmpfs", "/tmp"),
+    ] {
+        mount(kind, place).map_err(|error| format!("mounting {kind} on {place}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn mount(kind: &str, place: &str) -> io::Result<()> {
+    std::fs::create_dir_all(place)?;
+    let (kind, place) = (CString::new(kind)?, CString::new(place)?);
+    #[expect(unsafe_code, reason = "a system call that std has not")]
+    // SAFETY: the three strings end in NUL and live over the call; these file systems take no data.
+    let outcome = unsafe { libc::mount(kind.as_ptr(), place.as_ptr(), kind.as_ptr(), 0, std::ptr::null()) };
+    if outcome == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

@@ -1,0 +1,120 @@
+//! Addresses and the route, by the kernel's old calls, which need no library.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::command_line::Address;
+
+/// How long the card may take to be found after its driver is loaded.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An IPv4 address follows.
+#[expect(clippy::cast_possible_truncation, reason = "2, in the kernel's own type")]
+const FAMILY: libc::sa_family_t = libc::AF_INET as libc::sa_family_t;
+/// The interface is switched on.
+#[expect(clippy::cast_possible_truncation, reason = "0x41, in the kernel's own type")]
+const UP: libc::c_short = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+
+/// Switches `lo` on, and `eth0` with its address and the route to everywhere.
+pub fn configure(address: &Address) -> Result<(), String> {
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |error: io::Error| format!("{what}: {error}")
+    };
+    await_card()?;
+    let socket = socket().map_err(failed("a socket"))?;
+    up(&socket, "lo").map_err(failed("lo"))?;
+    set(&socket, "eth0", libc::SIOCSIFADDR as _, address.ip).map_err(failed("the address of eth0"))?;
+    set(&socket, "eth0", libc::SIOCSIFNETMASK as _, address.mask).map_err(failed("the mask of eth0"))?;
+    up(&socket, "eth0").map_err(failed("eth0"))?;
+    route(&socket, address.gateway).map_err(failed("the default route"))
+}
+
+fn await_card() -> Result<(), String> {
+    let until = Instant::now() + PATIENCE;
+    while !Path::new("/sys/class/net/eth0").exists() {
+        if Instant::now() >= until {
+            return Err("there is no eth0: is the driver of the card among the modules?".into());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+fn socket() -> io::Result<OwnedFd> {
+    #[expect(unsafe_code, reason = "a bare datagram socket, bound to nothing")]
+    // SAFETY: no pointers are passed; the descriptor is owned at once.
+    unsafe {
+        let fd = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        if fd < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(OwnedFd::from_raw_fd(fd))
+        }
+    }
+}
+
+fn request(interface: &str) -> libc::ifreq {
+    #[expect(unsafe_code, reason = "the structure is the kernel's and has no other start")]
+    // SAFETY: an ifreq is plain numbers and a union of such; all zeros is a value of it.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().take(15).zip(interface.bytes()) {
+        *to = from.cast_signed() as libc::c_char;
+    }
+    request
+}
+
+fn call(socket: &OwnedFd, what: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
+    #[expect(unsafe_code, reason = "an ioctl")]
+    // SAFETY: every `what` passed here takes a pointer to an ifreq, which lives over the call.
+    let outcome = unsafe { libc::ioctl(socket.as_raw_fd(), what as _, std::ptr::from_mut(request)) };
+    if outcome < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+fn set(socket: &OwnedFd, interface: &str, what: libc::c_ulong, address: Ipv4Addr) -> io::Result<()> {
+    let mut request = request(interface);
+    request.ifr_ifru.ifru_addr = sockaddr(address);
+    call(socket, what, &mut request)
+}
+
+fn up(socket: &OwnedFd, interface: &str) -> io::Result<()> {
+    let mut request = request(interface);
+    request.ifr_ifru.ifru_flags = UP;
+    call(socket, libc::SIOCSIFFLAGS as _, &mut request)
+}
+
+fn route(socket: &OwnedFd, gateway: Ipv4Addr) -> io::Result<()> {
+    #[expect(unsafe_code, reason = "the structure is the kernel's, and an ioctl reads it")]
+    // SAFETY: an rtentry is plain numbers and pointers that may be null; it lives over the call.
+    let outcome = unsafe {
+        let mut entry: libc::rtentry = std::mem::zeroed();
+        entry.rt_dst = sockaddr(Ipv4Addr::UNSPECIFIED);
+        entry.rt_genmask = sockaddr(Ipv4Addr::UNSPECIFIED);
+        entry.rt_gateway = sockaddr(gateway);
+        entry.rt_flags = libc::RTF_UP | libc::RTF_GATEWAY;
+        libc::ioctl(socket.as_raw_fd(), libc::SIOCADDRT as _, &raw const entry)
+    };
+    if outcome < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+fn sockaddr(address: Ipv4Addr) -> libc::sockaddr {
+    let mut data = [0; 14];
+    for (to, from) in data[2..6].iter_mut().zip(address.octets()) {
+        *to = from.cast_signed() as libc::c_char;
+    }
+    libc::sockaddr {
+        sa_family: FAMILY,
+        sa_data: data,
+    }
+}

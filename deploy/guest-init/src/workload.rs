@@ -1,0 +1,55 @@
+//! The workload as a child, and the orphans that a first process inherits.
+
+use std::process::{Child, Command};
+
+/// Starts `/workload` with these arguments.
+pub fn start(args: impl Iterator<Item = String>) -> Result<Child, String> {
+    let mut command = Command::new("/workload");
+    command.args(args).env_clear().env("PATH", "/").current_dir("/");
+    command.spawn().map_err(|error| format!("/workload: {error}"))
+}
+
+/// Reaps every process that ends, until the workload does; gives its exit code, or its signal as a negative number.
+pub fn wait(workload: Child) -> Result<i32, String> {
+    let wanted = libc::pid_t::try_from(workload.id()).map_err(|error| error.to_string())?;
+    loop {
+        let mut status = 0;
+        #[expect(
+            unsafe_code,
+            reason = "std waits for known children only, a first process must reap all"
+        )]
+        // SAFETY: the status is written to a number of ours.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, 0) };
+        if pid == wanted {
+            return Ok(code(status));
+        }
+        if pid < 0 {
+            return Err(format!("waiting: {}", std::io::Error::last_os_error()));
+        }
+    }
+}
+
+fn code(status: libc::c_int) -> i32 {
+    if libc::WIFSIGNALED(status) {
+        -libc::WTERMSIG(status)
+    } else {
+        libc::WEXITSTATUS(status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_one_number() {
+        assert_eq!(code(3 << 8), 3);
+        assert_eq!(code(libc::SIGSEGV), -libc::SIGSEGV);
+    }
+
+    #[test]
+    fn a_child_is_waited_for() {
+        let child = Command::new("/bin/sh").args(["-c", "exit 5"]).spawn().unwrap();
+        assert_eq!(wait(child), Ok(5));
+    }
+}

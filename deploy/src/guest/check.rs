@@ -1,0 +1,320 @@
+//! From a written description to a checked one, with every problem at once.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::description::{Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Stop};
+use super::preset;
+use super::raw::{RawDisk, RawGuest};
+use super::template::Template;
+
+/// Something wrong in a description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key, e.g. `kernel`.
+    pub key: &'static str,
+    /// What is wrong, with the remedy.
+    pub what: String,
+}
+
+/// Everything that is wrong in a description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong in it.
+    pub problems: Vec<Problem>,
+}
+
+impl std::error::Error for Problems {}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        let mut separator = ": ";
+        for Problem { key, what } in &self.problems {
+            write!(f, "{separator}{key}: {what}")?;
+            separator = "; ";
+        }
+        Ok(())
+    }
+}
+
+impl Guest {
+    /// Reads and checks a description.
+    ///
+    /// # Errors
+    /// [`Problems`]: all of them, each with its key and a remedy.
+    pub fn read(file: &Path) -> Result<Self, Problems> {
+        let text = fs::read_to_string(file).map_err(|error| Problems {
+            file: file.to_owned(),
+            problems: vec![Problem {
+                key: "file",
+                what: format!(
+                    "{error}: describe the guest there (deploy/linux/kernel.sh and deploy/osv/README.md say how)"
+                ),
+            }],
+        })?;
+        Self::parse(file, &text)
+    }
+
+    /// Checks the text of a description; `file` is only for messages.
+    ///
+    /// # Errors
+    /// See [`Guest::read`].
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Problems> {
+        let failed = |problems| Problems {
+            file: file.to_owned(),
+            problems,
+        };
+        let raw = raw(text).map_err(|problem| failed(vec![problem]))?;
+        Self::check(raw).map_err(failed)
+    }
+
+    /// Makes a checked description of a written one.
+    ///
+    /// # Errors
+    /// Every [`Problem`].
+    pub fn check(raw: RawGuest) -> Result<Self, Vec<Problem>> {
+        let mut checks = Checks::default();
+        let guest = checks.guest(raw);
+        match guest {
+            Some(guest) if checks.problems.is_empty() => Ok(guest),
+            _ => Err(checks.problems),
+        }
+    }
+}
+
+/// The file's own keys over those of its preset.
+fn raw(text: &str) -> Result<RawGuest, Problem> {
+    let broken = |error: toml::de::Error| Problem {
+        key: "file",
+        what: error.to_string().trim_end().replace('\n', " "),
+    };
+    let own: toml::Table = toml::from_str(text).map_err(broken)?;
+    let mut whole = match own.get("preset") {
+        None => toml::Table::new(),
+        Some(name) => {
+            let name = name.as_str().unwrap_or_default();
+            let text = preset::text(name).ok_or_else(|| Problem {
+                key: "preset",
+                what: format!("there is no preset {name:?}; there are {}", preset::NAMES),
+            })?;
+            toml::from_str(text).map_err(broken)?
+        }
+    };
+    whole.extend(own);
+    whole.try_into().map_err(broken)
+}
+
+#[derive(Default)]
+struct Checks {
+    problems: Vec<Problem>,
+}
+
+impl Checks {
+    fn guest(&mut self, raw: RawGuest) -> Option<Guest> {
+        let bootable = raw.kernel.is_some() || !raw.disks.is_empty();
+        if !bootable {
+            self.wrong(
+                "kernel",
+                "a guest needs a kernel, or a disk to boot from: name its file".into(),
+            );
+        }
+        let image = self.image(&raw);
+        let kernel = self.path("kernel", raw.kernel);
+        let initrd = self.path("initrd", raw.initrd);
+        let kernel_sha256 = raw.kernel_sha256.and_then(|text| self.sha256(&text));
+        let disks = raw.disks.iter().filter_map(|disk| self.disk(disk)).collect();
+        let initrd_append = raw.initrd_append.and_then(|text| self.template("initrd_append", &text));
+        let append = raw.append.and_then(|text| self.template("append", &text));
+        let files = raw
+            .files
+            .into_iter()
+            .filter_map(|(inside, outside)| Some((inside, self.path("files", Some(outside))?)))
+            .collect();
+        let machine = self.choice("machine", raw.machine.as_deref().unwrap_or("q35"), &MACHINES);
+        let nic = self.choice("nic", raw.nic.as_deref().unwrap_or("virtio-net-pci"), &NICS);
+        let stop = self.choice("stop", raw.stop.as_deref().unwrap_or("powerdown"), &STOPS);
+        let memory_mib = self.memory(raw.memory_mib.unwrap_or(128));
+        let ready = match &raw.ready {
+            Some(pattern) => self.regex("ready", pattern),
+            None => {
+                self.wrong(
+                    "ready",
+                    "say by which line of its console the guest is known to be up".into(),
+                );
+                None
+            }
+        };
+        let panic = raw.panic.and_then(|pattern| self.regex("panic", &pattern));
+        let exited = raw.exited.and_then(|pattern| self.exited(&pattern));
+        Some(Guest {
+            kernel,
+            kernel_sha256,
+            initrd,
+            initrd_append,
+            disks,
+            image: image?,
+            files,
+            machine: machine?,
+            memory_mib,
+            append,
+            nic: nic?,
+            random: raw.random.unwrap_or(true),
+            stop: stop?,
+            ready: ready?,
+            panic,
+            exited,
+        })
+    }
+
+    fn image(&mut self, raw: &RawGuest) -> Option<Image> {
+        let kind = self.choice("image", raw.image.as_deref().unwrap_or("none"), &IMAGES)?;
+        if kind != ImageKind::Initramfs && raw.modules.is_some() {
+            self.wrong(
+                "modules",
+                "only the image \"initramfs\" loads modules: leave it out".into(),
+            );
+        }
+        match kind {
+            ImageKind::None => Some(Image::None),
+            ImageKind::Rofs => Some(Image::Rofs(RofsImage {})),
+            ImageKind::Initramfs => {
+                if raw.initrd.is_some() {
+                    self.wrong(
+                        "initrd",
+                        "the image \"initramfs\" makes its own: leave one of the two out".into(),
+                    );
+                }
+                let Some(modules) = raw.modules.clone() else {
+                    self.wrong(
+                        "modules",
+                        "name the directory with the kernel's modules (deploy/linux/kernel.sh)".into(),
+                    );
+                    return None;
+                };
+                Some(Image::Initramfs(InitramfsImage {
+                    modules: self.path("modules", Some(modules))?,
+                    load: raw.load.clone().unwrap_or_default(),
+                    init: self.path("init", raw.init.clone()),
+                }))
+            }
+        }
+    }
+
+    fn disk(&mut self, raw: &RawDisk) -> Option<Disk> {
+        let path = self.path("disks.path", Some(raw.path.clone()));
+        let format = self.choice("disks.format", &raw.format, &FORMATS);
+        Some(Disk {
+            path: path?,
+            format: format?,
+            writable: raw.writable,
+        })
+    }
+
+    /// A path that QEMU cannot take for anything else: absolute, and without the comma that separates QEMU's multiboot modules.
+    fn path(&mut self, key: &'static str, path: Option<PathBuf>) -> Option<PathBuf> {
+        let path = path?;
+        let text = path.to_str().unwrap_or_default();
+        if path.is_absolute() && !text.is_empty() && !text.contains([',', ' ']) && !text.contains(char::is_control) {
+            return Some(path);
+        }
+        self.wrong(
+            key,
+            format!("{path:?} must be an absolute path without spaces, commas and control characters"),
+        );
+        None
+    }
+
+    fn sha256(&mut self, text: &str) -> Option<String> {
+        let hash = text.to_ascii_lowercase();
+        if hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit()) {
+            return Some(hash);
+        }
+        self.wrong(
+            "kernel_sha256",
+            "write the 64 hexadecimal digits that `sha256sum` prints".into(),
+        );
+        None
+    }
+
+    fn memory(&mut self, mib: u64) -> u64 {
+        if !(8..=1 << 20).contains(&mib) {
+            self.wrong("memory_mib", format!("{mib} is not between 8 and {}", 1 << 20));
+        }
+        mib
+    }
+
+    fn template(&mut self, key: &'static str, text: &str) -> Option<Template> {
+        self.keep(key, text.parse())
+    }
+
+    fn regex(&mut self, key: &'static str, pattern: &str) -> Option<Regex> {
+        self.keep(key, RegexBuilder::new(pattern).size_limit(1 << 20).build())
+    }
+
+    fn exited(&mut self, pattern: &str) -> Option<Regex> {
+        let regex = self.regex("exited", pattern)?;
+        if regex.captures_len() == 2 {
+            return Some(regex);
+        }
+        self.wrong(
+            "exited",
+            "it needs one group, the exit code, e.g. \"returned (\\\\d+)\"".into(),
+        );
+        None
+    }
+
+    fn choice<T: Copy>(&mut self, key: &'static str, given: &str, choices: &[(&str, T)]) -> Option<T> {
+        let found = choices.iter().find(|(word, _)| *word == given);
+        if found.is_none() {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            self.wrong(key, format!("{given:?} is none of {}", words.join(", ")));
+        }
+        found.map(|(_, choice)| *choice)
+    }
+
+    fn keep<T, E: fmt::Display>(&mut self, key: &'static str, outcome: Result<T, E>) -> Option<T> {
+        outcome
+            .map_err(|error| self.wrong(key, error.to_string().replace('\n', " ")))
+            .ok()
+    }
+
+    fn wrong(&mut self, key: &'static str, what: String) {
+        self.problems.push(Problem { key, what });
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ImageKind {
+    None,
+    Initramfs,
+    Rofs,
+}
+
+const IMAGES: [(&str, ImageKind); 3] = [
+    ("none", ImageKind::None),
+    ("initramfs", ImageKind::Initramfs),
+    ("rofs", ImageKind::Rofs),
+];
+const FORMATS: [(&str, DiskFormat); 2] = [("raw", DiskFormat::Raw), ("qcow2", DiskFormat::Qcow2)];
+const MACHINES: [(&str, Machine); 3] = [
+    ("q35", Machine::Q35),
+    ("pc", Machine::Pc),
+    ("microvm", Machine::Microvm),
+];
+const STOPS: [(&str, Stop); 2] = [("powerdown", Stop::Powerdown), ("quit", Stop::Quit)];
+const NICS: [(&str, Nic); 5] = [
+    ("virtio-net-pci", Nic::VirtioPci),
+    ("virtio-net-pci-transitional", Nic::VirtioPciTransitional),
+    ("virtio-net-pci-non-transitional", Nic::VirtioPciModern),
+    ("virtio-net-device", Nic::VirtioMmio),
+    ("e1000", Nic::E1000),
+];
+
+#[cfg(test)]
+mod tests;

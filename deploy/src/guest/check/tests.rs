@@ -1,0 +1,81 @@
+//! Descriptions, right and wrong.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Guest, Problems> {
+    Guest::parse(Path::new("/state/guests/x.toml"), text)
+}
+
+#[test]
+fn a_preset_needs_only_what_the_host_knows() {
+    let osv = parse("preset = 'osv'\nkernel = '/k/loader-stripped.elf'").unwrap();
+    assert_eq!(osv.image, Image::Rofs(RofsImage {}));
+    assert!(osv.ready.is_match(b"Booted up in 9.10 ms"));
+    let linux = parse("preset = 'linux'\nkernel = '/k/vmlinuz'\nmodules = '/k/modules'").unwrap();
+    assert!(matches!(&linux.image, Image::Initramfs(image) if image.load.contains(&"virtio_net".to_owned())));
+    assert!(linux.panic.unwrap().is_match(b"[ 1.0] Kernel panic - not syncing: x"));
+    let includeos = parse("preset = 'includeos'\nkernel = '/k/service.elf32'").unwrap();
+    assert_eq!(
+        (includeos.nic, includeos.stop),
+        (Nic::VirtioPciTransitional, Stop::Quit)
+    );
+}
+
+#[test]
+fn own_keys_win_over_the_preset() {
+    let osv = parse("preset = 'osv'\nkernel = '/k'\nmachine = 'pc'\nmemory_mib = 64").unwrap();
+    assert_eq!((osv.machine, osv.memory_mib), (Machine::Pc, 64));
+}
+
+#[test]
+fn a_fourth_kind_of_guest_is_written_without_a_preset() {
+    let hermit = parse(
+        "kernel = '/k/loader'\ninitrd = '/k/hermit'\nappend = '-ip {ip} -gateway {gateway} -mask {mask} -- {args}'\n\
+         nic = 'virtio-net-pci-non-transitional'\nready = 'listening'\nstop = 'quit'\n",
+    )
+    .unwrap();
+    assert_eq!((hermit.image, hermit.nic), (Image::None, Nic::VirtioPciModern));
+}
+
+#[test]
+fn all_problems_come_at_once() {
+    let problems = parse(
+        "kernel = 'k'\nmachine = 'z'\nappend = '{x}'\npanic = '('\nmemory_mib = 1\nexited = 'a'\nkernel_sha256 = '1'\n\
+         [[disks]]\npath = '/a,b'\nformat = 'vmdk'",
+    )
+    .unwrap_err();
+    let keys: Vec<&str> = problems.problems.iter().map(|problem| problem.key).collect();
+    for key in [
+        "kernel",
+        "machine",
+        "append",
+        "panic",
+        "memory_mib",
+        "exited",
+        "kernel_sha256",
+        "disks.path",
+        "disks.format",
+        "ready",
+    ] {
+        assert!(keys.contains(&key), "{key} is missing in {problems}");
+    }
+    assert!(problems.to_string().starts_with("/state/guests/x.toml: "), "{problems}");
+}
+
+#[test]
+fn unknown_keys_and_presets_are_named() {
+    let unknown = parse("preset = 'osv'\nkernel = '/k'\nkernl = 'x'")
+        .unwrap_err()
+        .to_string();
+    assert!(unknown.contains("kernl"), "{unknown}");
+    let preset = parse("preset = 'xen'").unwrap_err().to_string();
+    assert!(preset.contains("osv, includeos, linux"), "{preset}");
+    assert!(parse("= [").is_err());
+}
+
+#[test]
+fn a_path_cannot_smuggle_an_option_in() {
+    for bad in ["-kernel", "rel", "/a,b", "/a b", "/a\\nb", ""] {
+        assert!(parse(&format!("ready = 'x'\nkernel = \"{bad}\"")).is_err(), "{bad:?}");
+    }
+}

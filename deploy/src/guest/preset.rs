@@ -1,0 +1,15 @@
+//! The descriptions that come with this program.
+
+/// The file of a preset.
+#[must_use]
+pub fn text(name: &str) -> Option<&'static str> {
+    match name {
+        "osv" => Some(include_str!("../../osv/guest.toml")),
+        "includeos" => Some(include_str!("../../includeos/guest.toml")),
+        "linux" => Some(include_str!("../../linux/guest.toml")),
+        _ => None,
+    }
+}
+
+/// The presets there are, for messages.
+pub const NAMES: &str = "osv, includeos, linux";

@@ -1,0 +1,192 @@
+//! Boot arguments with places that are filled in when a guest starts.
+//!
+//! `{ip}`, `{mask}` and `{gateway}` are the guest's addresses, `{port}` the port of its service, `{service}` the service's name, and `{args}`
+//! the arguments of the workload program. A command line of a guest is one text that the guest splits by its own rules, so what is filled in is
+//! held to characters that no guest takes for anything but themselves.
+
+use std::net::Ipv4Addr;
+
+/// What can be filled in.
+const PLACES: &str = "{ip} {mask} {gateway} {port} {service} {args}";
+
+/// A text with places, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Ip,
+    Mask,
+    Gateway,
+    Port,
+    Service,
+    Args,
+}
+
+/// Why a text is no template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// An unknown place.
+    #[error("{{{0}}} cannot be filled in; there are {PLACES}")]
+    UnknownPlace(String),
+    /// A brace that nothing closes or opens.
+    #[error("a brace stands alone; places are written like {{ip}}")]
+    LoneBrace,
+    /// A control character.
+    #[error("it has a control character")]
+    Control,
+}
+
+/// What is filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filling<'a> {
+    /// The guest's address.
+    pub ip: Ipv4Addr,
+    /// The mask of its network.
+    pub mask: Ipv4Addr,
+    /// The host's address in that network.
+    pub gateway: Ipv4Addr,
+    /// The service's port.
+    pub port: u16,
+    /// The service's name.
+    pub service: &'a str,
+    /// The arguments of the workload program.
+    pub args: &'a [String],
+}
+
+/// An argument that cannot pass through a guest's command line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the argument {argument:?} cannot pass through a guest's command line: use letters, digits and any of ._-:/=@+%~, in it"
+)]
+pub struct UnsafeArgument {
+    /// It, cut to 80 characters.
+    pub argument: String,
+}
+
+impl std::str::FromStr for Template {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        if text.contains(char::is_control) {
+            return Err(TemplateError::Control);
+        }
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(open) = rest.find(['{', '}']) {
+            let (before, from_brace) = rest.split_at(open);
+            let (place, after) = from_brace
+                .strip_prefix('{')
+                .and_then(|inside| inside.split_once('}'))
+                .ok_or(TemplateError::LoneBrace)?;
+            parts.push(Part::Text(before.to_owned()));
+            parts.push(Part::place(place)?);
+            rest = after;
+        }
+        parts.push(Part::Text(rest.to_owned()));
+        Ok(Self { parts })
+    }
+}
+
+impl Template {
+    /// The text with every place filled in.
+    ///
+    /// # Errors
+    /// [`UnsafeArgument`].
+    pub fn fill(&self, filling: &Filling<'_>) -> Result<String, UnsafeArgument> {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(plain) => text.push_str(plain),
+                Part::Ip => text.push_str(&filling.ip.to_string()),
+                Part::Mask => text.push_str(&filling.mask.to_string()),
+                Part::Gateway => text.push_str(&filling.gateway.to_string()),
+                Part::Port => text.push_str(&filling.port.to_string()),
+                Part::Service => text.push_str(filling.service),
+                Part::Args => text.push_str(&words(filling.args)?),
+            }
+        }
+        Ok(text)
+    }
+}
+
+impl Part {
+    fn place(name: &str) -> Result<Self, TemplateError> {
+        match name {
+            "ip" => Ok(Self::Ip),
+            "mask" => Ok(Self::Mask),
+            "gateway" => Ok(Self::Gateway),
+            "port" => Ok(Self::Port),
+            "service" => Ok(Self::Service),
+            "args" => Ok(Self::Args),
+            other => Err(TemplateError::UnknownPlace(other.chars().take(40).collect())),
+        }
+    }
+}
+
+fn words(args: &[String]) -> Result<String, UnsafeArgument> {
+    match args.iter().find(|arg| !is_plain(arg)) {
+        None => Ok(args.join(" ")),
+        Some(arg) => Err(UnsafeArgument {
+            argument: arg.chars().take(80).collect(),
+        }),
+    }
+}
+
+/// Whether an argument means itself to every guest: not empty, nothing that splits, quotes, expands or ends a command. A lone `--` is Linux's own
+/// mark for the arguments of the first process and OSv's for nothing, so it is kept out too.
+fn is_plain(arg: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-:/=@+%~,".contains(c);
+    !arg.is_empty() && arg != "--" && arg.chars().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(template: &str, args: &[&str]) -> Result<String, UnsafeArgument> {
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+        template.parse::<Template>().unwrap().fill(&Filling {
+            ip: Ipv4Addr::new(10, 1, 2, 3),
+            mask: Ipv4Addr::new(255, 255, 255, 0),
+            gateway: Ipv4Addr::new(10, 1, 2, 1),
+            port: 5000,
+            service: "tcp",
+            args: &args,
+        })
+    }
+
+    #[test]
+    fn every_place_is_filled_in() {
+        assert_eq!(
+            fill(
+                "a={ip}/{mask} gw={gateway} {service}:{port} -- {args}",
+                &["tcp", "--listen=0.0.0.0:5000"]
+            )
+            .unwrap(),
+            "a=10.1.2.3/255.255.255.0 gw=10.1.2.1 tcp:5000 -- tcp --listen=0.0.0.0:5000"
+        );
+        assert_eq!(fill("quiet", &["; reboot"]).unwrap(), "quiet", "unused, so harmless");
+    }
+
+    #[test]
+    fn what_is_no_template_is_refused() {
+        let parse = |text: &str| text.parse::<Template>().unwrap_err();
+        assert_eq!(parse("{host}"), TemplateError::UnknownPlace("host".into()));
+        assert_eq!(parse("{ip"), TemplateError::LoneBrace);
+        assert_eq!(parse("ip}"), TemplateError::LoneBrace);
+        assert_eq!(parse("a\nb"), TemplateError::Control);
+    }
+
+    #[test]
+    fn an_argument_cannot_smuggle_another_one_in() {
+        for bad in [
+            "a b", "a;reboot", "&", "\"", "'", "$HOME", "a\n", "", "é", "--", "`x`", "a\\", "{ip}", "#", "a\0",
+        ] {
+            assert!(fill("{args}", &["tcp", bad]).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! A runner's bridge and the tap devices on it.
+//!
+//! Their names bear the runner's mark: `jb<hash>` is the bridge, `jt<hash>-<n>` the tap of the guest with the address `.n`, where the hash is of
+//! the runner's name. The bridge is there while a tap is. What a dead runner left is found by these names.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::{Mutex, PoisonError};
+
+use protocol::ids::Name;
+use sha2::{Digest, Sha256};
+
+use super::interface;
+use super::subnet::{FIRST_GUEST, LAST_GUEST, MASK, Subnet};
+use crate::DeployError;
+
+/// Taps are made and removed one at a time: a free address is looked for and taken in one step.
+static CHANGE: Mutex<()> = Mutex::new(());
+
+/// A runner's bridge, which may not exist yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bridge {
+    runner: Name,
+    hash: String,
+}
+
+/// A tap device on a bridge, with the address of its guest. Dropping it removes it, and the bridge after the last.
+#[derive(Debug)]
+pub struct Tap {
+    bridge: Bridge,
+    subnet: Subnet,
+    last: u8,
+    gone: bool,
+}
+
+impl Bridge {
+    /// The bridge of a runner.
+    #[must_use]
+    pub fn of(runner: &Name) -> Self {
+        let digest = Sha256::digest(runner.as_str().as_bytes());
+        Self {
+            runner: runner.clone(),
+            hash: digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
+
+    /// Its name as an interface.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("jb{}", self.hash)
+    }
+
+    /// Makes a tap device on it, and it if need be.
+    ///
+    /// # Errors
+    /// [`DeployError::Unmet`] without the privilege or a free network, else [`DeployError::Io`].
+    pub fn tap(&self) -> Result<Tap, DeployError> {
+        let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+        let subnet = self.ensure()?;
+        let free = |last: &u8| interface::index(&self.tap_name(*last)).is_none();
+        let Some(last) = (FIRST_GUEST..=LAST_GUEST).find(free) else {
+            return Err(DeployError::Unmet {
+                need: format!("all addresses of bridge {} are in use", self.name()),
+                remedy: "stop guests of this runner, or start it anew: it sweeps what is left over".into(),
+            });
+        };
+        let name = self.tap_name(last);
+        interface::add_tap(&name).map_err(|error| denied(&name, error))?;
+        let tap = Tap {
+            bridge: self.clone(),
+            subnet,
+            last,
+            gone: false,
+        };
+        let connected = interface::add_port(&self.name(), &name).and_then(|()| interface::set_up(&name));
+        match connected {
+            Ok(()) => Ok(tap),
+            Err(error) => {
+                tap.abandon();
+                Err(denied(&name, error))
+            }
+        }
+    }
+
+    /// The bridge with its address, made or found.
+    fn ensure(&self) -> Result<Subnet, DeployError> {
+        let name = self.name();
+        let failed = |error| denied(&name, error);
+        if interface::index(&name).is_some()
+            && let Some((address, _)) = interface::address(&name).map_err(failed)?
+        {
+            return Ok(Subnet::around(address));
+        }
+        let taken = interface::networks().map_err(failed)?;
+        let subnet = Subnet::free_for(self.runner.as_str(), &taken).ok_or_else(|| DeployError::Unmet {
+            need: "no network in 10.213.0.0/16 is free for a bridge".into(),
+            remedy: "free one of its 256, or use network = \"user\"".into(),
+        })?;
+        let made = match interface::add_bridge(&name) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => interface::set_address(&name, subnet.host(), MASK).and_then(|()| interface::set_up(&name)),
+        };
+        made.map_err(|error| {
+            let _ = interface::delete_bridge(&name);
+            denied(&name, error)
+        })?;
+        Ok(subnet)
+    }
+
+    /// What there is of it and its taps, by name.
+    #[must_use]
+    pub fn leftovers(&self) -> Vec<String> {
+        let mut left: Vec<String> = self.taps().into_iter().map(|tap| format!("tap {tap}")).collect();
+        if interface::index(&self.name()).is_some() {
+            left.push(format!("bridge {}", self.name()));
+        }
+        left
+    }
+
+    /// Removes it and every tap of the runner's; says in words what was found.
+    #[must_use]
+    pub fn sweep(&self) -> Vec<String> {
+        let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = Vec::new();
+        for tap in self.taps() {
+            found.push(said("tap", &tap, interface::delete_tap(&tap)));
+        }
+        if interface::index(&self.name()).is_some() {
+            found.push(said("bridge", &self.name(), interface::delete_bridge(&self.name())));
+        }
+        found
+    }
+
+    fn taps(&self) -> Vec<String> {
+        let prefix = format!("jt{}-", self.hash);
+        let names = interface::names().unwrap_or_default();
+        names.into_iter().filter(|name| name.starts_with(&prefix)).collect()
+    }
+
+    fn tap_name(&self, last: u8) -> String {
+        format!("jt{}-{last}", self.hash)
+    }
+
+    /// Removes it unless a tap is left.
+    fn remove_if_unused(&self) -> Option<String> {
+        if !self.taps().is_empty() || interface::index(&self.name()).is_none() {
+            return None;
+        }
+        let outcome = interface::delete_bridge(&self.name());
+        outcome.err().map(|error| format!("bridge {}: {error}", self.name()))
+    }
+}
+
+fn said(kind: &str, name: &str, outcome: io::Result<()>) -> String {
+    match outcome {
+        Ok(()) => format!("removed {kind} {name}"),
+        Err(error) => format!("could not remove {kind} {name}: {error}"),
+    }
+}
+
+fn denied(name: &str, error: io::Error) -> DeployError {
+    if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) {
+        return DeployError::Unmet {
+            need: format!("interface {name} cannot be made: {error}"),
+            remedy: "run the runner with CAP_NET_ADMIN on a kernel with tun and bridge, or use network = \"user\""
+                .into(),
+        };
+    }
+    DeployError::Io {
+        what: format!("making interface {name}"),
+        source: error,
+    }
+}
+
+impl Tap {
+    /// Its name as an interface.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.bridge.tap_name(self.last)
+    }
+
+    /// The guest's address.
+    #[must_use]
+    pub const fn guest(&self) -> Ipv4Addr {
+        self.subnet.at(self.last)
+    }
+
+    /// The host's address, the guest's gateway.
+    #[must_use]
+    pub const fn host(&self) -> Ipv4Addr {
+        self.subnet.host()
+    }
+
+    /// Removes it, and the bridge after the last; says what is left. The guest must be gone.
+    #[must_use]
+    pub fn remove(mut self) -> Vec<String> {
+        self.delete()
+    }
+
+    fn delete(&mut self) -> Vec<String> {
+        if std::mem::replace(&mut self.gone, true) {
+            return Vec::new();
+        }
+        let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+        self.delete_now()
+    }
+
+    fn delete_now(&self) -> Vec<String> {
+        let name = self.name();
+        let gone = match interface::index(&name) {
+            None => Ok(()),
+            Some(_) => interface::delete_tap(&name),
+        };
+        let mut left: Vec<String> = gone
+            .err()
+            .map(|error| format!("tap {name}: {error}"))
+            .into_iter()
+            .collect();
+        left.extend(self.bridge.remove_if_unused());
+        left
+    }
+
+    /// Removes it while [`CHANGE`] is held.
+    fn abandon(mut self) {
+        self.gone = true;
+        let _ = self.delete_now();
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        let _ = self.delete();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runner(name: &str) -> Name {
+        format!("{name}-{}", std::process::id()).parse().unwrap()
+    }
+
+    #[test]
+    fn names_fit_and_differ() {
+        let (one, two) = (Bridge::of(&runner("a")), Bridge::of(&runner("b")));
+        assert_ne!(one.name(), two.name());
+        assert!(one.tap_name(LAST_GUEST).len() <= 15, "{}", one.tap_name(LAST_GUEST));
+    }
+
+    #[test]
+    #[ignore = "needs CAP_NET_ADMIN"]
+    fn taps_have_addresses_of_their_own_and_leave_nothing() {
+        let bridge = Bridge::of(&runner("taps"));
+        let taps: Vec<Tap> = (0..4).map(|_| bridge.tap().unwrap()).collect();
+        let guests: Vec<u8> = taps.iter().map(|tap| tap.guest().octets()[3]).collect();
+        assert_eq!(guests, [2, 3, 4, 5]);
+        assert_eq!(interface::address(&bridge.name()).unwrap().unwrap().0, taps[0].host());
+        assert_eq!(bridge.leftovers().len(), 5);
+        let mut taps = taps.into_iter();
+        let first = taps.next().unwrap();
+        assert_eq!(first.remove(), Vec::<String>::new());
+        assert_eq!(bridge.tap().unwrap().guest().octets()[3], 2, "an address is used again");
+        drop(taps);
+        assert_eq!(bridge.leftovers(), Vec::<String>::new());
+    }
+
+    #[test]
+    #[ignore = "needs CAP_NET_ADMIN"]
+    fn what_a_dead_runner_left_is_swept_and_nothing_else() {
+        let (dead, alive) = (Bridge::of(&runner("dead")), Bridge::of(&runner("alive")));
+        std::mem::forget(dead.tap().unwrap());
+        let other = alive.tap().unwrap();
+        let found = dead.sweep();
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found.iter().all(|line| line.starts_with("removed ")), "{found:?}");
+        assert_eq!(dead.leftovers(), Vec::<String>::new());
+        assert_eq!(alive.leftovers().len(), 2);
+        drop(other);
+        assert_eq!(alive.leftovers(), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,254 @@
+//! Network interfaces of this host, through the kernel's own calls: no program `ip` is needed.
+
+use std::ffi::{CString, c_char, c_int, c_short, c_ulong};
+use std::fs::OpenOptions;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// `<linux/sockios.h>`: make a bridge.
+const SIOCBRADDBR: c_ulong = 0x89a0;
+/// Remove a bridge.
+const SIOCBRDELBR: c_ulong = 0x89a1;
+/// Connect an interface to a bridge.
+const SIOCBRADDIF: c_ulong = 0x89a2;
+/// An IPv4 address follows.
+#[expect(clippy::cast_possible_truncation, reason = "2, in the kernel's own type")]
+const FAMILY: libc::sa_family_t = libc::AF_INET as libc::sa_family_t;
+/// The interface is switched on.
+#[expect(clippy::cast_possible_truncation, reason = "1, in the kernel's own type")]
+const UP: c_short = libc::IFF_UP as c_short;
+/// A tap device whose packets have a virtio header before them, as QEMU opens it.
+#[expect(clippy::cast_possible_truncation, reason = "0x5002, in the kernel's own type")]
+const TAP: c_short = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as c_short;
+/// The longest name of an interface.
+const MAX_NAME: usize = 15;
+
+/// A name that the kernel takes for an interface's: 1 to 15 of letters, digits and `-`.
+fn request(name: &str) -> io::Result<libc::ifreq> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{name:?} is no name of an interface"),
+        ));
+    }
+    #[expect(unsafe_code, reason = "the structure is the kernel's and has no other start")]
+    // SAFETY: an ifreq is plain numbers and a union of such; all zeros is a value of it.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from.cast_signed() as c_char;
+    }
+    Ok(request)
+}
+
+/// A socket that stands for the network of this process.
+fn socket() -> io::Result<OwnedFd> {
+    #[expect(unsafe_code, reason = "a bare datagram socket, bound to nothing")]
+    // SAFETY: no pointers are passed; the descriptor is owned at once.
+    unsafe {
+        let fd = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// A call that reads, and maybe fills in, an `ifreq`.
+fn call(fd: &impl AsRawFd, what: c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
+    #[expect(unsafe_code, reason = "an ioctl")]
+    // SAFETY: every `what` passed in this file takes a pointer to an ifreq, which lives over the call.
+    let outcome = unsafe { libc::ioctl(fd.as_raw_fd(), what as _, std::ptr::from_mut(request)) };
+    done(outcome)
+}
+
+fn done(outcome: c_int) -> io::Result<()> {
+    if outcome < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// The index of an interface; `None`: there is none of this name.
+#[must_use]
+pub fn index(name: &str) -> Option<u32> {
+    nix::net::if_::if_nametoindex(name).ok()
+}
+
+/// The names of all interfaces.
+///
+/// # Errors
+/// The system's word.
+pub fn names() -> io::Result<Vec<String>> {
+    let interfaces = nix::net::if_::if_nameindex()?;
+    Ok(interfaces
+        .iter()
+        .map(|one| one.name().to_string_lossy().into_owned())
+        .collect())
+}
+
+/// The IPv4 networks that this host's interfaces are in, as address and mask.
+///
+/// # Errors
+/// The system's word.
+pub fn networks() -> io::Result<Vec<(Ipv4Addr, Ipv4Addr)>> {
+    let addresses = nix::ifaddrs::getifaddrs()?;
+    Ok(addresses
+        .filter_map(|one| Some((one.address?.as_sockaddr_in()?.ip(), one.netmask?.as_sockaddr_in()?.ip())))
+        .collect())
+}
+
+/// The IPv4 address and mask of an interface; `None`: it has none, or is gone.
+///
+/// # Errors
+/// The system's word.
+pub fn address(name: &str) -> io::Result<Option<(Ipv4Addr, Ipv4Addr)>> {
+    let mut addresses = nix::ifaddrs::getifaddrs()?;
+    Ok(addresses.find_map(|one| {
+        let own = one.interface_name == name;
+        let pair = (one.address?.as_sockaddr_in()?.ip(), one.netmask?.as_sockaddr_in()?.ip());
+        own.then_some(pair)
+    }))
+}
+
+/// Gives an interface its address.
+///
+/// # Errors
+/// The system's word, `PermissionDenied` without `CAP_NET_ADMIN`.
+pub fn set_address(name: &str, address: Ipv4Addr, mask: Ipv4Addr) -> io::Result<()> {
+    let socket = socket()?;
+    for (what, value) in [(libc::SIOCSIFADDR, address), (libc::SIOCSIFNETMASK, mask)] {
+        let mut request = request(name)?;
+        request.ifr_ifru.ifru_addr = sockaddr(value);
+        call(&socket, what, &mut request)?;
+    }
+    Ok(())
+}
+
+fn sockaddr(address: Ipv4Addr) -> libc::sockaddr {
+    let mut data = [0; 14];
+    for (to, from) in data[2..6].iter_mut().zip(address.octets()) {
+        *to = from.cast_signed() as c_char;
+    }
+    libc::sockaddr {
+        sa_family: FAMILY,
+        sa_data: data,
+    }
+}
+
+/// Switches an interface on.
+///
+/// # Errors
+/// The system's word.
+pub fn set_up(name: &str) -> io::Result<()> {
+    let socket = socket()?;
+    let mut request = request(name)?;
+    call(&socket, libc::SIOCGIFFLAGS, &mut request)?;
+    set_flags(&socket, request, |flags| flags | UP)
+}
+
+fn set_down(name: &str) -> io::Result<()> {
+    let socket = socket()?;
+    let mut request = request(name)?;
+    call(&socket, libc::SIOCGIFFLAGS, &mut request)?;
+    set_flags(&socket, request, |flags| flags & !UP)
+}
+
+fn set_flags(socket: &OwnedFd, mut request: libc::ifreq, change: impl Fn(c_short) -> c_short) -> io::Result<()> {
+    #[expect(unsafe_code, reason = "a union of the kernel's")]
+    // SAFETY: SIOCGIFFLAGS has just filled in this member.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    request.ifr_ifru.ifru_flags = change(flags);
+    call(socket, libc::SIOCSIFFLAGS, &mut request)
+}
+
+/// Makes a bridge without spanning tree, so that a port forwards from its first packet on.
+///
+/// # Errors
+/// The system's word, `AlreadyExists` where the name is taken.
+pub fn add_bridge(name: &str) -> io::Result<()> {
+    bridge_call(name, SIOCBRADDBR)
+}
+
+/// Removes a bridge; its ports stay, connected to nothing.
+///
+/// # Errors
+/// The system's word.
+pub fn delete_bridge(name: &str) -> io::Result<()> {
+    set_down(name)?;
+    bridge_call(name, SIOCBRDELBR)
+}
+
+fn bridge_call(name: &str, what: c_ulong) -> io::Result<()> {
+    request(name)?;
+    let socket = socket()?;
+    let name = CString::new(name)?;
+    #[expect(unsafe_code, reason = "an ioctl")]
+    // SAFETY: both calls read a NUL-terminated name, which lives over the call.
+    let outcome = unsafe { libc::ioctl(socket.as_raw_fd(), what as _, name.as_ptr()) };
+    done(outcome)
+}
+
+/// Connects an interface to a bridge.
+///
+/// # Errors
+/// The system's word.
+pub fn add_port(bridge: &str, port: &str) -> io::Result<()> {
+    let index = index(port).ok_or(io::ErrorKind::NotFound)?;
+    let mut request = request(bridge)?;
+    request.ifr_ifru.ifru_ifindex = index.try_into().map_err(io::Error::other)?;
+    call(&socket()?, SIOCBRADDIF, &mut request)
+}
+
+/// Makes a tap device that stays until [`delete_tap`].
+///
+/// # Errors
+/// The system's word, `PermissionDenied` without `CAP_NET_ADMIN`, `NotFound` without the kernel's `tun`.
+pub fn add_tap(name: &str) -> io::Result<()> {
+    set_persistent(name, true)
+}
+
+/// Removes a tap device that nobody has open.
+///
+/// # Errors
+/// The system's word, `ResourceBusy` while a guest still has it.
+pub fn delete_tap(name: &str) -> io::Result<()> {
+    set_persistent(name, false)
+}
+
+fn set_persistent(name: &str, persistent: bool) -> io::Result<()> {
+    let tun = OpenOptions::new().read(true).write(true).open("/dev/net/tun")?;
+    let mut request = request(name)?;
+    request.ifr_ifru.ifru_flags = TAP;
+    call(&tun, libc::TUNSETIFF as c_ulong, &mut request)?;
+    #[expect(unsafe_code, reason = "an ioctl")]
+    // SAFETY: TUNSETPERSIST takes a number, no pointer.
+    let outcome = unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETPERSIST as _, c_int::from(persistent)) };
+    done(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_name_is_refused_before_the_kernel_sees_it() {
+        for bad in ["", "a b", "../x", "a/b", "sixteen-letters-", "a\0"] {
+            assert_eq!(add_tap(bad).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{bad:?}");
+            assert_eq!(
+                add_bridge(bad).unwrap_err().kind(),
+                io::ErrorKind::InvalidInput,
+                "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn loopback_is_seen() {
+        assert!(index("lo").is_some());
+        assert!(names().unwrap().contains(&"lo".to_owned()));
+        assert_eq!(address("jung-nothing").unwrap(), None);
+    }
+}

@@ -1,0 +1,252 @@
+//! QEMU's command line, as a pure function of what is to be started.
+//!
+//! What comes from a file or a name goes in as JSON (`-blockdev`, `-netdev`, `-device`) or as an argument of its own (`-kernel`, `-append`), so that
+//! no comma or equals sign in it can become an option.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::guest::{DiskFormat, Machine, Nic};
+
+/// One guest to start, with everything decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VmSpec {
+    /// QEMU's machine.
+    pub machine: Machine,
+    /// What executes the guest's instructions.
+    pub accelerator: Accelerator,
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// What is booted directly.
+    pub kernel: Option<PathBuf>,
+    /// The second file of the boot, with its arguments if it is a multiboot module.
+    pub initrd: Option<String>,
+    /// The kernel's command line.
+    pub append: Option<String>,
+    /// The disks, the first first.
+    pub disks: Vec<VmDisk>,
+    /// The network card.
+    pub nic: Nic,
+    /// The card's address, e.g. `52:54:0a:4d:00:02`.
+    pub mac: String,
+    /// What the card is connected to.
+    pub network: VmNetwork,
+    /// Whether there is a source of random numbers.
+    pub random: bool,
+    /// The abstract socket on which the runner awaits QEMU's monitor.
+    pub monitor: String,
+    /// The abstract socket on which the runner awaits the guest's serial console.
+    pub console: String,
+}
+
+/// What executes a guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Accelerator {
+    /// The processor.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
+}
+
+/// A disk of a guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VmDisk {
+    /// Its file.
+    pub path: PathBuf,
+    /// How it is to be read.
+    pub format: DiskFormat,
+    /// Whether the guest may not write to it.
+    pub read_only: bool,
+}
+
+/// What a guest's card is connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VmNetwork {
+    /// A tap device that exists.
+    Tap {
+        /// Its name.
+        name: String,
+        /// Whether vhost-net moves the packets.
+        vhost: bool,
+    },
+    /// QEMU's user-mode network.
+    User {
+        /// The guest's address.
+        guest: Ipv4Addr,
+        /// The ports of the host that are forwarded, each with the port in the guest.
+        forwards: Vec<(SocketAddrV4, u16)>,
+    },
+}
+
+/// The arguments of `qemu-system-x86_64`.
+#[must_use]
+pub fn args(spec: &VmSpec) -> Vec<String> {
+    let mut args: Vec<String> = Vec::new();
+    let mut add = |words: &[&str]| args.extend(words.iter().map(|&word| word.to_owned()));
+    add(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+    add(&["-machine", &machine(spec)]);
+    match spec.accelerator {
+        Accelerator::Kvm => add(&["-accel", "kvm", "-cpu", "host"]),
+        Accelerator::Tcg => add(&["-accel", "tcg", "-cpu", "max"]),
+    }
+    add(&["-smp", &spec.vcpus.to_string(), "-m", &format!("{}M", spec.memory_mib)]);
+    for (id, socket) in [("monitor", &spec.monitor), ("console", &spec.console)] {
+        add(&[
+            "-chardev",
+            &format!("socket,id={id},path={socket},abstract=on,tight=on"),
+        ]);
+    }
+    add(&["-mon", "chardev=monitor,mode=control", "-serial", "chardev:console"]);
+    if let Some(kernel) = &spec.kernel {
+        add(&["-kernel", &kernel.to_string_lossy()]);
+    }
+    if let Some(initrd) = &spec.initrd {
+        add(&["-initrd", initrd]);
+    }
+    if let Some(append) = &spec.append {
+        add(&["-append", append]);
+    }
+    let microvm = spec.machine == Machine::Microvm;
+    for (index, disk) in spec.disks.iter().enumerate() {
+        add(&["-blockdev", &blockdev(index, disk).to_string()]);
+        let driver = if microvm { "virtio-blk-device" } else { "virtio-blk-pci" };
+        let device = json!({"driver": driver, "drive": format!("disk{index}")});
+        add(&["-device", &device.to_string()]);
+    }
+    add(&["-netdev", &netdev(&spec.network).to_string()]);
+    let card = json!({"driver": spec.nic.word(), "netdev": "net0", "mac": spec.mac});
+    add(&["-device", &card.to_string()]);
+    if spec.random {
+        let driver = if microvm { "virtio-rng-device" } else { "virtio-rng-pci" };
+        add(&["-device", &json!({"driver": driver}).to_string()]);
+    }
+    args
+}
+
+/// The machine. `microvm` keeps the serial port that the console needs and leaves the clocks out that the guest does not look at.
+fn machine(spec: &VmSpec) -> String {
+    match spec.machine {
+        Machine::Q35 | Machine::Pc => spec.machine.word().to_owned(),
+        Machine::Microvm => format!("{},isa-serial=on,rtc=on", spec.machine.word()),
+    }
+}
+
+fn blockdev(index: usize, disk: &VmDisk) -> Value {
+    json!({
+        "driver": disk.format.word(),
+        "node-name": format!("disk{index}"),
+        "read-only": disk.read_only,
+        "file": {"driver": "file", "filename": disk.path.to_string_lossy(), "read-only": disk.read_only},
+    })
+}
+
+fn netdev(network: &VmNetwork) -> Value {
+    match network {
+        VmNetwork::Tap { name, vhost } => json!({
+            "type": "tap", "id": "net0", "ifname": name, "script": "no", "downscript": "no", "vhost": vhost,
+        }),
+        VmNetwork::User { guest, forwards } => {
+            let forwards: Vec<Value> = forwards
+                .iter()
+                .map(|(host, port)| json!({"str": format!("tcp:{host}-{guest}:{port}")}))
+                .collect();
+            json!({"type": "user", "id": "net0", "ipv6": false, "dhcpstart": guest.to_string(), "hostfwd": forwards})
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> VmSpec {
+        VmSpec {
+            machine: Machine::Q35,
+            accelerator: Accelerator::Tcg,
+            vcpus: 1,
+            memory_mib: 128,
+            kernel: Some("/k/loader-stripped.elf".into()),
+            initrd: None,
+            append: Some("--rootfs=rofs /workload tcp".into()),
+            disks: vec![VmDisk {
+                path: "/s/osv.raw".into(),
+                format: DiskFormat::Raw,
+                read_only: true,
+            }],
+            nic: Nic::VirtioPci,
+            mac: "52:54:0a:4d:00:02".into(),
+            network: VmNetwork::Tap {
+                name: "jt01234567-2".into(),
+                vhost: false,
+            },
+            random: true,
+            monitor: "jung-1-monitor".into(),
+            console: "jung-1-console".into(),
+        }
+    }
+
+    fn shown(spec: &VmSpec) -> String {
+        let mut text = String::new();
+        for arg in args(spec) {
+            text.push_str(if arg.starts_with('-') && !text.ends_with("-append ") {
+                "\n"
+            } else {
+                " "
+            });
+            text.push_str(&arg);
+        }
+        text
+    }
+
+    #[test]
+    fn osv_on_a_tap() {
+        insta::assert_snapshot!(shown(&spec()));
+    }
+
+    #[test]
+    fn linux_on_the_user_network_with_kvm() {
+        insta::assert_snapshot!(shown(&VmSpec {
+            machine: Machine::Pc,
+            accelerator: Accelerator::Kvm,
+            vcpus: 2,
+            initrd: Some("/s/linux.cpio".into()),
+            disks: Vec::new(),
+            network: VmNetwork::User {
+                guest: Ipv4Addr::new(10, 0, 2, 15),
+                forwards: vec![("127.0.0.1:5000".parse().unwrap(), 5000)],
+            },
+            ..spec()
+        }));
+    }
+
+    #[test]
+    fn a_microvm_with_an_overlay() {
+        insta::assert_snapshot!(shown(&VmSpec {
+            machine: Machine::Microvm,
+            nic: Nic::VirtioMmio,
+            disks: vec![VmDisk {
+                path: "/s/o.qcow2".into(),
+                format: DiskFormat::Qcow2,
+                read_only: false,
+            }],
+            random: false,
+            ..spec()
+        }));
+    }
+
+    #[test]
+    fn what_stands_in_a_path_stays_in_it() {
+        let hostile = "/s/a,file.driver=nbd,\"x\" -enable-kvm";
+        let mut spec = spec();
+        spec.disks[0].path = hostile.into();
+        let args = args(&spec);
+        let with_it: Vec<&String> = args.iter().filter(|arg| arg.contains("enable-kvm")).collect();
+        let [blockdev] = with_it[..] else { panic!("{with_it:?}") };
+        let json: Value = serde_json::from_str(blockdev).unwrap();
+        assert_eq!(json["file"]["filename"], hostile);
+    }
+}

@@ -1,0 +1,277 @@
+//! A client for QEMU's monitor protocol (QMP): one JSON object a line, a greeting first, then one reply a command with events in between.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// How long QEMU may take for an answer: it answers from its main loop, which a busy host may starve for seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest line that is believed.
+const MAX_LINE: u64 = 1 << 20;
+/// The events that are kept.
+const MAX_EVENTS: usize = 1000;
+
+/// Why the monitor gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QmpError {
+    /// The connection has ended: QEMU is gone.
+    #[error("QEMU closed its monitor")]
+    Gone,
+    /// No answer.
+    #[error("QEMU's monitor did not answer {command} within {} s", PATIENCE.as_secs())]
+    Silent {
+        /// What was asked.
+        command: &'static str,
+    },
+    /// QEMU refused.
+    #[error("QEMU refuses {command}: {why}")]
+    Refused {
+        /// What was asked.
+        command: &'static str,
+        /// Its words.
+        why: String,
+    },
+    /// Something else than the protocol.
+    #[error("QEMU's monitor says what is no answer to {command}: {line}")]
+    Garbled {
+        /// What was asked.
+        command: &'static str,
+        /// The beginning of it.
+        line: String,
+    },
+}
+
+/// Something that happened to the guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QmpEvent {
+    /// QEMU's word, e.g. `SHUTDOWN`.
+    pub name: String,
+    /// Why, where QEMU says it, e.g. `guest-reset`.
+    pub reason: Option<String>,
+}
+
+/// The acceleration as QEMU reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Kvm {
+    /// KVM is in use.
+    pub enabled: bool,
+    /// This QEMU was built with KVM.
+    pub present: bool,
+}
+
+/// A virtual CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Vcpu {
+    /// Its number.
+    #[serde(rename = "cpu-index")]
+    pub index: u32,
+    /// The thread of the host that executes it.
+    #[serde(rename = "thread-id")]
+    pub thread: u32,
+}
+
+/// A connection to a monitor.
+#[derive(Debug)]
+pub struct Qmp {
+    to: Box<dyn Sink>,
+    replies: mpsc::Receiver<Value>,
+    events: Arc<Mutex<Vec<QmpEvent>>>,
+    reader: JoinHandle<()>,
+}
+
+/// What a monitor can be written to.
+trait Sink: AsyncWrite + Send + Sync + Unpin + std::fmt::Debug {}
+impl<T: AsyncWrite + Send + Sync + Unpin + std::fmt::Debug> Sink for T {}
+
+impl Qmp {
+    /// Takes the greeting and leaves the negotiation behind.
+    ///
+    /// # Errors
+    /// See [`QmpError`].
+    pub async fn open(
+        from: impl AsyncRead + Send + Unpin + 'static,
+        to: impl AsyncWrite + Send + Sync + Unpin + std::fmt::Debug + 'static,
+    ) -> Result<Self, QmpError> {
+        let (sender, replies) = mpsc::channel(4);
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let reader = tokio::spawn(read(from, sender, Arc::clone(&events)));
+        let mut qmp = Self {
+            to: Box::new(to),
+            replies,
+            events,
+            reader,
+        };
+        let greeting = qmp.reply("the greeting").await?;
+        if greeting.get("QMP").is_none() {
+            return Err(garbled("the greeting", &greeting));
+        }
+        qmp.execute("qmp_capabilities").await?;
+        Ok(qmp)
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn events(&self) -> Vec<QmpEvent> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The state of the machine: `running`, `paused`, `shutdown`, `internal-error`, ...
+    ///
+    /// # Errors
+    /// See [`QmpError`].
+    pub async fn status(&mut self) -> Result<String, QmpError> {
+        #[derive(Deserialize)]
+        struct Status {
+            status: String,
+        }
+        self.ask::<Status>("query-status").await.map(|answer| answer.status)
+    }
+
+    /// Whether KVM is in use.
+    ///
+    /// # Errors
+    /// See [`QmpError`].
+    pub async fn kvm(&mut self) -> Result<Kvm, QmpError> {
+        self.ask("query-kvm").await
+    }
+
+    /// The threads that execute the virtual CPUs.
+    ///
+    /// # Errors
+    /// See [`QmpError`].
+    pub async fn vcpus(&mut self) -> Result<Vec<Vcpu>, QmpError> {
+        self.ask("query-cpus-fast").await
+    }
+
+    /// Whether every virtual CPU sleeps with interrupts off, which it never leaves: how a kernel halts for good.
+    ///
+    /// # Errors
+    /// See [`QmpError`].
+    pub async fn halted(&mut self) -> Result<bool, QmpError> {
+        let arguments = json!({"command-line": "info registers -a"});
+        let registers = self.command("human-monitor-command", Some(arguments)).await?;
+        Ok(registers.as_str().is_some_and(all_halted))
+    }
+
+    /// Presses the power button.
+    ///
+    /// # Errors
+    /// See [`QmpError`].
+    pub async fn powerdown(&mut self) -> Result<(), QmpError> {
+        self.execute("system_powerdown").await.map(drop)
+    }
+
+    /// Ends QEMU.
+    ///
+    /// # Errors
+    /// See [`QmpError`]; that QEMU is gone before it could answer is none.
+    pub async fn quit(&mut self) -> Result<(), QmpError> {
+        match self.execute("quit").await {
+            Ok(_) | Err(QmpError::Gone) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ask<T: for<'a> Deserialize<'a>>(&mut self, command: &'static str) -> Result<T, QmpError> {
+        let answer = self.execute(command).await?;
+        T::deserialize(&answer).map_err(|_| garbled(command, &answer))
+    }
+
+    async fn execute(&mut self, command: &'static str) -> Result<Value, QmpError> {
+        self.command(command, None).await
+    }
+
+    async fn command(&mut self, command: &'static str, arguments: Option<Value>) -> Result<Value, QmpError> {
+        let mut request = Map::from_iter([("execute".to_owned(), json!(command))]);
+        request.extend(arguments.map(|arguments| ("arguments".to_owned(), arguments)));
+        let line = Value::Object(request).to_string() + "\n";
+        let written = timeout(PATIENCE, self.to.write_all(line.as_bytes())).await;
+        written
+            .map_err(|_| QmpError::Silent { command })?
+            .map_err(|_| QmpError::Gone)?;
+        let mut reply = self.reply(command).await?;
+        if let Some(error) = reply.get("error") {
+            let why = error
+                .get("desc")
+                .and_then(Value::as_str)
+                .unwrap_or("it does not say why");
+            return Err(QmpError::Refused {
+                command,
+                why: why.to_owned(),
+            });
+        }
+        let answer = reply.get_mut("return").map(Value::take);
+        answer.ok_or_else(|| garbled(command, &reply))
+    }
+
+    async fn reply(&mut self, command: &'static str) -> Result<Value, QmpError> {
+        match timeout(PATIENCE, self.replies.recv()).await {
+            Ok(Some(reply)) => Ok(reply),
+            Ok(None) => Err(QmpError::Gone),
+            Err(_) => Err(QmpError::Silent { command }),
+        }
+    }
+}
+
+impl Drop for Qmp {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// Keeps events and hands replies on, until the connection ends. A line that is no JSON is handed on as text, to be complained of.
+async fn read(from: impl AsyncRead + Unpin, replies: mpsc::Sender<Value>, events: Arc<Mutex<Vec<QmpEvent>>>) {
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut from).take(MAX_LINE).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let value: Value = serde_json::from_slice(&line)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&line).into_owned()));
+        if let Some(event) = event(&value) {
+            let mut kept = events.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() < MAX_EVENTS {
+                kept.push(event);
+            }
+        } else if replies.send(value).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn event(value: &Value) -> Option<QmpEvent> {
+    let name = value.get("event")?.as_str()?.to_owned();
+    let reason = value.pointer("/data/reason").and_then(Value::as_str).map(str::to_owned);
+    Some(QmpEvent { name, reason })
+}
+
+fn garbled(command: &'static str, value: &Value) -> QmpError {
+    QmpError::Garbled {
+        command,
+        line: value.to_string().chars().take(200).collect(),
+    }
+}
+
+/// `info registers -a` writes a paragraph for every CPU with `EFL=<hex>` and `HLT=<0|1>`; bit 9 of the flags lets interrupts in.
+fn all_halted(registers: &str) -> bool {
+    let field = |name: &'static str| {
+        registers
+            .split_whitespace()
+            .filter_map(move |word| word.strip_prefix(name))
+    };
+    let interrupts = |flags: &str| u64::from_str_radix(flags, 16).map_or(true, |flags| flags & 0x200 != 0);
+    let mut cpus = field("HLT=").zip(field("EFL=").chain(field("RFL="))).peekable();
+    cpus.peek().is_some() && cpus.all(|(halted, flags)| halted == "1" && !interrupts(flags))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! A monitor played by a script.
+
+use tokio::io::{DuplexStream, duplex, split};
+
+use super::*;
+
+/// A monitor that greets, and then answers every line with the next of `answers`; after the last it hangs up.
+async fn monitor(answers: &'static [&'static str]) -> Result<Qmp, QmpError> {
+    let (ours, theirs) = duplex(1 << 16);
+    tokio::spawn(play(theirs, answers));
+    let (from, to) = split(ours);
+    Qmp::open(from, to).await
+}
+
+async fn play(stream: DuplexStream, answers: &'static [&'static str]) {
+    let (from, mut to) = split(stream);
+    let mut lines = BufReader::new(from).lines();
+    to.write_all(b"{\"QMP\": {\"version\": {}, \"capabilities\": [\"oob\"]}}\r\n")
+        .await
+        .unwrap();
+    for answer in answers {
+        let asked = lines.next_line().await.unwrap().unwrap();
+        assert!(serde_json::from_str::<Value>(&asked).unwrap()["execute"].is_string());
+        to.write_all(answer.as_bytes()).await.unwrap();
+        to.write_all(b"\r\n").await.unwrap();
+    }
+}
+
+const OK: &str = "{\"return\": {}}";
+
+#[tokio::test]
+async fn answers_are_told_from_events() {
+    let mut qmp = monitor(&[
+        OK,
+        "{\"event\": \"RESUME\", \"timestamp\": {}}\r\n{\"return\": {\"status\": \"running\", \"singlestep\": false}}",
+        "{\"return\": {\"enabled\": false, \"present\": true}}",
+        "{\"return\": [{\"cpu-index\": 0, \"thread-id\": 17, \"target\": \"x86_64\"}]}",
+        "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-reset\"}}\r\n{\"return\": {}}",
+    ])
+    .await
+    .unwrap();
+    assert_eq!(qmp.status().await.unwrap(), "running");
+    let kvm = Kvm {
+        enabled: false,
+        present: true,
+    };
+    assert_eq!(qmp.kvm().await.unwrap(), kvm);
+    assert_eq!(qmp.vcpus().await.unwrap(), [Vcpu { index: 0, thread: 17 }]);
+    qmp.powerdown().await.unwrap();
+    let reasons: Vec<_> = qmp
+        .events()
+        .into_iter()
+        .map(|event| (event.name, event.reason))
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            ("RESUME".to_owned(), None),
+            ("SHUTDOWN".to_owned(), Some("guest-reset".to_owned()))
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_its_words() {
+    const REFUSAL: &str = "{\"error\": {\"class\": \"GenericError\", \"desc\": \"not now\"}}";
+    let mut qmp = monitor(&[OK, REFUSAL]).await.unwrap();
+    let error = qmp.powerdown().await.unwrap_err().to_string();
+    assert_eq!(error, "QEMU refuses system_powerdown: not now");
+}
+
+#[tokio::test]
+async fn a_qemu_that_is_gone_is_no_hang() {
+    let mut qmp = monitor(&[OK]).await.unwrap();
+    assert!(matches!(qmp.status().await, Err(QmpError::Gone)));
+    qmp.quit().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_no_protocol_is_quoted() {
+    let mut qmp = monitor(&[OK, "hello", "{\"return\": {\"status\": 7}}"]).await.unwrap();
+    let error = qmp.status().await.unwrap_err().to_string();
+    assert!(error.contains("hello"), "{error}");
+    assert!(matches!(qmp.status().await, Err(QmpError::Garbled { .. })));
+}
+
+#[test]
+fn a_halt_is_sleep_without_interrupts() {
+    let cpu = |flags: &str, halted: u8| {
+        format!("CPU#0\nRAX=0 RIP=ffff RFL={flags} [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT={halted}\nES =0000\n")
+    };
+    assert!(all_halted(&cpu("00000046", 1)));
+    assert!(!all_halted(&cpu("00000246", 1)), "an idle kernel waits for interrupts");
+    assert!(!all_halted(&cpu("00000046", 0)));
+    assert!(!all_halted(&(cpu("00000046", 1) + &cpu("00000246", 1))));
+    assert!(!all_halted(""));
+}
