@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, KillContainerOptionsBuilder};
@@ -40,6 +40,8 @@ pub(super) struct Container {
     service: Name,
     name: String,
     pid: u32,
+    /// When the engine had started its process.
+    exists_since: Instant,
     endpoint: SocketAddr,
     published: Option<SocketAddr>,
     cgroup: Option<PathBuf>,
@@ -65,6 +67,7 @@ impl Container {
             .start_container(&name, None)
             .await
             .map_err(|error| could_not_start(&error, service, published))?;
+        let exists_since = Instant::now();
         let end = tokio::spawn(watch::wait_for_end(docker.clone(), name.clone()));
         let inspect = docker
             .inspect_container(&name, None)
@@ -81,6 +84,7 @@ impl Container {
         Ok(Self {
             service: service.name.clone(),
             pid: place.pid,
+            exists_since,
             endpoint: (reached, service.port).into(),
             published,
             cgroup: place.cgroup,
@@ -101,6 +105,11 @@ impl Container {
     /// Its main process, as the host numbers it.
     pub(super) const fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// When the engine had started its process.
+    pub(super) const fn exists_since(&self) -> Instant {
+        self.exists_since
     }
 
     /// Where it answers.

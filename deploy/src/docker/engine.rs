@@ -67,17 +67,17 @@ pub(super) async fn details(docker: &bollard::Docker) -> Result<BTreeMap<String,
 /// The engine's own words.
 pub(super) fn said(error: &Error) -> DeployError {
     match error {
-        Error::DockerResponseServerError { message, .. } => DeployError::Platform {
-            platform: "docker",
-            message: format!(
-                "{message}{}",
-                if message.contains("could not find bridge") {
-                    LOST_BRIDGE
-                } else {
-                    ""
-                }
-            ),
-        },
+        Error::DockerResponseServerError { message, .. } => {
+            let remedy = if message.contains("could not find bridge") {
+                LOST_BRIDGE
+            } else {
+                ""
+            };
+            DeployError::Platform {
+                platform: "docker",
+                message: format!("{message}{remedy}"),
+            }
+        }
         other => no_engine(other),
     }
 }

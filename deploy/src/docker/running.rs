@@ -50,7 +50,7 @@ impl DockerRunning {
             }
             self.names.push(mark.container());
             match Container::start(&self.docker, order, mark, service).await {
-                Ok(container) => self.push(container, from.elapsed()),
+                Ok(container) => self.push(container, from),
                 Err(error) => {
                     self.abandon().await;
                     return Err(error);
@@ -60,11 +60,11 @@ impl DockerRunning {
         Ok(self)
     }
 
-    fn push(&mut self, container: Container, process_after: Duration) {
+    fn push(&mut self, container: Container, from: Instant) {
         self.started.push(Started {
             service: container.service().clone(),
             endpoint: container.endpoint(),
-            process_after,
+            process_after: container.exists_since() - from,
             pid: container.pid(),
         });
         self.containers.push(container);

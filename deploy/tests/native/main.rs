@@ -4,6 +4,7 @@
 
 mod lab;
 mod limits;
+mod namespace;
 mod sweep;
 
 use std::time::{Duration, Instant};

@@ -1,0 +1,45 @@
+//! A runner in a network namespace of its own: its services are in it too, at the address that it was given and nowhere else.
+
+use std::process::Command;
+use std::time::Duration;
+
+use deploy::{Driver, Running, ready};
+use nix::sched::{CloneFlags, unshare};
+
+use crate::lab::Lab;
+
+fn ip(args: &[&str]) {
+    assert!(Command::new("ip").args(args).status().unwrap().success(), "ip {args:?}");
+}
+
+/// Everything happens on the test's own thread (the runtime is a current-thread one), and only that thread changes its namespace.
+#[tokio::test]
+#[ignore = "needs root and iproute2"]
+async fn services_are_where_their_runner_is() {
+    unshare(CloneFlags::CLONE_NEWNET).unwrap();
+    ip(&["link", "set", "lo", "up"]);
+    ip(&["address", "add", "10.77.0.1/32", "dev", "lo"]);
+    let mut lab = Lab::new();
+    lab.host.address = "10.77.0.1".parse().unwrap();
+    let deployment = lab.deployment(&[lab.http("web")]);
+    let running = lab.native().start(&deployment).await.unwrap();
+    let endpoint = running.services()[0].endpoint;
+    assert_eq!(endpoint.ip(), lab.host.address);
+    ready::wait(&deployment.services, running.services(), Duration::from_secs(60))
+        .await
+        .unwrap();
+
+    let loopback = std::net::TcpStream::connect(("127.0.0.1", endpoint.port()));
+    assert!(loopback.is_err(), "it listens everywhere");
+    let outside = std::thread::spawn(move || {
+        // The main thread still is where the test program was started.
+        let namespace = std::fs::File::open(format!("/proc/{}/ns/net", std::process::id())).unwrap();
+        nix::sched::setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
+        std::net::TcpStream::connect_timeout(&endpoint, Duration::from_millis(500)).is_err()
+    });
+    assert!(
+        outside.join().unwrap(),
+        "it can be reached from outside of its namespace"
+    );
+    assert_eq!(running.stop().await.teardown.leftovers, [] as [String; 0]);
+}
