@@ -1,5 +1,6 @@
 //! Two bars on a terminal: the run above, the trial below.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,6 +16,7 @@ pub(super) struct Bars {
     multi: MultiProgress,
     pub(super) run: ProgressBar,
     pub(super) trial: ProgressBar,
+    label: Mutex<String>,
 }
 
 impl Bars {
@@ -23,7 +25,13 @@ impl Bars {
         let run =
             multi.add(ProgressBar::new(total_trials as u64).with_style(style("{bar:30} {pos}/{len} trials{msg}")));
         let trial = multi.add(ProgressBar::new(0).with_style(waiting()));
-        Self { multi, run, trial }
+        let label = Mutex::default();
+        Self {
+            multi,
+            run,
+            trial,
+            label,
+        }
     }
 
     pub(super) fn multi(&self) -> &MultiProgress {
@@ -37,15 +45,20 @@ impl Bars {
     pub(super) fn trial_started(&self, label: &TrialLabel) {
         self.trial.reset();
         self.trial.set_style(waiting());
-        self.trial.set_prefix(label.to_string());
+        let label = label.to_string();
+        self.trial.set_prefix(label.clone());
+        *self.label() = label;
         self.trial.set_message("");
         self.trial.enable_steady_tick(TICK);
         self.run.tick();
     }
 
     pub(super) fn phase(&self, phase: &str) {
+        // A phase has its own clock and its own count of requests.
+        self.trial.reset();
         self.trial.set_style(waiting());
-        self.trial.set_message(phase.to_owned());
+        self.trial.set_prefix(format!("{}: {phase}", self.label()));
+        self.trial.set_message("");
     }
 
     pub(super) fn load_tick(&self, done: u64, total: u64, errors: u64) {
@@ -71,9 +84,12 @@ impl Bars {
 
     fn end_of_attempt(&self, outcome: &str) {
         self.trial.disable_steady_tick();
-        let line = format!("{}: {outcome}", self.trial.prefix());
+        let line = format!("{}: {outcome}", self.label());
         self.print(&line);
-        self.trial.set_message(outcome.to_owned());
+    }
+
+    fn label(&self) -> MutexGuard<'_, String> {
+        self.label.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn note(&self, text: &str) {

@@ -94,12 +94,16 @@ fn bars_show_the_run_and_the_trial() {
     let text = term.contents();
     assert!(text.contains("2/12 trials"), "{text}");
     assert!(
-        text.contains("trial 3/12 native.tcp.rate-500 block 1 0s deploy"),
+        text.contains("trial 3/12 native.tcp.rate-500 block 1: deploy "),
         "{text}"
     );
+    progress.phase("warm-up");
+    progress.load_tick(900, 5000, 0);
+    progress.phase("load");
     progress.load_tick(2500, 5000, 1);
     inner.trial.force_draw();
     let text = term.contents();
+    assert!(text.contains("block 1: load "), "{text}");
     assert!(text.contains("2500/5000 requests, 1 errors"), "{text}");
     progress.trial_done("valid", Duration::from_secs(90));
     inner.run.force_draw();
