@@ -7,6 +7,7 @@ use toml::de::DeTable;
 use super::field::{Field, cut};
 use super::problem::{Problem, Severity};
 use super::section::Section;
+use super::source::Text;
 use super::table::Table;
 
 /// What an experiment file may hold.
@@ -226,16 +227,17 @@ impl RawExperiment {
     /// # Errors
     /// What is no TOML; guesses about the rest would only confuse then.
     pub(super) fn parse(file: &str, text: &str) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let lines = Text::new(text);
         let (document, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
-            let mut problems: Vec<_> = errors.iter().map(|error| syntax_problem(file, text, error)).collect();
+            let mut problems: Vec<_> = errors.iter().map(|error| syntax_problem(file, &lines, error)).collect();
             problems.sort_by_key(|problem| problem.line);
             // What follows on the same line is mostly a consequence.
             problems.dedup_by_key(|problem| problem.line);
             return Err(problems);
         }
         let mut problems = Vec::new();
-        let root = Table::root(file, text, document.get_ref());
+        let root = Table::root(file, &lines, document.get_ref());
         let raw = Self::read(file, root, &mut problems);
         Ok((raw, problems))
     }
@@ -280,15 +282,13 @@ fn many<T>(tables: Vec<Table<'_>>, read: fn(&mut Table<'_>) -> T, problems: &mut
     tables.into_iter().map(|table| one(table, read, problems)).collect()
 }
 
-fn syntax_problem(file: &str, text: &str, error: &toml::de::Error) -> Problem {
-    let start = error.span().map_or(0, |span| span.start).min(text.len());
-    let line = 1 + text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count();
-    let shown = text.lines().nth(line - 1).unwrap_or_default().trim();
+fn syntax_problem(file: &str, text: &Text<'_>, error: &toml::de::Error) -> Problem {
+    let line = text.line_of(error.span().map_or(0, |span| span.start));
     Problem {
         severity: Severity::Error,
         file: file.to_owned(),
         line: Some(line),
-        table: format!("`{}`", cut(shown)),
+        table: format!("`{}`", cut(text.line(line).trim())),
         key: None,
         value: None,
         what: format!("this is no TOML: {}", error.message().trim().replace('\n', ", ")),

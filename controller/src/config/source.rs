@@ -8,6 +8,37 @@ use super::problem::{Problem, Severity};
 /// The largest experiment file, bytes. Larger ones are something else (a disk image, a log).
 const MAX_BYTES: u64 = 256 << 10;
 
+/// A text that knows its lines.
+#[derive(Debug)]
+pub(super) struct Text<'a> {
+    /// All of it.
+    pub(super) all: &'a str,
+    /// Where line breaks stand, ascending.
+    breaks: Vec<usize>,
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn new(all: &'a str) -> Self {
+        let breaks = all.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self {
+            all,
+            breaks: breaks.map(|(at, _)| at).collect(),
+        }
+    }
+
+    /// The line of a byte, from 1.
+    pub(super) fn line_of(&self, at: usize) -> usize {
+        1 + self.breaks.partition_point(|&end| end < at)
+    }
+
+    /// A line, from 1, without its break.
+    pub(super) fn line(&self, line: usize) -> &'a str {
+        let end = |line: usize| self.breaks.get(line).copied().unwrap_or(self.all.len());
+        let start = if line < 2 { 0 } else { end(line - 2) + 1 };
+        self.all.get(start..end(line.saturating_sub(1))).unwrap_or_default()
+    }
+}
+
 /// The text of a file, or what keeps us from it.
 pub(super) fn read(path: &Path) -> Result<String, Vec<Problem>> {
     let fault = |line: Option<usize>, what: String, remedy: &str| {
@@ -59,5 +90,29 @@ fn remedy_of(error: &std::io::Error) -> &'static str {
         }
         std::io::ErrorKind::PermissionDenied => "let this user read it, e.g. chmod +r",
         _ => "name a readable file with --config",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lines_are_counted_from_one() {
+        let text = Text::new("a\nbc\n\nd");
+        let lines: Vec<_> = (0..8).map(|at| text.line_of(at)).collect();
+        assert_eq!(lines, [1, 1, 2, 2, 2, 3, 4, 4]);
+        assert_eq!([1, 2, 3, 4, 5].map(|line| text.line(line)), ["a", "bc", "", "d", ""]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_is_what_splitting_gives(text in "[a-c\n]{0,40}") {
+            let lines = Text::new(&text);
+            for (index, line) in text.split('\n').enumerate() {
+                prop_assert_eq!(lines.line(index + 1), line);
+            }
+        }
     }
 }

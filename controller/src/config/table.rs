@@ -10,10 +10,11 @@ use super::field::{Field, Given, cut};
 use super::problem::{Fault, Problem, did_you_mean};
 use super::raw::RawExperiment;
 use super::section::Section;
+use super::source::Text;
 
 /// A table under reading. An absent table reads as an empty one.
 pub(super) struct Table<'a> {
-    text: &'a str,
+    text: &'a Text<'a>,
     table: Option<&'a DeTable<'a>>,
     section: Section,
     asked: Vec<&'static str>,
@@ -22,7 +23,7 @@ pub(super) struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// The whole document.
-    pub(super) fn root(file: &str, text: &'a str, table: &'a DeTable<'a>) -> Self {
+    pub(super) fn root(file: &str, text: &'a Text<'a>, table: &'a DeTable<'a>) -> Self {
         let section = Section {
             file: file.to_owned(),
             ..Section::default()
@@ -30,7 +31,7 @@ impl<'a> Table<'a> {
         Self::new(text, Some(table), section)
     }
 
-    fn new(text: &'a str, table: Option<&'a DeTable<'a>>, section: Section) -> Self {
+    fn new(text: &'a Text<'a>, table: Option<&'a DeTable<'a>>, section: Section) -> Self {
         Self {
             text,
             table,
@@ -112,8 +113,8 @@ impl<'a> Table<'a> {
         let Some(value) = self.table.and_then(|table| table.get(key)) else {
             return field;
         };
-        field.line = Some(self.line_of(value.span().start));
-        field.shown = cut(self.text.get(value.span()).unwrap_or_default());
+        field.line = Some(self.text.line_of(value.span().start));
+        field.shown = cut(self.text.all.get(value.span()).unwrap_or_default());
         field.given = Given::Wrong;
         match read(value.get_ref()) {
             Ok(read) => field.given = Given::Value(read),
@@ -132,7 +133,7 @@ impl<'a> Table<'a> {
         let given = self.table.and_then(|table| table.get(key));
         let section = Section {
             label,
-            line: given.map(|value| self.line_of(value.span().start)),
+            line: given.map(|value| self.text.line_of(value.span().start)),
             file: self.section.file.clone(),
         };
         let table = given.and_then(|value| match value.get_ref() {
@@ -189,7 +190,7 @@ impl<'a> Table<'a> {
         Section {
             file: self.section.file.clone(),
             label,
-            line: Some(self.line_of(value.span().start)),
+            line: Some(self.text.line_of(value.span().start)),
         }
     }
 
@@ -219,7 +220,7 @@ impl<'a> Table<'a> {
                     );
                     let mut problem = self.section.whole(fault);
                     problem.key = Some(cut(&name));
-                    problem.line = Some(self.line_of(key.span().start));
+                    problem.line = Some(self.text.line_of(key.span().start));
                     self.problems.push(problem);
                 }
             }
@@ -240,17 +241,12 @@ impl<'a> Table<'a> {
             };
             let mut problem = self.section.whole(Fault::new("this key is unknown", remedy));
             problem.key = Some(cut(name));
-            problem.value = value_shown(self.text, value);
-            problem.line = Some(self.line_of(key.span().start));
+            problem.value = value_shown(self.text.all, value);
+            problem.line = Some(self.text.line_of(key.span().start));
             self.problems.push(problem);
         }
         problems.append(&mut self.problems);
         self.asked
-    }
-
-    fn line_of(&self, offset: usize) -> usize {
-        let before = self.text.as_bytes().iter().take(offset);
-        1 + before.filter(|&&byte| byte == b'\n').count()
     }
 }
 
