@@ -8,5 +8,6 @@ pub mod exit;
 pub mod plan;
 pub mod progress;
 pub mod shutdown;
+pub mod report;
 pub mod stats;
 pub mod store;

@@ -33,7 +33,7 @@ pub use facts::ControllerFacts;
 pub use histograms::{Distribution, Histograms, Latency};
 pub use journal::Journal;
 pub use jtl::JtlContext;
-pub use jtl_reader::{JtlReader, JtlRow};
+pub use jtl_reader::JtlReader;
 pub use manifest::{ExperimentRecord, LoadRecord, Manifest, PlannedTrial, PlatformRecord, Source, WorkloadRecord};
 pub use record::{
     AttemptKey, CellKey, ClockOffset, FORMAT, FailureRecord, LittleRecord, LoadOrder, ReadyRecord, SamplingRecord,

@@ -1,0 +1,196 @@
+//! What a reader must know before any number: what is missing, was invalid, deviates or cannot be said.
+
+use std::collections::BTreeMap;
+
+use super::analysis::Analysis;
+use super::load::RunData;
+use crate::audit::Validity;
+use crate::stats::trend;
+use crate::store::TrialKey;
+use crate::store::journal::JournalEvent;
+
+/// How loud a banner is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tone {
+    /// Results are missing or not to be trusted.
+    Red,
+    /// Results stand, with a reservation.
+    Amber,
+}
+
+/// A banner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Banner {
+    /// How loud it is.
+    pub tone: Tone,
+    /// What it is about.
+    pub title: String,
+    /// One line each.
+    pub lines: Vec<String>,
+}
+
+/// The most lines that one banner shows; the others are counted.
+const MOST: usize = 12;
+
+/// Every banner, red ones first.
+pub(super) fn banners(data: &RunData, analysis: &Analysis) -> Vec<Banner> {
+    let mut found = Vec::new();
+    let mut add = |tone, title: String, mut lines: Vec<String>| {
+        if lines.len() > MOST {
+            let more = lines.len() - MOST;
+            lines.truncate(MOST);
+            lines.push(format!("and {more} more: see journal.jsonl"));
+        }
+        found.push(Banner { tone, title, lines });
+    };
+    if !data.problems.is_empty() {
+        add(
+            Tone::Red,
+            "Raw data was altered or contradicts itself".to_owned(),
+            data.problems.clone(),
+        );
+    }
+    if let Some(line) = unfinished(data) {
+        add(Tone::Red, "The run is not complete".to_owned(), vec![line]);
+    }
+    let missing = missing(data);
+    if !missing.is_empty() {
+        add(
+            Tone::Red,
+            format!(
+                "{} of {} trials have no result that counts",
+                missing.len(),
+                data.manifest.plan.len()
+            ),
+            missing,
+        );
+    }
+    let invalid: Vec<_> = data
+        .invalid()
+        .map(|a| format!("{}: {}", a.key, a.reasons.join("; ")))
+        .collect();
+    if !invalid.is_empty() {
+        let title = format!(
+            "{} of {} attempts were invalid and do not count",
+            invalid.len(),
+            data.attempts.len()
+        );
+        add(Tone::Red, title, invalid);
+    }
+    if !data.manifest.left_out.is_empty() {
+        add(
+            Tone::Amber,
+            "Platforms were left out".to_owned(),
+            data.manifest.left_out.clone(),
+        );
+    }
+    let deviations = deviations(data);
+    if !deviations.is_empty() {
+        add(
+            Tone::Amber,
+            "The fairness contract was not kept in full".to_owned(),
+            deviations,
+        );
+    }
+    let suspect = suspect(data);
+    if !suspect.is_empty() {
+        add(Tone::Amber, "Trials that count but are suspect".to_owned(), suspect);
+    }
+    if let Some(line) = same_host(data) {
+        add(
+            Tone::Amber,
+            "Generator and services seem to share a host".to_owned(),
+            vec![line],
+        );
+    }
+    let drifting = drifting(analysis);
+    if !drifting.is_empty() {
+        add(Tone::Amber, "Values drift over the run".to_owned(), drifting);
+    }
+    if let Some(line) = too_few(analysis) {
+        add(Tone::Amber, "Too few trials for intervals".to_owned(), vec![line]);
+    }
+    found
+}
+
+fn unfinished(data: &RunData) -> Option<String> {
+    match data.ending() {
+        Some(JournalEvent::RunFinished(_)) => None,
+        Some(JournalEvent::RunInterrupted(end)) => Some(format!("It was interrupted: {}. It can be resumed.", end.why)),
+        _ => Some("It is under way, or the controller died. It can be resumed.".to_owned()),
+    }
+}
+
+/// Planned trials without an attempt that counts.
+fn missing(data: &RunData) -> Vec<String> {
+    let is_there = |key: &TrialKey| data.trials.iter().any(|t| t.record.key.trial == *key);
+    let planned = data.manifest.plan.iter().filter(|p| !is_there(&p.trial));
+    planned
+        .map(|p| format!("{}, block {}", p.trial.cell, p.trial.block))
+        .collect()
+}
+
+/// Each deviation once, with the platforms and how many trials bear it.
+fn deviations(data: &RunData) -> Vec<String> {
+    let mut found: BTreeMap<(String, String), u32> = BTreeMap::new();
+    for trial in &data.trials {
+        let platform = trial.record.key.trial.cell.platform.to_string();
+        for deviation in &trial.record.deviations {
+            *found.entry((platform.clone(), deviation.clone())).or_default() += 1;
+        }
+    }
+    found
+        .into_iter()
+        .map(|((platform, what), n)| format!("{platform}: {what} ({n} trials)"))
+        .collect()
+}
+
+fn suspect(data: &RunData) -> Vec<String> {
+    let of = |t: &super::load::Trial| {
+        let verdict = &t.record.verdict;
+        (verdict.validity == Validity::Suspect).then(|| {
+            let why: Vec<_> = verdict.reasons.iter().map(|r| r.text.as_str()).collect();
+            format!("{}: {}", t.record.key, why.join("; "))
+        })
+    };
+    data.trials.iter().filter_map(of).collect()
+}
+
+/// Kernel, CPU, memory alike: most likely one machine.
+fn same_host(data: &RunData) -> Option<String> {
+    let controller = &data.manifest.controller;
+    let alike = data.manifest.hosts.iter().find(|h| {
+        h.kernel == controller.kernel
+            && h.cpu_model == controller.cpu_model
+            && h.memory_bytes == controller.memory_bytes
+    })?;
+    Some(format!(
+        "Kernel, CPU and memory of the controller's host {} and of {} are the same. On one machine the generator takes CPU time and cache \
+         from the services, and nothing passes over a wire: compare platforms, but do not quote the numbers as a network service's.",
+        controller.host, alike.host
+    ))
+}
+
+fn drifting(analysis: &Analysis) -> Vec<String> {
+    const LEVEL: f64 = 0.05;
+    let bad = analysis.drifts.iter().filter(|d| d.trend.p < LEVEL);
+    let line = |d: &super::analysis::Drift| {
+        let way = if d.trend.tau > 0.0 { "grows" } else { "falls" };
+        let p = super::format::p_value(d.trend.p);
+        format!(
+            "{}: the median response time {way} with the trial's place (Kendall's tau {:.2}, p {p})",
+            d.cell, d.trend.tau
+        )
+    };
+    bad.map(line).collect()
+}
+
+fn too_few(analysis: &Analysis) -> Option<String> {
+    let least = analysis.cells.iter().map(|c| c.n).min()?;
+    (least < trend::LEAST).then(|| {
+        format!(
+            "The smallest cell has {least} trials. Below 6 no 95 % interval of a median exists, whatever the data, and no difference can be \
+             significant after correction; set iterations to 6 or more, better 30."
+        )
+    })
+}

@@ -1,0 +1,130 @@
+//! The tables and figures of one workload under one load.
+
+use std::fmt::Write;
+
+use protocol::Name;
+
+use super::analysis::{Analysis, CellResult, Comparison};
+use super::format::{count, escape, interval, maybe, number, p_value};
+use super::load::RunData;
+use super::metric::Metric;
+use super::plots::Plot;
+use super::words;
+use crate::stats::rank;
+
+/// A list.
+pub(super) fn list(class: &str, lines: &[String]) -> String {
+    let items: String = lines.iter().map(|l| format!("<li>{}</li>\n", escape(l))).collect();
+    format!("<ul class=\"{class}\">\n{items}</ul>\n")
+}
+
+/// The section of a workload under a load.
+pub(super) fn group(data: &RunData, analysis: &Analysis, plots: &[Plot], workload: &Name, load: &Name) -> String {
+    let mine = |c: &&CellResult| c.cell.workload == *workload && c.cell.load == *load;
+    let cells: Vec<_> = analysis.cells.iter().filter(mine).collect();
+    let figures: String = plots
+        .iter()
+        .filter(|p| p.workload == *workload && p.load == *load)
+        .map(figure)
+        .collect();
+    format!(
+        "<h2>{}</h2>\n{}<div class=\"plots\">\n{figures}</div>\n",
+        escape(&words::group_title(data, workload, load)),
+        table(data, analysis, &cells)
+    )
+}
+
+fn figure(plot: &Plot) -> String {
+    format!(
+        "<figure>\n{}<figcaption>{}</figcaption>\n</figure>\n",
+        plot.inline(),
+        escape(&plot.caption)
+    )
+}
+
+/// Platforms side by side, each beside the baseline with its ratio to it.
+fn table(data: &RunData, analysis: &Analysis, cells: &[&CellResult]) -> String {
+    let baseline = &data.manifest.experiment.baseline;
+    let mut html =
+        "<div class=\"scroll\"><table>\n<thead><tr><th>Median over trials<small>95 % interval; mean ± SD</small></th>"
+            .to_owned();
+    for cell in cells {
+        let role = if cell.cell.platform == *baseline {
+            "baseline, "
+        } else {
+            ""
+        };
+        let _ = write!(
+            html,
+            "<th>{}<small>{role}n = {}</small></th>",
+            cell.cell.platform, cell.n
+        );
+        if cell.cell.platform != *baseline {
+            let _ = write!(
+                html,
+                "<th>ratio to {baseline}<small>95 % interval; p (Holm), effect</small></th>"
+            );
+        }
+    }
+    html.push_str("</tr></thead>\n<tbody>\n<tr><td>Requests<small>of which good</small></td>");
+    for cell in cells {
+        let _ = write!(
+            html,
+            "<td>{}<small>{}</small></td>",
+            count(cell.requests),
+            count(cell.ok)
+        );
+        if cell.cell.platform != *baseline {
+            html.push_str("<td></td>");
+        }
+    }
+    html.push_str("</tr>\n");
+    for metric in Metric::SHOWN {
+        row(&mut html, analysis, cells, metric, baseline);
+    }
+    html.push_str("</tbody></table></div>\n");
+    html
+}
+
+fn row(html: &mut String, analysis: &Analysis, cells: &[&CellResult], metric: Metric, baseline: &Name) {
+    let _ = write!(html, "<tr><td>{}<small>{}</small></td>", metric.title(), metric.unit());
+    for cell in cells {
+        html.push_str(&value(cell, metric));
+        if cell.cell.platform != *baseline {
+            html.push_str(
+                &analysis
+                    .comparison(&cell.cell, metric)
+                    .map_or_else(|| "<td></td>".to_owned(), ratio),
+            );
+        }
+    }
+    html.push_str("</tr>\n");
+}
+
+fn value(cell: &CellResult, metric: Metric) -> String {
+    let Some(summary) = cell.metric(metric) else {
+        return "<td>–</td>".to_owned();
+    };
+    let interval = interval(summary.median_interval).unwrap_or_else(|| "no interval: n &lt; 6".to_owned());
+    let spread = match (summary.mean, summary.sd) {
+        (Some(mean), Some(sd)) => format!("<small>{} ± {}</small>", number(mean), number(sd)),
+        _ => String::new(),
+    };
+    format!("<td>{}<small>{interval}</small>{spread}</td>", maybe(summary.median))
+}
+
+fn ratio(c: &Comparison) -> String {
+    let class = match c {
+        c if c.p >= 0.05 => "",
+        c if c.delta > 0.0 => "up",
+        _ => "down",
+    };
+    let interval = interval(c.interval).unwrap_or_else(|| "no interval: n &lt; 6".to_owned());
+    format!(
+        "<td><b class=\"{class}\">{} ×</b><small>{interval}</small><small>p {}, {} ({:+.2})</small></td>",
+        number(c.ratio),
+        escape(&p_value(c.p)),
+        rank::magnitude(c.delta),
+        c.delta
+    )
+}

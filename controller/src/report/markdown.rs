@@ -1,0 +1,126 @@
+//! `report.md`: the same results for a terminal, a repository or a text.
+
+use std::fmt::Write;
+
+use super::analysis::{Analysis, CellResult};
+use super::banners::{self, Tone};
+use super::format::{count, interval, maybe, number, p_value};
+use super::load::RunData;
+use super::metric::Metric;
+use super::plots::Plot;
+use super::words;
+
+/// The whole text.
+pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> String {
+    let mut text = format!("# {}\n\n{}\n", words::title(data), words::subtitle(data));
+    for banner in banners::banners(data, analysis) {
+        let mark = if banner.tone == Tone::Red {
+            "**PROBLEM**"
+        } else {
+            "**Note**"
+        };
+        let _ = write!(text, "\n> {mark}: {}\n>\n", plain(&banner.title));
+        for line in banner.lines {
+            let _ = writeln!(text, "> - {}", plain(&line));
+        }
+    }
+    let _ = writeln!(text, "\n## Findings\n");
+    for line in words::findings(data, analysis) {
+        let _ = writeln!(text, "- {}", plain(&line));
+    }
+    for (workload, load) in words::groups(data) {
+        let _ = writeln!(text, "\n## {}\n", words::group_title(data, &workload, &load));
+        let cells: Vec<_> = analysis
+            .cells
+            .iter()
+            .filter(|c| c.cell.workload == workload && c.cell.load == load)
+            .collect();
+        table(&mut text, &cells);
+        tests(&mut text, &cells, analysis);
+        for plot in plots.iter().filter(|p| p.workload == workload && p.load == load) {
+            let _ = writeln!(text, "\n![{}](plots/{}.svg)", plot.caption, plot.name);
+        }
+    }
+    let _ = writeln!(text, "\n## How it was measured\n");
+    for line in words::method(data, analysis) {
+        let _ = writeln!(text, "- {}", plain(&line));
+    }
+    let _ = writeln!(text, "\n## Hosts\n\n| | |\n|---|---|");
+    for (name, value) in words::hosts(data) {
+        let _ = writeln!(text, "| {} | {} |", plain(&name), plain(&value));
+    }
+    text
+}
+
+fn table(text: &mut String, cells: &[&CellResult]) {
+    let _ = write!(text, "| median over trials [95 % interval] |");
+    for cell in cells {
+        let _ = write!(text, " {} |", cell.cell.platform);
+    }
+    let _ = write!(text, "\n|---|{}\n| Trials (n) |", "---:|".repeat(cells.len()));
+    for cell in cells {
+        let _ = write!(text, " {} |", cell.n);
+    }
+    let _ = write!(text, "\n| Requests |");
+    for cell in cells {
+        let _ = write!(text, " {} |", count(cell.requests));
+    }
+    text.push('\n');
+    for metric in Metric::SHOWN {
+        let _ = write!(text, "| {}, {} |", metric.title(), metric.unit());
+        for cell in cells {
+            let summary = cell.metric(metric);
+            let _ = write!(text, " {}", maybe(summary.and_then(|s| s.median)));
+            if let Some(interval) = summary.and_then(|s| interval(s.median_interval)) {
+                let _ = write!(text, " [{interval}]");
+            }
+            text.push_str(" |");
+        }
+        text.push('\n');
+    }
+}
+
+fn tests(text: &mut String, cells: &[&CellResult], analysis: &Analysis) {
+    let found: Vec<_> = analysis
+        .comparisons
+        .iter()
+        .filter(|c| cells.iter().any(|cell| cell.cell == c.cell))
+        .collect();
+    if found.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "\n| against the baseline | metric | ratio of medians | 95 % interval | p (Holm) | Cliff's delta |"
+    );
+    let _ = writeln!(text, "|---|---|---:|---:|---:|---:|");
+    for c in found {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {:+.2} {} |",
+            c.cell.platform,
+            c.metric.title(),
+            number(c.ratio),
+            interval(c.interval).unwrap_or_else(|| "none: n < 6".to_owned()),
+            p_value(c.p),
+            c.delta,
+            crate::stats::rank::magnitude(c.delta)
+        );
+    }
+}
+
+/// Text that cannot become a table's border, a tag or a link.
+fn plain(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' => safe.push(' '),
+            '|' | '<' | '>' | '[' | ']' | '`' | '*' | '\\' => {
+                safe.push('\\');
+                safe.push(c);
+            }
+            c => safe.push(c),
+        }
+    }
+    safe
+}

@@ -1,0 +1,75 @@
+//! `<platform>.jtl`: the requests of all trials of a platform that count, in the order of the plan, streamed line by line.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use protocol::Name;
+
+use super::error::ReportError;
+use super::load::RunData;
+use super::verify;
+use crate::store::{REQUESTS, StoreError, jtl};
+
+/// Writes one file a platform. A trial whose requests do not agree with its record is noted, and does not count from here on.
+pub(super) fn merge(data: &mut RunData) -> Result<Vec<PathBuf>, ReportError> {
+    let platforms: Vec<Name> = data
+        .manifest
+        .experiment
+        .platforms
+        .iter()
+        .map(|p| p.name.clone())
+        .collect();
+    check(data);
+    platforms.iter().map(|platform| write(data, platform)).collect()
+}
+
+/// Reads every trial's requests and keeps the histograms of those that agree.
+fn check(data: &mut RunData) {
+    for mut trial in std::mem::take(&mut data.trials) {
+        match verify::requests(&trial.folder, &trial.record) {
+            Ok(histograms) => {
+                trial.histograms = histograms;
+                data.trials.push(trial);
+            }
+            Err(problem) => data
+                .problems
+                .push(format!("{}: does not count: {problem}", trial.record.key)),
+        }
+    }
+}
+
+fn write(data: &RunData, platform: &Name) -> Result<PathBuf, ReportError> {
+    let path = data.folder.path().join(format!("{platform}.jtl"));
+    let temporary = data.folder.path().join(format!("{platform}.jtl.tmp"));
+    let fail = |action| {
+        let path = temporary.clone();
+        move |source| StoreError::Io { path, action, source }
+    };
+    let file = File::create(&temporary).map_err(fail("create"))?;
+    let mut output = BufWriter::with_capacity(1 << 18, file);
+    output.write_all(jtl::header().as_bytes()).map_err(fail("write"))?;
+    for trial in data
+        .trials
+        .iter()
+        .filter(|t| t.record.key.trial.cell.platform == *platform)
+    {
+        append(&trial.folder.join(REQUESTS), &mut output)?;
+    }
+    let file = output.into_inner().map_err(|e| fail("write")(e.into_error()))?;
+    file.sync_all().map_err(fail("sync"))?;
+    std::fs::rename(&temporary, &path).map_err(fail("rename"))?;
+    Ok(path)
+}
+
+/// Appends the rows of a file, without its header.
+fn append(rows: &Path, output: &mut impl Write) -> Result<(), StoreError> {
+    let fail = |action| {
+        let path = rows.to_owned();
+        move |source| StoreError::Io { path, action, source }
+    };
+    let mut input = BufReader::with_capacity(1 << 18, File::open(rows).map_err(fail("open"))?);
+    input.skip_until(b'\n').map_err(fail("read"))?;
+    std::io::copy(&mut input, output).map_err(fail("copy"))?;
+    Ok(())
+}

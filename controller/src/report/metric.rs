@@ -1,0 +1,169 @@
+//! What is compared: one value a trial.
+
+use super::load::Trial;
+use crate::stats::usage::ServiceUse;
+
+/// A figure of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metric {
+    /// Good replies a second of the window.
+    Throughput,
+    /// Mean response time.
+    ResponseMean,
+    /// Median response time.
+    ResponseP50,
+    /// 90th percentile of the response time.
+    ResponseP90,
+    /// 99th percentile of the response time.
+    ResponseP99,
+    /// Longest response time.
+    ResponseMax,
+    /// Share of requests that failed.
+    Failed,
+    /// CPU of all services.
+    CpuTotal,
+    /// Its user part.
+    CpuUser,
+    /// Its system part.
+    CpuSystem,
+    /// Resident memory of all services, mean over the window.
+    RssMean,
+    /// The sum of each service's highest resident memory.
+    RssMax,
+    /// From the driver's call to the first correct reply of the slowest service.
+    StartUp,
+}
+
+impl Metric {
+    /// Every metric, in the order they are shown.
+    pub const ALL: [Self; 13] = [
+        Self::Throughput,
+        Self::ResponseMean,
+        Self::ResponseP50,
+        Self::ResponseP90,
+        Self::ResponseP99,
+        Self::ResponseMax,
+        Self::Failed,
+        Self::CpuTotal,
+        Self::CpuUser,
+        Self::CpuSystem,
+        Self::RssMean,
+        Self::RssMax,
+        Self::StartUp,
+    ];
+
+    /// Those that a table shows.
+    pub const SHOWN: [Self; 9] = [
+        Self::Throughput,
+        Self::ResponseP50,
+        Self::ResponseP90,
+        Self::ResponseP99,
+        Self::ResponseMax,
+        Self::Failed,
+        Self::CpuTotal,
+        Self::RssMean,
+        Self::StartUp,
+    ];
+
+    /// Those that platforms are tested on against the baseline; lower is better in all of them. Few, since each costs power.
+    pub const COMPARED: [Self; 5] = [
+        Self::ResponseP50,
+        Self::ResponseP99,
+        Self::CpuTotal,
+        Self::RssMean,
+        Self::StartUp,
+    ];
+
+    /// Its key in JSON.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Throughput => "throughput",
+            Self::ResponseMean => "response_mean",
+            Self::ResponseP50 => "response_p50",
+            Self::ResponseP90 => "response_p90",
+            Self::ResponseP99 => "response_p99",
+            Self::ResponseMax => "response_max",
+            Self::Failed => "failed",
+            Self::CpuTotal => "cpu",
+            Self::CpuUser => "cpu_user",
+            Self::CpuSystem => "cpu_system",
+            Self::RssMean => "rss_mean",
+            Self::RssMax => "rss_max",
+            Self::StartUp => "startup",
+        }
+    }
+
+    /// Its name in tables.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Throughput => "Throughput",
+            Self::ResponseMean => "Response time, mean",
+            Self::ResponseP50 => "Response time, median",
+            Self::ResponseP90 => "Response time, p90",
+            Self::ResponseP99 => "Response time, p99",
+            Self::ResponseMax => "Response time, max",
+            Self::Failed => "Failed requests",
+            Self::CpuTotal => "CPU",
+            Self::CpuUser => "CPU, user",
+            Self::CpuSystem => "CPU, system",
+            Self::RssMean => "RAM (RSS), mean",
+            Self::RssMax => "RAM (RSS), max",
+            Self::StartUp => "Start-up",
+        }
+    }
+
+    /// Its unit.
+    #[must_use]
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::Throughput => "req/s",
+            Self::Failed => "%",
+            Self::CpuTotal | Self::CpuUser | Self::CpuSystem => "% of a core",
+            Self::RssMean | Self::RssMax => "MiB",
+            _ => "ms",
+        }
+    }
+
+    /// Its value for a trial; `None` where the trial does not have it.
+    pub(super) fn value(self, trial: &Trial) -> Option<f64> {
+        let record = &trial.record;
+        let response = record.latency.as_ref().map(|l| &l.response).filter(|r| r.count > 0);
+        let ms = |ns: f64| ns / 1e6;
+        let used = |f: fn(&ServiceUse) -> f64| sum(&record.resources, f);
+        match self {
+            Self::Throughput => {
+                let window_ns = record
+                    .window
+                    .map(|w| w.end_ns.saturating_sub(w.start_ns))
+                    .filter(|&w| w > 0)?;
+                Some(record.requests.ok as f64 / (window_ns as f64 / 1e9))
+            }
+            Self::ResponseMean => response.map(|r| ms(r.mean_ns)),
+            Self::ResponseP50 => response.map(|r| ms(r.p50_ns as f64)),
+            Self::ResponseP90 => response.map(|r| ms(r.p90_ns as f64)),
+            Self::ResponseP99 => response.map(|r| ms(r.p99_ns as f64)),
+            Self::ResponseMax => response.map(|r| ms(r.max_ns as f64)),
+            Self::Failed => (record.requests.total > 0).then(|| record.requests.failed_share() * 100.0),
+            Self::CpuTotal => used(|u| u.cpu_total_percent),
+            Self::CpuUser => used(|u| u.cpu_user_percent),
+            Self::CpuSystem => used(|u| u.cpu_system_percent),
+            Self::RssMean => used(|u| u.rss_mean_bytes / MIB),
+            Self::RssMax => used(|u| u.rss_max_bytes as f64 / MIB),
+            Self::StartUp => {
+                let slowest = record.ready.as_ref()?.startup.iter().map(|s| s.first_reply_ns).max()?;
+                Some(ms(slowest as f64))
+            }
+        }
+    }
+}
+
+/// Bytes in a MiB.
+pub(super) const MIB: f64 = 1_048_576.0;
+
+/// The sum over services; `None` without any that was sampled in the window.
+fn sum(services: &[ServiceUse], value: fn(&ServiceUse) -> f64) -> Option<f64> {
+    let sampled = !services.is_empty() && services.iter().all(|s| s.ticks > 0);
+    sampled.then(|| services.iter().map(value).sum())
+}

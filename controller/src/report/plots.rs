@@ -1,0 +1,286 @@
+//! The plots of a report, a set for every workload and load.
+
+use hdrhistogram::Histogram;
+use protocol::Name;
+
+use super::analysis::Analysis;
+use super::format;
+use super::load::{RunData, Trial};
+use super::metric::{MIB, Metric};
+use super::svg::{Axis, Chart, PALETTE};
+use crate::stats::usage::{self, Point};
+use crate::store::CellKey;
+
+/// A plot with its place in the report.
+#[derive(Debug)]
+pub(super) struct Plot {
+    /// The name of its file, without the ending.
+    pub name: String,
+    /// The workload that it is about.
+    pub workload: Name,
+    /// The load that it is about.
+    pub load: Name,
+    /// What it shows and how to read it.
+    pub caption: String,
+    /// The drawing.
+    chart: Chart,
+}
+
+impl Plot {
+    /// For inside the report, which has the colours.
+    pub fn inline(&self) -> String {
+        self.chart.render("")
+    }
+
+    /// For a file of its own.
+    pub fn standalone(&self) -> String {
+        let style = format!("<style>{PALETTE}svg{{background:var(--paper)}}</style>");
+        self.chart.render(&style)
+    }
+}
+
+/// What a set of plots is about.
+struct Group<'a> {
+    data: &'a RunData,
+    analysis: &'a Analysis,
+    workload: &'a Name,
+    load: &'a Name,
+}
+
+/// Draws every plot that has something to show.
+pub(super) fn draw(data: &RunData, analysis: &Analysis) -> Vec<Plot> {
+    let experiment = &data.manifest.experiment;
+    let groups = experiment
+        .workloads
+        .iter()
+        .flat_map(|w| experiment.loads.iter().map(move |l| (&w.name, &l.name)));
+    groups
+        .flat_map(|(workload, load)| {
+            let group = Group {
+                data,
+                analysis,
+                workload,
+                load,
+            };
+            [
+                group.latency(),
+                group.trials(),
+                group.over_run(),
+                group.cpu(),
+                group.ram(),
+            ]
+        })
+        .flatten()
+        .collect()
+}
+
+impl Group<'_> {
+    fn platforms(&self) -> impl Iterator<Item = (usize, CellKey)> + '_ {
+        self.data
+            .manifest
+            .experiment
+            .platforms
+            .iter()
+            .enumerate()
+            .map(|(i, p)| {
+                let (workload, load) = (self.workload.clone(), self.load.clone());
+                let platform = p.name.clone();
+                (
+                    i,
+                    CellKey {
+                        platform,
+                        workload,
+                        load,
+                    },
+                )
+            })
+    }
+
+    fn plot(&self, kind: &str, caption: &str, mut chart: Chart) -> Plot {
+        for (i, cell) in self.platforms() {
+            chart.name(i, cell.platform.as_str());
+        }
+        Plot {
+            name: format!("{}.{}.{kind}", self.workload, self.load),
+            workload: self.workload.clone(),
+            load: self.load.clone(),
+            caption: caption.to_owned(),
+            chart,
+        }
+    }
+
+    /// Response time over percentile, the tail stretched out.
+    fn latency(&self) -> Option<Plot> {
+        let curves: Vec<_> = self
+            .platforms()
+            .filter_map(|(i, cell)| Some((i, percentiles(&self.analysis.cell(&cell)?.response)?)))
+            .collect();
+        let highest = curves
+            .iter()
+            .flat_map(|(_, c)| c.iter().map(|p| p.1))
+            .reduce(f64::max)?;
+        let nines = curves
+            .iter()
+            .flat_map(|(_, c)| c.iter().map(|p| p.0))
+            .reduce(f64::max)?;
+        let mut chart = Chart::new(
+            "Response time by percentile",
+            nines_axis(nines),
+            Axis::from_zero("Response time, ms", highest),
+        );
+        for (i, curve) in &curves {
+            chart.line(*i, curve, false);
+        }
+        let caption = "Response time by percentile, all valid trials' histograms added. Each step to the right is a tenth of the requests \
+                       that remain: the right half is the slowest 1 %.";
+        Some(self.plot("latency", caption, chart))
+    }
+
+    /// The median response time of every trial, platforms side by side.
+    fn trials(&self) -> Option<Plot> {
+        let cells: Vec<_> = self
+            .platforms()
+            .filter_map(|(i, c)| Some((i, self.analysis.cell(&c)?)))
+            .collect();
+        let summaries: Vec<_> = cells
+            .iter()
+            .filter_map(|(i, c)| Some((*i, c.metric(Metric::ResponseP50)?)))
+            .collect();
+        let highest = summaries
+            .iter()
+            .flat_map(|(_, s)| s.values.iter().copied())
+            .reduce(f64::max)?;
+        let names: Vec<_> = self
+            .platforms()
+            .map(|(i, c)| (i as f64 + 0.5, c.platform.to_string()))
+            .collect();
+        let x = Axis {
+            label: "Platform".to_owned(),
+            from: 0.0,
+            to: names.len() as f64,
+            ticks: names,
+        };
+        let mut chart = Chart::new(
+            "Median response time of every trial",
+            x,
+            Axis::from_zero("Median response time, ms", highest),
+        );
+        for (i, summary) in &summaries {
+            let center = *i as f64 + 0.5;
+            if let Some(middle) = summary.median {
+                chart.span(*i, center, middle, summary.median_interval.map(|c| (c.low, c.high)));
+            }
+            let n = summary.values.len() as f64;
+            for (k, value) in summary.values.iter().enumerate() {
+                let across = ((k as f64 + 0.5) / n - 0.5) * 0.34;
+                let note = format!("trial {}: {} ms", k + 1, format::number(*value));
+                chart.point(*i, center + across, *value, &note);
+            }
+        }
+        let caption = "The median response time of every trial, in their order from left to right. Bar: the median over trials; broad \
+                       band: its 95 % interval, which takes six trials or more.";
+        Some(self.plot("trials", caption, chart))
+    }
+
+    /// The same over the course of the run: drift.
+    fn over_run(&self) -> Option<Plot> {
+        let of = |cell: &CellKey| -> Vec<(f64, f64)> {
+            let point = |t: &Trial| Some((f64::from(t.record.index) + 1.0, Metric::ResponseP50.value(t)?));
+            self.data.of(cell).filter_map(point).collect()
+        };
+        let series: Vec<_> = self.platforms().map(|(i, cell)| (i, of(&cell))).collect();
+        let highest = series
+            .iter()
+            .flat_map(|(_, s)| s.iter().map(|p| p.1))
+            .reduce(f64::max)?;
+        let last = self.data.manifest.plan.len() as f64;
+        let x = Axis::between("Trial, in the order of the run", 1.0, last);
+        let mut chart = Chart::new(
+            "Drift over the run",
+            x,
+            Axis::from_zero("Median response time, ms", highest),
+        );
+        for (i, points) in &series {
+            chart.line(*i, points, true);
+            for (x, y) in points {
+                chart.point(*i, *x, *y, &format!("trial {x}: {} ms", format::number(*y)));
+            }
+        }
+        let caption = "The same values over the course of the whole run. A slope or a step that all platforms share is the host's, not theirs.";
+        Some(self.plot("drift", caption, chart))
+    }
+
+    fn cpu(&self) -> Option<Plot> {
+        let caption = "CPU of all services since the sample before, one line a trial. Shaded: the measured window.";
+        self.over_time("cpu", "CPU, % of one core", caption, |p| p.cpu_percent)
+    }
+
+    fn ram(&self) -> Option<Plot> {
+        let caption = "Resident memory (RSS) of all services, one line a trial. Shaded: the measured window.";
+        self.over_time("ram", "RAM (RSS), MiB", caption, |p| p.rss_bytes as f64 / MIB)
+    }
+
+    /// Curves over time, seconds from the window's beginning.
+    fn over_time(&self, kind: &str, label: &str, caption: &str, value: fn(&Point) -> f64) -> Option<Plot> {
+        let mut curves = Vec::new();
+        let mut length: f64 = 0.0;
+        for (i, cell) in self.platforms() {
+            for trial in self.data.of(&cell) {
+                let Some(window) = trial.record.window else { continue };
+                let start = window.runner_start_ns as f64 / 1e9;
+                length = length.max(window.runner_end_ns as f64 / 1e9 - start);
+                let sampling = &trial.record.sampling;
+                let points = usage::series(&trial.samples, sampling.interval_ms * 1_000_000, sampling.ticks_per_s);
+                curves.push((i, points.iter().map(|p| (p.at_s - start, value(p))).collect::<Vec<_>>()));
+            }
+        }
+        let all = || curves.iter().flat_map(|(_, c)| c.iter().copied());
+        let highest = all().map(|p| p.1).reduce(f64::max)?;
+        let first = all().map(|p| p.0).fold(0.0, f64::min);
+        let last = all().map(|p| p.0).fold(length, f64::max);
+        let x = Axis::between("Seconds since the window began", first, last);
+        let mut chart = Chart::new(format!("{label} over time"), x, Axis::from_zero(label, highest));
+        chart.shade(0.0, length);
+        for (i, curve) in &curves {
+            chart.line(*i, curve, true);
+        }
+        Some(self.plot(kind, caption, chart))
+    }
+}
+
+/// Points of a percentile curve, x counting the nines: 0 for the fastest, 1 for p90, 2 for p99; `None` for an empty histogram.
+fn percentiles(histogram: &Histogram<u64>) -> Option<Vec<(f64, f64)>> {
+    if histogram.is_empty() {
+        return None;
+    }
+    let most = (histogram.len() as f64).log10();
+    let steps = (0..=200u32).map(|i| f64::from(i) / 200.0 * most);
+    let value = |nines: f64| histogram.value_at_quantile(1.0 - 10f64.powf(-nines)) as f64 / 1e6;
+    Some(steps.map(|nines| (nines, value(nines))).collect())
+}
+
+/// An axis of nines up to the last whole one.
+fn nines_axis(most: f64) -> Axis {
+    let known = [
+        (0.0, "0"),
+        (0.301_03, "50"),
+        (1.0, "90"),
+        (2.0, "99"),
+        (3.0, "99.9"),
+        (4.0, "99.99"),
+        (5.0, "99.999"),
+        (6.0, "99.9999"),
+    ];
+    let to = most.max(1.0);
+    let ticks = known
+        .iter()
+        .filter(|(at, _)| *at <= to)
+        .map(|(at, text)| (*at, format!("{text} %")))
+        .collect();
+    Axis {
+        label: "Percentile of requests".to_owned(),
+        from: 0.0,
+        to,
+        ticks,
+    }
+}

@@ -1,0 +1,409 @@
+//! A run that never was: stored as a campaign stores it, with seeded times.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use protocol::event::{Endpoint, LogTail, StartUp};
+use protocol::facts::HostFacts;
+use protocol::sample::{Sample, Samples};
+use protocol::spec::{DockerSpec, NativeSpec, PlatformSpec, Resources};
+use protocol::summary::{Exit, HostUse, ServiceSummary, Summary, Teardown};
+use protocol::{AttemptId, Name};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::audit;
+use crate::stats::usage::{self, Cut};
+use crate::store::journal::{AttemptFinished, JournalEvent, RunEnded, TrialStarted};
+use crate::store::*;
+
+const S: u64 = 1_000_000_000;
+const WARM_UP: u64 = S;
+
+/// What to make up.
+pub struct Script {
+    pub blocks: u32,
+    pub seconds: u64,
+    pub rates: Vec<u32>,
+    /// In block 2 a container's first attempt loses the runner, and a later trial sees steal.
+    pub trouble: bool,
+    pub finished: bool,
+}
+
+pub fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+/// Writes a run below `results` and returns its folder.
+pub fn write(results: &Path, script: &Script) -> PathBuf {
+    let mut manifest = manifest(script);
+    let (run, mut journal) = RunFolder::create(results, &mut manifest).unwrap();
+    for planned in &manifest.plan {
+        let docker = planned.trial.cell.platform.as_str() == "docker";
+        let breaks = script.trouble && docker && planned.trial.block == 2;
+        if breaks {
+            attempt(&run, &mut journal, &manifest, planned, 1, true);
+        }
+        attempt(
+            &run,
+            &mut journal,
+            &manifest,
+            planned,
+            if breaks { 2 } else { 1 },
+            false,
+        );
+    }
+    let end = RunEnded {
+        why: "all trials are done".into(),
+    };
+    if script.finished {
+        journal.append(JournalEvent::RunFinished(end)).unwrap();
+    }
+    run.path().to_owned()
+}
+
+fn order(rate: u32, seconds: u64) -> LoadOrder {
+    LoadOrder {
+        rate_per_s: f64::from(rate),
+        warm_up_ns: WARM_UP,
+        duration_ns: seconds * S,
+        timeout_ns: 2 * S,
+        uniform: true,
+        keep_alive: false,
+    }
+}
+
+fn manifest(script: &Script) -> Manifest {
+    let platform = |n: &str, spec| PlatformRecord { name: name(n), spec };
+    let loads: Vec<_> = script
+        .rates
+        .iter()
+        .map(|r| LoadRecord {
+            name: name(&format!("rate-{r}")),
+            order: order(*r, script.seconds),
+        })
+        .collect();
+    let experiment = ExperimentRecord {
+        name: name("native-docker"),
+        iterations: script.blocks,
+        seed: 7,
+        order: "randomized-blocks".into(),
+        max_attempts: 3,
+        baseline: name("native"),
+        platforms: vec![
+            platform("native", PlatformSpec::Native(NativeSpec {})),
+            platform("docker", PlatformSpec::Docker(DockerSpec::default())),
+        ],
+        workloads: vec![WorkloadRecord {
+            name: name("tcp"),
+            what: "HTTP/1.1 over TCP, 1000 bytes a reply".into(),
+        }],
+        loads,
+        resources: Resources {
+            cpuset: Some("0-1".parse().unwrap()),
+            memory_mib: Some(128),
+        },
+        sampling_interval_ms: 1000,
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut plan = Vec::new();
+    for block in 1..=script.blocks {
+        let mut cells: Vec<_> = experiment.cells().collect();
+        for i in (1..cells.len()).rev() {
+            cells.swap(i, rng.random_range(0..=i));
+        }
+        for cell in cells {
+            let index = u32::try_from(plan.len()).unwrap();
+            plan.push(PlannedTrial {
+                index,
+                trial: TrialKey { block, cell },
+            });
+        }
+    }
+    let started: Timestamp = "2026-11-22T02:01:02Z".parse().unwrap();
+    Manifest {
+        format: FORMAT,
+        run: RunId::at(started),
+        started,
+        experiment,
+        source: Source::of(
+            Path::new("experiments.toml"),
+            "name = \"native-docker\" # <b>not bold</b>\n",
+        ),
+        plan,
+        controller: ControllerFacts {
+            version: "0.1.0".into(),
+            commit: Some("0123abc".into()),
+            host: "bench-a".into(),
+            os: "Debian GNU/Linux 12 (bookworm)".into(),
+            kernel: "6.1.0-18-amd64".into(),
+            arch: "x86_64".into(),
+            cpu_model: "Synthetic CPU @ 3 GHz".into(),
+            cpus: 2,
+            memory_bytes: 8 << 30,
+            governor: None,
+        },
+        hosts: vec![host()],
+        left_out: vec![],
+    }
+}
+
+fn host() -> HostFacts {
+    HostFacts {
+        host: name("local"),
+        runner_version: "0.1.0".into(),
+        os: "Debian GNU/Linux 12 (bookworm)".into(),
+        kernel: "6.1.0-18-amd64".into(),
+        arch: "x86_64".into(),
+        cpu_model: "Synthetic CPU @ 3 GHz".into(),
+        cpus: 2,
+        memory_bytes: 8 << 30,
+        clock_ticks_per_s: 100,
+        page_bytes: 4096,
+        cgroup_version: Some(2),
+        governor: Some("performance".into()),
+        kvm_opens: false,
+        load_1m: 0.1,
+        platforms: vec![],
+    }
+}
+
+fn attempt(
+    run: &RunFolder,
+    journal: &mut Journal,
+    manifest: &Manifest,
+    planned: &PlannedTrial,
+    number: u32,
+    breaks: bool,
+) {
+    let key = AttemptKey {
+        trial: planned.trial.clone(),
+        attempt: number,
+    };
+    let attempt_id = AttemptId(uuid::Uuid::from_u128(
+        u128::from(planned.index) * 10 + u128::from(number),
+    ));
+    journal
+        .append(JournalEvent::TrialStarted(TrialStarted {
+            key: key.clone(),
+            attempt_id,
+        }))
+        .unwrap();
+    let cell = &planned.trial.cell;
+    let load = manifest
+        .experiment
+        .loads
+        .iter()
+        .find(|l| l.name == cell.load)
+        .unwrap()
+        .order
+        .clone();
+    let docker = cell.platform.as_str() == "docker";
+    let mut rng = ChaCha8Rng::seed_from_u64(u64::from(planned.index) * 100 + u64::from(number));
+    let requests = requests(&mut rng, &load, docker);
+    let mut histograms = Histograms::empty();
+    requests
+        .iter()
+        .filter(|r| !r.warm_up)
+        .for_each(|r| histograms.record(r));
+    let batches = samples(&mut rng, &load, docker);
+    let window = Window {
+        origin_epoch_ns: 1_795_312_862 * S + u64::from(planned.index) * 60 * S,
+        start_ns: WARM_UP,
+        end_ns: WARM_UP + load.duration_ns,
+        runner_start_ns: WARM_UP + S / 3,
+        runner_end_ns: WARM_UP + S / 3 + load.duration_ns,
+        error_ns: 200_000,
+    };
+    let all: Vec<Sample> = batches.iter().flat_map(|b| b.samples.clone()).collect();
+    let cut = Cut {
+        start_ns: window.runner_start_ns,
+        end_ns: window.runner_end_ns,
+        interval_ns: S,
+        ticks_per_s: 100,
+    };
+    let mut record = TrialRecord {
+        format: FORMAT,
+        key: key.clone(),
+        attempt_id,
+        index: planned.index,
+        platform: if docker {
+            PlatformSpec::Docker(DockerSpec::default())
+        } else {
+            PlatformSpec::Native(NativeSpec {})
+        },
+        started: manifest.started,
+        ended: manifest.started,
+        ready: Some(ReadyRecord {
+            clock_ns: 5 * S,
+            endpoints: vec![Endpoint {
+                service: name("tcp"),
+                address: "127.0.0.1:8080".parse().unwrap(),
+            }],
+            startup: vec![StartUp {
+                service: name("tcp"),
+                process_ns: 900_000,
+                first_reply_ns: if docker { 380_000_000 } else { 4_000_000 } + rng.random_range(0..2_000_000),
+            }],
+            prepare_ns: 0,
+        }),
+        clock: Some(ClockOffset {
+            offset_ns: -12,
+            error_ns: 200_000,
+            exchanges: 16,
+        }),
+        window: Some(window),
+        requests: RequestCounts::of(
+            requests.iter().cloned(),
+            requests.iter().filter(|r| !r.warm_up).count() as u64,
+        ),
+        latency: Some(Latency::of(&histograms)),
+        little: None,
+        load,
+        sampling: SamplingRecord {
+            interval_ms: 1000,
+            batches: batches.len() as u64,
+            samples: all.len() as u64,
+            ticks_per_s: 100,
+        },
+        resources: usage::usage(&all, cut),
+        summary: Some(summary(&all, batches.len() as u64, planned.index == 5)),
+        failure: None,
+        deviations: if docker {
+            vec!["the bridge lies on the network path".into()]
+        } else {
+            vec![]
+        },
+        verdict: audit::Verdict::default(),
+        files: BTreeMap::new(),
+    };
+    if breaks {
+        record.summary = None;
+        record.failure = Some(FailureRecord {
+            stage: "runner".into(),
+            why: "no word for 30 s".into(),
+        });
+    }
+    record.verdict = audit::audit(&record);
+    let mut writer = run.begin(&key).unwrap();
+    let context = JtlContext {
+        label: format!("{}/tcp", cell.load),
+        url: "http://127.0.0.1:8080/".into(),
+        origin_epoch_ns: window.origin_epoch_ns,
+    };
+    writer.requests(|| requests.iter().cloned(), &context).unwrap();
+    writer.samples(&batches).unwrap();
+    writer
+        .histograms(&histograms, Duration::from_nanos(window.end_ns - window.start_ns))
+        .unwrap();
+    writer
+        .logs(&[LogTail {
+            service: name("tcp"),
+            text: "listening\n".into(),
+        }])
+        .unwrap();
+    let files = writer.finish(&mut record).unwrap();
+    journal
+        .append(JournalEvent::AttemptFinished(AttemptFinished::of(&record, files)))
+        .unwrap();
+}
+
+fn requests(rng: &mut ChaCha8Rng, load: &LoadOrder, docker: bool) -> Vec<RequestRecord> {
+    let all_ns = load.warm_up_ns + load.duration_ns;
+    let distance = 1e9 / load.rate_per_s;
+    let own: f64 = rng.random_range(0.95..1.05);
+    let mut due = Vec::new();
+    for i in 0u32.. {
+        let at = (f64::from(i) * distance).round();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 2^53")]
+        let at = at as u64;
+        if at >= all_ns {
+            break;
+        }
+        due.push(at);
+    }
+    due.into_iter()
+        .map(|at| request(rng, at, load.warm_up_ns, docker, own))
+        .collect()
+}
+
+fn request(rng: &mut ChaCha8Rng, due: u64, warm_up_ns: u64, docker: bool, own: f64) -> RequestRecord {
+    let uniform: f64 = rng.random_range(1e-4..1.0);
+    let micros = own * (if docker { 310.0 } else { 220.0 }) * (1.0 + 0.22 * -uniform.ln())
+        + if rng.random_range(0..400) == 0 { 3000.0 } else { 0.0 };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some thousands")]
+    let service = (micros * 1000.0) as u64;
+    let sent = due + rng.random_range(3_000..30_000);
+    let fails = rng.random_range(0..20_000) == 0;
+    RequestRecord {
+        intended_ns: due,
+        sent_ns: Some(sent),
+        connected_ns: Some(sent + service / 3),
+        first_byte_ns: (!fails).then_some(sent + service * 9 / 10),
+        done_ns: if fails { sent + 2 * S } else { sent + service },
+        status: if fails { 0 } else { 200 },
+        bytes_in: if fails { 0 } else { 1094 },
+        bytes_out: 58,
+        thread: 0,
+        connection: rng.random_range(0..8),
+        error: fails.then_some("timeout".into()),
+        warm_up: due < warm_up_ns,
+    }
+}
+
+fn samples(rng: &mut ChaCha8Rng, load: &LoadOrder, docker: bool) -> Vec<Samples> {
+    let seconds = (load.warm_up_ns + load.duration_ns) / S + 2;
+    let (mut cpu_ns, mut batches) = (3_000_000, Vec::new());
+    for second in 0..=seconds {
+        let busy = load.rate_per_s * if docker { 90_000.0 } else { 70_000.0 } * rng.random_range(0.93..1.07);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 2^53")]
+        let busy = busy as u64;
+        let sample = Sample {
+            offset_ns: second * S + rng.random_range(0..100_000),
+            service: name("tcp"),
+            pid: 4242,
+            start_ticks: 777,
+            user_ticks: cpu_ns / 30_000_000,
+            system_ticks: cpu_ns / 15_000_000,
+            cpu_ns: Some(cpu_ns),
+            rss_bytes: (2 << 20) + second * 8192,
+        };
+        batches.push(Samples {
+            batch: second,
+            samples: vec![sample],
+        });
+        cpu_ns += busy;
+    }
+    batches
+}
+
+fn summary(samples: &[Sample], batches: u64, steal: bool) -> Summary {
+    let last = samples.last().unwrap();
+    Summary {
+        services: vec![ServiceSummary {
+            service: name("tcp"),
+            pids: vec![4242],
+            samples: samples.len() as u64,
+            user_ticks: last.user_ticks,
+            system_ticks: last.system_ticks,
+            cpu_ns: last.cpu_ns,
+            rss_mean_bytes: 1 << 20,
+            rss_max_bytes: 1 << 20,
+            exit: Exit::Signal(15),
+        }],
+        batches,
+        samples: samples.len() as u64,
+        missed_ticks: 0,
+        sampler_cpu_ns: 1_000_000,
+        host: HostUse {
+            user_ticks: 100,
+            system_ticks: 100,
+            interrupt_ticks: 10,
+            idle_ticks: 700,
+            steal_ticks: if steal { 40 } else { 0 },
+        },
+        teardown: Teardown::default(),
+    }
+}

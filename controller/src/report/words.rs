@@ -1,0 +1,229 @@
+//! The sentences that `report.md` and `report.html` share.
+
+use protocol::Name;
+
+use super::analysis::{Analysis, Comparison};
+use super::format::{count, interval, number, p_value};
+use super::load::RunData;
+use super::metric::MIB;
+use crate::stats::bootstrap::RESAMPLES;
+use crate::store::LoadOrder;
+
+/// The headline.
+pub(super) fn title(data: &RunData) -> String {
+    let platforms: Vec<_> = data
+        .manifest
+        .experiment
+        .platforms
+        .iter()
+        .map(|p| p.name.to_string())
+        .collect();
+    format!("{}: {}", data.manifest.experiment.name, platforms.join(" against "))
+}
+
+/// What was run, when, how much of it counts.
+pub(super) fn subtitle(data: &RunData) -> String {
+    let manifest = &data.manifest;
+    let requests: u64 = data.trials.iter().map(|t| t.record.requests.total).sum();
+    format!(
+        "Run {}, begun {} UTC. {} of {} trials count, with {} requests; n is the number of trials, that is fresh deployments.",
+        manifest.run,
+        manifest.started.strftime("%-d %B %Y %H:%M"),
+        data.trials.len(),
+        manifest.plan.len(),
+        count(requests)
+    )
+}
+
+/// Every workload with every load.
+pub(super) fn groups(data: &RunData) -> Vec<(Name, Name)> {
+    let experiment = &data.manifest.experiment;
+    let pairs = experiment
+        .workloads
+        .iter()
+        .flat_map(|w| experiment.loads.iter().map(|l| (w.name.clone(), l.name.clone())));
+    pairs.collect()
+}
+
+/// The heading of a table.
+pub(super) fn group_title(data: &RunData, workload: &Name, load: &Name) -> String {
+    let order = data
+        .manifest
+        .experiment
+        .loads
+        .iter()
+        .find(|l| l.name == *load)
+        .map(|l| order(&l.order));
+    format!("{workload} under {load}: {}", order.unwrap_or_default())
+}
+
+fn order(load: &LoadOrder) -> String {
+    let connections = if load.keep_alive {
+        "connections kept open"
+    } else {
+        "one connection a request"
+    };
+    let arrivals = if load.uniform {
+        "evenly spaced"
+    } else {
+        "Poisson arrivals"
+    };
+    let seconds = load.duration_ns as f64 / 1e9;
+    format!(
+        "{} requests/s for {} s, {arrivals}, {connections}",
+        number(load.rate_per_s),
+        number(seconds)
+    )
+}
+
+/// What follows from the tests, in sentences; what is not significant is said to be so.
+pub(super) fn findings(data: &RunData, analysis: &Analysis) -> Vec<String> {
+    const LEVEL: f64 = 0.05;
+    let baseline = &data.manifest.experiment.baseline;
+    if analysis.comparisons.is_empty() {
+        return vec![
+            "There is nothing to compare: a comparison needs the baseline and another platform with trials that count."
+                .to_owned(),
+        ];
+    }
+    let mut lines = Vec::new();
+    let mut quiet = 0;
+    for c in &analysis.comparisons {
+        if c.p < LEVEL {
+            lines.push(sentence(c, baseline));
+        } else {
+            quiet += 1;
+        }
+    }
+    if quiet > 0 {
+        let all = analysis.comparisons.len();
+        let text =
+            "show no significant difference (p ≥ 0.05 after Holm's correction). That is no proof that there is none.";
+        lines.push(format!("{quiet} of {all} comparisons with {baseline} {text}"));
+    }
+    lines
+}
+
+fn sentence(c: &Comparison, baseline: &Name) -> String {
+    let within = interval(c.interval).map_or_else(String::new, |i| format!(" [{i}]"));
+    format!(
+        "{}, {}: {} is {}{within} times that of {baseline} (p {}, {} effect).",
+        c.cell.load,
+        c.cell.platform,
+        lower_first(c.metric.title()),
+        number(c.ratio),
+        p_value(c.p),
+        crate::stats::rank::magnitude(c.delta)
+    )
+}
+
+/// `CPU` stays, `Start-up` becomes `start-up`.
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    match (letters.next(), letters.next()) {
+        (Some(a), Some(b)) if b.is_lowercase() => format!("{}{}", a.to_lowercase(), &text[a.len_utf8()..]),
+        _ => text.to_owned(),
+    }
+}
+
+/// How it was measured.
+pub(super) fn method(data: &RunData, analysis: &Analysis) -> Vec<String> {
+    let e = &data.manifest.experiment;
+    let order = if e.order == "batch" {
+        "all trials of a cell one after another (batch): drift of the host can look like a difference"
+    } else {
+        "randomised blocks: every block holds one trial of every cell in random order"
+    };
+    let limits = match (&e.resources.cpuset, e.resources.memory_mib) {
+        (None, None) => "no limits on CPU and memory".to_owned(),
+        (cpus, memory) => {
+            let cpus = cpus.as_ref().map_or("all CPUs".to_owned(), |c| format!("CPUs {c}"));
+            format!(
+                "{cpus}, {}",
+                memory.map_or("memory not limited".to_owned(), |m| format!("{m} MiB of memory"))
+            )
+        }
+    };
+    vec![
+        format!("Order: {order}; seed {}, {} blocks, up to {} attempts a trial.", e.seed, e.iterations, e.max_attempts),
+        format!("Every service gets {limits}. Every trial is a fresh deployment, and its teardown is verified."),
+        "Load: open loop. Response time counts from when a request was due, so a stall of the service or of the generator counts in full; percentiles are of good replies.".to_owned(),
+        "Latency percentiles come from histograms in ns with three significant digits, added over trials, never averaged.".to_owned(),
+        format!("CPU (% of one core) and resident memory: raw counters of every process of the services, every {} ms, cut to the measured window.", e.sampling_interval_ms),
+        "Start-up: from the driver's call to the first correct reply; making the image is not part of it.".to_owned(),
+        format!(
+            "Tables show the median over trials with its order-statistic interval; ratios are of medians with a bootstrap interval \
+             ({RESAMPLES} resamples); p-values are Mann-Whitney's, two-sided, corrected by Holm over all {} tests of this report; effect: Cliff's delta.",
+            analysis.comparisons.len()
+        ),
+        "Every attempt audits itself (counts, Little's law, generator lag, bodies, samples, steal, leftovers). Invalid ones are kept, do not count, and were tried again. Of two attempts the first valid one counts.".to_owned(),
+        "Everything here is rebuilt from the raw data by `controller report`, which checks it against the journal's SHA-256 sums first. Formulas: docs/metrics.md.".to_owned(),
+    ]
+}
+
+/// The hosts and programs.
+pub(super) fn hosts(data: &RunData) -> Vec<(String, String)> {
+    let m = &data.manifest;
+    let c = &m.controller;
+    let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / MIB / 1024.0);
+    let governor = |g: &Option<String>| g.clone().unwrap_or_else(|| "none visible".to_owned());
+    let mut rows = vec![
+        (
+            "Controller".to_owned(),
+            format!(
+                "{} {} ({})",
+                c.host,
+                c.version,
+                c.commit.as_deref().unwrap_or("commit unknown")
+            ),
+        ),
+        (
+            "Controller's host".to_owned(),
+            format!(
+                "{}, Linux {}, {}, {} × {}, {}",
+                c.os,
+                c.kernel,
+                c.arch,
+                c.cpus,
+                c.cpu_model,
+                gib(c.memory_bytes)
+            ),
+        ),
+        ("Controller's CPU governor".to_owned(), governor(&c.governor)),
+    ];
+    for host in &m.hosts {
+        let name = |what: &str| format!("{}: {what}", host.host);
+        rows.push((name("runner"), host.runner_version.clone()));
+        rows.push((
+            name("host"),
+            format!(
+                "{}, Linux {}, {}, {} × {}, {}",
+                host.os,
+                host.kernel,
+                host.arch,
+                host.cpus,
+                host.cpu_model,
+                gib(host.memory_bytes)
+            ),
+        ));
+        let cgroup = host.cgroup_version.map_or("none".to_owned(), |v| format!("v{v}"));
+        let kvm = if host.kvm_opens {
+            "opens (which proves no acceleration)"
+        } else {
+            "does not open"
+        };
+        rows.push((
+            name("CPU governor, cgroups, /dev/kvm"),
+            format!("{}, {cgroup}, {kvm}", governor(&host.governor)),
+        ));
+        for platform in host.platforms.iter().filter(|p| !p.details.is_empty()) {
+            let details: Vec<_> = platform.details.iter().map(|(k, v)| format!("{k} {v}")).collect();
+            rows.push((name(platform.kind.word()), details.join(", ")));
+        }
+    }
+    rows.push((
+        "Experiment file".to_owned(),
+        format!("{}, SHA-256 {}", m.source.path, m.source.sum.sha256),
+    ));
+    rows
+}
