@@ -7,7 +7,7 @@ pub mod config;
 pub mod exit;
 pub mod plan;
 pub mod progress;
-pub mod shutdown;
 pub mod report;
+pub mod shutdown;
 pub mod stats;
 pub mod store;

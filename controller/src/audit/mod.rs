@@ -5,6 +5,8 @@
 
 pub mod limits;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use rules::audit;

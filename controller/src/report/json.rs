@@ -87,6 +87,14 @@ impl MetricResult {
     }
 }
 
+/// The name of a platform's file. `manifest.json` is taken, should somebody call a platform so.
+pub(super) fn file_name(platform: &Name, ending: &str) -> String {
+    match platform.as_str() {
+        "manifest" => format!("platform-manifest.{ending}"),
+        name => format!("{name}.{ending}"),
+    }
+}
+
 /// The results of every platform that took part.
 pub(super) fn platforms(data: &RunData, analysis: &Analysis) -> Vec<(Name, PlatformResults)> {
     let experiment = &data.manifest.experiment;
@@ -123,6 +131,9 @@ fn cell(data: &RunData, result: &super::analysis::CellResult) -> CellJson {
     }
 }
 
+/// A metric and how it is read off a service's use.
+type Figure = (Metric, fn(&ServiceUse) -> f64);
+
 /// CPU and memory of each service of a cell.
 fn services(data: &RunData, cell: &CellKey) -> BTreeMap<Name, BTreeMap<String, MetricResult>> {
     let trials: Vec<&Trial> = data.of(cell).collect();
@@ -130,7 +141,7 @@ fn services(data: &RunData, cell: &CellKey) -> BTreeMap<Name, BTreeMap<String, M
         .iter()
         .flat_map(|t| t.record.resources.iter().map(|u| u.service.clone()));
     let names: std::collections::BTreeSet<Name> = names.collect();
-    let figures: [(Metric, fn(&ServiceUse) -> f64); 5] = [
+    let figures: [Figure; 5] = [
         (Metric::CpuTotal, |u| u.cpu_total_percent),
         (Metric::CpuUser, |u| u.cpu_user_percent),
         (Metric::CpuSystem, |u| u.cpu_system_percent),
@@ -146,7 +157,7 @@ fn services(data: &RunData, cell: &CellKey) -> BTreeMap<Name, BTreeMap<String, M
                 .cloned()
         };
         let used: Vec<ServiceUse> = trials.iter().filter_map(used).collect();
-        let one = |&(metric, value): &(Metric, fn(&ServiceUse) -> f64)| {
+        let one = |&(metric, value): &Figure| {
             let values = used.iter().map(value).collect();
             let summary = summarise(metric, values, data.manifest.experiment.seed);
             (metric.key().to_owned(), MetricResult::of(&summary))

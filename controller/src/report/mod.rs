@@ -71,7 +71,7 @@ pub fn rebuild(run: &Path) -> Result<ReportPaths, ReportError> {
         problems: data.problems.clone(),
     };
     for (name, results) in json::platforms(&data, &analysis) {
-        let path = run.join(format!("{name}.json"));
+        let path = run.join(json::file_name(&name, "json"));
         atomic::write_json(&path, &results)?;
         paths.json.push(path);
     }

@@ -263,7 +263,7 @@ fn percentiles(histogram: &Histogram<u64>) -> Option<Vec<(f64, f64)>> {
 fn nines_axis(most: f64) -> Axis {
     let known = [
         (0.0, "0"),
-        (0.301_03, "50"),
+        (std::f64::consts::LOG10_2, "50"),
         (1.0, "90"),
         (2.0, "99"),
         (3.0, "99.9"),

@@ -70,9 +70,8 @@ fn order(load: &LoadOrder) -> String {
     };
     let seconds = load.duration_ns as f64 / 1e9;
     format!(
-        "{} requests/s for {} s, {arrivals}, {connections}",
-        number(load.rate_per_s),
-        number(seconds)
+        "{} requests/s for {seconds} s, {arrivals}, {connections}",
+        load.rate_per_s
     )
 }
 

@@ -25,6 +25,8 @@ mod request;
 mod resume;
 mod run;
 pub mod samples;
+#[cfg(test)]
+mod tests;
 
 pub use attempt::{AttemptWriter, LATENCY, REQUESTS, SAMPLES, TRIAL, WARM_UP};
 pub use digest::{FileSum, Summing};

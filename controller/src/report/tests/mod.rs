@@ -206,6 +206,18 @@ fn key_of(entry: &journal::Entry) -> Option<crate::store::AttemptKey> {
 }
 
 #[test]
+fn a_platform_called_manifest_does_not_overwrite_the_manifest() {
+    assert_eq!(
+        super::json::file_name(&synthetic::name("manifest"), "json"),
+        "platform-manifest.json"
+    );
+    assert_eq!(
+        super::json::file_name(&synthetic::name("native"), "json"),
+        "native.json"
+    );
+}
+
+#[test]
 fn a_folder_that_is_no_run_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let error = rebuild(folder.path()).unwrap_err();

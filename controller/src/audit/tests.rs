@@ -1,0 +1,309 @@
+//! Every rule is broken once, alone, in a record that is otherwise good.
+
+use std::collections::BTreeMap;
+
+use protocol::AttemptId;
+use protocol::spec::{NativeSpec, PlatformSpec};
+use protocol::summary::{Exit, HostUse, ServiceSummary, Summary, Teardown};
+
+use super::{Rule, Validity, audit};
+use crate::stats::usage::ServiceUse;
+use crate::store::{
+    AttemptKey, CellKey, Distribution, FORMAT, FailureRecord, Latency, LittleRecord, LoadOrder, ReadyRecord,
+    RequestCounts, SamplingRecord, TrialKey, TrialRecord, Window,
+};
+
+const S: u64 = 1_000_000_000;
+
+/// 5,000 requests in 10 s, all well.
+fn good() -> TrialRecord {
+    let name = |text: &str| text.parse().unwrap();
+    let times = |p50_ns, p99_ns| Distribution {
+        count: 5000,
+        p50_ns,
+        p99_ns,
+        ..Distribution::default()
+    };
+    TrialRecord {
+        format: FORMAT,
+        key: AttemptKey {
+            trial: TrialKey {
+                block: 1,
+                cell: CellKey {
+                    platform: name("native"),
+                    workload: name("tcp"),
+                    load: name("rate-500"),
+                },
+            },
+            attempt: 1,
+        },
+        attempt_id: AttemptId::fresh(),
+        index: 0,
+        platform: PlatformSpec::Native(NativeSpec {}),
+        started: "2026-11-22T02:01:02Z".parse().unwrap(),
+        ended: "2026-11-22T02:01:20Z".parse().unwrap(),
+        load: LoadOrder {
+            rate_per_s: 500.0,
+            warm_up_ns: S,
+            duration_ns: 10 * S,
+            timeout_ns: 2 * S,
+            uniform: true,
+            keep_alive: false,
+        },
+        ready: Some(ReadyRecord {
+            clock_ns: 0,
+            endpoints: vec![],
+            startup: vec![],
+            prepare_ns: 0,
+        }),
+        clock: None,
+        window: Some(Window {
+            origin_epoch_ns: 0,
+            start_ns: S,
+            end_ns: 11 * S,
+            runner_start_ns: S,
+            runner_end_ns: 11 * S,
+            error_ns: 100_000,
+        }),
+        requests: RequestCounts {
+            planned: 5000,
+            total: 5000,
+            ok: 5000,
+            failed: BTreeMap::new(),
+            warm_up: 500,
+        },
+        little: Some(LittleRecord {
+            concurrency: 0.15,
+            throughput_per_s: 500.0,
+            mean_ns: 300_000.0,
+        }),
+        latency: Some(Latency {
+            response: times(300_000, 900_000),
+            lag: times(5_000, 40_000),
+            ..Latency::default()
+        }),
+        sampling: SamplingRecord {
+            interval_ms: 1000,
+            batches: 13,
+            samples: 13,
+            ticks_per_s: 100,
+        },
+        resources: vec![ServiceUse {
+            service: name("tcp"),
+            processes: 1,
+            ticks: 10,
+            coverage: 1.0,
+            cpu_user_percent: 1.0,
+            cpu_system_percent: 2.0,
+            cpu_total_percent: 3.0,
+            from_schedstat: true,
+            rss_mean_bytes: 1e6,
+            rss_max_bytes: 1_000_000,
+        }],
+        summary: Some(summary()),
+        failure: None,
+        deviations: vec![],
+        verdict: super::Verdict::default(),
+        files: BTreeMap::new(),
+    }
+}
+
+fn summary() -> Summary {
+    Summary {
+        services: vec![ServiceSummary {
+            service: "tcp".parse().unwrap(),
+            pids: vec![1],
+            samples: 13,
+            user_ticks: 1,
+            system_ticks: 2,
+            cpu_ns: None,
+            rss_mean_bytes: 1,
+            rss_max_bytes: 1,
+            exit: Exit::Code(0),
+        }],
+        batches: 13,
+        samples: 13,
+        missed_ticks: 0,
+        sampler_cpu_ns: 0,
+        host: HostUse {
+            idle_ticks: 1000,
+            ..HostUse::default()
+        },
+        teardown: Teardown::default(),
+    }
+}
+
+/// Breaks the good record; the only reason found must be this one.
+#[track_caller]
+fn broken(rule: Rule, validity: Validity, text: &str, how: impl FnOnce(&mut TrialRecord, &mut Summary)) {
+    let mut record = good();
+    let mut summary = summary();
+    how(&mut record, &mut summary);
+    record.summary = record.summary.and(Some(summary));
+    let verdict = audit(&record);
+    let found: Vec<_> = verdict.reasons.iter().map(|r| (r.rule, r.validity)).collect();
+    assert_eq!(found, [(rule, validity)], "{verdict:?}");
+    assert_eq!(verdict.validity, validity);
+    assert!(verdict.reasons[0].text.contains(text), "{verdict:?}");
+}
+
+fn fail(record: &mut TrialRecord, kind: &str, n: u64) {
+    record.requests.ok -= n;
+    record.requests.failed.insert(kind.to_owned(), n);
+}
+
+#[test]
+fn a_good_record_is_valid() {
+    assert_eq!(audit(&good()), super::Verdict::default());
+}
+
+#[test]
+fn an_attempt_that_did_not_run_to_its_end_is_invalid() {
+    use Validity::Invalid;
+    broken(Rule::Completed, Invalid, "broke off at start: no image", |r, _| {
+        let (stage, why) = ("start".into(), "no image".into());
+        r.failure = Some(FailureRecord { stage, why });
+    });
+    broken(Rule::Completed, Invalid, "READY never came", |r, _| r.ready = None);
+    broken(Rule::Completed, Invalid, "was not fired", |r, _| r.latency = None);
+    broken(Rule::Completed, Invalid, "SUMMARY never came", |r, _| r.summary = None);
+}
+
+#[test]
+fn requests_that_are_missing_wrong_or_failed() {
+    use Validity::{Invalid, Suspect};
+    broken(
+        Rule::RequestCount,
+        Invalid,
+        "4000 requests were due, rate x duration is 5000",
+        |r, _| {
+            (r.requests.planned, r.requests.total, r.requests.ok) = (4000, 4000, 4000);
+        },
+    );
+    broken(
+        Rule::RequestCount,
+        Invalid,
+        "4999 requests are recorded of 5000",
+        |r, _| {
+            (r.requests.total, r.requests.ok) = (4999, 4999);
+        },
+    );
+    broken(
+        Rule::Errors,
+        Suspect,
+        "6 of 5000 requests failed (0.12 %): 6 timeout",
+        |r, _| fail(r, "timeout", 6),
+    );
+    broken(Rule::Errors, Invalid, "failed (50.02 %)", |r, _| {
+        fail(r, "connect-refused", 2501)
+    });
+    broken(Rule::Errors, Invalid, "generator's machine", |r, _| {
+        fail(r, "fd-exhausted", 1)
+    });
+    broken(Rule::Body, Invalid, "1 replies had another body", |r, _| {
+        fail(r, "wrong-length", 1)
+    });
+    let mut few = good();
+    fail(&mut few, "timeout", 5);
+    assert_eq!(
+        audit(&few).validity,
+        Validity::Valid,
+        "one in a thousand is not held against it"
+    );
+}
+
+#[test]
+fn random_arrivals_may_differ_in_number() {
+    let mut record = good();
+    record.load.uniform = false;
+    (record.requests.planned, record.requests.total, record.requests.ok) = (4900, 4900, 4900);
+    assert_eq!(audit(&record).validity, Validity::Valid);
+}
+
+#[test]
+fn the_generator_and_littles_law() {
+    use Validity::{Invalid, Suspect};
+    let law = |concurrency, mean_ns| LittleRecord {
+        concurrency,
+        throughput_per_s: 500.0,
+        mean_ns,
+    };
+    broken(Rule::LittlesLaw, Suspect, "off by 20 %", |r, _| {
+        r.little = Some(law(0.18, 300_000.0))
+    });
+    broken(Rule::LittlesLaw, Suspect, "were under way", |r, _| {
+        r.little = Some(law(17.7, 300_000.0))
+    });
+    let mut short = good();
+    short.little = Some(law(1.0, 9_000.0));
+    assert_eq!(
+        audit(&short).validity,
+        Validity::Valid,
+        "the clock's resolution rules such short times"
+    );
+    let lag = |r: &mut TrialRecord, ns| {
+        if let Some(latency) = &mut r.latency {
+            latency.lag.p99_ns = ns;
+        }
+    };
+    broken(Rule::GeneratorLag, Suspect, "p99 lag is 0.110 ms", |r, _| {
+        lag(r, 110_000)
+    });
+    broken(Rule::GeneratorLag, Invalid, "not fired as ordered", |r, _| {
+        lag(r, 11_000_000)
+    });
+    broken(Rule::Clock, Suspect, "known to 600.0 ms only", |r, _| {
+        r.window = r.window.map(|w| Window {
+            error_ns: 600_000_000,
+            ..w
+        });
+    });
+}
+
+#[test]
+fn samples_that_are_missing() {
+    use Validity::Suspect;
+    broken(
+        Rule::Samples,
+        Suspect,
+        "12 samples in 12 batches arrived of 13 in 13",
+        |r, _| {
+            (r.sampling.batches, r.sampling.samples) = (12, 12);
+        },
+    );
+    broken(Rule::Samples, Suspect, "span 50 % of the window", |r, _| {
+        r.resources[0].coverage = 0.5
+    });
+    broken(Rule::Samples, Suspect, "samples of tcp span 0 %", |r, _| {
+        r.resources.clear()
+    });
+    broken(Rule::MissedTicks, Suspect, "missed 2 of 15 ticks", |_, s| {
+        s.missed_ticks = 2
+    });
+}
+
+#[test]
+fn what_the_host_and_the_services_did() {
+    use Validity::{Invalid, Suspect};
+    broken(Rule::Steal, Suspect, "took 2.0 %", |_, s| s.host.steal_ticks = 20);
+    broken(Rule::Steal, Invalid, "took 16.7 %", |_, s| s.host.steal_ticks = 200);
+    let ends: [(Exit, Validity, &str); 6] = [
+        (Exit::OutOfMemory, Invalid, "killed for memory"),
+        (Exit::Signal(11), Invalid, "signal 11 ended tcp"),
+        (Exit::Code(101), Suspect, "exit code 101"),
+        (Exit::Code(139), Suspect, "exit code 139"),
+        (Exit::Killed, Suspect, "was killed"),
+        (Exit::Unknown, Suspect, "was not seen"),
+    ];
+    for (exit, validity, text) in ends {
+        broken(Rule::ServiceEnd, validity, text, |_, s| s.services[0].exit = exit);
+    }
+    for exit in [Exit::Signal(15), Exit::Code(143)] {
+        let mut record = good();
+        record.summary.as_mut().unwrap().services[0].exit = exit;
+        assert_eq!(audit(&record).validity, Validity::Valid, "it was asked to end");
+    }
+    broken(Rule::Leftovers, Invalid, "container jung-1", |_, s| {
+        s.teardown.leftovers.push("container jung-1".into());
+    });
+}
