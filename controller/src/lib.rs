@@ -5,6 +5,7 @@ pub mod cli;
 pub mod conduct;
 pub mod config;
 pub mod exit;
+pub mod load;
 pub mod plan;
 pub mod progress;
 pub mod report;

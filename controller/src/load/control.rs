@@ -1,0 +1,84 @@
+//! The view from outside on a running load: how far it is, and the wish that it end.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Most threads of an engine.
+pub const MAX_THREADS: usize = 64;
+
+/// Shared between an engine and whoever watches it.
+#[derive(Debug)]
+pub struct Control {
+    cancelled: AtomicBool,
+    lanes: Box<[Lane]>,
+}
+
+/// The counters of one thread, on cache lines of their own so that no two cores share one.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Lane {
+    sent: AtomicU64,
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// How far a load is, warm-up included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Requests that went out.
+    pub sent: u64,
+    /// Requests with a right reply.
+    pub succeeded: u64,
+    /// Requests that failed, some of them perhaps without having been sent.
+    pub failed: u64,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            cancelled: AtomicBool::new(false),
+            lanes: (0..MAX_THREADS).map(|_| Lane::default()).collect(),
+        }
+    }
+}
+
+impl Control {
+    /// A control of a load that has not begun.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks the load to end; it stays cancelled.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked to end.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// The counters of all threads; each is exact, together they may be of slightly different moments.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.lanes.iter().fold(Progress::default(), |sum, lane| Progress {
+            sent: sum.sent + lane.sent.load(Ordering::Relaxed),
+            succeeded: sum.succeeded + lane.succeeded.load(Ordering::Relaxed),
+            failed: sum.failed + lane.failed.load(Ordering::Relaxed),
+        })
+    }
+
+    pub(super) fn lane(&self, thread: usize) -> &Lane {
+        &self.lanes[thread % MAX_THREADS]
+    }
+}
+
+impl Lane {
+    /// Publishes the counters of the one thread that owns the lane.
+    pub(super) fn publish(&self, progress: Progress) {
+        self.sent.store(progress.sent, Ordering::Relaxed);
+        self.succeeded.store(progress.succeeded, Ordering::Relaxed);
+        self.failed.store(progress.failed, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,97 @@
+//! What a load returns.
+
+use std::ops::Range;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::clock::monotonic_ns;
+use super::cpu::Usage;
+use super::little::Little;
+use super::request::RequestLog;
+use super::tally::{Counts, Histograms, Tally};
+
+/// All that was measured in one run of an engine.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Every request, warm-up included.
+    pub requests: RequestLog,
+    /// Counts of the requests that were intended in the window.
+    pub counts: Counts,
+    /// Counts of the requests that were intended in the warm-up.
+    pub warm_up: Counts,
+    /// Histograms of the requests that were intended in the window.
+    pub histograms: Histograms,
+    /// The start of the run (of the warm-up), from which all times count.
+    pub started: Instant,
+    /// The same on the wall clock, ms since 1970, read once: times of requests are offsets from it.
+    pub started_unix_ms: u64,
+    /// The measured window, ns from the start.
+    pub window: Range<u64>,
+    /// Both sides of Little's law over the window.
+    pub little: Little,
+    /// What the engine's threads took.
+    pub usage: Usage,
+    /// Threads the engine ran.
+    pub threads: usize,
+    /// Kept-alive connections that the server closed while no request was on them.
+    pub closed_idle: u64,
+    /// Connections that the server left open for half a second although it was asked to close them.
+    pub left_open: u64,
+    /// Whether the run was cancelled, so that the schedule was not run to its end.
+    pub cancelled: bool,
+}
+
+impl Outcome {
+    pub(super) fn new(tally: Tally, origin: Origin, window: Range<u64>, threads: usize, cancelled: bool) -> Self {
+        Self {
+            counts: tally.window,
+            warm_up: tally.warm_up,
+            histograms: tally.histograms,
+            started: origin.instant,
+            started_unix_ms: origin.unix_ms,
+            window,
+            little: tally.integral.law(),
+            usage: tally.usage,
+            threads,
+            closed_idle: tally.closed_idle,
+            left_open: tally.left_open,
+            cancelled,
+            requests: tally.requests,
+        }
+    }
+
+    /// Right replies a second of the window.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
+    pub fn throughput_per_s(&self) -> f64 {
+        let window_ns = (self.window.end - self.window.start).max(1) as f64;
+        self.counts.succeeded as f64 * 1e9 / window_ns
+    }
+
+    /// Whether some request failed for want of something on this machine, so that the run says nothing of the server.
+    #[must_use]
+    pub fn hit_own_limit(&self) -> bool {
+        self.counts.errors().any(|(kind, _)| kind.is_own_limit())
+    }
+}
+
+/// One moment on three clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// CLOCK_MONOTONIC, ns.
+    pub monotonic_ns: u64,
+    instant: Instant,
+    unix_ms: u64,
+}
+
+impl Origin {
+    /// A moment so long from now.
+    pub fn after(delay: Duration) -> Self {
+        let (now, instant, wall) = (monotonic_ns(), Instant::now(), SystemTime::now());
+        let unix = wall.duration_since(UNIX_EPOCH).unwrap_or_default() + delay;
+        Self {
+            monotonic_ns: now + u64::try_from(delay.as_nanos()).unwrap_or(0),
+            instant: instant + delay,
+            unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! When each request of an open-loop load is due: a pure function of the plan.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::plan::{Arrivals, RatePlan};
+
+const NS_PER_S: f64 = 1e9;
+
+/// One request of the schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its number in the run, from 0.
+    pub number: u64,
+    /// When it is due, in ns from the start of the run.
+    pub at_ns: u64,
+    /// Whether it belongs to the warm-up.
+    pub warm_up: bool,
+}
+
+/// The arrivals of a whole run in order of time.
+///
+/// Uniform arrivals fall on `n / rate` from the start of the warm-up, and again from the start of the
+/// window, so the window holds exactly `rate x duration` of them however the warm-up was cut. Their
+/// times are computed from `n` and never summed up, so no rounding error grows. Poisson arrivals are
+/// one process over both.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    rate_per_s: f64,
+    warm_up_ns: u64,
+    end_ns: u64,
+    next: u64,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Uniform { in_warm_up: u64, total: u64 },
+    Poisson { rng: Box<ChaCha8Rng>, at_ns: f64 },
+}
+
+impl Schedule {
+    /// The schedule of a plan.
+    #[must_use]
+    pub fn new(plan: &RatePlan) -> Self {
+        let warm_up_ns = nanos(plan.warm_up);
+        let in_warm_up = count(plan.rate_per_s, warm_up_ns);
+        let kind = match plan.arrivals {
+            Arrivals::Uniform => Kind::Uniform {
+                in_warm_up,
+                total: in_warm_up + count(plan.rate_per_s, nanos(plan.duration)),
+            },
+            Arrivals::Poisson { seed } => Kind::Poisson {
+                rng: Box::new(ChaCha8Rng::seed_from_u64(seed)),
+                at_ns: 0.0,
+            },
+        };
+        Self {
+            rate_per_s: plan.rate_per_s,
+            warm_up_ns,
+            end_ns: warm_up_ns + nanos(plan.duration),
+            next: 0,
+            kind,
+        }
+    }
+
+    /// How many arrivals are to be expected; exact for uniform ones.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        match self.kind {
+            Kind::Uniform { total, .. } => total,
+            Kind::Poisson { .. } => count(self.rate_per_s, self.end_ns),
+        }
+    }
+}
+
+impl Iterator for Schedule {
+    type Item = Arrival;
+
+    fn next(&mut self) -> Option<Arrival> {
+        let number = self.next;
+        let at_ns = match &mut self.kind {
+            Kind::Uniform { total, .. } if number >= *total => return None,
+            Kind::Uniform { in_warm_up, .. } if number < *in_warm_up => nth(number, self.rate_per_s),
+            Kind::Uniform { in_warm_up, .. } => self.warm_up_ns + nth(number - *in_warm_up, self.rate_per_s),
+            Kind::Poisson { rng, at_ns } => {
+                let uniform: f64 = rng.random(); // in [0, 1), so the logarithm is finite
+                *at_ns -= (1.0 - uniform).ln() * NS_PER_S / self.rate_per_s;
+                floor(*at_ns)
+            }
+        };
+        if at_ns >= self.end_ns {
+            return None;
+        }
+        self.next += 1;
+        Some(Arrival {
+            number,
+            at_ns,
+            warm_up: at_ns < self.warm_up_ns,
+        })
+    }
+}
+
+/// The time of the n-th of equally spaced arrivals, ns.
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53 arrivals")]
+fn nth(n: u64, rate_per_s: f64) -> u64 {
+    floor(n as f64 * NS_PER_S / rate_per_s)
+}
+
+/// How many n have n / rate below a time in ns; a product that is whole but for rounding counts as whole.
+#[expect(clippy::cast_precision_loss, reason = "times of a plan are far below 2^53 ns")]
+fn count(rate_per_s: f64, ns: u64) -> u64 {
+    let exact = ns as f64 * rate_per_s / NS_PER_S;
+    let near = exact.round();
+    floor(if (exact - near).abs() < 1e-6 {
+        near
+    } else {
+        exact.ceil()
+    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "never negative; `as` saturates"
+)]
+fn floor(value: f64) -> u64 {
+    value as u64
+}
+
+fn nanos(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn plan(rate_per_s: f64, warm_up_ms: u64, duration_ms: u64, arrivals: Arrivals) -> RatePlan {
+        RatePlan {
+            warm_up: Duration::from_millis(warm_up_ms),
+            arrivals,
+            ..RatePlan::new(rate_per_s, Duration::from_millis(duration_ms))
+        }
+    }
+
+    #[test]
+    fn the_rates_of_the_thesis_come_out_exactly() {
+        for rate in [500_u32, 1000, 10_000] {
+            let all: Vec<_> = Schedule::new(&plan(rate.into(), 3000, 10_000, Arrivals::Uniform)).collect();
+            let window: Vec<_> = all.iter().filter(|a| !a.warm_up).collect();
+            assert_eq!(window.len() as u64, u64::from(rate) * 10);
+            assert_eq!(all.len() as u64, u64::from(rate) * 13);
+            assert_eq!(window[0].at_ns, 3_000_000_000);
+            assert_eq!(window[7].at_ns, 3_000_000_000 + 7 * 1_000_000_000 / u64::from(rate));
+        }
+    }
+
+    #[test]
+    fn poisson_arrivals_have_the_mean_and_the_variance_of_their_kind() {
+        let all: Vec<_> = Schedule::new(&plan(1000.0, 0, 100_000, Arrivals::Poisson { seed: 7 }))
+            .map(|a| a.at_ns as f64)
+            .collect();
+        let gaps: Vec<_> = all.windows(2).map(|w| w[1] - w[0]).collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let variance = gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
+        assert!((mean / 1e6 - 1.0).abs() < 0.02, "mean {mean}");
+        assert!(
+            (variance.sqrt() / mean - 1.0).abs() < 0.03,
+            "SD over mean {}",
+            variance.sqrt() / mean
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn uniform_times_follow_the_formula(
+            rate in 0.1_f64..200_000.0, warm_up_ms in 0_u64..200, duration_ms in 1_u64..300,
+        ) {
+            let plan = plan(rate, warm_up_ms, duration_ms, Arrivals::Uniform);
+            let schedule = Schedule::new(&plan);
+            let expected = schedule.expected();
+            let all: Vec<_> = schedule.collect();
+            prop_assert_eq!(all.len() as u64, expected);
+            let window: Vec<_> = all.iter().filter(|a| !a.warm_up).collect();
+            let exact = rate * duration_ms as f64 / 1e3;
+            prop_assert!((window.len() as f64 - exact).abs() <= 1.0);
+            for (n, arrival) in window.iter().enumerate() {
+                let due = warm_up_ms as f64 * 1e6 + n as f64 * 1e9 / rate;
+                prop_assert!((arrival.at_ns as f64 - due).abs() <= 1.0);
+            }
+        }
+
+        #[test]
+        fn any_schedule_is_ordered_numbered_and_repeatable(
+            rate in 0.1_f64..50_000.0, warm_up_ms in 0_u64..100, duration_ms in 1_u64..200, seed in any::<u64>(), poisson in any::<bool>(),
+        ) {
+            let arrivals = if poisson { Arrivals::Poisson { seed } } else { Arrivals::Uniform };
+            let plan = plan(rate, warm_up_ms, duration_ms, arrivals);
+            let all: Vec<_> = Schedule::new(&plan).collect();
+            prop_assert!(all.windows(2).all(|w| w[0].at_ns <= w[1].at_ns));
+            prop_assert!(all.iter().enumerate().all(|(n, a)| a.number == n as u64));
+            prop_assert!(all.iter().all(|a| a.at_ns < (warm_up_ms + duration_ms) * 1_000_000));
+            prop_assert!(all.iter().all(|a| a.warm_up == (a.at_ns < warm_up_ms * 1_000_000)));
+            prop_assert_eq!(all, Schedule::new(&plan).collect::<Vec<_>>());
+        }
+    }
+}

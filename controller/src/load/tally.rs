@@ -1,0 +1,269 @@
+//! Counts and histograms of a run, gathered by each thread and merged by addition.
+
+use hdrhistogram::Histogram;
+
+use super::control::Progress;
+use super::cpu::Usage;
+use super::error::ErrorKind;
+use super::little::Integral;
+use super::request::{Request, RequestLog};
+
+/// Largest value of a histogram: an hour in ns. Larger ones are recorded as this.
+const HIGHEST_NS: u64 = 3_600_000_000_000;
+/// Significant decimal digits of a histogram.
+const DIGITS: u8 = 3;
+
+/// How many requests ended how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests that were due.
+    pub due: u64,
+    /// Requests that were sent.
+    pub sent: u64,
+    /// Requests with a right reply.
+    pub succeeded: u64,
+    /// Requests that failed, by the place of their kind in [`ErrorKind::ALL`].
+    failed: [u64; ErrorKind::ALL.len()],
+    /// Bytes read, heads included.
+    pub bytes_in: u64,
+    /// Bytes written.
+    pub bytes_out: u64,
+}
+
+impl Counts {
+    /// Requests that failed with this kind.
+    #[must_use]
+    pub fn of(&self, kind: ErrorKind) -> u64 {
+        self.failed[kind as usize]
+    }
+
+    /// Requests that failed.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed.iter().sum()
+    }
+
+    /// The kinds that occurred, with their counts.
+    pub fn errors(&self) -> impl Iterator<Item = (ErrorKind, u64)> + '_ {
+        ErrorKind::ALL
+            .into_iter()
+            .map(|kind| (kind, self.of(kind)))
+            .filter(|(_, count)| *count > 0)
+    }
+
+    /// Adds the counts of another thread or loader.
+    pub fn add(&mut self, other: &Self) {
+        self.due += other.due;
+        self.sent += other.sent;
+        self.succeeded += other.succeeded;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        for (mine, theirs) in self.failed.iter_mut().zip(other.failed) {
+            *mine += theirs;
+        }
+    }
+
+    fn record(&mut self, request: &Request) {
+        self.due += 1;
+        self.sent += u64::from(request.sent_ns.is_some());
+        self.bytes_in += request.bytes_in;
+        self.bytes_out += request.bytes_out;
+        match request.error {
+            None => self.succeeded += 1,
+            Some(kind) => self.failed[kind as usize] += 1,
+        }
+    }
+}
+
+/// Histograms in ns of the requests of the window.
+#[derive(Debug, Clone)]
+pub struct Histograms {
+    /// Response time (done - intended) of requests with a right reply.
+    pub response: Histogram<u64>,
+    /// Response time of all requests, the failed ones up to where they were given up.
+    pub response_all: Histogram<u64>,
+    /// Service time (done - sent) of requests with a right reply.
+    pub service: Histogram<u64>,
+    /// Lag of the generator (sent - intended) of all requests that were sent.
+    pub lag: Histogram<u64>,
+    /// Connect time (connected - sent) of requests that opened a connection.
+    pub connect: Histogram<u64>,
+}
+
+impl Histograms {
+    /// Empty ones.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            response: empty(),
+            response_all: empty(),
+            service: empty(),
+            lag: empty(),
+            connect: empty(),
+        }
+    }
+
+    /// Adds those of another thread or loader; nothing is lost by it.
+    pub fn add(&mut self, other: &Self) {
+        let pairs = [
+            (&mut self.response, &other.response),
+            (&mut self.response_all, &other.response_all),
+            (&mut self.service, &other.service),
+            (&mut self.lag, &other.lag),
+            (&mut self.connect, &other.connect),
+        ];
+        for (mine, theirs) in pairs {
+            // Only values above the highest could fail, and both have the same highest.
+            let _ = mine.add(theirs);
+        }
+    }
+
+    fn record(&mut self, request: &Request) {
+        self.response_all.saturating_record(request.response_ns());
+        if let Some(lag) = request.lag_ns() {
+            self.lag.saturating_record(lag);
+        }
+        if let Some(connect) = request.connect_ns() {
+            self.connect.saturating_record(connect);
+        }
+        if let (None, Some(service)) = (request.error, request.service_ns()) {
+            self.response.saturating_record(request.response_ns());
+            self.service.saturating_record(service);
+        }
+    }
+}
+
+impl Default for Histograms {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the bounds are constants, and a test makes one")]
+fn empty() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, HIGHEST_NS, DIGITS).expect("constant bounds are right")
+}
+
+/// Everything one thread gathers.
+#[derive(Debug)]
+pub struct Tally {
+    pub requests: RequestLog,
+    pub window: Counts,
+    pub warm_up: Counts,
+    pub histograms: Histograms,
+    pub integral: Integral,
+    pub usage: Usage,
+    /// Kept-alive connections that the server closed, or broke, while no request was on them.
+    pub closed_idle: u64,
+    /// Connections that the server left open although it was asked to close them.
+    pub left_open: u64,
+    pub progress: Progress,
+}
+
+impl Tally {
+    pub fn new(window: std::ops::Range<u64>, requests: usize) -> Self {
+        Self {
+            requests: RequestLog::with_capacity(requests),
+            window: Counts::default(),
+            warm_up: Counts::default(),
+            histograms: Histograms::new(),
+            integral: Integral::new(window),
+            usage: Usage::default(),
+            closed_idle: 0,
+            left_open: 0,
+            progress: Progress::default(),
+        }
+    }
+
+    /// A request is about to be sent.
+    pub fn sent(&mut self, now_ns: u64) {
+        self.integral.begin(now_ns);
+        self.progress.sent += 1;
+    }
+
+    /// A request ended; this is the only place where one is counted.
+    pub fn record(&mut self, request: &Request) {
+        if let Some(sent_ns) = request.sent_ns {
+            self.integral.end(sent_ns, request.done_ns);
+        }
+        match request.error {
+            None => self.progress.succeeded += 1,
+            Some(_) => self.progress.failed += 1,
+        }
+        if request.warm_up {
+            self.warm_up.record(request);
+        } else {
+            self.window.record(request);
+            self.histograms.record(request);
+        }
+        self.requests.push(request);
+    }
+
+    /// Adds what another thread gathered.
+    pub fn add(&mut self, other: Self) {
+        self.requests.append(other.requests);
+        self.window.add(&other.window);
+        self.warm_up.add(&other.warm_up);
+        self.histograms.add(&other.histograms);
+        self.integral.add(&other.integral);
+        self.usage = self.usage.plus(other.usage);
+        self.closed_idle += other.closed_idle;
+        self.left_open += other.left_open;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn request(times: (u32, u32, u32), failed: bool) -> Request {
+        let (intended, lag, service) = (u64::from(times.0), u64::from(times.1), u64::from(times.2));
+        Request {
+            intended_ns: intended,
+            sent_ns: Some(intended + lag),
+            connected_ns: None,
+            first_byte_ns: None,
+            done_ns: intended + lag + service,
+            status: 200,
+            bytes_in: 10,
+            bytes_out: 5,
+            connection: 0,
+            thread: 0,
+            error: failed.then_some(ErrorKind::Timeout),
+            warm_up: false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_merge_of_histograms_is_the_histogram_of_the_merge(
+            requests in prop::collection::vec((any::<(u32, u32, u32)>(), any::<bool>()), 0..200), cut in any::<prop::sample::Index>(),
+        ) {
+            let requests: Vec<_> = requests.into_iter().map(|(times, failed)| request(times, failed)).collect();
+            let gather = |part: &[Request]| {
+                let mut tally = Tally::new(0..u64::MAX, part.len());
+                part.iter().for_each(|r| tally.record(r));
+                tally
+            };
+            let (a, b) = requests.split_at(cut.index(requests.len() + 1));
+            let (mut merged, whole) = (gather(a), gather(&requests));
+            merged.add(gather(b));
+            prop_assert_eq!(&merged.window, &whole.window);
+            prop_assert_eq!(merged.requests.len(), whole.requests.len());
+            prop_assert_eq!(merged.histograms.response, whole.histograms.response);
+            prop_assert_eq!(merged.histograms.response_all, whole.histograms.response_all);
+            prop_assert_eq!(merged.histograms.service, whole.histograms.service);
+            prop_assert_eq!(merged.histograms.lag, whole.histograms.lag);
+        }
+    }
+
+    #[test]
+    fn a_value_beyond_the_highest_is_kept_as_the_highest() {
+        let mut histogram = empty();
+        histogram.saturating_record(u64::MAX);
+        assert_eq!(histogram.len(), 1);
+        assert!(histogram.max() >= HIGHEST_NS);
+    }
+}

@@ -1,0 +1,145 @@
+//! A server that answers every request by the same script, right or wrong.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// One thing done to a client after its request was read.
+#[derive(Clone, Debug)]
+pub enum Act {
+    Send(Vec<u8>),
+    /// One byte, a pause, and so on.
+    Drip(Vec<u8>, Duration),
+    /// The same again until the client has had enough.
+    Forever(Vec<u8>),
+    Pause,
+    Close,
+    Reset,
+    /// Nothing, but the connection stays.
+    Hold,
+}
+
+pub struct Scripted {
+    pub address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    _crowd: Vec<TcpStream>,
+}
+
+impl Scripted {
+    /// A server that does the acts to every request.
+    pub fn start(script: Vec<Act>) -> Self {
+        Self::serve(move |client| {
+            for act in &script {
+                perform(act, client)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// A server that answers rightly, but not in the first `stall` of each `period` since its start.
+    pub fn stalling(period: Duration, stall: Duration) -> Self {
+        let start = Instant::now();
+        Self::serve(move |client| {
+            let phase = start.elapsed().as_nanos() % period.as_nanos();
+            let left = stall.as_nanos().saturating_sub(phase);
+            std::thread::sleep(Duration::from_nanos(u64::try_from(left).unwrap()));
+            client.write_all(super::GOOD)
+        })
+    }
+
+    /// A listener whose accept queue is full and never emptied.
+    pub fn deaf() -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(1).unwrap();
+        let listener: TcpListener = socket.into();
+        let address = listener.local_addr().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        std::thread::spawn(move || {
+            while !flag.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            drop(listener);
+        });
+        let fill = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
+        let crowd = std::iter::from_fn(fill).take(16).collect();
+        Self {
+            address,
+            stop,
+            _crowd: crowd,
+        }
+    }
+
+    fn serve(answer: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (flag, answer) = (Arc::clone(&stop), Arc::new(answer));
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                if flag.load(Ordering::Relaxed) {
+                    return;
+                }
+                let (answer, mut client) = (Arc::clone(&answer), client.unwrap());
+                std::thread::spawn(move || while read_request(&mut client) && answer(&mut client).is_ok() {});
+            }
+        });
+        Self {
+            address,
+            stop,
+            _crowd: Vec::new(),
+        }
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect_timeout(&self.address, Duration::from_millis(100));
+    }
+}
+
+/// Reads up to the empty line; false if the client is gone.
+fn read_request(client: &mut TcpStream) -> bool {
+    let mut request = Vec::new();
+    let mut buffer = [0; 1024];
+    while !request.ends_with(b"\r\n\r\n") {
+        match client.read(&mut buffer) {
+            Ok(read) if read > 0 => request.extend_from_slice(&buffer[..read]),
+            _ => return false,
+        }
+    }
+    true
+}
+
+fn perform(act: &Act, client: &mut TcpStream) -> std::io::Result<()> {
+    match act {
+        Act::Send(bytes) => client.write_all(bytes),
+        Act::Drip(bytes, pause) => bytes.iter().try_for_each(|byte| {
+            std::thread::sleep(*pause);
+            client.write_all(&[*byte])
+        }),
+        Act::Forever(bytes) => loop {
+            client.write_all(bytes)?;
+        },
+        Act::Pause => {
+            std::thread::sleep(Duration::from_millis(30));
+            Ok(())
+        }
+        Act::Close => {
+            client.shutdown(std::net::Shutdown::Both)?;
+            Err(std::io::ErrorKind::ConnectionAborted.into())
+        }
+        Act::Reset => {
+            socket2::SockRef::from(&*client).set_linger(Some(Duration::ZERO))?;
+            Err(std::io::ErrorKind::ConnectionReset.into())
+        }
+        Act::Hold => {
+            let _ = client.read(&mut [0; 1]);
+            Err(std::io::ErrorKind::ConnectionAborted.into())
+        }
+    }
+}
