@@ -21,20 +21,21 @@ const LOCAL: &str = "unix:///var/run/docker.sock";
 /// Connects to the engine that `DOCKER_HOST` names, or to the local one, and agrees on an API version (Debian's 20.10 speaks 1.41).
 pub(super) async fn connect() -> Result<bollard::Docker, DeployError> {
     let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
-    connect_to(host.as_deref().unwrap_or(LOCAL)).await
+    connect_to(host.as_deref().unwrap_or(LOCAL), HELLO).await
 }
 
-async fn connect_to(host: &str) -> Result<bollard::Docker, DeployError> {
+async fn connect_to(host: &str, patience: Duration) -> Result<bollard::Docker, DeployError> {
     let docker = bollard::Docker::connect_with_host(host).map_err(|error| no_engine(&error))?;
-    match tokio::time::timeout(HELLO, docker.negotiate_version()).await {
+    match tokio::time::timeout(patience, docker.negotiate_version()).await {
         Ok(Ok(docker)) => Ok(docker),
         Ok(Err(error)) => Err(no_engine(&error)),
-        Err(_) => Err(DeployError::Unmet {
-            need: format!(
-                "the Docker engine at {host} does not answer within {} s",
-                HELLO.as_secs()
+        // Not unmet: it is there, and what it runs it may still run.
+        Err(_) => Err(DeployError::Platform {
+            platform: "docker",
+            message: format!(
+                "no word from the engine at {host} within {} ms: look at its log and restart it",
+                patience.as_millis()
             ),
-            remedy: "look at its log (`journalctl -u docker`) and restart it".into(),
         }),
     }
 }
@@ -155,7 +156,9 @@ mod tests {
             (dir.path().join("none.sock"), "setup.sh docker"),
             (dead, "systemctl start docker"),
         ] {
-            let error = connect_to(&format!("unix://{}", socket.display())).await.unwrap_err();
+            let error = connect_to(&format!("unix://{}", socket.display()), HELLO)
+                .await
+                .unwrap_err();
             assert!(
                 matches!(&error, DeployError::Unmet { remedy, .. } if remedy.contains(expected)),
                 "{error}"
@@ -165,6 +168,20 @@ mod tests {
             err: io::ErrorKind::PermissionDenied.into(),
         });
         assert!(denied.to_string().contains("group docker"), "{denied}");
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_hangs_is_not_taken_for_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("deaf.sock");
+        let _deaf = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let error = connect_to(&format!("unix://{}", socket.display()), Duration::from_millis(100))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, DeployError::Platform { message, .. } if message.contains("restart it")),
+            "{error}"
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod engine;
 mod image;
 mod remove;
 mod running;
+mod unfinished;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -148,12 +149,11 @@ impl Driver for Docker {
         let cancelled = CancellationToken::new();
         let _cancel = cancelled.clone().drop_guard();
         let task = tokio::spawn(async move { running.fill(&order, &services, from, &cancelled).await });
-        task.await.unwrap_or_else(|error| {
-            Err(DeployError::Platform {
-                platform: "docker",
-                message: format!("the start broke: {error}"),
-            })
-        })
+        let broken = |error| DeployError::Platform {
+            platform: "docker",
+            message: format!("the start broke: {error}"),
+        };
+        task.await.map_err(broken)?.map(DockerRunning::received)
     }
 
     async fn sweep(&self) -> Result<Vec<String>, DeployError> {

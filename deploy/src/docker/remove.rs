@@ -9,6 +9,7 @@ use protocol::ids::Name;
 use tokio::time::{Instant, sleep};
 
 use super::engine::{self, is_missing, said};
+use super::unfinished::{self, Unfinished};
 use crate::mark::RUNNER_LABEL;
 use crate::{DeployError, network};
 
@@ -49,8 +50,9 @@ pub(super) async fn wait_for_port(address: SocketAddr) -> Option<String> {
     None
 }
 
-/// Removes every container of a runner, running or not, and says what was found.
+/// Removes every container of a runner, running or not, and says what was found. Work that this program has begun and given up is waited for.
 pub(super) async fn sweep(docker: &bollard::Docker, runner: &Name) -> Result<Vec<String>, DeployError> {
+    unfinished::settle().await;
     let filters = HashMap::from([("label", vec![format!("{RUNNER_LABEL}={runner}")])]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     let containers = docker
@@ -75,8 +77,9 @@ pub(super) async fn sweep(docker: &bollard::Docker, runner: &Name) -> Result<Vec
 
 /// Removes containers from a destructor: on a thread with a runtime of its own, since the one that we are in may be shutting down. What it
 /// does not get done before the program ends, the next sweep does.
-pub(super) fn remove_detached(names: Vec<String>) {
+pub(super) fn remove_detached(names: Vec<String>, work: Unfinished) {
     std::thread::spawn(move || {
+        let _work = work;
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
             return;
         };

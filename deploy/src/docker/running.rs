@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::container::{Container, Order};
 use super::remove;
+use super::unfinished::Unfinished;
 use crate::mark::Mark;
 use crate::{DeployError, Running, Started, Stopped};
 
@@ -22,16 +23,19 @@ pub struct DockerRunning {
     started: Vec<Started>,
     /// The names of all containers that may exist, also of those whose creation failed half-way.
     names: Vec<String>,
+    /// Held until the start is done and somebody has got the result.
+    unfinished: Option<Unfinished>,
 }
 
 impl DockerRunning {
-    pub(super) const fn new(docker: bollard::Docker, grace: Duration) -> Self {
+    pub(super) fn new(docker: bollard::Docker, grace: Duration) -> Self {
         Self {
             docker,
             grace,
             containers: Vec::new(),
             started: Vec::new(),
             names: Vec::new(),
+            unfinished: Some(Unfinished::begin()),
         }
     }
 
@@ -58,6 +62,12 @@ impl DockerRunning {
             }
         }
         Ok(self)
+    }
+
+    /// Whoever waited for the start has it.
+    pub(super) fn received(mut self) -> Self {
+        self.unfinished = None;
+        self
     }
 
     fn push(&mut self, container: Container, from: Instant) {
@@ -129,7 +139,8 @@ impl Running for DockerRunning {
 impl Drop for DockerRunning {
     fn drop(&mut self) {
         if !self.names.is_empty() {
-            remove::remove_detached(std::mem::take(&mut self.names));
+            let work = self.unfinished.take().unwrap_or_else(Unfinished::begin);
+            remove::remove_detached(std::mem::take(&mut self.names), work);
         }
     }
 }
