@@ -1,5 +1,6 @@
 //! From a synthetic run to its report and back.
 
+mod jmeter;
 mod synthetic;
 
 use std::collections::BTreeMap;
