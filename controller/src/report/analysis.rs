@@ -120,17 +120,13 @@ pub(super) fn analyse(data: &RunData) -> Analysis {
 
 fn cell_result(data: &RunData, cell: CellKey, seed: u64) -> CellResult {
     let trials: Vec<&Trial> = data.of(&cell).collect();
-    let mut response = Histograms::empty().response;
-    for trial in &trials {
-        // Both have the same bounds, so that adding cannot fail; a foreign file's larger values are left to its own trial.
-        response.add(&trial.histograms.response).ok();
-    }
+    let response = data.responses.get(&cell).cloned();
     CellResult {
         n: trials.len(),
         requests: trials.iter().map(|t| t.record.requests.total).sum(),
         ok: trials.iter().map(|t| t.record.requests.ok).sum(),
         metrics: Metric::ALL.map(|m| summary(m, &trials, seed)).into(),
-        response,
+        response: response.unwrap_or_else(|| Histograms::empty().response),
         cell,
     }
 }

@@ -1,14 +1,16 @@
 //! Reads the run: manifest, journal, and of every trial the attempt that counts.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use hdrhistogram::Histogram;
 use protocol::sample::Sample;
 
 use super::error::ReportError;
 use super::verify;
 use crate::audit::{self, Validity};
 use crate::store::journal::{AttemptFinished, Entry, JournalEvent};
-use crate::store::{CellKey, FileSum, Histograms, Manifest, RunFolder, SAMPLES, TrialRecord, journal, samples};
+use crate::store::{CellKey, FileSum, Manifest, RunFolder, SAMPLES, TrialRecord, journal, samples};
 
 /// Everything that a report is made of.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(super) struct RunData {
     pub entries: Vec<Entry>,
     /// The attempts that count, one a trial at most, in the order of the plan.
     pub trials: Vec<Trial>,
+    /// The response times of each cell, all its trials added.
+    pub responses: BTreeMap<CellKey, Histogram<u64>>,
     /// Every attempt that ended, in the order of the journal.
     pub attempts: Vec<AttemptFinished>,
     /// What is altered, missing or contradictory.
@@ -36,8 +40,6 @@ pub(super) struct Trial {
     pub folder: PathBuf,
     /// Its raw samples.
     pub samples: Vec<Sample>,
-    /// Its histograms; read when its requests are.
-    pub histograms: Histograms,
 }
 
 impl RunData {
@@ -71,6 +73,7 @@ pub(super) fn load(folder: &RunFolder) -> Result<RunData, ReportError> {
         manifest,
         entries,
         trials: Vec::new(),
+        responses: BTreeMap::new(),
         problems: Vec::new(),
     };
     check_manifest(&mut data)?;
@@ -138,11 +141,9 @@ fn read_attempt(data: &RunData, ended: &AttemptFinished) -> Result<Option<Trial>
         return Ok(None);
     }
     let samples = samples::read(&folder.join(SAMPLES)).map_err(|e| e.to_string())?;
-    let histograms = Histograms::empty();
     Ok(Some(Trial {
         record,
         folder,
         samples,
-        histograms,
     }))
 }

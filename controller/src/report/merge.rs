@@ -9,7 +9,7 @@ use protocol::Name;
 use super::error::ReportError;
 use super::load::RunData;
 use super::verify;
-use crate::store::{REQUESTS, StoreError, jtl};
+use crate::store::{Histograms, LATENCY, REQUESTS, StoreError, jtl};
 
 /// Writes one file a platform. A trial whose requests do not agree with its record is noted, and does not count from here on.
 pub(super) fn merge(data: &mut RunData) -> Result<Vec<PathBuf>, ReportError> {
@@ -24,13 +24,22 @@ pub(super) fn merge(data: &mut RunData) -> Result<Vec<PathBuf>, ReportError> {
     platforms.iter().map(|platform| write(data, platform)).collect()
 }
 
-/// Reads every trial's requests and keeps the histograms of those that agree.
+/// Reads every trial's requests and adds up the response times of those that agree.
 fn check(data: &mut RunData) {
-    for mut trial in std::mem::take(&mut data.trials) {
+    for trial in std::mem::take(&mut data.trials) {
         match verify::requests(&trial.folder, &trial.record) {
             Ok(histograms) => {
-                trial.histograms = histograms;
-                data.trials.push(trial);
+                let cell = trial.record.key.trial.cell.clone();
+                let sum = data
+                    .responses
+                    .entry(cell)
+                    .or_insert_with(|| Histograms::empty().response);
+                match sum.add(&histograms.response) {
+                    Ok(()) => data.trials.push(trial),
+                    Err(why) => data
+                        .problems
+                        .push(format!("{}: does not count: {LATENCY}: {why}", trial.record.key)),
+                }
             }
             Err(problem) => data
                 .problems

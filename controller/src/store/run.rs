@@ -99,6 +99,7 @@ impl RunFolder {
         let folder = Self::at(path);
         let manifest = folder.manifest()?;
         let (mut journal, mut entries) = Journal::open(&folder.journal_path())?;
+        folder.check_manifest(&entries)?;
         recover::recover(&folder, &mut journal, &mut entries)?;
         entries.push(journal.append(JournalEvent::RunResumed(folder.started(&manifest)?))?);
         Ok((folder, manifest, journal, entries))
@@ -161,6 +162,22 @@ impl RunFolder {
     /// [`StoreError::Io`], and [`StoreError::Exists`] if it is already there.
     pub fn begin(&self, key: &AttemptKey) -> Result<AttemptWriter, StoreError> {
         AttemptWriter::begin(&self.attempt_path(key))
+    }
+
+    /// The plan of a run that goes on must be the one that it began with.
+    fn check_manifest(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let now = FileSum::of_file(&self.manifest_path())?.sha256;
+        let told = entries.iter().find_map(|e| match &e.event {
+            JournalEvent::RunStarted(started) => Some(&started.manifest_sha256),
+            _ => None,
+        });
+        match told {
+            Some(sum) if *sum != now => {
+                let why = "its SHA-256 is not the one that the journal bears: it was altered since the run began";
+                Err(StoreError::malformed(&self.manifest_path(), 0, why))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn started(&self, manifest: &Manifest) -> Result<RunStarted, StoreError> {

@@ -227,13 +227,21 @@ fn a_folder_that_is_no_run_is_named() {
 }
 
 #[test]
+#[ignore = "needs a run: rebuilds the report of $JUNG_RUN, for measuring"]
+fn a_run_to_measure() {
+    let run = std::env::var_os("JUNG_RUN").expect("JUNG_RUN names a run");
+    assert_eq!(rebuild(Path::new(&run)).unwrap().problems, Vec::<String>::new());
+}
+
+#[test]
 #[ignore = "needs eyes: writes a run to $JUNG_SYNTHETIC and its report"]
 fn a_run_to_look_at() {
     let results = std::env::var_os("JUNG_SYNTHETIC").expect("JUNG_SYNTHETIC names a folder");
+    let number = |name: &str, or: u32| std::env::var(name).map_or(or, |text| text.parse().unwrap());
     let script = Script {
-        blocks: 10,
-        seconds: 10,
-        rates: vec![500, 1000],
+        blocks: number("JUNG_BLOCKS", 10),
+        seconds: number("JUNG_SECONDS", 10).into(),
+        rates: vec![500, number("JUNG_RATE", 1000)],
         trouble: true,
         finished: true,
     };
