@@ -37,10 +37,7 @@ impl Origin {
         };
         let wrong = || StartError::Advertise(text.to_owned());
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-        let host = host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = port.parse().map_err(|_| wrong())?;
         if host.is_empty() {
             Err(wrong())
@@ -127,10 +124,7 @@ impl Connection {
             client: &client,
             version,
         };
-        let Answer {
-            body,
-            share: _share,
-        } = api::answer(caller, body).await;
+        let Answer { body, share: _share } = api::answer(caller, body).await;
         if let Some(body) = body {
             let frame = answer_frame(key, version, correlation, &body)?;
             drop(body);

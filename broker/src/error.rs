@@ -11,9 +11,7 @@ pub enum StartError {
     #[error("no listener: give at least one address to listen on, e.g. 127.0.0.1:9092")]
     NoListener,
     /// The address is taken or not ours.
-    #[error(
-        "cannot listen on {bind}: {reason} (is another broker running? port 0 picks a free one)"
-    )]
+    #[error("cannot listen on {bind}: {reason} (is another broker running? port 0 picks a free one)")]
     Listen {
         /// The address asked for.
         bind: SocketAddr,

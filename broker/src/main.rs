@@ -80,9 +80,7 @@ impl From<Arguments> for Config {
             data: arguments.data,
             fsync: match arguments.fsync {
                 Fsync::Never => FsyncPolicy::Never,
-                Fsync::Interval => {
-                    FsyncPolicy::Interval(Duration::from_millis(arguments.fsync_interval_ms))
-                }
+                Fsync::Interval => FsyncPolicy::Interval(Duration::from_millis(arguments.fsync_interval_ms)),
                 Fsync::Always => FsyncPolicy::Always,
             },
             retention: Retention {
@@ -113,8 +111,7 @@ fn main() -> ExitCode {
 }
 
 fn start_logging() {
-    let filter =
-        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -76,15 +76,8 @@ impl Node {
         let identity = identity(&data)?;
         Ok(Node {
             topics: Topics::load(&data, log, limit.partitions)?,
-            groups: Groups::load(
-                &data.join("groups.log"),
-                group_limits,
-                limit.groups,
-                Instant::now(),
-            )?,
-            fetch_budget: Arc::new(Semaphore::new(
-                limit.fetch_bytes_total.max(limit.fetch_bytes),
-            )),
+            groups: Groups::load(&data.join("groups.log"), group_limits, limit.groups, Instant::now())?,
+            fetch_budget: Arc::new(Semaphore::new(limit.fetch_bytes_total.max(limit.fetch_bytes))),
             cluster_id: identity.cluster_id.simple().to_string(),
             ids: Mutex::new(ProducerIds {
                 next: identity.next_producer_id,
@@ -112,11 +105,7 @@ impl Node {
 
     /// Forces everything written so far to the disk. Blocks.
     pub fn force(&self) {
-        let partitions = self
-            .topics
-            .all()
-            .into_iter()
-            .flat_map(|topic| topic.partitions());
+        let partitions = self.topics.all().into_iter().flat_map(|topic| topic.partitions());
         let files = partitions.filter_map(|partition| partition.take_dirty().ok().flatten());
         for file in files.chain(self.groups.take_dirty()) {
             if let Err(problem) = file.sync_data() {
@@ -138,12 +127,7 @@ impl Node {
                 let gone = partition.log().retain(&retention, SystemTime::now());
                 match gone {
                     Ok(0) => {}
-                    Ok(segments) => info!(
-                        topic = topic.name,
-                        partition = index,
-                        segments,
-                        "retention deleted"
-                    ),
+                    Ok(segments) => info!(topic = topic.name, partition = index, segments, "retention deleted"),
                     Err(problem) => {
                         error!(topic = topic.name, partition = index, %problem, "retention failed")
                     }
@@ -157,9 +141,7 @@ impl Node {
 
 /// Milliseconds since 1970.
 pub fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -176,8 +158,7 @@ fn lock(data: &Path) -> Result<File, StartError> {
 fn identity(data: &Path) -> Result<Identity, StorageError> {
     let path = data.join("broker.json");
     if let Some(content) = files::read_optional(&path)? {
-        return serde_json::from_slice(&content)
-            .map_err(|e| StorageError::at("parse", &path)(e.into()));
+        return serde_json::from_slice(&content).map_err(|e| StorageError::at("parse", &path)(e.into()));
     }
     let identity = Identity {
         format: 1,
@@ -190,7 +171,6 @@ fn identity(data: &Path) -> Result<Identity, StorageError> {
 
 fn store_identity(data: &Path, identity: &Identity) -> Result<(), StorageError> {
     let path = data.join("broker.json");
-    let content = serde_json::to_vec_pretty(identity)
-        .map_err(|e| StorageError::at("encode", &path)(e.into()))?;
+    let content = serde_json::to_vec_pretty(identity).map_err(|e| StorageError::at("encode", &path)(e.into()))?;
     files::write_atomic(&path, &content)
 }

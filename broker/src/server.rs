@@ -40,9 +40,7 @@ impl Broker {
         check(&config)?;
         let listeners = bind_all(&config.listeners).await?;
         let loading = spawn_blocking(move || Node::load(config)).await;
-        let node = Arc::new(
-            loading.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?,
-        );
+        let node = Arc::new(loading.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?);
         let mut broker = Broker {
             node,
             addresses: listeners.iter().map(|(_, origin)| origin.bound).collect(),
@@ -65,10 +63,7 @@ impl Broker {
     pub async fn stop(mut self) {
         self.shutdown.cancel();
         self.tasks.close();
-        if tokio::time::timeout(GRACE, self.tasks.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
             self.handles.iter().for_each(JoinHandle::abort);
         }
         for handle in self.handles.drain(..) {
@@ -101,8 +96,7 @@ impl Broker {
                 shutdown: self.shutdown.clone(),
                 tasks: self.tasks.clone(),
             };
-            self.handles
-                .push(self.tasks.spawn(connections.run(listener)));
+            self.handles.push(self.tasks.spawn(connections.run(listener)));
         }
     }
 
@@ -159,11 +153,7 @@ fn check(config: &Config) -> Result<(), StartError> {
             config.memory_limit.fetch_bytes,
             config.max_batch,
         ),
-        (
-            "memory_limit.connections",
-            config.memory_limit.connections,
-            1,
-        ),
+        ("memory_limit.connections", config.memory_limit.connections, 1),
     ];
     match least.into_iter().find(|&(_, value, least)| value < least) {
         Some((key, value, least)) => Err(StartError::TooSmall { key, value, least }),
@@ -175,16 +165,10 @@ fn check(config: &Config) -> Result<(), StartError> {
 async fn bind_all(listeners: &[Listener]) -> Result<Vec<(TcpListener, Arc<Origin>)>, StartError> {
     let mut bound = Vec::new();
     for Listener { bind, advertise } in listeners {
-        let failed = |reason| StartError::Listen {
-            bind: *bind,
-            reason,
-        };
+        let failed = |reason| StartError::Listen { bind: *bind, reason };
         let listener = TcpListener::bind(bind).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        bound.push((
-            listener,
-            Arc::new(Origin::new(address, advertise.as_deref())?),
-        ));
+        bound.push((listener, Arc::new(Origin::new(address, advertise.as_deref())?)));
     }
     Ok(bound)
 }

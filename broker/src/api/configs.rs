@@ -2,14 +2,12 @@
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::describe_configs_response::{
-    DescribeConfigsResourceResult, DescribeConfigsResult,
-};
+use kafka_protocol::messages::describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult};
 use kafka_protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
 use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::{
-    DescribeConfigsRequest, DescribeConfigsResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, ResponseKind,
+    DescribeConfigsRequest, DescribeConfigsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    ResponseKind,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -29,20 +27,12 @@ const SOURCE_DEFAULT: i8 = 5;
 
 /// The settings of a topic as they hold now.
 pub fn settings(node: &Node, own: &TopicSettings) -> Vec<Setting> {
-    own.describe(
-        &node.config.retention,
-        node.config.max_batch,
-        node.config.segment_bytes,
-    )
+    own.describe(&node.config.retention, node.config.max_batch, node.config.segment_bytes)
 }
 
 /// Kafka's number for where a value comes from.
 pub fn source(setting: &Setting) -> i8 {
-    if setting.own {
-        SOURCE_TOPIC
-    } else {
-        SOURCE_DEFAULT
-    }
+    if setting.own { SOURCE_TOPIC } else { SOURCE_DEFAULT }
 }
 
 /// Describes topics, and the broker itself by the few names it knows.
@@ -59,9 +49,7 @@ pub fn describe(caller: Caller<'_>, request: DescribeConfigsRequest) -> Response
                 .with_error_message(Some(StrBytes::from_string(text))),
         }
     });
-    ResponseKind::DescribeConfigs(
-        DescribeConfigsResponse::default().with_results(results.collect()),
-    )
+    ResponseKind::DescribeConfigs(DescribeConfigsResponse::default().with_results(results.collect()))
 }
 
 fn describe_one(
@@ -69,10 +57,7 @@ fn describe_one(
     resource: &DescribeConfigsResource,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
     let all = match resource.resource_type {
-        TOPIC => settings(
-            caller.node,
-            &topic(caller, &resource.resource_name)?.settings(),
-        ),
+        TOPIC => settings(caller.node, &topic(caller, &resource.resource_name)?.settings()),
         BROKER => broker(caller, &resource.resource_name)?,
         other => return Err(unknown_type(other)),
     };
@@ -94,10 +79,7 @@ fn describe_one(
 
 fn broker(caller: Caller<'_>, name: &str) -> Result<Vec<Setting>, Refusal> {
     if name.parse() != Ok(NODE_ID) {
-        return Err((
-            ResponseError::InvalidRequest,
-            format!("there is only broker {NODE_ID}"),
-        ));
+        return Err((ResponseError::InvalidRequest, format!("there is only broker {NODE_ID}")));
     }
     let config = &caller.node.config;
     let fixed = |name, value: String| Setting {
@@ -116,8 +98,7 @@ fn broker(caller: Caller<'_>, name: &str) -> Result<Vec<Setting>, Refusal> {
 }
 
 fn topic(caller: Caller<'_>, name: &str) -> Result<std::sync::Arc<crate::topics::Topic>, Refusal> {
-    crate::topics::check_name(name)
-        .map_err(|text| (ResponseError::InvalidTopicException, text.to_owned()))?;
+    crate::topics::check_name(name).map_err(|text| (ResponseError::InvalidTopicException, text.to_owned()))?;
     let unknown = || {
         (
             ResponseError::UnknownTopicOrPartition,
@@ -153,11 +134,7 @@ pub fn alter(caller: Caller<'_>, request: IncrementalAlterConfigsRequest) -> Res
     ResponseKind::IncrementalAlterConfigs(response)
 }
 
-fn alter_one(
-    caller: Caller<'_>,
-    resource: &AlterConfigsResource,
-    only_check: bool,
-) -> Result<(), Refusal> {
+fn alter_one(caller: Caller<'_>, resource: &AlterConfigsResource, only_check: bool) -> Result<(), Refusal> {
     if resource.resource_type != TOPIC {
         return Err(unknown_type(resource.resource_type));
     }
@@ -168,10 +145,7 @@ fn alter_one(
             0 => config.value.as_deref(),
             1 => None,
             _ => {
-                return Err((
-                    ResponseError::InvalidConfig,
-                    format!("{} is not a list", config.name),
-                ));
+                return Err((ResponseError::InvalidConfig, format!("{} is not a list", config.name)));
             }
         };
         settings

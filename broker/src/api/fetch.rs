@@ -31,8 +31,7 @@ pub async fn fetch(caller: Caller<'_>, request: FetchRequest) -> Answer {
     if request.session_id != 0 && request.session_epoch > 0 {
         return error(ResponseError::FetchSessionIdNotFound);
     }
-    let wait =
-        Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(LONGEST_WAIT);
+    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(LONGEST_WAIT);
     let deadline = Instant::now() + wait;
     let enough = usize::try_from(request.min_bytes)
         .unwrap_or(0)
@@ -83,10 +82,7 @@ fn watch(caller: Caller<'_>, request: &FetchRequest, grown: &Arc<Notify>) {
 }
 
 /// Reads each partition in the order asked, within the limits of the client and of the broker's memory.
-async fn gather(
-    caller: Caller<'_>,
-    request: &FetchRequest,
-) -> (Gathered, Option<OwnedSemaphorePermit>) {
+async fn gather(caller: Caller<'_>, request: &FetchRequest) -> (Gathered, Option<OwnedSemaphorePermit>) {
     let limit = caller.node.config.memory_limit.fetch_bytes;
     let limit = usize::try_from(request.max_bytes).unwrap_or(0).min(limit);
     let mut gathered = Gathered {
@@ -132,16 +128,12 @@ fn one_partition(
         .with_aborted_transactions(None)
         .with_records(Some(Bytes::new()));
     let left = limit.saturating_sub(gathered.bytes);
-    let own = usize::try_from(wanted.partition_max_bytes)
-        .unwrap_or(0)
-        .min(left);
+    let own = usize::try_from(wanted.partition_max_bytes).unwrap_or(0).min(left);
     let unknown = match topic {
         None if caller.version >= 13 => ResponseError::UnknownTopicId,
         _ => ResponseError::UnknownTopicOrPartition,
     };
-    let partition = topic
-        .and_then(|topic| topic.partition(wanted.partition))
-        .ok_or(unknown);
+    let partition = topic.and_then(|topic| topic.partition(wanted.partition)).ok_or(unknown);
     let read = partition.and_then(|partition| {
         let log = partition.log();
         let data = data
@@ -168,7 +160,9 @@ fn one_partition(
         }
         Err(error) => {
             gathered.failed = true;
-            data.with_error_code(error.code())
+            // As Apache Kafka has it: null where the partition is known, empty where it is not.
+            let aborted = (error == unknown).then(Vec::new);
+            data.with_aborted_transactions(aborted).with_error_code(error.code())
         }
     }
 }

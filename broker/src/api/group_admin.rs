@@ -5,8 +5,8 @@ use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::{
-    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
-    GroupId, ListGroupsRequest, ListGroupsResponse, ResponseKind,
+    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
+    ListGroupsRequest, ListGroupsResponse, ResponseKind,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -27,9 +27,7 @@ pub fn list(caller: Caller<'_>, request: ListGroupsRequest) -> ResponseKind {
             .with_group_state(text(group.state().name()))
             .with_group_type(text("classic"))
     };
-    let among = |wanted: &[StrBytes], is: &str| {
-        wanted.is_empty() || wanted.iter().any(|w| w.eq_ignore_ascii_case(is))
-    };
+    let among = |wanted: &[StrBytes], is: &str| wanted.is_empty() || wanted.iter().any(|w| w.eq_ignore_ascii_case(is));
     let mut groups = caller.node.groups.list(one);
     groups.retain(|group| among(&request.states_filter, &group.group_state));
     groups.retain(|group| among(&request.types_filter, &group.group_type));
@@ -40,9 +38,7 @@ pub fn list(caller: Caller<'_>, request: ListGroupsRequest) -> ResponseKind {
 pub fn describe(caller: Caller<'_>, request: DescribeGroupsRequest) -> ResponseKind {
     let groups = request.groups.into_iter().map(|name| {
         let found = caller.node.groups.look(&name, described);
-        found
-            .unwrap_or_else(|| missing(caller, &name))
-            .with_group_id(name)
+        found.unwrap_or_else(|| missing(caller, &name)).with_group_id(name)
     });
     ResponseKind::DescribeGroups(DescribeGroupsResponse::default().with_groups(groups.collect()))
 }

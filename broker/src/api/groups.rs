@@ -7,8 +7,8 @@ use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, ResponseKind, SyncGroupRequest, SyncGroupResponse,
+    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
+    ResponseKind, SyncGroupRequest, SyncGroupResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -48,8 +48,7 @@ pub async fn join(caller: Caller<'_>, request: JoinGroupRequest) -> ResponseKind
 fn join_request(caller: Caller<'_>, request: JoinGroupRequest) -> JoinRequest {
     let session = Duration::from_millis(u64::try_from(request.session_timeout_ms).unwrap_or(0));
     // Version 0 has no time-out for the rebalance: the session's holds for both.
-    let rebalance =
-        u64::try_from(request.rebalance_timeout_ms).map_or(session, Duration::from_millis);
+    let rebalance = u64::try_from(request.rebalance_timeout_ms).map_or(session, Duration::from_millis);
     let protocols = request
         .protocols
         .into_iter()
@@ -140,16 +139,10 @@ pub fn leave(caller: Caller<'_>, request: LeaveGroupRequest) -> ResponseKind {
     let group = request.group_id.to_string();
     if caller.version < 3 {
         let result = groups.leave(&group, &request.member_id, None);
-        return ResponseKind::LeaveGroup(
-            LeaveGroupResponse::default().with_error_code(code(result)),
-        );
+        return ResponseKind::LeaveGroup(LeaveGroupResponse::default().with_error_code(code(result)));
     }
     let one = |member: MemberIdentity| {
-        let result = groups.leave(
-            &group,
-            &member.member_id,
-            member.group_instance_id.as_deref(),
-        );
+        let result = groups.leave(&group, &member.member_id, member.group_instance_id.as_deref());
         MemberResponse::default()
             .with_member_id(member.member_id)
             .with_group_instance_id(member.group_instance_id)

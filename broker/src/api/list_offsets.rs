@@ -2,16 +2,11 @@
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
-use kafka_protocol::messages::list_offsets_response::{
-    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
-};
+use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition;
-use kafka_protocol::messages::offset_for_leader_epoch_response::{
-    EpochEndOffset, OffsetForLeaderTopicResult,
-};
+use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
 use kafka_protocol::messages::{
-    ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
-    OffsetForLeaderEpochResponse, ResponseKind,
+    ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ResponseKind,
 };
 use tracing::error;
 
@@ -46,22 +41,13 @@ pub fn list_offsets(caller: Caller<'_>, request: ListOffsetsRequest) -> Response
     ResponseKind::ListOffsets(ListOffsetsResponse::default().with_topics(topics.collect()))
 }
 
-fn one(
-    topic: Option<&Topic>,
-    wanted: &ListOffsetsPartition,
-    version: i16,
-) -> ListOffsetsPartitionResponse {
-    let response =
-        ListOffsetsPartitionResponse::default().with_partition_index(wanted.partition_index);
+fn one(topic: Option<&Topic>, wanted: &ListOffsetsPartition, version: i16) -> ListOffsetsPartitionResponse {
+    let response = ListOffsetsPartitionResponse::default().with_partition_index(wanted.partition_index);
     let partition = topic.and_then(|topic| topic.partition(wanted.partition_index));
     let found = partition
         .ok_or(ResponseError::UnknownTopicOrPartition)
         .and_then(|partition| {
-            check_epoch(if version >= 4 {
-                wanted.current_leader_epoch
-            } else {
-                -1
-            })?;
+            check_epoch(if version >= 4 { wanted.current_leader_epoch } else { -1 })?;
             look_up(&partition.log(), wanted.timestamp)
         });
     match found {
@@ -85,12 +71,10 @@ fn look_up(log: &Log, timestamp: i64) -> Result<(i64, i64), ResponseError> {
         LATEST_TIERED => Ok(None),
         time => log.find_time(time),
     };
-    found
-        .map(|found| found.unwrap_or((-1, -1)))
-        .map_err(|problem| {
-            error!(%problem, "offset not found");
-            ResponseError::KafkaStorageError
-        })
+    found.map(|found| found.unwrap_or((-1, -1))).map_err(|problem| {
+        error!(%problem, "offset not found");
+        ResponseError::KafkaStorageError
+    })
 }
 
 /// Where a leader epoch ends: there is only epoch 0, which ends at the log's end.
@@ -105,9 +89,7 @@ pub fn epoch_ends(caller: Caller<'_>, request: OffsetForLeaderEpochRequest) -> R
             .with_partitions(partitions.collect())
             .with_topic(wanted.topic)
     });
-    ResponseKind::OffsetForLeaderEpoch(
-        OffsetForLeaderEpochResponse::default().with_topics(topics.collect()),
-    )
+    ResponseKind::OffsetForLeaderEpoch(OffsetForLeaderEpochResponse::default().with_topics(topics.collect()))
 }
 
 fn epoch_end(topic: Option<&Topic>, wanted: &OffsetForLeaderPartition) -> EpochEndOffset {
@@ -118,14 +100,9 @@ fn epoch_end(topic: Option<&Topic>, wanted: &OffsetForLeaderPartition) -> EpochE
     let Some(partition) = topic.and_then(|topic| topic.partition(wanted.partition)) else {
         return response.with_error_code(ResponseError::UnknownTopicOrPartition.code());
     };
-    match (
-        check_epoch(wanted.current_leader_epoch),
-        wanted.leader_epoch,
-    ) {
+    match (check_epoch(wanted.current_leader_epoch), wanted.leader_epoch) {
         (Err(error), _) => response.with_error_code(error.code()),
-        (Ok(()), 0) => response
-            .with_leader_epoch(0)
-            .with_end_offset(partition.log().end()),
+        (Ok(()), 0) => response.with_leader_epoch(0).with_end_offset(partition.log().end()),
         (Ok(()), _) => response,
     }
 }

@@ -7,9 +7,7 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use kafka_protocol::messages::{
-    BrokerId, MetadataRequest, MetadataResponse, ResponseKind, TopicName,
-};
+use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, ResponseKind, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::Caller;
@@ -18,18 +16,12 @@ use crate::topics::{CreateError, Topic, TopicSettings};
 
 /// Describes all topics or those asked for, and creates missing ones if that is wanted and allowed.
 pub fn metadata(caller: Caller<'_>, request: MetadataRequest) -> ResponseKind {
-    let create =
-        caller.node.config.auto_create && (caller.version < 4 || request.allow_auto_topic_creation);
+    let create = caller.node.config.auto_create && (caller.version < 4 || request.allow_auto_topic_creation);
     // Version 0 has no null: an empty list means all topics there.
-    let wanted = request
-        .topics
-        .filter(|topics| caller.version > 0 || !topics.is_empty());
+    let wanted = request.topics.filter(|topics| caller.version > 0 || !topics.is_empty());
     let topics = match wanted {
         None => caller.node.topics.all().iter().map(describe).collect(),
-        Some(wanted) => wanted
-            .into_iter()
-            .map(|topic| find(caller, topic, create))
-            .collect(),
+        Some(wanted) => wanted.into_iter().map(|topic| find(caller, topic, create)).collect(),
     };
     let broker = MetadataResponseBroker::default()
         .with_node_id(BrokerId(NODE_ID))
@@ -45,10 +37,7 @@ pub fn metadata(caller: Caller<'_>, request: MetadataRequest) -> ResponseKind {
 
 fn find(caller: Caller<'_>, wanted: MetadataRequestTopic, create: bool) -> MetadataResponseTopic {
     // A topic without a name can be told only from version 12 on.
-    let name = wanted
-        .name
-        .clone()
-        .or((caller.version < 12).then(TopicName::default));
+    let name = wanted.name.clone().or((caller.version < 12).then(TopicName::default));
     let unknown = MetadataResponseTopic::default()
         .with_name(name)
         .with_topic_id(wanted.topic_id);
@@ -74,11 +63,7 @@ fn find(caller: Caller<'_>, wanted: MetadataRequestTopic, create: bool) -> Metad
 
 fn auto_create(caller: Caller<'_>, name: &str) -> Result<Arc<Topic>, ResponseError> {
     let count = caller.node.config.default_partitions;
-    match caller
-        .node
-        .topics
-        .create(name, count, TopicSettings::default())
-    {
+    match caller.node.topics.create(name, count, TopicSettings::default()) {
         Ok(topic) => Ok(topic),
         // Another connection was faster.
         Err(CreateError::Exists(name)) => caller

@@ -2,22 +2,16 @@
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
-use kafka_protocol::messages::offset_commit_response::{
-    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
-};
-use kafka_protocol::messages::offset_delete_response::{
-    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
-};
-use kafka_protocol::messages::offset_fetch_request::{
-    OffsetFetchRequestTopic, OffsetFetchRequestTopics,
-};
+use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use kafka_protocol::messages::offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic};
+use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestTopic, OffsetFetchRequestTopics};
 use kafka_protocol::messages::offset_fetch_response::{
-    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
-    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
+    OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{
-    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
-    OffsetFetchRequest, OffsetFetchResponse, ResponseKind, TopicName,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchRequest,
+    OffsetFetchResponse, ResponseKind, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -135,9 +129,7 @@ pub fn fetch(caller: Caller<'_>, request: OffsetFetchRequest) -> ResponseKind {
         });
         return ResponseKind::OffsetFetch(response.with_groups(groups.collect()));
     }
-    let wanted = request
-        .topics
-        .map(|topics| topics.into_iter().map(newer).collect());
+    let wanted = request.topics.map(|topics| topics.into_iter().map(newer).collect());
     let topics = fetch_group(caller, &request.group_id, wanted);
     response.topics = topics.into_iter().map(older).collect();
     ResponseKind::OffsetFetch(response)
@@ -169,13 +161,7 @@ fn fetch_group(
     group: &str,
     wanted: Option<Vec<OffsetFetchRequestTopics>>,
 ) -> Vec<OffsetFetchResponseTopics> {
-    let wanted = wanted.unwrap_or_else(|| {
-        caller
-            .node
-            .groups
-            .look(group, all_committed)
-            .unwrap_or_default()
-    });
+    let wanted = wanted.unwrap_or_else(|| caller.node.groups.look(group, all_committed).unwrap_or_default());
     let look = |topic: OffsetFetchRequestTopics| {
         let partitions = topic.partition_indexes.iter().map(|&index| {
             let at = TopicPartition {
@@ -200,10 +186,7 @@ fn fetch_group(
 fn all_committed(group: &Group) -> Vec<OffsetFetchRequestTopics> {
     let mut topics: Vec<OffsetFetchRequestTopics> = Vec::new();
     for at in group.offsets.keys() {
-        match topics
-            .last_mut()
-            .filter(|topic| topic.name.as_str() == at.topic)
-        {
+        match topics.last_mut().filter(|topic| topic.name.as_str() == at.topic) {
             Some(topic) => topic.partition_indexes.push(at.partition),
             None => topics.push(
                 OffsetFetchRequestTopics::default()
@@ -240,16 +223,12 @@ pub fn delete(caller: Caller<'_>, request: OffsetDeleteRequest) -> ResponseKind 
     });
     let offsets: Vec<_> = named.collect();
     if let Err(error) = caller.node.groups.forget(&request.group_id, &offsets) {
-        return ResponseKind::OffsetDelete(
-            OffsetDeleteResponse::default().with_error_code(error.code()),
-        );
+        return ResponseKind::OffsetDelete(OffsetDeleteResponse::default().with_error_code(error.code()));
     }
     let topics = request.topics.into_iter().map(|topic| {
         let known = caller.node.topics.get(&topic.name);
         let partitions = topic.partitions.iter().map(|p| {
-            let exists = known
-                .as_ref()
-                .and_then(|topic| topic.partition(p.partition_index));
+            let exists = known.as_ref().and_then(|topic| topic.partition(p.partition_index));
             let error = exists.map_or(ResponseError::UnknownTopicOrPartition.code(), |_| 0);
             OffsetDeleteResponsePartition::default()
                 .with_partition_index(p.partition_index)

@@ -23,16 +23,10 @@ pub fn grow(caller: Caller<'_>, request: CreatePartitionsRequest) -> ResponseKin
                 .with_error_message(Some(StrBytes::from_string(text))),
         }
     });
-    ResponseKind::CreatePartitions(
-        CreatePartitionsResponse::default().with_results(results.collect()),
-    )
+    ResponseKind::CreatePartitions(CreatePartitionsResponse::default().with_results(results.collect()))
 }
 
-fn grow_one(
-    caller: Caller<'_>,
-    wanted: &CreatePartitionsTopic,
-    only_check: bool,
-) -> Result<(), Refusal> {
+fn grow_one(caller: Caller<'_>, wanted: &CreatePartitionsTopic, only_check: bool) -> Result<(), Refusal> {
     let topics = &caller.node.topics;
     topics
         .check_growth(&wanted.name, wanted.count)

@@ -8,8 +8,7 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
-    InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse, ProducerId,
-    ResponseKind,
+    InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse, ProducerId, ResponseKind,
 };
 use kafka_protocol::protocol::StrBytes;
 use tokio::task::spawn_blocking;
@@ -122,9 +121,7 @@ fn code(problem: &AppendError) -> ResponseError {
             ResponseError::CorruptMessage
         }
         AppendError::Batch(BatchError::Magic(_)) => ResponseError::UnsupportedForMessageFormat,
-        AppendError::Batch(BatchError::Inconsistent) | AppendError::NotOneBatch => {
-            ResponseError::InvalidRecord
-        }
+        AppendError::Batch(BatchError::Inconsistent) | AppendError::NotOneBatch => ResponseError::InvalidRecord,
         AppendError::TooLarge(_) => ResponseError::MessageTooLarge,
         AppendError::Transactional => ResponseError::InvalidTxnState,
         AppendError::OutOfOrder => ResponseError::OutOfOrderSequenceNumber,
@@ -170,14 +167,10 @@ pub fn init_producer_id(caller: Caller<'_>, request: &InitProducerIdRequest) -> 
             client = caller.client,
             "transactional producer refused: this broker has no transactions"
         );
-        return ResponseKind::InitProducerId(
-            response.with_error_code(ResponseError::UnsupportedVersion.code()),
-        );
+        return ResponseKind::InitProducerId(response.with_error_code(ResponseError::UnsupportedVersion.code()));
     }
     ResponseKind::InitProducerId(match caller.node.new_producer_id() {
-        Ok(id) => response
-            .with_producer_id(ProducerId(id))
-            .with_producer_epoch(0),
+        Ok(id) => response.with_producer_id(ProducerId(id)).with_producer_epoch(0),
         Err(problem) => {
             error!(%problem, "no producer id");
             response.with_error_code(ResponseError::CoordinatorNotAvailable.code())

@@ -2,9 +2,7 @@
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::delete_records_request::DeleteRecordsPartition;
-use kafka_protocol::messages::delete_records_response::{
-    DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
-};
+use kafka_protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse, ResponseKind};
 use tracing::error;
 
@@ -27,18 +25,13 @@ pub fn delete(caller: Caller<'_>, request: DeleteRecordsRequest) -> ResponseKind
 }
 
 fn one(topic: Option<&Topic>, wanted: &DeleteRecordsPartition) -> DeleteRecordsPartitionResult {
-    let result =
-        DeleteRecordsPartitionResult::default().with_partition_index(wanted.partition_index);
+    let result = DeleteRecordsPartitionResult::default().with_partition_index(wanted.partition_index);
     let partition = topic.and_then(|topic| topic.partition(wanted.partition_index));
     let low = partition
         .ok_or(ResponseError::UnknownTopicOrPartition)
         .and_then(|partition| {
             let mut log = partition.log();
-            let offset = if wanted.offset == -1 {
-                log.end()
-            } else {
-                wanted.offset
-            };
+            let offset = if wanted.offset == -1 { log.end() } else { wanted.offset };
             if offset < 0 || offset > log.end() {
                 return Err(ResponseError::OffsetOutOfRange);
             }

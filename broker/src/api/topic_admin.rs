@@ -1,15 +1,14 @@
 //! CreateTopics and DeleteTopics.
 
+use std::collections::BTreeMap;
+
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
-use kafka_protocol::messages::create_topics_response::{
-    CreatableTopicConfigs, CreatableTopicResult,
-};
+use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    ResponseKind, TopicName,
+    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ResponseKind, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use tracing::error;
@@ -43,23 +42,26 @@ pub fn refusal(problem: &CreateError) -> Refusal {
 
 /// Creates topics, each on its own: one refusal does not touch the others.
 pub fn create(caller: Caller<'_>, request: CreateTopicsRequest) -> ResponseKind {
-    let mut names: Vec<_> = request
-        .topics
-        .iter()
-        .map(|topic| topic.name.clone())
-        .collect();
-    names.sort();
+    let mut twice = BTreeMap::new();
+    for topic in &request.topics {
+        *twice.entry(topic.name.clone()).or_insert(0) += 1;
+    }
+    twice.retain(|_, count| *count > 1);
     let mut results = Vec::new();
-    for topic in request.topics {
-        let twice = names.iter().filter(|name| **name == topic.name).count() > 1;
-        let outcome = if twice {
-            Err((
-                ResponseError::InvalidRequest,
-                "topic is named twice in the request".to_owned(),
-            ))
-        } else {
-            create_one(caller, &topic, request.validate_only)
-        };
+    for name in twice.keys() {
+        let text = "topic is named twice in the request".to_owned();
+        results.push(created(
+            caller,
+            name.clone(),
+            Err((ResponseError::InvalidRequest, text)),
+        ));
+    }
+    for topic in request
+        .topics
+        .into_iter()
+        .filter(|topic| !twice.contains_key(&topic.name))
+    {
+        let outcome = create_one(caller, &topic, request.validate_only);
         results.push(created(caller, topic.name, outcome));
     }
     ResponseKind::CreateTopics(CreateTopicsResponse::default().with_topics(results))
@@ -68,26 +70,16 @@ pub fn create(caller: Caller<'_>, request: CreateTopicsRequest) -> ResponseKind 
 /// What was created: the id (nil when only checked), the number of partitions, the settings.
 type Created = (Uuid, i32, TopicSettings);
 
-fn create_one(
-    caller: Caller<'_>,
-    topic: &CreatableTopic,
-    only_check: bool,
-) -> Result<Created, Refusal> {
+fn create_one(caller: Caller<'_>, topic: &CreatableTopic, only_check: bool) -> Result<Created, Refusal> {
     let count = partitions(caller, topic)?;
     let mut settings = TopicSettings::default();
     for config in &topic.configs {
-        let invalid = |problem: crate::topics::SettingError| {
-            (ResponseError::InvalidConfig, problem.to_string())
-        };
-        settings
-            .set(&config.name, config.value.as_deref())
-            .map_err(invalid)?;
+        let invalid = |problem: crate::topics::SettingError| (ResponseError::InvalidConfig, problem.to_string());
+        settings.set(&config.name, config.value.as_deref()).map_err(invalid)?;
     }
     let topics = &caller.node.topics;
     if only_check {
-        topics
-            .check(&topic.name, count)
-            .map_err(|problem| refusal(&problem))?;
+        topics.check(&topic.name, count).map_err(|problem| refusal(&problem))?;
         return Ok((Uuid::nil(), count, settings));
     }
     let made = topics
@@ -117,22 +109,14 @@ fn partitions(caller: Caller<'_>, topic: &CreatableTopic) -> Result<i32, Refusal
         let text = "assignments exclude a number of partitions and a replication factor".to_owned();
         return Err((ResponseError::InvalidRequest, text));
     }
-    if !topic
-        .assignments
-        .iter()
-        .all(|assignment| alone(&assignment.broker_ids))
-    {
+    if !topic.assignments.iter().all(|assignment| alone(&assignment.broker_ids)) {
         let text = "every partition can only be assigned to broker 1".to_owned();
         return Err((ResponseError::InvalidReplicaAssignment, text));
     }
     Ok(i32::try_from(topic.assignments.len()).unwrap_or(i32::MAX))
 }
 
-fn created(
-    caller: Caller<'_>,
-    name: TopicName,
-    outcome: Result<Created, Refusal>,
-) -> CreatableTopicResult {
+fn created(caller: Caller<'_>, name: TopicName, outcome: Result<Created, Refusal>) -> CreatableTopicResult {
     let result = CreatableTopicResult::default().with_name(name);
     match outcome {
         Ok((id, count, settings)) => result
@@ -143,8 +127,7 @@ fn created(
             .with_configs(Some(configs(caller, &settings))),
         Err((error, text)) => result
             .with_error_code(error.code())
-            .with_error_message(Some(StrBytes::from_string(text)))
-            .with_configs(None),
+            .with_error_message(Some(StrBytes::from_string(text))),
     }
 }
 
@@ -164,9 +147,7 @@ fn configs(caller: Caller<'_>, settings: &TopicSettings) -> Vec<CreatableTopicCo
 pub fn delete(caller: Caller<'_>, request: DeleteTopicsRequest) -> ResponseKind {
     let by_name = |name| DeleteTopicState::default().with_name(Some(name));
     let named = request.topic_names.into_iter().map(by_name);
-    let results = named
-        .chain(request.topics)
-        .map(|topic| delete_one(caller, topic));
+    let results = named.chain(request.topics).map(|topic| delete_one(caller, topic));
     ResponseKind::DeleteTopics(DeleteTopicsResponse::default().with_responses(results.collect()))
 }
 

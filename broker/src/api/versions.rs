@@ -9,9 +9,8 @@ use crate::wire::{APIS, Api};
 
 /// Which APIs are spoken, in which versions.
 pub fn versions(caller: Caller<'_>, request: &ApiVersionsRequest) -> ResponseKind {
-    let named = caller.version < 3
-        || (plausible(&request.client_software_name)
-            && plausible(&request.client_software_version));
+    let named =
+        caller.version < 3 || (plausible(&request.client_software_name) && plausible(&request.client_software_version));
     let mut response = ApiVersionsResponse::default();
     if named {
         response.api_keys = APIS.iter().map(spoken).collect();
@@ -33,11 +32,7 @@ pub fn unsupported() -> ResponseKind {
 fn spoken(api: &Api) -> ApiVersion {
     // librdkafka up to 2.5 takes a broker without Produce version 0 for one that cannot compress; Apache Kafka 4
     // claims it for the same reason and does not speak it either.
-    let min = if api.key == ApiKey::Produce {
-        0
-    } else {
-        api.min
-    };
+    let min = if api.key == ApiKey::Produce { 0 } else { api.min };
     ApiVersion::default()
         .with_api_key(api.key as i16)
         .with_min_version(min)
@@ -48,8 +43,5 @@ fn spoken(api: &Api) -> ApiVersion {
 fn plausible(name: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
     let ends = [name.bytes().next(), name.bytes().next_back()];
-    name.bytes().all(inner)
-        && ends
-            .iter()
-            .all(|end| end.is_some_and(|b| b.is_ascii_alphanumeric()))
+    name.bytes().all(inner) && ends.iter().all(|end| end.is_some_and(|b| b.is_ascii_alphanumeric()))
 }

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use super::{
-    Committed, Entry, Group, GroupLimits, JoinAnswer, JoinRequest, Journal, OffsetEntry,
-    RemovedEntry, State, SyncAnswer, SyncRequest, TopicPartition,
+    Committed, Entry, Group, GroupLimits, JoinAnswer, JoinRequest, Journal, OffsetEntry, RemovedEntry, State,
+    SyncAnswer, SyncRequest, TopicPartition,
 };
 use crate::error::StorageError;
 
@@ -43,12 +43,7 @@ pub struct Groups {
 
 impl Groups {
     /// Reads the journal; keeps at most `most` groups.
-    pub fn load(
-        path: &Path,
-        limits: GroupLimits,
-        most: usize,
-        now: Instant,
-    ) -> Result<Self, StorageError> {
+    pub fn load(path: &Path, limits: GroupLimits, most: usize, now: Instant) -> Result<Self, StorageError> {
         let (journal, entries) = Journal::open(path)?;
         let mut groups: BTreeMap<String, Group> = BTreeMap::new();
         for entry in entries {
@@ -98,11 +93,7 @@ impl Groups {
     }
 
     /// JoinGroup; the answer comes when the group has gathered.
-    pub fn join(
-        &self,
-        name: &str,
-        request: JoinRequest,
-    ) -> Result<oneshot::Receiver<JoinAnswer>, ResponseError> {
+    pub fn join(&self, name: &str, request: JoinRequest) -> Result<oneshot::Receiver<JoinAnswer>, ResponseError> {
         let (reply, answer) = oneshot::channel();
         let newcomer = request.member.is_empty();
         let act = |group: &mut Group| group.join(request, reply, Instant::now());
@@ -111,11 +102,7 @@ impl Groups {
     }
 
     /// SyncGroup; the answer comes when the leader has handed in the shares.
-    pub fn sync(
-        &self,
-        name: &str,
-        request: SyncRequest,
-    ) -> Result<oneshot::Receiver<SyncAnswer>, ResponseError> {
+    pub fn sync(&self, name: &str, request: SyncRequest) -> Result<oneshot::Receiver<SyncAnswer>, ResponseError> {
         let (reply, answer) = oneshot::channel();
         let act = |group: &mut Group| group.sync(request, reply, Instant::now());
         self.with(name, false, ResponseError::UnknownMemberId, act)?;
@@ -125,23 +112,13 @@ impl Groups {
     /// Heartbeat.
     pub fn heartbeat(&self, name: &str, from: &Committer) -> Result<(), ResponseError> {
         let act = |group: &mut Group| {
-            group.heartbeat(
-                &from.member,
-                from.instance.as_deref(),
-                from.generation,
-                Instant::now(),
-            )
+            group.heartbeat(&from.member, from.instance.as_deref(), from.generation, Instant::now())
         };
         self.with(name, false, ResponseError::UnknownMemberId, act)?
     }
 
     /// LeaveGroup of one member.
-    pub fn leave(
-        &self,
-        name: &str,
-        member: &str,
-        instance: Option<&str>,
-    ) -> Result<(), ResponseError> {
+    pub fn leave(&self, name: &str, member: &str, instance: Option<&str>) -> Result<(), ResponseError> {
         let act = |group: &mut Group| group.leave(member, instance, Instant::now());
         self.with(name, false, ResponseError::UnknownMemberId, act)?
     }
@@ -193,16 +170,11 @@ impl Groups {
     /// Deletes a group without members.
     pub fn delete(&self, name: &str) -> Result<(), ResponseError> {
         let held = &mut *self.held();
-        let group = held
-            .groups
-            .get(name)
-            .ok_or(ResponseError::GroupIdNotFound)?;
+        let group = held.groups.get(name).ok_or(ResponseError::GroupIdNotFound)?;
         if group.state() != State::Empty {
             return Err(ResponseError::NonEmptyGroup);
         }
-        let entry = Entry::Removed(RemovedEntry {
-            group: name.to_owned(),
-        });
+        let entry = Entry::Removed(RemovedEntry { group: name.to_owned() });
         held.journal.append(&[entry]).map_err(not_written)?;
         held.groups.remove(name);
         Ok(())
@@ -211,10 +183,7 @@ impl Groups {
     /// Deletes offsets of a group (OffsetDelete).
     pub fn forget(&self, name: &str, offsets: &[TopicPartition]) -> Result<(), ResponseError> {
         let held = &mut *self.held();
-        let group = held
-            .groups
-            .get_mut(name)
-            .ok_or(ResponseError::GroupIdNotFound)?;
+        let group = held.groups.get_mut(name).ok_or(ResponseError::GroupIdNotFound)?;
         if group.state() != State::Empty && group.protocol_type() == "consumer" {
             return Err(ResponseError::NonEmptyGroup);
         }
@@ -225,12 +194,7 @@ impl Groups {
     pub fn forget_topic(&self, topic: &str) {
         let held = &mut *self.held();
         for (name, group) in &mut held.groups {
-            let gone: Vec<_> = group
-                .offsets
-                .keys()
-                .filter(|at| at.topic == topic)
-                .cloned()
-                .collect();
+            let gone: Vec<_> = group.offsets.keys().filter(|at| at.topic == topic).cloned().collect();
             let _logged = forget(name, group, &mut held.journal, &gone);
         }
     }
@@ -257,14 +221,9 @@ impl Groups {
     /// Forgets offsets of groups that are empty and committed nothing since `before_ms` (ms since 1970).
     pub fn expire(&self, before_ms: i64) {
         let old = |group: &Group| {
-            group.state() == State::Empty
-                && group
-                    .offsets
-                    .values()
-                    .all(|committed| committed.at_ms < before_ms)
+            group.state() == State::Empty && group.offsets.values().all(|committed| committed.at_ms < before_ms)
         };
-        let names = self
-            .list(|name, group| (old(group) && !group.offsets.is_empty()).then(|| name.to_owned()));
+        let names = self.list(|name, group| (old(group) && !group.offsets.is_empty()).then(|| name.to_owned()));
         for name in names.into_iter().flatten() {
             let _logged = self.delete(&name);
         }
@@ -304,12 +263,7 @@ fn save(name: &str, group: &mut Group, journal: &mut Journal) {
     }
 }
 
-fn forget(
-    name: &str,
-    group: &mut Group,
-    journal: &mut Journal,
-    gone: &[TopicPartition],
-) -> Result<(), ResponseError> {
+fn forget(name: &str, group: &mut Group, journal: &mut Journal, gone: &[TopicPartition]) -> Result<(), ResponseError> {
     let entry = |at: &TopicPartition| {
         Entry::Offset(OffsetEntry {
             group: name.to_owned(),
@@ -339,11 +293,7 @@ fn replay(groups: &mut BTreeMap<String, Group>, limits: GroupLimits, entry: Entr
                 .or_insert_with(|| Group::new(limits))
                 .restore(state, now);
         }
-        Entry::Offset(OffsetEntry {
-            group,
-            at,
-            committed,
-        }) => {
+        Entry::Offset(OffsetEntry { group, at, committed }) => {
             let group = groups.entry(group).or_insert_with(|| Group::new(limits));
             match committed {
                 Some(committed) => drop(group.offsets.insert(at, committed)),

@@ -120,12 +120,7 @@ impl Group {
     fn join_new(&mut self, request: JoinRequest, reply: oneshot::Sender<JoinAnswer>, now: Instant) {
         let name = request.instance.as_deref().unwrap_or(&request.client);
         let id = format!("{name}-{}", Uuid::new_v4());
-        if let Some(former) = request
-            .instance
-            .as_deref()
-            .and_then(|name| self.holder(name))
-            .cloned()
-        {
+        if let Some(former) = request.instance.as_deref().and_then(|name| self.holder(name)).cloned() {
             self.replace_static(&former, &id);
             return self.rejoin(&id, request, reply, now);
         }
@@ -153,17 +148,9 @@ impl Group {
         self.members.insert(id.to_owned(), member);
     }
 
-    fn join_known(
-        &mut self,
-        request: JoinRequest,
-        reply: oneshot::Sender<JoinAnswer>,
-        now: Instant,
-    ) {
+    fn join_known(&mut self, request: JoinRequest, reply: oneshot::Sender<JoinAnswer>, now: Instant) {
         let id = request.member.clone();
-        let holder = request
-            .instance
-            .as_deref()
-            .and_then(|name| self.holder(name));
+        let holder = request.instance.as_deref().and_then(|name| self.holder(name));
         if holder.is_some_and(|holder| *holder != id) {
             return drop(reply.send(JoinAnswer::error(ResponseError::FencedInstanceId, &id)));
         }
@@ -192,13 +179,7 @@ impl Group {
     }
 
     /// Adds or refreshes the member and waits with it for the others.
-    fn rejoin(
-        &mut self,
-        id: &str,
-        request: JoinRequest,
-        reply: oneshot::Sender<JoinAnswer>,
-        now: Instant,
-    ) {
+    fn rejoin(&mut self, id: &str, request: JoinRequest, reply: oneshot::Sender<JoinAnswer>, now: Instant) {
         let former = self.members.remove(id);
         // A join that already waited under this id was given up by its client: dropping it ends it.
         let syncing = former.and_then(|member| member.syncing);
@@ -280,10 +261,7 @@ impl Group {
     fn elect_protocol(&self) -> Option<String> {
         let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
         for member in self.members.values() {
-            let mut possible = member
-                .protocols
-                .iter()
-                .filter(|(name, _)| self.all_follow(name, ""));
+            let mut possible = member.protocols.iter().filter(|(name, _)| self.all_follow(name, ""));
             if let Some((name, _)) = possible.next() {
                 *votes.entry(name).or_default() += 1;
             }
@@ -296,11 +274,7 @@ impl Group {
 
     fn join_answer(&self, id: &str) -> JoinAnswer {
         let leader = self.leader.clone().unwrap_or_default();
-        let members = if leader == id {
-            self.join_members()
-        } else {
-            Vec::new()
-        };
+        let members = if leader == id { self.join_members() } else { Vec::new() };
         JoinAnswer {
             error: None,
             generation: self.generation,

@@ -112,8 +112,7 @@ impl Journal {
         let (entries, good) = decode_all(&bytes);
         if good < bytes.len() {
             warn!(file = %path.display(), kept_bytes = good, cut_bytes = bytes.len() - good, "torn tail cut off");
-            file.set_len(good as u64)
-                .map_err(StorageError::at("cut", path))?;
+            file.set_len(good as u64).map_err(StorageError::at("cut", path))?;
         }
         let size = good as u64;
         let journal = Journal {
@@ -228,9 +227,6 @@ mod tests {
         journal.append(&[removed("a"), removed("b")]).unwrap();
         journal.rewrite(&[removed("b")]).unwrap();
         journal.append(&[removed("c")]).unwrap();
-        assert_eq!(
-            Journal::open(&path).unwrap().1,
-            [removed("b"), removed("c")]
-        );
+        assert_eq!(Journal::open(&path).unwrap().1, [removed("b"), removed("c")]);
     }
 }

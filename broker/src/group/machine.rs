@@ -113,12 +113,7 @@ impl Group {
     }
 
     /// Checks that a request comes from a member, and a current one.
-    pub(super) fn check_member(
-        &self,
-        id: &str,
-        instance: Option<&str>,
-        generation: i32,
-    ) -> Result<(), ResponseError> {
+    pub(super) fn check_member(&self, id: &str, instance: Option<&str>, generation: i32) -> Result<(), ResponseError> {
         if let Some(holder) = instance.and_then(|name| self.holder(name))
             && holder != id
         {
@@ -160,12 +155,7 @@ impl Group {
     }
 
     /// A member goes; the others share anew. An empty id with an instance name means its holder.
-    pub fn leave(
-        &mut self,
-        id: &str,
-        instance: Option<&str>,
-        now: Instant,
-    ) -> Result<(), ResponseError> {
+    pub fn leave(&mut self, id: &str, instance: Option<&str>, now: Instant) -> Result<(), ResponseError> {
         if self.promised.remove(id).is_some() {
             return Ok(());
         }
@@ -204,10 +194,7 @@ impl Group {
     /// Lets time pass: silent members go, overdue rebalances end. Call it often.
     pub fn tick(&mut self, now: Instant) {
         self.promised.retain(|_, lapses| *lapses > now);
-        let expired = self
-            .members
-            .iter()
-            .filter(|(_, member)| member.expired(now));
+        let expired = self.members.iter().filter(|(_, member)| member.expired(now));
         let expired: Vec<String> = expired.map(|(id, _)| id.clone()).collect();
         for id in expired {
             self.remove(&id, now);

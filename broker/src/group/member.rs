@@ -36,9 +36,7 @@ impl Member {
     /// The subscription it sent with a protocol.
     pub fn metadata(&self, protocol: &str) -> Bytes {
         let found = self.protocols.iter().find(|(name, _)| name == protocol);
-        found
-            .map(|(_, metadata)| metadata.clone())
-            .unwrap_or_default()
+        found.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
     }
 
     /// Whether it has been silent for too long. A member that waits for an answer is not silent.

@@ -31,9 +31,7 @@ impl Group {
                 committed,
             })
         });
-        std::iter::once(self.snapshot(name))
-            .chain(offsets)
-            .collect()
+        std::iter::once(self.snapshot(name)).chain(offsets).collect()
     }
 
     /// Goes back to an agreed state; every member counts as heard of just now.

@@ -70,23 +70,15 @@ impl Group {
                     self.share(request.assignments, now);
                 }
             }
-            State::Preparing { .. } => {
-                drop(reply.send(SyncAnswer::error(ResponseError::RebalanceInProgress)))
-            }
+            State::Preparing { .. } => drop(reply.send(SyncAnswer::error(ResponseError::RebalanceInProgress))),
             State::Empty => drop(reply.send(SyncAnswer::error(ResponseError::UnknownMemberId))),
         }
     }
 
     fn check_sync(&self, request: &SyncRequest) -> Result<(), ResponseError> {
-        self.check_member(
-            &request.member,
-            request.instance.as_deref(),
-            request.generation,
-        )?;
+        self.check_member(&request.member, request.instance.as_deref(), request.generation)?;
         let differs = |said: &Option<String>, is: &Option<String>| said.is_some() && said != is;
-        if differs(&request.protocol_type, &self.protocol_type)
-            || differs(&request.protocol, &self.protocol)
-        {
+        if differs(&request.protocol_type, &self.protocol_type) || differs(&request.protocol, &self.protocol) {
             return Err(ResponseError::InconsistentGroupProtocol);
         }
         Ok(())
@@ -116,10 +108,7 @@ impl Group {
         let ids: Vec<String> = self.members.keys().cloned().collect();
         for id in ids {
             let answer = self.sync_answer(&id);
-            let reply = self
-                .members
-                .get_mut(&id)
-                .and_then(|member| member.syncing.take());
+            let reply = self.members.get_mut(&id).and_then(|member| member.syncing.take());
             if let Some(reply) = reply {
                 let _gone = reply.send(answer);
             }

@@ -62,9 +62,7 @@ impl Producers {
         if batch.producer_epoch != producer.epoch {
             return producer.judge_epoch(batch);
         }
-        let same = |b: &&Batch| {
-            b.base_sequence == batch.base_sequence && b.last_sequence == batch.last_sequence()
-        };
+        let same = |b: &&Batch| b.base_sequence == batch.base_sequence && b.last_sequence == batch.last_sequence();
         if let Some(earlier) = producer.batches.iter().find(same) {
             return Verdict::Duplicate(earlier.base_offset);
         }
@@ -103,11 +101,7 @@ impl Producers {
     }
 
     fn forget_oldest(&mut self) {
-        let oldest = self
-            .known
-            .iter()
-            .min_by_key(|(_, p)| p.last_offset)
-            .map(|(&id, _)| id);
+        let oldest = self.known.iter().min_by_key(|(_, p)| p.last_offset).map(|(&id, _)| id);
         if let Some(id) = oldest {
             self.known.remove(&id);
         }

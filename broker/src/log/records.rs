@@ -16,9 +16,7 @@ pub fn places(batch: &[u8], header: &BatchHeader) -> Result<Vec<RecordPlace>, Ba
     if header.compressed() {
         return Ok(Vec::new());
     }
-    let mut rest = batch
-        .get(HEADER_BYTES..header.size)
-        .ok_or(BatchError::Short)?;
+    let mut rest = batch.get(HEADER_BYTES..header.size).ok_or(BatchError::Short)?;
     let mut places = Vec::new();
     while !rest.is_empty() {
         let length = usize::try_from(varint(&mut rest)?).map_err(|_| BatchError::Inconsistent)?;
@@ -37,10 +35,7 @@ pub fn consistent(batch: &[u8], header: &BatchHeader) -> Result<(), BatchError> 
         return Ok(());
     }
     let places = places(batch, header)?;
-    let numbered = places
-        .iter()
-        .zip(0..)
-        .all(|(place, delta)| place.delta == delta);
+    let numbered = places.iter().zip(0..).all(|(place, delta)| place.delta == delta);
     let counted = usize::try_from(header.count).is_ok_and(|count| count == places.len());
     if numbered && counted {
         Ok(())

@@ -43,10 +43,7 @@ fn segment_files(folder: &Path) -> Result<Vec<(i64, PathBuf)>, StorageError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(StorageError::at("list", folder))? {
         let path = entry.map_err(StorageError::at("list", folder))?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if let Some(base) = name.strip_suffix(".log").and_then(|base| base.parse().ok()) {
             files.push((base, path));
         }
@@ -66,15 +63,11 @@ struct Scan {
 fn scan(segment: &mut Segment, producers: &mut Producers) -> Result<Scan, StorageError> {
     let path = segment.path.clone();
     let file = fs::File::open(&path).map_err(StorageError::at("open", &path))?;
-    let length = file
-        .metadata()
-        .map_err(StorageError::at("inspect", &path))?
-        .len();
+    let length = file.metadata().map_err(StorageError::at("inspect", &path))?.len();
     let mut reader = std::io::BufReader::with_capacity(1 << 20, file);
     let mut next = segment.base;
     while segment.size < length {
-        let batch = read_batch(&mut reader, length - segment.size)
-            .map_err(StorageError::at("read", &path))?;
+        let batch = read_batch(&mut reader, length - segment.size).map_err(StorageError::at("read", &path))?;
         match batch.and_then(|bytes| BatchHeader::check(&bytes)) {
             Ok(header) if header.base_offset == next => {
                 segment.note(&header);
@@ -95,10 +88,7 @@ fn scan(segment: &mut Segment, producers: &mut Producers) -> Result<Scan, Storag
             }
         }
     }
-    Ok(Scan {
-        next,
-        problem: None,
-    })
+    Ok(Scan { next, problem: None })
 }
 
 fn read_batch(reader: &mut impl Read, left: u64) -> std::io::Result<Result<Vec<u8>, BatchError>> {

@@ -10,18 +10,10 @@ use crate::files;
 
 impl Log {
     /// Deletes whole segments beyond `retention`; returns how many went.
-    pub fn retain(
-        &mut self,
-        retention: &Retention,
-        now: SystemTime,
-    ) -> Result<usize, StorageError> {
-        let oldest = retention.age.map(|age| {
-            millis(
-                now.duration_since(UNIX_EPOCH)
-                    .unwrap_or_default()
-                    .saturating_sub(age),
-            )
-        });
+    pub fn retain(&mut self, retention: &Retention, now: SystemTime) -> Result<usize, StorageError> {
+        let oldest = retention
+            .age
+            .map(|age| millis(now.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(age)));
         let aged = |max: i64| oldest.is_some_and(|oldest| max < oldest);
         if self
             .segments
@@ -34,9 +26,7 @@ impl Log {
         let mut gone = 0;
         for pair in self.segments.windows(2) {
             let [segment, after] = pair else { break };
-            let too_much = retention
-                .bytes
-                .is_some_and(|bytes| size - segment.size >= bytes);
+            let too_much = retention.bytes.is_some_and(|bytes| size - segment.size >= bytes);
             if !(too_much || aged(segment.max_timestamp) || after.base <= self.start) {
                 break;
             }
@@ -50,10 +40,7 @@ impl Log {
     /// Makes every record before `offset` unreadable, for good (DeleteRecords).
     pub fn delete_before(&mut self, offset: i64) -> Result<(), StorageError> {
         self.start = self.start.max(offset.min(self.next));
-        files::write_atomic(
-            &self.folder.join("start"),
-            self.start.to_string().as_bytes(),
-        )?;
+        files::write_atomic(&self.folder.join("start"), self.start.to_string().as_bytes())?;
         let gone = self
             .segments
             .windows(2)
@@ -66,9 +53,7 @@ impl Log {
         for segment in self.segments.drain(..count) {
             fs::remove_file(&segment.path).map_err(StorageError::at("delete", &segment.path))?;
         }
-        self.start = self
-            .start
-            .max(self.segments.first().map_or(0, |first| first.base));
+        self.start = self.start.max(self.segments.first().map_or(0, |first| first.base));
         Ok(())
     }
 }

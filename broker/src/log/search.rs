@@ -51,9 +51,7 @@ pub fn whole_batches(bytes: &[u8], limit: usize) -> usize {
     let mut whole = 0;
     while let Some(rest) = bytes.get(whole..).filter(|rest| rest.len() >= HEADER_BYTES) {
         match BatchHeader::parse(rest) {
-            Ok(header) if header.size <= rest.len() && whole + header.size <= limit => {
-                whole += header.size
-            }
+            Ok(header) if header.size <= rest.len() && whole + header.size <= limit => whole += header.size,
             _ => break,
         }
     }
@@ -69,8 +67,7 @@ impl Log {
             .iter()
             .filter(|segment| segment.max_timestamp >= timestamp)
         {
-            let young =
-                |h: &BatchHeader| h.max_timestamp >= timestamp && h.last_offset() >= self.start;
+            let young = |h: &BatchHeader| h.max_timestamp >= timestamp && h.last_offset() >= self.start;
             if let Some(found) = first_batch(segment, 0, young)? {
                 return self.record_of(segment, &found, timestamp).map(Some);
             }
@@ -86,28 +83,16 @@ impl Log {
             .map(|segment| segment.max_timestamp)
             .max()
             .unwrap_or(-1);
-        if newest < 0 {
-            Ok(None)
-        } else {
-            self.find_time(newest)
-        }
+        if newest < 0 { Ok(None) } else { self.find_time(newest) }
     }
 
-    fn record_of(
-        &self,
-        segment: &Segment,
-        found: &Found,
-        timestamp: i64,
-    ) -> Result<(i64, i64), StorageError> {
+    fn record_of(&self, segment: &Segment, found: &Found, timestamp: i64) -> Result<(i64, i64), StorageError> {
         let header = &found.header;
         let batch = segment.read(found.position, header.size)?;
         let place = records::places(&batch, header)
             .unwrap_or_default()
             .into_iter()
-            .find(|place| {
-                place.timestamp >= timestamp
-                    && header.base_offset + i64::from(place.delta) >= self.start
-            });
+            .find(|place| place.timestamp >= timestamp && header.base_offset + i64::from(place.delta) >= self.start);
         Ok(match place {
             Some(place) => (header.base_offset + i64::from(place.delta), place.timestamp),
             None => (header.base_offset.max(self.start), header.base_timestamp),

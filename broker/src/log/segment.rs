@@ -61,11 +61,7 @@ impl Segment {
     }
 
     /// Writes a batch behind the last one. After an error the segment is as before.
-    pub fn append(
-        &mut self,
-        batch: &[u8],
-        header: &BatchHeader,
-    ) -> Result<Arc<File>, StorageError> {
+    pub fn append(&mut self, batch: &[u8], header: &BatchHeader) -> Result<Arc<File>, StorageError> {
         let file = self.file()?;
         if let Err(source) = file.write_all_at(batch, self.size) {
             // What was written of it must not look like a batch after a restart.
@@ -103,8 +99,7 @@ impl Segment {
         let file = match &self.file {
             Some(file) => file,
             None => {
-                opened =
-                    Arc::new(File::open(&self.path).map_err(StorageError::at("open", &self.path))?);
+                opened = Arc::new(File::open(&self.path).map_err(StorageError::at("open", &self.path))?);
                 &opened
             }
         };

@@ -76,9 +76,7 @@ impl Log {
         let mut producers = Producers::new(settings.producers);
         let segments = recovery::load(folder, &mut producers)?;
         let first = segments.first().map_or(0, |segment| segment.base);
-        let start = files::read_number(&folder.join("start"))?
-            .unwrap_or(0)
-            .max(first);
+        let start = files::read_number(&folder.join("start"))?.unwrap_or(0).max(first);
         let mut log = Log {
             folder: folder.to_owned(),
             segments,
@@ -183,8 +181,7 @@ impl Log {
         fresh.file()?;
         if let Some(last) = self.segments.last_mut() {
             let file = last.file()?;
-            file.sync_data()
-                .map_err(StorageError::at("sync", &last.path))?;
+            file.sync_data().map_err(StorageError::at("sync", &last.path))?;
             last.close();
         }
         self.segments.push(fresh);
@@ -193,12 +190,7 @@ impl Log {
 
     /// Whole batches from the one that holds `offset` on: at most `limit` bytes, but at least one batch if
     /// `one_at_least`. Empty at the log's end and outside the log.
-    pub fn read(
-        &self,
-        offset: i64,
-        limit: usize,
-        one_at_least: bool,
-    ) -> Result<Bytes, StorageError> {
+    pub fn read(&self, offset: i64, limit: usize, one_at_least: bool) -> Result<Bytes, StorageError> {
         if offset < self.start || offset >= self.next {
             return Ok(Bytes::new());
         }

@@ -46,8 +46,7 @@ impl Partition {
 
     /// Wakes every waiting fetch.
     pub fn wake(&self) {
-        let waiting =
-            std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         waiting
             .iter()
             .filter_map(Weak::upgrade)

@@ -58,10 +58,7 @@ impl Topics {
         topics.empty_trash();
         for entry in fs::read_dir(&folder).map_err(StorageError::at("list", &folder))? {
             let path = entry.map_err(StorageError::at("list", &folder))?.path();
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             match Topic::load(&path, name, log)? {
                 Some(topic) => drop(topics.write().insert(name.to_owned(), Arc::new(topic))),
                 None => warn!(folder = %path.display(), "folder without topic.json left alone"),
@@ -106,20 +103,14 @@ impl Topics {
         }
         let positive = usize::try_from(partitions).ok().filter(|&count| count > 0);
         let count = positive.ok_or_else(|| {
-            CreateError::Partitions(format!(
-                "number of partitions must be larger than 0, not {partitions}"
-            ))
+            CreateError::Partitions(format!("number of partitions must be larger than 0, not {partitions}"))
         })?;
         self.check_limit(count)?;
         Ok(count)
     }
 
     fn check_limit(&self, more: usize) -> Result<(), CreateError> {
-        let kept: usize = self
-            .all()
-            .iter()
-            .map(|topic| topic.partitions().len())
-            .sum();
+        let kept: usize = self.all().iter().map(|topic| topic.partitions().len()).sum();
         if kept.saturating_add(more) > self.limit {
             Err(CreateError::Limit(self.limit))
         } else {
@@ -128,12 +119,7 @@ impl Topics {
     }
 
     /// Makes a topic.
-    pub fn create(
-        &self,
-        name: &str,
-        partitions: i32,
-        settings: TopicSettings,
-    ) -> Result<Arc<Topic>, CreateError> {
+    pub fn create(&self, name: &str, partitions: i32, settings: TopicSettings) -> Result<Arc<Topic>, CreateError> {
         let count = self.check(name, partitions)?;
         let mut by_name = self.write();
         if by_name.contains_key(name) {
@@ -157,9 +143,7 @@ impl Topics {
             .ok()
             .filter(|&wanted| wanted > now)
             .ok_or_else(|| {
-                CreateError::Partitions(format!(
-                    "topic has {now} partitions already, {count} is not more"
-                ))
+                CreateError::Partitions(format!("topic has {now} partitions already, {count} is not more"))
             })?;
         self.check_limit(wanted - now)?;
         Ok((topic, wanted))
@@ -183,10 +167,7 @@ impl Topics {
         fs::rename(topic.folder(), &grave).map_err(StorageError::at("delete", topic.folder()))?;
         by_name.remove(name);
         drop(by_name);
-        topic
-            .partitions()
-            .iter()
-            .for_each(|partition| partition.wake());
+        topic.partitions().iter().for_each(|partition| partition.wake());
         info!(topic = name, "topic deleted");
         self.empty_trash();
         Ok(true)

@@ -78,26 +78,17 @@ impl TopicSettings {
             bytes: self
                 .retention_bytes
                 .map_or(default.bytes, |bytes| u64::try_from(bytes).ok()),
-            age: self.retention_ms.map_or(default.age, |ms| {
-                u64::try_from(ms).ok().map(Duration::from_millis)
-            }),
+            age: self
+                .retention_ms
+                .map_or(default.age, |ms| u64::try_from(ms).ok().map(Duration::from_millis)),
         }
     }
 
     /// Every setting as it holds now.
-    pub fn describe(
-        &self,
-        default: &Retention,
-        max_batch: usize,
-        segment_bytes: u64,
-    ) -> Vec<Setting> {
+    pub fn describe(&self, default: &Retention, max_batch: usize, segment_bytes: u64) -> Vec<Setting> {
         let holds = self.retention(default);
-        let ms = holds
-            .age
-            .map_or("-1".to_owned(), |age| age.as_millis().to_string());
-        let bytes = holds
-            .bytes
-            .map_or("-1".to_owned(), |bytes| bytes.to_string());
+        let ms = holds.age.map_or("-1".to_owned(), |age| age.as_millis().to_string());
+        let bytes = holds.bytes.map_or("-1".to_owned(), |bytes| bytes.to_string());
         let setting = |name, value, own, fixed| Setting {
             name,
             value,
@@ -106,12 +97,7 @@ impl TopicSettings {
         };
         let mut all = vec![
             setting("retention.ms", ms, self.retention_ms.is_some(), false),
-            setting(
-                "retention.bytes",
-                bytes,
-                self.retention_bytes.is_some(),
-                false,
-            ),
+            setting("retention.bytes", bytes, self.retention_bytes.is_some(), false),
             setting("max.message.bytes", max_batch.to_string(), false, true),
             setting("segment.bytes", segment_bytes.to_string(), false, true),
         ];

@@ -58,10 +58,9 @@ impl Topic {
         let Some(content) = files::read_optional(&path)? else {
             return Ok(None);
         };
-        let stored: Stored = serde_json::from_slice(&content)
-            .map_err(|e| StorageError::at("parse", &path)(e.into()))?;
-        let open =
-            |index: usize| Partition::open(&folder.join(index.to_string()), log).map(Arc::new);
+        let stored: Stored =
+            serde_json::from_slice(&content).map_err(|e| StorageError::at("parse", &path)(e.into()))?;
+        let open = |index: usize| Partition::open(&folder.join(index.to_string()), log).map(Arc::new);
         let partitions = (0..stored.partitions).map(open).collect::<Result<_, _>>()?;
         Ok(Some(Topic {
             name: name.to_owned(),
@@ -74,16 +73,10 @@ impl Topic {
 
     /// Adds partitions until there are `count`.
     pub fn grow(&self, count: usize, log: LogSettings) -> Result<(), StorageError> {
-        let mut partitions = self
-            .partitions
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut partitions = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
         let mut added = Vec::new();
         for index in partitions.len()..count {
-            added.push(Arc::new(Partition::open(
-                &self.folder.join(index.to_string()),
-                log,
-            )?));
+            added.push(Arc::new(Partition::open(&self.folder.join(index.to_string()), log)?));
         }
         self.store(count, &self.settings())?;
         partitions.extend(added);
@@ -93,10 +86,7 @@ impl Topic {
     /// Changes the settings.
     pub fn set(&self, settings: TopicSettings) -> Result<(), StorageError> {
         self.store(self.partitions().len(), &settings)?;
-        *self
-            .settings
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = settings;
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
         Ok(())
     }
 
@@ -107,8 +97,7 @@ impl Topic {
             partitions,
             settings: settings.clone(),
         };
-        let content = serde_json::to_vec_pretty(&stored)
-            .map_err(|e| StorageError::at("encode", &path)(e.into()))?;
+        let content = serde_json::to_vec_pretty(&stored).map_err(|e| StorageError::at("encode", &path)(e.into()))?;
         files::write_atomic(&path, &content)
     }
 
@@ -124,18 +113,12 @@ impl Topic {
 
     /// Every partition, in order.
     pub fn partitions(&self) -> Vec<Arc<Partition>> {
-        self.partitions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.partitions.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The settings.
     pub fn settings(&self) -> TopicSettings {
-        self.settings
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The folder.

@@ -28,12 +28,7 @@ impl Api {
 }
 
 const fn api(key: ApiKey, min: i16, max: i16, shape: &'static str) -> Api {
-    Api {
-        key,
-        min,
-        max,
-        shape,
-    }
+    Api { key, min, max, shape }
 }
 
 /// Every API spoken here; what is not in this table is refused.
@@ -46,24 +41,9 @@ pub static APIS: &[Api] = &[
         "! {4-14 i} i i i b {7-17 i i} [{4-12 s} {13-17 u} [i {9-17 i} l {12-17 i} {5-17 l} i !]] \
          {7-17 [{7-12 s} {13-17 u} (i)]} {11-17 s}",
     ),
-    api(
-        ApiKey::ListOffsets,
-        1,
-        10,
-        "i {2-10 b} [s [i {4-10 i} l]] {10-10 i}",
-    ),
-    api(
-        ApiKey::Metadata,
-        0,
-        13,
-        "[{10-13 u} s] {4-13 b} {8-10 b} {8-13 b}",
-    ),
-    api(
-        ApiKey::OffsetCommit,
-        2,
-        9,
-        "s i s {7-9 s} {2-4 l} [s [i l {6-9 i} s]]",
-    ),
+    api(ApiKey::ListOffsets, 1, 10, "i {2-10 b} [s [i {4-10 i} l]] {10-10 i}"),
+    api(ApiKey::Metadata, 0, 13, "[{10-13 u} s] {4-13 b} {8-10 b} {8-13 b}"),
+    api(ApiKey::OffsetCommit, 2, 9, "s i s {7-9 s} {2-4 l} [s [i l {6-9 i} s]]"),
     api(
         ApiKey::OffsetFetch,
         1,
@@ -71,12 +51,7 @@ pub static APIS: &[Api] = &[
         "{1-7 s [s (i)]} {8-9 [s {9-9 s i} [s (i)]]} {7-9 b}",
     ),
     api(ApiKey::FindCoordinator, 0, 6, "{0-3 s} {1-6 b} {4-6 (s)}"),
-    api(
-        ApiKey::JoinGroup,
-        0,
-        9,
-        "s i {1-9 i} s {5-9 s} s [s x] {8-9 s}",
-    ),
+    api(ApiKey::JoinGroup, 0, 9, "s i {1-9 i} s {5-9 s} s [s x] {8-9 s}"),
     api(ApiKey::Heartbeat, 0, 4, "s i s {3-4 s}"),
     api(ApiKey::LeaveGroup, 0, 5, "s {0-2 s} {3-5 [s s {5-5 s}]}"),
     api(ApiKey::SyncGroup, 0, 5, "s i s {3-5 s} {5-5 s s} [s x]"),

@@ -52,9 +52,7 @@ impl FrameReader {
             length,
             after: PATIENCE,
         };
-        let body = timeout(PATIENCE, read_body(stream, length))
-            .await
-            .map_err(slow)??;
+        let body = timeout(PATIENCE, read_body(stream, length)).await.map_err(slow)??;
         Ok(Some((body, share)))
     }
 
@@ -82,10 +80,7 @@ async fn read_length<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<i32>
 }
 
 /// Memory grows as bytes arrive, not as they are announced.
-async fn read_body<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    length: usize,
-) -> Result<Bytes, FrameError> {
+async fn read_body<S: AsyncRead + Unpin>(stream: &mut S, length: usize) -> Result<Bytes, FrameError> {
     let mut body = BytesMut::with_capacity(length.min(64 << 10));
     let mut rest = stream.take(length as u64);
     while body.len() < length {
@@ -97,12 +92,7 @@ async fn read_body<S: AsyncRead + Unpin>(
 }
 
 /// Encodes an answer into a frame; fails only if an answer does not fit its version, which is a bug here.
-pub fn answer_frame(
-    key: ApiKey,
-    version: i16,
-    correlation: i32,
-    body: &ResponseKind,
-) -> Result<BytesMut, FrameError> {
+pub fn answer_frame(key: ApiKey, version: i16, correlation: i32, body: &ResponseKind) -> Result<BytesMut, FrameError> {
     let mut frame = BytesMut::with_capacity(256);
     frame.put_i32(0);
     frame.put_i32(correlation);
@@ -116,8 +106,7 @@ pub fn answer_frame(
     };
     body.encode(&mut frame, version)
         .map_err(|e| malformed(format!("answer not encoded: {e:#}")))?;
-    let length =
-        i32::try_from(frame.len() - 4).map_err(|_| malformed("answer over 2 GiB".into()))?;
+    let length = i32::try_from(frame.len() - 4).map_err(|_| malformed("answer over 2 GiB".into()))?;
     frame[..4].copy_from_slice(&length.to_be_bytes());
     Ok(frame)
 }

@@ -43,18 +43,11 @@ pub fn decode(mut frame: Bytes) -> Result<Request, FrameError> {
     let flexible = api.flexible(version);
     let header_length = shape::header(flexible, &frame).map_err(shapeless)?;
     shape::check(api.shape, version, flexible, &frame[header_length..]).map_err(shapeless)?;
-    let header = RequestHeader::decode(
-        &mut frame.slice(..header_length),
-        if flexible { 2 } else { 1 },
-    )
-    .map_err(|e| malformed(format!("header: {e:#}")))?;
+    let header = RequestHeader::decode(&mut frame.slice(..header_length), if flexible { 2 } else { 1 })
+        .map_err(|e| malformed(format!("header: {e:#}")))?;
     frame.advance(header_length);
-    let body = RequestKind::decode(api.key, &mut frame, version)
-        .map_err(|e| malformed(format!("{e:#}")))?;
-    let client = header
-        .client_id
-        .map(|id| id.to_string())
-        .unwrap_or_default();
+    let body = RequestKind::decode(api.key, &mut frame, version).map_err(|e| malformed(format!("{e:#}")))?;
+    let client = header.client_id.map(|id| id.to_string()).unwrap_or_default();
     Ok(Request {
         key: api.key,
         version,

@@ -208,8 +208,7 @@ fn gate(inner: &[u8]) -> (std::ops::RangeInclusive<i16>, &[u8]) {
     let space = inner.iter().position(|&b| b == b' ').unwrap_or(inner.len());
     let mut numbers = inner[..space].split(|&b| b == b'-').map(|digits| {
         digits.iter().fold(0i16, |n, d| {
-            n.saturating_mul(10)
-                .saturating_add(i16::from(d.saturating_sub(b'0')))
+            n.saturating_mul(10).saturating_add(i16::from(d.saturating_sub(b'0')))
         })
     });
     let low = numbers.next().unwrap_or(0);
@@ -225,10 +224,7 @@ mod tests {
         let bomb = [0x7f, 0xff, 0xff, 0xff, 0, 0];
         assert_eq!(check("[s]", 0, false, &bomb).unwrap_err().what, "truncated");
         let compact = [0xff, 0xff, 0xff, 0xff, 0x0f, 1];
-        assert_eq!(
-            check("(s)", 0, true, &compact).unwrap_err().what,
-            "truncated"
-        );
+        assert_eq!(check("(s)", 0, true, &compact).unwrap_err().what, "truncated");
     }
 
     #[test]
