@@ -212,6 +212,7 @@ async fn topics_are_administered() {
         .as_ref()
         .unwrap();
     let consumer: BaseConsumer = member(&running.address, "x").create().unwrap();
+    assert_eq!(consumer.fetch_metadata(None, DEADLINE).unwrap().topics().len(), 1);
     let metadata = consumer.fetch_metadata(Some("admin"), DEADLINE).unwrap();
     assert_eq!(metadata.topics()[0].partitions().len(), 5);
     let resource = ResourceSpecifier::Topic("admin");

@@ -177,14 +177,14 @@ impl Pair {
     }
 }
 
-/// COORDINATOR_LOAD_IN_PROGRESS (14), COORDINATOR_NOT_AVAILABLE (15).
+/// COORDINATOR_LOAD_IN_PROGRESS (14), COORDINATOR_NOT_AVAILABLE (15), NOT_COORDINATOR (16).
 fn is_loading(answer: &ResponseKind) -> bool {
     match answer {
         ResponseKind::FindCoordinator(f) => {
-            [14, 15].contains(&f.error_code) || f.coordinators.iter().any(|c| [14, 15].contains(&c.error_code))
+            [14, 15, 16].contains(&f.error_code) || f.coordinators.iter().any(|c| [14, 15, 16].contains(&c.error_code))
         }
-        ResponseKind::JoinGroup(j) => [14, 15].contains(&j.error_code),
-        ResponseKind::InitProducerId(i) => [14, 15].contains(&i.error_code),
+        ResponseKind::JoinGroup(j) => [14, 15, 16].contains(&j.error_code),
+        ResponseKind::InitProducerId(i) => [14, 15, 16].contains(&i.error_code),
         _ => false,
     }
 }

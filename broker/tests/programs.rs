@@ -17,7 +17,7 @@ async fn kcat_writes_and_reads() {
     let address = running.address.clone();
     beside(move || {
         let input: String = (0..1000).map(|n| format!("line {n}\n")).collect();
-        for codec in ["none", "gzip", "snappy", "lz4"] {
+        for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
             let topic = format!("kcat-{codec}");
             run(
                 "kcat",
@@ -38,7 +38,7 @@ async fn kcat_writes_and_reads() {
             assert_eq!(output, input, "{codec}");
         }
         let list = run("kcat", &["-b", &address, "-L"], "");
-        assert!(list.contains("4 topics"), "{list}");
+        assert!(list.contains("5 topics"), "{list}");
         let arguments = [
             "-b",
             &address,

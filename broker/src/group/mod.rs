@@ -18,6 +18,8 @@ mod member;
 mod offsets;
 mod snapshot;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 pub use coordinator::{Committer, Groups};
 pub use join::{JoinAnswer, JoinMember, JoinRequest};

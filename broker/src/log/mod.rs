@@ -15,6 +15,8 @@ mod retention;
 mod search;
 mod segment;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use batch::{BatchError, BatchHeader, HEADER_BYTES};
 pub use producers::{Producers, Verdict};

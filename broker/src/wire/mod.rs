@@ -5,6 +5,8 @@ mod error;
 mod frame;
 mod request;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 pub use apis::{APIS, Api};
 pub use error::FrameError;

@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 pub fn run(program: &str, arguments: &[&str], input: &str) -> String {
     let mut child = Command::new(program)
         .args(arguments)
+        // Cargo's points to the librdkafka of the tests; programs of others shall use their own.
+        .env_remove("LD_LIBRARY_PATH")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
