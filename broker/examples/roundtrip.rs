@@ -134,10 +134,10 @@ fn measure(brokers: &str, round: usize, size: usize, count: usize, records: usiz
     create(brokers, &topics)?;
     let times = round_trips(brokers, &topics[0], &topics[1], size, count)?;
     let per_second = throughput(brokers, &topics[2], size, records)?;
-    let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
     Ok(Figures {
-        p50: at(0.50),
-        p99: at(0.99),
+        p50: at(50),
+        p99: at(99),
         per_second,
     })
 }

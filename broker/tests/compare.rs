@@ -2,6 +2,7 @@
 //!
 //! What may differ by intent is erased by [`normal`]: ids, addresses, the cluster, texts for people, settings that
 //! our broker does not have. Everything else must be equal.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

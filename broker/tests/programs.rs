@@ -1,4 +1,5 @@
 //! Programs of others against the broker: kcat, python3-confluent-kafka, Apache Kafka's console tools.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
