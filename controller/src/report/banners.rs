@@ -189,7 +189,7 @@ fn too_few(analysis: &Analysis) -> Option<String> {
     let least = analysis.cells.iter().map(|c| c.n).min()?;
     (least < trend::LEAST).then(|| {
         format!(
-            "The smallest cell has {least} trials. Below 6 no 95 % interval of a median exists, whatever the data, and no difference can be \
+            "The smallest cell has {least} trials. Below 6 no 95 % interval of a median exists, whatever the data, and hardly any difference can be \
              significant after correction; set iterations to 6 or more, better 30."
         )
     })

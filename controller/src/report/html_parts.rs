@@ -101,16 +101,21 @@ fn row(html: &mut String, analysis: &Analysis, cells: &[&CellResult], metric: Me
     html.push_str("</tr>\n");
 }
 
+/// A small line below a figure; nothing where there is none, as below six trials.
+fn small(text: Option<String>) -> String {
+    text.map_or_else(String::new, |t| format!("<small>{t}</small>"))
+}
+
 fn value(cell: &CellResult, metric: Metric) -> String {
     let Some(summary) = cell.metric(metric) else {
         return "<td>–</td>".to_owned();
     };
-    let interval = interval(summary.median_interval).unwrap_or_else(|| "no interval: n &lt; 6".to_owned());
+    let interval = small(interval(summary.median_interval));
     let spread = match (summary.mean, summary.sd) {
         (Some(mean), Some(sd)) => format!("<small>{} ± {}</small>", number(mean), number(sd)),
         _ => String::new(),
     };
-    format!("<td>{}<small>{interval}</small>{spread}</td>", maybe(summary.median))
+    format!("<td>{}{interval}{spread}</td>", maybe(summary.median))
 }
 
 fn ratio(c: &Comparison) -> String {
@@ -119,9 +124,9 @@ fn ratio(c: &Comparison) -> String {
         c if c.delta > 0.0 => "up",
         _ => "down",
     };
-    let interval = interval(c.interval).unwrap_or_else(|| "no interval: n &lt; 6".to_owned());
+    let interval = small(interval(c.interval));
     format!(
-        "<td><b class=\"{class}\">{} ×</b><small>{interval}</small><small>p {}, {} ({:+.2})</small></td>",
+        "<td><b class=\"{class}\">{}&nbsp;×</b>{interval}<small>p {}, {} ({:+.2})</small></td>",
         number(c.ratio),
         escape(&p_value(c.p)),
         rank::magnitude(c.delta),

@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 use protocol::Name;
 
-use super::analysis::Analysis;
+use super::analysis::{Analysis, MetricSummary};
 use super::format;
 use super::load::{RunData, Trial};
 use super::metric::{MIB, Metric};
@@ -39,6 +39,10 @@ impl Plot {
     }
 }
 
+const TRIALS: &str = "The median response time of every trial, in their order from left to right. Line: the median over trials; band: its \
+                      95 % interval, which takes six trials or more.";
+const STARTUP: &str = "From the driver's call to the first correct reply, of every trial.";
+
 /// What a set of plots is about.
 struct Group<'a> {
     data: &'a RunData,
@@ -64,8 +68,9 @@ pub(super) fn draw(data: &RunData, analysis: &Analysis) -> Vec<Plot> {
             };
             [
                 group.latency(),
-                group.trials(),
+                group.trials("trials", Metric::ResponseP50, TRIALS),
                 group.over_run(),
+                group.trials("startup", Metric::StartUp, STARTUP),
                 group.cpu(),
                 group.ram(),
             ]
@@ -131,20 +136,20 @@ impl Group<'_> {
         for (i, curve) in &curves {
             chart.line(*i, curve, false);
         }
-        let caption = "Response time by percentile, all valid trials' histograms added. Each step to the right is a tenth of the requests \
-                       that remain: the right half is the slowest 1 %.";
+        let caption = "Response time by percentile, all valid trials' histograms added. From one 9 to the next, nine tenths of the requests that \
+                       are left drop out.";
         Some(self.plot("latency", caption, chart))
     }
 
-    /// The median response time of every trial, platforms side by side.
-    fn trials(&self) -> Option<Plot> {
+    /// A metric of every trial, platforms side by side.
+    fn trials(&self, kind: &str, metric: Metric, caption: &str) -> Option<Plot> {
         let cells: Vec<_> = self
             .platforms()
             .filter_map(|(i, c)| Some((i, self.analysis.cell(&c)?)))
             .collect();
         let summaries: Vec<_> = cells
             .iter()
-            .filter_map(|(i, c)| Some((*i, c.metric(Metric::ResponseP50)?)))
+            .filter_map(|(i, c)| Some((*i, c.metric(metric)?)))
             .collect();
         let highest = summaries
             .iter()
@@ -160,26 +165,12 @@ impl Group<'_> {
             to: names.len() as f64,
             ticks: names,
         };
-        let mut chart = Chart::new(
-            "Median response time of every trial",
-            x,
-            Axis::from_zero("Median response time, ms", highest),
-        );
+        let label = format!("{}, {}", metric.title(), metric.unit());
+        let mut chart = Chart::new(format!("{label}, of every trial"), x, Axis::from_zero(label, highest));
         for (i, summary) in &summaries {
-            let center = *i as f64 + 0.5;
-            if let Some(middle) = summary.median {
-                chart.span(*i, center, middle, summary.median_interval.map(|c| (c.low, c.high)));
-            }
-            let n = summary.values.len() as f64;
-            for (k, value) in summary.values.iter().enumerate() {
-                let across = ((k as f64 + 0.5) / n - 0.5) * 0.34;
-                let note = format!("trial {}: {} ms", k + 1, format::number(*value));
-                chart.point(*i, center + across, *value, &note);
-            }
+            dots(&mut chart, *i, summary);
         }
-        let caption = "The median response time of every trial, in their order from left to right. Bar: the median over trials; broad \
-                       band: its 95 % interval, which takes six trials or more.";
-        Some(self.plot("trials", caption, chart))
+        Some(self.plot(kind, caption, chart))
     }
 
     /// The same over the course of the run: drift.
@@ -194,7 +185,7 @@ impl Group<'_> {
             .flat_map(|(_, s)| s.iter().map(|p| p.1))
             .reduce(f64::max)?;
         let last = self.data.manifest.plan.len() as f64;
-        let x = Axis::between("Trial, in the order of the run", 1.0, last);
+        let x = Axis::exactly("Trial, in the order of the run", 0.0, last + 1.0);
         let mut chart = Chart::new(
             "Drift over the run",
             x,
@@ -238,13 +229,28 @@ impl Group<'_> {
         let highest = all().map(|p| p.1).reduce(f64::max)?;
         let first = all().map(|p| p.0).fold(0.0, f64::min);
         let last = all().map(|p| p.0).fold(length, f64::max);
-        let x = Axis::between("Seconds since the window began", first, last);
+        let x = Axis::exactly("Seconds since the window began", first, last);
         let mut chart = Chart::new(format!("{label} over time"), x, Axis::from_zero(label, highest));
         chart.shade(0.0, length);
         for (i, curve) in &curves {
             chart.line(*i, curve, true);
         }
         Some(self.plot(kind, caption, chart))
+    }
+}
+
+/// One dot a trial in the platform's column, over the median and its interval.
+fn dots(chart: &mut Chart, column: usize, summary: &MetricSummary) {
+    let center = column as f64 + 0.5;
+    if let Some(middle) = summary.median {
+        let interval = summary.median_interval.map(|c| (c.low, c.high));
+        chart.band(column, (center - 0.22, center + 0.22), middle, interval);
+    }
+    let n = summary.values.len() as f64;
+    for (k, value) in summary.values.iter().enumerate() {
+        let across = ((k as f64 + 0.5) / n - 0.5) * 0.34;
+        let note = format!("trial {}: {} {}", k + 1, format::number(*value), summary.metric.unit());
+        chart.point(column, center + across, *value, &note);
     }
 }
 

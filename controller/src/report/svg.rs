@@ -63,6 +63,25 @@ impl Axis {
         }
     }
 
+    /// An axis of exactly this length, with round ticks inside.
+    pub fn exactly(label: impl Into<String>, from: f64, to: f64) -> Self {
+        let round = Self::between(label, from, to);
+        if from >= to {
+            return round;
+        }
+        let ticks = round
+            .ticks
+            .into_iter()
+            .filter(|(at, _)| (from..=to).contains(at))
+            .collect();
+        Self {
+            from,
+            to,
+            ticks,
+            ..round
+        }
+    }
+
     fn share(&self, value: f64) -> f64 {
         ((value - self.from) / (self.to - self.from)).clamp(-0.02, 1.02)
     }
@@ -146,21 +165,23 @@ impl Chart {
         );
     }
 
-    /// A span along y at `x` with a bar across at `middle`: an interval and its median.
-    pub fn span(&mut self, series: usize, x: f64, middle: f64, ends: Option<(f64, f64)>) {
-        let (at, y) = self.place(x, middle);
+    /// A line across from one x to another at `middle`, and a band behind it: a median and its interval.
+    pub fn band(&mut self, series: usize, across: (f64, f64), middle: f64, ends: Option<(f64, f64)>) {
+        let (left, y) = self.place(across.0, middle);
+        let right = self.place(across.1, middle).0;
         let color = series % 8;
         if let Some((low, high)) = ends {
-            let (low, high) = (self.place(x, low).1, self.place(x, high).1);
+            let (bottom, top) = (self.place(across.0, low).1, self.place(across.0, high).1);
             let _ = writeln!(
                 self.body,
-                r#"<path d="M{at:.1} {low:.1}V{high:.1}" stroke="var(--s{color})" stroke-width="9" stroke-opacity="0.28"/>"#
+                r#"<rect x="{left:.1}" y="{top:.1}" width="{:.1}" height="{:.1}" fill="var(--s{color})" fill-opacity="0.2"/>"#,
+                right - left,
+                (bottom - top).max(1.0)
             );
         }
-        let (a, b) = (at - 20.0, at + 20.0);
         let _ = writeln!(
             self.body,
-            r#"<path d="M{a:.1} {y:.1}H{b:.1}" stroke="var(--s{color})" stroke-width="2.4"/>"#
+            r#"<path d="M{left:.1} {y:.1}H{right:.1}" stroke="var(--s{color})" stroke-width="2.4"/>"#
         );
     }
 

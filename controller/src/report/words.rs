@@ -2,11 +2,12 @@
 
 use protocol::Name;
 
-use super::analysis::{Analysis, Comparison};
+use super::analysis::{Analysis, CellResult, Comparison};
 use super::format::{count, interval, number, p_value};
 use super::load::RunData;
-use super::metric::MIB;
+use super::metric::{MIB, Metric};
 use crate::stats::bootstrap::RESAMPLES;
+use crate::stats::trend;
 use crate::store::LoadOrder;
 
 /// The headline.
@@ -85,7 +86,7 @@ pub(super) fn findings(data: &RunData, analysis: &Analysis) -> Vec<String> {
                 .to_owned(),
         ];
     }
-    let mut lines = Vec::new();
+    let mut lines = described(analysis, baseline);
     let mut quiet = 0;
     for c in &analysis.comparisons {
         if c.p < LEVEL {
@@ -101,6 +102,29 @@ pub(super) fn findings(data: &RunData, analysis: &Analysis) -> Vec<String> {
         lines.push(format!("{quiet} of {all} comparisons with {baseline} {text}"));
     }
     lines
+}
+
+/// Where there are too few trials for any test: the ratios all the same, said to be no more than that.
+fn described(analysis: &Analysis, baseline: &Name) -> Vec<String> {
+    let few = analysis
+        .cells
+        .iter()
+        .filter(|c| c.cell.platform != *baseline && c.n > 0 && c.n < trend::LEAST);
+    let one = |cell: &CellResult| {
+        let ratio = |metric: Metric| {
+            let c = analysis.comparison(&cell.cell, metric)?;
+            Some(format!("{} {}\u{a0}×", lower_first(metric.title()), number(c.ratio)))
+        };
+        let ratios: Vec<_> = Metric::COMPARED.iter().filter_map(|&m| ratio(m)).collect();
+        format!(
+            "{}, {} against {baseline}: {}. Medians of {} trials, too few to tell from chance.",
+            cell.cell.load,
+            cell.cell.platform,
+            ratios.join("; "),
+            cell.n
+        )
+    };
+    few.map(one).collect()
 }
 
 fn sentence(c: &Comparison, baseline: &Name) -> String {
@@ -156,7 +180,7 @@ pub(super) fn method(data: &RunData, analysis: &Analysis) -> Vec<String> {
             analysis.comparisons.len()
         ),
         "Every attempt audits itself (counts, Little's law, generator lag, bodies, samples, steal, leftovers). Invalid ones are kept, do not count, and were tried again. Of two attempts the first valid one counts.".to_owned(),
-        "Everything here is rebuilt from the raw data by `controller report`, which checks it against the journal's SHA-256 sums first. Formulas: docs/metrics.md.".to_owned(),
+        "Everything here is rebuilt from the raw data by the command controller report, which checks it against the journal's SHA-256 sums first. Formulas: docs/metrics.md.".to_owned(),
     ]
 }
 

@@ -109,6 +109,7 @@ fn the_report_says_what_was_wrong() {
             "took 4.2 % of the host",
             "seem to share a host",
             "Too few trials for intervals",
+            "too few to tell from chance",
         ] {
             assert!(text.contains(expected), "{expected} is not in {}", path.display());
         }
