@@ -9,6 +9,7 @@ use protocol::{AttemptId, Command, Envelope, Event};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
+use tracing::field::display;
 use tracing::{error, info};
 
 use crate::clock;
@@ -124,21 +125,22 @@ impl Daemon {
     }
 
     fn say(&self, to: Reply, event: Event) {
+        let attempt = to.attempt.map(display);
         match &event {
             Event::Samples(_) => {}
-            Event::Failed(failed) => info!(attempt = ?to.attempt, stage = ?failed.stage, "FAILED: {}", failed.why),
+            Event::Failed(failed) => info!(attempt, stage = ?failed.stage, "FAILED: {}", failed.why),
             Event::Refused(refused) => info!(controller = %to.controller, "REFUSED: {}", refused.why),
-            other => info!(attempt = ?to.attempt, "{}", other.word()),
+            other => info!(attempt, "{}", other.word()),
         }
         self.outbox.say(to, event);
     }
 }
 
 fn log(command: &Envelope<Command>) {
-    let (controller, attempt) = (&command.controller, command.attempt);
+    let (controller, attempt) = (&command.controller, command.attempt.map(display));
     match &command.body {
-        Command::Run(run) => info!(%controller, ?attempt, cell = run.trial.cell, block = run.trial.block, "RUN"),
-        Command::Stop(stop) => info!(%controller, ?attempt, reason = ?stop.reason, "STOP"),
+        Command::Run(run) => info!(%controller, attempt, cell = run.trial.cell, block = run.trial.block, "RUN"),
+        Command::Stop(stop) => info!(%controller, attempt, reason = ?stop.reason, "STOP"),
         Command::Describe(_) => info!(%controller, "DESCRIBE"),
         Command::Ping(_) | Command::Renew(_) => tracing::debug!(%controller, "{}", command.body.word()),
     }

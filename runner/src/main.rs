@@ -1,5 +1,6 @@
 //! The runner's entry: parse, load, serve, exit code.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ fn load(settings: &Settings) -> Result<Config, Problems> {
 fn run(config: Config, wait: Option<Duration>) -> anyhow::Result<Exit> {
     tracing_subscriber::fmt()
         .with_env_filter(&config.log)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     let runtime = Runtime::new()?;

@@ -9,7 +9,7 @@ use protocol::event::{Failed, Stage};
 use protocol::summary::Teardown;
 use protocol::{AttemptId, Event};
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::ledger::{Ledger, LedgerError, Record};
 
@@ -23,25 +23,30 @@ pub type Lost = (AttemptId, Reply, Event);
 pub async fn sweep(host: &Host) -> Vec<String> {
     let mut left = Vec::new();
     for driver in AnyDriver::all(host) {
-        match timeout(PATIENCE, driver.sweep()).await {
-            Ok(Ok(swept)) => {
-                for what in swept {
-                    warn!(what, "left behind by a runner that was killed; removed");
-                }
-            }
-            Ok(Err(error @ DeployError::Unmet { .. })) => debug!(%error, "nothing to sweep there"),
-            Ok(Err(error)) => {
-                warn!(%error, "cannot be swept");
-                left.push(error.to_string());
-            }
-            Err(_) => {
-                let what = format!("a sweep did not end within {} s", PATIENCE.as_secs());
-                warn!(?driver, "{what}");
-                left.push(what);
-            }
-        }
+        left.extend(clean(&driver).await);
     }
     left
+}
+
+/// Removes from one platform what bears this runner's mark, looks again, and says in words what is still there.
+pub async fn clean(driver: &AnyDriver) -> Vec<String> {
+    let mut found = Vec::new();
+    for _ in 0..2 {
+        found = match timeout(PATIENCE, driver.sweep()).await {
+            Ok(Ok(found)) => found,
+            // Without the platform itself there is nothing on it.
+            Ok(Err(DeployError::Unmet { .. })) => Vec::new(),
+            Ok(Err(error)) => vec![error.to_string()],
+            Err(_) => vec![format!("a sweep did not end within {} s", PATIENCE.as_secs())],
+        };
+        if found.is_empty() {
+            break;
+        }
+        for what in &found {
+            warn!("left behind: {what}");
+        }
+    }
+    found
 }
 
 /// The attempts that a dead self left, each with the answer to whoever asks about it. `left` is what the sweep could not remove.

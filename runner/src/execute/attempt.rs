@@ -17,8 +17,8 @@ use super::serve::Served;
 use super::{Context, Order, Reports};
 use crate::ledger::Record;
 use crate::state::{Input, Why};
-use crate::summarise;
 use crate::table::Report;
+use crate::{summarise, sweep};
 
 /// How long a platform may take to say that it cannot be used, before the RUN is accepted all the same and `prepare` has to tell.
 const PROBE: Duration = Duration::from_secs(5);
@@ -61,7 +61,10 @@ impl Attempt {
         let (last, teardown) = match self.deploy(&driver, &deployment).await {
             Ok(deployed) => self.serve_and_stop(deployed).await,
             Err(over) => {
-                let teardown = nothing_started(&driver).await;
+                // Says the driver's contract; this looks whether it is so. Only this attempt has the host.
+                let teardown = Teardown {
+                    leftovers: sweep::clean(&driver).await,
+                };
                 (over.into_event(teardown.clone()), teardown)
             }
         };
@@ -210,22 +213,6 @@ pub(super) async fn ended(ending: &mut watch::Receiver<Option<Why>>) -> Why {
     match ending.wait_for(Option::is_some).await {
         Ok(why) => why.unwrap_or(Why::Shutdown),
         Err(_) => Why::Shutdown,
-    }
-}
-
-/// A start that broke or was dropped leaves nothing, says the driver's contract; this looks whether that is so. Only this attempt has the host.
-async fn nothing_started(driver: &AnyDriver) -> Teardown {
-    match timeout(TEARDOWN, driver.sweep()).await {
-        Ok(Ok(swept)) => {
-            for what in swept {
-                warn!(what, "a start that broke had left this; it is removed");
-            }
-            Teardown::default()
-        }
-        // Without the platform itself there is nothing on it.
-        Ok(Err(DeployError::Unmet { .. })) => Teardown::default(),
-        Ok(Err(error)) => left(error.to_string()),
-        Err(_) => left(format!("the sweep did not end within {} s", TEARDOWN.as_secs())),
     }
 }
 

@@ -1,0 +1,197 @@
+//! What is said when all goes well, or is said twice, early, or by the wrong one.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use protocol::command::{Describe, Ping};
+use protocol::event::{RefusedReason, Stage};
+use protocol::spec::{FakeFailure, FakeSpec, NativeSpec, PlatformSpec};
+use protocol::{AttemptId, Command, Event};
+
+use crate::lab::{Lab, fake, is_alive, ledger, native};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_conversation_on_the_native_platform() {
+    let lab = Lab::new().await;
+    let (_runner, mut controller) = lab.serving().await;
+
+    let platforms = vec![
+        PlatformSpec::Native(NativeSpec {}),
+        PlatformSpec::Fake(FakeSpec {
+            start_ms: 0,
+            fail: Some(FakeFailure::Probe),
+        }),
+    ];
+    controller.send(None, Command::Describe(Describe { platforms })).await;
+    let Event::Facts(facts) = controller.answer().await else {
+        panic!("not FACTS")
+    };
+    assert_eq!(facts.host, lab.name);
+    let unmet: Vec<bool> = facts
+        .platforms
+        .iter()
+        .map(|platform| platform.unmet.is_some())
+        .collect();
+    assert_eq!(unmet, [false, true]);
+    controller.send(None, Command::Ping(Ping {})).await;
+    let Event::Pong(pong) = controller.answer().await else {
+        panic!("not PONG")
+    };
+
+    let (attempt, ready) = controller.ready(&native()).await;
+    assert!(ready.clock_ns > pong.clock_ns, "one clock");
+    assert!(ready.startup[0].first_reply_ns >= ready.startup[0].process_ns);
+    assert_eq!(ledger(&lab), 1);
+    let mut reply = String::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(ready.endpoints[0].address).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        reply.clear();
+        stream.read_to_string(&mut reply).unwrap();
+    }
+    assert!(reply.ends_with("\r\n\r\nAAAAAAAAAA"), "{reply}");
+
+    // Samples stream while it runs, not only at the end.
+    let mut batches = Vec::new();
+    let Event::Samples(first) = controller.next().await.body else {
+        panic!("not SAMPLES")
+    };
+    batches.push(first);
+    controller.stop(attempt).await;
+    let (mut summary, mut samples) = (None, 0);
+    while summary
+        .as_ref()
+        .is_none_or(|summary: &protocol::summary::Summary| summary.batches > batches.len() as u64)
+    {
+        match controller.next().await.body {
+            Event::Samples(batch) => batches.push(batch),
+            Event::Summary(body) => summary = Some(body),
+            other => panic!("{other:?}"),
+        }
+    }
+    let summary = summary.unwrap();
+    for (number, batch) in batches.iter().enumerate() {
+        assert_eq!(batch.batch, number as u64);
+        samples += batch.samples.len() as u64;
+    }
+    assert_eq!((summary.batches, summary.samples), (batches.len() as u64, samples));
+    let sampled = batches.iter().flat_map(|batch| &batch.samples);
+    assert!(sampled.clone().is_sorted_by_key(|sample| sample.offset_ns));
+    assert!(
+        sampled
+            .clone()
+            .all(|sample| sample.rss_bytes > 0 && sample.start_ticks > 0)
+    );
+    let pids: BTreeSet<u32> = sampled.map(|sample| sample.pid).collect();
+    let web = &summary.services[0];
+    assert_eq!(pids, web.pids.iter().copied().collect());
+    assert!(web.rss_max_bytes >= web.rss_mean_bytes && web.rss_mean_bytes > 0);
+    assert_eq!(summary.teardown.leftovers, [""; 0]);
+    assert!(pids.iter().all(|&pid| !is_alive(pid)));
+    assert_eq!(ledger(&lab), 0);
+
+    // The next attempt follows at once.
+    let (next, _) = controller.ready(&native()).await;
+    controller.stop(next).await;
+    assert_eq!(controller.words(1).await, ["SUMMARY"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_twice_is_done_once_and_answered_twice() {
+    let lab = Lab::new().await;
+    let (runner, mut controller) = lab.serving().await;
+    let (attempt, order) = (AttemptId::fresh(), fake(3000, None));
+    for _ in 0..3 {
+        controller.run(attempt, &order).await;
+    }
+    // As many as came after it was accepted are answered.
+    let mut word = controller.words(1).await[0];
+    for _ in 0..3 {
+        if word == "ACCEPTED" {
+            word = controller.words(1).await[0];
+        }
+    }
+    assert_eq!(word, "READY");
+    controller.run(attempt, &order).await;
+    assert_eq!(controller.words(2).await, ["ACCEPTED", "READY"]);
+    controller.stop(attempt).await;
+    controller.stop(attempt).await;
+    assert_eq!(controller.words(1).await, ["SUMMARY"]);
+    controller.run(attempt, &order).await;
+    let again = controller.words(3).await;
+    // The second STOP is answered too, if it came after the end.
+    assert!(
+        again == ["ACCEPTED", "READY", "SUMMARY"] || again == ["SUMMARY", "ACCEPTED", "READY"],
+        "{again:?}"
+    );
+    assert_eq!(
+        runner.log().matches("nothing is left").count(),
+        1,
+        "one attempt was made"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_may_come_before_ready_and_for_what_was_never_run() {
+    let lab = Lab::new().await;
+    let (_runner, mut controller) = lab.serving().await;
+    let attempt = AttemptId::fresh();
+    controller.run(attempt, &fake(3_600_000, None)).await;
+    assert_eq!(controller.words(1).await, ["ACCEPTED"]);
+    controller.stop(attempt).await;
+    assert_eq!(controller.failed().await.0, Stage::Stopped);
+    controller.stop(AttemptId::fresh()).await;
+    assert_eq!(controller.failed().await.0, Stage::Unknown);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_controller_loses_its_lease_and_what_it_began() {
+    let lab = Lab::new().await;
+    let (_runner, mut controller) = lab.serving().await;
+    let mut order = native();
+    order.deadlines.lease_ms = 1500;
+    let (attempt, ready) = controller.ready(&order).await;
+    for _ in 0..8 {
+        tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+        controller.renew(attempt).await;
+    }
+    // It lives, though twice the lease has passed.
+    TcpStream::connect(ready.endpoints[0].address).unwrap();
+    assert_eq!(controller.failed().await.0, Stage::Lease);
+    TcpStream::connect(ready.endpoints[0].address).unwrap_err();
+    controller.renew(attempt).await;
+    assert_eq!(
+        controller.failed().await.0,
+        Stage::Lease,
+        "whoever asks hears how it ended"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_controller_is_refused_and_a_newer_life_takes_over() {
+    let lab = Lab::new().await;
+    let (_runner, mut controller) = lab.serving().await;
+    let (attempt, _) = controller.ready(&fake(0, None)).await;
+    let reason = |event: Event| match event {
+        Event::Refused(refused) => refused.reason,
+        other => panic!("not REFUSED: {other:?}"),
+    };
+    let mut other = lab.controller("day", 99).await;
+    other.run(AttemptId::fresh(), &fake(0, None)).await;
+    assert_eq!(reason(other.answer().await), RefusedReason::Held);
+    controller.run(AttemptId::fresh(), &fake(0, None)).await;
+    assert_eq!(reason(controller.answer().await), RefusedReason::Busy);
+
+    let mut newer = lab.controller("night", 2).await;
+    let (next, _) = newer.ready(&fake(0, None)).await;
+    assert_eq!(
+        controller.failed().await.0,
+        Stage::Lease,
+        "the older life hears of its end"
+    );
+    controller.stop(attempt).await;
+    assert_eq!(reason(controller.answer().await), RefusedReason::Stale);
+    newer.stop(next).await;
+    assert_eq!(newer.words(1).await, ["SUMMARY"]);
+}

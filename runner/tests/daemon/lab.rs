@@ -1,0 +1,309 @@
+//! A lab of one machine: our broker, a runner that is a process of its own, and a controller that is the test.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, Stdio};
+use std::time::{Duration, Instant};
+
+use broker::Broker;
+use protocol::bus::{BusConfig, CommandSender, EventReceiver, connect_controller};
+use protocol::command::{Renew, Run, Stop, StopReason, TrialRef};
+use protocol::event::Stage;
+use protocol::spec::{
+    Deadlines, FakeFailure, FakeSpec, HttpProbe, NativeSpec, PlatformSpec, Probe, Resources, Sampling, ServiceSpec,
+};
+use protocol::{AttemptId, Command, Envelope, Epoch, Event, Name};
+use tokio::time::timeout;
+
+/// Nothing here takes so long; the machine may be busy.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// A small web server in what every Debian has: one request a connection, a body of ten letters.
+const WEB: &str = r#"exec perl -MIO::Socket::INET -e '
+    my $l = IO::Socket::INET->new(LocalAddr => $ARGV[0], Listen => 64, ReuseAddr => 1) or die "$ARGV[0]: $!";
+    while (my $c = $l->accept) {
+        while (my $line = <$c>) { last if $line eq "\r\n" }
+        print $c "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nAAAAAAAAAA";
+        close $c;
+    }' {listen}"#;
+
+/// A broker, a runner's folder and name, and topics of its own.
+pub struct Lab {
+    broker: Option<Broker>,
+    folder: tempfile::TempDir,
+    pub bus: BusConfig,
+    pub name: Name,
+}
+
+/// The test's end of the conversation.
+pub struct Controller {
+    sender: CommandSender,
+    pub events: EventReceiver,
+    host: Name,
+}
+
+impl Lab {
+    /// A lab whose broker runs.
+    pub async fn new() -> Self {
+        let mut lab = Self::without_broker();
+        lab.start_broker().await;
+        lab
+    }
+
+    pub fn without_broker() -> Self {
+        Self {
+            broker: None,
+            folder: tempfile::tempdir().unwrap(),
+            bus: BusConfig {
+                brokers: format!("127.0.0.1:{}", free_port()),
+                ..BusConfig::default()
+            },
+            name: name(&format!("test-{}", AttemptId::fresh())),
+        }
+    }
+
+    /// Starts the broker, on the same port and files as before.
+    pub async fn start_broker(&mut self) {
+        let config = broker::Config {
+            listeners: vec![broker::Listener {
+                bind: self.bus.brokers.parse().unwrap(),
+                advertise: None,
+            }],
+            data: self.folder.path().join("broker"),
+            ..broker::Config::default()
+        };
+        self.broker = Some(Broker::start(config).await.unwrap());
+    }
+
+    pub async fn stop_broker(&mut self) {
+        self.broker.take().unwrap().stop().await;
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// The runner's program with this lab's settings.
+    pub fn command(&self, arguments: &[&str]) -> Process {
+        let mut command = Process::new(env!("CARGO_BIN_EXE_runner"));
+        command
+            .args(arguments)
+            .args(["--name", self.name.as_str(), "--brokers", &self.bus.brokers])
+            .args(["--workload", "/bin/sh", "--state"])
+            .arg(self.state());
+        command
+    }
+
+    /// Starts the runner; it serves soon.
+    pub fn runner(&self) -> Runner {
+        let log = self.folder.path().join("runner.log");
+        let file = std::fs::File::options().create(true).append(true).open(&log).unwrap();
+        let child = self.command(&[]).stdin(Stdio::null()).stderr(file).spawn().unwrap();
+        Runner { child, log }
+    }
+
+    /// A controller of a name and epoch.
+    pub async fn controller(&self, controller: &str, epoch: u64) -> Controller {
+        let (sender, events) = connect_controller(&self.bus, &name(controller), Epoch(epoch))
+            .await
+            .unwrap();
+        Controller {
+            sender,
+            events,
+            host: self.name.clone(),
+        }
+    }
+
+    /// A runner that serves, and a controller.
+    pub async fn serving(&self) -> (Runner, Controller) {
+        let runner = self.runner();
+        runner.wait_until_serving(1).await;
+        (runner, self.controller("night", 1).await)
+    }
+}
+
+/// The runner as a process; killed if the test ends early.
+pub struct Runner {
+    pub child: Child,
+    log: PathBuf,
+}
+
+impl Runner {
+    /// Waits until the log has said so many times that it serves.
+    pub async fn wait_until_serving(&self, times: usize) {
+        self.wait_for_log("serving", times).await;
+    }
+
+    pub async fn wait_for_log(&self, text: &str, times: usize) {
+        until(&format!("{text:?} in the log"), || {
+            self.log().matches(text).count() >= times
+        })
+        .await;
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and the exit code.
+    pub async fn terminate(mut self) -> Option<i32> {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        self.exit_code().await
+    }
+
+    pub async fn exit_code(&mut self) -> Option<i32> {
+        let mut status = None;
+        until("the runner's end", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.unwrap().code()
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
+        }
+    }
+}
+
+impl Controller {
+    pub async fn send(&self, attempt: Option<AttemptId>, command: Command) {
+        self.sender.send(&self.host, attempt, command).await.unwrap();
+    }
+
+    pub async fn run(&self, attempt: AttemptId, run: &Run) {
+        self.send(Some(attempt), Command::Run(run.clone())).await;
+    }
+
+    pub async fn stop(&self, attempt: AttemptId) {
+        let reason = StopReason::Finished;
+        self.send(Some(attempt), Command::Stop(Stop { reason })).await;
+    }
+
+    pub async fn renew(&self, attempt: AttemptId) {
+        self.send(Some(attempt), Command::Renew(Renew {})).await;
+    }
+
+    pub async fn next(&mut self) -> Envelope<Event> {
+        timeout(SOON, self.events.recv())
+            .await
+            .expect("an event comes soon")
+            .unwrap()
+    }
+
+    /// The next event but SAMPLES.
+    pub async fn answer(&mut self) -> Event {
+        loop {
+            let event = self.next().await.body;
+            if !matches!(event, Event::Samples(_)) {
+                return event;
+            }
+        }
+    }
+
+    /// The words of the next answers.
+    pub async fn words(&mut self, count: usize) -> Vec<&'static str> {
+        let mut words = Vec::new();
+        for _ in 0..count {
+            words.push(self.answer().await.word());
+        }
+        words
+    }
+
+    /// Runs an attempt up to READY.
+    pub async fn ready(&mut self, run: &Run) -> (AttemptId, protocol::event::Ready) {
+        let attempt = AttemptId::fresh();
+        self.run(attempt, run).await;
+        assert_eq!(self.words(1).await, ["ACCEPTED"]);
+        match self.answer().await {
+            Event::Ready(ready) => (attempt, ready),
+            other => panic!("not READY: {other:?}"),
+        }
+    }
+
+    /// The stage and reason of the FAILED that comes next.
+    pub async fn failed(&mut self) -> (Stage, String) {
+        match self.answer().await {
+            Event::Failed(failed) => (failed.stage, failed.why),
+            other => panic!("not FAILED: {other:?}"),
+        }
+    }
+}
+
+pub fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A RUN of one service on a platform.
+pub fn run(platform: PlatformSpec) -> Run {
+    Run {
+        trial: TrialRef {
+            experiment: name("night"),
+            cell: "x.web.r500".to_owned(),
+            block: 1,
+            attempt: 1,
+        },
+        platform,
+        services: vec![ServiceSpec {
+            name: name("web"),
+            args: vec!["-c".to_owned(), WEB.to_owned()],
+            port: free_port(),
+            ready: Probe::Http(HttpProbe {
+                path: "/".to_owned(),
+                status: 200,
+                body_bytes: Some(10),
+            }),
+        }],
+        resources: Resources::default(),
+        sampling: Sampling { interval_ms: 100 },
+        deadlines: Deadlines {
+            prepare_ms: 60_000,
+            ready_ms: 60_000,
+            lease_ms: 120_000,
+            grace_ms: 3000,
+        },
+    }
+}
+
+pub fn native() -> Run {
+    run(PlatformSpec::Native(NativeSpec {}))
+}
+
+pub fn fake(start_ms: u64, fail: Option<FakeFailure>) -> Run {
+    run(PlatformSpec::Fake(FakeSpec { start_ms, fail }))
+}
+
+/// Waits until something is so.
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < SOON, "{what} took longer than {SOON:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+pub fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// The files of the ledger.
+pub fn ledger(lab: &Lab) -> usize {
+    std::fs::read_dir(lab.state().join("ledger")).map_or(0, Iterator::count)
+}
