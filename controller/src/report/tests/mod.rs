@@ -2,6 +2,7 @@
 
 mod jmeter;
 mod synthetic;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::fs;

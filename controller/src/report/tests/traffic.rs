@@ -1,0 +1,110 @@
+//! What a made-up service would have answered and used.
+
+use protocol::sample::{Sample, Samples};
+use protocol::summary::{Exit, HostUse, ServiceSummary, Summary, Teardown};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::synthetic::{S, name};
+use crate::store::{LoadOrder, RequestRecord};
+
+/// Requests of a warm-up and a window, some slow, few failed.
+pub fn requests(rng: &mut ChaCha8Rng, load: &LoadOrder, docker: bool) -> Vec<RequestRecord> {
+    let all_ns = load.warm_up_ns + load.duration_ns;
+    let distance = 1e9 / load.rate_per_s;
+    let own: f64 = rng.random_range(0.95..1.05);
+    let mut due = Vec::new();
+    for i in 0u32.. {
+        let at = (f64::from(i) * distance).round();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 2^53")]
+        let at = at as u64;
+        if at >= all_ns {
+            break;
+        }
+        due.push(at);
+    }
+    due.into_iter()
+        .map(|at| request(rng, at, load.warm_up_ns, docker, own))
+        .collect()
+}
+
+fn request(rng: &mut ChaCha8Rng, due: u64, warm_up_ns: u64, docker: bool, own: f64) -> RequestRecord {
+    let uniform: f64 = rng.random_range(1e-4..1.0);
+    let micros = own * (if docker { 310.0 } else { 220.0 }) * (1.0 + 0.22 * -uniform.ln())
+        + if rng.random_range(0..400) == 0 { 3000.0 } else { 0.0 };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some thousands")]
+    let service = (micros * 1000.0) as u64;
+    let sent = due + rng.random_range(3_000..30_000);
+    let fails = rng.random_range(0..20_000) == 0;
+    RequestRecord {
+        intended_ns: due,
+        sent_ns: Some(sent),
+        connected_ns: Some(sent + service / 3),
+        first_byte_ns: (!fails).then_some(sent + service * 9 / 10),
+        done_ns: if fails { sent + 2 * S } else { sent + service },
+        status: if fails { 0 } else { 200 },
+        bytes_in: if fails { 0 } else { 1094 },
+        bytes_out: 58,
+        thread: 0,
+        connection: rng.random_range(0..8),
+        error: fails.then_some("timeout".into()),
+        warm_up: due < warm_up_ns,
+    }
+}
+
+/// One process, a sample a second.
+pub fn samples(rng: &mut ChaCha8Rng, load: &LoadOrder, docker: bool) -> Vec<Samples> {
+    let seconds = (load.warm_up_ns + load.duration_ns) / S + 2;
+    let (mut cpu_ns, mut batches) = (3_000_000, Vec::new());
+    for second in 0..=seconds {
+        let busy = load.rate_per_s * if docker { 90_000.0 } else { 70_000.0 } * rng.random_range(0.93..1.07);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 2^53")]
+        let busy = busy as u64;
+        let sample = Sample {
+            offset_ns: second * S + rng.random_range(0..100_000),
+            service: name("tcp"),
+            pid: 4242,
+            start_ticks: 777,
+            user_ticks: cpu_ns / 30_000_000,
+            system_ticks: cpu_ns / 15_000_000,
+            cpu_ns: Some(cpu_ns),
+            rss_bytes: (2 << 20) + second * 8192,
+        };
+        batches.push(Samples {
+            batch: second,
+            samples: vec![sample],
+        });
+        cpu_ns += busy;
+    }
+    batches
+}
+
+/// What the runner says of it.
+pub fn summary(samples: &[Sample], batches: u64, steal: bool) -> Summary {
+    let last = samples.last().unwrap();
+    Summary {
+        services: vec![ServiceSummary {
+            service: name("tcp"),
+            pids: vec![4242],
+            samples: samples.len() as u64,
+            user_ticks: last.user_ticks,
+            system_ticks: last.system_ticks,
+            cpu_ns: last.cpu_ns,
+            rss_mean_bytes: 1 << 20,
+            rss_max_bytes: 1 << 20,
+            exit: Exit::Signal(15),
+        }],
+        batches,
+        samples: samples.len() as u64,
+        missed_ticks: 0,
+        sampler_cpu_ns: 1_000_000,
+        host: HostUse {
+            user_ticks: 100,
+            system_ticks: 100,
+            interrupt_ticks: 10,
+            idle_ticks: 700,
+            steal_ticks: if steal { 40 } else { 0 },
+        },
+        teardown: Teardown::default(),
+    }
+}
