@@ -157,6 +157,22 @@ pub enum Stage {
     Stopped,
 }
 
+impl Stage {
+    /// The word for it in records and on the screen.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Start => "start",
+            Self::Ready => "ready",
+            Self::Running => "running",
+            Self::Lease => "lease",
+            Self::Unknown => "unknown",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// The end of a service's output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,152 @@
+//! Both ends of the bus over a real broker: ours, and Apache Kafka (`JUNG_TEST_KAFKA=host:port`).
+//! Several threads each: a client's drop waits for its broker, which here runs in the same process.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::time::Duration;
+
+use protocol::bus::{BusConfig, BusError, Reply, connect_controller, connect_runner};
+use protocol::command::{Ping, Stop, StopReason};
+use protocol::event::Pong;
+use protocol::sample::Samples;
+use protocol::sign::SigningKey;
+use protocol::{AttemptId, Command, Epoch, Event, Name};
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+/// A configuration with topics of its own.
+fn config(brokers: &str) -> BusConfig {
+    BusConfig {
+        brokers: brokers.to_owned(),
+        prefix: format!("test-{}.", AttemptId::fresh()),
+        ..BusConfig::default()
+    }
+}
+
+async fn embedded() -> (broker::Broker, tempfile::TempDir, BusConfig) {
+    let data = tempfile::tempdir().unwrap();
+    let listener = broker::Listener {
+        bind: "127.0.0.1:0".parse().unwrap(),
+        advertise: None,
+    };
+    let settings = broker::Config {
+        listeners: vec![listener],
+        data: data.path().to_owned(),
+        ..broker::Config::default()
+    };
+    let broker = broker::Broker::start(settings).await.unwrap();
+    let config = config(&broker.addresses()[0].to_string());
+    (broker, data, config)
+}
+
+fn apache() -> BusConfig {
+    config(&std::env::var("JUNG_TEST_KAFKA").expect("JUNG_TEST_KAFKA names an Apache Kafka"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_and_its_answers_over_our_broker() {
+    let (_broker, _data, config) = embedded().await;
+    conversation(config).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Apache Kafka"]
+async fn a_command_and_its_answers_over_apache_kafka() {
+    conversation(apache()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_ones_own_messages_arrive_over_our_broker() {
+    let (_broker, _data, config) = embedded().await;
+    addressed(config).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Apache Kafka"]
+async fn only_ones_own_messages_arrive_over_apache_kafka() {
+    addressed(apache()).await;
+}
+
+async fn conversation(config: BusConfig) {
+    let config = BusConfig {
+        key: Some(SigningKey::new(b"0123456789abcdef").unwrap()),
+        ..config
+    };
+    let (host, controller, attempt) = (name("lab"), name("night"), AttemptId::fresh());
+    let (events_out, mut commands_in) = connect_runner(&config, &host).await.unwrap();
+    let (commands_out, mut events_in) = connect_controller(&config, &controller, Epoch(7)).await.unwrap();
+
+    let asked = commands_out
+        .send(&host, Some(attempt), Command::Ping(Ping {}))
+        .await
+        .unwrap();
+    let command = timeout(SOON, commands_in.recv()).await.unwrap().unwrap();
+    assert_eq!(
+        (command.id, command.attempt, command.epoch),
+        (asked, Some(attempt), Epoch(7))
+    );
+
+    let reply = Reply::to(&command);
+    let samples = Event::Samples(Samples {
+        batch: 0,
+        samples: vec![],
+    });
+    events_out
+        .send(&reply, Event::Pong(Pong { clock_ns: 1 }))
+        .await
+        .unwrap();
+    events_out.send(&reply, samples.clone()).await.unwrap();
+    let mut got = vec![];
+    for _ in 0..2 {
+        let event = timeout(SOON, events_in.recv()).await.unwrap().unwrap();
+        assert_eq!(event.in_reply_to, Some(asked));
+        got.push(event.body);
+    }
+    assert!(
+        got.contains(&samples) && got.contains(&Event::Pong(Pong { clock_ns: 1 })),
+        "{got:?}"
+    );
+}
+
+/// Commands for another host, events for another controller or epoch, and unsigned messages do not arrive; those of one host stay in order.
+async fn addressed(config: BusConfig) {
+    let signed = BusConfig {
+        key: Some(SigningKey::new(b"0123456789abcdef").unwrap()),
+        ..config.clone()
+    };
+    let (lab, other) = (name("lab"), name("other"));
+    let (_, mut commands_in) = connect_runner(&signed, &lab).await.unwrap();
+    let (stranger, _) = connect_controller(&config, &name("stranger"), Epoch(1)).await.unwrap();
+    let (friend, _) = connect_controller(&signed, &name("friend"), Epoch(1)).await.unwrap();
+
+    stranger.send(&lab, None, Command::Ping(Ping {})).await.unwrap();
+    friend.send(&other, None, Command::Ping(Ping {})).await.unwrap();
+    for reason in [StopReason::Finished, StopReason::Cancelled, StopReason::Deadline] {
+        friend.send(&lab, None, Command::Stop(Stop { reason })).await.unwrap();
+    }
+    for expected in [StopReason::Finished, StopReason::Cancelled, StopReason::Deadline] {
+        let command = timeout(SOON, commands_in.recv()).await.unwrap().unwrap();
+        assert_eq!(command.controller, name("friend"));
+        assert_eq!(command.body, Command::Stop(Stop { reason: expected }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_broker_is_named() {
+    let error = connect_runner(&config("127.0.0.1:1"), &name("lab")).await.unwrap_err();
+    assert!(matches!(error, BusError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_option_is_named() {
+    let mut config = config("127.0.0.1:1");
+    config.options.insert("no.such.option".into(), "1".into());
+    let error = connect_runner(&config, &name("lab")).await.unwrap_err();
+    assert!(error.to_string().contains("no.such.option"), "{error}");
+}
