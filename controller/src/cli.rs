@@ -34,6 +34,8 @@ pub enum Command {
     Check(FileArgs),
     /// Print the trials in their order and how long they will take, and run nothing.
     Plan(FileArgs),
+    /// Make the reports of a run again out of its raw data, offline.
+    Report(ReportArgs),
     /// Measure how long a command to the runner and its answer take.
     Ping(PingArgs),
 }
@@ -97,6 +99,13 @@ pub struct FileArgs {
     pub json: bool,
 }
 
+/// Options of `report`.
+#[derive(Clone, Debug, Args)]
+pub struct ReportArgs {
+    /// The run's folder, e.g. results/first-look/20261122T020102Z.
+    pub run: PathBuf,
+}
+
 /// Options of `ping`.
 #[derive(Clone, Debug, Args)]
 pub struct PingArgs {
@@ -150,7 +159,7 @@ fn after_help() -> String {
   controller check experiments/czipri-tcp.toml    what is wrong with this file?
   controller plan --iterations 2                  what would be run, and for how long?
   controller --config lab.toml --brokers lab-1:9092 --host lab-2
-  controller --resume results/first-look/2026-11-22T02-21-26Z
+  controller --resume results/first-look/20261122T022126Z
   controller ping --host lab-2                    is the runner there, and how fast does it answer?
 
 {}

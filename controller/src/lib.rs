@@ -1,10 +1,12 @@
 //! The controller: plans an experiment, conducts its trials, fires the load, stores, analyses and reports.
 
 pub mod audit;
+pub mod campaign;
 pub mod cli;
 pub mod conduct;
 pub mod config;
 pub mod exit;
+pub mod job;
 pub mod load;
 pub mod plan;
 pub mod progress;
@@ -12,3 +14,4 @@ pub mod report;
 pub mod shutdown;
 pub mod stats;
 pub mod store;
+pub mod trial;

@@ -4,11 +4,13 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use clap::Parser;
-use controller::cli::{Cli, Command, Common, FileArgs, PingArgs, RunArgs};
+use controller::campaign::CampaignError;
+use controller::cli::{Cli, Command, Common, FileArgs, PingArgs, ReportArgs, RunArgs};
 use controller::config::{self, Checked, problems_json, problems_text};
 use controller::exit::Exit;
 use controller::plan::{Plan, plan_json, plan_text};
 use controller::progress::{LogWriter, Progress};
+use controller::{job, report};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> Exit {
@@ -19,6 +21,7 @@ fn main() -> Exit {
         Command::Run(args) => run(common, &args),
         Command::Check(args) => check(common, &args),
         Command::Plan(args) => plan(common, &args),
+        Command::Report(args) => report(&args),
         Command::Ping(args) => ping(common, &args),
     };
     done.unwrap_or_else(|error| {
@@ -29,17 +32,33 @@ fn main() -> Exit {
 
 /// Runs the experiment.
 fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
-    let Some(Checked { experiment, .. }) = load(&common.config, common) else {
+    let Some(checked) = load(&common.config, common) else {
         return Ok(Exit::Config);
     };
-    let plan = Plan::new(&experiment);
-    let progress = Progress::new(plan.trials.len(), std::io::stderr().is_terminal());
+    let trials = Plan::new(&checked.experiment).trials.len();
+    let progress = Progress::new(trials, std::io::stderr().is_terminal());
     if let Err(error) = log_to(progress.log_writer(), &common.log) {
         return Ok(bad_filter(&error));
     }
-    // The one place where the main job starts: controller::campaign::run(experiment, plan, options, shutdown).
-    let _ = args;
-    anyhow::bail!("this build has no campaign yet: use check or plan")
+    let job = job::run(&checked, &common.config, args.resume.as_deref(), &progress);
+    Ok(tokio::runtime::Runtime::new()?
+        .block_on(job)
+        .unwrap_or_else(|error| failed(&error)))
+}
+
+/// Makes the reports of a run again.
+fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
+    match report::rebuild(&args.run) {
+        Ok(paths) => say(&format!("{}\n{}\n", paths.html.display(), paths.markdown.display()))?,
+        Err(error) => return Ok(failed(&error.into())),
+    }
+    Ok(Exit::Ok)
+}
+
+/// Says why a job ended early.
+fn failed(error: &CampaignError) -> Exit {
+    complain(&format!("error: {error}\n"));
+    job::exit_of(error)
 }
 
 /// Says what is wrong with an experiment file.
@@ -80,8 +99,11 @@ fn ping(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
     if let Err(error) = log_to(LogWriter::plain(), &common.log) {
         return Ok(bad_filter(&error));
     }
-    let _ = (experiment, args);
-    anyhow::bail!("this build has no ping yet")
+    match tokio::runtime::Runtime::new()?.block_on(job::ping(&experiment, args.count)) {
+        Ok(times) => say(&times.to_string())?,
+        Err(error) => return Ok(failed(&error)),
+    }
+    Ok(Exit::Ok)
 }
 
 /// A checked experiment; `None` if there is none, and everything that is wrong was printed.

@@ -5,8 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
 /// One PING and its PONG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exchange {
@@ -32,14 +30,6 @@ pub struct RunnerClock {
     best: Exchange,
 }
 
-/// How surely the two clocks are known to each other, for the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClockError {
-    /// Half of the shortest round trip, ns: the runner's clock is known to this, more or less.
-    pub error_ns: u64,
-}
-
 impl RunnerClock {
     /// The estimate from some exchanges; `None` from none.
     #[must_use]
@@ -61,12 +51,10 @@ impl RunnerClock {
         }
     }
 
-    /// How surely.
+    /// Half of the shortest round trip, ns: the runner's clock is known to this, more or less.
     #[must_use]
-    pub fn error(&self) -> ClockError {
-        ClockError {
-            error_ns: u64::try_from(self.best.round_trip().as_nanos() / 2).unwrap_or(u64::MAX),
-        }
+    pub fn error_ns(&self) -> u64 {
+        u64::try_from(self.best.round_trip().as_nanos() / 2).unwrap_or(u64::MAX)
     }
 }
 
@@ -96,7 +84,7 @@ mod tests {
             }).collect();
             let clock = RunnerClock::estimate(&exchanges).unwrap();
             let truth = offset + later;
-            prop_assert!(clock.at(at(later)).abs_diff(truth) <= clock.error().error_ns + 1);
+            prop_assert!(clock.at(at(later)).abs_diff(truth) <= clock.error_ns() + 1);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Questions to a runner that stand outside an attempt, asked again until they are answered.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use protocol::bus::{BusError, CommandSender, EventReceiver};
 use protocol::command::{Describe, Ping};
 use protocol::event::{Refused, RefusedReason};
 use protocol::facts::HostFacts;
-use protocol::ids::{AttemptId, MessageId, Name};
+use protocol::ids::Name;
 use protocol::spec::PlatformSpec;
 use protocol::{Command, Envelope, Event};
 use tokio::time::timeout;
@@ -22,6 +23,8 @@ pub struct Link {
     commands: CommandSender,
     events: EventReceiver,
     host: Name,
+    /// Events that came while an answer was waited for.
+    pending: VecDeque<Envelope<Event>>,
 }
 
 /// Why a runner cannot be talked to.
@@ -57,7 +60,12 @@ impl Link {
     /// A link over both ends of the bus.
     #[must_use]
     pub const fn new(commands: CommandSender, events: EventReceiver, host: Name) -> Self {
-        Self { commands, events, host }
+        Self {
+            commands,
+            events,
+            host,
+            pending: VecDeque::new(),
+        }
     }
 
     /// Asks what host it is and whether the platforms can be used there.
@@ -90,19 +98,18 @@ impl Link {
         }
     }
 
-    /// Sends a command about an attempt.
-    ///
-    /// # Errors
-    /// See [`BusError`].
-    pub async fn send(&self, attempt: AttemptId, command: Command) -> Result<MessageId, BusError> {
-        self.commands.send(&self.host, Some(attempt), command).await
-    }
-
     /// The next event of this host. Cancel-safe.
     ///
     /// # Errors
     /// See [`BusError`].
     pub async fn next(&mut self) -> Result<Envelope<Event>, BusError> {
+        match self.pending.pop_front() {
+            Some(event) => Ok(event),
+            None => self.arriving().await,
+        }
+    }
+
+    async fn arriving(&mut self) -> Result<Envelope<Event>, BusError> {
         loop {
             let event = self.events.recv().await?;
             if event.host == self.host {
@@ -123,7 +130,7 @@ impl Link {
         self.commands.clone()
     }
 
-    /// Asks, and asks again every [`RESEND_EVERY`], until any of the questions is answered. Another event in between is of an attempt long over.
+    /// Asks, and asks again every [`RESEND_EVERY`], until any of the questions is answered. Other events wait for [`Link::next`].
     async fn ask(&mut self, question: Command, within: Duration) -> Result<Event, LinkError> {
         let word = question.word();
         let deadline = Instant::now() + within;
@@ -131,11 +138,12 @@ impl Link {
         while Instant::now() < deadline {
             asked.push(self.commands.send(&self.host, None, question.clone()).await?);
             let again = deadline.min(Instant::now() + RESEND_EVERY);
-            while let Ok(event) = timeout(again.saturating_duration_since(Instant::now()), self.next()).await {
+            while let Ok(event) = timeout(again.saturating_duration_since(Instant::now()), self.arriving()).await {
                 let event = event?;
                 if event.in_reply_to.is_some_and(|id| asked.contains(&id)) {
                     return self.obeyed(event.body);
                 }
+                self.pending.push_back(event);
             }
         }
         Err(LinkError::Silent {

@@ -53,6 +53,19 @@ pub enum Phase {
     Stop,
 }
 
+impl Phase {
+    /// The word for it in records and on the screen.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Answer => "asking the runner",
+            Self::Deploy => "deploying",
+            Self::Load => "load",
+            Self::Stop => "stopping",
+        }
+    }
+}
+
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum End {

@@ -1,0 +1,60 @@
+//! Why a run ends early.
+
+use std::path::PathBuf;
+
+use protocol::bus::BusError;
+
+use crate::conduct::link::LinkError;
+use crate::report::ReportError;
+use crate::store::StoreError;
+
+/// Why a run ends early. What was measured until then is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum CampaignError {
+    /// The broker of our own cannot be started.
+    #[error("the embedded broker cannot be started: {why}: free the address or set `listen` in [kafka]")]
+    Broker {
+        /// Why.
+        why: String,
+    },
+    /// The bus does not carry.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// The runner cannot be talked to.
+    #[error(transparent)]
+    Runner(#[from] LinkError),
+    /// A platform cannot be used on the runner's host.
+    #[error("{}", platforms.join("\n"))]
+    Unmet {
+        /// One line a platform: what is missing, and the remedy.
+        platforms: Vec<String>,
+    },
+    /// The signing key cannot be read.
+    #[error("key file {path}: {why}", path = path.display())]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// Results cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The report cannot be made.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The run to be resumed was begun with another file.
+    #[error("{run} was begun with another {file}: resume it with the file as it was, or begin a new run")]
+    OtherExperiment {
+        /// The run.
+        run: String,
+        /// The experiment file.
+        file: String,
+    },
+    /// The system takes no signal handler.
+    #[error("signals cannot be waited for: {0}")]
+    Signals(std::io::Error),
+    /// The user ended it before the first trial.
+    #[error("interrupted before the first trial")]
+    Interrupted,
+}

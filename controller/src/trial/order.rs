@@ -1,0 +1,195 @@
+//! What an attempt asks of the runner and of the load engine: a pure function of the experiment.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use protocol::AttemptId;
+use protocol::command::{Run, TrialRef};
+use protocol::spec::{Deadlines, HttpProbe, Probe, Sampling, ServiceSpec};
+
+use crate::config::{self, Experiment, Load, LoadKind, Platform, RateLoad, TcpWorkload, Workload, WorkloadKind};
+use crate::load::{Arrivals, BodyRule, Connections, Expect, RatePlan, Target};
+use crate::store::{AttemptKey, LoadOrder};
+
+/// An attempt, ordered.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Which attempt.
+    pub key: AttemptKey,
+    /// Its identity in every message.
+    pub attempt: AttemptId,
+    /// The position of the trial in the plan, from 0.
+    pub index: u32,
+    /// What is asked of the runner.
+    pub run: Run,
+    /// The load as the record keeps it.
+    pub load: LoadOrder,
+    /// What is asked of the load engine.
+    pub plan: RatePlan,
+    /// What every reply is checked against.
+    pub expect: Expect,
+    /// How long the phases may take, as seen from here.
+    pub deadlines: PhaseLimits,
+}
+
+/// How long each phase may take as seen from the controller: the runner's own deadlines and a little more, so that it is the runner that says what was late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PhaseLimits {
+    /// Until ACCEPTED.
+    pub answer: Duration,
+    /// Until READY.
+    pub deploy: Duration,
+    /// Until the load is over.
+    pub load: Duration,
+    /// Until SUMMARY.
+    pub stop: Duration,
+    /// A third of the lease: the distance of two RENEWs.
+    pub renew: Duration,
+}
+
+/// The service's path that is loaded.
+const PATH: &str = "/";
+
+/// A load engine that is so late is broken: threads that start, requests that time out at the very end.
+const LOAD_SLACK: Duration = Duration::from_secs(15);
+
+impl Order {
+    /// The order of an attempt at a trial of a cell.
+    #[must_use]
+    pub fn new(
+        experiment: &Experiment,
+        (platform, workload, load): (&Platform, &Workload, &Load),
+        key: AttemptKey,
+        index: u32,
+    ) -> Self {
+        let LoadKind::Rate(rate) = &load.kind;
+        let WorkloadKind::Tcp(tcp) = &workload.kind;
+        let trial = TrialRef {
+            experiment: experiment.name.clone(),
+            cell: key.trial.cell.to_string(),
+            block: key.trial.block,
+            attempt: key.attempt,
+        };
+        let run = Run {
+            trial,
+            platform: platform.spec.clone(),
+            services: vec![tcp_service(workload, tcp)],
+            resources: experiment.resources.clone(),
+            sampling: Sampling {
+                interval_ms: millis(experiment.sampling_interval),
+            },
+            deadlines: runner_deadlines(experiment),
+        };
+        let plan = rate_plan(rate, experiment.seed ^ u64::from(index));
+        let body = BodyRule::Repeat {
+            byte: b'A',
+            count: tcp.reply_bytes,
+        };
+        let deadlines = PhaseLimits::new(experiment, &plan);
+        Self {
+            key,
+            attempt: AttemptId::fresh(),
+            index,
+            run,
+            load: LoadOrder::of(&load.kind),
+            plan,
+            expect: Expect { status: 200, body },
+            deadlines,
+        }
+    }
+
+    /// How many requests the load will send, warm-up included; on random arrivals about so many.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a positive number for a progress bar"
+    )]
+    pub fn requests_due(&self) -> u64 {
+        (self.plan.rate_per_s * (self.plan.warm_up + self.plan.duration).as_secs_f64()) as u64
+    }
+
+    /// The target that the load goes to.
+    #[must_use]
+    pub fn target(&self, address: SocketAddr) -> Target {
+        Target {
+            address,
+            path: PATH.to_owned(),
+            expect: self.expect,
+        }
+    }
+}
+
+impl PhaseLimits {
+    fn new(experiment: &Experiment, plan: &RatePlan) -> Self {
+        let limits = &experiment.deadlines;
+        Self {
+            answer: limits.answer,
+            deploy: limits.prepare + limits.ready + limits.answer,
+            load: plan.warm_up + plan.duration + plan.timeout + LOAD_SLACK,
+            stop: limits.grace + limits.answer,
+            renew: limits.lease / 3,
+        }
+    }
+}
+
+fn tcp_service(workload: &Workload, tcp: &TcpWorkload) -> ServiceSpec {
+    let size = tcp.reply_bytes.to_string();
+    ServiceSpec {
+        name: workload.name.clone(),
+        args: ["tcp", "--listen", "{listen}", "--reply-bytes", &size]
+            .map(str::to_owned)
+            .to_vec(),
+        port: tcp.port,
+        ready: Probe::Http(HttpProbe {
+            path: PATH.to_owned(),
+            status: 200,
+            body_bytes: Some(tcp.reply_bytes),
+        }),
+    }
+}
+
+/// The seed differs from trial to trial, so that arrivals are drawn anew, and is the same whenever the experiment is run again.
+fn rate_plan(load: &RateLoad, seed: u64) -> RatePlan {
+    let arrivals = match load.arrivals {
+        config::Arrivals::Uniform => Arrivals::Uniform,
+        config::Arrivals::Poisson => Arrivals::Poisson { seed },
+    };
+    let plan = RatePlan {
+        warm_up: load.warm_up,
+        timeout: load.timeout,
+        arrivals,
+        ..RatePlan::new(load.rate_per_s, load.duration)
+    };
+    let connections = if load.keep_alive {
+        let most = u32::try_from(plan.most_connections()).unwrap_or(u32::MAX);
+        Connections::KeepAlive {
+            pool: most.min(KEEP_ALIVE_POOL),
+            at_most: most,
+        }
+    } else {
+        plan.connections
+    };
+    RatePlan {
+        connections,
+        cpus: load.cpus.clone(),
+        ..plan
+    }
+}
+
+/// Connections of a keep-alive pool that are opened before the load.
+const KEEP_ALIVE_POOL: u32 = 16;
+
+fn runner_deadlines(experiment: &Experiment) -> Deadlines {
+    let limits = &experiment.deadlines;
+    Deadlines {
+        prepare_ms: millis(limits.prepare),
+        ready_ms: millis(limits.ready),
+        lease_ms: millis(limits.lease),
+        grace_ms: millis(limits.grace),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

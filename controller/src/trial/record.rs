@@ -1,0 +1,200 @@
+//! What came of an attempt, as the record that is stored, judged and written with its raw data.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use protocol::event::{Failed, Ready};
+use protocol::facts::HostFacts;
+
+use super::drive::Driven;
+use super::order::Order;
+use crate::audit::{Verdict, audit};
+use crate::conduct::clock::RunnerClock;
+use crate::conduct::state::{Cause, End};
+use crate::load::{Outcome, Request};
+use crate::stats::usage::{Cut, ServiceUse, usage};
+use crate::store::{
+    ClockOffset, FORMAT, FailureRecord, FileSum, Histograms, JtlContext, Latency, LittleRecord, ReadyRecord,
+    RequestCounts, RequestRecord, RunFolder, SamplingRecord, StoreError, TrialRecord, Window,
+};
+
+/// Writes an attempt's folder, raw data and record. Returns the record with its verdict, and the sums of the files for the journal.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn store(
+    folder: &RunFolder,
+    order: &Order,
+    mut driven: Driven,
+    facts: &HostFacts,
+) -> Result<(TrialRecord, BTreeMap<String, FileSum>), StoreError> {
+    let mut writer = folder.begin(&order.key)?;
+    let outcome = driven.outcome.take();
+    if let (Some(outcome), Some(address)) = (&outcome, driven.endpoint()) {
+        let context = JtlContext {
+            label: format!("{}/{}", order.key.trial.cell.load, order.key.trial.cell.workload),
+            url: format!("http://{address}{}", order.target(address).path),
+            origin_epoch_ns: outcome.started_unix_ms * 1_000_000,
+        };
+        writer.requests(|| outcome.requests.iter().map(request_record), &context)?;
+        writer.histograms(&histograms(outcome), length(outcome))?;
+    }
+    writer.samples(driven.batches.as_slice())?;
+    if let End::Failed(Failed { logs, .. }) = &driven.end {
+        writer.logs(logs)?;
+    }
+    let mut record = record(order, &driven, outcome.as_ref(), facts);
+    record.verdict = audit(&record);
+    let files = writer.finish(&mut record)?;
+    Ok((record, files))
+}
+
+fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &HostFacts) -> TrialRecord {
+    let window = outcome.and_then(|outcome| window(outcome, driven));
+    let interval_ms = order.run.sampling.interval_ms;
+    let cut = window.map(|window| Cut {
+        start_ns: window.runner_start_ns,
+        end_ns: window.runner_end_ns,
+        interval_ns: interval_ms * 1_000_000,
+        ticks_per_s: facts.clock_ticks_per_s,
+    });
+    let samples: Vec<_> = driven
+        .batches
+        .as_slice()
+        .iter()
+        .flat_map(|batch| batch.samples.iter().cloned())
+        .collect();
+    let resources: Vec<ServiceUse> = cut.map(|cut| usage(&samples, cut)).unwrap_or_default();
+    TrialRecord {
+        format: FORMAT,
+        key: order.key.clone(),
+        attempt_id: order.attempt,
+        index: order.index,
+        platform: order.run.platform.clone(),
+        started: driven.started,
+        ended: driven.ended,
+        load: order.load.clone(),
+        ready: driven.ready.as_ref().map(ready_record),
+        clock: driven
+            .clock
+            .as_ref()
+            .map(|clock| clock_offset(clock, driven.began, driven.exchanges)),
+        window,
+        requests: outcome.map(counts).unwrap_or_default(),
+        little: outcome.map(little),
+        latency: outcome.map(|outcome| Latency::of(&histograms(outcome))),
+        sampling: SamplingRecord {
+            interval_ms,
+            batches: driven.batches.as_slice().len() as u64,
+            samples: samples.len() as u64,
+            ticks_per_s: facts.clock_ticks_per_s,
+        },
+        resources,
+        summary: match &driven.end {
+            End::Summed(_, summary) => Some(summary.clone()),
+            _ => None,
+        },
+        failure: failure(&driven.end),
+        deviations: driven
+            .ready
+            .as_ref()
+            .map(|ready| ready.deviations.clone())
+            .unwrap_or_default(),
+        verdict: Verdict::from_reasons(vec![]),
+        files: BTreeMap::new(),
+    }
+}
+
+fn ready_record(ready: &Ready) -> ReadyRecord {
+    ReadyRecord {
+        clock_ns: ready.clock_ns,
+        endpoints: ready.endpoints.clone(),
+        startup: ready.startup.clone(),
+        prepare_ns: ready.prepare_ns,
+    }
+}
+
+/// The controller's clock counts from the attempt's beginning, so the offset is what the runner's showed then.
+fn clock_offset(clock: &RunnerClock, began: Instant, exchanges: u32) -> ClockOffset {
+    ClockOffset {
+        offset_ns: clock.at(began).cast_signed(),
+        error_ns: clock.error_ns(),
+        exchanges,
+    }
+}
+
+/// The window on both clocks; `None` where the runner's is not known.
+fn window(outcome: &Outcome, driven: &Driven) -> Option<Window> {
+    let (clock, ready) = (driven.clock.as_ref()?, driven.ready.as_ref()?);
+    let since_ready = |offset_ns| {
+        let instant = outcome.started + Duration::from_nanos(offset_ns);
+        clock.at(instant).saturating_sub(ready.clock_ns)
+    };
+    Some(Window {
+        origin_epoch_ns: outcome.started_unix_ms * 1_000_000,
+        start_ns: outcome.window.start,
+        end_ns: outcome.window.end,
+        runner_start_ns: since_ready(outcome.window.start),
+        runner_end_ns: since_ready(outcome.window.end),
+        error_ns: clock.error_ns(),
+    })
+}
+
+fn length(outcome: &Outcome) -> Duration {
+    Duration::from_nanos(outcome.window.end - outcome.window.start)
+}
+
+fn counts(outcome: &Outcome) -> RequestCounts {
+    RequestCounts::of(outcome.requests.iter().map(request_record), outcome.counts.due)
+}
+
+fn little(outcome: &Outcome) -> LittleRecord {
+    let law = outcome.little;
+    LittleRecord {
+        concurrency: law.concurrency,
+        throughput_per_s: law.throughput_per_s,
+        mean_ns: law.mean_ns,
+    }
+}
+
+fn histograms(outcome: &Outcome) -> Histograms {
+    let measured = &outcome.histograms;
+    Histograms {
+        response: measured.response.clone(),
+        response_all: measured.response_all.clone(),
+        service: measured.service.clone(),
+        lag: measured.lag.clone(),
+        connect: measured.connect.clone(),
+    }
+}
+
+fn request_record(request: Request) -> RequestRecord {
+    RequestRecord {
+        intended_ns: request.intended_ns,
+        sent_ns: request.sent_ns,
+        connected_ns: request.connected_ns,
+        first_byte_ns: request.first_byte_ns,
+        done_ns: request.done_ns,
+        status: request.status,
+        bytes_in: request.bytes_in,
+        bytes_out: request.bytes_out,
+        thread: request.thread,
+        connection: request.connection,
+        error: request.error.map(|kind| kind.name().into()),
+        warm_up: request.warm_up,
+    }
+}
+
+/// Why it broke off; `None`: the load went through and the runner summed up.
+fn failure(end: &End) -> Option<FailureRecord> {
+    let (stage, why) = match end {
+        End::Summed(Cause::LoadOver, _) => return None,
+        End::Summed(Cause::LoadBroken(why), _) => ("load".to_owned(), why.clone()),
+        End::Summed(Cause::Late(phase), _) => (phase.word().to_owned(), "it took longer than its deadline".to_owned()),
+        End::Summed(Cause::Cancelled, _) => ("cancelled".to_owned(), "the user ended it".to_owned()),
+        End::Refused(refused) => ("refused".to_owned(), refused.why.clone()),
+        End::Failed(failed) => (format!("runner, {}", failed.stage.word()), failed.why.clone()),
+        End::Silent(phase) => (phase.word().to_owned(), "the runner did not answer".to_owned()),
+    };
+    Some(FailureRecord { stage, why })
+}
