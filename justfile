@@ -1,0 +1,33 @@
+# What one does here every day; `just` lists it.
+
+default:
+    @just --list
+
+# format, lints and types
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# puts the code in its form
+fmt:
+    cargo fmt --all
+
+# the tests that need nothing
+test:
+    cargo test --workspace
+
+# the tests that need a Docker engine
+test-docker:
+    cargo test --workspace -- --ignored docker
+
+# everything, as CI does
+e2e:
+    ./test.sh
+
+# round trips of our broker and of Apache Kafka (give its address), side by side
+bench-roundtrip *args:
+    cargo run --release -p broker --example roundtrip -- {{args}}
+
+# rebuilds the report of a run from its raw data
+report run:
+    cargo run --release -p controller -- report {{run}}

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# From a fresh machine to every test passed, in one command and without a keyboard. Can be run twice.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+usage() {
+    cat <<'TEXT'
+test.sh: installs what the tests need, starts it, runs every test, stops what it started
+
+  ./test.sh             everything
+  ./test.sh --quick     only the tests that need nothing (no Docker, no Apache Kafka, no JMeter, no root)
+
+Needs Debian or Ubuntu, and root or sudo for the packages. Build output goes to $CARGO_TARGET_DIR
+(default ~/.cache/jung/target), outside the checkout, so that the next run is quick.
+Exit code: 0 every test passed, 1 something failed.
+TEXT
+}
+
+quick=
+case ${1:-} in
+    "") ;;
+    --quick) quick=1 ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+esac
+
+say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/jung
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
+export JUNG_TEST_KAFKA_DIR=
+log=$(mktemp)
+started_dockerd=
+
+stop_what_was_started() {
+    local code=$?
+    if [ -n "$JUNG_TEST_KAFKA_DIR" ]; then
+        deploy/kafka/kafka.sh stop --dir "$JUNG_TEST_KAFKA_DIR" >/dev/null 2>&1 || true
+        rm -rf "$JUNG_TEST_KAFKA_DIR"
+    fi
+    [ -z "$started_dockerd" ] || deploy/setup.sh docker-stop || true
+    rm -f "$log"
+    exit "$code"
+}
+trap stop_what_was_started EXIT
+
+# Runs tests, shows them, and keeps their closing lines for the count at the end.
+run() { "$@" 2>&1 | tee -a "$log"; }
+
+say "installing what is missing"
+if [ -n "$quick" ]; then deploy/setup.sh --yes build; else deploy/setup.sh --yes build test; fi
+
+say "format and lints"
+cargo fmt --all --check
+cargo clippy --workspace --all-targets --quiet -- -D warnings
+bash -n run.sh test.sh deploy/*.sh deploy/*/*.sh
+command -v shellcheck >/dev/null && shellcheck run.sh test.sh deploy/*.sh deploy/*/*.sh
+
+say "building"
+cargo build --workspace --quiet
+JUNG_TEST_WORKLOAD=$(deploy/build-workload.sh | tail -n 1)
+export JUNG_TEST_WORKLOAD
+
+say "tests that need nothing"
+run cargo test --workspace --quiet
+
+if [ -z "$quick" ]; then
+    say "starting a Docker engine and Apache Kafka"
+    if ! deploy/setup.sh docker-running; then
+        deploy/setup.sh --yes docker
+        started_dockerd=1
+    fi
+    JUNG_TEST_KAFKA_DIR=$(mktemp -d)
+    JUNG_TEST_KAFKA=$(deploy/kafka/kafka.sh start --dir "$JUNG_TEST_KAFKA_DIR" --port 0 | tail -n 1)
+    export JUNG_TEST_KAFKA
+    echo "Apache Kafka at $JUNG_TEST_KAFKA"
+
+    say "tests that need Docker, Apache Kafka, JMeter or root"
+    run cargo test --workspace --quiet -- --ignored --test-threads 1
+fi
+
+say "done"
+awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0 }' "$log"
