@@ -1,9 +1,9 @@
 //! One task for every attempt: prepare, start, wait for READY, sample, stop.
 //!
 //! * [`Executors`] — starts the tasks and ends them.
-//! * [`attempt`] — the way of one attempt, and its one way out.
-//! * [`serve`] — the middle of it: from the first process to the end of sampling.
-//! * [`over`] — why an attempt is over, as the event that says so.
+//! * `attempt` — the way of one attempt, and its one way out.
+//! * `serve` — the middle of it: from the first process to the end of sampling.
+//! * `over` — why an attempt is over, as the event that says so.
 
 mod attempt;
 mod over;
