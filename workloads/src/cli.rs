@@ -22,4 +22,7 @@ pub struct Cli {
 pub enum Workload {
     /// Answer every HTTP request with N times the letter A (Czipri 2016, chapter 4).
     Tcp(tcp::Options),
+    /// Run a service of Fraga's IoT benchmark (Fraga 2019, chapter 4).
+    #[cfg(feature = "jung")]
+    Jung(crate::jung::Options),
 }

@@ -11,6 +11,20 @@ pub enum Failure {
     Listen(SocketAddr, io::Error),
     /// An operating-system service the workload needs failed; the text says which.
     System(&'static str, io::Error),
+    /// A service of Jung failed.
+    #[cfg(feature = "jung")]
+    Jung(crate::jung::JungError),
+}
+
+#[cfg(feature = "jung")]
+impl From<crate::jung::JungError> for Failure {
+    fn from(error: crate::jung::JungError) -> Self {
+        match error {
+            crate::jung::JungError::Listen(address, error) => Self::Listen(address, error),
+            crate::jung::JungError::System(what, error) => Self::System(what, error),
+            error => Self::Jung(error),
+        }
+    }
 }
 
 impl Failure {
@@ -20,6 +34,8 @@ impl Failure {
         match self {
             Self::Listen(..) => 2,
             Self::System(..) => 1,
+            #[cfg(feature = "jung")]
+            Self::Jung(_) => 2,
         }
     }
 }
@@ -35,6 +51,8 @@ impl std::fmt::Display for Failure {
                 )
             }
             Self::System(what, error) => write!(f, "{what}: {error}"),
+            #[cfg(feature = "jung")]
+            Self::Jung(error) => error.fmt(f),
         }
     }
 }
@@ -43,6 +61,8 @@ impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Listen(_, error) | Self::System(_, error) => Some(error),
+            #[cfg(feature = "jung")]
+            Self::Jung(error) => Some(error),
         }
     }
 }

@@ -7,6 +7,8 @@
 
 pub mod cli;
 pub mod exit;
+#[cfg(feature = "jung")]
+pub mod jung;
 pub mod limits;
 pub mod listen;
 pub mod shutdown;

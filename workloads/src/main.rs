@@ -9,6 +9,8 @@ use workloads::{exit, tcp};
 fn main() -> ExitCode {
     let ended = match Cli::parse().workload {
         Workload::Tcp(options) => tcp::run(&options),
+        #[cfg(feature = "jung")]
+        Workload::Jung(options) => workloads::jung::run(options).map_err(exit::Failure::from),
     };
     exit::code(ended)
 }

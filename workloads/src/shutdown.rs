@@ -5,7 +5,7 @@
 //! wakes them all.
 
 use std::io::{self, PipeReader, PipeWriter, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -51,6 +51,12 @@ impl Shutdown {
 impl AsRawFd for Shutdown {
     fn as_raw_fd(&self) -> RawFd {
         self.reader.as_raw_fd()
+    }
+}
+
+impl AsFd for Shutdown {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
     }
 }
 

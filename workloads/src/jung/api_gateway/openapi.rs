@@ -1,0 +1,12 @@
+//! The description of the API, which a test compares with what the API does.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+
+/// The OpenAPI 3.1 document.
+pub const DOCUMENT: &str = include_str!("openapi.json");
+
+/// `GET /openapi.json`.
+pub async fn document() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT)
+}

@@ -1,0 +1,192 @@
+//! From options to a running service, and its end.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::api_gateway::{self, Gateway, health::Probe};
+use super::auth_manager::AuthManager;
+use super::bus::{BusError, Inbox, KafkaBus};
+use super::device_commander::DeviceCommander;
+use super::device_gateway::{self, DeviceGateway, book::Book};
+use super::device_monitor::DeviceMonitor;
+use super::device_registry::DeviceRegistry;
+use super::handler::Handler;
+use super::options::{
+    ApiGatewayOptions, DeviceGatewayOptions, DeviceMonitorOptions, Options, Part, ServiceOptions,
+};
+use super::rule_engine::RuleEngine;
+use super::service::Service;
+use super::user_registry::UserRegistry;
+use super::{http, trace, worker};
+use crate::shutdown::Shutdown;
+
+/// How long what was sent may take to arrive once a service is asked to end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Why a service of Jung ended.
+#[derive(Debug, thiserror::Error)]
+pub enum JungError {
+    /// The bus cannot be had.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// The address to listen on cannot be had.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, #[source] io::Error),
+    /// The file for spans cannot be written.
+    #[error("the trace cannot be written to {0}: {1}; choose another file with --trace")]
+    Trace(PathBuf, #[source] io::Error),
+    /// The operating system refused something else.
+    #[error("{0}: {1}")]
+    System(&'static str, #[source] io::Error),
+}
+
+/// Runs a part of Jung until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`JungError`], which names the thing and the remedy.
+pub fn run(options: Options) -> Result<(), JungError> {
+    allocate_sparingly();
+    let shutdown = Shutdown::by_signal().map_err(|error| JungError::System("no signal can be caught", error))?;
+    // One thread: a service is small and shares its cores with seven others.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .map_err(|error| JungError::System("the runtime cannot be made", error))?;
+    runtime.block_on(run_part(options.part, signal(shutdown)))
+}
+
+/// Waits for the signal to end. (Not tokio's own signals: their driver needs Unix sockets, which guests have not.)
+#[expect(unsafe_code, reason = "tokio wants a promise that the descriptor stays open")]
+async fn signal(shutdown: Shutdown) {
+    // SAFETY: the shutdown owns its descriptor, is given away here and keeps it open until the AsyncFd is dropped.
+    match unsafe { AsyncFd::register_with_interest(shutdown, Interest::READABLE) } {
+        Ok(pipe) => drop(pipe.readable().await),
+        // Without a way to wait for it, a signal has to kill.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn run_part(part: Part, asked: impl Future<Output = ()>) -> Result<(), JungError> {
+    match part {
+        Part::ApiGateway(options) => run_api_gateway(options, asked).await,
+        Part::AuthManager(options) => {
+            let one_by_one = options.concurrency == 1;
+            run_service(&options, Service::AuthManager, asked, |bus, _| AuthManager::new(bus, one_by_one)).await
+        }
+        Part::UserRegistry(options) => {
+            run_service(&options, Service::UserRegistry, asked, |_, _| UserRegistry::default()).await
+        }
+        Part::DeviceRegistry(options) => {
+            run_service(&options, Service::DeviceRegistry, asked, |bus, _| DeviceRegistry::new(bus)).await
+        }
+        Part::DeviceMonitor(DeviceMonitorOptions { service, keep }) => {
+            let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+            run_service(&service, Service::DeviceMonitor, asked, |_, _| DeviceMonitor::new(keep)).await
+        }
+        Part::DeviceCommander(options) => {
+            run_service(&options, Service::DeviceCommander, asked, |bus, _| DeviceCommander::new(bus)).await
+        }
+        Part::RuleEngine(options) => {
+            let concurrency = usize::from(options.concurrency);
+            let make = |bus, inbox: &Inbox| {
+                let ownership = inbox.ownership();
+                RuleEngine::new(bus, concurrency, move |partition| ownership.of(partition))
+            };
+            run_service(&options, Service::RuleEngine, asked, make).await
+        }
+        Part::DeviceGateway(options) => run_device_gateway(options, asked).await,
+    }
+}
+
+/// Runs a service that lives on tasks.
+async fn run_service<H: Handler>(
+    options: &ServiceOptions,
+    service: Service,
+    asked: impl Future<Output = ()>,
+    make: impl FnOnce(Arc<KafkaBus>, &Inbox) -> H,
+) -> Result<(), JungError> {
+    run_group(options, service, service.name(), asked, make).await
+}
+
+/// Runs a service whose tasks the members of `group` share.
+async fn run_group<H: Handler>(
+    options: &ServiceOptions,
+    service: Service,
+    group: &str,
+    asked: impl Future<Output = ()>,
+    make: impl FnOnce(Arc<KafkaBus>, &Inbox) -> H,
+) -> Result<(), JungError> {
+    let bus = connect(options, service).await?;
+    let inbox = Inbox::join(bus.settings(), group, H::MEMORY, Arc::clone(bus.counts()))?;
+    let handler = make(Arc::clone(&bus), &inbox);
+    worker::run(&handler, &inbox, &bus, usize::from(options.concurrency), asked).await;
+    // Leaving the group hands its partitions to others at once.
+    drop(inbox);
+    farewell(&bus);
+    Ok(())
+}
+
+async fn run_api_gateway(options: ApiGatewayOptions, asked: impl Future<Output = ()>) -> Result<(), JungError> {
+    let ApiGatewayOptions { service, listen, device_gateway } = options;
+    let listener = http::listen(listen).map_err(|error| JungError::Listen(listen, error))?;
+    let bus = connect(&service, Service::ApiGateway).await?;
+    let gateway = Gateway {
+        bus: Arc::clone(&bus),
+        counts: Arc::clone(bus.counts()),
+        probe: Probe::new(bus.layout().clone()),
+        device_gateway,
+    };
+    http::serve(listener, api_gateway::router(Arc::new(gateway)), asked).await;
+    farewell(&bus);
+    Ok(())
+}
+
+async fn run_device_gateway(options: DeviceGatewayOptions, asked: impl Future<Output = ()>) -> Result<(), JungError> {
+    let DeviceGatewayOptions { service, name, listen } = options;
+    let listener = http::listen(listen).map_err(|error| JungError::Listen(listen, error))?;
+    let book = Arc::new(Mutex::new(Book::default()));
+    let admin = device_gateway::admin::router(Arc::clone(&book));
+    tokio::spawn(http::serve(listener, admin, std::future::pending()));
+    // A group of its own, as every gateway has to see the tasks of its devices.
+    let group = format!("{}-{name}", Service::DeviceGateway);
+    let make = |bus, _: &Inbox| DeviceGateway::new(bus, name, book);
+    run_group(&service, Service::DeviceGateway, &group, asked, make).await
+}
+
+async fn connect(options: &ServiceOptions, service: Service) -> Result<Arc<KafkaBus>, JungError> {
+    if let Some(path) = &options.trace {
+        trace::to_file(path).map_err(|error| JungError::Trace(path.clone(), error))?;
+    }
+    let (bus, waiter) = KafkaBus::connect(options.settings(service)).await?;
+    tokio::spawn(waiter.run());
+    Ok(bus)
+}
+
+/// Lets the last results arrive, and says what was done.
+fn farewell(bus: &KafkaBus) {
+    bus.flush(GRACE);
+    trace::flush();
+    let counts = serde_json::to_string(&bus.counts().snapshot()).unwrap_or_default();
+    eprintln!("workload: {}: {counts}", bus.settings().service);
+}
+
+/// Keeps glibc from giving each of librdkafka's dozen threads a heap of its own, which would take more memory than the
+/// service itself.
+#[expect(unsafe_code, reason = "mallopt has no safe form")]
+fn allocate_sparingly() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt only sets a number, and no other thread runs yet.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 128 * 1024);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
+    }
+}
