@@ -35,7 +35,7 @@ impl Failure {
             Self::Listen(..) => 2,
             Self::System(..) => 1,
             #[cfg(feature = "jung")]
-            Self::Jung(_) => 2,
+            Self::Jung(error) => error.exit_code(),
         }
     }
 }

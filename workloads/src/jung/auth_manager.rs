@@ -35,7 +35,12 @@ impl<B: Bus> AuthManager<B> {
     }
 
     async fn check(&self, at: At, auth: Auth) -> Result<Granted, Fault> {
-        let user = self.bus.ask(at.trace, GetUser { username: auth.username.clone() });
+        let user = self.bus.ask(
+            at.trace,
+            GetUser {
+                username: auth.username.clone(),
+            },
+        );
         let Some(device) = auth.device.clone() else {
             is_himself(&auth, user.await)?;
             return Ok(Granted {});
@@ -61,7 +66,10 @@ fn is_himself(auth: &Auth, user: Result<User, Fault>) -> Result<(), Fault> {
         return Err(refused());
     }
     if user.username != auth.owner {
-        return Err(Fault::new(Kind::Forbidden, format!("{} may not act for {}", user.username, auth.owner)));
+        return Err(Fault::new(
+            Kind::Forbidden,
+            format!("{} may not act for {}", user.username, auth.owner),
+        ));
     }
     Ok(())
 }
@@ -70,6 +78,9 @@ fn is_his(auth: &Auth, device: &Device) -> Result<(), Fault> {
     if device.owner == auth.username {
         Ok(())
     } else {
-        Err(Fault::new(Kind::Forbidden, format!("the device {} is not {}'s", device.id, auth.username)))
+        Err(Fault::new(
+            Kind::Forbidden,
+            format!("the device {} is not {}'s", device.id, auth.username),
+        ))
     }
 }

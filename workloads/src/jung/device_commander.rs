@@ -34,14 +34,31 @@ impl<B: Bus> DeviceCommander<B> {
     /// A commander that knows no device yet.
     #[must_use]
     pub fn new(bus: Arc<B>) -> Self {
-        Self { bus, gateways: RefCell::default() }
+        Self {
+            bus,
+            gateways: RefCell::default(),
+        }
     }
 
     /// Sends the command on, without waiting for the device.
     async fn send(&self, at: At, command: SendCommand) -> Outcome<Self> {
-        let SendCommand { command, device, value, origin } = command;
+        let SendCommand {
+            command,
+            device,
+            value,
+            origin,
+        } = command;
         let gateway = self.gateway_of(at, &device).await?;
-        self.bus.tell(at.trace, Actuate { gateway, command, device, value, origin })?;
+        self.bus.tell(
+            at.trace,
+            Actuate {
+                gateway,
+                command,
+                device,
+                value,
+                origin,
+            },
+        )?;
         Ok(Accepted {}.into())
     }
 

@@ -49,7 +49,10 @@ impl DeviceMonitor {
     /// Keeps the last `keep` readings of each device.
     #[must_use]
     pub fn new(keep: usize) -> Self {
-        Self { keep: keep.max(1), devices: RefCell::default() }
+        Self {
+            keep: keep.max(1),
+            devices: RefCell::default(),
+        }
     }
 
     fn write(&self, write: WriteReading) -> Written {
@@ -66,7 +69,10 @@ impl DeviceMonitor {
     /// A device that has sent nothing yet has one page, which is empty.
     fn read(&self, read: &ReadReadings) -> Result<Page, Fault> {
         if !(1..=LARGEST_PAGE).contains(&read.size) {
-            return Err(Fault::new(Kind::Malformed, format!("a page has 1 to {LARGEST_PAGE} readings")));
+            return Err(Fault::new(
+                Kind::Malformed,
+                format!("a page has 1 to {LARGEST_PAGE} readings"),
+            ));
         }
         let devices = self.devices.borrow();
         let empty = Readings::default();
@@ -77,7 +83,10 @@ impl DeviceMonitor {
             let pages = kept.len().div_ceil(size).max(1);
             return Err(Fault::new(
                 Kind::NotFound,
-                format!("there is no page {} of {}, which has {pages} of this size", read.page, read.device),
+                format!(
+                    "there is no page {} of {}, which has {pages} of this size",
+                    read.page, read.device
+                ),
             ));
         }
         Ok(Page {

@@ -63,7 +63,10 @@ impl<B: Bus> DeviceRegistry<B> {
     /// An empty registry.
     #[must_use]
     pub fn new(bus: Arc<B>) -> Self {
-        Self { bus, devices: RefCell::default() }
+        Self {
+            bus,
+            devices: RefCell::default(),
+        }
     }
 
     async fn create(&self, at: At, create: CreateDevice) -> Outcome<Self> {
@@ -82,7 +85,10 @@ impl<B: Bus> DeviceRegistry<B> {
 
     fn insert(&self, made_by: Uuid, create: &CreateDevice) -> Result<(), Fault> {
         let mut devices = self.devices.borrow_mut();
-        if devices.get(&create.device).is_some_and(|entry| entry.made_by != made_by) {
+        if devices
+            .get(&create.device)
+            .is_some_and(|entry| entry.made_by != made_by)
+        {
             return Err(Fault::conflict("device", &create.device));
         }
         let device = Device {
@@ -95,10 +101,16 @@ impl<B: Bus> DeviceRegistry<B> {
     }
 
     async fn tell_others(&self, at: At, create: &CreateDevice) -> Result<(), Fault> {
-        let add = AddDevice { username: create.owner.clone(), device: create.device.clone() };
+        let add = AddDevice {
+            username: create.owner.clone(),
+            device: create.device.clone(),
+        };
         self.bus.ask(at.trace, add).await?;
-        let attach =
-            Attach { gateway: create.gateway.clone(), device: create.device.clone(), value: create.value };
+        let attach = Attach {
+            gateway: create.gateway.clone(),
+            device: create.device.clone(),
+            value: create.value,
+        };
         self.bus.ask(at.trace, attach).await?;
         Ok(())
     }

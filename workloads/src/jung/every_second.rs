@@ -24,7 +24,10 @@ impl EverySecond {
     #[must_use]
     pub fn start() -> Self {
         let length = Duration::from_secs(1) / u32::try_from(SLOTS).unwrap_or(1);
-        Self { interval: interval(length), slot: SLOTS - 1 }
+        Self {
+            interval: interval(length),
+            slot: SLOTS - 1,
+        }
     }
 
     /// Waits for the next slot. A late one is caught up with, not left out.

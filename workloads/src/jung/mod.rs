@@ -14,6 +14,7 @@
 
 pub mod api_gateway;
 pub mod auth_manager;
+pub mod bench;
 pub mod bus;
 pub mod device_commander;
 pub mod device_gateway;
@@ -30,6 +31,9 @@ pub mod service;
 pub mod trace;
 pub mod user_registry;
 mod worker;
+
+#[cfg(test)]
+mod tests;
 
 pub use options::Options;
 pub use run::{JungError, run};

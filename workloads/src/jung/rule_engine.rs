@@ -43,7 +43,9 @@ struct Watched {
 
 impl<B> std::fmt::Debug for RuleEngine<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RuleEngine").field("devices", &self.devices).finish_non_exhaustive()
+        f.debug_struct("RuleEngine")
+            .field("devices", &self.devices)
+            .finish_non_exhaustive()
     }
 }
 
@@ -87,13 +89,25 @@ impl<B: Bus> RuleEngine<B> {
     /// An engine without rules, which checks those devices whose partition is `owned`, and at most `concurrency` of
     /// them at a time.
     pub fn new(bus: Arc<B>, concurrency: usize, owned: impl Fn(i32) -> bool + 'static) -> Self {
-        Self { bus, devices: RefCell::default(), owned: Box::new(owned), concurrency }
+        Self {
+            bus,
+            devices: RefCell::default(),
+            owned: Box::new(owned),
+            concurrency,
+        }
     }
 
     async fn create(&self, at: At, create: CreateRule) -> Outcome<Self> {
         let cached = self.devices.borrow().contains_key(&create.device);
         if !cached {
-            self.bus.ask(at.trace, GetDevice { device: create.device.clone() }).await?;
+            self.bus
+                .ask(
+                    at.trace,
+                    GetDevice {
+                        device: create.device.clone(),
+                    },
+                )
+                .await?;
         }
         self.insert(at.partition, create)?;
         Ok(RuleCreated {}.into())
@@ -116,7 +130,12 @@ impl<B: Bus> RuleEngine<B> {
 
     fn rules(&self, get: &GetRules) -> Rules {
         let devices = self.devices.borrow();
-        Rules { rules: devices.get(&get.device).map(|watched| watched.rules.clone()).unwrap_or_default() }
+        Rules {
+            rules: devices
+                .get(&get.device)
+                .map(|watched| watched.rules.clone())
+                .unwrap_or_default(),
+        }
     }
 
     /// The devices whose turn it is; one whose last check still waits is left out.
@@ -143,12 +162,29 @@ impl<B: Bus> RuleEngine<B> {
     /// Sends the commands of all rules that the newest reading violates; returns that reading if there are any.
     async fn fire(&self, device: &DeviceId) -> Result<Option<Reading>, Fault> {
         let trace = Uuid::new_v4();
-        let page = self.bus.ask(trace, ReadReadings { device: device.clone(), page: 0, size: 1 }).await?;
-        let Some(newest) = page.readings.first().copied() else { return Ok(None) };
+        let page = self
+            .bus
+            .ask(
+                trace,
+                ReadReadings {
+                    device: device.clone(),
+                    page: 0,
+                    size: 1,
+                },
+            )
+            .await?;
+        let Some(newest) = page.readings.first().copied() else {
+            return Ok(None);
+        };
         let violated = self.violated(device, newest);
         for rule in &violated {
             let command = Uuid::new_v4();
-            let command = SendCommand { command, device: device.clone(), value: rule.command, origin: Origin::Rule };
+            let command = SendCommand {
+                command,
+                device: device.clone(),
+                value: rule.command,
+                origin: Origin::Rule,
+            };
             self.bus.ask(trace, command).await?;
         }
         Ok((!violated.is_empty()).then_some(newest))
@@ -157,9 +193,12 @@ impl<B: Bus> RuleEngine<B> {
     fn violated(&self, device: &DeviceId, newest: Reading) -> Vec<Rule> {
         let devices = self.devices.borrow();
         match devices.get(device) {
-            Some(watched) if watched.fired_for != Some(newest) => {
-                watched.rules.iter().filter(|rule| rule.violated_by(newest.value)).copied().collect()
-            }
+            Some(watched) if watched.fired_for != Some(newest) => watched
+                .rules
+                .iter()
+                .filter(|rule| rule.violated_by(newest.value))
+                .copied()
+                .collect(),
             _ => Vec::new(),
         }
     }

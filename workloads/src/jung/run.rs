@@ -12,6 +12,8 @@ use tokio::io::unix::AsyncFd;
 
 use super::api_gateway::{self, Gateway, health::Probe};
 use super::auth_manager::AuthManager;
+use super::bench::seed::{self, SeedError};
+use super::bench::{ClientError, drive, figures, truth};
 use super::bus::{BusError, Inbox, KafkaBus};
 use super::device_commander::DeviceCommander;
 use super::device_gateway::{self, DeviceGateway, book::Book};
@@ -19,7 +21,8 @@ use super::device_monitor::DeviceMonitor;
 use super::device_registry::DeviceRegistry;
 use super::handler::Handler;
 use super::options::{
-    ApiGatewayOptions, DeviceGatewayOptions, DeviceMonitorOptions, Options, Part, ServiceOptions,
+    ApiGatewayOptions, DeviceGatewayOptions, DeviceMonitorOptions, DriveOptions, Options, Part, SeedOptions,
+    ServiceOptions,
 };
 use super::rule_engine::RuleEngine;
 use super::service::Service;
@@ -42,9 +45,32 @@ pub enum JungError {
     /// The file for spans cannot be written.
     #[error("the trace cannot be written to {0}: {1}; choose another file with --trace")]
     Trace(PathBuf, #[source] io::Error),
+    /// The platform could not be filled.
+    #[error(transparent)]
+    Seed(#[from] SeedError),
+    /// The truth could not be read back.
+    #[error(transparent)]
+    Truth(#[from] ClientError),
+    /// The load was sent, and not everything was right.
+    #[error("{failed} requests failed, or the truth does not hold: see above")]
+    Wrong {
+        /// Requests that failed.
+        failed: usize,
+    },
     /// The operating system refused something else.
     #[error("{0}: {1}")]
     System(&'static str, #[source] io::Error),
+}
+
+impl JungError {
+    /// The process's exit code: 2 if it could not start, 1 if it started and something was wrong.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Bus(_) | Self::Listen(..) | Self::Trace(..) => 2,
+            Self::Seed(_) | Self::Truth(_) | Self::Wrong { .. } | Self::System(..) => 1,
+        }
+    }
 }
 
 /// Runs a part of Jung until SIGTERM or SIGINT.
@@ -79,20 +105,29 @@ async fn run_part(part: Part, asked: impl Future<Output = ()>) -> Result<(), Jun
         Part::ApiGateway(options) => run_api_gateway(options, asked).await,
         Part::AuthManager(options) => {
             let one_by_one = options.concurrency == 1;
-            run_service(&options, Service::AuthManager, asked, |bus, _| AuthManager::new(bus, one_by_one)).await
+            run_service(&options, Service::AuthManager, asked, |bus, _| {
+                AuthManager::new(bus, one_by_one)
+            })
+            .await
         }
         Part::UserRegistry(options) => {
             run_service(&options, Service::UserRegistry, asked, |_, _| UserRegistry::default()).await
         }
         Part::DeviceRegistry(options) => {
-            run_service(&options, Service::DeviceRegistry, asked, |bus, _| DeviceRegistry::new(bus)).await
+            run_service(&options, Service::DeviceRegistry, asked, |bus, _| {
+                DeviceRegistry::new(bus)
+            })
+            .await
         }
         Part::DeviceMonitor(DeviceMonitorOptions { service, keep }) => {
             let keep = usize::try_from(keep).unwrap_or(usize::MAX);
             run_service(&service, Service::DeviceMonitor, asked, |_, _| DeviceMonitor::new(keep)).await
         }
         Part::DeviceCommander(options) => {
-            run_service(&options, Service::DeviceCommander, asked, |bus, _| DeviceCommander::new(bus)).await
+            run_service(&options, Service::DeviceCommander, asked, |bus, _| {
+                DeviceCommander::new(bus)
+            })
+            .await
         }
         Part::RuleEngine(options) => {
             let concurrency = usize::from(options.concurrency);
@@ -103,6 +138,8 @@ async fn run_part(part: Part, asked: impl Future<Output = ()>) -> Result<(), Jun
             run_service(&options, Service::RuleEngine, asked, make).await
         }
         Part::DeviceGateway(options) => run_device_gateway(options, asked).await,
+        Part::Seed(options) => fill(&options).await,
+        Part::Drive(options) => load(&options).await,
     }
 }
 
@@ -135,7 +172,11 @@ async fn run_group<H: Handler>(
 }
 
 async fn run_api_gateway(options: ApiGatewayOptions, asked: impl Future<Output = ()>) -> Result<(), JungError> {
-    let ApiGatewayOptions { service, listen, device_gateway } = options;
+    let ApiGatewayOptions {
+        service,
+        listen,
+        device_gateway,
+    } = options;
     let listener = http::listen(listen).map_err(|error| JungError::Listen(listen, error))?;
     let bus = connect(&service, Service::ApiGateway).await?;
     let gateway = Gateway {
@@ -159,6 +200,39 @@ async fn run_device_gateway(options: DeviceGatewayOptions, asked: impl Future<Ou
     let group = format!("{}-{name}", Service::DeviceGateway);
     let make = |bus, _: &Inbox| DeviceGateway::new(bus, name, book);
     run_group(&service, Service::DeviceGateway, &group, asked, make).await
+}
+
+async fn fill(options: &SeedOptions) -> Result<(), JungError> {
+    let amounts = options.amounts();
+    let took = seed::seed(options.gateway, amounts).await?;
+    println!(
+        "{} users, {} devices, {} rules and {} readings each: there after {:.2} s",
+        amounts.users,
+        amounts.devices,
+        amounts.rules,
+        amounts.readings,
+        took.as_secs_f64()
+    );
+    Ok(())
+}
+
+async fn load(options: &DriveOptions) -> Result<(), JungError> {
+    let outcome = drive::drive(options.gateway, options.load()).await;
+    print!("{}{}", figures::tables(&outcome), figures::failures(&outcome, 10));
+    let failed = outcome.sent.iter().filter(|sent| sent.failure.is_some()).count();
+    let mut holds = true;
+    if let Some(admin) = options.truth {
+        // The rules violated last have their time, too.
+        tokio::time::sleep(truth::RULE_DEADLINE + Duration::from_secs(1)).await;
+        let truth = truth::read_back(admin, &outcome.commands).await?;
+        println!("{}", figures::verdict(&truth));
+        holds = truth.holds();
+    }
+    if failed == 0 && holds {
+        Ok(())
+    } else {
+        Err(JungError::Wrong { failed })
+    }
 }
 
 async fn connect(options: &ServiceOptions, service: Service) -> Result<Arc<KafkaBus>, JungError> {

@@ -118,7 +118,12 @@ mod tests {
     fn nobody_waits_for_somebody_who_waits_for_him() {
         fn depth(service: Service, seen: usize) -> usize {
             assert!(seen < Service::ALL.len(), "a circle through {service}");
-            service.asks().iter().map(|next| depth(*next, seen + 1)).max().unwrap_or(seen)
+            service
+                .asks()
+                .iter()
+                .map(|next| depth(*next, seen + 1))
+                .max()
+                .unwrap_or(seen)
         }
         for service in Service::ALL {
             depth(service, 0);

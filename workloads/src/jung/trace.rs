@@ -67,7 +67,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         fields.insert("span".into(), span.name().into());
         attributes.record(&mut Fields(&mut fields));
         let (began, since) = (SystemTime::now(), Instant::now());
-        span.extensions_mut().insert(Open { began, since, entered: None, busy: Duration::ZERO, fields });
+        span.extensions_mut().insert(Open {
+            began,
+            since,
+            entered: None,
+            busy: Duration::ZERO,
+            fields,
+        });
     }
 
     fn on_event(&self, _event: &Event<'_>, _context: Context<'_, S>) {}
@@ -91,7 +97,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
-        let Some(open) = span.extensions_mut().remove::<Open>() else { return };
+        let Some(open) = span.extensions_mut().remove::<Open>() else {
+            return;
+        };
         let mut fields = open.fields;
         let began = open.began.duration_since(UNIX_EPOCH).unwrap_or_default();
         fields.insert("start_us".into(), microseconds(began));

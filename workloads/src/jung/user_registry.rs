@@ -61,7 +61,12 @@ impl UserRegistry {
             };
         }
         let CreateUser { username, password } = create;
-        let user = User { username: username.clone(), password, devices: Vec::new(), rules: Vec::new() };
+        let user = User {
+            username: username.clone(),
+            password,
+            devices: Vec::new(),
+            rules: Vec::new(),
+        };
         users.insert(username, Entry { user, made_by });
         Ok(UserCreated {}.into())
     }

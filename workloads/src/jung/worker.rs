@@ -10,8 +10,8 @@ use tracing::Instrument;
 
 use super::bus::{Count, Delivery, Inbox, KafkaBus};
 use super::handler::{At, Handler};
-use super::message::{Fault, Tasks};
 use super::message::envelope::Head;
+use super::message::{Fault, Tasks};
 
 /// How long tasks under way may take to end once the service is asked to.
 const GRACE: Duration = Duration::from_secs(2);
@@ -26,7 +26,12 @@ pub async fn run<H: Handler>(
     concurrency: usize,
     shutdown: impl Future<Output = ()>,
 ) {
-    let mut worker = Worker { handler, inbox, bus, under_way: FuturesUnordered::new() };
+    let mut worker = Worker {
+        handler,
+        inbox,
+        bus,
+        under_way: FuturesUnordered::new(),
+    };
     tokio::pin!(shutdown);
     let background = handler.background();
     tokio::pin!(background);
@@ -53,8 +58,18 @@ struct Worker<'a, H> {
 impl<H: Handler> Worker<'_, H> {
     /// Begins a task, and runs it to its first wait, so that the order of arrival is the order of changes.
     async fn start(&mut self, delivery: Delivery<H::Tasks>) {
-        let Delivery { head, task, place, replay, sent_ms } = delivery;
-        let at = At { id: head.id, trace: head.trace, partition: place.0 };
+        let Delivery {
+            head,
+            task,
+            place,
+            replay,
+            sent_ms,
+        } = delivery;
+        let at = At {
+            id: head.id,
+            trace: head.trace,
+            partition: place.0,
+        };
         if task.as_ref().is_ok_and(|task| !self.handler.concerns(task)) {
             self.inbox.done(place);
             return;

@@ -28,7 +28,13 @@ pub struct ApiError {
 impl ApiError {
     /// An error with this status.
     pub fn new(status: StatusCode, error: &str, message: impl Into<String>) -> Self {
-        Self { status, view: ErrorView { error: error.to_owned(), message: message.into() } }
+        Self {
+            status,
+            view: ErrorView {
+                error: error.to_owned(),
+                message: message.into(),
+            },
+        }
     }
 
     /// The request makes no sense.
@@ -71,11 +77,19 @@ impl IntoResponse for ApiError {
 
 /// For paths that are nothing.
 pub async fn no_such_path() -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such path: see /openapi.json")
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "there is no such path: see /openapi.json",
+    )
 }
 
 /// For paths that do not know the method; the router has noted those that they know.
 pub async fn no_such_method() -> Response {
-    let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "no_such_method", "see the header Allow, or /openapi.json");
+    let error = ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "no_such_method",
+        "see the header Allow, or /openapi.json",
+    );
     error.into_response()
 }

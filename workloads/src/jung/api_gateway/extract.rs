@@ -39,7 +39,10 @@ fn parse_basic(header: &str) -> Option<Credentials> {
     let decoded = String::from_utf8(BASE64_STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (name, password) = decoded.split_once(':')?;
     let username = UserName::try_from(name.to_owned()).ok()?;
-    Some(Credentials { username, password: Password(password.to_owned()) })
+    Some(Credentials {
+        username,
+        password: Password(password.to_owned()),
+    })
 }
 
 /// The variable parts of a path.
@@ -105,7 +108,15 @@ mod tests {
         assert_eq!(good.username.as_str(), "anna");
         assert!(good.password.matches(&Password("a:b".into())));
         assert!(parse_basic(&header("anna:").replace("Basic", "bAsIc")).is_some());
-        for bad in ["", "Basic", "Basic !!!", "Bearer YTpi", &header("no colon"), &header(":x"), &header("ä:x")] {
+        for bad in [
+            "",
+            "Basic",
+            "Basic !!!",
+            "Bearer YTpi",
+            &header("no colon"),
+            &header(":x"),
+            &header("ä:x"),
+        ] {
             assert!(parse_basic(bad).is_none(), "{bad}");
         }
     }

@@ -14,11 +14,11 @@ use super::Gateway;
 use super::error::ApiError;
 use crate::jung::bus::Bus;
 use crate::jung::bus::topics::Layout;
-use crate::jung::message::{
-    Auth, AuthTask, CommandTask, DeviceTask, Fault, GatewayTask, Kind, Password, ReadingTask, RuleTask, Tasks, UserName,
-    UserTask,
-};
 use crate::jung::message::PingOf;
+use crate::jung::message::{
+    Auth, AuthTask, CommandTask, DeviceTask, Fault, GatewayTask, Kind, Password, ReadingTask, RuleTask, Tasks,
+    UserName, UserTask,
+};
 use crate::jung::service::Service;
 
 /// How long one look may take.
@@ -46,7 +46,10 @@ impl Probe {
     /// A probe of all partitions.
     #[must_use]
     pub fn new(layout: Layout) -> Self {
-        Self { layout, last: Mutex::default() }
+        Self {
+            layout,
+            last: Mutex::default(),
+        }
     }
 
     /// Those who do not answer, by name.
@@ -104,13 +107,22 @@ where
     PingOf<T>: crate::jung::message::Call,
 {
     let asked = tokio::time::timeout(PATIENCE, bus.ask(Uuid::new_v4(), PingOf::<T>::partition(partition))).await;
-    if matches!(asked, Ok(Ok(_))) { None } else { Some(format!("{}/{partition}", T::TO)) }
+    if matches!(asked, Ok(Ok(_))) {
+        None
+    } else {
+        Some(format!("{}/{partition}", T::TO))
+    }
 }
 
 /// Lets a user log in whom nobody can be: the auth manager has to ask the user registry about him.
 async fn chain<B: Bus>(bus: Arc<B>) -> Option<String> {
     let nobody = UserName::try_from(".health".to_owned()).ok()?;
-    let auth = Auth { username: nobody.clone(), password: Password(String::new()), owner: nobody, device: None };
+    let auth = Auth {
+        username: nobody.clone(),
+        password: Password(String::new()),
+        owner: nobody,
+        device: None,
+    };
     match tokio::time::timeout(PATIENCE, bus.ask(Uuid::new_v4(), auth)).await {
         Ok(Ok(_)) => None,
         Ok(Err(fault)) if fault.kind == Kind::Unauthenticated => None,

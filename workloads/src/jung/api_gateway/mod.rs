@@ -19,7 +19,10 @@ use super::bus::{Bus, Counts};
 use health::Probe;
 
 pub use openapi::DOCUMENT;
-pub use view::{CommandBody, CommandView, DeviceBody, DeviceView, PageView, ReadingsBody, RuleBody, RuleView, RulesView, UserBody, UserView};
+pub use view::{
+    CommandBody, CommandView, DeviceBody, DeviceView, PageView, ReadingsBody, RuleBody, RuleView, RulesView, UserBody,
+    UserView,
+};
 
 /// The largest body of a request, bytes; a larger one is answered 413.
 pub const LARGEST_BODY: usize = 64 * 1024;
@@ -44,9 +47,15 @@ pub fn router<B: Bus>(gateway: Arc<Gateway<B>>) -> Router {
         .route("/users/{user}", get(routes::get_user))
         .route("/users/{user}/devices", post(routes::create_device))
         .route("/users/{user}/devices/{device}", get(routes::get_device))
-        .route("/users/{user}/devices/{device}/readings", get(routes::get_readings).post(routes::write_readings))
+        .route(
+            "/users/{user}/devices/{device}/readings",
+            get(routes::get_readings).post(routes::write_readings),
+        )
         .route("/users/{user}/devices/{device}/commands", post(routes::send_command))
-        .route("/users/{user}/devices/{device}/rules", get(routes::get_rules).post(routes::create_rule))
+        .route(
+            "/users/{user}/devices/{device}/rules",
+            get(routes::get_rules).post(routes::create_rule),
+        )
         .route("/health", get(health::health))
         .route("/stats", get(routes::stats))
         .route("/openapi.json", get(openapi::document))

@@ -48,7 +48,17 @@ impl<B: Bus> Gateway<B> {
     async fn admit(&self, who: Credentials, owner: UserName, device: Option<DeviceId>) -> Reply<Uuid> {
         let trace = Uuid::new_v4();
         let Credentials { username, password } = who;
-        self.bus.ask(trace, Auth { username, password, owner, device }).await?;
+        self.bus
+            .ask(
+                trace,
+                Auth {
+                    username,
+                    password,
+                    owner,
+                    device,
+                },
+            )
+            .await?;
         Ok(trace)
     }
 }
@@ -58,8 +68,24 @@ pub async fn create_user<B: Bus>(
     Body(body): Body<UserBody>,
 ) -> Reply<(StatusCode, Json<UserView>)> {
     let UserBody { username, password } = body;
-    gateway.bus.ask(Uuid::new_v4(), CreateUser { username: username.clone(), password }).await?;
-    Ok((StatusCode::CREATED, Json(UserView { username, devices: Vec::new(), rules: Vec::new() })))
+    gateway
+        .bus
+        .ask(
+            Uuid::new_v4(),
+            CreateUser {
+                username: username.clone(),
+                password,
+            },
+        )
+        .await?;
+    Ok((
+        StatusCode::CREATED,
+        Json(UserView {
+            username,
+            devices: Vec::new(),
+            rules: Vec::new(),
+        }),
+    ))
 }
 
 pub async fn get_user<B: Bus>(
@@ -81,11 +107,30 @@ pub async fn create_device<B: Bus>(
     let trace = gateway.admit(who, owner.clone(), None).await?;
     let id = match body.id {
         Some(id) => id,
-        None => DeviceId::try_from(Uuid::new_v4().to_string()).map_err(|error| ApiError::bad_request(error.to_string()))?,
+        None => {
+            DeviceId::try_from(Uuid::new_v4().to_string()).map_err(|error| ApiError::bad_request(error.to_string()))?
+        }
     };
-    let hangs_on = body.gateway.map_or_else(|| gateway.device_gateway.clone(), String::from);
-    let view = DeviceView { id: id.clone(), owner: owner.clone(), gateway: hangs_on.clone() };
-    gateway.bus.ask(trace, CreateDevice { device: id, owner, gateway: hangs_on, value: body.value }).await?;
+    let hangs_on = body
+        .gateway
+        .map_or_else(|| gateway.device_gateway.clone(), String::from);
+    let view = DeviceView {
+        id: id.clone(),
+        owner: owner.clone(),
+        gateway: hangs_on.clone(),
+    };
+    gateway
+        .bus
+        .ask(
+            trace,
+            CreateDevice {
+                device: id,
+                owner,
+                gateway: hangs_on,
+                value: body.value,
+            },
+        )
+        .await?;
     Ok((StatusCode::CREATED, Json(view)))
 }
 
@@ -107,8 +152,25 @@ pub async fn get_readings<B: Bus>(
 ) -> Reply<Json<PageView>> {
     let trace = gateway.admit(who, owner, Some(device.clone())).await?;
     let (page, size) = (paging.page, paging.size.unwrap_or(PAGE));
-    let found = gateway.bus.ask(trace, ReadReadings { device: device.clone(), page, size }).await?;
-    Ok(Json(PageView { device, page, size, total: found.total, kept: found.kept, readings: found.readings }))
+    let found = gateway
+        .bus
+        .ask(
+            trace,
+            ReadReadings {
+                device: device.clone(),
+                page,
+                size,
+            },
+        )
+        .await?;
+    Ok(Json(PageView {
+        device,
+        page,
+        size,
+        total: found.total,
+        kept: found.kept,
+        readings: found.readings,
+    }))
 }
 
 pub async fn write_readings<B: Bus>(
@@ -118,12 +180,20 @@ pub async fn write_readings<B: Bus>(
     Body(body): Body<ReadingsBody>,
 ) -> Reply<(StatusCode, Json<WrittenView>)> {
     if !(1..=MOST_READINGS).contains(&body.readings.len()) {
-        return Err(ApiError::bad_request(format!("1 to {MOST_READINGS} readings can be written at once")));
+        return Err(ApiError::bad_request(format!(
+            "1 to {MOST_READINGS} readings can be written at once"
+        )));
     }
     let trace = gateway.admit(who, owner, Some(device.clone())).await?;
     // All at once: they keep their order, as they go the same way.
     let writes = body.readings.into_iter().map(|reading| {
-        gateway.bus.ask(trace, WriteReading { device: device.clone(), reading })
+        gateway.bus.ask(
+            trace,
+            WriteReading {
+                device: device.clone(),
+                reading,
+            },
+        )
     });
     let written = futures_util::future::try_join_all(writes).await?;
     let total = written.iter().map(|it| it.total).max().unwrap_or(0);
@@ -138,7 +208,12 @@ pub async fn send_command<B: Bus>(
 ) -> Reply<(StatusCode, Json<CommandView>)> {
     let trace = gateway.admit(who, owner, Some(device.clone())).await?;
     let command = Uuid::new_v4();
-    let task = SendCommand { command, device: device.clone(), value: body.value, origin: Origin::User };
+    let task = SendCommand {
+        command,
+        device: device.clone(),
+        value: body.value,
+        origin: Origin::User,
+    };
     gateway.bus.ask(trace, task).await?;
     Ok((StatusCode::ACCEPTED, Json(CommandView { command, device })))
 }
@@ -150,10 +225,37 @@ pub async fn create_rule<B: Bus>(
     Body(body): Body<RuleBody>,
 ) -> Reply<(StatusCode, Json<RuleView>)> {
     let trace = gateway.admit(who, owner.clone(), Some(device.clone())).await?;
-    let RuleBody { operator, operand, command } = body;
-    let rule = Rule { id: Uuid::new_v4(), operator, operand, command };
-    gateway.bus.ask(trace, CreateRule { device: device.clone(), rule }).await?;
-    gateway.bus.ask(trace, AddRule { username: owner, rule: rule.id }).await?;
+    let RuleBody {
+        operator,
+        operand,
+        command,
+    } = body;
+    let rule = Rule {
+        id: Uuid::new_v4(),
+        operator,
+        operand,
+        command,
+    };
+    gateway
+        .bus
+        .ask(
+            trace,
+            CreateRule {
+                device: device.clone(),
+                rule,
+            },
+        )
+        .await?;
+    gateway
+        .bus
+        .ask(
+            trace,
+            AddRule {
+                username: owner,
+                rule: rule.id,
+            },
+        )
+        .await?;
     Ok((StatusCode::CREATED, Json(RuleView { rule: rule.id, device })))
 }
 
@@ -164,7 +266,10 @@ pub async fn get_rules<B: Bus>(
 ) -> Reply<Json<RulesView>> {
     let trace = gateway.admit(who, owner, Some(device.clone())).await?;
     let found = gateway.bus.ask(trace, GetRules { device: device.clone() }).await?;
-    Ok(Json(RulesView { device, rules: found.rules }))
+    Ok(Json(RulesView {
+        device,
+        rules: found.rules,
+    }))
 }
 
 pub async fn stats<B: Bus>(State(gateway): Shared<B>) -> Json<Snapshot> {

@@ -29,7 +29,11 @@ pub struct UserView {
 
 impl From<User> for UserView {
     fn from(user: User) -> Self {
-        Self { username: user.username, devices: user.devices, rules: user.rules }
+        Self {
+            username: user.username,
+            devices: user.devices,
+            rules: user.rules,
+        }
     }
 }
 
@@ -62,7 +66,11 @@ pub struct DeviceView {
 
 impl From<Device> for DeviceView {
     fn from(device: Device) -> Self {
-        Self { id: device.id, owner: device.owner, gateway: device.gateway }
+        Self {
+            id: device.id,
+            owner: device.owner,
+            gateway: device.gateway,
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::topic_partition_list::Offset;
 
+use super::BusError;
 use super::client::{CONNECT_DEADLINE, Context, RETRY, Settings, bad_options, blocking};
 use super::topics::{self, Layout};
-use super::BusError;
 
 /// A consumer of the results that this instance may wait for; `None` if it asks nobody.
 ///
@@ -32,25 +32,26 @@ pub(super) async fn of_results(
         ("enable.auto.commit", "false"),
         ("auto.offset.reset", "latest"),
     ]);
-    let consumer: StreamConsumer<Context> =
-        config.create_with_context(context).map_err(|error| bad_options(&error))?;
+    let consumer: StreamConsumer<Context> = config
+        .create_with_context(context)
+        .map_err(|error| bad_options(&error))?;
     let mut list = TopicPartitionList::new();
-    let names: Vec<_> = asked.iter().filter_map(|it| topics::results(&settings.prefix, *it)).collect();
+    let names: Vec<_> = asked
+        .iter()
+        .filter_map(|it| topics::results(&settings.prefix, *it))
+        .collect();
     let consumer = Arc::new(consumer);
     for topic in &names {
         let end = end_of(&consumer, topic, mine).await?;
-        list.add_partition_offset(topic, mine, Offset::Offset(end)).map_err(|error| bad_options(&error))?;
+        list.add_partition_offset(topic, mine, Offset::Offset(end))
+            .map_err(|error| bad_options(&error))?;
     }
     consumer.assign(&list).map_err(|error| bad_options(&error))?;
     Ok(Some(consumer))
 }
 
 /// The end of a partition. A topic that was just made has no leader for a moment.
-async fn end_of(
-    consumer: &Arc<StreamConsumer<Context>>,
-    topic: &str,
-    partition: i32,
-) -> Result<i64, BusError> {
+async fn end_of(consumer: &Arc<StreamConsumer<Context>>, topic: &str, partition: i32) -> Result<i64, BusError> {
     let deadline = Instant::now() + CONNECT_DEADLINE;
     loop {
         let (consumer, name) = (Arc::clone(consumer), topic.to_owned());
@@ -58,7 +59,10 @@ async fn end_of(
         match end {
             Ok((_, end)) => return Ok(end),
             Err(error) if Instant::now() > deadline => {
-                return Err(BusError::Topic { topic: topic.to_owned(), why: error.to_string() });
+                return Err(BusError::Topic {
+                    topic: topic.to_owned(),
+                    why: error.to_string(),
+                });
             }
             Err(_) => tokio::time::sleep(RETRY).await,
         }

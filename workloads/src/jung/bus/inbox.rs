@@ -140,7 +140,9 @@ pub struct Inbox {
 
 impl std::fmt::Debug for Inbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inbox").field("topic", &self.topic).finish_non_exhaustive()
+        f.debug_struct("Inbox")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
     }
 }
 
@@ -162,9 +164,13 @@ impl Inbox {
     /// # Errors
     /// [`BusError`] for a service without tasks, or bad options.
     pub fn join(settings: &Settings, group: &str, memory: Memory, counts: Arc<Counts>) -> Result<Self, BusError> {
-        let topic = topics::tasks(&settings.prefix, settings.service)
-            .ok_or_else(|| BusError::Options { why: format!("the {} is sent no tasks", settings.service) })?;
-        let partitions = Arc::new(Partitions { memory, known: Mutex::default() });
+        let topic = topics::tasks(&settings.prefix, settings.service).ok_or_else(|| BusError::Options {
+            why: format!("the {} is sent no tasks", settings.service),
+        })?;
+        let partitions = Arc::new(Partitions {
+            memory,
+            known: Mutex::default(),
+        });
         let group = format!("{}{group}", settings.prefix);
         let config = settings.consumer(&[
             ("group.id", &group),
@@ -177,10 +183,16 @@ impl Inbox {
         let consumer: StreamConsumer<Rebalance> = config
             .create_with_context(Rebalance(Arc::clone(&partitions)))
             .map_err(|error| bad_options(&error))?;
-        consumer
-            .subscribe(&[&topic])
-            .map_err(|error| BusError::Topic { topic: topic.clone(), why: error.to_string() })?;
-        Ok(Self { consumer, partitions, topic, counts })
+        consumer.subscribe(&[&topic]).map_err(|error| BusError::Topic {
+            topic: topic.clone(),
+            why: error.to_string(),
+        })?;
+        Ok(Self {
+            consumer,
+            partitions,
+            topic,
+            counts,
+        })
     }
 
     /// Which partitions this instance has, for work that is not a task.
@@ -193,13 +205,23 @@ impl Inbox {
     pub async fn next<T: Tasks>(&self) -> Delivery<T> {
         loop {
             // Errors are the broker's being away for a while; the client comes back by itself.
-            let Ok(message) = self.consumer.recv().await else { continue };
+            let Ok(message) = self.consumer.recv().await else {
+                continue;
+            };
             let (partition, offset) = (message.partition(), message.offset());
-            let Some(replay) = self.take(partition, offset) else { continue };
+            let Some(replay) = self.take(partition, offset) else {
+                continue;
+            };
             match envelope::read_task(message.payload().unwrap_or_default()) {
                 Ok((head, task)) => {
                     let sent_ms = message.timestamp().to_millis();
-                    return Delivery { head, task, place: (partition, offset), replay, sent_ms };
+                    return Delivery {
+                        head,
+                        task,
+                        place: (partition, offset),
+                        replay,
+                        sent_ms,
+                    };
                 }
                 Err(_) => {
                     self.counts.add(Count::Malformed);
@@ -237,7 +259,10 @@ mod tests {
     use super::*;
 
     fn partitions(memory: Memory) -> Partitions {
-        Partitions { memory, known: Mutex::default() }
+        Partitions {
+            memory,
+            known: Mutex::default(),
+        }
     }
 
     #[test]

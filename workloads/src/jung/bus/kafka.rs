@@ -41,7 +41,9 @@ pub struct Waiter {
 
 impl std::fmt::Debug for KafkaBus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KafkaBus").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("KafkaBus")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -60,8 +62,10 @@ impl KafkaBus {
         let layout = topics::ensure(&settings).await?;
         let context = Context::default();
         let counts = Arc::clone(&context.counts);
-        let producer =
-            settings.producer().create_with_context(context.clone()).map_err(|error| bad_options(&error))?;
+        let producer = settings
+            .producer()
+            .create_with_context(context.clone())
+            .map_err(|error| bad_options(&error))?;
         let consumer = consumer::of_results(&settings, &layout, context).await?;
         let bus = Arc::new(Self {
             producer,
@@ -72,7 +76,10 @@ impl KafkaBus {
             result_topic: topics::results(&settings.prefix, settings.service),
             settings,
         });
-        let waiter = Waiter { bus: Arc::clone(&bus), consumer };
+        let waiter = Waiter {
+            bus: Arc::clone(&bus),
+            consumer,
+        };
         Ok((bus, waiter))
     }
 
@@ -100,7 +107,10 @@ impl KafkaBus {
             return;
         };
         let bytes = envelope::result_bytes(head.id, result);
-        let record = BaseRecord::to(topic).partition(partition).key(head.id.as_bytes()).payload(&bytes);
+        let record = BaseRecord::to(topic)
+            .partition(partition)
+            .key(head.id.as_bytes())
+            .payload(&bytes);
         if self.producer.send(record).is_err() {
             self.counts.add(Count::Overloaded);
         }
@@ -123,11 +133,17 @@ impl KafkaBus {
             Ok(()) => Ok(()),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                 self.counts.add(Count::Overloaded);
-                Err(Fault::new(Kind::Overloaded, "too many tasks wait to be sent: try again later"))
+                Err(Fault::new(
+                    Kind::Overloaded,
+                    "too many tasks wait to be sent: try again later",
+                ))
             }
             Err((error, _)) => {
                 self.counts.add(Count::Undelivered);
-                Err(Fault::new(Kind::Internal, format!("a task for the {} cannot be sent: {error}", T::TO)))
+                Err(Fault::new(
+                    Kind::Internal,
+                    format!("a task for the {} cannot be sent: {error}", T::TO),
+                ))
             }
         }
     }
@@ -166,7 +182,12 @@ impl Bus for KafkaBus {
     }
 
     fn tell<C: Call>(&self, trace: Uuid, call: C) -> Result<(), Fault> {
-        let head = Head { id: Uuid::new_v4(), trace, from: self.settings.service, reply: None };
+        let head = Head {
+            id: Uuid::new_v4(),
+            trace,
+            from: self.settings.service,
+            reply: None,
+        };
         self.send(head, &call.into_task())?;
         self.counts.add(Count::Told);
         Ok(())

@@ -44,7 +44,13 @@ impl Layout {
     /// long as there are enough; then they share, which only costs them time.
     #[must_use]
     pub fn mine(&self, service: Service, instance: u16) -> i32 {
-        let least = service.asks().iter().map(|asked| self.results[asked.index()]).min().unwrap_or(1).max(1);
+        let least = service
+            .asks()
+            .iter()
+            .map(|asked| self.results[asked.index()])
+            .min()
+            .unwrap_or(1)
+            .max(1);
         let (services, least) = (Service::ALL.len(), usize::try_from(least).unwrap_or(1));
         i32::try_from((service.index() + services * usize::from(instance)) % least).unwrap_or(0)
     }
@@ -58,10 +64,15 @@ pub async fn ensure(settings: &Settings) -> Result<Layout, BusError> {
     let deadline = Instant::now() + CONNECT_DEADLINE;
     loop {
         let (there, missing) = look(settings.clone()).await?;
-        let Some((topic, _)) = missing.first() else { return Ok(there) };
+        let Some((topic, _)) = missing.first() else {
+            return Ok(there);
+        };
         if Instant::now() > deadline {
             let why = "the broker made it and does not show it".into();
-            return Err(BusError::Topic { topic: topic.clone(), why });
+            return Err(BusError::Topic {
+                topic: topic.clone(),
+                why,
+            });
         }
         create(settings, &missing).await?;
         // Its leader has to be found, which takes a moment.
@@ -75,12 +86,17 @@ type Missing = Vec<(String, bool)>;
 async fn look(settings: Settings) -> Result<(Layout, Missing), BusError> {
     blocking(move || {
         let context = Context::default();
-        let client: BaseConsumer<Context> =
-            settings.client(&[]).create_with_context(context.clone()).map_err(|error| bad_options(&error))?;
+        let client: BaseConsumer<Context> = settings
+            .client(&[])
+            .create_with_context(context.clone())
+            .map_err(|error| bad_options(&error))?;
         let metadata = client.fetch_metadata(None, CONNECT_DEADLINE).map_err(|error| {
             // The complaint comes as an event of the client, which has to be asked for it.
             client.poll(std::time::Duration::ZERO);
-            BusError::Unreachable { brokers: settings.brokers.clone(), why: context.why(&error) }
+            BusError::Unreachable {
+                brokers: settings.brokers.clone(),
+                why: context.why(&error),
+            }
         })?;
         let partitions = |name: &str| {
             let topic = metadata.topics().iter().find(|topic| topic.name() == name)?;
@@ -124,9 +140,14 @@ async fn create(settings: &Settings, missing: &Missing) -> Result<(), BusError> 
     let options = AdminOptions::new()
         .operation_timeout(Some(CONNECT_DEADLINE))
         .request_timeout(Some(CONNECT_DEADLINE));
-    let refused = |topic: &str, why: String| BusError::Topic { topic: topic.to_owned(), why };
-    let answers =
-        admin.create_topics(&new, &options).await.map_err(|error| refused("(all)", error.to_string()))?;
+    let refused = |topic: &str, why: String| BusError::Topic {
+        topic: topic.to_owned(),
+        why,
+    };
+    let answers = admin
+        .create_topics(&new, &options)
+        .await
+        .map_err(|error| refused("(all)", error.to_string()))?;
     for answer in answers {
         match answer {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {} // another service was quicker
@@ -150,15 +171,24 @@ mod tests {
     #[test]
     fn every_service_listens_to_a_partition_that_is_there() {
         for partitions in [1, 3, 8, 16] {
-            let layout = Layout { tasks: [4; 8], results: [partitions; 8] };
+            let layout = Layout {
+                tasks: [4; 8],
+                results: [partitions; 8],
+            };
             for service in Service::ALL {
                 for instance in [0, 1, 2, u16::MAX] {
                     assert!((0..partitions).contains(&layout.mine(service, instance)));
                 }
             }
         }
-        let layout = Layout { tasks: [4; 8], results: [16; 8] };
-        let mut all: Vec<_> = Service::ALL.iter().flat_map(|it| [layout.mine(*it, 0), layout.mine(*it, 1)]).collect();
+        let layout = Layout {
+            tasks: [4; 8],
+            results: [16; 8],
+        };
+        let mut all: Vec<_> = Service::ALL
+            .iter()
+            .flat_map(|it| [layout.mine(*it, 0), layout.mine(*it, 1)])
+            .collect();
         all.sort_unstable();
         all.dedup();
         // The three that ask nobody listen to nothing and count as partition 0.

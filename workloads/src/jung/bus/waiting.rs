@@ -23,7 +23,11 @@ impl Waiting {
     pub(super) fn wait_for(&self, id: Uuid) -> Place<'_> {
         let (sender, result) = oneshot::channel();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
-        Place { table: self, id, result }
+        Place {
+            table: self,
+            id,
+            result,
+        }
     }
 
     /// Hands over a result; `false` if nobody waits for it (any more).
@@ -42,7 +46,11 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.table.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.table
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.id);
     }
 }
 

@@ -49,16 +49,26 @@ type Shared = Arc<Mutex<Book>>;
 
 /// The routes.
 pub fn router(book: Shared) -> Router {
-    Router::new().route("/devices", get(devices)).route("/commands", get(commands)).with_state(book)
+    Router::new()
+        .route("/devices", get(devices))
+        .route("/commands", get(commands))
+        .with_state(book)
 }
 
 async fn devices(State(book): State<Shared>) -> Json<Devices> {
     let book = book.lock().unwrap_or_else(PoisonError::into_inner);
-    Json(Devices { now_ns: book.now_ns(), devices: book.devices() })
+    Json(Devices {
+        now_ns: book.now_ns(),
+        devices: book.devices(),
+    })
 }
 
 async fn commands(State(book): State<Shared>, Query(which): Query<Which>) -> Json<Commands> {
     let book = book.lock().unwrap_or_else(PoisonError::into_inner);
     let commands = book.commands(which.from, which.most.unwrap_or(MOST).min(MOST));
-    Json(Commands { now_ns: book.now_ns(), dropped: book.dropped(), commands })
+    Json(Commands {
+        now_ns: book.now_ns(),
+        dropped: book.dropped(),
+        commands,
+    })
 }

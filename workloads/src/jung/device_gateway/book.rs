@@ -104,8 +104,10 @@ impl Book {
     /// A fault if no such device hangs here.
     pub fn actuate(&mut self, actuate: &Actuate) -> Result<(), Fault> {
         let at_ns = self.now_ns();
-        let device =
-            self.devices.get_mut(&actuate.device).ok_or_else(|| Fault::not_found("device", &actuate.device))?;
+        let device = self
+            .devices
+            .get_mut(&actuate.device)
+            .ok_or_else(|| Fault::not_found("device", &actuate.device))?;
         if !self.obeyed.insert(actuate.command) {
             return Ok(());
         }

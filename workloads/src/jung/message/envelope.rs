@@ -87,7 +87,11 @@ enum Outcome<A> {
 /// are written as `null`.
 #[must_use]
 pub fn task_bytes<T: Tasks>(head: Head, task: &T) -> Vec<u8> {
-    let out = TaskOut { version: VERSION, head, task };
+    let out = TaskOut {
+        version: VERSION,
+        head,
+        task,
+    };
     serde_json::to_vec(&out).unwrap_or_default()
 }
 
@@ -98,7 +102,12 @@ pub fn result_bytes<A: Serialize>(id: Uuid, result: Result<A, Fault>) -> Vec<u8>
         Ok(answer) => Outcome::Answer(answer),
         Err(fault) => Outcome::Fault(fault),
     };
-    serde_json::to_vec(&ResultBody { version: VERSION, id, outcome }).unwrap_or_default()
+    serde_json::to_vec(&ResultBody {
+        version: VERSION,
+        id,
+        outcome,
+    })
+    .unwrap_or_default()
 }
 
 /// Reads a task. The inner error is for the sender: the envelope is right and the task in it is not.
@@ -111,8 +120,12 @@ pub fn read_task<T: Tasks>(bytes: &[u8]) -> Result<(Head, Result<T, Fault>), Ref
     if version != VERSION {
         return Err(Refused::Version(version));
     }
-    let task = serde_json::from_str(task.get())
-        .map_err(|error| Fault::new(Kind::Malformed, format!("the {} does not know this task: {error}", T::TO)));
+    let task = serde_json::from_str(task.get()).map_err(|error| {
+        Fault::new(
+            Kind::Malformed,
+            format!("the {} does not know this task: {error}", T::TO),
+        )
+    });
     Ok((head, task))
 }
 
@@ -136,5 +149,9 @@ pub fn read_result<T: Tasks>(bytes: &[u8], of: Uuid) -> Result<Result<T::Answer,
 }
 
 fn within_limit(bytes: &[u8]) -> Result<(), Refused> {
-    if bytes.len() > LARGEST { Err(Refused::TooLarge(bytes.len())) } else { Ok(()) }
+    if bytes.len() > LARGEST {
+        Err(Refused::TooLarge(bytes.len()))
+    } else {
+        Ok(())
+    }
 }

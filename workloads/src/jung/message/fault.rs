@@ -41,7 +41,10 @@ impl Fault {
     /// A failure of this sort.
     #[must_use]
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into() }
+        Self {
+            kind,
+            what: what.into(),
+        }
     }
 
     /// There is no such user, device, ...

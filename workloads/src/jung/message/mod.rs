@@ -29,7 +29,9 @@ pub use name::{BadName, DeviceId, Name, Password, UserName};
 pub use ping::{Ping, PingOf, Pong};
 pub use reading::{Page, ReadReadings, Reading, ReadingAnswer, ReadingTask, WriteReading, Written};
 pub use rule::{CreateRule, GetRules, Operator, Rule, RuleAnswer, RuleCreated, RuleTask, Rules};
-pub use user::{AddDevice, AddRule, CreateUser, DeviceAdded, GetUser, RuleAdded, User, UserAnswer, UserCreated, UserTask};
+pub use user::{
+    AddDevice, AddRule, CreateUser, DeviceAdded, GetUser, RuleAdded, User, UserAnswer, UserCreated, UserTask,
+};
 
 /// Where a task goes within its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,11 @@ pub struct BadName;
 fn check(text: String) -> Result<String, BadName> {
     let fits = (1..=LONGEST).contains(&text.len());
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if fits && text.bytes().all(plain) { Ok(text) } else { Err(BadName) }
+    if fits && text.bytes().all(plain) {
+        Ok(text)
+    } else {
+        Err(BadName)
+    }
 }
 
 /// What [`UserName`] and [`DeviceId`] have in common.
