@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a fresh machine to a report that compares a native process with a Docker container, in one command. Can be run twice.
 set -euo pipefail
+export PATH=$PATH:$HOME/.cargo/bin:/usr/sbin:/sbin
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
@@ -34,7 +35,7 @@ say() { printf '\n== %s\n' "$*"; }
 
 want_docker() {
     [ "$docker" = no ] && return 1
-    deploy/setup.sh docker-running && return 1
+    deploy/setup.sh docker-running >/dev/null 2>&1 && return 1
     [ -n "$yes" ] && return 0
     [ -t 0 ] || return 1
     local answer
@@ -44,8 +45,6 @@ want_docker() {
 
 say "installing what is missing"
 deploy/setup.sh --yes build
-# shellcheck disable=SC1091 # rustup's own file
-[ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 if want_docker; then deploy/setup.sh --yes docker; fi
 
 say "building"

@@ -6,8 +6,11 @@ help() {
     cat <<'EOF'
 usage: deploy/setup.sh WHAT... [--yes]
 
+  build        what compiling needs: a C compiler, make, zlib, OpenSSL, and Rust by rustup if cargo is absent
+  test         what the tests need besides: Java, Maven, kcat, httperf, network tools, QEMU, shellcheck
   native       nothing: processes of the host need nothing
   docker       Docker's engine: package docker.io, started by systemd, or by hand where there is none
+  docker-running  says whether an engine answers, by the exit code; installs and starts nothing
   stop-docker  ends an engine that this script started by hand, and no other
 
   --yes        do not ask before a package is installed (asked on a terminal only; without one, --yes is needed)
@@ -39,11 +42,43 @@ may_install() {
 }
 
 install_package() {
-    command -v apt-get >/dev/null || fail 1 "there is no apt-get here: install $1 with this system's own tools"
-    may_install "$1"
+    command -v apt-get >/dev/null || fail 1 "there is no apt-get here: install $* with this system's own tools"
+    may_install "$*"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
     say "installed $*"
+}
+
+# Installs those of the packages that are not there.
+install_missing() {
+    missing=
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+    done
+    # shellcheck disable=SC2086 # a list of names
+    if [ -n "$missing" ]; then install_package $missing; fi
+}
+
+build_setup() {
+    install_missing build-essential zlib1g-dev libssl-dev pkg-config perl binutils
+    if command -v cargo >/dev/null || [ -x "$HOME/.cargo/bin/cargo" ]; then
+        say "Rust is there: $(PATH=$PATH:$HOME/.cargo/bin cargo --version)"
+        return 0
+    fi
+    may_install "Rust, by rustup, for $(id -un)"
+    install_missing curl ca-certificates
+    if ! curl --proto '=https' --tlsv1.2 -fsS https://sh.rustup.rs | sh -s -- -y --profile minimal -c clippy -c rustfmt; then
+        fail 1 "Rust could not be installed from here: install Rust 1.95 or newer (https://rustup.rs), then run this again"
+    fi
+    say "installed Rust in $HOME/.cargo"
+}
+
+test_setup() {
+    install_missing kcat httperf iproute2 iptables util-linux python3 python3-confluent-kafka shellcheck procps
+    command -v java >/dev/null || install_missing default-jre-headless
+    command -v mvn >/dev/null || install_missing maven
+    "$(dirname "$0")/linux/setup-qemu.sh"
+    say "what the tests need is there"
 }
 
 socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
@@ -132,14 +167,17 @@ for arg in "$@"; do
     case $arg in
         --yes | -y) yes=1 ;;
         --help | -h) help; exit 0 ;;
-        native | docker | stop-docker) wants="$wants $arg" ;;
+        build | test | native | docker | docker-running | stop-docker) wants="$wants $arg" ;;
         *) help >&2; fail 2 "what is $arg?" ;;
     esac
 done
 [ -n "$wants" ] || { help >&2; exit 2; }
 for want in $wants; do
     case $want in
+        build) build_setup ;;
+        test) test_setup ;;
         native) say "native needs nothing" ;;
+        docker-running) version=$(engine_version) || exit 1; say "Docker's engine $version is there" ;;
         docker) docker_setup ;;
         stop-docker) docker_stop ;;
     esac

@@ -92,8 +92,8 @@ taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # A free block: P.. for clients, P+100.. for the controllers.
 free_port() {
-    local try p n
-    for try in $(seq 50); do
+    local p n
+    for _ in $(seq 50); do
         p=$((20000 + RANDOM % 12000))
         for n in 0 1 2 100 101 102; do taken $((p + n)) && continue 2; done
         echo "$p"; return
@@ -168,7 +168,7 @@ launch() {
 }
 
 start() {
-    local id voters= cluster cp
+    local id voters='' cluster cp
     case $nodes in 1 | 3) ;; *) die "--nodes is 1 or 3, not $nodes" ;; esac
     check_java
     cp=$(jars)

@@ -76,7 +76,9 @@ pub async fn run(
     } = opened;
     info!(folder = %folder.path().display(), "results");
     let mut trials = Trials::new(experiment, &plan, &folder, &manifest, &entries, &facts);
-    progress.resumed(trials.settled());
+    if options.resume.is_some() {
+        progress.resumed(trials.settled());
+    }
     let ended = trials.all(&mut session, &mut journal, progress, shutdown).await;
     close(&mut journal, &ended)?;
     session.close().await;

@@ -64,7 +64,7 @@ impl Session {
             .map(|platform| platform.spec.clone())
             .collect();
         tokio::select! {
-            facts = self.link.describe(&specs, experiment.deadlines.answer) => Ok(facts?),
+            facts = self.link.describe(&specs, experiment.deadlines.runner) => Ok(facts?),
             () = shutdown.cancelled() => Err(CampaignError::Interrupted),
         }
     }

@@ -176,6 +176,8 @@ pub enum Arrivals {
 /// How long each phase may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PhaseDeadlines {
+    /// How long the runner may be away when the run begins, and after an attempt whose runner fell silent.
+    pub runner: Duration,
     /// From the first RUN to ACCEPTED, and any other answer that takes no work.
     pub answer: Duration,
     /// Making the image.

@@ -185,6 +185,8 @@ raw_table! {
 raw_table! {
     /// `[deadlines]`.
     RawDeadlines {
+        /// For a runner that is away.
+        runner: duration -> Duration,
         /// For an answer that takes no work.
         answer: duration -> Duration,
         /// For making the image.

@@ -74,7 +74,7 @@ fn introduction(experiment: &Experiment) -> String {
         "experiment {}: waiting for the runner of host {} over {broker} (at most {} s)",
         experiment.name,
         experiment.host,
-        experiment.deadlines.answer.as_secs()
+        experiment.deadlines.runner.as_secs()
     )
 }
 

@@ -1,7 +1,6 @@
 //! What a file system can do to a run: no permission, no space, things that are there already.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use protocol::event::LogTail;
@@ -59,15 +58,6 @@ fn a_file_in_the_way_of_a_folder_is_an_error_with_the_path() {
         error.is_io() && error.to_string().contains("native.tcp.rate-500"),
         "{error}"
     );
-}
-
-#[test]
-#[ignore = "needs a user other than root: root may write anywhere"]
-fn no_permission_is_told_with_the_remedy() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o500)).unwrap();
-    let error = RunFolder::at(folder.path()).begin(&key()).unwrap_err().to_string();
-    assert!(error.contains("make the folder writable"), "{error}");
 }
 
 #[test]

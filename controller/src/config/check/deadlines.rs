@@ -14,12 +14,14 @@ pub(super) fn check(raw: &RawDeadlines, problems: &mut Vec<Problem>) -> Option<P
     let long = Duration::from_millis(100)..=s(24 * 3600);
     let within = |example| value::within("a deadline", long.clone(), example);
     let mut at = At::new(&raw.section, problems);
-    let answer = at.or(&raw.answer, s(5), within("5s"));
+    let runner = at.or(&raw.runner, s(60), within("1m"));
+    let answer = at.or(&raw.answer, s(20), within("20s"));
     let prepare = at.or(&raw.prepare, s(300), within("5m"));
     let ready = at.or(&raw.ready, s(60), within("1m"));
     let lease = at.or(&raw.lease, s(15), value::within("a lease", s(1)..=s(24 * 3600), "15s"));
     let grace = at.or(&raw.grace, s(10), within("10s"));
     Some(PhaseDeadlines {
+        runner: runner?,
         answer: answer?,
         prepare: prepare?,
         ready: ready?,

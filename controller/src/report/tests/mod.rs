@@ -229,13 +229,6 @@ fn a_folder_that_is_no_run_is_named() {
 }
 
 #[test]
-#[ignore = "needs a run: rebuilds the report of $JUNG_RUN, for measuring"]
-fn a_run_to_measure() {
-    let run = std::env::var_os("JUNG_RUN").expect("JUNG_RUN names a run");
-    assert_eq!(rebuild(Path::new(&run)).unwrap().problems, Vec::<String>::new());
-}
-
-#[test]
 #[ignore = "needs eyes: writes a run to $JUNG_SYNTHETIC and its report"]
 fn a_run_to_look_at() {
     let results = std::env::var_os("JUNG_SYNTHETIC").expect("JUNG_SYNTHETIC names a folder");
