@@ -44,11 +44,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Listen(address, error) => {
-                write!(
-                    f,
-                    "cannot listen on {address}: {error}: {}",
-                    remedy(*address, error)
-                )
+                write!(f, "cannot listen on {address}: {error}: {}", remedy(*address, error))
             }
             Self::System(what, error) => write!(f, "{what}: {error}"),
             #[cfg(feature = "jung")]
@@ -71,9 +67,9 @@ impl std::error::Error for Failure {
 fn remedy(address: SocketAddr, error: &io::Error) -> String {
     let port = address.port();
     match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "stop what holds the port (`ss -ltnup 'sport = :{port}'` shows it) or choose another with --listen"
-        ),
+        io::ErrorKind::AddrInUse => {
+            format!("stop what holds the port (`ss -ltnup 'sport = :{port}'` shows it) or choose another with --listen")
+        }
         io::ErrorKind::AddrNotAvailable => {
             "no interface of this machine has the address; choose one with --listen, or 0.0.0.0 for all".into()
         }

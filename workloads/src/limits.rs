@@ -4,10 +4,7 @@
 ///
 /// A failure is no error: the service then runs with the limit it was given, and pauses accepting when
 /// it is reached.
-#[expect(
-    unsafe_code,
-    reason = "getrlimit and setrlimit have no safe form in std"
-)]
+#[expect(unsafe_code, reason = "getrlimit and setrlimit have no safe form in std")]
 pub fn raise_open_files() -> u64 {
     let mut limit = libc::rlimit {
         rlim_cur: 0,

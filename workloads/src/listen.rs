@@ -22,11 +22,7 @@ pub fn tcp(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
 }
 
 fn open(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if shared {
         socket.set_reuse_port(true)?;
@@ -55,10 +51,7 @@ mod tests {
         let holder = tcp(([127, 0, 0, 1], 0).into(), 2).unwrap();
         let address = holder[0].local_addr().unwrap();
         for count in [1, 2] {
-            assert_eq!(
-                tcp(address, count).unwrap_err().kind(),
-                io::ErrorKind::AddrInUse
-            );
+            assert_eq!(tcp(address, count).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         }
     }
 }

@@ -1,9 +1,6 @@
 //! The binary `workload tcp` over real sockets.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a helper of a test may panic as the test may"
-)]
+#![expect(clippy::unwrap_used, reason = "a helper of a test may panic as the test may")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -30,12 +27,7 @@ impl Service {
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let address = line
-            .trim()
-            .strip_prefix("listening on ")
-            .unwrap()
-            .parse()
-            .unwrap();
+        let address = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
         Self { child, address }
     }
 
@@ -148,9 +140,7 @@ fn more_connections_than_allowed_wait_for_their_turn() {
     let held = [service.connect(), service.connect()];
     let mut third = service.connect();
     third.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
-    third
-        .set_read_timeout(Some(Duration::from_millis(300)))
-        .unwrap();
+    third.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     assert!(third.read(&mut [0; 10]).is_err());
     drop(held);
     third.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -166,11 +156,7 @@ fn running_out_of_descriptors_neither_spins_nor_ends_the_service() {
     std::thread::sleep(Duration::from_secs(1));
     assert!(cpu_ticks(service.child.id()) - before < 30, "it spins");
     drop(held);
-    assert!(
-        service
-            .ask(b"GET / HTTP/1.0\r\n\r\n")
-            .starts_with("HTTP/1.1 200")
-    );
+    assert!(service.ask(b"GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200"));
     assert!(service.child.try_wait().unwrap().is_none());
 }
 
@@ -178,11 +164,7 @@ fn running_out_of_descriptors_neither_spins_nor_ends_the_service() {
 fn several_threads_serve_one_port() {
     let service = Service::start(&["--threads", "3"]);
     for _ in 0..50 {
-        assert!(
-            service
-                .ask(b"GET / HTTP/1.0\r\n\r\n")
-                .starts_with("HTTP/1.1 200")
-        );
+        assert!(service.ask(b"GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200"));
     }
 }
 
@@ -191,11 +173,7 @@ fn sigterm_ends_it_with_code_0() {
     for threads in ["1", "2"] {
         let mut service = Service::start(&["--threads", threads]);
         let _idle = service.connect();
-        assert!(
-            service
-                .ask(b"GET / HTTP/1.0\r\n\r\n")
-                .starts_with("HTTP/1.1 200")
-        );
+        assert!(service.ask(b"GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200"));
         service.terminate();
         assert_eq!(service.exit_code(), Some(0));
     }
@@ -206,9 +184,7 @@ fn sigterm_lets_a_request_under_way_finish() {
     let mut service = Service::start(&[]);
     let mut stream = service.connect();
     stream
-        .write_all(
-            b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
-        )
+        .write_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
         .unwrap();
     let mut reply = [0; 25];
     stream.read_exact(&mut reply).unwrap();
@@ -251,12 +227,7 @@ impl Service {
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let address = line
-            .trim()
-            .strip_prefix("listening on ")
-            .unwrap()
-            .parse()
-            .unwrap();
+        let address = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
         Self { child, address }
     }
 }
@@ -264,11 +235,6 @@ impl Service {
 /// User and system time of a process in clock ticks of 10 ms.
 fn cpu_ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<_> = stat
-        .rsplit_once(')')
-        .unwrap()
-        .1
-        .split_whitespace()
-        .collect();
+    let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }

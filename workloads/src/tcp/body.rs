@@ -67,8 +67,7 @@ impl Body {
     pub fn drop_from(&mut self, input: &[u8]) -> Result<(usize, bool), BodyError> {
         match self {
             Self::Length(left) => {
-                let taken =
-                    usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+                let taken = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
                 *left -= taken as u64;
                 Ok((taken, *left == 0))
             }
@@ -82,15 +81,10 @@ impl Chunked {
         let mut at = 0;
         while at < input.len() && self.state != State::Done {
             if let State::Data(left) = self.state {
-                let taken = usize::try_from(left)
-                    .map_or(input.len() - at, |left| left.min(input.len() - at));
+                let taken = usize::try_from(left).map_or(input.len() - at, |left| left.min(input.len() - at));
                 at += taken;
                 let left = left - taken as u64;
-                self.state = if left == 0 {
-                    State::DataCr
-                } else {
-                    State::Data(left)
-                };
+                self.state = if left == 0 { State::DataCr } else { State::Data(left) };
             } else {
                 self.state = self.step(input[at])?;
                 at += 1;
@@ -154,27 +148,16 @@ mod tests {
 
     #[test]
     fn broken_chunks_are_named() {
-        for bad in [
-            "\r\n", "g\r\n", "1\n", "1\r\nab", "0\r\n\n", "1\r\na\n", "-1\r\n",
-        ] {
+        for bad in ["\r\n", "g\r\n", "1\n", "1\r\nab", "0\r\n\n", "1\r\na\n", "-1\r\n"] {
             assert_eq!(
                 Body::chunked().drop_from(bad.as_bytes()),
                 Err(BodyError::Malformed),
                 "{bad:?}"
             );
         }
-        assert_eq!(
-            Body::chunked().drop_from(b"fffffffff\r\n"),
-            Err(BodyError::TooLarge)
-        );
-        assert_eq!(
-            Body::chunked().drop_from(&[b'f'; 40]),
-            Err(BodyError::TooLarge)
-        );
+        assert_eq!(Body::chunked().drop_from(b"fffffffff\r\n"), Err(BodyError::TooLarge));
+        assert_eq!(Body::chunked().drop_from(&[b'f'; 40]), Err(BodyError::TooLarge));
         let endless = format!("1;{}", "x".repeat(5000));
-        assert_eq!(
-            Body::chunked().drop_from(endless.as_bytes()),
-            Err(BodyError::Malformed)
-        );
+        assert_eq!(Body::chunked().drop_from(endless.as_bytes()), Err(BodyError::Malformed));
     }
 }

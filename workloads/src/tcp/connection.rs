@@ -87,12 +87,11 @@ impl Connection {
 
     /// Reads, answers and writes as far as it goes without waiting.
     pub fn turn(&mut self, turn: &mut Turn<'_>) -> After {
-        self.try_turn(turn)
-            .unwrap_or_else(|error| match error.kind() {
-                io::ErrorKind::WouldBlock => After::Read,
-                io::ErrorKind::Interrupted => After::Again,
-                _ => After::Close,
-            })
+        self.try_turn(turn).unwrap_or_else(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => After::Read,
+            io::ErrorKind::Interrupted => After::Again,
+            _ => After::Close,
+        })
     }
 
     fn try_turn(&mut self, turn: &mut Turn<'_>) -> io::Result<After> {
@@ -109,11 +108,7 @@ impl Connection {
             }
             // A short read has emptied the socket, and the next byte makes a new event.
             if read < room && !turn.hung_up && !self.session.is_over() && !self.session.is_full() {
-                return Ok(if self.flush(turn)? {
-                    After::Read
-                } else {
-                    After::Write
-                });
+                return Ok(if self.flush(turn)? { After::Read } else { After::Write });
             }
         }
         Ok(After::Again)

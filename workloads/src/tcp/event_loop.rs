@@ -57,13 +57,9 @@ impl<'a> EventLoop<'a> {
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut listener = TcpListener::from_std(listener);
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         poll.registry()
-            .register(&mut listener, LISTENER, Interest::READABLE)?;
-        poll.registry().register(
-            &mut SourceFd(&shutdown.as_raw_fd()),
-            SHUTDOWN,
-            Interest::READABLE,
-        )?;
+            .register(&mut SourceFd(&shutdown.as_raw_fd()), SHUTDOWN, Interest::READABLE)?;
         Ok(Self {
             poll,
             listener: Some(listener),
@@ -141,10 +137,7 @@ impl<'a> EventLoop<'a> {
         let Some(listener) = &self.listener else {
             return;
         };
-        if self
-            .paused_until
-            .is_some_and(|until| Instant::now() < until)
-        {
+        if self.paused_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
         self.paused_until = None;
@@ -213,8 +206,7 @@ impl<'a> EventLoop<'a> {
     /// Closes connections that made no progress for too long.
     fn sweep(&mut self, now: u32) {
         self.swept = now;
-        self.connections
-            .retain(|_, connection| !connection.is_late(now));
+        self.connections.retain(|_, connection| !connection.is_late(now));
     }
 
     /// Stops accepting, drops idle connections, and lets the others finish their request.
@@ -223,8 +215,7 @@ impl<'a> EventLoop<'a> {
             // Closing the listener takes it out of the poll in any case.
             let _ = self.poll.registry().deregister(&mut listener);
             self.end_by = Some(Instant::now() + GRACE);
-            self.connections
-                .retain(|_, connection| !connection.is_idle());
+            self.connections.retain(|_, connection| !connection.is_idle());
         }
     }
 }
@@ -233,13 +224,6 @@ impl<'a> EventLoop<'a> {
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(
-            libc::ECONNABORTED
-                | libc::EINTR
-                | libc::EPROTO
-                | libc::ENETUNREACH
-                | libc::EHOSTUNREACH
-                | libc::ENETDOWN
-        )
+        Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO | libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN)
     )
 }

@@ -49,17 +49,12 @@ pub enum Parsed {
 #[must_use]
 pub fn parse(input: &[u8]) -> Parsed {
     let window = &input[..input.len().min(MAX_HEAD)];
-    let lines = window
-        .iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |at| at + 1);
+    let lines = window.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(&window[..lines], &mut fields) {
         Ok(httparse::Status::Complete(len)) => read(&request, len),
-        Ok(httparse::Status::Partial) if window.len() == MAX_HEAD => {
-            Parsed::Refused(Status::HeadTooLarge)
-        }
+        Ok(httparse::Status::Partial) if window.len() == MAX_HEAD => Parsed::Refused(Status::HeadTooLarge),
         Ok(httparse::Status::Partial) => Parsed::Incomplete,
         Err(httparse::Error::TooManyHeaders) => Parsed::Refused(Status::HeadTooLarge),
         Err(httparse::Error::Version) => Parsed::Refused(Status::VersionNotSupported),
@@ -194,9 +189,7 @@ mod tests {
     #[test]
     fn keep_alive_follows_version_and_connection() {
         assert!(complete("GET / HTTP/1.1\r\nHost: a\r\n\r\n").keep_alive);
-        assert!(
-            !complete("GET / HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n\r\n").keep_alive
-        );
+        assert!(!complete("GET / HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n\r\n").keep_alive);
         assert!(!complete("GET / HTTP/1.0\r\n\r\n").keep_alive);
         assert!(complete("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").keep_alive);
     }
@@ -225,28 +218,18 @@ mod tests {
 
     #[test]
     fn ambiguous_or_wrong_framing_is_refused() {
-        let with =
-            |fields: &str| refused(&format!("POST / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n"));
-        assert_eq!(
-            with("Content-Length: 1\r\nContent-Length: 2"),
-            Status::BadRequest
-        );
+        let with = |fields: &str| refused(&format!("POST / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n"));
+        assert_eq!(with("Content-Length: 1\r\nContent-Length: 2"), Status::BadRequest);
         assert_eq!(with("Content-Length: +1"), Status::BadRequest);
         assert_eq!(
             with("Content-Length: 1\r\nTransfer-Encoding: chunked"),
             Status::BadRequest
         );
         assert_eq!(with("Transfer-Encoding: gzip"), Status::NotImplemented);
-        assert_eq!(
-            with("Content-Length: 99999999999999999999999"),
-            Status::BodyTooLarge
-        );
+        assert_eq!(with("Content-Length: 99999999999999999999999"), Status::BodyTooLarge);
         assert_eq!(with("Host: second"), Status::BadRequest);
         assert_eq!(refused("GET / HTTP/1.1\r\n\r\n"), Status::BadRequest);
-        assert_eq!(
-            refused("GET / HTTP/2.0\r\n\r\n"),
-            Status::VersionNotSupported
-        );
+        assert_eq!(refused("GET / HTTP/2.0\r\n\r\n"), Status::VersionNotSupported);
         assert_eq!(refused("\u{1}\u{2}nonsense\r\n"), Status::BadRequest);
     }
 

@@ -60,9 +60,7 @@ pub struct Options {
 fn reply_bytes(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(n) if n <= MAX_REPLY_BYTES => Ok(n),
-        _ => Err(format!(
-            "a whole number from 0 to {MAX_REPLY_BYTES} is needed"
-        )),
+        _ => Err(format!("a whole number from 0 to {MAX_REPLY_BYTES} is needed")),
     }
 }
 
@@ -71,18 +69,13 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     limits::raise_open_files();
     let listeners = listen::tcp(options.listen, usize::from(options.threads))
         .map_err(|error| Failure::Listen(options.listen, error))?;
-    let shutdown =
-        Shutdown::by_signal().map_err(|e| Failure::System("cannot watch for signals", e))?;
+    let shutdown = Shutdown::by_signal().map_err(|e| Failure::System("cannot watch for signals", e))?;
     announce(&listeners);
     serve(listeners, options, &shutdown)
 }
 
 /// Serves on listeners that are open already until `shutdown`, one thread each; returns when all ended.
-pub fn serve(
-    listeners: Vec<TcpListener>,
-    options: &Options,
-    shutdown: &Shutdown,
-) -> Result<(), Failure> {
+pub fn serve(listeners: Vec<TcpListener>, options: &Options, shutdown: &Shutdown) -> Result<(), Failure> {
     let replies = &Replies::new(options.reply_bytes);
     let idle = Duration::from_secs(options.idle.into());
     let most = usize::try_from(options.connections).unwrap_or(usize::MAX);
@@ -97,10 +90,7 @@ pub fn serve(
 /// Runs the first loop on this thread, so that a service of one thread starts none.
 fn run_all(mut loops: Vec<EventLoop<'_>>) -> std::io::Result<()> {
     std::thread::scope(|scope| {
-        let others: Vec<_> = loops
-            .drain(1..)
-            .map(|mut l| scope.spawn(move || l.run()))
-            .collect();
+        let others: Vec<_> = loops.drain(1..).map(|mut l| scope.spawn(move || l.run())).collect();
         let first = loops.first_mut().map_or(Ok(()), EventLoop::run);
         others.into_iter().fold(first, |ended, other| {
             let other = other

@@ -133,9 +133,7 @@ fn head(status: Status, form: Form, length: usize) -> String {
         Form::Close => "Connection: close\r\n",
     };
     let line = status.line();
-    format!(
-        "HTTP/1.1 {line}Content-Type: text/plain\r\nContent-Length: {length}\r\n{connection}\r\n"
-    )
+    format!("HTTP/1.1 {line}Content-Type: text/plain\r\nContent-Length: {length}\r\n{connection}\r\n")
 }
 
 #[cfg(test)]
@@ -153,18 +151,8 @@ mod tests {
                 let mut response = httparse::Response::new(&mut fields);
                 let len = response.parse(whole).unwrap().unwrap();
                 assert_eq!(len, head.len());
-                assert!(
-                    status
-                        .line()
-                        .starts_with(&response.code.unwrap().to_string())
-                );
-                let field = |name| {
-                    response
-                        .headers
-                        .iter()
-                        .find(|f| f.name == name)
-                        .map(|f| f.value)
-                };
+                assert!(status.line().starts_with(&response.code.unwrap().to_string()));
+                let field = |name| response.headers.iter().find(|f| f.name == name).map(|f| f.value);
                 let length: usize = std::str::from_utf8(field("Content-Length").unwrap())
                     .unwrap()
                     .parse()

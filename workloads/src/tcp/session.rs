@@ -149,11 +149,7 @@ impl Session {
         let count = self.queue.len.min(slices.len());
         for (nth, slice) in slices.iter_mut().enumerate().take(count) {
             let bytes = replies.bytes(self.queue.ids[(self.queue.first + nth) % MAX_QUEUED]);
-            *slice = std::io::IoSlice::new(if nth == 0 {
-                &bytes[self.queue.sent..]
-            } else {
-                bytes
-            });
+            *slice = std::io::IoSlice::new(if nth == 0 { &bytes[self.queue.sent..] } else { bytes });
         }
         count
     }
@@ -206,11 +202,7 @@ impl Session {
 
     fn answer(&mut self, reply: ReplyId, last: bool) {
         self.push(reply);
-        self.phase = if last {
-            Phase::Over { more: false }
-        } else {
-            Phase::Head
-        };
+        self.phase = if last { Phase::Over { more: false } } else { Phase::Head };
     }
 
     fn refuse(&mut self, status: Status) {
