@@ -8,6 +8,7 @@ use protocol::summary::Exit;
 use crate::docker::{Docker, DockerRunning};
 use crate::fake::{Fake, FakeRunning};
 use crate::native::{Native, NativeRunning};
+use crate::qemu::{Qemu, QemuRunning};
 use crate::{DeployError, Deployment, Driver, Host, Running, Started, Stopped};
 
 /// Any driver.
@@ -17,6 +18,8 @@ pub enum AnyDriver {
     Native(Native),
     /// Containers of a Docker engine.
     Docker(Docker),
+    /// Guests under QEMU.
+    Qemu(Box<Qemu>),
     /// The one that only pretends.
     Fake(Fake),
 }
@@ -28,6 +31,10 @@ impl AnyDriver {
         match spec {
             PlatformSpec::Native(_) => Self::Native(Native::new(host)),
             PlatformSpec::Docker(spec) => Self::Docker(Docker::new(spec, host)),
+            PlatformSpec::Osv(guest)
+            | PlatformSpec::Includeos(guest)
+            | PlatformSpec::LinuxVm(guest)
+            | PlatformSpec::Guest(guest) => Self::Qemu(Box::new(Qemu::new(spec.kind(), guest, host))),
             PlatformSpec::Fake(spec) => Self::Fake(Fake::new(spec)),
         }
     }
@@ -38,6 +45,7 @@ impl AnyDriver {
         vec![
             Self::Native(Native::new(host)),
             Self::Docker(Docker::new(&DockerSpec::default(), host)),
+            Self::Qemu(Box::new(Qemu::to_sweep(host))),
             Self::Fake(Fake::new(&FakeSpec::default())),
         ]
     }
@@ -50,6 +58,7 @@ impl Driver for AnyDriver {
         match self {
             Self::Native(driver) => driver.probe().await,
             Self::Docker(driver) => driver.probe().await,
+            Self::Qemu(driver) => driver.probe().await,
             Self::Fake(driver) => driver.probe().await,
         }
     }
@@ -58,6 +67,7 @@ impl Driver for AnyDriver {
         match self {
             Self::Native(driver) => driver.prepare(deployment).await,
             Self::Docker(driver) => driver.prepare(deployment).await,
+            Self::Qemu(driver) => driver.prepare(deployment).await,
             Self::Fake(driver) => driver.prepare(deployment).await,
         }
     }
@@ -66,6 +76,7 @@ impl Driver for AnyDriver {
         match self {
             Self::Native(driver) => driver.start(deployment).await.map(AnyRunning::Native),
             Self::Docker(driver) => driver.start(deployment).await.map(AnyRunning::Docker),
+            Self::Qemu(driver) => driver.start(deployment).await.map(AnyRunning::Qemu),
             Self::Fake(driver) => driver.start(deployment).await.map(AnyRunning::Fake),
         }
     }
@@ -74,6 +85,7 @@ impl Driver for AnyDriver {
         match self {
             Self::Native(driver) => driver.sweep().await,
             Self::Docker(driver) => driver.sweep().await,
+            Self::Qemu(driver) => driver.sweep().await,
             Self::Fake(driver) => driver.sweep().await,
         }
     }
@@ -86,6 +98,8 @@ pub enum AnyRunning {
     Native(NativeRunning),
     /// Containers of a Docker engine.
     Docker(DockerRunning),
+    /// Guests under QEMU.
+    Qemu(QemuRunning),
     /// The one that only pretends.
     Fake(FakeRunning),
 }
@@ -95,6 +109,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.services(),
             Self::Docker(running) => running.services(),
+            Self::Qemu(running) => running.services(),
             Self::Fake(running) => running.services(),
         }
     }
@@ -103,6 +118,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.pids(service),
             Self::Docker(running) => running.pids(service),
+            Self::Qemu(running) => running.pids(service),
             Self::Fake(running) => running.pids(service),
         }
     }
@@ -111,6 +127,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.deviations(),
             Self::Docker(running) => running.deviations(),
+            Self::Qemu(running) => running.deviations(),
             Self::Fake(running) => running.deviations(),
         }
     }
@@ -119,6 +136,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.ended().await,
             Self::Docker(running) => running.ended().await,
+            Self::Qemu(running) => running.ended().await,
             Self::Fake(running) => running.ended().await,
         }
     }
@@ -127,6 +145,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.stop().await,
             Self::Docker(running) => running.stop().await,
+            Self::Qemu(running) => running.stop().await,
             Self::Fake(running) => running.stop().await,
         }
     }

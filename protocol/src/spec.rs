@@ -14,6 +14,14 @@ pub enum PlatformSpec {
     Native(NativeSpec),
     /// A container of a Docker engine.
     Docker(DockerSpec),
+    /// An OSv unikernel under QEMU.
+    Osv(GuestSpec),
+    /// An IncludeOS unikernel under QEMU.
+    Includeos(GuestSpec),
+    /// A virtual machine with Linux under QEMU.
+    LinuxVm(GuestSpec),
+    /// Any other guest under QEMU that the runner's host has a description of.
+    Guest(GuestSpec),
     /// A platform that only pretends, for tests of everything around it.
     Fake(FakeSpec),
 }
@@ -26,13 +34,29 @@ pub enum PlatformKind {
     Native,
     /// See [`PlatformSpec::Docker`].
     Docker,
+    /// See [`PlatformSpec::Osv`].
+    Osv,
+    /// See [`PlatformSpec::Includeos`].
+    Includeos,
+    /// See [`PlatformSpec::LinuxVm`].
+    LinuxVm,
+    /// See [`PlatformSpec::Guest`].
+    Guest,
     /// See [`PlatformSpec::Fake`].
     Fake,
 }
 
 impl PlatformKind {
     /// Every kind, in the order they are shown.
-    pub const ALL: [Self; 3] = [Self::Native, Self::Docker, Self::Fake];
+    pub const ALL: [Self; 7] = [
+        Self::Native,
+        Self::Docker,
+        Self::Osv,
+        Self::Includeos,
+        Self::LinuxVm,
+        Self::Guest,
+        Self::Fake,
+    ];
 
     /// The word that configuration files and reports use.
     #[must_use]
@@ -40,6 +64,10 @@ impl PlatformKind {
         match self {
             Self::Native => "native",
             Self::Docker => "docker",
+            Self::Osv => "osv",
+            Self::Includeos => "includeos",
+            Self::LinuxVm => "linux-vm",
+            Self::Guest => "guest",
             Self::Fake => "fake",
         }
     }
@@ -58,6 +86,10 @@ impl PlatformSpec {
         match self {
             Self::Native(_) => PlatformKind::Native,
             Self::Docker(_) => PlatformKind::Docker,
+            Self::Osv(_) => PlatformKind::Osv,
+            Self::Includeos(_) => PlatformKind::Includeos,
+            Self::LinuxVm(_) => PlatformKind::LinuxVm,
+            Self::Guest(_) => PlatformKind::Guest,
             Self::Fake(_) => PlatformKind::Fake,
         }
     }
@@ -78,6 +110,55 @@ pub struct DockerSpec {
     /// An image that the engine already has; `None` builds one FROM scratch out of the static workload binary.
     pub image: Option<String>,
 }
+
+/// A guest under QEMU, one a service. What it boots is described in a file of the runner's host, since kernels and images are that host's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestSpec {
+    /// The name of the description, `<state>/guests/<guest>.toml` on the runner's host.
+    pub guest: Name,
+    /// What executes the guest's instructions.
+    pub acceleration: Acceleration,
+    /// How the guest is reached.
+    pub network: GuestNetwork,
+    /// Virtual CPUs of each guest; `None`: as many as the cpuset has, 1 without one.
+    pub vcpus: Option<u32>,
+}
+
+/// What executes a guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acceleration {
+    /// The processor, through KVM; refused where a guest does not come up with it.
+    Kvm,
+    /// QEMU's translator. Times and rates are not those of a machine with virtualisation.
+    Tcg,
+    /// KVM where a guest comes up with it, else QEMU's translator, as a deviation that every report shows.
+    Auto,
+}
+
+/// How a guest is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GuestNetwork {
+    /// Over a tap device on a bridge of the runner's.
+    Bridge(BridgeSpec),
+    /// Through a port of the host that QEMU's user-mode network forwards; needs no privilege and is slow.
+    User(UserNetSpec),
+}
+
+/// A tap device on a bridge of the runner's; the guest has a static address on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BridgeSpec {
+    /// Whether the kernel's vhost-net moves the packets instead of QEMU.
+    pub vhost: bool,
+}
+
+/// QEMU's user-mode network.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserNetSpec {}
 
 /// A platform that only pretends: it serves nothing, and fails where it is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -58,6 +58,8 @@ pub enum Exit {
     Signal(i32),
     /// The kernel killed it for memory.
     OutOfMemory,
+    /// The guest that it was in panicked, reset itself or was stopped by its hypervisor; the log says which.
+    Crashed,
     /// It did not end within the grace and was killed.
     Killed,
     /// Its end was not seen.

@@ -12,8 +12,8 @@ use protocol::facts::{HostFacts, PlatformFacts, Unmet};
 use protocol::sample::{Sample, Samples};
 use protocol::sign::SigningKey;
 use protocol::spec::{
-    Deadlines, DockerSpec, FakeFailure, FakeSpec, HttpProbe, NativeSpec, PlatformKind, PlatformSpec, Probe, Resources,
-    Sampling, ServiceSpec,
+    Acceleration, BridgeSpec, Deadlines, DockerSpec, FakeFailure, FakeSpec, GuestNetwork, GuestSpec, HttpProbe,
+    NativeSpec, PlatformKind, PlatformSpec, Probe, Resources, Sampling, ServiceSpec, UserNetSpec,
 };
 use protocol::summary::{Exit, HostUse, ServiceSummary, Summary, Teardown};
 use protocol::{AttemptId, Command, Envelope, Epoch, Event, MessageId, Name};
@@ -104,7 +104,19 @@ fn run(platform: PlatformSpec) -> Command {
 
 #[test]
 fn commands() {
+    let guest = |guest: &str, acceleration, network, vcpus| GuestSpec {
+        guest: name(guest),
+        acceleration,
+        network,
+        vcpus,
+    };
+    let bridge = |vhost| GuestNetwork::Bridge(BridgeSpec { vhost });
+    let user = GuestNetwork::User(UserNetSpec {});
     let platforms = vec![
+        PlatformSpec::Osv(guest("osv", Acceleration::Auto, bridge(true), Some(2))),
+        PlatformSpec::Includeos(guest("includeos", Acceleration::Tcg, user.clone(), None)),
+        PlatformSpec::LinuxVm(guest("linux", Acceleration::Kvm, bridge(false), None)),
+        PlatformSpec::Guest(guest("mine", Acceleration::Tcg, user, Some(1))),
         PlatformSpec::Native(NativeSpec {}),
         PlatformSpec::Docker(DockerSpec {
             publish: true,

@@ -1,7 +1,7 @@
 //! `native`: a service is a process of the host, in its own process group and, where allowed, in its own cgroup.
 
 mod running;
-mod unit;
+pub(crate) mod unit;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -174,7 +174,7 @@ impl Drop for Unit {
 }
 
 /// All living processes of a service: those in its process group and its cgroup, and those that bear its mark, wherever they went.
-fn members(mark: &Mark, leader: u32, cgroup: Option<&Cgroup>) -> Vec<u32> {
+pub(crate) fn members(mark: &Mark, leader: u32, cgroup: Option<&Cgroup>) -> Vec<u32> {
     let procfs = Procfs::default();
     let mut pids = procfs.marked(|other| other == mark);
     pids.extend(procfs.group(leader));
@@ -184,13 +184,19 @@ fn members(mark: &Mark, leader: u32, cgroup: Option<&Cgroup>) -> Vec<u32> {
     pids
 }
 
-async fn remove(cgroup: Cgroup) -> Vec<String> {
+/// Takes a cgroup away once its processes have left it; says what is left.
+pub(crate) async fn remove(cgroup: Cgroup) -> Vec<String> {
     tokio::task::spawn_blocking(move || cgroup.remove(PATIENCE))
         .await
         .unwrap_or_default()
 }
 
-fn make_cgroup(layout: Option<&Layout>, mark: &Mark, resources: &Resources) -> (Option<Cgroup>, Vec<String>) {
+/// A cgroup with these limits, and what it cannot keep of them.
+pub(crate) fn make_cgroup(
+    layout: Option<&Layout>,
+    mark: &Mark,
+    resources: &Resources,
+) -> (Option<Cgroup>, Vec<String>) {
     let Some(layout) = layout else {
         return (None, unkept(resources, "this host has no cgroups"));
     };

@@ -6,6 +6,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use protocol::ids::Name;
 use sha2::{Digest, Sha256};
@@ -16,6 +17,9 @@ use crate::DeployError;
 
 /// Taps are made and removed one at a time: a free address is looked for and taken in one step.
 static CHANGE: Mutex<()> = Mutex::new(());
+
+/// How long a guest that was killed may take to let go of its tap.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A runner's bridge, which may not exist yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,18 +195,25 @@ impl Tap {
         self.subnet.host()
     }
 
-    /// Removes it, and the bridge after the last; says what is left. The guest must be gone.
+    /// Removes it, and the bridge after the last; says what is left. Waits some seconds for a guest that is on its way out.
     #[must_use]
     pub fn remove(mut self) -> Vec<String> {
-        self.delete()
+        self.gone = true;
+        self.delete(PATIENCE)
     }
 
-    fn delete(&mut self) -> Vec<String> {
-        if std::mem::replace(&mut self.gone, true) {
-            return Vec::new();
+    fn delete(&self, patience: Duration) -> Vec<String> {
+        let until = Instant::now() + patience;
+        loop {
+            let left = {
+                let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+                self.delete_now()
+            };
+            if left.is_empty() || Instant::now() >= until {
+                return left;
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
-        let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
-        self.delete_now()
     }
 
     fn delete_now(&self) -> Vec<String> {
@@ -229,7 +240,16 @@ impl Tap {
 
 impl Drop for Tap {
     fn drop(&mut self) {
-        let _ = self.delete();
+        if !self.gone && !self.delete(Duration::ZERO).is_empty() {
+            // A guest that was killed a moment ago still has it open, and a destructor must not wait for that.
+            let again = Self {
+                bridge: self.bridge.clone(),
+                subnet: self.subnet,
+                last: self.last,
+                gone: true,
+            };
+            std::thread::spawn(move || again.delete(PATIENCE));
+        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! A client for QEMU's monitor protocol (QMP): one JSON object a line, a greeting first, then one reply a command with events in between.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -81,7 +80,7 @@ pub struct Vcpu {
 pub struct Qmp {
     to: Box<dyn Sink>,
     replies: mpsc::Receiver<Value>,
-    events: Arc<Mutex<Vec<QmpEvent>>>,
+    events: watch::Receiver<Vec<QmpEvent>>,
     reader: JoinHandle<()>,
 }
 
@@ -99,8 +98,8 @@ impl Qmp {
         to: impl AsyncWrite + Send + Sync + Unpin + std::fmt::Debug + 'static,
     ) -> Result<Self, QmpError> {
         let (sender, replies) = mpsc::channel(4);
-        let events = Arc::new(Mutex::new(Vec::new()));
-        let reader = tokio::spawn(read(from, sender, Arc::clone(&events)));
+        let (event_sender, events) = watch::channel(Vec::new());
+        let reader = tokio::spawn(read(from, sender, event_sender));
         let mut qmp = Self {
             to: Box::new(to),
             replies,
@@ -115,10 +114,10 @@ impl Qmp {
         Ok(qmp)
     }
 
-    /// What happened so far.
+    /// What has happened, and what will.
     #[must_use]
-    pub fn events(&self) -> Vec<QmpEvent> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn events(&self) -> watch::Receiver<Vec<QmpEvent>> {
+        self.events.clone()
     }
 
     /// The state of the machine: `running`, `paused`, `shutdown`, `internal-error`, ...
@@ -226,7 +225,7 @@ impl Drop for Qmp {
 }
 
 /// Keeps events and hands replies on, until the connection ends. A line that is no JSON is handed on as text, to be complained of.
-async fn read(from: impl AsyncRead + Unpin, replies: mpsc::Sender<Value>, events: Arc<Mutex<Vec<QmpEvent>>>) {
+async fn read(from: impl AsyncRead + Unpin, replies: mpsc::Sender<Value>, events: watch::Sender<Vec<QmpEvent>>) {
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
     loop {
@@ -238,10 +237,13 @@ async fn read(from: impl AsyncRead + Unpin, replies: mpsc::Sender<Value>, events
         let value: Value = serde_json::from_slice(&line)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&line).into_owned()));
         if let Some(event) = event(&value) {
-            let mut kept = events.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.len() < MAX_EVENTS {
-                kept.push(event);
-            }
+            events.send_if_modified(|kept| {
+                let room = kept.len() < MAX_EVENTS;
+                if room {
+                    kept.push(event);
+                }
+                room
+            });
         } else if replies.send(value).await.is_err() {
             return;
         }

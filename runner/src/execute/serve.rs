@@ -148,6 +148,7 @@ fn words(exit: &Exit) -> String {
         Exit::Code(code) => format!("exit code {code}"),
         Exit::Signal(signal) => format!("signal {signal}"),
         Exit::OutOfMemory => "out of memory: give it more with `memory_mib`".to_owned(),
+        Exit::Crashed => "the guest crashed".to_owned(),
         Exit::Killed => "killed".to_owned(),
         Exit::Unknown => "nobody saw how".to_owned(),
     }

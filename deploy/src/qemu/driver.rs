@@ -1,0 +1,189 @@
+//! The driver of guests.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use futures_util::future::try_join_all;
+use protocol::facts::PlatformFacts;
+use protocol::spec::{GuestNetwork, GuestSpec, PlatformKind, Resources, ServiceSpec};
+use tokio::sync::Mutex;
+
+use super::overlay::{self, Overlay};
+use super::plan::Place;
+use super::prepare::{Prepared, prepare};
+use super::probe;
+use super::running::QemuRunning;
+use super::vm::{Start, Vm};
+use crate::cgroup::Layout;
+use crate::mark::Mark;
+use crate::network::bridge::{Bridge, Tap};
+use crate::procfs::Procfs;
+use crate::{DeployError, Deployment, Driver, Host, limits, network, process};
+
+/// The driver for guests under QEMU.
+#[derive(Debug)]
+pub struct Qemu {
+    pub(super) host: Host,
+    pub(super) kind: PlatformKind,
+    pub(super) spec: Option<GuestSpec>,
+    pub(super) layout: Option<Layout>,
+    prepared: Mutex<Option<Prepared>>,
+}
+
+impl Qemu {
+    /// A driver for a guest on this host; `kind` only names it.
+    #[must_use]
+    pub fn new(kind: PlatformKind, spec: &GuestSpec, host: &Host) -> Self {
+        Self {
+            host: host.clone(),
+            kind,
+            spec: Some(spec.clone()),
+            layout: Layout::of_this_host(),
+            prepared: Mutex::new(None),
+        }
+    }
+
+    /// A driver that can only sweep.
+    #[must_use]
+    pub fn to_sweep(host: &Host) -> Self {
+        Self {
+            host: host.clone(),
+            kind: PlatformKind::Guest,
+            spec: None,
+            layout: None,
+            prepared: Mutex::new(None),
+        }
+    }
+
+    /// The file that describes a guest.
+    pub(super) fn description(&self, spec: &GuestSpec) -> PathBuf {
+        self.host.state.join(format!("guests/{}.toml", spec.guest))
+    }
+
+    pub(super) fn spec(&self) -> Result<&GuestSpec, DeployError> {
+        self.spec.as_ref().ok_or_else(|| DeployError::Unmet {
+            need: "a guest was asked for without its name".into(),
+            remedy: "name it by `guest` in the platform's table".into(),
+        })
+    }
+
+    /// A place for a service, with the tap if it needs one.
+    fn place(&self, network: &GuestNetwork, service: &ServiceSpec) -> Result<(Place, Option<Tap>), DeployError> {
+        match network {
+            GuestNetwork::User(_) => Ok((Place::behind(self.host.address, service.port)?, None)),
+            GuestNetwork::Bridge(bridge) => {
+                let tap = Bridge::of(&self.host.runner).tap()?;
+                Ok((Place::on(&tap, bridge.vhost, service.port), Some(tap)))
+            }
+        }
+    }
+
+    fn boot(&self, deployment: &Deployment, prepared: &mut Prepared, service: &ServiceSpec) -> Result<Vm, DeployError> {
+        let spec = self.spec()?;
+        let (place, tap) = self.place(&spec.network, service)?;
+        let overlays = prepared.overlays.remove(&service.name).unwrap_or_default();
+        let paths: Vec<PathBuf> = overlays.iter().map(|overlay| overlay.path().to_owned()).collect();
+        Vm::start(Start {
+            qemu: &prepared.qemu,
+            mark: Mark {
+                runner: self.host.runner.clone(),
+                attempt: deployment.attempt,
+                service: service.name.clone(),
+            },
+            spec: prepared.plan().vm(service, &place, &paths)?,
+            watch: prepared.watch(),
+            stop: prepared.guest.stop,
+            layout: self.layout.as_ref(),
+            resources: Resources {
+                cpuset: deployment.resources.cpuset.clone(),
+                memory_mib: None,
+            },
+            log: deployment.logs.join(format!("{}.log", service.name)),
+            endpoint: place.endpoint,
+            forward: place.forward,
+            tap,
+            overlays,
+        })
+    }
+
+    fn check_ports(&self, spec: &GuestSpec, deployment: &Deployment) -> Result<(), DeployError> {
+        if !matches!(spec.network, GuestNetwork::User(_)) {
+            return Ok(());
+        }
+        let places = deployment
+            .services
+            .iter()
+            .map(|service| (service, network::listen_address(self.host.address, service.port)));
+        network::check_ports(places)
+    }
+}
+
+impl Driver for Qemu {
+    type Running = QemuRunning;
+
+    async fn probe(&self) -> PlatformFacts {
+        let mut details = BTreeMap::new();
+        let unmet = probe::unmet(self, &mut details).await;
+        PlatformFacts {
+            kind: self.kind,
+            unmet,
+            details,
+        }
+    }
+
+    async fn prepare(&self, deployment: &Deployment) -> Result<(), DeployError> {
+        let prepared = prepare(self, deployment).await?;
+        *self.prepared.lock().await = Some(prepared);
+        Ok(())
+    }
+
+    async fn start(&self, deployment: &Deployment) -> Result<QemuRunning, DeployError> {
+        let from = Instant::now();
+        let spec = self.spec()?;
+        limits::check(&deployment.resources)?;
+        let mut prepared = match self.prepared.lock().await.take() {
+            Some(prepared) if prepared.attempt == deployment.attempt => prepared,
+            _ => prepare(self, deployment).await?,
+        };
+        self.check_ports(spec, deployment)?;
+        let mut running = QemuRunning::new(from, deployment.grace, prepared.deviations.clone());
+        for service in &deployment.services {
+            let vm = self.boot(deployment, &mut prepared, service)?;
+            running.push(vm, from.elapsed());
+        }
+        try_join_all(running.vms().map(Vm::greet)).await?;
+        Ok(running)
+    }
+
+    async fn sweep(&self) -> Result<Vec<String>, DeployError> {
+        let runner = self.host.runner.clone();
+        let procfs = Procfs::default();
+        let mine = || procfs.marked(|mark| mark.runner == runner);
+        let mut found: Vec<String> = mine().iter().map(|pid| format!("killed marked pid {pid}")).collect();
+        process::kill_all(mine).await;
+        let (bridge, state) = (Bridge::of(&self.host.runner), self.host.state.clone());
+        let swept = tokio::task::spawn_blocking(move || {
+            let mut found = bridge.sweep();
+            found.extend(overlay::sweep(&state));
+            found
+        });
+        found.extend(swept.await.unwrap_or_default());
+        Ok(found)
+    }
+}
+
+/// The overlays of a service's guest, in the order of the writable disks.
+pub(super) async fn overlays(
+    qemu: &Qemu,
+    prepared: &Prepared,
+    deployment: &Deployment,
+    service: &ServiceSpec,
+) -> Result<Vec<Overlay>, DeployError> {
+    let mut overlays = Vec::new();
+    for (number, disk) in prepared.guest.disks.iter().filter(|disk| disk.writable).enumerate() {
+        let name = format!("{}-{number}", service.name);
+        overlays.push(Overlay::make(&qemu.host.state, disk, deployment.attempt, &name).await?);
+    }
+    Ok(overlays)
+}

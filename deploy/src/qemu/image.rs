@@ -1,0 +1,173 @@
+//! The images that are made for guests out of the workload program, once for equal contents.
+//!
+//! They are below `<state>/guests/images`, named after the hash of what is in them, so that a change of the workload makes another image and an
+//! old one is never taken for it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::DeployError;
+use crate::guest::linux::{initramfs, modules};
+use crate::guest::osv::{disk, rofs};
+use crate::guest::tree::{Device, Tree};
+use crate::guest::{Guest, Image, InitramfsImage};
+
+/// What OSv mounts on the empty directories of its root.
+const FSTAB: &str = "none /dev devfs defaults 0 0\nnone /proc procfs defaults 0 0\nnone /sys sysfs defaults 0 0\nnone /tmp ramfs defaults 0 0\n";
+
+/// An image that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    /// None was needed.
+    Nothing,
+    /// An initramfs, for `-initrd`.
+    Initramfs(PathBuf),
+    /// A raw disk, read only.
+    Disk(PathBuf),
+}
+
+/// Makes the image of a guest, or finds it made.
+///
+/// # Errors
+/// [`DeployError`] with the file that is missing or does not fit.
+pub(super) fn make(guest: &Guest, workload: &Path, state: &Path) -> Result<Made, DeployError> {
+    match &guest.image {
+        Image::None => Ok(Made::Nothing),
+        Image::Initramfs(image) => {
+            let tree = linux_tree(guest, image, workload)?;
+            let bytes = initramfs::write(&tree).map_err(broken)?;
+            keep(state, "initramfs", "cpio", &bytes).map(Made::Initramfs)
+        }
+        Image::Rofs(_) => {
+            let tree = osv_tree(guest, workload)?;
+            let file_system = rofs::write(&tree).map_err(broken)?;
+            let bytes = disk::with_partition(&file_system).map_err(broken)?;
+            keep(state, "rofs", "raw", &bytes).map(Made::Disk)
+        }
+    }
+}
+
+/// `guest-init`, the workload, the modules with a number that keeps their order, and the console that the kernel opens for the first process.
+fn linux_tree(guest: &Guest, image: &InitramfsImage, workload: &Path) -> Result<Tree, DeployError> {
+    let mut tree = Tree::default();
+    let beside = || workload.with_file_name("guest-init");
+    let init = image.init.clone().unwrap_or_else(beside);
+    let remedy = "build it with deploy/linux/build-init.sh, or name it as `init` in the guest's description";
+    tree.file("/init", read(&init, remedy)?, true).map_err(broken)?;
+    workload_and_files(&mut tree, guest, workload)?;
+    let loaded = modules::in_order(&image.modules, &image.load).map_err(broken)?;
+    for (number, (name, bytes)) in loaded.into_iter().enumerate() {
+        tree.file(&format!("/modules/{number:02}-{name}.ko"), bytes, false)
+            .map_err(broken)?;
+    }
+    tree.device("/dev/console", Device { major: 5, minor: 1 })
+        .map_err(broken)?;
+    Ok(tree)
+}
+
+fn osv_tree(guest: &Guest, workload: &Path) -> Result<Tree, DeployError> {
+    let mut tree = Tree::default();
+    workload_and_files(&mut tree, guest, workload)?;
+    for dir in ["/dev", "/proc", "/sys", "/tmp"] {
+        tree.dir(dir).map_err(broken)?;
+    }
+    tree.link("/etc/mnttab", "/proc/mounts").map_err(broken)?;
+    tree.file("/etc/fstab", FSTAB.into(), false).map_err(broken)?;
+    tree.file("/etc/hosts", b"127.0.0.1 localhost\n".to_vec(), false)
+        .map_err(broken)?;
+    Ok(tree)
+}
+
+fn workload_and_files(tree: &mut Tree, guest: &Guest, workload: &Path) -> Result<(), DeployError> {
+    let remedy = "build it with deploy/build-workload.sh";
+    tree.file("/workload", read(workload, remedy)?, true).map_err(broken)?;
+    for (inside, outside) in &guest.files {
+        let bytes = read(outside, "name a file that is there in the guest's description")?;
+        tree.file(inside, bytes, true).map_err(broken)?;
+    }
+    Ok(())
+}
+
+fn read(path: &Path, remedy: &str) -> Result<Vec<u8>, DeployError> {
+    fs::read(path).map_err(|error| DeployError::Unmet {
+        need: format!("reading {} for the guest's image: {error}", path.display()),
+        remedy: remedy.into(),
+    })
+}
+
+fn broken(error: impl std::fmt::Display) -> DeployError {
+    DeployError::Platform {
+        platform: "guest image",
+        message: error.to_string(),
+    }
+}
+
+/// Writes an image under the name of its hash, whole or not at all.
+fn keep(state: &Path, kind: &str, ending: &str, bytes: &[u8]) -> Result<PathBuf, DeployError> {
+    let hash = hex(bytes);
+    let dir = state.join("guests/images");
+    let path = dir.join(format!("{kind}-{}.{ending}", &hash[..16]));
+    let write = || -> io::Result<()> {
+        if fs::metadata(&path).is_ok_and(|there| there.len() == bytes.len() as u64) {
+            return Ok(());
+        }
+        fs::create_dir_all(&dir)?;
+        let new = dir.join(format!(".{kind}-{}.{}", &hash[..16], std::process::id()));
+        fs::write(&new, bytes)?;
+        fs::rename(&new, &path)
+    };
+    write().map_err(|source| DeployError::Io {
+        what: format!("writing the image {}", path.display()),
+        source,
+    })?;
+    std::path::absolute(&path).map_err(|source| DeployError::Io {
+        what: format!("finding {}", path.display()),
+        source,
+    })
+}
+
+/// The SHA-256 of bytes, hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guest(text: &str) -> Guest {
+        Guest::parse(Path::new("x.toml"), text).unwrap()
+    }
+
+    #[test]
+    fn an_image_is_made_once_and_anew_for_another_workload() {
+        let dir = tempfile::tempdir().unwrap();
+        let workload = dir.path().join("workload");
+        let guest = guest("preset = 'osv'\nkernel = '/k'");
+        fs::write(&workload, "one").unwrap();
+        let Made::Disk(first) = make(&guest, &workload, dir.path()).unwrap() else {
+            panic!("OSv has a disk")
+        };
+        assert_eq!(make(&guest, &workload, dir.path()).unwrap(), Made::Disk(first.clone()));
+        fs::write(&workload, "two").unwrap();
+        assert_ne!(make(&guest, &workload, dir.path()).unwrap(), Made::Disk(first));
+        assert_eq!(fs::read_dir(dir.path().join("guests/images")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_missing_init_comes_with_its_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let workload = dir.path().join("workload");
+        fs::write(&workload, "one").unwrap();
+        let modules = dir.path().display();
+        let guest = guest(&format!("preset = 'linux'\nkernel = '/k'\nmodules = '{modules}'"));
+        let error = make(&guest, &workload, dir.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("guest-init") && error.contains("build-init.sh"),
+            "{error}"
+        );
+    }
+}

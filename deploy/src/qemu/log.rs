@@ -1,0 +1,52 @@
+//! The log of a guest: QEMU's own messages, the console, and how it ended.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// Bytes of the tail that an error quotes.
+const TAIL: u64 = 600;
+
+/// Adds a line of ours. A log that cannot be written is no reason to fail.
+pub(super) fn say(log: &Path, what: &str) {
+    if let Ok(mut log) = OpenOptions::new().append(true).create(true).open(log) {
+        let _ = writeln!(log, "\n[jung: {what}]");
+    }
+}
+
+/// The last lines, as one.
+pub(super) fn tail(log: &Path) -> String {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(log)?;
+        let from = file.metadata()?.len().saturating_sub(TAIL);
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() {
+        "it said nothing".into()
+    } else {
+        lines.join(" / ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_is_one_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        assert_eq!(tail(&log), "it said nothing");
+        say(&log, "one");
+        say(&log, "two");
+        assert_eq!(tail(&log), "[jung: one] / [jung: two]");
+        std::fs::write(&log, "x".repeat(10_000) + "\nend").unwrap();
+        assert!(tail(&log).ends_with("x / end") && tail(&log).len() < 700);
+    }
+}

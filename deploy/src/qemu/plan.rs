@@ -1,0 +1,290 @@
+//! From a guest's description and a service to what QEMU is to start.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
+
+use protocol::spec::{GuestSpec, Resources, ServiceSpec};
+
+use super::args::{Accelerator, VmDisk, VmNetwork, VmSpec};
+use super::image::Made;
+use crate::guest::template::{Filling, Template};
+use crate::guest::{DiskFormat, Guest};
+use crate::network::bridge::Tap;
+use crate::network::subnet::{MASK, mac};
+use crate::{DeployError, network, service_args};
+
+/// Where a guest is in its network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Its address.
+    pub(super) ip: Ipv4Addr,
+    /// The host's address in that network.
+    pub(super) gateway: Ipv4Addr,
+    /// What its card is connected to.
+    pub(super) network: VmNetwork,
+    /// Where its service answers.
+    pub(super) endpoint: SocketAddr,
+    /// The port of this host that is forwarded.
+    pub(super) forward: Option<SocketAddr>,
+}
+
+impl Place {
+    /// On a tap.
+    pub(super) fn on(tap: &Tap, vhost: bool, port: u16) -> Self {
+        Self {
+            ip: tap.guest(),
+            gateway: tap.host(),
+            network: VmNetwork::Tap {
+                name: tap.name(),
+                vhost,
+            },
+            endpoint: (tap.guest(), port).into(),
+            forward: None,
+        }
+    }
+
+    /// Behind QEMU's own network, reached through a port of this host.
+    ///
+    /// # Errors
+    /// [`DeployError::Unmet`] where the host is reached by IPv6, which QEMU does not forward.
+    pub(super) fn behind(host: IpAddr, port: u16) -> Result<Self, DeployError> {
+        let listen = network::listen_address(host, port);
+        let SocketAddr::V4(listen) = listen else {
+            return Err(DeployError::Unmet {
+                need: format!("network = \"user\" forwards IPv4 only, and this host is reached at {host}"),
+                remedy: "give the runner an IPv4 address, or use network = \"bridge\"".into(),
+            });
+        };
+        Ok(Self {
+            endpoint: (host, port).into(),
+            forward: Some(listen.into()),
+            ..Self::alone(vec![(listen, port)])
+        })
+    }
+
+    /// Behind QEMU's own network, where nobody reaches it.
+    pub(super) const fn alone(forwards: Vec<(SocketAddrV4, u16)>) -> Self {
+        let guest = Ipv4Addr::new(10, 0, 2, 15);
+        Self {
+            ip: guest,
+            gateway: Ipv4Addr::new(10, 0, 2, 2),
+            network: VmNetwork::User { guest, forwards },
+            endpoint: SocketAddr::V4(SocketAddrV4::new(guest, 0)),
+            forward: None,
+        }
+    }
+}
+
+/// What is decided once for all guests of a deployment.
+#[derive(Clone, Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) guest: &'a Guest,
+    pub(super) made: &'a Made,
+    pub(super) accelerator: Accelerator,
+    pub(super) vcpus: u32,
+    pub(super) memory_mib: u64,
+}
+
+impl Plan<'_> {
+    /// What QEMU is to start for a service, at a place, with these overlays in the order of the writable disks.
+    ///
+    /// # Errors
+    /// [`DeployError::Unmet`] for an argument that a guest's command line cannot carry.
+    pub(super) fn vm(&self, service: &ServiceSpec, place: &Place, overlays: &[PathBuf]) -> Result<VmSpec, DeployError> {
+        let args = service_args(service, (place.ip, service.port).into());
+        let filling = Filling {
+            ip: place.ip,
+            mask: MASK,
+            gateway: place.gateway,
+            port: service.port,
+            service: service.name.as_str(),
+            args: &args,
+        };
+        let fill = |template: &Option<Template>| match template {
+            None => Ok(None),
+            Some(template) => template.fill(&filling).map(Some).map_err(|error| DeployError::Unmet {
+                need: format!("service {}: {error}", service.name),
+                remedy: "change the workload's parameters, or run it on another platform".into(),
+            }),
+        };
+        Ok(VmSpec {
+            machine: self.guest.machine,
+            accelerator: self.accelerator,
+            vcpus: self.vcpus,
+            memory_mib: self.memory_mib,
+            kernel: self.guest.kernel.clone(),
+            initrd: self.initrd(fill(&self.guest.initrd_append)?),
+            append: self
+                .guest
+                .kernel
+                .is_some()
+                .then(|| fill(&self.guest.append))
+                .transpose()?
+                .flatten(),
+            disks: self.disks(overlays),
+            nic: self.guest.nic,
+            mac: mac(place.ip),
+            network: place.network.clone(),
+            random: self.guest.random,
+            monitor: String::new(),
+            console: String::new(),
+        })
+    }
+
+    fn initrd(&self, append: Option<String>) -> Option<String> {
+        let path = match self.made {
+            Made::Initramfs(path) => path,
+            _ => self.guest.initrd.as_ref()?,
+        };
+        let path = path.to_string_lossy();
+        Some(append.map_or_else(|| path.clone().into_owned(), |append| format!("{path} {append}")))
+    }
+
+    fn disks(&self, overlays: &[PathBuf]) -> Vec<VmDisk> {
+        let mut overlays = overlays.iter();
+        let made = match self.made {
+            Made::Disk(path) => Some(VmDisk {
+                path: path.clone(),
+                format: DiskFormat::Raw,
+                read_only: true,
+            }),
+            _ => None,
+        };
+        let own = self
+            .guest
+            .disks
+            .iter()
+            .map(|disk| match disk.writable.then(|| overlays.next()).flatten() {
+                Some(overlay) => VmDisk {
+                    path: overlay.clone(),
+                    format: DiskFormat::Qcow2,
+                    read_only: false,
+                },
+                None => VmDisk {
+                    path: disk.path.clone(),
+                    format: disk.format,
+                    read_only: true,
+                },
+            });
+        made.into_iter().chain(own).collect()
+    }
+}
+
+/// The virtual CPUs and the memory that a guest gets, with what of it nobody declared.
+pub(super) fn size(guest: &Guest, spec: &GuestSpec, resources: &Resources) -> (u32, u64, Vec<String>) {
+    let mut deviations = Vec::new();
+    let of_cpuset = resources
+        .cpuset
+        .as_ref()
+        .and_then(|cpus| u32::try_from(cpus.cpus().len()).ok());
+    let vcpus = spec.vcpus.or(of_cpuset).unwrap_or_else(|| {
+        deviations.push("the guest has 1 virtual CPU, since neither a cpuset nor vcpus is declared".into());
+        1
+    });
+    let memory = resources.memory_mib.unwrap_or_else(|| {
+        deviations.push(format!(
+            "the guest has {} MiB of memory, since no limit is declared",
+            guest.memory_mib
+        ));
+        guest.memory_mib
+    });
+    (vcpus.max(1), memory, deviations)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use protocol::spec::{Acceleration, GuestNetwork, HttpProbe, Probe, UserNetSpec};
+
+    use super::*;
+
+    fn guest(text: &str) -> Guest {
+        Guest::parse(Path::new("x.toml"), text).unwrap()
+    }
+
+    fn service(args: &[&str]) -> ServiceSpec {
+        ServiceSpec {
+            name: "tcp".parse().unwrap(),
+            args: args.iter().map(|&arg| arg.into()).collect(),
+            port: 5000,
+            ready: Probe::Http(HttpProbe {
+                path: "/".into(),
+                status: 200,
+                body_bytes: None,
+            }),
+        }
+    }
+
+    fn vm(guest: &Guest, made: &Made, args: &[&str], overlays: &[PathBuf]) -> Result<VmSpec, DeployError> {
+        let plan = Plan {
+            guest,
+            made,
+            accelerator: Accelerator::Tcg,
+            vcpus: 1,
+            memory_mib: 64,
+        };
+        let place = Place::behind("127.0.0.1".parse().unwrap(), 5000).unwrap();
+        plan.vm(&service(args), &place, overlays)
+    }
+
+    #[test]
+    fn the_service_listens_where_the_guest_is() {
+        let osv = guest("preset = 'osv'\nkernel = '/k'");
+        let made = Made::Disk("/s/x.raw".into());
+        let vm = vm(&osv, &made, &["tcp", "--listen", "{listen}"], &[]).unwrap();
+        let append = vm.append.unwrap();
+        assert!(append.ends_with("/workload tcp --listen 10.0.2.15:5000"), "{append}");
+        assert!(append.contains("--ip=eth0,10.0.2.15,255.255.255.0"), "{append}");
+        assert!(vm.disks[0].read_only);
+    }
+
+    #[test]
+    fn an_argument_that_would_split_is_refused() {
+        let osv = guest("preset = 'osv'\nkernel = '/k'");
+        let error = vm(&osv, &Made::Nothing, &["tcp", "x; /other"], &[])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("service tcp") && error.contains("x; /other"), "{error}");
+    }
+
+    #[test]
+    fn a_multiboot_module_has_arguments() {
+        let text = "kernel = '/k/chainloader'\ninitrd = '/k/service.elf'\ninitrd_append = '{ip} {port}'\nready = 'x'";
+        let vm = vm(&guest(text), &Made::Nothing, &[], &[]).unwrap();
+        assert_eq!(vm.initrd.unwrap(), "/k/service.elf 10.0.2.15 5000");
+    }
+
+    #[test]
+    fn only_what_may_be_written_is_an_overlay() {
+        let text = "ready = 'x'\n[[disks]]\npath = '/a'\nformat = 'raw'\n[[disks]]\npath = '/b'\nformat = 'raw'\nwritable = true";
+        let vm = vm(&guest(text), &Made::Nothing, &[], &["/o".into()]).unwrap();
+        let shown: Vec<_> = vm
+            .disks
+            .iter()
+            .map(|disk| (disk.path.to_str().unwrap(), disk.read_only))
+            .collect();
+        assert_eq!(shown, [("/a", true), ("/o", false)]);
+        assert_eq!(vm.append, None);
+    }
+
+    #[test]
+    fn what_nobody_declared_is_said() {
+        let osv = guest("preset = 'osv'\nkernel = '/k'\nmemory_mib = 96");
+        let mut spec = GuestSpec {
+            guest: "osv".parse().unwrap(),
+            acceleration: Acceleration::Tcg,
+            network: GuestNetwork::User(UserNetSpec {}),
+            vcpus: None,
+        };
+        let (vcpus, memory, deviations) = size(&osv, &spec, &Resources::default());
+        assert_eq!((vcpus, memory, deviations.len()), (1, 96, 2));
+        let resources = Resources {
+            cpuset: Some("0-2".parse().unwrap()),
+            memory_mib: Some(64),
+        };
+        assert_eq!(size(&osv, &spec, &resources), (3, 64, Vec::new()));
+        spec.vcpus = Some(2);
+        assert_eq!(size(&osv, &spec, &resources).0, 2);
+    }
+}

@@ -1,0 +1,150 @@
+//! What is made and proven before the timed start: the image, the overlays, the acceleration.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use protocol::ids::{AttemptId, Name};
+use protocol::spec::{Acceleration, GuestNetwork};
+use tracing::warn;
+
+use super::args::Accelerator;
+use super::console::Watch;
+use super::driver::{Qemu, overlays};
+use super::image::{self, Made};
+use super::overlay::Overlay;
+use super::plan::{Plan, size};
+use super::probe::{find, problems};
+use super::proof::{self, Verdict};
+use crate::guest::Guest;
+use crate::{DeployError, Deployment};
+
+/// How reports name emulation.
+const EMULATED: &str = "emulated (TCG): the guest's instructions are translated, not executed, so its times and rates are not those of a machine with virtualisation";
+
+/// What the guests of a deployment are started from.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) attempt: AttemptId,
+    pub(super) qemu: PathBuf,
+    pub(super) guest: Guest,
+    pub(super) made: Made,
+    pub(super) accelerator: Accelerator,
+    pub(super) vcpus: u32,
+    pub(super) memory_mib: u64,
+    pub(super) deviations: Vec<String>,
+    pub(super) overlays: BTreeMap<Name, Vec<Overlay>>,
+}
+
+impl Prepared {
+    /// What is decided for every guest.
+    pub(super) const fn plan(&self) -> Plan<'_> {
+        Plan {
+            guest: &self.guest,
+            made: &self.made,
+            accelerator: self.accelerator,
+            vcpus: self.vcpus,
+            memory_mib: self.memory_mib,
+        }
+    }
+
+    /// The lines of the console that mean something.
+    pub(super) fn watch(&self) -> Watch {
+        Watch {
+            ready: self.guest.ready.clone(),
+            panic: self.guest.panic.clone(),
+            exited: self.guest.exited.clone(),
+        }
+    }
+}
+
+/// Reads the description, makes the image and the overlays, and decides on the acceleration.
+pub(super) async fn prepare(qemu: &Qemu, deployment: &Deployment) -> Result<Prepared, DeployError> {
+    let spec = qemu.spec()?;
+    let guest = Guest::read(&qemu.description(spec)).map_err(|error| problems(&error))?;
+    let program = find("qemu-system-x86_64")?;
+    let (workload, state, described) = (qemu.host.workload.clone(), qemu.host.state.clone(), guest.clone());
+    let made = tokio::task::spawn_blocking(move || {
+        check_kernel(&described)?;
+        image::make(&described, &workload, &state)
+    });
+    let made = made.await.unwrap_or_else(|error| {
+        Err(DeployError::Platform {
+            platform: "guest image",
+            message: error.to_string(),
+        })
+    })?;
+    let (vcpus, memory_mib, deviations) = size(&guest, spec, &deployment.resources);
+    let mut prepared = Prepared {
+        attempt: deployment.attempt,
+        qemu: program,
+        guest,
+        made,
+        accelerator: Accelerator::Tcg,
+        vcpus,
+        memory_mib,
+        deviations,
+        overlays: BTreeMap::new(),
+    };
+    if matches!(spec.network, GuestNetwork::User(_)) {
+        let word = "user-mode network: every packet passes through a TCP of QEMU's own";
+        prepared.deviations.push(word.into());
+    }
+    accelerate(qemu, deployment, &mut prepared, spec.acceleration).await?;
+    for service in &deployment.services {
+        let made = overlays(qemu, &prepared, deployment, service).await?;
+        prepared.overlays.insert(service.name.clone(), made);
+    }
+    Ok(prepared)
+}
+
+/// KVM where it is wanted and proven; emulation is a deviation, and never comes silently.
+async fn accelerate(
+    qemu: &Qemu,
+    deployment: &Deployment,
+    prepared: &mut Prepared,
+    wanted: Acceleration,
+) -> Result<(), DeployError> {
+    if wanted == Acceleration::Tcg {
+        prepared.deviations.push(EMULATED.into());
+        return Ok(());
+    }
+    match (proof::kvm(qemu, deployment, prepared).await?, wanted) {
+        (Verdict::Works, _) => prepared.accelerator = Accelerator::Kvm,
+        (Verdict::Fails(why), Acceleration::Kvm) => {
+            return Err(DeployError::Unmet {
+                need: format!("a guest that comes up with KVM: {why}"),
+                remedy:
+                    "use a host with working virtualisation, or acceleration = \"auto\" or \"tcg\" and accept emulation"
+                        .into(),
+            });
+        }
+        (Verdict::Fails(why), _) => {
+            warn!(why, guest = %qemu.spec()?.guest, "NO KVM: THE GUESTS ARE EMULATED");
+            prepared.deviations.push(format!("{EMULATED}; KVM was tried: {why}"));
+        }
+    }
+    Ok(())
+}
+
+/// The kernel is there, and is the one that the description means.
+fn check_kernel(guest: &Guest) -> Result<(), DeployError> {
+    let Some(kernel) = &guest.kernel else {
+        return Ok(());
+    };
+    let bytes = fs::read(kernel).map_err(|error| missing(kernel, &error.to_string()))?;
+    match &guest.kernel_sha256 {
+        Some(wanted) if *wanted != image::hex(&bytes) => Err(missing(
+            kernel,
+            &format!("its SHA-256 is {} and not {wanted}", image::hex(&bytes)),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn missing(kernel: &Path, why: &str) -> DeployError {
+    DeployError::ImageMissing {
+        image: kernel.display().to_string(),
+        remedy: format!("{why}; put the kernel there, or correct the guest's description"),
+    }
+}

@@ -1,0 +1,123 @@
+//! The proof of KVM: a guest that comes up with it, seen on its console and confirmed by QEMU's monitor.
+//!
+//! That `/dev/kvm` exists or opens says little: on a machine without nested virtualisation in good order a guest hangs or dies with it. So the guest
+//! that is to be measured is booted once, where nobody reaches it. The verdict holds as long as this process lives.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use protocol::ids::AttemptId;
+use protocol::spec::Resources;
+
+use super::args::Accelerator;
+use super::driver::{Qemu, overlays};
+use super::log;
+use super::plan::{Place, Plan};
+use super::prepare::Prepared;
+use super::vm::{Start, Vm};
+use crate::mark::Mark;
+use crate::{DeployError, Deployment};
+
+/// How long a guest may take to come up with KVM, where a second is usual.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Verdicts by the description and the kernel that they are about.
+static VERDICTS: LazyLock<Mutex<HashMap<Key, Verdict>>> = LazyLock::new(Mutex::default);
+
+type Key = (PathBuf, Option<PathBuf>, u32);
+
+/// Whether a guest comes up with KVM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It does.
+    Works,
+    /// It does not, for this reason.
+    Fails(String),
+}
+
+/// Proves it, or remembers.
+pub(super) async fn kvm(qemu: &Qemu, deployment: &Deployment, prepared: &Prepared) -> Result<Verdict, DeployError> {
+    let key = (
+        qemu.description(qemu.spec()?),
+        prepared.guest.kernel.clone(),
+        prepared.vcpus,
+    );
+    let known = verdicts().get(&key).cloned();
+    if let Some(verdict) = known {
+        return Ok(verdict);
+    }
+    let verdict = if std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+        .is_err()
+    {
+        Verdict::Fails("/dev/kvm cannot be opened".into())
+    } else {
+        boot(qemu, deployment, prepared).await?
+    };
+    verdicts().insert(key, verdict.clone());
+    Ok(verdict)
+}
+
+fn verdicts() -> std::sync::MutexGuard<'static, HashMap<Key, Verdict>> {
+    VERDICTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn boot(qemu: &Qemu, deployment: &Deployment, prepared: &Prepared) -> Result<Verdict, DeployError> {
+    let Some(service) = deployment.services.first() else {
+        return Ok(Verdict::Fails("there is no service to boot a guest for".into()));
+    };
+    let overlays = overlays(qemu, prepared, deployment, service).await?;
+    let paths: Vec<PathBuf> = overlays.iter().map(|overlay| overlay.path().to_owned()).collect();
+    let place = Place::alone(Vec::new());
+    let plan = Plan {
+        accelerator: Accelerator::Kvm,
+        ..prepared.plan()
+    };
+    let log = deployment.logs.join(format!("{}.kvm.log", service.name));
+    let mut vm = Vm::start(Start {
+        qemu: &prepared.qemu,
+        mark: Mark {
+            runner: qemu.host.runner.clone(),
+            attempt: AttemptId::fresh(),
+            service: service.name.clone(),
+        },
+        spec: plan.vm(service, &place, &paths)?,
+        watch: prepared.watch(),
+        stop: prepared.guest.stop,
+        layout: qemu.layout.as_ref(),
+        resources: Resources::default(),
+        log: log.clone(),
+        endpoint: place.endpoint,
+        forward: None,
+        tap: None,
+        overlays,
+    })?;
+    let verdict = watch(&mut vm, &log).await;
+    vm.stop(Duration::ZERO).await;
+    Ok(verdict)
+}
+
+async fn watch(vm: &mut Vm, log: &std::path::Path) -> Verdict {
+    if let Err(error) = vm.greet().await {
+        return Verdict::Fails(error.to_string());
+    }
+    let mut console = vm.console();
+    let up = async { console.wait_for(|seen| seen.ready.is_some()).await.is_ok() };
+    let came_up = tokio::select! {
+        up = tokio::time::timeout(PATIENCE, up) => up.unwrap_or(false),
+        _ = vm.ended() => false,
+    };
+    match (came_up, vm.end()) {
+        (true, _) => Verdict::Works,
+        (false, Some(end)) => Verdict::Fails(end.to_string()),
+        (false, None) => Verdict::Fails(format!(
+            "a guest did not come up within {} s: {}",
+            PATIENCE.as_secs(),
+            log::tail(log)
+        )),
+    }
+}

@@ -1,0 +1,118 @@
+//! A deployment of guests, alive.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::{join_all, pending, select_all};
+use protocol::ids::Name;
+use protocol::summary::{Exit, Teardown};
+
+use super::end::End;
+use super::vm::Vm;
+use crate::{Running, Started, Stopped};
+
+/// A deployment of guests. Dropping it kills them.
+#[derive(Debug)]
+pub struct QemuRunning {
+    from: Instant,
+    vms: Vec<Vm>,
+    started: Vec<Started>,
+    deviations: Vec<String>,
+    grace: Duration,
+}
+
+impl QemuRunning {
+    pub(super) const fn new(from: Instant, grace: Duration, deviations: Vec<String>) -> Self {
+        Self {
+            from,
+            vms: Vec::new(),
+            started: Vec::new(),
+            deviations,
+            grace,
+        }
+    }
+
+    pub(super) fn push(&mut self, vm: Vm, process_after: Duration) {
+        self.started.push(Started {
+            service: vm.service().clone(),
+            endpoint: vm.endpoint(),
+            process_after,
+            pid: vm.pid(),
+        });
+        self.vms.push(vm);
+    }
+
+    pub(super) fn vms(&mut self) -> impl Iterator<Item = &mut Vm> {
+        self.vms.iter_mut()
+    }
+
+    /// From the driver's call until the first byte of a guest's console; `None`: it is silent, or there is no such service.
+    #[must_use]
+    pub fn first_console_byte(&self, service: &Name) -> Option<Duration> {
+        let at = self.vm(service)?.first_byte()?;
+        Some(at.saturating_duration_since(self.from))
+    }
+
+    /// The threads of the host that execute a guest's virtual CPUs: the part of QEMU that is the service, the rest is its platform.
+    #[must_use]
+    pub fn vcpu_threads(&self, service: &Name) -> Vec<u32> {
+        let vcpus = self.vm(service).map(Vm::vcpus).unwrap_or_default();
+        vcpus.iter().map(|vcpu| vcpu.thread).collect()
+    }
+
+    /// How a guest ended, once [`Running::ended`] has told that it did.
+    #[must_use]
+    pub fn end(&self, service: &Name) -> Option<&End> {
+        self.vm(service)?.end()
+    }
+
+    fn vm(&self, service: &Name) -> Option<&Vm> {
+        self.vms.iter().find(|vm| vm.service() == service)
+    }
+}
+
+impl Running for QemuRunning {
+    fn services(&self) -> &[Started] {
+        &self.started
+    }
+
+    fn pids(&self, service: &Name) -> Vec<u32> {
+        self.vm(service).map(Vm::pids).unwrap_or_default()
+    }
+
+    fn deviations(&self) -> Vec<String> {
+        let mut all = self.deviations.clone();
+        for deviation in self.vms.iter().flat_map(Vm::deviations) {
+            if !all.contains(deviation) {
+                all.push(deviation.clone());
+            }
+        }
+        all
+    }
+
+    async fn ended(&mut self) -> (Name, Exit) {
+        let waiting: Vec<_> = self
+            .vms
+            .iter_mut()
+            .filter(|vm| !vm.is_reported())
+            .map(|vm| Box::pin(vm.ended()))
+            .collect();
+        if waiting.is_empty() {
+            return pending().await;
+        }
+        select_all(waiting).await.0
+    }
+
+    async fn stop(mut self) -> Stopped {
+        let grace = self.grace;
+        let ends = join_all(self.vms.iter_mut().map(|vm| vm.stop(grace))).await;
+        let mut stopped = Stopped {
+            exits: Vec::new(),
+            teardown: Teardown::default(),
+        };
+        for (vm, (exit, left)) in self.vms.iter().zip(ends) {
+            stopped.exits.push((vm.service().clone(), exit));
+            stopped.teardown.leftovers.extend(left);
+        }
+        stopped
+    }
+}

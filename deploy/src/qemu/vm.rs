@@ -1,0 +1,399 @@
+//! One guest, alive: its QEMU, monitor, console, cgroup, tap and overlays.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use protocol::ids::Name;
+use protocol::spec::Resources;
+use protocol::summary::Exit;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::args::{Accelerator, VmSpec, args};
+use super::console::{self, Seen, Watch};
+use super::end::{self, End, Evidence};
+use super::log;
+use super::overlay::Overlay;
+use super::qmp::{Qmp, QmpEvent, Vcpu};
+use super::socket::Socket;
+use crate::cgroup::{Cgroup, Layout};
+use crate::guest::Stop;
+use crate::mark::Mark;
+use crate::native::unit;
+use crate::network::bridge::Tap;
+use crate::process::{self, Launch, Process};
+use crate::{DeployError, limits, network};
+
+/// How long QEMU may take until it talks to us: it loads its firmware and the guest's files first.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+/// How long QEMU may take to quit when told so.
+const QUIT: Duration = Duration::from_secs(2);
+/// How long the console may take to end after QEMU has.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// What a guest is started with, and owns from then on.
+#[derive(Debug)]
+pub(super) struct Start<'a> {
+    /// QEMU's program.
+    pub(super) qemu: &'a Path,
+    /// Whose it is.
+    pub(super) mark: Mark,
+    /// What QEMU is to start; the names of the sockets are filled in here.
+    pub(super) spec: VmSpec,
+    /// The lines of the console that mean something.
+    pub(super) watch: Watch,
+    /// How it is asked to end.
+    pub(super) stop: Stop,
+    /// Where cgroups are.
+    pub(super) layout: Option<&'a Layout>,
+    /// The limits of QEMU as a process: the memory is the guest's own and not among them.
+    pub(super) resources: Resources,
+    /// The file that gets QEMU's messages and the console.
+    pub(super) log: PathBuf,
+    /// Where the service answers.
+    pub(super) endpoint: SocketAddr,
+    /// The port of this host that is forwarded.
+    pub(super) forward: Option<SocketAddr>,
+    /// Its tap.
+    pub(super) tap: Option<Tap>,
+    /// Its overlays.
+    pub(super) overlays: Vec<Overlay>,
+}
+
+/// One guest, alive. Dropping it kills it and removes what it had.
+#[derive(Debug)]
+pub(super) struct Vm {
+    mark: Mark,
+    process: Process,
+    monitor: Socket,
+    qmp: Option<Qmp>,
+    events: Option<watch::Receiver<Vec<QmpEvent>>>,
+    seen: watch::Receiver<Seen>,
+    console: JoinHandle<()>,
+    vcpus: Vec<Vcpu>,
+    accelerator: Accelerator,
+    how_to_stop: Stop,
+    log: PathBuf,
+    endpoint: SocketAddr,
+    forward: Option<SocketAddr>,
+    cgroup: Option<Cgroup>,
+    deviations: Vec<String>,
+    end: Option<End>,
+    reported: bool,
+    stopped: bool,
+    // After the process, which is killed first: a tap in use cannot be removed.
+    tap: Option<Tap>,
+    overlays: Vec<Overlay>,
+}
+
+impl Vm {
+    /// Starts QEMU. Returns once its process exists; the guest is not up, and QEMU was not talked to.
+    pub(super) fn start(start: Start<'_>) -> Result<Self, DeployError> {
+        let failed = |what: &str| {
+            let what = format!("{what} for the guest of service {}", start.mark.service);
+            move |source| DeployError::Io { what, source }
+        };
+        let monitor = Socket::new("monitor").map_err(failed("making a socket"))?;
+        let console = Socket::new("console").map_err(failed("making a socket"))?;
+        let (cgroup, deviations) = unit::make_cgroup(start.layout, &start.mark, &start.resources);
+        let mut spec = start.spec;
+        spec.monitor = monitor.name().to_owned();
+        spec.console = console.name().to_owned();
+        let mut environment = vec![("PATH", "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())];
+        environment.extend(start.mark.environment());
+        let spawned = cgroup
+            .as_ref()
+            .map_or_else(|| Ok(Vec::new()), Cgroup::doors)
+            .and_then(|doors| {
+                Process::spawn(Launch {
+                    program: start.qemu.to_owned(),
+                    args: args(&spec),
+                    environment,
+                    log: start.log.clone(),
+                    doors,
+                    affinity: start.resources.cpuset.as_ref().and_then(limits::affinity),
+                })
+            });
+        let process = spawned.map_err(|source| {
+            if let Some(cgroup) = &cgroup {
+                let _ = cgroup.remove(Duration::ZERO);
+            }
+            failed("starting QEMU")(source)
+        })?;
+        let (sender, seen) = watch::channel(Seen::default());
+        let reader = follow(console, process.pid(), start.watch, sender, start.log.clone());
+        Ok(Self {
+            mark: start.mark,
+            process,
+            monitor,
+            qmp: None,
+            events: None,
+            seen,
+            console: tokio::spawn(reader),
+            vcpus: Vec::new(),
+            accelerator: spec.accelerator,
+            how_to_stop: start.stop,
+            log: start.log,
+            endpoint: start.endpoint,
+            forward: start.forward,
+            cgroup,
+            deviations,
+            end: None,
+            reported: false,
+            stopped: false,
+            tap: start.tap,
+            overlays: start.overlays,
+        })
+    }
+
+    /// Talks to QEMU for the first time, and has it prove the acceleration.
+    pub(super) async fn greet(&mut self) -> Result<(), DeployError> {
+        let pid = self.process.pid();
+        let stream = tokio::select! {
+            stream = timeout(HANDSHAKE, self.monitor.accept(pid)) => stream,
+            status = self.process.wait() => return Err(self.died(status)),
+        };
+        let stream = stream.map_err(|_| refused("QEMU did not connect to its monitor in time".into()))?;
+        let (from, to) = stream.map_err(|error| refused(error.to_string()))?.into_split();
+        match self.negotiate(from, to).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(match timeout(QUIT, self.process.wait()).await {
+                Ok(status) => self.died(status),
+                Err(_) => refused(error),
+            }),
+        }
+    }
+
+    async fn negotiate(
+        &mut self,
+        from: tokio::net::unix::OwnedReadHalf,
+        to: tokio::net::unix::OwnedWriteHalf,
+    ) -> Result<(), String> {
+        let mut qmp = Qmp::open(from, to).await.map_err(|error| error.to_string())?;
+        let kvm = qmp.kvm().await.map_err(|error| error.to_string())?;
+        if kvm.enabled != (self.accelerator == Accelerator::Kvm) {
+            return Err(format!(
+                "QEMU was started with {:?} and says that KVM in use is {}",
+                self.accelerator, kvm.enabled
+            ));
+        }
+        self.vcpus = qmp.vcpus().await.map_err(|error| error.to_string())?;
+        self.events = Some(qmp.events());
+        self.qmp = Some(qmp);
+        Ok(())
+    }
+
+    fn died(&self, status: io::Result<ExitStatus>) -> DeployError {
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        refused(format!(
+            "QEMU for service {} ended at once ({status}): {}",
+            self.mark.service,
+            log::tail(&self.log)
+        ))
+    }
+
+    pub(super) const fn service(&self) -> &Name {
+        &self.mark.service
+    }
+
+    pub(super) const fn endpoint(&self) -> SocketAddr {
+        self.endpoint
+    }
+
+    pub(super) const fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    pub(super) const fn is_reported(&self) -> bool {
+        self.reported
+    }
+
+    pub(super) fn deviations(&self) -> &[String] {
+        &self.deviations
+    }
+
+    /// The threads of the host that execute the guest's CPUs.
+    pub(super) fn vcpus(&self) -> &[Vcpu] {
+        &self.vcpus
+    }
+
+    /// When the first byte of the console came.
+    pub(super) fn first_byte(&self) -> Option<Instant> {
+        self.seen.borrow().first_byte
+    }
+
+    /// How it ended, once that is known.
+    pub(super) const fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    pub(super) fn pids(&self) -> Vec<u32> {
+        unit::members(&self.mark, self.process.pid(), self.cgroup.as_ref())
+    }
+
+    /// What the console says, and will.
+    pub(super) fn console(&self) -> watch::Receiver<Seen> {
+        self.seen.clone()
+    }
+
+    /// Waits until it ends by itself, or is known never to answer again; that one is killed. Cancel-safe.
+    pub(super) async fn ended(&mut self) -> (Name, Exit) {
+        if self.end.is_none() {
+            self.fail().await;
+            let status = self.process.end(Duration::ZERO, Vec::new).await.ok();
+            self.conclude(status, false).await;
+        }
+        self.reported = true;
+        (
+            self.mark.service.clone(),
+            self.end.as_ref().map_or(Exit::Unknown, End::exit),
+        )
+    }
+
+    /// Waits for QEMU's end, a panic on the console, or a machine that was stopped.
+    async fn fail(&mut self) {
+        let (mut seen, mut events) = (self.seen.clone(), self.events.clone());
+        let panicked = async {
+            if seen.wait_for(|seen| seen.panic.is_some()).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let halted = async {
+            let known = match &mut events {
+                Some(events) => events.wait_for(|events| end::stopped(events).is_some()).await.is_ok(),
+                None => false,
+            };
+            if !known {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            _ = self.process.wait() => {}
+            () = panicked => {
+                // A guest that switches itself off after its panic does so by itself, and says more before.
+                let _ = timeout(QUIT, self.process.wait()).await;
+            }
+            () = halted => {}
+        }
+    }
+
+    /// Ends it within the grace, removes what it had, and says what is left.
+    pub(super) async fn stop(&mut self, grace: Duration) -> (Exit, Vec<String>) {
+        if self.end.is_none() {
+            let in_time = self.ask_to_end(grace).await;
+            let status = self.process.end(Duration::ZERO, Vec::new).await.ok();
+            self.conclude(status, !in_time).await;
+        }
+        let left = self.leave().await;
+        self.stopped = true;
+        (self.end.as_ref().map_or(Exit::Unknown, End::exit), left)
+    }
+
+    /// Asks it to end as its description wants it; `true`: it did.
+    async fn ask_to_end(&mut self, grace: Duration) -> bool {
+        let Some(qmp) = &mut self.qmp else {
+            return false;
+        };
+        let (asked, patience) = match self.how_to_stop {
+            Stop::Powerdown => (timeout(grace.max(QUIT), qmp.powerdown()).await, grace),
+            Stop::Quit => (timeout(grace.max(QUIT), qmp.quit()).await, grace.max(QUIT)),
+        };
+        let asked = matches!(asked, Ok(Ok(())));
+        if asked && timeout(patience, self.process.wait()).await.is_ok() {
+            return true;
+        }
+        if let Ok(Ok(true)) = timeout(QUIT, qmp.halted()).await {
+            log::say(&self.log, "its processors are halted with interrupts off");
+        }
+        if let Ok(Ok(())) = timeout(QUIT, qmp.quit()).await {
+            let _ = timeout(QUIT, self.process.wait()).await;
+        }
+        false
+    }
+
+    /// Says how it ended, in the log too.
+    async fn conclude(&mut self, status: Option<ExitStatus>, overdue: bool) {
+        let _ = timeout(LAST_WORDS, &mut self.console).await;
+        let seen = self.seen.borrow().clone();
+        let events = self
+            .events
+            .as_ref()
+            .map(|events| events.borrow().clone())
+            .unwrap_or_default();
+        let told_to_quit = events
+            .iter()
+            .any(|event| event.reason.as_deref() == Some("host-qmp-quit"));
+        let end = End::of(&Evidence {
+            status,
+            seen: &seen,
+            events: &events,
+            overdue,
+            quit: told_to_quit && self.how_to_stop == Stop::Quit,
+            oom: self.cgroup.as_ref().is_some_and(|cgroup| cgroup.oom_kills() > 0),
+        });
+        log::say(&self.log, &end.to_string());
+        self.end = Some(end);
+    }
+
+    /// Removes what it had; says what is left.
+    async fn leave(&mut self) -> Vec<String> {
+        process::kill_all(|| self.pids()).await;
+        let service = &self.mark.service;
+        let mut left: Vec<String> = self
+            .pids()
+            .iter()
+            .map(|pid| format!("pid {pid} of {service}"))
+            .collect();
+        if let Some(cgroup) = self.cgroup.take() {
+            left.extend(unit::remove(cgroup).await);
+        }
+        if let Some(tap) = self.tap.take() {
+            let removed = tokio::task::spawn_blocking(move || tap.remove()).await;
+            left.extend(removed.unwrap_or_default());
+        }
+        left.extend(self.overlays.drain(..).filter_map(Overlay::remove));
+        if let Some(forward) = self.forward.filter(|&address| network::is_taken(address)) {
+            left.push(format!("port {forward} of {service}"));
+        }
+        left
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.console.abort();
+        if self.stopped {
+            return;
+        }
+        unit::members(&self.mark, self.pid(), self.cgroup.as_ref())
+            .into_iter()
+            .for_each(process::kill);
+        if let Some(cgroup) = self.cgroup.take() {
+            // The killed take a moment to leave, and a destructor must not wait for them.
+            std::thread::spawn(move || cgroup.remove(LAST_WORDS));
+        }
+    }
+}
+
+/// Reads the console of the guest into its log.
+async fn follow(socket: Socket, pid: u32, watch: Watch, seen: watch::Sender<Seen>, log: PathBuf) {
+    let Ok(Ok(stream)) = timeout(HANDSHAKE, socket.accept(pid)).await else {
+        return;
+    };
+    match OpenOptions::new().append(true).create(true).open(log) {
+        Ok(log) => console::read(stream, watch, seen, log).await,
+        Err(_) => console::read(stream, watch, seen, io::sink()).await,
+    }
+}
+
+fn refused(message: String) -> DeployError {
+    DeployError::Platform {
+        platform: "qemu",
+        message,
+    }
+}

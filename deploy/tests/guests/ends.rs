@@ -1,0 +1,153 @@
+//! Every way in which a guest can end or fail to, with its right reason, and nothing left afterwards.
+
+use std::time::Duration;
+
+use deploy::qemu::End;
+use deploy::{Driver, Running, ready};
+use protocol::summary::Exit;
+
+use crate::kernel::Kernel;
+use crate::lab::{Lab, bridge, eventually, name, tcp, user};
+
+/// Starts a tiny kernel and waits until it ends by itself.
+async fn end_of(kernel: Kernel) -> (End, Exit, String) {
+    let lab = Lab::new(bridge());
+    lab.tiny(&kernel, "");
+    let mut running = lab.start("tiny", &[tcp("one")]).await;
+    let (service, exit) = running.ended().await;
+    assert_eq!(service, name("one"));
+    let end = running.end(&service).unwrap().clone();
+    let stopped = running.stop().await;
+    assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
+    assert_eq!(stopped.exits, [(service, exit.clone())]);
+    lab.assert_clean().await;
+    (end, exit, lab.log("one"))
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn a_guest_that_switches_itself_off() {
+    let (end, exit, log) = end_of(Kernel::default().say("up\n").power_off()).await;
+    assert_eq!((end, exit), (End::PoweredOff, Exit::Code(0)));
+    assert!(
+        log.contains("up\n") && log.contains("[jung: the guest switched itself off]"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn a_triple_fault_is_no_clean_end() {
+    let (end, exit, log) = end_of(Kernel::default().say("up\n").triple_fault()).await;
+    assert_eq!((end, exit), (End::Reset, Exit::Crashed));
+    assert!(log.contains("triple fault"), "{log}");
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn a_panic_whose_guest_stays_is_seen_and_killed() {
+    let (end, exit, log) = end_of(Kernel::default().say("up\nPANIC: out of luck\n").halt()).await;
+    assert_eq!((end, exit), (End::Panicked("PANIC: out of luck".into()), Exit::Crashed));
+    assert!(log.contains("the guest panicked: PANIC: out of luck"), "{log}");
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn a_guest_that_is_killed() {
+    let lab = Lab::new(bridge());
+    lab.tiny(&Kernel::default().say("up\n").spin(), "");
+    let mut running = lab.start("tiny", &[tcp("one")]).await;
+    let pid = i32::try_from(running.services()[0].pid).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    assert_eq!(running.ended().await, (name("one"), Exit::Signal(9)));
+    assert_eq!(running.stop().await.teardown.leftovers, Vec::<String>::new());
+    lab.assert_clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn a_guest_that_never_answers_and_ignores_its_power_button() {
+    for (kernel, halted) in [
+        (Kernel::default().say("up\n").spin(), false),
+        (Kernel::default().halt(), true),
+    ] {
+        let lab = Lab::new(bridge());
+        lab.tiny(&kernel, "");
+        let services = [tcp("one")];
+        let mut deployment = lab.deployment("tiny", &services);
+        deployment.grace = Duration::from_secs(1);
+        let running = lab.driver("tiny").start(&deployment).await.unwrap();
+        let started = running.services().to_vec();
+        let not_ready = ready::wait(&services, &started, Duration::from_secs(3))
+            .await
+            .unwrap_err();
+        assert_eq!(not_ready.service, name("one"));
+        let stopped = running.stop().await;
+        assert_eq!(stopped.exits, [(name("one"), Exit::Killed)]);
+        assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
+        let log = lab.log("one");
+        assert!(log.contains("did not end in time"), "{log}");
+        assert_eq!(log.contains("halted with interrupts off"), halted, "{log}");
+        lab.assert_clean().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn a_guest_that_fills_its_console_fills_no_disk() {
+    let lab = Lab::new(user());
+    lab.tiny(&Kernel::default().say("up\n").babble(), "stop = 'quit'");
+    let running = lab.start("tiny", &[tcp("one")]).await;
+    eventually("a full console", || lab.log("one").len() >= 512 * 1024).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let stopped = running.stop().await;
+    assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
+    let log = lab.log("one");
+    assert!(log.len() < 700 * 1024, "{}", log.len());
+    assert!(log.contains("bytes of the console are left out") || log.len() < 577 * 1024);
+    lab.assert_clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn a_guest_that_knows_no_power_button_is_told_to_quit() {
+    let lab = Lab::new(user());
+    lab.tiny(&Kernel::default().say("up\n").spin(), "stop = 'quit'");
+    let running = lab.start("tiny", &[tcp("one")]).await;
+    let stopped = running.stop().await;
+    assert_eq!(stopped.exits, [(name("one"), Exit::Code(0))]);
+    lab.assert_clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn what_is_dropped_is_gone() {
+    let lab = Lab::new(bridge());
+    lab.tiny(&Kernel::default().say("up\n").spin(), "");
+    let running = lab.start("tiny", &[tcp("one"), tcp("two")]).await;
+    drop(running);
+    lab.assert_clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn what_a_dead_runner_left_is_swept_and_the_next_trial_is_unharmed() {
+    let lab = Lab::new(bridge());
+    lab.tiny(&Kernel::default().say("up\n").spin(), "stop = 'quit'");
+    std::mem::forget(lab.start("tiny", &[tcp("one"), tcp("two")]).await);
+    let found = lab.driver("tiny").sweep().await.unwrap();
+    let count = |what: &str| found.iter().filter(|line| line.starts_with(what)).count();
+    assert_eq!(
+        (
+            count("killed marked pid"),
+            count("removed tap"),
+            count("removed bridge")
+        ),
+        (2, 2, 1),
+        "{found:?}"
+    );
+    lab.assert_clean().await;
+    let next = lab.start("tiny", &[tcp("one")]).await;
+    assert_eq!(next.stop().await.teardown.leftovers, Vec::<String>::new());
+    lab.assert_clean().await;
+}

@@ -1,0 +1,208 @@
+//! A runner of its own for every test: a unique name, a state directory, descriptions of guests.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use deploy::network::bridge::Bridge;
+use deploy::procfs::Procfs;
+use deploy::qemu::{Qemu, QemuRunning};
+use deploy::ready::{self, FirstReply, NotReady};
+use deploy::{Deployment, Driver, Host, Running};
+use protocol::ids::{AttemptId, Name};
+use protocol::spec::{
+    Acceleration, BridgeSpec, GuestNetwork, GuestSpec, HttpProbe, PlatformKind, PlatformSpec, Probe, Resources,
+    ServiceSpec, UserNetSpec,
+};
+
+use crate::kernel::Kernel;
+
+/// How long a guest may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+pub struct Lab {
+    pub host: Host,
+    pub acceleration: Acceleration,
+    pub network: GuestNetwork,
+    dir: tempfile::TempDir,
+}
+
+impl Lab {
+    pub fn new(network: GuestNetwork) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host {
+            runner: name(&format!("test-{}", AttemptId::fresh())),
+            address: "127.0.0.1".parse().unwrap(),
+            workload: workload(),
+            state: dir.path().join("state"),
+        };
+        Self {
+            host,
+            acceleration: Acceleration::Tcg,
+            network,
+            dir,
+        }
+    }
+
+    pub fn describe(&self, guest: &str, text: &str) {
+        let guests = self.host.state.join("guests");
+        std::fs::create_dir_all(&guests).unwrap();
+        std::fs::write(guests.join(format!("{guest}.toml")), text).unwrap();
+    }
+
+    /// Describes the guest `tiny`.
+    pub fn tiny(&self, kernel: &Kernel, more: &str) {
+        let path = self.dir.path().join("kernel");
+        std::fs::write(&path, kernel.image()).unwrap();
+        let text = format!("kernel = {path:?}\nready = '^up$'\npanic = 'PANIC'\nmemory_mib = 16\n{more}");
+        self.describe("tiny", &text);
+    }
+
+    /// Describes the guest `linux` with the kernel of the cache.
+    pub fn linux(&self, more: &str) {
+        let cache = std::env::var("JUNG_GUEST_CACHE").unwrap_or_else(|_| "/var/cache/jung-guests".into());
+        let kernel = Path::new(&cache).join("kernel");
+        assert!(
+            kernel.join("vmlinuz").exists(),
+            "no kernel in {cache}: run deploy/linux/kernel.sh {cache}, or name another place by JUNG_GUEST_CACHE"
+        );
+        let text = format!(
+            "preset = 'linux'\nkernel = {:?}\nmodules = {:?}\n{more}",
+            kernel.join("vmlinuz"),
+            kernel.join("modules")
+        );
+        self.describe("linux", &text);
+    }
+
+    pub fn spec(&self, guest: &str) -> GuestSpec {
+        GuestSpec {
+            guest: name(guest),
+            acceleration: self.acceleration,
+            network: self.network.clone(),
+            vcpus: None,
+        }
+    }
+
+    pub fn driver(&self, guest: &str) -> Qemu {
+        Qemu::new(PlatformKind::Guest, &self.spec(guest), &self.host)
+    }
+
+    pub fn deployment(&self, guest: &str, services: &[ServiceSpec]) -> Deployment {
+        Deployment {
+            attempt: AttemptId::fresh(),
+            platform: PlatformSpec::Guest(self.spec(guest)),
+            services: services.to_vec(),
+            resources: Resources::default(),
+            logs: self.dir.path().join("logs"),
+            grace: Duration::from_secs(60),
+        }
+    }
+
+    pub async fn start(&self, guest: &str, services: &[ServiceSpec]) -> QemuRunning {
+        self.driver(guest)
+            .start(&self.deployment(guest, services))
+            .await
+            .unwrap()
+    }
+
+    pub fn log(&self, service: &str) -> String {
+        let bytes = std::fs::read(self.dir.path().join(format!("logs/{service}.log"))).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Nothing of this runner is left: no process, tap, bridge or overlay.
+    pub async fn assert_clean(&self) {
+        let runner = self.host.runner.clone();
+        eventually("the end of every process", || {
+            Procfs::default().marked(|mark| mark.runner == runner).is_empty()
+        })
+        .await;
+        eventually("the end of every tap", || Bridge::of(&runner).leftovers().is_empty()).await;
+        let overlays = std::fs::read_dir(self.host.state.join("guests/overlays"));
+        assert_eq!(overlays.map(Iterator::count).unwrap_or(0), 0);
+    }
+}
+
+pub fn bridge() -> GuestNetwork {
+    GuestNetwork::Bridge(BridgeSpec { vhost: false })
+}
+
+pub fn user() -> GuestNetwork {
+    GuestNetwork::User(UserNetSpec {})
+}
+
+pub fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+pub fn tcp(service: &str) -> ServiceSpec {
+    with_args(service, &["tcp", "--listen", "{listen}"])
+}
+
+pub fn with_args(service: &str, args: &[&str]) -> ServiceSpec {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    ServiceSpec {
+        name: name(service),
+        args: args.iter().map(|&arg| arg.into()).collect(),
+        port: free.local_addr().unwrap().port(),
+        ready: Probe::Http(HttpProbe {
+            path: "/".into(),
+            status: 200,
+            body_bytes: Some(1000),
+        }),
+    }
+}
+
+/// Waits for the first correct replies, and fails at once if a guest ends before.
+pub async fn ready(services: &[ServiceSpec], running: &mut QemuRunning) -> Result<Vec<FirstReply>, NotReady> {
+    let started = running.services().to_vec();
+    tokio::select! {
+        ready = ready::wait(services, &started, PATIENCE) => ready,
+        ended = running.ended() => panic!("{ended:?} before it was ready"),
+    }
+}
+
+/// Asks a service `times` times, a connection each, and looks at every answer.
+pub async fn ask(address: SocketAddr, times: usize) {
+    let asked = tokio::task::spawn_blocking(move || {
+        for _ in 0..times {
+            let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(30)).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+            stream
+                .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                .unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).unwrap();
+            let text = String::from_utf8_lossy(&answer);
+            assert!(
+                text.starts_with("HTTP/1.1 200 ") && text.ends_with(&"A".repeat(1000)),
+                "{text}"
+            );
+        }
+    });
+    asked.await.unwrap();
+}
+
+/// Waits until a condition holds; generous, for the machine may be busy.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = std::time::Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(std::time::Instant::now() < until, "{what} did not come");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The static workload with `guest-init` beside it: `JUNG_STATIC_WORKLOAD`, or where deploy/build-workload.sh and deploy/linux/build-init.sh put them.
+fn workload() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+    let path = std::env::var_os("JUNG_STATIC_WORKLOAD").map_or(target.join("static/workload"), PathBuf::from);
+    for (file, script) in [
+        (path.clone(), "deploy/build-workload.sh"),
+        (path.with_file_name("guest-init"), "deploy/linux/build-init.sh"),
+    ] {
+        assert!(file.exists(), "{} is not there: run {script}", file.display());
+    }
+    path
+}

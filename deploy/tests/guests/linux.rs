@@ -1,0 +1,135 @@
+//! A Linux guest: kernel, initramfs, `guest-init` and the workload.
+
+use std::collections::BTreeSet;
+
+use deploy::qemu::End;
+use deploy::{Driver, Running};
+use protocol::summary::Exit;
+
+use crate::lab::{Lab, ask, bridge, eventually, name, ready, tcp, user, with_args};
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn two_trials_in_a_row_serve_over_a_bridge() {
+    let lab = Lab::new(bridge());
+    lab.linux("");
+    let service = tcp("one");
+    let mut addresses = BTreeSet::new();
+    for _ in 0..2 {
+        let deployment = lab.deployment("linux", std::slice::from_ref(&service));
+        let driver = lab.driver("linux");
+        driver.prepare(&deployment).await.unwrap();
+        let mut running = driver.start(&deployment).await.unwrap();
+        ready(&deployment.services, &mut running).await.unwrap();
+        let started = running.services()[0].clone();
+        addresses.insert(started.endpoint.ip());
+        ask(started.endpoint, 50).await;
+        assert!(running.first_console_byte(&service.name).unwrap() > started.process_after);
+        assert_eq!(running.vcpu_threads(&service.name).len(), 1);
+        assert_eq!(running.pids(&service.name), [started.pid]);
+        let emulated = running
+            .deviations()
+            .iter()
+            .any(|text| text.starts_with("emulated (TCG)"));
+        assert!(emulated, "{:?}", running.deviations());
+        let stopped = running.stop().await;
+        assert_eq!(stopped.exits, [(name("one"), Exit::Code(0))], "{}", lab.log("one"));
+        assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
+        lab.assert_clean().await;
+    }
+    assert_eq!(addresses.len(), 1, "an address is used again");
+    let log = lab.log("one");
+    assert!(log.contains("guest-init: the power button was pressed"), "{log}");
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn it_serves_through_a_forwarded_port() {
+    let lab = Lab::new(user());
+    lab.linux("machine = 'pc'");
+    let services = [tcp("one")];
+    let mut running = lab.start("linux", &services).await;
+    ready(&services, &mut running).await.unwrap();
+    let endpoint = running.services()[0].endpoint;
+    assert_eq!(endpoint, (lab.host.address, services[0].port).into());
+    ask(endpoint, 20).await;
+    let stopped = running.stop().await;
+    assert_eq!(stopped.exits, [(name("one"), Exit::Code(0))]);
+    assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
+    lab.assert_clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn four_at_once_have_addresses_of_their_own() {
+    let lab = Lab::new(bridge());
+    lab.linux("memory_mib = 128");
+    let services = ["a", "b", "c", "d"].map(tcp);
+    let mut running = lab.start("linux", &services).await;
+    ready(&services, &mut running).await.unwrap();
+    let endpoints: BTreeSet<_> = running.services().iter().map(|started| started.endpoint.ip()).collect();
+    assert_eq!(endpoints.len(), 4);
+    for started in running.services() {
+        ask(started.endpoint, 5).await;
+    }
+    let stopped = running.stop().await;
+    assert!(
+        stopped.exits.iter().all(|(_, exit)| *exit == Exit::Code(0)),
+        "{:?}",
+        stopped.exits
+    );
+    assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
+    lab.assert_clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn a_workload_that_cannot_start_leaves_its_code() {
+    let lab = Lab::new(user());
+    lab.linux("");
+    let mut running = lab
+        .start("linux", &[with_args("one", &["tcp", "--listen", "nonsense"])])
+        .await;
+    let ended = running.ended().await;
+    assert_eq!(ended, (name("one"), Exit::Code(2)), "{}", lab.log("one"));
+    assert_eq!(running.end(&name("one")), Some(&End::Returned(2)));
+    assert!(lab.log("one").contains("nonsense"), "{}", lab.log("one"));
+    running.stop().await;
+    lab.assert_clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn a_kernel_panic_is_one() {
+    let lab = Lab::new(user());
+    lab.linux("append = 'console=ttyS0 panic=-1 rdinit=/nothing root=/dev/none'");
+    let mut running = lab.start("linux", &[tcp("one")]).await;
+    assert_eq!(running.ended().await, (name("one"), Exit::Crashed));
+    let Some(End::Panicked(line)) = running.end(&name("one")) else {
+        panic!("{:?}", running.end(&name("one")))
+    };
+    assert!(line.contains("Kernel panic - not syncing"), "{line}");
+    running.stop().await;
+    lab.assert_clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn it_dies_in_the_middle_of_the_load() {
+    let lab = Lab::new(bridge());
+    lab.linux("");
+    let services = [tcp("one")];
+    let mut running = lab.start("linux", &services).await;
+    ready(&services, &mut running).await.unwrap();
+    let started = running.services()[0].clone();
+    ask(started.endpoint, 5).await;
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(started.pid).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    assert_eq!(running.ended().await, (name("one"), Exit::Signal(9)));
+    assert_eq!(running.stop().await.teardown.leftovers, Vec::<String>::new());
+    eventually("a log with the end", || {
+        lab.log("one").contains("[jung: QEMU ended: Signal(9)]")
+    })
+    .await;
+    lab.assert_clean().await;
+}

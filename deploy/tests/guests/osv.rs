@@ -1,0 +1,56 @@
+//! An OSv guest with the disk that is written here. The kernel is the user's: `JUNG_OSV_KERNEL`.
+
+use deploy::Running;
+use protocol::spec::GuestNetwork;
+use protocol::summary::Exit;
+
+use crate::lab::{Lab, ask, bridge, name, ready, tcp, user, with_args};
+
+/// A lab with the guest `osv`, or `None` with a loud line where no kernel is named.
+fn lab(network: GuestNetwork) -> Option<Lab> {
+    let Some(kernel) = std::env::var_os("JUNG_OSV_KERNEL") else {
+        eprintln!("NOT RUN: JUNG_OSV_KERNEL names no OSv kernel (loader-stripped.elf)");
+        return None;
+    };
+    let lab = Lab::new(network);
+    lab.describe("osv", &format!("preset = 'osv'\nkernel = {kernel:?}\n"));
+    Some(lab)
+}
+
+async fn serves(network: GuestNetwork) {
+    let Some(lab) = lab(network) else { return };
+    let services = [tcp("one")];
+    let mut running = lab.start("osv", &services).await;
+    ready(&services, &mut running).await.unwrap();
+    ask(running.services()[0].endpoint, 30).await;
+    let stopped = running.stop().await;
+    assert_eq!(stopped.exits, [(name("one"), Exit::Code(0))], "{}", lab.log("one"));
+    assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
+    assert!(lab.log("one").contains("Booted up in "), "{}", lab.log("one"));
+    lab.assert_clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn it_serves_over_a_bridge() {
+    serves(bridge()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn it_serves_through_a_forwarded_port() {
+    serves(user()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn a_workload_that_cannot_start_is_no_success() {
+    let Some(lab) = lab(user()) else { return };
+    let mut running = lab
+        .start("osv", &[with_args("one", &["tcp", "--listen", "nonsense"])])
+        .await;
+    let (_, exit) = running.ended().await;
+    assert_eq!(exit, Exit::Code(2), "{}", lab.log("one"));
+    running.stop().await;
+    lab.assert_clean().await;
+}
