@@ -119,6 +119,16 @@ raw_table! {
         publish: flag -> bool,
         /// docker: an image that is already there.
         image: text -> String,
+        /// guests: the description on the runner's host.
+        guest: text -> String,
+        /// guests: how they are reached.
+        network: text -> String,
+        /// guests: whether vhost-net moves the packets.
+        vhost: flag -> bool,
+        /// guests: what executes their instructions.
+        acceleration: text -> String,
+        /// guests: virtual CPUs.
+        vcpus: whole -> i64,
         /// fake: how long a start takes, ms.
         start_ms: whole -> i64,
         /// fake: where it fails.

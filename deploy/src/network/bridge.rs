@@ -121,14 +121,20 @@ impl Bridge {
         left
     }
 
-    /// Removes it and every tap of the runner's; says in words what was found.
+    /// Removes it and every tap of the runner's; says in words what was found. Waits some seconds for guests that are on their way out.
     #[must_use]
     pub fn sweep(&self) -> Vec<String> {
-        let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = Instant::now() + PATIENCE;
         let mut found = Vec::new();
         for tap in self.taps() {
-            found.push(said("tap", &tap, interface::delete_tap(&tap)));
+            let mut outcome = interface::delete_tap(&tap);
+            while outcome.is_err() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+                outcome = interface::delete_tap(&tap);
+            }
+            found.push(said("tap", &tap, outcome));
         }
+        let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
         if interface::index(&self.name()).is_some() {
             found.push(said("bridge", &self.name(), interface::delete_bridge(&self.name())));
         }

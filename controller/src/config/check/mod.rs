@@ -2,6 +2,7 @@
 
 mod at;
 mod deadlines;
+mod guest;
 mod head;
 mod kafka;
 mod limits;

@@ -4,6 +4,7 @@ use protocol::ids::Name;
 use protocol::spec::{DockerSpec, FakeFailure, FakeSpec, NativeSpec, PlatformKind, PlatformSpec};
 
 use super::at::{At, Unique};
+use super::guest;
 use super::value;
 use crate::config::experiment::Platform;
 use crate::config::problem::{Fault, Problem};
@@ -56,6 +57,10 @@ fn one(raw: &RawPlatform, taken: &mut Unique, problems: &mut Vec<Problem>) -> Op
     let spec = match kind {
         PlatformKind::Native => Some(PlatformSpec::Native(NativeSpec {})),
         PlatformKind::Docker => docker(raw, &mut at).map(PlatformSpec::Docker),
+        PlatformKind::Osv => guest::check(raw, kind, &mut at).map(PlatformSpec::Osv),
+        PlatformKind::Includeos => guest::check(raw, kind, &mut at).map(PlatformSpec::Includeos),
+        PlatformKind::LinuxVm => guest::check(raw, kind, &mut at).map(PlatformSpec::LinuxVm),
+        PlatformKind::Guest => guest::check(raw, kind, &mut at).map(PlatformSpec::Guest),
         PlatformKind::Fake => fake(raw, &mut at).map(PlatformSpec::Fake),
     };
     Some(Platform {
@@ -71,6 +76,9 @@ fn foreign(raw: &RawPlatform, kind: PlatformKind, at: &mut At<'_>) {
         let what = "this key is for kind = \"docker\"";
         at.foreign(&raw.publish, what, "leave it out here");
         at.foreign(&raw.image, what, "leave it out here");
+    }
+    if !guest::is_guest(kind) {
+        guest::foreign(raw, at);
     }
     if kind != PlatformKind::Fake {
         let what = "this key is for kind = \"fake\"";

@@ -47,11 +47,8 @@ async fn answers_are_told_from_events() {
     assert_eq!(qmp.kvm().await.unwrap(), kvm);
     assert_eq!(qmp.vcpus().await.unwrap(), [Vcpu { index: 0, thread: 17 }]);
     qmp.powerdown().await.unwrap();
-    let reasons: Vec<_> = qmp
-        .events()
-        .into_iter()
-        .map(|event| (event.name, event.reason))
-        .collect();
+    let events = qmp.events().borrow().clone();
+    let reasons: Vec<_> = events.into_iter().map(|event| (event.name, event.reason)).collect();
     assert_eq!(
         reasons,
         [
