@@ -9,7 +9,7 @@ usage() {
 test.sh: installs what the tests need, starts it, runs every test, stops what it started
 
   ./test.sh             everything
-  ./test.sh --quick     only the tests that need nothing (no Docker, no Apache Kafka, no JMeter, no root)
+  ./test.sh --quick     only the tests that need nothing (no Docker, no Apache Kafka, no JMeter, no QEMU, no root)
 
 Needs Debian or Ubuntu, and root or sudo for the packages. Build output goes to $CARGO_TARGET_DIR
 (default ~/.cache/jung/target), outside the checkout, so that the next run is quick.
@@ -32,6 +32,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
 export JUNG_TEST_KAFKA_DIR=
 log=$(mktemp)
 started_dockerd=
+skip=()
 
 stop_what_was_started() {
     local code=$?
@@ -83,4 +84,5 @@ if [ -z "$quick" ]; then
 fi
 
 say "done"
+[ ${#skip[@]} = 0 ] || echo "NOT RUN: the tests of OSv guests (deploy, guests, osv::*): JUNG_OSV_KERNEL names no kernel"
 awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0 }' "$log"

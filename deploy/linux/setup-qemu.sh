@@ -6,7 +6,13 @@ missing=
 for package in qemu-system-x86 qemu-utils cpio xz-utils zstd; do
     dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
 done
-[ -z "$missing" ] && exit 0
-apt-get update -qq
+[ -n "$missing" ] || exit 0
+
+as_root=
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { echo "setup-qemu.sh: this needs root, and there is no sudo: run it as root" >&2; exit 3; }
+    as_root=sudo
+fi
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
 # shellcheck disable=SC2086
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing

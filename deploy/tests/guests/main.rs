@@ -1,7 +1,7 @@
 //! Real guests under QEMU, emulated so that any machine will do: tiny kernels of a few instructions for every way to fail, Linux and OSv for the rest.
 //!
 //! `deploy/linux/setup-qemu.sh` installs QEMU; `deploy/linux/kernel.sh CACHE` fetches the kernel, and `JUNG_GUEST_CACHE` names CACHE.
-//! `JUNG_OSV_KERNEL` names an OSv kernel; without it the tests of OSv do nothing but say so. `deploy/build-workload.sh` and
+//! `JUNG_OSV_KERNEL` names an OSv kernel; who has none skips `osv::`. `deploy/build-workload.sh` and
 //! `deploy/linux/build-init.sh` build what runs in the guests.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

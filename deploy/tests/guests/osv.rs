@@ -6,19 +6,17 @@ use protocol::summary::Exit;
 
 use crate::lab::{Lab, ask, bridge, name, ready, tcp, user, with_args};
 
-/// A lab with the guest `osv`, or `None` with a loud line where no kernel is named.
-fn lab(network: GuestNetwork) -> Option<Lab> {
-    let Some(kernel) = std::env::var_os("JUNG_OSV_KERNEL") else {
-        eprintln!("NOT RUN: JUNG_OSV_KERNEL names no OSv kernel (loader-stripped.elf)");
-        return None;
-    };
+/// A lab with the guest `osv`.
+fn lab(network: GuestNetwork) -> Lab {
+    let kernel = std::env::var_os("JUNG_OSV_KERNEL")
+        .expect("JUNG_OSV_KERNEL names no OSv kernel (loader-stripped.elf); without one, --skip osv::");
     let lab = Lab::new(network);
     lab.describe("osv", &format!("preset = 'osv'\nkernel = {kernel:?}\n"));
-    Some(lab)
+    lab
 }
 
 async fn serves(network: GuestNetwork) {
-    let Some(lab) = lab(network) else { return };
+    let lab = lab(network);
     let services = [tcp("one")];
     let mut running = lab.start("osv", &services).await;
     ready(&services, &mut running).await.unwrap();
@@ -45,7 +43,7 @@ async fn it_serves_through_a_forwarded_port() {
 #[tokio::test]
 #[ignore = "needs QEMU"]
 async fn a_workload_that_cannot_start_is_no_success() {
-    let Some(lab) = lab(user()) else { return };
+    let lab = lab(user());
     let mut running = lab
         .start("osv", &[with_args("one", &["tcp", "--listen", "nonsense"])])
         .await;
