@@ -129,13 +129,19 @@ fn by_service(samples: &[Sample]) -> BTreeMap<&Name, Vec<&Sample>> {
         .collect()
 }
 
-/// Groups samples, sorted by time, that were taken in one tick: less than half an interval after the tick's first.
+/// Groups samples, sorted by time, that were taken in one sweep: less than half an interval after its first, and each process once. The
+/// sampler's last sweep, at STOP, may follow a tick of the grid at any distance.
 fn sweeps<'a>(samples: &[&'a Sample], interval_ns: u64) -> Vec<Vec<&'a Sample>> {
     let mut sweeps: Vec<Vec<&Sample>> = Vec::new();
+    let mut seen = BTreeSet::new();
     for &sample in samples {
+        let again = !seen.insert(process(sample));
         match sweeps.last_mut() {
-            Some(sweep) if sample.offset_ns - sweep[0].offset_ns < interval_ns / 2 => sweep.push(sample),
-            _ => sweeps.push(vec![sample]),
+            Some(sweep) if !again && sample.offset_ns - sweep[0].offset_ns < interval_ns / 2 => sweep.push(sample),
+            _ => {
+                seen = BTreeSet::from([process(sample)]);
+                sweeps.push(vec![sample]);
+            }
         }
     }
     sweeps
@@ -255,6 +261,17 @@ mod tests {
         assert!((used.cpu_user_percent - 20.0).abs() < 1e-6 && (used.cpu_system_percent - 10.0).abs() < 1e-6);
         assert_eq!((used.processes, used.rss_max_bytes), (1, 1000));
         assert!((used.coverage - 1.0).abs() < 1e-9 && used.from_schedstat);
+    }
+
+    #[test]
+    fn the_last_sweep_may_follow_a_tick_at_once_and_counts_for_itself() {
+        let mut samples = steady(1, 0..=5, 30);
+        let mut last = samples[5].clone();
+        last.offset_ns += S / 20;
+        samples.push(last);
+        let memory: Vec<u64> = series(&samples, S, 100).iter().map(|point| point.rss_bytes).collect();
+        assert_eq!(memory, [1000; 6]);
+        assert_eq!(only(&samples).rss_max_bytes, 1000);
     }
 
     #[test]
