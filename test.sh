@@ -46,8 +46,9 @@ stop_what_was_started() {
 }
 trap stop_what_was_started EXIT
 
-# Runs tests, shows them, and keeps their closing lines for the count at the end.
-run() { "$@" 2>&1 | tee -a "$log"; }
+# Runs tests, shows them, and keeps their closing lines for the count at the end; what fails does not keep the rest from running.
+run() { "$@" 2>&1 | tee -a "$log" || failed=1; }
+failed=
 
 say "installing what is missing"
 if [ -n "$quick" ]; then deploy/setup.sh --yes build; else deploy/setup.sh --yes build test; fi
@@ -62,9 +63,10 @@ say "building"
 cargo build --workspace --quiet
 JUNG_TEST_WORKLOAD=$(deploy/build-workload.sh | tail -n 1)
 export JUNG_TEST_WORKLOAD
+deploy/linux/build-init.sh >/dev/null
 
 say "tests that need nothing"
-run cargo test --workspace --quiet
+run cargo test --workspace --quiet --no-fail-fast
 
 if [ -z "$quick" ]; then
     say "starting a Docker engine and Apache Kafka"
@@ -76,13 +78,17 @@ if [ -z "$quick" ]; then
     JUNG_TEST_KAFKA=$(deploy/kafka/kafka.sh start --dir "$JUNG_TEST_KAFKA_DIR" --port 0 | tail -n 1)
     export JUNG_TEST_KAFKA
     echo "Apache Kafka at $JUNG_TEST_KAFKA"
+    export JUNG_GUEST_CACHE=${JUNG_GUEST_CACHE:-$cache/guests}
+    deploy/linux/kernel.sh "$JUNG_GUEST_CACHE"
+    [ -n "${JUNG_OSV_KERNEL:-}" ] || skip=(--skip osv::)
 
-    say "tests that need Docker, Apache Kafka, JMeter or root"
+    say "tests that need Docker, Apache Kafka, JMeter, QEMU or root"
     # Not among them: one that writes a report for eyes, one that is only a child process of another test.
-    run cargo test --workspace --quiet -- --ignored --test-threads 1 \
-        --skip a_run_to_look_at --skip member_in_a_process_of_its_own
+    run cargo test --workspace --quiet --no-fail-fast -- --ignored --test-threads 1 \
+        --skip a_run_to_look_at --skip member_in_a_process_of_its_own "${skip[@]}"
 fi
 
 say "done"
 [ ${#skip[@]} = 0 ] || echo "NOT RUN: the tests of OSv guests (deploy, guests, osv::*): JUNG_OSV_KERNEL names no kernel"
 awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0 }' "$log"
+[ -z "$failed" ] || { echo "a test program did not run to its end: see above" >&2; exit 1; }

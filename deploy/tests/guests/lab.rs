@@ -193,11 +193,11 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// The static workload with `guest-init` beside it: `JUNG_STATIC_WORKLOAD`, or where deploy/build-workload.sh and deploy/linux/build-init.sh put them.
+/// The static workload with `guest-init` beside it: `JUNG_TEST_WORKLOAD`, or where deploy/build-workload.sh and deploy/linux/build-init.sh put them.
 fn workload() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
-    let path = std::env::var_os("JUNG_STATIC_WORKLOAD").map_or(target.join("static/workload"), PathBuf::from);
+    let path = std::env::var_os("JUNG_TEST_WORKLOAD").map_or(target.join("static/workload"), PathBuf::from);
     for (file, script) in [
         (path.clone(), "deploy/build-workload.sh"),
         (path.with_file_name("guest-init"), "deploy/linux/build-init.sh"),
