@@ -12,6 +12,7 @@
 
 mod client;
 mod controller;
+mod diagnose;
 mod inbox;
 mod outbox;
 mod runner;
@@ -69,15 +70,15 @@ pub const DELIVERY_DEADLINE: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// No broker answers.
-    #[error("no Kafka broker answers at {brokers} ({why}): start one, or correct `brokers`")]
+    #[error("no Kafka broker answers ({why}): start one, or correct `brokers`")]
     Unreachable {
         /// Where.
         brokers: String,
-        /// The client's last word.
+        /// What a plain connection to each meets.
         why: String,
     },
     /// An option of librdkafka is unknown or has a value that it does not take.
-    #[error("librdkafka does not take the [kafka.options]: {why}")]
+    #[error("librdkafka does not take the Kafka options: {why}")]
     Options {
         /// Its words.
         why: String,

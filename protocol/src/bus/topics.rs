@@ -1,14 +1,13 @@
 //! The topics of the conversation: their names, and making those that are missing.
 
-use std::time::Duration;
-
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use tracing::info;
 
 use super::client::{Context, bad_options, settings};
-use super::{BusConfig, BusError, CONNECT_DEADLINE};
+use super::{BusConfig, BusError, CONNECT_DEADLINE, diagnose};
 
 /// What controllers say.
 pub(super) fn commands(config: &BusConfig) -> String {
@@ -71,18 +70,14 @@ pub(super) async fn ensure(config: &BusConfig) -> Result<(), BusError> {
 /// The topics that the broker does not have.
 async fn missing(config: BusConfig) -> Result<Vec<String>, BusError> {
     blocking(move || {
-        let context = Context::default();
-        let client: rdkafka::consumer::BaseConsumer<Context> = settings(&config, &[])
-            .create_with_context(context.clone())
+        let client: BaseConsumer<Context> = settings(&config, &[])
+            .create_with_context(Context::default())
             .map_err(|error| bad_options(&error))?;
-        let metadata =
-            rdkafka::consumer::Consumer::fetch_metadata(&client, None, CONNECT_DEADLINE).map_err(|error| {
-                // The complaint comes as an event of the client, which has to be asked for it.
-                client.poll(Duration::ZERO);
-                BusError::Unreachable {
-                    brokers: config.brokers.clone(),
-                    why: context.why(&error),
-                }
+        let metadata = client
+            .fetch_metadata(None, CONNECT_DEADLINE)
+            .map_err(|_| BusError::Unreachable {
+                brokers: config.brokers.clone(),
+                why: diagnose::unreachable(&config.brokers),
             })?;
         let there: Vec<&str> = metadata
             .topics()
