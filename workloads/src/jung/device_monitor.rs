@@ -58,10 +58,12 @@ impl DeviceMonitor {
     fn write(&self, write: WriteReading) -> Written {
         let mut devices = self.devices.borrow_mut();
         let readings = devices.entry(write.device).or_default();
-        if readings.kept.len() == self.keep {
+        // By the time they were measured: what is written later may be of the past.
+        let place = readings.kept.partition_point(|kept| kept.timestamp_ms <= write.reading.timestamp_ms);
+        readings.kept.insert(place, write.reading);
+        if readings.kept.len() > self.keep {
             readings.kept.pop_front();
         }
-        readings.kept.push_back(write.reading);
         readings.total += 1;
         Written { total: readings.total }
     }

@@ -56,12 +56,12 @@ pub struct ServiceOptions {
     #[arg(long, default_value = "", value_name = "TEXT")]
     pub prefix: String,
 
-    /// Partitions of task topics that are missing and made: how many instances of a service can share its tasks
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=1000), value_name = "N")]
+    /// Partitions of task topics that are missing and made: as many instances of a service can share its tasks; each costs time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=1000), value_name = "N")]
     pub partitions: i32,
 
     /// Partitions of result topics that are missing and made: 8 give every service its own, 16 two instances of each
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(i32).range(1..=1000), value_name = "N")]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(i32).range(1..=1000), value_name = "N")]
     pub result_partitions: i32,
 
     /// Tasks under way at a time; 1 waits for each result before the next task, as in the thesis

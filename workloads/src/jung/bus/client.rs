@@ -67,11 +67,15 @@ impl Settings {
         config
     }
 
-    /// The producer's configuration: every message leaves at once, in order, once.
+    /// The producer's configuration: every message leaves at once or nearly so, in order, once.
+    ///
+    /// Half a millisecond of patience lets the tasks of 30 users share requests to the broker. Measured with Apache
+    /// Kafka on two cores against `linger.ms=0`: a request alone takes 7 ms instead of 3, and 30 users get 2,100 requests
+    /// a second instead of 650 to 800, as services and broker need a quarter of the CPU time.
     pub(super) fn producer(&self) -> ClientConfig {
         let patience = self.timeout.as_millis().max(1000).to_string();
         self.client(&[
-            ("linger.ms", "0"),
+            ("linger.ms", "0.5"),
             ("enable.idempotence", "true"),
             ("message.timeout.ms", &patience),
             // Only failures are worth an event.

@@ -112,11 +112,11 @@ impl ConsumerContext for Rebalance {
 
 impl Rebalance {
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
-        let committed = if list.count() == 0 {
-            TopicPartitionList::new()
-        } else {
-            consumer.committed_offsets(list.clone(), CONNECT_DEADLINE)?
-        };
+        if list.count() == 0 {
+            eprintln!("workload: more instances than partitions: this one idles; give the topics more with --partitions");
+            return consumer.assign(list);
+        }
+        let committed = consumer.committed_offsets(list.clone(), CONNECT_DEADLINE)?;
         let mut from = TopicPartitionList::new();
         for element in committed.elements() {
             let position = match element.offset() {

@@ -1,0 +1,186 @@
+//! All services of Jung as processes, for tests.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use axum::http::Method;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use uuid::Uuid;
+use workloads::jung::bench::Client;
+
+/// The services behind the API gateway; their order does not matter.
+const SERVICES: [&str; 8] = [
+    "api-gateway",
+    "device-gateway",
+    "rule-engine",
+    "device-commander",
+    "device-monitor",
+    "device-registry",
+    "user-registry",
+    "auth-manager",
+];
+
+/// Where Kafka is.
+pub fn brokers() -> String {
+    std::env::var("JUNG_TEST_BROKERS").unwrap_or_else(|_| "127.0.0.1:9092".into())
+}
+
+/// A running platform with topics of its own; what is left of it is killed when it goes.
+pub struct Platform {
+    /// Where the API is.
+    pub gateway: SocketAddr,
+    /// Where the device gateway tells the truth.
+    pub admin: SocketAddr,
+    /// In front of its topics.
+    pub prefix: String,
+    brokers: String,
+    options: Vec<String>,
+    instances: Vec<Instance>,
+    folder: TempDir,
+}
+
+struct Instance {
+    service: &'static str,
+    number: u16,
+    child: Child,
+}
+
+/// An address that was free a moment ago.
+fn free() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+impl Platform {
+    /// Starts one instance of each service and waits until the whole chain answers.
+    pub async fn start(options: &[&str]) -> Self {
+        Self::start_on(&brokers(), options).await
+    }
+
+    /// The same on these brokers.
+    pub async fn start_on(brokers: &str, options: &[&str]) -> Self {
+        let mut platform = Self {
+            gateway: free(),
+            admin: free(),
+            prefix: format!("test-{}-", Uuid::new_v4().simple()),
+            brokers: brokers.to_owned(),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            instances: Vec::new(),
+            folder: tempfile::tempdir().unwrap(),
+        };
+        for service in SERVICES {
+            platform.add(service, 0);
+        }
+        platform.ready().await;
+        platform
+    }
+
+    /// Starts one more instance of a service; returns its place.
+    pub fn add(&mut self, service: &'static str, number: u16) -> usize {
+        let child = self.spawn(service, number);
+        self.instances.push(Instance { service, number, child });
+        self.instances.len() - 1
+    }
+
+    /// The place of the first instance of a service.
+    pub fn find(&self, service: &str) -> usize {
+        self.instances.iter().position(|it| it.service == service).unwrap()
+    }
+
+    /// Kills an instance as an accident would.
+    pub async fn kill(&mut self, instance: usize) {
+        self.instances[instance].child.kill().await.unwrap();
+    }
+
+    /// Starts an instance again.
+    pub fn again(&mut self, instance: usize) {
+        let Instance { service, number, .. } = self.instances[instance];
+        self.instances[instance].child = self.spawn(service, number);
+    }
+
+    /// Whether no process has ended.
+    pub fn all_alive(&mut self) -> bool {
+        self.instances
+            .iter_mut()
+            .all(|it| it.child.try_wait().unwrap().is_none())
+    }
+
+    /// Waits until the whole chain answers.
+    pub async fn ready(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let mut client = Client::new(self.gateway, None);
+            let answer = client.send(Method::GET, "/health", None).await;
+            if answer.as_ref().is_ok_and(|(status, _)| *status == 200) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{answer:?}\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Ends all by SIGTERM; says how each ended.
+    pub async fn stop(&mut self) -> Vec<(String, ExitStatus)> {
+        let mut ends = Vec::new();
+        for instance in &self.instances {
+            if let Some(pid) = instance.child.id() {
+                Command::new("kill").arg(pid.to_string()).status().await.unwrap();
+            }
+        }
+        for instance in &mut self.instances {
+            let waited = tokio::time::timeout(Duration::from_secs(30), instance.child.wait()).await;
+            let status = waited.expect("it ends within 30 s").unwrap();
+            ends.push((format!("{}-{}", instance.service, instance.number), status));
+        }
+        ends
+    }
+
+    /// The counts that an instance told when it ended.
+    pub fn log(&self, service: &str, number: u16) -> Value {
+        let text = std::fs::read_to_string(self.log_file(service, number)).unwrap();
+        let counts = text.lines().rev().find_map(|line| line.split_once(": {"));
+        let (_, counts) = counts.unwrap_or_else(|| panic!("{service} said no counts: {text}"));
+        serde_json::from_str(&format!("{{{counts}")).unwrap()
+    }
+
+    fn logs(&self) -> String {
+        let read = |it: &Instance| std::fs::read_to_string(self.log_file(it.service, it.number)).unwrap_or_default();
+        self.instances
+            .iter()
+            .map(|it| format!("{}: {}\n", it.service, read(it)))
+            .collect()
+    }
+
+    fn log_file(&self, service: &str, number: u16) -> PathBuf {
+        self.folder.path().join(format!("{service}-{number}.log"))
+    }
+
+    fn spawn(&self, service: &str, number: u16) -> Child {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_file(service, number))
+            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_workload"));
+        command.args(["jung", service, "--brokers", &self.brokers, "--prefix", &self.prefix]);
+        command.args(["--instance", &number.to_string()]).args(&self.options);
+        match service {
+            "api-gateway" => drop(command.args(["--listen", &self.gateway.to_string()])),
+            "device-gateway" => drop(command.args(["--listen", &self.admin.to_string()])),
+            _ => {}
+        }
+        command
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+}
