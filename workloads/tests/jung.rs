@@ -1,4 +1,4 @@
-//! The whole of Jung, each service a process of its own, on real Apache Kafka.
+//! The whole of Jung, each service a process of its own, on real Apache Kafka and on our own broker.
 //!
 //! `JUNG_TEST_BROKERS` names the brokers (`127.0.0.1:9092` without it), e.g. those that `deploy/kafka/kafka.sh start` prints.
 #![cfg(feature = "jung")]
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
-use platform::{Platform, brokers};
+use platform::{Kafka, OwnBroker, Platform, brokers};
 use serde_json::{Value, json};
 use workloads::jung::bench::dataset::Mix;
 use workloads::jung::bench::drive::{Load, Outcome, drive};
@@ -58,10 +58,43 @@ async fn assert_true(admin: SocketAddr, outcome: &Outcome) {
     }
 }
 
-#[tokio::test]
-#[ignore = "needs Apache Kafka"]
-async fn what_is_asked_for_happens() {
-    let mut platform = Platform::start(&["--timeout", "10000"]).await;
+/// Two tests of each scenario: on real Apache Kafka, and on our own broker.
+macro_rules! scenarios {
+    ($($name:ident)+) => {
+        mod on_kafka {
+            $(
+                #[tokio::test]
+                #[ignore = "needs Apache Kafka"]
+                async fn $name() {
+                    super::$name(&super::brokers()).await;
+                }
+            )+
+        }
+
+        mod on_our_own_broker {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $name() {
+                    let broker = super::OwnBroker::start().await;
+                    super::$name(&broker.address()).await;
+                }
+            )+
+        }
+    };
+}
+
+scenarios! {
+    what_is_asked_for_happens
+    one_task_at_a_time_works_as_in_the_thesis
+    an_instance_that_is_killed_is_stood_in_for
+    two_instances_share_the_tasks
+    who_is_restarted_remembers
+    a_lost_reply_is_504_and_counted_and_never_hangs
+    rubbish_in_the_topics_is_counted_and_left
+}
+
+async fn what_is_asked_for_happens(brokers: &str) {
+    let mut platform = Platform::start_on(brokers, &["--timeout", "10000"]).await;
     seed(platform.gateway, FEW).await.unwrap();
     let outcome = drive(platform.gateway, load(20)).await;
     assert_all_right(&outcome, 5 * 80);
@@ -91,21 +124,17 @@ async fn what_is_asked_for_happens() {
     );
 }
 
-#[tokio::test]
-#[ignore = "needs Apache Kafka"]
-async fn one_task_at_a_time_works_as_in_the_thesis() {
-    let platform = Platform::start(&["--concurrency", "1"]).await;
+async fn one_task_at_a_time_works_as_in_the_thesis(brokers: &str) {
+    let platform = Platform::start_on(brokers, &["--concurrency", "1"]).await;
     seed(platform.gateway, FEW).await.unwrap();
     let outcome = drive(platform.gateway, load(5)).await;
     assert_all_right(&outcome, 5 * 20);
     assert_true(platform.admin, &outcome).await;
 }
 
-#[tokio::test]
-#[ignore = "needs Apache Kafka"]
-async fn an_instance_that_is_killed_is_stood_in_for() {
+async fn an_instance_that_is_killed_is_stood_in_for(brokers: &str) {
     let common = ["--partitions", "4", "--timeout", "30000"];
-    let mut platform = Platform::start(&common).await;
+    let mut platform = Platform::start_on(brokers, &common).await;
     let seconds: Vec<_> = [
         "user-registry",
         "device-registry",
@@ -149,10 +178,8 @@ async fn an_instance_that_is_killed_is_stood_in_for() {
     }
 }
 
-#[tokio::test]
-#[ignore = "needs Apache Kafka"]
-async fn two_instances_share_the_tasks() {
-    let mut platform = Platform::start(&["--partitions", "8"]).await;
+async fn two_instances_share_the_tasks(brokers: &str) {
+    let mut platform = Platform::start_on(brokers, &["--partitions", "8"]).await;
     platform.add("auth-manager", 1);
     platform.ready().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -179,10 +206,8 @@ async fn two_instances_share_the_tasks() {
     assert!(done.iter().all(|done| *done > 20), "{done:?}");
 }
 
-#[tokio::test]
-#[ignore = "needs Apache Kafka"]
-async fn who_is_restarted_remembers() {
-    let mut platform = Platform::start(&[]).await;
+async fn who_is_restarted_remembers(brokers: &str) {
+    let mut platform = Platform::start_on(brokers, &[]).await;
     seed(platform.gateway, FEW).await.unwrap();
     for service in [
         "user-registry",
@@ -210,10 +235,8 @@ async fn who_is_restarted_remembers() {
     assert_eq!(status, StatusCode::CONFLICT);
 }
 
-#[tokio::test]
-#[ignore = "needs Apache Kafka"]
-async fn a_lost_reply_is_504_and_counted_and_never_hangs() {
-    let mut platform = Platform::start(&["--timeout", "700"]).await;
+async fn a_lost_reply_is_504_and_counted_and_never_hangs(brokers: &str) {
+    let mut platform = Platform::start_on(brokers, &["--timeout", "700"]).await;
     seed(platform.gateway, FEW).await.unwrap();
     let monitor = platform.find("device-monitor");
     platform.kill(monitor).await;
@@ -238,13 +261,11 @@ async fn a_lost_reply_is_504_and_counted_and_never_hangs() {
     assert!(String::from_utf8_lossy(&body).contains("device-monitor"));
 }
 
-#[tokio::test]
-#[ignore = "needs Apache Kafka"]
-async fn rubbish_in_the_topics_is_counted_and_left() {
+async fn rubbish_in_the_topics_is_counted_and_left(brokers: &str) {
     use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-    let mut platform = Platform::start(&[]).await;
+    let mut platform = Platform::start_on(brokers, &[]).await;
     let producer: BaseProducer = rdkafka::ClientConfig::new()
-        .set("bootstrap.servers", brokers())
+        .set("bootstrap.servers", brokers)
         .create()
         .unwrap();
     let huge = "x".repeat(300_000);
@@ -280,4 +301,22 @@ async fn rubbish_in_the_topics_is_counted_and_left() {
     assert!(platform.all_alive());
     platform.stop().await;
     assert!(platform.log("user-registry", 0)["malformed"].as_u64().unwrap() >= 10);
+}
+
+#[tokio::test]
+#[ignore = "needs Apache Kafka"]
+async fn a_broker_that_is_killed_and_comes_back_costs_time_only() {
+    let mut kafka = Kafka::start().await;
+    let platform = Platform::start_on(kafka.address(), &["--timeout", "90000"]).await;
+    seed(platform.gateway, FEW).await.unwrap();
+    let gateway = platform.gateway;
+    let driving = tokio::spawn(async move { drive(gateway, load(100)).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    kafka.kill().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!driving.is_finished(), "the load has to outlast the broker");
+    kafka.again().await;
+    let outcome = driving.await.unwrap();
+    assert_all_right(&outcome, 5 * 400);
+    assert_true(platform.admin, &outcome).await;
 }

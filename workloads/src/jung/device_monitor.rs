@@ -59,7 +59,9 @@ impl DeviceMonitor {
         let mut devices = self.devices.borrow_mut();
         let readings = devices.entry(write.device).or_default();
         // By the time they were measured: what is written later may be of the past.
-        let place = readings.kept.partition_point(|kept| kept.timestamp_ms <= write.reading.timestamp_ms);
+        let place = readings
+            .kept
+            .partition_point(|kept| kept.timestamp_ms <= write.reading.timestamp_ms);
         readings.kept.insert(place, write.reading);
         if readings.kept.len() > self.keep {
             readings.kept.pop_front();

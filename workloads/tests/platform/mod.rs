@@ -59,12 +59,7 @@ fn free() -> SocketAddr {
 }
 
 impl Platform {
-    /// Starts one instance of each service and waits until the whole chain answers.
-    pub async fn start(options: &[&str]) -> Self {
-        Self::start_on(&brokers(), options).await
-    }
-
-    /// The same on these brokers.
+    /// Starts one instance of each service on these brokers, and waits until the whole chain answers.
     pub async fn start_on(brokers: &str, options: &[&str]) -> Self {
         let mut platform = Self {
             gateway: free(),
@@ -183,4 +178,101 @@ impl Platform {
             .spawn()
             .unwrap()
     }
+}
+
+/// One platform at a time: eight processes are enough for a small machine.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// A broker of our own in this process, for as long as it is kept.
+pub struct OwnBroker {
+    broker: broker::Broker,
+    _turn: tokio::sync::MutexGuard<'static, ()>,
+    _folder: TempDir,
+}
+
+impl OwnBroker {
+    /// Starts it on a free port.
+    pub async fn start() -> Self {
+        let turn = TURN.lock().await;
+        let folder = tempfile::tempdir().unwrap();
+        let listener = broker::Listener {
+            bind: (Ipv4Addr::LOCALHOST, 0).into(),
+            advertise: None,
+        };
+        let config = broker::Config {
+            listeners: vec![listener],
+            data: folder.path().to_owned(),
+            ..Default::default()
+        };
+        Self {
+            broker: broker::Broker::start(config).await.unwrap(),
+            _turn: turn,
+            _folder: folder,
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> String {
+        self.broker.addresses()[0].to_string()
+    }
+}
+
+/// An Apache Kafka for one test, which can be killed; `deploy/kafka/kafka.sh` starts it.
+pub struct Kafka {
+    address: String,
+    folder: TempDir,
+}
+
+impl Kafka {
+    /// Starts it on a free port.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = kafka_sh(&folder, &["start", "--port", "0"]).await;
+        Self { address, folder }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Kills it as an accident would.
+    pub async fn kill(&mut self) {
+        let pid = std::fs::read_to_string(self.folder.path().join("1/pid")).unwrap();
+        let status = Command::new("kill").args(["-9", pid.trim()]).status().await.unwrap();
+        assert!(status.success());
+    }
+
+    /// Starts it again where it was.
+    pub async fn again(&mut self) {
+        let port = self.address.rsplit(':').next().unwrap().to_owned();
+        assert_eq!(kafka_sh(&self.folder, &["start", "--port", &port]).await, self.address);
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kafka/kafka.sh");
+        let stopped = std::process::Command::new(script)
+            .arg("stop")
+            .arg("--dir")
+            .arg(self.folder.path())
+            .status();
+        assert!(
+            stopped.is_ok_and(|status| status.success()),
+            "Kafka in {:?} may still run",
+            self.folder
+        );
+    }
+}
+
+/// Runs the script on a folder and gives the last line that it says.
+async fn kafka_sh(folder: &TempDir, arguments: &[&str]) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kafka/kafka.sh");
+    let mut command = Command::new(script);
+    command.args(arguments).arg("--dir").arg(folder.path());
+    let output = command.stderr(Stdio::inherit()).output().await.unwrap();
+    assert!(output.status.success(), "kafka.sh {arguments:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    said.lines().last().unwrap_or_default().to_owned()
 }

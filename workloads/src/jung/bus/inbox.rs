@@ -113,7 +113,9 @@ impl ConsumerContext for Rebalance {
 impl Rebalance {
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
         if list.count() == 0 {
-            eprintln!("workload: more instances than partitions: this one idles; give the topics more with --partitions");
+            eprintln!(
+                "workload: more instances than partitions: this one idles; give the topics more with --partitions"
+            );
             return consumer.assign(list);
         }
         let committed = consumer.committed_offsets(list.clone(), CONNECT_DEADLINE)?;

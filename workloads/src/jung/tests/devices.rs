@@ -62,8 +62,19 @@ async fn a_device_without_readings_has_one_empty_page() {
 async fn readings_of_the_past_are_put_where_they_belong() {
     let monitor = DeviceMonitor::new(3);
     for timestamp_ms in [50_u32, 10, 40, 20, 30] {
-        let reading = Reading { timestamp_ms: timestamp_ms.into(), value: timestamp_ms.into() };
-        give(&monitor, WriteReading { device: device_id("d"), reading }).await.unwrap();
+        let reading = Reading {
+            timestamp_ms: timestamp_ms.into(),
+            value: timestamp_ms.into(),
+        };
+        give(
+            &monitor,
+            WriteReading {
+                device: device_id("d"),
+                reading,
+            },
+        )
+        .await
+        .unwrap();
     }
     let page = read(&monitor, 0, 20).await.unwrap();
     assert_eq!((values(&page), page.total), (vec![50.0, 40.0, 30.0], 5));
