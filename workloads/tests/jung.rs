@@ -2,6 +2,7 @@
 //!
 //! `JUNG_TEST_BROKERS` names the brokers (`127.0.0.1:9092` without it), e.g. those that `deploy/kafka/kafka.sh start` prints.
 #![cfg(feature = "jung")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod platform;
 
