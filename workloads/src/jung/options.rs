@@ -43,6 +43,8 @@ pub enum Part {
     Seed(SeedOptions),
     /// Send the thesis' 500 requests a user, check every reply, and check afterwards what the devices did
     Drive(DriveOptions),
+    /// Say from the files of --trace where the time went
+    Spans(SpansOptions),
 }
 
 /// What every service is told.
@@ -109,7 +111,7 @@ pub struct DeviceMonitorOptions {
     pub service: ServiceOptions,
 
     /// How many readings of each device to keep, 16 bytes each
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
+    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
     pub keep: u32,
 }
 
@@ -195,6 +197,14 @@ pub struct DriveOptions {
     /// Time between a reply and the user's next request, ms
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub think: u64,
+}
+
+/// What to read.
+#[derive(Clone, Debug, Args)]
+pub struct SpansOptions {
+    /// The files, each called after its service, e.g. `auth-manager.jsonl`
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 impl SeedOptions {

@@ -1,7 +1,8 @@
 //! From options to a running service, and its end.
 
+use std::fs::File;
 use std::future::Future;
-use std::io;
+use std::io::{self, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -13,6 +14,7 @@ use tokio::io::unix::AsyncFd;
 use super::api_gateway::{self, Gateway, health::Probe};
 use super::auth_manager::AuthManager;
 use super::bench::seed::{self, SeedError};
+use super::bench::spans::Spans;
 use super::bench::{ClientError, drive, figures, truth};
 use super::bus::{BusError, Inbox, KafkaBus};
 use super::device_commander::DeviceCommander;
@@ -57,6 +59,9 @@ pub enum JungError {
         /// Requests that failed.
         failed: usize,
     },
+    /// A file of spans is none.
+    #[error("{0} cannot be read as a trace: {1}")]
+    Spans(PathBuf, String),
     /// The operating system refused something else.
     #[error("{0}: {1}")]
     System(&'static str, #[source] io::Error),
@@ -67,7 +72,7 @@ impl JungError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Bus(_) | Self::Listen(..) | Self::Trace(..) => 2,
+            Self::Bus(_) | Self::Listen(..) | Self::Trace(..) | Self::Spans(..) => 2,
             Self::Seed(_) | Self::Truth(_) | Self::Wrong { .. } | Self::System(..) => 1,
         }
     }
@@ -140,6 +145,7 @@ async fn run_part(part: Part, asked: impl Future<Output = ()>) -> Result<(), Jun
         Part::DeviceGateway(options) => run_device_gateway(options, asked).await,
         Part::Seed(options) => fill(&options).await,
         Part::Drive(options) => load(&options).await,
+        Part::Spans(options) => tell_spans(&options.files),
     }
 }
 
@@ -233,6 +239,20 @@ async fn load(options: &DriveOptions) -> Result<(), JungError> {
     } else {
         Err(JungError::Wrong { failed })
     }
+}
+
+fn tell_spans(files: &[PathBuf]) -> Result<(), JungError> {
+    let mut spans = Spans::default();
+    for path in files {
+        let broken = |why: String| JungError::Spans(path.clone(), why);
+        let file = File::open(path).map_err(|error| broken(error.to_string()))?;
+        let service = path.file_stem().unwrap_or_default().to_string_lossy();
+        spans
+            .add(&service, BufReader::new(file))
+            .map_err(|(line, why)| broken(format!("line {line}: {why}")))?;
+    }
+    print!("{}", spans.table());
+    Ok(())
 }
 
 async fn connect(options: &ServiceOptions, service: Service) -> Result<Arc<KafkaBus>, JungError> {

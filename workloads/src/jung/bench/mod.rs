@@ -6,6 +6,7 @@ pub mod drive;
 pub mod figures;
 mod names;
 pub mod seed;
+pub mod spans;
 pub mod truth;
 
 pub use client::{Client, ClientError};

@@ -73,6 +73,40 @@ pub trait Call: Send + 'static {
     fn reply(answer: <Self::Tasks as Tasks>::Answer) -> Option<Self::Reply>;
 }
 
+/// Whether any service would take these bytes as a task or a result: for fuzzing. What is taken has to survive being
+/// written and read again.
+///
+/// # Panics
+/// If a task that was understood is not understood again, which is a fault of this module.
+#[must_use]
+pub fn is_understood(bytes: &[u8]) -> bool {
+    fn by<T: Tasks>(bytes: &[u8]) -> bool {
+        let result = envelope::read_result::<T>(bytes, uuid::Uuid::nil()).is_ok();
+        let Ok((head, Ok(task))) = envelope::read_task::<T>(bytes) else {
+            return result;
+        };
+        let _ = (task.route(), task.kind(), task.pong().is_some());
+        let again = envelope::read_task::<T>(&envelope::task_bytes(head, &task));
+        assert!(
+            matches!(again, Ok((_, Ok(_)))),
+            "{} of the {} is written wrongly",
+            task.kind(),
+            T::TO
+        );
+        true
+    }
+    let by_whom = [
+        by::<AuthTask>(bytes),
+        by::<UserTask>(bytes),
+        by::<DeviceTask>(bytes),
+        by::<ReadingTask>(bytes),
+        by::<CommandTask>(bytes),
+        by::<RuleTask>(bytes),
+        by::<GatewayTask>(bytes),
+    ];
+    by_whom.contains(&true)
+}
+
 /// Makes the enums of a service out of a table `VARIANT(Task) => Answer, by its route`, adding PING.
 macro_rules! tasks {
     (

@@ -1,0 +1,12 @@
+//! Random messages as tasks and results of every service: none may panic, hang, or take memory out of proportion.
+//!
+//! ```text
+//! cd workloads && cargo +nightly fuzz run task -- -max_total_time=120 -rss_limit_mb=512
+//! ```
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    workloads::jung::message::is_understood(bytes);
+});
