@@ -123,6 +123,15 @@ impl Running for AnyRunning {
         }
     }
 
+    fn first_output(&self, service: &Name) -> Option<std::time::Duration> {
+        match self {
+            Self::Native(running) => running.first_output(service),
+            Self::Docker(running) => running.first_output(service),
+            Self::Qemu(running) => running.first_output(service),
+            Self::Fake(running) => running.first_output(service),
+        }
+    }
+
     fn deviations(&self) -> Vec<String> {
         match self {
             Self::Native(running) => running.deviations(),

@@ -159,6 +159,11 @@ pub trait Running: Send {
     /// The processes of a service now: the first, and whatever it has started. Empty: gone.
     fn pids(&self, service: &Name) -> Vec<u32>;
 
+    /// From the driver's call until the first byte of a service's guest on its console; `None`: there is no guest, or it is silent so far.
+    fn first_output(&self, _service: &Name) -> Option<Duration> {
+        None
+    }
+
     /// What of the fairness contract could not be kept, in words.
     fn deviations(&self) -> Vec<String>;
 

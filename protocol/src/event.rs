@@ -119,6 +119,9 @@ pub struct StartUp {
     pub service: Name,
     /// Until its process exists, ns.
     pub process_ns: u64,
+    /// Until the first byte of its guest's console, ns; `None`: it has none, or was silent until READY.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_output_ns: Option<u64>,
     /// Until its first correct reply, ns.
     pub first_reply_ns: u64,
 }

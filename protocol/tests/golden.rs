@@ -168,7 +168,8 @@ fn events() {
             startup: vec![StartUp {
                 service: name("tcp"),
                 process_ns: 1,
-                first_reply_ns: 2,
+                first_output_ns: Some(3),
+                first_reply_ns: 4,
             }],
             prepare_ns: 3,
             deviations: vec!["no memory limit".into()],

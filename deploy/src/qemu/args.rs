@@ -77,7 +77,7 @@ pub enum VmNetwork {
     User {
         /// The guest's address.
         guest: Ipv4Addr,
-        /// The ports of the host that are forwarded, each with the port in the guest.
+        /// The ports of the host that are forwarded, for TCP and for UDP, each with the port in the guest.
         forwards: Vec<(SocketAddrV4, u16)>,
     },
 }
@@ -150,10 +150,10 @@ fn netdev(network: &VmNetwork) -> Value {
             "type": "tap", "id": "net0", "ifname": name, "script": "no", "downscript": "no", "vhost": vhost,
         }),
         VmNetwork::User { guest, forwards } => {
-            let forwards: Vec<Value> = forwards
-                .iter()
-                .map(|(host, port)| json!({"str": format!("tcp:{host}-{guest}:{port}")}))
-                .collect();
+            let forward = |(host, port): &(SocketAddrV4, u16)| {
+                ["tcp", "udp"].map(|protocol| json!({"str": format!("{protocol}:{host}-{guest}:{port}")}))
+            };
+            let forwards: Vec<Value> = forwards.iter().flat_map(forward).collect();
             json!({"type": "user", "id": "net0", "ipv6": false, "dhcpstart": guest.to_string(), "hostfwd": forwards})
         }
     }

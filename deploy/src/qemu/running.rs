@@ -45,13 +45,6 @@ impl QemuRunning {
         self.vms.iter_mut()
     }
 
-    /// From the driver's call until the first byte of a guest's console; `None`: it is silent, or there is no such service.
-    #[must_use]
-    pub fn first_console_byte(&self, service: &Name) -> Option<Duration> {
-        let at = self.vm(service)?.first_byte()?;
-        Some(at.saturating_duration_since(self.from))
-    }
-
     /// The threads of the host that execute a guest's virtual CPUs: the part of QEMU that is the service, the rest is its platform.
     #[must_use]
     pub fn vcpu_threads(&self, service: &Name) -> Vec<u32> {
@@ -77,6 +70,11 @@ impl Running for QemuRunning {
 
     fn pids(&self, service: &Name) -> Vec<u32> {
         self.vm(service).map(Vm::pids).unwrap_or_default()
+    }
+
+    fn first_output(&self, service: &Name) -> Option<Duration> {
+        let at = self.vm(service)?.first_byte()?;
+        Some(at.saturating_duration_since(self.from))
     }
 
     fn deviations(&self) -> Vec<String> {

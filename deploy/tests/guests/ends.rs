@@ -151,3 +151,25 @@ async fn what_a_dead_runner_left_is_swept_and_the_next_trial_is_unharmed() {
     assert_eq!(next.stop().await.teardown.leftovers, Vec::<String>::new());
     lab.assert_clean().await;
 }
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn what_a_guest_writes_is_thrown_away_with_it() {
+    let lab = Lab::new(user());
+    let disk = lab.host.state.join("disk.raw");
+    std::fs::create_dir_all(&lab.host.state).unwrap();
+    std::fs::write(&disk, vec![7; 1 << 20]).unwrap();
+    let more = format!("stop = 'quit'\n[[disks]]\npath = {disk:?}\nformat = 'raw'\nwritable = true");
+    lab.tiny(&Kernel::default().say("up\n").spin(), &more);
+    let running = lab.start("tiny", &[tcp("one"), tcp("two")]).await;
+    let overlays = || {
+        std::fs::read_dir(lab.host.state.join("guests/overlays"))
+            .unwrap()
+            .count()
+    };
+    assert_eq!(overlays(), 2, "each guest has its own");
+    assert_eq!(running.stop().await.teardown.leftovers, Vec::<String>::new());
+    assert_eq!(overlays(), 0);
+    assert_eq!(std::fs::read(&disk).unwrap(), vec![7; 1 << 20]);
+    lab.assert_clean().await;
+}

@@ -24,7 +24,7 @@ async fn two_trials_in_a_row_serve_over_a_bridge() {
         let started = running.services()[0].clone();
         addresses.insert(started.endpoint.ip());
         ask(started.endpoint, 50).await;
-        assert!(running.first_console_byte(&service.name).unwrap() > started.process_after);
+        assert!(running.first_output(&service.name).unwrap() > started.process_after);
         assert_eq!(running.vcpu_threads(&service.name).len(), 1);
         assert_eq!(running.pids(&service.name), [started.pid]);
         let emulated = running

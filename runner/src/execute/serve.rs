@@ -123,6 +123,7 @@ fn ready_event(deployed: &Deployed, replies: &[FirstReply], clock_ns: u64) -> Re
     let startup = |started: &Started| StartUp {
         service: started.service.clone(),
         process_ns: ns(started.process_after),
+        first_output_ns: running.first_output(&started.service).map(ns),
         first_reply_ns: ns(first_reply(&started.service).saturating_duration_since(deployed.called)),
     };
     let endpoint = |started: &Started| Endpoint {

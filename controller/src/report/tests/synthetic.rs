@@ -245,6 +245,7 @@ fn attempt(
             startup: vec![StartUp {
                 service: name("tcp"),
                 process_ns: 900_000,
+                first_output_ns: None,
                 first_reply_ns: if docker { 380_000_000 } else { 4_000_000 } + rng.random_range(0..2_000_000),
             }],
             prepare_ns: 0,
