@@ -14,6 +14,7 @@ pub mod fake;
 pub mod guest;
 mod limits;
 pub mod mark;
+mod member;
 pub mod native;
 pub mod network;
 pub mod process;

@@ -17,6 +17,7 @@ use super::engine::{is_missing, said};
 use super::{body, image, remove, watch};
 use crate::cgroup::{self, Layout};
 use crate::mark::Mark;
+use crate::member::Member;
 use crate::procfs::Procfs;
 use crate::{DeployError, network};
 
@@ -97,11 +98,6 @@ impl Container {
         })
     }
 
-    /// The service.
-    pub(super) const fn service(&self) -> &Name {
-        &self.service
-    }
-
     /// Its main process, as the host numbers it.
     pub(super) const fn pid(&self) -> u32 {
         self.pid
@@ -136,29 +132,6 @@ impl Container {
         }
     }
 
-    /// Waits until it ends by itself. Cancel-safe; not to be asked again afterwards.
-    pub(super) async fn ended(&mut self) -> (Name, Exit) {
-        let exit = (&mut self.end).await.unwrap_or(Exit::Unknown);
-        self.exit = Some(exit.clone());
-        (self.service.clone(), exit)
-    }
-
-    /// Ends it within the grace, collects its output, removes it, and says what is left.
-    pub(super) async fn stop(&mut self, grace: Duration) -> (Exit, Vec<String>) {
-        let exit = match self.exit.clone() {
-            Some(exit) => exit,
-            None => self.end(grace).await,
-        };
-        if timeout(DEATH, &mut self.log).await.is_err() {
-            self.log.abort();
-        }
-        let mut left = remove::remove(&self.docker, &self.name).await;
-        if let Some(published) = self.published {
-            left.extend(remove::wait_for_port(published).await);
-        }
-        (exit, left)
-    }
-
     async fn end(&mut self, grace: Duration) -> Exit {
         self.signal("SIGTERM").await;
         if let Ok((_, exit)) = timeout(grace, self.ended()).await {
@@ -178,6 +151,37 @@ impl Container {
         if let Err(error) = self.docker.kill_container(&self.name, Some(options)).await {
             tracing::debug!(container = self.name, signal, %error, "not signalled");
         }
+    }
+}
+
+impl Member for Container {
+    fn service(&self) -> &Name {
+        &self.service
+    }
+
+    fn is_reported(&self) -> bool {
+        self.has_ended()
+    }
+
+    async fn ended(&mut self) -> (Name, Exit) {
+        let exit = (&mut self.end).await.unwrap_or(Exit::Unknown);
+        self.exit = Some(exit.clone());
+        (self.service.clone(), exit)
+    }
+
+    async fn stop(&mut self, grace: Duration) -> (Exit, Vec<String>) {
+        let exit = match self.exit.clone() {
+            Some(exit) => exit,
+            None => self.end(grace).await,
+        };
+        if timeout(DEATH, &mut self.log).await.is_err() {
+            self.log.abort();
+        }
+        let mut left = remove::remove(&self.docker, &self.name).await;
+        if let Some(published) = self.published {
+            left.extend(remove::wait_for_port(published).await);
+        }
+        (exit, left)
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join_all, pending, select_all};
 use protocol::ids::Name;
 use protocol::spec::ServiceSpec;
-use protocol::summary::{Exit, Teardown};
+use protocol::summary::Exit;
 use tokio_util::sync::CancellationToken;
 
 use super::container::{Container, Order};
 use super::remove;
 use super::unfinished::Unfinished;
 use crate::mark::Mark;
+use crate::member::{self, Member as _};
 use crate::{DeployError, Running, Started, Stopped};
 
 /// A deployment of containers. Dropping it removes them, soon after.
@@ -108,29 +108,11 @@ impl Running for DockerRunning {
     }
 
     async fn ended(&mut self) -> (Name, Exit) {
-        let waiting: Vec<_> = self
-            .containers
-            .iter_mut()
-            .filter(|container| !container.has_ended())
-            .map(|container| Box::pin(container.ended()))
-            .collect();
-        if waiting.is_empty() {
-            return pending().await;
-        }
-        select_all(waiting).await.0
+        member::ended(&mut self.containers).await
     }
 
     async fn stop(mut self) -> Stopped {
-        let grace = self.grace;
-        let ends = join_all(self.containers.iter_mut().map(|container| container.stop(grace))).await;
-        let mut stopped = Stopped {
-            exits: Vec::new(),
-            teardown: Teardown::default(),
-        };
-        for (container, (exit, left)) in self.containers.iter().zip(ends) {
-            stopped.exits.push((container.service().clone(), exit));
-            stopped.teardown.leftovers.extend(left);
-        }
+        let stopped = member::stop(&mut self.containers, self.grace).await;
         self.names.clear();
         stopped
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use futures_util::future::{join_all, pending, select_all};
 use protocol::ids::Name;
-use protocol::summary::{Exit, Teardown};
+use protocol::summary::Exit;
 
 use super::unit::Unit;
+use crate::member::{self, Member as _};
 use crate::{Running, Started, Stopped};
 
 /// A deployment of processes. Dropping it kills them.
@@ -63,29 +63,10 @@ impl Running for NativeRunning {
     }
 
     async fn ended(&mut self) -> (Name, Exit) {
-        let waiting: Vec<_> = self
-            .units
-            .iter_mut()
-            .filter(|unit| !unit.is_reported())
-            .map(|unit| Box::pin(unit.ended()))
-            .collect();
-        if waiting.is_empty() {
-            return pending().await;
-        }
-        select_all(waiting).await.0
+        member::ended(&mut self.units).await
     }
 
     async fn stop(mut self) -> Stopped {
-        let grace = self.grace;
-        let ends = join_all(self.units.iter_mut().map(|unit| unit.stop(grace))).await;
-        let mut stopped = Stopped {
-            exits: Vec::new(),
-            teardown: Teardown::default(),
-        };
-        for (unit, (exit, left)) in self.units.iter().zip(ends) {
-            stopped.exits.push((unit.service().clone(), exit));
-            stopped.teardown.leftovers.extend(left);
-        }
-        stopped
+        member::stop(&mut self.units, self.grace).await
     }
 }

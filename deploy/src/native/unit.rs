@@ -11,6 +11,7 @@ use protocol::summary::Exit;
 
 use crate::cgroup::{Cgroup, Layout};
 use crate::mark::{self, Mark};
+use crate::member::Member;
 use crate::process::{self, Launch, Process};
 use crate::procfs::Procfs;
 use crate::{DeployError, Deployment, Host, limits, network, service_args};
@@ -90,11 +91,6 @@ impl Unit {
         }
     }
 
-    /// Its name.
-    pub(super) fn service(&self) -> &Name {
-        &self.mark.service
-    }
-
     /// Where it answers.
     pub(super) const fn endpoint(&self) -> SocketAddr {
         self.endpoint
@@ -103,11 +99,6 @@ impl Unit {
     /// Its first process.
     pub(super) const fn pid(&self) -> u32 {
         self.process.pid()
-    }
-
-    /// Whether its end has been told by [`Unit::ended`].
-    pub(super) const fn is_reported(&self) -> bool {
-        self.reported
     }
 
     /// The limits that it does not have, in words.
@@ -123,15 +114,30 @@ impl Unit {
         }
     }
 
-    /// Waits until it ends by itself. Cancel-safe.
-    pub(super) async fn ended(&mut self) -> (Name, Exit) {
+    fn exit(&self, status: io::Result<std::process::ExitStatus>) -> Exit {
+        let oom = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.oom_kills() > 0);
+        status.map_or(Exit::Unknown, |status| {
+            process::exit(status, self.process.was_killed(), oom)
+        })
+    }
+}
+
+impl Member for Unit {
+    fn service(&self) -> &Name {
+        &self.mark.service
+    }
+
+    fn is_reported(&self) -> bool {
+        self.reported
+    }
+
+    async fn ended(&mut self) -> (Name, Exit) {
         let status = self.process.wait().await;
         self.reported = true;
         (self.mark.service.clone(), self.exit(status))
     }
 
-    /// Ends it within the grace, takes its cgroup away, and says what is left.
-    pub(super) async fn stop(&mut self, grace: Duration) -> (Exit, Vec<String>) {
+    async fn stop(&mut self, grace: Duration) -> (Exit, Vec<String>) {
         let (mark, pid, cgroup) = (self.mark.clone(), self.pid(), self.cgroup.as_ref());
         let members = || members(&mark, pid, cgroup);
         let status = self.process.end(grace, members).await;
@@ -148,13 +154,6 @@ impl Unit {
         }
         self.stopped = true;
         (exit, left)
-    }
-
-    fn exit(&self, status: io::Result<std::process::ExitStatus>) -> Exit {
-        let oom = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.oom_kills() > 0);
-        status.map_or(Exit::Unknown, |status| {
-            process::exit(status, self.process.was_killed(), oom)
-        })
     }
 }
 

@@ -18,6 +18,7 @@ use super::plan::{Place, Plan};
 use super::prepare::Prepared;
 use super::vm::{Start, Vm};
 use crate::mark::Mark;
+use crate::member::Member as _;
 use crate::{DeployError, Deployment};
 
 /// How long a guest may take to come up with KVM, where a second is usual.

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join_all, pending, select_all};
 use protocol::ids::Name;
-use protocol::summary::{Exit, Teardown};
+use protocol::summary::Exit;
 
 use super::end::End;
 use super::vm::Vm;
+use crate::member::{self, Member as _};
 use crate::{Running, Started, Stopped};
 
 /// A deployment of guests. Dropping it kills them.
@@ -88,29 +88,10 @@ impl Running for QemuRunning {
     }
 
     async fn ended(&mut self) -> (Name, Exit) {
-        let waiting: Vec<_> = self
-            .vms
-            .iter_mut()
-            .filter(|vm| !vm.is_reported())
-            .map(|vm| Box::pin(vm.ended()))
-            .collect();
-        if waiting.is_empty() {
-            return pending().await;
-        }
-        select_all(waiting).await.0
+        member::ended(&mut self.vms).await
     }
 
     async fn stop(mut self) -> Stopped {
-        let grace = self.grace;
-        let ends = join_all(self.vms.iter_mut().map(|vm| vm.stop(grace))).await;
-        let mut stopped = Stopped {
-            exits: Vec::new(),
-            teardown: Teardown::default(),
-        };
-        for (vm, (exit, left)) in self.vms.iter().zip(ends) {
-            stopped.exits.push((vm.service().clone(), exit));
-            stopped.teardown.leftovers.extend(left);
-        }
-        stopped
+        member::stop(&mut self.vms, self.grace).await
     }
 }

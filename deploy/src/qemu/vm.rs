@@ -24,6 +24,7 @@ use super::socket::Socket;
 use crate::cgroup::{Cgroup, Layout};
 use crate::guest::Stop;
 use crate::mark::Mark;
+use crate::member::Member;
 use crate::native::unit;
 use crate::network::bridge::Tap;
 use crate::process::{self, Launch, Process};
@@ -197,20 +198,12 @@ impl Vm {
         ))
     }
 
-    pub(super) const fn service(&self) -> &Name {
-        &self.mark.service
-    }
-
     pub(super) const fn endpoint(&self) -> SocketAddr {
         self.endpoint
     }
 
     pub(super) const fn pid(&self) -> u32 {
         self.process.pid()
-    }
-
-    pub(super) const fn is_reported(&self) -> bool {
-        self.reported
     }
 
     pub(super) fn deviations(&self) -> &[String] {
@@ -241,20 +234,6 @@ impl Vm {
         self.seen.clone()
     }
 
-    /// Waits until it ends by itself, or is known never to answer again; that one is killed. Cancel-safe.
-    pub(super) async fn ended(&mut self) -> (Name, Exit) {
-        if self.end.is_none() {
-            self.fail().await;
-            let status = self.process.end(Duration::ZERO, Vec::new).await.ok();
-            self.conclude(status, false).await;
-        }
-        self.reported = true;
-        (
-            self.mark.service.clone(),
-            self.end.as_ref().map_or(Exit::Unknown, End::exit),
-        )
-    }
-
     /// Waits for QEMU's end, a panic on the console, or a machine that was stopped.
     async fn fail(&mut self) {
         let (mut seen, mut events) = (self.seen.clone(), self.events.clone());
@@ -280,18 +259,6 @@ impl Vm {
             }
             () = halted => {}
         }
-    }
-
-    /// Ends it within the grace, removes what it had, and says what is left.
-    pub(super) async fn stop(&mut self, grace: Duration) -> (Exit, Vec<String>) {
-        if self.end.is_none() {
-            let in_time = self.ask_to_end(grace).await;
-            let status = self.process.end(Duration::ZERO, Vec::new).await.ok();
-            self.conclude(status, !in_time).await;
-        }
-        let left = self.leave().await;
-        self.stopped = true;
-        (self.end.as_ref().map_or(Exit::Unknown, End::exit), left)
     }
 
     /// Asks it to end as its description wants it; `true`: it did.
@@ -361,6 +328,40 @@ impl Vm {
             left.push(format!("port {forward} of {service}"));
         }
         left
+    }
+}
+
+impl Member for Vm {
+    fn service(&self) -> &Name {
+        &self.mark.service
+    }
+
+    fn is_reported(&self) -> bool {
+        self.reported
+    }
+
+    async fn ended(&mut self) -> (Name, Exit) {
+        if self.end.is_none() {
+            self.fail().await;
+            let status = self.process.end(Duration::ZERO, Vec::new).await.ok();
+            self.conclude(status, false).await;
+        }
+        self.reported = true;
+        (
+            self.mark.service.clone(),
+            self.end.as_ref().map_or(Exit::Unknown, End::exit),
+        )
+    }
+
+    async fn stop(&mut self, grace: Duration) -> (Exit, Vec<String>) {
+        if self.end.is_none() {
+            let in_time = self.ask_to_end(grace).await;
+            let status = self.process.end(Duration::ZERO, Vec::new).await.ok();
+            self.conclude(status, !in_time).await;
+        }
+        let left = self.leave().await;
+        self.stopped = true;
+        (self.end.as_ref().map_or(Exit::Unknown, End::exit), left)
     }
 }
 
