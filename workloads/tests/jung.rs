@@ -1,6 +1,6 @@
 //! The whole of Jung, each service a process of its own, on real Apache Kafka and on our own broker.
 //!
-//! `JUNG_TEST_BROKERS` names the brokers (`127.0.0.1:9092` without it), e.g. those that `deploy/kafka/kafka.sh start` prints.
+//! `JUNG_TEST_KAFKA` names the brokers (`127.0.0.1:9092` without it), e.g. those that `deploy/kafka/kafka.sh start` prints.
 #![cfg(feature = "jung")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

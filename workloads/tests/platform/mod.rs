@@ -13,6 +13,9 @@ use tokio::process::{Child, Command};
 use uuid::Uuid;
 use workloads::jung::bench::Client;
 
+/// One platform at a time: eight processes are enough for a small machine.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// The services behind the API gateway; their order does not matter.
 const SERVICES: [&str; 8] = [
     "api-gateway",
@@ -27,7 +30,7 @@ const SERVICES: [&str; 8] = [
 
 /// Where Kafka is.
 pub fn brokers() -> String {
-    std::env::var("JUNG_TEST_BROKERS").unwrap_or_else(|_| "127.0.0.1:9092".into())
+    std::env::var("JUNG_TEST_KAFKA").unwrap_or_else(|_| "127.0.0.1:9092".into())
 }
 
 /// A running platform with topics of its own; what is left of it is killed when it goes.
@@ -42,6 +45,7 @@ pub struct Platform {
     options: Vec<String>,
     instances: Vec<Instance>,
     folder: TempDir,
+    _turn: tokio::sync::MutexGuard<'static, ()>,
 }
 
 struct Instance {
@@ -61,7 +65,9 @@ fn free() -> SocketAddr {
 impl Platform {
     /// Starts one instance of each service on these brokers, and waits until the whole chain answers.
     pub async fn start_on(brokers: &str, options: &[&str]) -> Self {
+        let turn = TURN.lock().await;
         let mut platform = Self {
+            _turn: turn,
             gateway: free(),
             admin: free(),
             prefix: format!("test-{}-", Uuid::new_v4().simple()),
@@ -180,20 +186,15 @@ impl Platform {
     }
 }
 
-/// One platform at a time: eight processes are enough for a small machine.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
 /// A broker of our own in this process, for as long as it is kept.
 pub struct OwnBroker {
     broker: broker::Broker,
-    _turn: tokio::sync::MutexGuard<'static, ()>,
     _folder: TempDir,
 }
 
 impl OwnBroker {
     /// Starts it on a free port.
     pub async fn start() -> Self {
-        let turn = TURN.lock().await;
         let folder = tempfile::tempdir().unwrap();
         let listener = broker::Listener {
             bind: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -206,7 +207,6 @@ impl OwnBroker {
         };
         Self {
             broker: broker::Broker::start(config).await.unwrap(),
-            _turn: turn,
             _folder: folder,
         }
     }
