@@ -12,7 +12,7 @@ use protocol::ids::Name;
 use sha2::{Digest, Sha256};
 
 use super::interface;
-use super::subnet::{FIRST_GUEST, LAST_GUEST, MASK, Subnet};
+use super::subnet::{FIRST_GUEST, LAST_GUEST, MASK, Subnet, mac};
 use crate::DeployError;
 
 /// Taps are made and removed one at a time: a free address is looked for and taken in one step.
@@ -76,7 +76,9 @@ impl Bridge {
             last,
             gone: false,
         };
-        let connected = interface::add_port(&self.name(), &name).and_then(|()| interface::set_up(&name));
+        let connected = interface::add_port(&self.name(), &name)
+            .and_then(|()| interface::set_up(&name))
+            .and_then(|()| interface::set_neighbour(&self.name(), tap.guest(), mac(tap.guest())));
         match connected {
             Ok(()) => Ok(tap),
             Err(error) => {
@@ -102,7 +104,9 @@ impl Bridge {
         })?;
         let made = match interface::add_bridge(&name) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => interface::set_address(&name, subnet.host(), MASK).and_then(|()| interface::set_up(&name)),
+            _ => interface::set_mac(&name, mac(subnet.host()))
+                .and_then(|()| interface::set_address(&name, subnet.host(), MASK))
+                .and_then(|()| interface::set_up(&name)),
         };
         made.map_err(|error| {
             let _ = interface::delete_bridge(&name);
@@ -262,6 +266,7 @@ impl Drop for Tap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::subnet::mac_text;
 
     fn runner(name: &str) -> Name {
         format!("{name}-{}", std::process::id()).parse().unwrap()
@@ -283,6 +288,13 @@ mod tests {
         assert_eq!(guests, [2, 3, 4, 5]);
         assert_eq!(interface::address(&bridge.name()).unwrap().unwrap().0, taps[0].host());
         assert_eq!(bridge.leftovers().len(), 5);
+        let neighbours = std::fs::read_to_string("/proc/net/arp").unwrap();
+        for tap in &taps {
+            let known = |line: &str| {
+                line.starts_with(&format!("{} ", tap.guest())) && line.contains(&mac_text(mac(tap.guest())))
+            };
+            assert!(neighbours.lines().any(known), "{neighbours}");
+        }
         let mut taps = taps.into_iter();
         let first = taps.next().unwrap();
         assert_eq!(first.remove(), Vec::<String>::new());

@@ -191,6 +191,54 @@ fn bridge_call(name: &str, what: c_ulong) -> io::Result<()> {
     done(outcome)
 }
 
+/// Gives an interface the address of a card.
+///
+/// A bridge without one of its own takes the lowest of its ports', so that it would change under the guests that know it, and with it all that
+/// [`set_neighbour`] has said would be forgotten.
+///
+/// # Errors
+/// The system's word.
+pub fn set_mac(name: &str, mac: [u8; 6]) -> io::Result<()> {
+    let mut request = request(name)?;
+    request.ifr_ifru.ifru_hwaddr = hardware(mac);
+    call(&socket()?, libc::SIOCSIFHWADDR, &mut request)
+}
+
+fn hardware(mac: [u8; 6]) -> libc::sockaddr {
+    let mut data = [0; 14];
+    for (to, from) in data.iter_mut().zip(mac) {
+        *to = from.cast_signed() as c_char;
+    }
+    libc::sockaddr {
+        sa_family: libc::ARPHRD_ETHER,
+        sa_data: data,
+    }
+}
+
+/// Tells this host for good which card has an address behind an interface, so that it never has to ask.
+///
+/// While nobody answers, the kernel asks for a card once a second only: without this a guest would be found up to a second after it came up.
+/// The entry goes with the interface.
+///
+/// # Errors
+/// The system's word.
+pub fn set_neighbour(interface: &str, address: Ipv4Addr, mac: [u8; 6]) -> io::Result<()> {
+    #[expect(unsafe_code, reason = "the structure is the kernel's and has no other start")]
+    // SAFETY: an arpreq is plain numbers; all zeros is a value of it.
+    let mut entry: libc::arpreq = unsafe { std::mem::zeroed() };
+    entry.arp_pa = sockaddr(address);
+    entry.arp_ha = hardware(mac);
+    entry.arp_flags = libc::ATF_PERM | libc::ATF_COM;
+    for (to, from) in entry.arp_dev.iter_mut().zip(request(interface)?.ifr_name) {
+        *to = from;
+    }
+    let socket = socket()?;
+    #[expect(unsafe_code, reason = "an ioctl")]
+    // SAFETY: SIOCSARP reads an arpreq, which lives over the call.
+    let outcome = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSARP as _, &raw const entry) };
+    done(outcome)
+}
+
 /// Connects an interface to a bridge.
 ///
 /// # Errors

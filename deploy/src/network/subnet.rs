@@ -60,9 +60,15 @@ impl Subnet {
 /// The card's address of a guest, out of its IP address: locally administered, unique where that is, and the same again for the same address,
 /// so that no neighbour remembers a wrong one.
 #[must_use]
-pub fn mac(address: Ipv4Addr) -> String {
+pub const fn mac(address: Ipv4Addr) -> [u8; 6] {
     let [a, b, c, d] = address.octets();
-    format!("52:54:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+    [0x52, 0x54, a, b, c, d]
+}
+
+/// A card's address as it is written.
+#[must_use]
+pub fn mac_text(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 #[cfg(test)]
@@ -90,6 +96,6 @@ mod tests {
 
     #[test]
     fn a_card_is_told_by_its_address() {
-        assert_eq!(mac(Ipv4Addr::new(10, 213, 0, 2)), "52:54:0a:d5:00:02");
+        assert_eq!(mac_text(mac(Ipv4Addr::new(10, 213, 0, 2))), "52:54:0a:d5:00:02");
     }
 }

@@ -10,7 +10,7 @@ use super::image::Made;
 use crate::guest::template::{Filling, Template};
 use crate::guest::{DiskFormat, Guest};
 use crate::network::bridge::Tap;
-use crate::network::subnet::{MASK, mac};
+use crate::network::subnet::{MASK, mac, mac_text};
 use crate::{DeployError, network, service_args};
 
 /// Where a guest is in its network.
@@ -123,7 +123,7 @@ impl Plan<'_> {
                 .flatten(),
             disks: self.disks(overlays),
             nic: self.guest.nic,
-            mac: mac(place.ip),
+            mac: mac_text(mac(place.ip)),
             network: place.network.clone(),
             random: self.guest.random,
             monitor: String::new(),

@@ -121,6 +121,28 @@ async fn a_guest_that_knows_no_power_button_is_told_to_quit() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
+async fn it_has_the_cpus_and_the_memory_that_were_declared() {
+    let lab = Lab::new(user());
+    lab.tiny(&Kernel::default().say("up\n").spin(), "stop = 'quit'");
+    let mut deployment = lab.deployment("tiny", &[tcp("one")]);
+    deployment.resources.cpuset = Some("0".parse().unwrap());
+    deployment.resources.memory_mib = Some(24);
+    let running = lab.driver("tiny").start(&deployment).await.unwrap();
+    let pid = running.services()[0].pid;
+    for thread in running.vcpu_threads(&name("one")) {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/status")).unwrap();
+        assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
+    }
+    let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+    assert!(command.contains("\0-smp\x001\0-m\x0024M\0"), "{command:?}");
+    let said = running.deviations().join("; ");
+    assert!(!said.contains("declared"), "{said}");
+    running.stop().await;
+    lab.assert_clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
 async fn what_is_dropped_is_gone() {
     let lab = Lab::new(bridge());
     lab.tiny(&Kernel::default().say("up\n").spin(), "");
