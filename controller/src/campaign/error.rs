@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use broker::{StartError, StorageError};
 use protocol::bus::BusError;
 
 use crate::conduct::link::LinkError;
@@ -12,11 +13,13 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum CampaignError {
     /// The broker of our own cannot be started.
-    #[error("the embedded broker cannot be started: {why}: free the address or set `listen` in [kafka]")]
-    Broker {
-        /// Why.
-        why: String,
-    },
+    #[error("the embedded broker cannot be started: {0}: free the address or set `listen` in [kafka]")]
+    Broker(StartError),
+    /// The broker of our own cannot keep its files.
+    #[error(
+        "the embedded broker cannot be started: {0}: make room or give the right to write there, or set `data` in [kafka]"
+    )]
+    BrokerFiles(StorageError),
     /// The bus does not carry.
     #[error(transparent)]
     Bus(#[from] BusError),

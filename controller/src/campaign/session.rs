@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use broker::Broker;
+use broker::{Broker, StartError};
 use protocol::bus::{BusConfig, connect_controller};
 use protocol::envelope::unix_ms;
 use protocol::facts::HostFacts;
@@ -30,7 +30,7 @@ impl Session {
     /// Starts the broker if it is ours, and connects.
     ///
     /// # Errors
-    /// [`CampaignError::Broker`], [`CampaignError::Bus`], [`CampaignError::Key`].
+    /// [`CampaignError::Broker`], [`CampaignError::BrokerFiles`], [`CampaignError::Bus`], [`CampaignError::Key`].
     pub async fn open(experiment: &Experiment) -> Result<Self, CampaignError> {
         let (broker, brokers) = match &experiment.kafka.brokers {
             Brokers::External(brokers) => (None, brokers.clone()),
@@ -88,9 +88,10 @@ async fn start(embedded: &EmbeddedBroker, retention: Duration) -> Result<Broker,
         ..broker::Config::default()
     };
     config.retention.age = Some(retention);
-    Broker::start(config)
-        .await
-        .map_err(|error| CampaignError::Broker { why: error.to_string() })
+    Broker::start(config).await.map_err(|error| match error {
+        StartError::Storage(error) => CampaignError::BrokerFiles(error),
+        error => CampaignError::Broker(error),
+    })
 }
 
 /// The address under which this process itself reaches a listener.

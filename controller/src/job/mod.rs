@@ -45,12 +45,12 @@ pub async fn run(
 #[must_use]
 pub const fn exit_of(error: &CampaignError) -> Exit {
     match error {
-        CampaignError::Broker { .. } | CampaignError::Bus(_) => Exit::Broker,
+        CampaignError::Broker(_) | CampaignError::Bus(_) => Exit::Broker,
         CampaignError::Runner(crate::conduct::link::LinkError::Bus(_)) => Exit::Broker,
         CampaignError::Runner(_) => Exit::Runner,
         CampaignError::Unmet { .. } => Exit::Unmet,
         CampaignError::Key { .. } | CampaignError::OtherExperiment { .. } => Exit::Config,
-        CampaignError::Store(_) | CampaignError::Report(_) => Exit::Results,
+        CampaignError::Store(_) | CampaignError::Report(_) | CampaignError::BrokerFiles(_) => Exit::Results,
         CampaignError::Signals(_) => Exit::Internal,
         CampaignError::Interrupted => Exit::Interrupted,
     }
