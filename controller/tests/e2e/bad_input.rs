@@ -1,0 +1,101 @@
+//! Somebody at the other end is not there, is not whom one takes them for, or is somebody else's.
+
+use std::net::TcpListener;
+
+use crate::agree::agree;
+use crate::experiment::Experiment;
+use crate::lab::{Lab, free_port, program};
+
+#[test]
+fn no_broker() {
+    let lab = Lab::new();
+    let nowhere = format!("127.0.0.1:{}", free_port());
+    let said = lab.run(&lab.experiment_over(&nowhere), 4);
+    assert!(said.contains(&nowhere), "{said}");
+    lab.nothing_was_begun();
+}
+
+#[test]
+fn the_address_of_the_embedded_broker_is_taken() {
+    let lab = Lab::new();
+    let _other = TcpListener::bind(&lab.broker).unwrap();
+    let said = lab.run(&lab.experiment(), 4);
+    assert!(said.contains("the embedded broker cannot be started"), "{said}");
+    assert!(
+        said.contains(&lab.broker) && said.contains("set `listen` in [kafka]"),
+        "{said}"
+    );
+}
+
+#[test]
+fn no_runner() {
+    let lab = Lab::new();
+    let said = lab.run(&impatient(lab.experiment()), 5);
+    assert!(
+        said.contains(&format!("the runner of host {} does not answer DESCRIBE", lab.host)),
+        "{said}"
+    );
+    assert!(said.contains("is it running"), "{said}");
+}
+
+#[test]
+fn a_second_controller_is_refused_and_the_first_is_not_disturbed() {
+    let lab = Lab::new();
+    let _broker = lab.broker(&[]);
+    let _runner = lab.runner();
+    lab.write(&lab.experiment_over(&lab.broker).with_loads(&[("r100", 100, 5)]));
+    let mut first = lab.controller(&[]);
+    first.wait_for(": load");
+    let toml = std::fs::read_to_string(lab.path("e.toml")).unwrap();
+    let toml = toml
+        .replace("controller = \"of-", "controller = \"not-of-")
+        .replace("\"small\"", "\"second\"");
+    std::fs::write(lab.path("second.toml"), toml).unwrap();
+    let second = program("controller")
+        .args(["--config", "second.toml"])
+        .current_dir(lab.path(""))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(5), "{said}");
+    assert!(
+        said.contains("refuses: ") && said.contains(&format!("of-{}", lab.host)),
+        "{said}"
+    );
+    first.ends_with(0);
+    let agreed = agree(&lab.run_folder());
+    assert_eq!(agreed.counted().map(|attempt| attempt.total).sum::<u64>(), 2 * 500);
+}
+
+#[test]
+fn keys_must_be_the_same_on_both_sides() {
+    let lab = Lab::new();
+    for (name, key) in [
+        ("right.key", "0123456789abcdef0123"),
+        ("wrong.key", "fedcba98765432100123"),
+    ] {
+        std::fs::write(lab.path(name), key).unwrap();
+    }
+    let mut command = lab.runner_command();
+    command.env("JUNG_RUNNER__KEY_FILE", lab.path("right.key"));
+    let mut runner = lab.runner_with(command);
+    let with_key = |name: &str| Experiment {
+        kafka: format!("{}\nkey_file = \"{name}\"", lab.experiment().kafka),
+        ..lab.experiment()
+    };
+    let said = lab.run(&impatient(with_key("wrong.key")), 5);
+    assert!(said.contains("does not answer") && said.contains("key"), "{said}");
+    runner.wait_for("is not signed with our key: set the same key on controller and runner");
+    let said = lab.run(&impatient(lab.experiment()), 5);
+    assert!(said.contains("does not answer") && said.contains("key"), "{said}");
+    lab.run(&with_key("right.key").with_blocks(1), 0);
+    assert_eq!(agree(&lab.run_folder()).counted().count(), 1);
+}
+
+/// Who waits some seconds only for an answer. The connection to a broker is made before that.
+fn impatient(experiment: Experiment) -> Experiment {
+    Experiment {
+        deadlines: "answer = \"3s\"".into(),
+        ..experiment
+    }
+}

@@ -1,0 +1,65 @@
+//! The broker is killed and comes back in the middle of a trial: nothing is lost, nothing is doubled.
+
+use std::time::Duration;
+
+use crate::agree::agree;
+use crate::experiment::Experiment;
+use crate::lab::Lab;
+use crate::process::until;
+
+/// How long the broker is away.
+const AWAY: Duration = Duration::from_secs(2);
+
+fn experiment(lab: &Lab, seconds: u32) -> Experiment {
+    lab.experiment_over(&lab.broker).with_loads(&[("r100", 100, seconds)])
+}
+
+/// Runs two trials and kills the broker in the load of the first.
+fn broker_comes_back(arguments: &[&str]) {
+    let lab = Lab::new();
+    let mut broker = lab.broker(arguments);
+    let _runner = lab.runner();
+    lab.write(&experiment(&lab, 5));
+    let mut controller = lab.controller(&[]);
+    controller.wait_for(": load");
+    broker.kill();
+    std::thread::sleep(AWAY);
+    let _broker = lab.broker(arguments);
+    controller.ends_with(0);
+    let agreed = agree(&lab.run_folder());
+    assert_eq!(agreed.counted().map(|attempt| attempt.total).sum::<u64>(), 2 * 500);
+}
+
+#[test]
+fn kill_9_of_the_broker_in_the_middle_of_a_load() {
+    broker_comes_back(&[]);
+}
+
+#[test]
+fn kill_9_of_a_broker_that_forces_everything_to_the_disk() {
+    broker_comes_back(&["--fsync", "always"]);
+}
+
+#[test]
+fn a_broker_that_is_away_longer_than_the_lease_costs_an_attempt_and_no_more() {
+    let lab = Lab::new();
+    let mut broker = lab.broker(&[]);
+    let _runner = lab.runner();
+    let experiment = Experiment {
+        deadlines: "answer = \"60s\"\nlease = \"2s\"".into(),
+        ..experiment(&lab, 6)
+    };
+    lab.write(&experiment);
+    let mut controller = lab.controller(&[]);
+    controller.wait_for(": load");
+    broker.kill();
+    until("the runner ends the attempt by its lease", || {
+        std::net::TcpStream::connect(("127.0.0.1", experiment.port)).is_err()
+    });
+    let _broker = lab.broker(&[]);
+    controller.ends_with(0);
+    let agreed = agree(&lab.run_folder());
+    assert!(!agreed.attempts[0].counts(), "{agreed:?}");
+    assert!(agreed.attempts[0].reasons.contains("broke off"), "{agreed:?}");
+    assert_eq!(agreed.counted().count(), 2);
+}

@@ -1,0 +1,91 @@
+//! Whole runs over real Apache Kafka.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::agree::agree;
+use crate::lab::{Lab, free_port};
+
+/// Where Apache Kafka is.
+const VARIABLE: &str = "JUNG_TEST_KAFKA";
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_run_over_apache_kafka() {
+    let brokers = std::env::var(VARIABLE).unwrap_or_else(|_| panic!("{VARIABLE}=host:port is not set: see test.sh"));
+    let mut lab = Lab::new();
+    lab.broker.clone_from(&brokers);
+    let _runner = lab.runner();
+    let loads = [("r100", 100, 1), ("r150", 150, 2)];
+    lab.run(&lab.experiment_over(&brokers).with_loads(&loads), 0);
+    let agreed = agree(&lab.run_folder());
+    let requests: u64 = agreed.counted().map(|attempt| attempt.total).sum();
+    assert_eq!(requests, 2 * (100 + 300));
+    let said = lab.controller(&["ping", "--count", "200"]).ends_with(0);
+    assert!(said.contains("200 round trips") && said.contains("p99"), "{said}");
+    println!("{said}");
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn kill_9_of_apache_kafka_in_the_middle_of_a_load() {
+    let mut lab = Lab::new();
+    let kafka = Kafka::start(&lab.path("kafka"));
+    lab.broker.clone_from(&kafka.address);
+    let _runner = lab.runner();
+    lab.write(&lab.experiment_over(&kafka.address).with_loads(&[("r100", 100, 5)]));
+    let mut controller = lab.controller(&[]);
+    controller.wait_for(": load");
+    kafka.kill();
+    kafka.start_again();
+    controller.ends_with(0);
+    let agreed = agree(&lab.run_folder());
+    assert_eq!(agreed.counted().map(|attempt| attempt.total).sum::<u64>(), 2 * 500);
+}
+
+/// An Apache Kafka of the test's own.
+struct Kafka {
+    folder: PathBuf,
+    address: String,
+}
+
+impl Kafka {
+    fn start(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            address: script(&["start", "--port", &free_port().to_string()], folder),
+        }
+    }
+
+    fn kill(&self) {
+        let pid = std::fs::read_to_string(self.folder.join("1/pid")).unwrap();
+        let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+
+    /// On the same port and files.
+    fn start_again(&self) {
+        let (_, port) = self.address.split_once(':').unwrap();
+        assert_eq!(script(&["start", "--port", port], &self.folder), self.address);
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        script(&["stop"], &self.folder);
+    }
+}
+
+/// Runs `deploy/kafka/kafka.sh`; the last line of what it prints.
+fn script(arguments: &[&str], folder: &Path) -> String {
+    let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kafka/kafka.sh"))
+        .args(arguments)
+        .arg("--dir")
+        .arg(folder)
+        .env("KAFKA_HEAP", "256m")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    said.lines().last().unwrap_or_default().to_owned()
+}

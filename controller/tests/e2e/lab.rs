@@ -1,0 +1,234 @@
+//! A laboratory on this machine: a folder, ports and names that nobody else has, and the programs in it.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use crate::experiment::{Experiment, NATIVE, load};
+use crate::process::Running;
+
+/// The laboratory. Its folder goes with it, unless the test fails.
+pub struct Lab {
+    folder: Option<tempfile::TempDir>,
+    /// Of the runner; in it is what makes this lab unlike all others.
+    pub host: String,
+    /// Where the broker listens, embedded or not.
+    pub broker: String,
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        Self {
+            folder: Some(tempfile::Builder::new().prefix("jung-e2e-").tempdir().unwrap()),
+            host: format!("e2e-{}", &id[..12]),
+            broker: format!("127.0.0.1:{}", free_port()),
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.as_ref().unwrap().path().join(name)
+    }
+
+    /// The topics' prefix.
+    pub fn prefix(&self) -> String {
+        format!("{}.", self.host)
+    }
+
+    /// Native, one small load, two blocks, an embedded broker.
+    pub fn experiment(&self) -> Experiment {
+        Experiment {
+            name: "small".into(),
+            host: self.host.clone(),
+            iterations: 2,
+            max_attempts: 10,
+            platforms: NATIVE.into(),
+            port: free_port(),
+            loads: load("r100", 100, 1),
+            kafka: format!(
+                "brokers = \"embedded\"\nlisten = \"{}\"\nprefix = \"{}\"",
+                self.broker,
+                self.prefix()
+            ),
+            deadlines: "answer = \"60s\"\nlease = \"30s\"".into(),
+        }
+    }
+
+    /// The same over a broker that is a program of its own.
+    pub fn experiment_over(&self, brokers: &str) -> Experiment {
+        Experiment {
+            kafka: format!("brokers = \"{brokers}\"\nprefix = \"{}\"", self.prefix()),
+            ..self.experiment()
+        }
+    }
+
+    /// Writes the experiment's file.
+    pub fn write(&self, experiment: &Experiment) {
+        std::fs::write(self.path("e.toml"), experiment.toml()).unwrap();
+    }
+
+    /// The controller with this lab's file, in its folder, without this test's environment.
+    pub fn controller_command(&self, arguments: &[&str]) -> Command {
+        let mut command = program("controller");
+        command
+            .args(["--config", "e.toml"])
+            .args(arguments)
+            .current_dir(self.path(""));
+        command
+    }
+
+    /// Starts the controller beside the test.
+    pub fn controller(&self, arguments: &[&str]) -> Running {
+        self.controller_with(self.controller_command(arguments))
+    }
+
+    pub fn controller_with(&self, command: Command) -> Running {
+        Running::start("controller", command, &self.path("controller.log"))
+    }
+
+    /// Runs a command of the controller that ends soon by itself.
+    pub fn ask(&self, arguments: &[&str]) -> Output {
+        self.controller_command(arguments).output().unwrap()
+    }
+
+    /// Writes a file and runs it; the controller must end with this code. What it said.
+    #[track_caller]
+    pub fn run(&self, experiment: &Experiment, code: i32) -> String {
+        self.write(experiment);
+        self.controller(&[]).ends_with(code)
+    }
+
+    pub fn runner_command(&self) -> Command {
+        let mut command = program("runner");
+        command
+            .args([
+                "--name",
+                &self.host,
+                "--prefix",
+                &self.prefix(),
+                "--brokers",
+                &self.broker,
+            ])
+            .arg("--workload")
+            .arg(workload())
+            .arg("--state")
+            .arg(self.path("state"));
+        command
+    }
+
+    /// Starts the runner. It may be started before its broker.
+    pub fn runner(&self) -> Running {
+        self.runner_with(self.runner_command())
+    }
+
+    pub fn runner_with(&self, command: Command) -> Running {
+        Running::start("runner", command, &self.path("runner.log"))
+    }
+
+    /// Starts a broker that is a program of its own, on this lab's address and files.
+    pub fn broker(&self, arguments: &[&str]) -> Running {
+        let mut command = program("broker");
+        command
+            .args(["--listen", &self.broker])
+            .args(arguments)
+            .arg("--data")
+            .arg(self.path("broker"));
+        let mut broker = Running::start("broker", command, &self.path("broker.log"));
+        broker.wait_for("listening on");
+        broker
+    }
+
+    /// The folder of the run; there must be one only.
+    #[track_caller]
+    pub fn run_folder(&self) -> PathBuf {
+        let runs = self.run_folders();
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        runs[0].clone()
+    }
+
+    /// There is no run, not even one that was broken off.
+    #[track_caller]
+    pub fn nothing_was_begun(&self) {
+        assert_eq!(self.run_folders(), Vec::<PathBuf>::new());
+    }
+
+    fn run_folders(&self) -> Vec<PathBuf> {
+        folders(&self.path("results/small"))
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let kept = self.folder.take().map(tempfile::TempDir::keep);
+            eprintln!("--- what the test left is in {kept:?}");
+        }
+    }
+}
+
+/// The folders in a folder, sorted; none where it is not there.
+fn folders(path: &Path) -> Vec<PathBuf> {
+    let Ok(items) = std::fs::read_dir(path) else {
+        return Vec::new();
+    };
+    let mut found: Vec<_> = items
+        .map(|item| item.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
+    found.sort();
+    found
+}
+
+/// One of the project's programs, without this test's environment.
+pub fn program(name: &str) -> Command {
+    let path = beside_the_controller(name);
+    let mut command = Command::new(path);
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
+}
+
+/// The same program started by another one, as `nsenter` and `setpriv` do.
+pub fn started_by(starter: &[&str], command: &Command) -> Command {
+    let mut wrapped = Command::new(starter[0]);
+    wrapped
+        .args(&starter[1..])
+        .arg(command.get_program())
+        .args(command.get_args());
+    wrapped
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    wrapped
+}
+
+fn beside_the_controller(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_controller")).with_file_name(name);
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build --workspace first",
+        path.display()
+    );
+    path
+}
+
+/// The static workload program where there is one; natively the other does as well.
+fn workload() -> PathBuf {
+    std::env::var_os("JUNG_TEST_WORKLOAD").map_or_else(|| beside_the_controller("workload"), PathBuf::from)
+}
+
+/// A port that is free, and below those that the kernel gives to outgoing connections: the load makes thousands.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 9000).unwrap();
+    loop {
+        let port = 10_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 9_000;
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Whole experiments with the real programs: `controller`, `runner`, `broker` and `workload` as processes of their own.
+//!
+//! * [`lab`] — a folder, ports and names of its own, and the programs in it; [`process`] — one program, ended with the test;
+//! * [`experiment`] — a small experiment file; [`agree`] — every count in the results is the same, everywhere.
+//!
+//! The other programs are taken from beside the controller: `cargo build --workspace` makes them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
+mod agree;
+mod bad_host;
+mod bad_input;
+mod bad_load;
+mod broker_dies;
+mod docker;
+mod docker_breaks;
+mod experiment;
+mod kafka;
+mod lab;
+mod namespaces;
+mod process;
+mod report;
+mod resume;
+mod whole;

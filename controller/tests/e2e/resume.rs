@@ -1,0 +1,98 @@
+//! A run that was cut short, and goes on.
+
+use nix::sys::signal::Signal;
+
+use crate::agree::{agree, agree_so_far, journal};
+use crate::experiment::Experiment;
+use crate::lab::Lab;
+use crate::process::until;
+
+/// Four trials of three seconds.
+fn experiment(lab: &Lab) -> Experiment {
+    Experiment {
+        deadlines: "answer = \"60s\"\nlease = \"3s\"".into(),
+        ..lab.experiment().with_loads(&[("r100", 100, 3)]).with_blocks(4)
+    }
+}
+
+/// The run that is there already, to be gone on with by its name.
+fn resume(lab: &Lab) -> String {
+    let run = lab.run_folder();
+    let name = run.file_name().unwrap().to_str().unwrap();
+    lab.controller(&["--resume", name]).ends_with(0)
+}
+
+#[test]
+fn ctrl_c_in_the_middle_of_a_load_and_on_again() {
+    let lab = Lab::new();
+    let _runner = lab.runner();
+    lab.write(&experiment(&lab));
+    let mut controller = lab.controller(&[]);
+    controller.wait_for_times(": load", 2);
+    controller.signal(Signal::SIGINT);
+    let said = controller.ends_with(130);
+    assert!(said.contains("interrupted; go on with: controller --resume"), "{said}");
+    let run = lab.run_folder();
+    let before = agree_so_far(&run);
+    assert!(
+        before.begun > before.attempts.len(),
+        "no attempt was cut short: {before:?}"
+    );
+    assert!(before.counted().count() < 4, "{before:?}");
+    resume(&lab);
+    let after = agree(&run);
+    assert_eq!(after.counted().count(), 4);
+    assert_eq!(events(&lab, "run-resumed"), 1);
+    // What was done before stands as it was.
+    for (old, new) in before.attempts.iter().zip(&after.attempts) {
+        assert_eq!(old.folder, new.folder);
+    }
+}
+
+#[test]
+fn kill_9_of_the_controller_in_the_middle_of_a_load_and_on_again() {
+    let lab = Lab::new();
+    let mut runner = lab.runner();
+    let experiment = experiment(&lab);
+    lab.write(&experiment);
+    let mut controller = lab.controller(&[]);
+    controller.wait_for_times(": load", 2);
+    assert!(is_open(experiment.port), "the service is there");
+    controller.kill();
+    until("the runner ends the attempt by its lease", || !is_open(experiment.port));
+    assert!(runner.runs());
+    resume(&lab);
+    let run = lab.run_folder();
+    let agreed = agree(&run);
+    assert_eq!(agreed.counted().count(), 4);
+    assert!(agreed.begun > agreed.attempts.len(), "{agreed:?}");
+    assert_eq!(events(&lab, "run-resumed"), 1);
+}
+
+#[test]
+fn kill_9_of_the_controller_and_on_again_at_once() {
+    let lab = Lab::new();
+    let _runner = lab.runner();
+    lab.write(&Experiment {
+        deadlines: "answer = \"60s\"\nlease = \"120s\"".into(),
+        ..experiment(&lab)
+    });
+    let mut controller = lab.controller(&[]);
+    controller.wait_for_times(": load", 2);
+    controller.kill();
+    // The lease of the dead one is long: the younger of its name must be obeyed all the same.
+    resume(&lab);
+    assert_eq!(agree(&lab.run_folder()).counted().count(), 4);
+}
+
+fn is_open(port: u16) -> bool {
+    std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
+fn events(lab: &Lab, word: &str) -> usize {
+    let entries = journal(&lab.run_folder());
+    entries
+        .iter()
+        .filter(|entry| entry["event"].get(word).is_some())
+        .count()
+}

@@ -1,0 +1,89 @@
+//! A run from its plan to its report, with nobody at the keyboard and with somebody.
+
+use std::process::Command;
+
+use crate::agree::{agree, begun, planned};
+use crate::experiment::NATIVE;
+use crate::lab::{Lab, program};
+use crate::process::Running;
+
+/// Two platforms that are alike, two loads, two blocks.
+const TWICE: &str = "[[platform]]\nkind = \"native\"\n[[platform]]\nkind = \"native\"\nname = \"again\"\n";
+
+#[test]
+fn a_run_on_a_pipe_counts_every_request_once_and_keeps_the_order_of_its_plan() {
+    let lab = Lab::new();
+    let _runner = lab.runner();
+    let loads = [("r100", 100, 1), ("r150", 150, 2)];
+    lab.write(&lab.experiment().with_platforms(TWICE).with_loads(&loads));
+    let said = on_a_pipe(&lab).ends_with(0);
+    assert!(!said.contains('\u{1b}'), "{said}");
+    assert!(said.contains("finished: 8 trials done"), "{said}");
+    let run = lab.run_folder();
+    assert!(said.contains(&format!(
+        "report:  results/small/{}",
+        run.file_name().unwrap().display()
+    )));
+    let agreed = agree(&run);
+    let requests: u64 = agreed.counted().map(|attempt| attempt.total).sum();
+    assert_eq!(requests, 2 * 2 * (100 + 300));
+    assert_eq!(begun(&run), planned(&run));
+    assert_eq!(plan(&lab), planned(&run));
+    ping(&lab);
+}
+
+/// The order that `controller plan` shows.
+fn plan(lab: &Lab) -> Vec<String> {
+    let output = lab.ask(&["plan", "--json"]);
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let trials = plan["trials"].as_array().unwrap();
+    trials
+        .iter()
+        .map(|trial| format!("{}/{}", trial["cell"].as_str().unwrap(), trial["block"]))
+        .collect()
+}
+
+/// The runner outlived the broker of the run, and answers over that of the ping.
+fn ping(lab: &Lab) {
+    let said = lab.controller(&["ping", "--count", "50"]).ends_with(0);
+    assert!(
+        said.contains(&format!("50 round trips of PING to {}", lab.host)),
+        "{said}"
+    );
+    for figure in ["p50 ", "p90 ", "p99 ", "max "] {
+        assert!(said.contains(figure), "{said}");
+    }
+    println!("{said}");
+}
+
+#[test]
+fn a_run_on_a_terminal_shows_bars() {
+    let lab = Lab::new();
+    let _runner = lab.runner();
+    lab.write(&lab.experiment().with_platforms(NATIVE).with_blocks(1));
+    let said = on_a_terminal(&lab).ends_with(0);
+    assert!(said.contains("\u{1b}[") && said.contains('█'), "{said}");
+    agree(&lab.run_folder());
+}
+
+/// The controller whose outputs are a pipe.
+fn on_a_pipe(lab: &Lab) -> Running {
+    shell(lab, "set -o pipefail; \"$0\" --config e.toml 2>&1 | cat")
+}
+
+/// The controller whose outputs are a terminal, made by util-linux's `script`.
+fn on_a_terminal(lab: &Lab) -> Running {
+    shell(
+        lab,
+        "exec script --quiet --return --command \"TERM=xterm '$0' --config e.toml\" /dev/null",
+    )
+}
+
+fn shell(lab: &Lab, script: &str) -> Running {
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", script])
+        .arg(program("controller").get_program())
+        .current_dir(lab.path(""));
+    Running::start("controller", command, &lab.path("controller.log"))
+}
