@@ -68,7 +68,7 @@ fn httperf_gets_bodies_of_1000_bytes_from_a_process_and_from_containers() {
     let _runner = lab.runner();
     lab.write(&Experiment {
         platforms: [NATIVE, DOCKER, PUBLISHED].concat(),
-        ..lab.experiment().with_loads(&[("r20", 20, 15)]).with_blocks(1)
+        ..lab.experiment().with_loads(&[("r20", 20, 6)]).with_blocks(1)
     });
     let mut controller = lab.controller(&[]);
     for number in 1..=3 {
@@ -96,7 +96,7 @@ fn lab_port(lab: &Lab) -> String {
     port.unwrap().to_owned()
 }
 
-/// Czipri's tool: 400 connections, a request each, 100 a second.
+/// Czipri's tool: 200 connections, a request each, 100 a second.
 fn httperf(host: &str, port: String) {
     let output = Command::new("httperf")
         .args([
@@ -107,7 +107,7 @@ fn httperf(host: &str, port: String) {
             "--uri",
             "/",
             "--num-conns",
-            "400",
+            "200",
             "--rate",
             "100",
             "--timeout",
@@ -117,9 +117,9 @@ fn httperf(host: &str, port: String) {
         .expect("httperf is there (apt-get install httperf)");
     let said = String::from_utf8(output.stdout).unwrap();
     for line in [
-        "Total: connections 400 requests 400 replies 400 ",
+        "Total: connections 200 requests 200 replies 200 ",
         "content 1000.0 ",
-        "Reply status: 1xx=0 2xx=400 3xx=0 4xx=0 5xx=0",
+        "Reply status: 1xx=0 2xx=200 3xx=0 4xx=0 5xx=0",
         "Errors: total 0 client-timo 0 socket-timo 0 connrefused 0 connreset 0",
     ] {
         assert!(said.contains(line), "{host}:{port}: not {line:?} in:\n{said}");
