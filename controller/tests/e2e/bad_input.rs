@@ -78,15 +78,18 @@ fn keys_must_be_the_same_on_both_sides() {
     }
     let mut command = lab.runner_command();
     command.env("JUNG_RUNNER__KEY_FILE", lab.path("right.key"));
+    let _broker = lab.broker(&[]);
     let mut runner = lab.runner_with(command);
+    runner.wait_for("serving");
+    let without_key = lab.experiment_over(&lab.broker);
     let with_key = |name: &str| Experiment {
-        kafka: format!("{}\nkey_file = \"{name}\"", lab.experiment().kafka),
-        ..lab.experiment()
+        kafka: format!("{}\nkey_file = \"{name}\"", without_key.kafka),
+        ..without_key.clone()
     };
     let said = lab.run(&impatient(with_key("wrong.key")), 5);
     assert!(said.contains("does not answer") && said.contains("key"), "{said}");
     runner.wait_for("is not signed with our key: set the same key on controller and runner");
-    let said = lab.run(&impatient(lab.experiment()), 5);
+    let said = lab.run(&impatient(without_key.clone()), 5);
     assert!(said.contains("does not answer") && said.contains("key"), "{said}");
     lab.run(&with_key("right.key").with_blocks(1), 0);
     assert_eq!(agree(&lab.run_folder()).counted().count(), 1);
@@ -95,7 +98,7 @@ fn keys_must_be_the_same_on_both_sides() {
 /// Who waits some seconds only for an answer. The connection to a broker is made before that.
 fn impatient(experiment: Experiment) -> Experiment {
     Experiment {
-        deadlines: "answer = \"3s\"".into(),
+        deadlines: "runner = \"3s\"\nanswer = \"60s\"".into(),
         ..experiment
     }
 }

@@ -66,6 +66,28 @@ fn a_run_on_a_terminal_shows_bars() {
     agree(&lab.run_folder());
 }
 
+/// By these tests' own eyes, and by the product's.
+#[test]
+fn a_row_that_is_missing_is_noticed() {
+    let lab = Lab::new();
+    let _runner = lab.runner();
+    lab.run(&lab.experiment().with_blocks(1), 0);
+    let run = lab.run_folder();
+    let trial = agree(&run).counted().next().unwrap().folder.clone();
+    let requests = run.join(trial).join("requests.jtl");
+    let text = std::fs::read_to_string(&requests).unwrap();
+    let cut = text.trim_end().rfind('\n').unwrap();
+    std::fs::write(&requests, &text[..=cut]).unwrap();
+    assert!(std::panic::catch_unwind(|| agree(&run)).is_err());
+    let output = program("controller").arg("report").arg(&run).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report = std::fs::read_to_string(run.join("report.md")).unwrap();
+    assert!(
+        report.contains("0 of 1 trials count") && report.contains("does not count"),
+        "{report}"
+    );
+}
+
 /// The controller whose outputs are a pipe.
 fn on_a_pipe(lab: &Lab) -> Running {
     shell(lab, "set -o pipefail; \"$0\" --config e.toml 2>&1 | cat")
