@@ -3,6 +3,8 @@
 set -euo pipefail
 export PATH=$PATH:$HOME/.cargo/bin:/usr/sbin:/sbin
 cd "$(dirname "${BASH_SOURCE[0]}")"
+# A background job is started with SIGINT ignored, nohup's with SIGHUP; tests of Ctrl-C need them as they are at a terminal.
+[ -n "${JUNG_SIGNALS:-}" ] || exec env --default-signal=HUP,INT,TERM JUNG_SIGNALS=default "$PWD/test.sh" "$@"
 
 usage() {
     cat <<'TEXT'
