@@ -22,7 +22,10 @@ fn the_first_signal_asks_and_the_second_ends_with_130() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("cancelled by the first"), "{said}");
     assert_eq!(output.status.code(), Some(130), "{said}");
-    let output = child("nohup", "trap '' HUP; exec env --default-signal=INT,TERM \"$0\" --nocapture");
+    let output = child(
+        "nohup",
+        "trap '' HUP; exec env --default-signal=INT,TERM \"$0\" --nocapture",
+    );
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("cancelled by SIGTERM only"), "{said}");
     assert_eq!(output.status.code(), Some(0), "{said}");
