@@ -31,3 +31,11 @@ bench-roundtrip *args:
 # rebuilds the report of a run from its raw data
 report run:
     cargo run --release -p controller -- report {{run}}
+
+# throws frames at our broker's decoder for so many seconds (needs nightly Rust and cargo-fuzz)
+fuzz seconds="150":
+    cd broker && cargo +nightly fuzz run frame -- -max_total_time={{seconds}} -rss_limit_mb=2048
+
+# Jung's microservices under the thesis' load, beside the thesis' tables
+bench-jung *args:
+    cargo run --release -p workloads --example jung -- {{args}}
