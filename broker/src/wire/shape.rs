@@ -23,7 +23,7 @@ pub struct ShapeError {
 }
 
 /// Walks `body` along `shape`; returns how many bytes the shape takes. What is left over is no error: librdkafka
-/// 2.12 sends a byte too many when it asks for all topics in Metadata version 13, and Apache Kafka ignores it.
+/// 2.12 asks for all topics in Metadata version 13 with bytes behind the request's end, and gets its answer of Apache Kafka 4.3.1.
 pub fn check(shape: &str, version: i16, flexible: bool, body: &[u8]) -> Result<usize, ShapeError> {
     let mut walker = Walker {
         body,
