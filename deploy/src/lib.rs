@@ -21,6 +21,7 @@ pub mod process;
 pub mod procfs;
 pub mod qemu;
 pub mod ready;
+mod size;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use protocol::facts::PlatformFacts;
 use protocol::ids::{AttemptId, Name};
+use protocol::size::Size;
 use protocol::spec::{PlatformSpec, Resources, ServiceSpec};
 use protocol::summary::{Exit, Teardown};
 
@@ -180,6 +182,8 @@ pub trait Running: Send {
 pub struct Stopped {
     /// How each service ended.
     pub exits: Vec<(Name, Exit)>,
+    /// What each service needed on the disk, and what it wrote there.
+    pub sizes: Vec<(Name, Vec<Size>)>,
     /// What is left.
     pub teardown: Teardown,
 }

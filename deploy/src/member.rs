@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, select_all};
 use protocol::ids::Name;
+use protocol::size::Size;
 use protocol::summary::{Exit, Teardown};
 
 use crate::Stopped;
@@ -20,8 +21,19 @@ pub(crate) trait Member: Send {
     /// Waits until it ends by itself. Cancel-safe.
     fn ended(&mut self) -> impl Future<Output = (Name, Exit)> + Send;
 
-    /// Ends it within the grace, and says what is left.
-    fn stop(&mut self, grace: Duration) -> impl Future<Output = (Exit, Vec<String>)> + Send;
+    /// Ends it within the grace.
+    fn stop(&mut self, grace: Duration) -> impl Future<Output = Gone> + Send;
+}
+
+/// The end of a member.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    /// How it ended.
+    pub(crate) exit: Exit,
+    /// What is left, in words.
+    pub(crate) left: Vec<String>,
+    /// What it needed on the disk, and what it wrote there.
+    pub(crate) sizes: Vec<Size>,
 }
 
 /// Waits until one of them ends by itself that was not reported before; for ever where there is none. Cancel-safe.
@@ -42,11 +54,13 @@ pub(crate) async fn stop(members: &mut [impl Member], grace: Duration) -> Stoppe
     let ends = join_all(members.iter_mut().map(|member| member.stop(grace))).await;
     let mut stopped = Stopped {
         exits: Vec::new(),
+        sizes: Vec::new(),
         teardown: Teardown::default(),
     };
-    for (member, (exit, left)) in members.iter().zip(ends) {
-        stopped.exits.push((member.service().clone(), exit));
-        stopped.teardown.leftovers.extend(left);
+    for (member, gone) in members.iter().zip(ends) {
+        stopped.exits.push((member.service().clone(), gone.exit));
+        stopped.sizes.push((member.service().clone(), gone.sizes));
+        stopped.teardown.leftovers.extend(gone.left);
     }
     stopped
 }

@@ -4,6 +4,7 @@
 //! * [`envelope`] — the signed, versioned JSON wrapping of every message.
 //! * [`command`] — what a controller says; [`event`] — what a runner says.
 //! * [`spec`] — what a RUN asks for; [`sample`], [`summary`] and [`facts`] — what comes back.
+//! * [`size`] — how large a service is where it lies.
 //! * [`sign`] — HMAC-SHA256 over an envelope.
 //! * [`bus`] — the typed ends over Kafka. Topic names, keys, JSON and signatures stay inside it.
 //!
@@ -27,6 +28,7 @@ pub mod facts;
 pub mod ids;
 pub mod sample;
 pub mod sign;
+pub mod size;
 pub mod spec;
 pub mod summary;
 

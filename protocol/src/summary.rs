@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Name;
+use crate::size::Size;
 
 /// The body of SUMMARY. Its sums reach from the first to the last sample; the controller cuts the measured window out of the raw samples.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +47,9 @@ pub struct ServiceSummary {
     pub rss_max_bytes: u64,
     /// How it ended.
     pub exit: Exit,
+    /// What it needed on the host's disk, and what it wrote there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sizes: Vec<Size>,
 }
 
 /// How a service ended.

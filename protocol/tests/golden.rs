@@ -11,6 +11,7 @@ use protocol::event::{Accepted, Endpoint, Failed, LogTail, Pong, Ready, Refused,
 use protocol::facts::{HostFacts, PlatformFacts, Unmet};
 use protocol::sample::{Sample, Samples};
 use protocol::sign::SigningKey;
+use protocol::size::{Part, Size};
 use protocol::spec::{
     Acceleration, BridgeSpec, Deadlines, DockerSpec, FakeFailure, FakeSpec, GuestNetwork, GuestSpec, HttpProbe,
     NativeSpec, PlatformKind, PlatformSpec, Probe, Resources, Sampling, ServiceSpec, UserNetSpec,
@@ -249,6 +250,11 @@ fn summary() -> Summary {
             rss_mean_bytes: 4096,
             rss_max_bytes: 8192,
             exit: Exit::Code(0),
+            sizes: vec![Size {
+                part: Part::Program,
+                id: "/opt/jung/workload".into(),
+                bytes: 1 << 20,
+            }],
         }],
         batches: 11,
         samples: 11,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use protocol::Name;
 use protocol::sample::Sample;
+use protocol::size::Size;
 use protocol::summary::{Exit, ServiceSummary, Summary};
 
 use crate::sampler::Sampled;
@@ -89,7 +90,7 @@ impl ServiceTotals {
         self.samples += 1;
     }
 
-    fn summary(&self, service: Name, exit: Exit) -> ServiceSummary {
+    fn summary(&self, service: Name, exit: Exit, sizes: Vec<Size>) -> ServiceSummary {
         let between = |sum: fn(&Sums) -> u64| -> u64 {
             let spans = self.processes.values();
             spans.map(|span| sum(&span.last).saturating_sub(sum(&span.first))).sum()
@@ -108,6 +109,7 @@ impl ServiceTotals {
             rss_mean_bytes: u64::try_from(rss_mean).unwrap_or(u64::MAX),
             rss_max_bytes: self.rss_max,
             exit,
+            sizes,
         }
     }
 }
@@ -119,11 +121,15 @@ pub fn summary(services: &[Name], sampled: &Sampled, stopped: Stopped) -> Summar
         let found = stopped.exits.iter().find(|(service, _)| service == name);
         found.map_or(Exit::Unknown, |(_, exit)| exit.clone())
     };
+    let sizes = |name: &Name| {
+        let found = stopped.sizes.iter().find(|(service, _)| service == name);
+        found.map(|(_, sizes)| sizes.clone()).unwrap_or_default()
+    };
     let one = |name: &Name| match sampled.totals.services.get(name) {
-        Some(totals) => totals.summary(name.clone(), exit(name)),
+        Some(totals) => totals.summary(name.clone(), exit(name), sizes(name)),
         None => ServiceSummary {
             cpu_ns: None,
-            ..ServiceTotals::default().summary(name.clone(), exit(name))
+            ..ServiceTotals::default().summary(name.clone(), exit(name), sizes(name))
         },
     };
     Summary {
@@ -164,6 +170,7 @@ mod tests {
         }
         let stopped = Stopped {
             exits: vec![(name("web"), Exit::Code(0))],
+            sizes: Vec::new(),
             teardown: Teardown::default(),
         };
         summary(&[name("web"), name("db")], &sampled, stopped)

@@ -111,6 +111,7 @@ fn good() -> TrialRecord {
 fn summary() -> Summary {
     Summary {
         services: vec![ServiceSummary {
+            sizes: Vec::new(),
             service: "tcp".parse().unwrap(),
             pids: vec![1],
             samples: 13,

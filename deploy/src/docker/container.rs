@@ -14,10 +14,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::engine::{is_missing, said};
-use super::{body, image, remove, watch};
+use super::{body, image, remove, size, watch};
 use crate::cgroup::{self, Layout};
 use crate::mark::Mark;
-use crate::member::Member;
+use crate::member::{Gone, Member};
 use crate::procfs::Procfs;
 use crate::{DeployError, network};
 
@@ -40,6 +40,7 @@ pub(super) struct Container {
     docker: bollard::Docker,
     service: Name,
     name: String,
+    image: String,
     pid: u32,
     /// When the engine had started its process.
     exists_since: Instant,
@@ -94,6 +95,7 @@ impl Container {
             exit: None,
             log: tokio::spawn(watch::copy_log(docker.clone(), name.clone(), log)),
             docker: docker.clone(),
+            image: order.image.clone(),
             name,
         })
     }
@@ -169,7 +171,7 @@ impl Member for Container {
         (self.service.clone(), exit)
     }
 
-    async fn stop(&mut self, grace: Duration) -> (Exit, Vec<String>) {
+    async fn stop(&mut self, grace: Duration) -> Gone {
         let exit = match self.exit.clone() {
             Some(exit) => exit,
             None => self.end(grace).await,
@@ -177,11 +179,16 @@ impl Member for Container {
         if timeout(DEATH, &mut self.log).await.is_err() {
             self.log.abort();
         }
+        let sizes = timeout(DEATH, size::of(&self.docker, &self.name, &self.image)).await;
         let mut left = remove::remove(&self.docker, &self.name).await;
         if let Some(published) = self.published {
             left.extend(remove::wait_for_port(published).await);
         }
-        (exit, left)
+        Gone {
+            exit,
+            left,
+            sizes: sizes.unwrap_or_default(),
+        }
     }
 }
 

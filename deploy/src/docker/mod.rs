@@ -9,6 +9,7 @@ mod engine;
 mod image;
 mod remove;
 mod running;
+mod size;
 mod unfinished;
 mod watch;
 

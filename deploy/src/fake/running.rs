@@ -110,6 +110,7 @@ impl Running for FakeRunning {
     async fn stop(mut self) -> Stopped {
         let mut stopped = Stopped {
             exits: Vec::new(),
+            sizes: Vec::new(),
             teardown: Teardown::default(),
         };
         for service in &mut self.services {

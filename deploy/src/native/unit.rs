@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use protocol::ids::Name;
+use protocol::size::Part;
 use protocol::spec::{Resources, ServiceSpec};
 use protocol::summary::Exit;
 
 use crate::cgroup::{Cgroup, Layout};
 use crate::mark::{self, Mark};
-use crate::member::Member;
+use crate::member::{Gone, Member};
 use crate::process::{self, Launch, Process};
 use crate::procfs::Procfs;
-use crate::{DeployError, Deployment, Host, limits, network, service_args};
+use crate::{DeployError, Deployment, Host, limits, network, service_args, size};
 
 /// How long an emptied cgroup may take until it can be removed.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,6 +27,7 @@ pub(super) struct Unit {
     endpoint: SocketAddr,
     listen: SocketAddr,
     process: Process,
+    program: PathBuf,
     cgroup: Option<Cgroup>,
     deviations: Vec<String>,
     reported: bool,
@@ -76,6 +78,7 @@ impl Unit {
                 mark,
                 listen,
                 process,
+                program,
                 cgroup,
                 deviations,
                 reported: false,
@@ -137,7 +140,7 @@ impl Member for Unit {
         (self.mark.service.clone(), self.exit(status))
     }
 
-    async fn stop(&mut self, grace: Duration) -> (Exit, Vec<String>) {
+    async fn stop(&mut self, grace: Duration) -> Gone {
         let (mark, pid, cgroup) = (self.mark.clone(), self.pid(), self.cgroup.as_ref());
         let members = || members(&mark, pid, cgroup);
         let status = self.process.end(grace, members).await;
@@ -153,7 +156,11 @@ impl Member for Unit {
             left.push(format!("port {} of {}", self.listen, mark.service));
         }
         self.stopped = true;
-        (exit, left)
+        Gone {
+            exit,
+            left,
+            sizes: size::file(Part::Program, &self.program).into_iter().collect(),
+        }
     }
 }
 

@@ -103,6 +103,7 @@ impl Qemu {
             endpoint: place.endpoint,
             forward: place.forward,
             tap,
+            sizes: prepared.plan().sizes(),
             overlays,
         })
     }

@@ -4,14 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use protocol::ids::AttemptId;
+use protocol::size::{Part, Size};
 
-use crate::DeployError;
 use crate::guest::Disk;
+use crate::{DeployError, size};
 
 /// An overlay's file. Dropping it removes it.
 #[derive(Debug)]
 pub(super) struct Overlay {
     path: PathBuf,
+    /// Bytes that it occupied when nothing was written yet.
+    fresh: u64,
     kept: bool,
 }
 
@@ -31,8 +34,9 @@ impl Overlay {
             source,
         };
         fs::create_dir_all(&dir).map_err(failed)?;
-        let overlay = Self {
+        let mut overlay = Self {
             path: path.clone(),
+            fresh: 0,
             kept: false,
         };
         let made = tokio::process::Command::new("qemu-img")
@@ -44,6 +48,7 @@ impl Overlay {
             .await
             .map_err(failed)?;
         if made.status.success() {
+            overlay.fresh = overlay.occupied();
             return Ok(overlay);
         }
         Err(DeployError::Platform {
@@ -55,6 +60,19 @@ impl Overlay {
     /// Its file.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// By how much the guest's writing has let it grow.
+    pub(super) fn written(&self) -> Size {
+        Size {
+            part: Part::Written,
+            id: self.path.display().to_string(),
+            bytes: self.occupied().saturating_sub(self.fresh),
+        }
+    }
+
+    fn occupied(&self) -> u64 {
+        size::file(Part::Written, &self.path).map_or(0, |size| size.bytes)
     }
 
     /// Removes it; says what is left.

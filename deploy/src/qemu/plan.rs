@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
+use protocol::size::{Part, Size};
 use protocol::spec::{GuestSpec, Resources, ServiceSpec};
 
 use super::args::{Accelerator, VmDisk, VmNetwork, VmSpec};
@@ -11,7 +12,7 @@ use crate::guest::template::{Filling, Template};
 use crate::guest::{DiskFormat, Guest};
 use crate::network::bridge::Tap;
 use crate::network::subnet::{MASK, mac, mac_text};
-use crate::{DeployError, network, service_args};
+use crate::{DeployError, network, service_args, size};
 
 /// Where a guest is in its network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +130,25 @@ impl Plan<'_> {
             monitor: String::new(),
             console: String::new(),
         })
+    }
+
+    /// What a guest boots from, by size.
+    pub(super) fn sizes(&self) -> Vec<Size> {
+        let (initrd, root) = match self.made {
+            Made::Initramfs(path) => (Some(path), None),
+            Made::Disk(path) => (self.guest.initrd.as_ref(), Some(path)),
+            Made::Nothing => (self.guest.initrd.as_ref(), None),
+        };
+        let files = [
+            (Part::Kernel, self.guest.kernel.as_ref()),
+            (Part::Initrd, initrd),
+            (Part::RootFs, root),
+        ];
+        let own = files.into_iter().filter_map(|(part, path)| Some((part, path?)));
+        let disks = self.guest.disks.iter().map(|disk| (Part::Disk, &disk.path));
+        own.chain(disks)
+            .filter_map(|(part, path)| size::file(part, path))
+            .collect()
     }
 
     fn initrd(&self, append: Option<String>) -> Option<String> {

@@ -95,6 +95,7 @@ async fn boot(qemu: &Qemu, deployment: &Deployment, prepared: &Prepared) -> Resu
         endpoint: place.endpoint,
         forward: None,
         tap: None,
+        sizes: Vec::new(),
         overlays,
     })?;
     let verdict = watch(&mut vm, &log).await;

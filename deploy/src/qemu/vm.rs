@@ -8,6 +8,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use protocol::ids::Name;
+use protocol::size::Size;
 use protocol::spec::Resources;
 use protocol::summary::Exit;
 use tokio::sync::watch;
@@ -24,7 +25,7 @@ use super::socket::Socket;
 use crate::cgroup::{Cgroup, Layout};
 use crate::guest::Stop;
 use crate::mark::Mark;
-use crate::member::Member;
+use crate::member::{Gone, Member};
 use crate::native::unit;
 use crate::network::bridge::Tap;
 use crate::process::{self, Launch, Process};
@@ -62,6 +63,8 @@ pub(super) struct Start<'a> {
     pub(super) forward: Option<SocketAddr>,
     /// Its tap.
     pub(super) tap: Option<Tap>,
+    /// What it boots from, by size.
+    pub(super) sizes: Vec<Size>,
     /// Its overlays.
     pub(super) overlays: Vec<Overlay>,
 }
@@ -82,6 +85,7 @@ pub(super) struct Vm {
     log: PathBuf,
     endpoint: SocketAddr,
     forward: Option<SocketAddr>,
+    sizes: Vec<Size>,
     cgroup: Option<Cgroup>,
     deviations: Vec<String>,
     end: Option<End>,
@@ -142,6 +146,7 @@ impl Vm {
             log: start.log,
             endpoint: start.endpoint,
             forward: start.forward,
+            sizes: start.sizes,
             cgroup,
             deviations,
             end: None,
@@ -353,15 +358,21 @@ impl Member for Vm {
         )
     }
 
-    async fn stop(&mut self, grace: Duration) -> (Exit, Vec<String>) {
+    async fn stop(&mut self, grace: Duration) -> Gone {
         if self.end.is_none() {
             let in_time = self.ask_to_end(grace).await;
             let status = self.process.end(Duration::ZERO, Vec::new).await.ok();
             self.conclude(status, !in_time).await;
         }
+        let mut sizes = std::mem::take(&mut self.sizes);
+        sizes.extend(self.overlays.iter().map(Overlay::written));
         let left = self.leave().await;
         self.stopped = true;
-        (self.end.as_ref().map_or(Exit::Unknown, End::exit), left)
+        Gone {
+            exit: self.end.as_ref().map_or(Exit::Unknown, End::exit),
+            left,
+            sizes,
+        }
     }
 }
 

@@ -112,7 +112,7 @@ pub fn alive(pid: u32) -> bool {
 }
 
 /// The static workload: `JUNG_TEST_WORKLOAD`, or where deploy/build-workload.sh puts it.
-fn workload() -> PathBuf {
+pub fn workload() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
     let path = std::env::var_os("JUNG_TEST_WORKLOAD").map_or(target.join("static/workload"), PathBuf::from);

@@ -7,11 +7,13 @@ mod lab;
 mod limits;
 mod sweep;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use deploy::{DeployError, Driver, Running, ready};
 use lab::{Lab, name};
+use protocol::size::{Part, totals};
 use protocol::spec::{DockerSpec, Probe};
 use protocol::summary::Exit;
 
@@ -43,6 +45,13 @@ async fn a_service_answers_on_the_bridge_and_leaves_no_trace() {
     assert_eq!(
         stopped.exits,
         [(name("one"), Exit::Code(0)), (name("two"), Exit::Code(0))]
+    );
+    let program = std::fs::metadata(lab::workload()).unwrap().len();
+    let totals = totals(stopped.sizes.iter().flat_map(|(_, sizes)| sizes));
+    assert_eq!(
+        totals,
+        BTreeMap::from([(Part::Layer, program), (Part::Written, 0)]),
+        "one layer for both"
     );
     assert_eq!(stopped.teardown.leftovers, [] as [String; 0]);
     assert_eq!(lab.containers().await, [] as [String; 0]);

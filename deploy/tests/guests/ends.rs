@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use deploy::qemu::End;
 use deploy::{Driver, Running, ready};
+use protocol::size::{Part, totals};
 use protocol::summary::Exit;
 
 use crate::kernel::Kernel;
@@ -190,7 +191,14 @@ async fn what_a_guest_writes_is_thrown_away_with_it() {
             .count()
     };
     assert_eq!(overlays(), 2, "each guest has its own");
-    assert_eq!(running.stop().await.teardown.leftovers, Vec::<String>::new());
+    let stopped = running.stop().await;
+    assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
+    let totals = totals(stopped.sizes.iter().flat_map(|(_, sizes)| sizes));
+    assert_eq!(
+        (totals[&Part::Disk], totals[&Part::Written]),
+        (1 << 20, 0),
+        "nothing was written"
+    );
     assert_eq!(overlays(), 0);
     assert_eq!(std::fs::read(&disk).unwrap(), vec![7; 1 << 20]);
     lab.assert_clean().await;

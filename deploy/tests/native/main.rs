@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use deploy::{DeployError, Driver, Running, ready};
 use lab::{Lab, eventually};
+use protocol::size::Part;
 use protocol::summary::Exit;
 
 #[tokio::test]
@@ -27,6 +28,9 @@ async fn a_service_answers_at_its_endpoint_and_ends_when_asked() {
     assert!(running.pids(&lab::name("web")).contains(&started[0].pid));
     let stopped = running.stop().await;
     assert_eq!(stopped.exits, [(lab::name("web"), Exit::Signal(15))]);
+    let program = std::fs::metadata(&lab.host.workload).unwrap().len();
+    let parts: Vec<_> = stopped.sizes[0].1.iter().map(|size| (size.part, size.bytes)).collect();
+    assert_eq!(parts, [(Part::Program, program)]);
     assert_eq!(stopped.teardown.leftovers, [] as [String; 0]);
 }
 

@@ -129,6 +129,7 @@ impl Attempt {
         let stopped = timeout(grace + TEARDOWN, deployed.running.stop()).await;
         let stopped = stopped.unwrap_or_else(|_| Stopped {
             exits: Vec::new(),
+            sizes: Vec::new(),
             teardown: left(format!(
                 "the teardown did not end within {} s",
                 (grace + TEARDOWN).as_secs()

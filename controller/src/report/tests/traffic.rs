@@ -84,6 +84,7 @@ pub fn summary(samples: &[Sample], batches: u64, steal: bool) -> Summary {
     let last = samples.last().unwrap();
     Summary {
         services: vec![ServiceSummary {
+            sizes: Vec::new(),
             service: name("tcp"),
             pids: vec![4242],
             samples: samples.len() as u64,
