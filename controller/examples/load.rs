@@ -85,7 +85,7 @@ impl Options {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let outcome = Rate::new(options.plan())?.run(&options.target(), &Control::new())?;
+    let outcome = Rate::new(options.plan(), options.target())?.run(&Control::new())?;
     print_outcome(&outcome);
     Ok(())
 }

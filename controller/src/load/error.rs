@@ -72,6 +72,12 @@ impl ErrorKind {
         Self::Other,
     ];
 
+    /// The kind of a word, as [`ErrorKind::name`] gives it.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The word for it in files and tables.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -102,6 +108,20 @@ impl ErrorKind {
     #[must_use]
     pub fn is_own_limit(self) -> bool {
         matches!(self, Self::FdExhausted | Self::AddressExhausted | Self::Cancelled)
+    }
+
+    /// Whether no connection could be had.
+    #[must_use]
+    pub fn is_of_connecting(self) -> bool {
+        matches!(
+            self,
+            Self::ConnectRefused
+                | Self::ConnectTimeout
+                | Self::Unreachable
+                | Self::ConnectFailed
+                | Self::FdExhausted
+                | Self::AddressExhausted
+        )
     }
 
     /// The kind of an error of `socket` or `connect`.
@@ -149,6 +169,24 @@ pub enum LoadError {
     /// The path cannot stand in a request line.
     #[error("path {0:?}: it must begin with / and consist of printable ASCII without spaces")]
     Path(String),
+    /// A method or a header field would break the request apart.
+    #[error(
+        "{0:?} cannot stand in the head of a request: methods are capitals (not HEAD), names letters, digits, - and _, values without line breaks"
+    )]
+    Field(String),
+    /// A list of calls names one that does not exist, or a call a label that does not.
+    #[error("{what} {found} is named, there are {known}")]
+    Unknown {
+        /// What is named.
+        what: &'static str,
+        /// Its place, from 0.
+        found: usize,
+        /// How many there are.
+        known: usize,
+    },
+    /// A closed loop in which nobody does anything.
+    #[error("{0}")]
+    Users(&'static str),
     /// A pool without connections, or one that is larger than its own limit.
     #[error(
         "keep-alive pool of {pool} with at most {at_most} connections: 1 <= at_most and pool <= at_most are needed"

@@ -6,16 +6,14 @@ use std::path::Path;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::error::LoadError;
-use super::plan::RatePlan;
 
 /// Descriptors that are no connections: files, event loops, timers, what the controller has open.
 const RESERVE: u64 = 128;
 
-/// Refuses a plan that could need more descriptors or local ports than there are.
+/// Refuses a load that could have more connections open than there are descriptors or local ports.
 ///
 /// The soft limit on open files is raised to the hard one first.
-pub fn check(plan: &RatePlan) -> Result<(), LoadError> {
-    let connections = plan.most_connections();
+pub fn check(connections: u64) -> Result<(), LoadError> {
     let limit = raise_open_files()?;
     check_files(connections, limit)?;
     check_ports(connections, Path::new("/proc/sys/net/ipv4/ip_local_port_range"))

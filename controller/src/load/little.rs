@@ -74,6 +74,11 @@ impl Integral {
         self.since_ns = self.since_ns.max(now_ns);
     }
 
+    /// Ends a window that was open, where the last request ended.
+    pub fn close(&mut self, end_ns: u64) {
+        self.window.end = self.window.end.min(end_ns);
+    }
+
     pub fn add(&mut self, other: &Self) {
         self.area += other.area;
         self.ended += other.ended;

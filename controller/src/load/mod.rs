@@ -1,8 +1,14 @@
 //! Load generation: own threads, own event loops, one trait.
 //!
-//! An [`Engine`] sends requests to a [`Target`] and returns an [`Outcome`]. It knows nothing of
-//! experiments, trials and files. [`Rate`] is the open-loop engine: its [`Schedule`] is fixed before
-//! the first request, never waits for a reply, and every latency counts from the intended time.
+//! An [`Engine`] sends requests and returns an [`Outcome`]. It knows nothing of experiments, trials and files.
+//!
+//! | engine | loop | when a request is due |
+//! |---|---|---|
+//! | [`Rate`] | open | by its [`Schedule`], fixed before the first request, whatever the replies do |
+//! | [`Users`] | closed | when its user is ready: its last reply came and its think time is over |
+//!
+//! In an open loop every latency counts from the due time, so a stall counts for all that were due meanwhile. In a closed loop a stall keeps users from
+//! being ready: response time there is service time but for the generator's own lag, and must not be compared with an open loop's.
 //!
 //! # What the times of a request mean
 //! All are nanoseconds on one monotonic clock, counted from the start of the run (the beginning of the
@@ -10,7 +16,7 @@
 //!
 //! | name | moment |
 //! |---|---|
-//! | intended | the schedule's |
+//! | intended | when it was due: by the schedule, or when its user was ready to send |
 //! | sent | just before the first system call for it: `connect`, or `write` on an open connection |
 //! | connected | the connection was seen to be up; absent on a connection that was open before |
 //! | first byte | the first `read` that returned bytes of the reply had returned |
@@ -19,10 +25,12 @@
 //! response time = done - intended · service time = done - sent · lag = sent - intended ·
 //! connect time = connected - sent.
 
+mod call;
 mod clock;
 mod control;
 mod cpu;
 mod error;
+mod http;
 mod limits;
 mod little;
 mod outcome;
@@ -33,7 +41,9 @@ mod request;
 mod schedule;
 mod tally;
 mod target;
+mod users;
 
+pub use call::{Call, Label, Message};
 pub use control::{Control, Progress};
 pub use cpu::Usage;
 pub use error::{ErrorKind, LoadError};
@@ -46,12 +56,13 @@ pub use request::{Request, RequestLog};
 pub use schedule::{Arrival, Schedule};
 pub use tally::{Counts, Histograms};
 pub use target::{BodyRule, Expect, Target};
+pub use users::{Extent, Script, Think, Users, UsersPlan};
 
-/// Something that puts load on a target.
+/// Something that puts load on services.
 pub trait Engine {
     /// Runs the whole load, warm-up included, and returns when the last reply came or was given up.
     ///
     /// It blocks the calling thread; `control` shows how far it is and can cancel it, which makes it
     /// return within a tenth of a second with what was measured until then.
-    fn run(&self, target: &Target, control: &Control) -> Result<Outcome, LoadError>;
+    fn run(&self, control: &Control) -> Result<Outcome, LoadError>;
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::call::Label;
 use super::clock::monotonic_ns;
 use super::cpu::Usage;
 use super::little::Little;
@@ -12,6 +13,8 @@ use super::tally::{Counts, Histograms, Tally};
 /// All that was measured in one run of an engine.
 #[derive(Debug)]
 pub struct Outcome {
+    /// What the requests are; each names its place in here.
+    pub labels: Vec<Label>,
     /// Every request, warm-up included.
     pub requests: RequestLog,
     /// Counts of the requests that were intended in the window.
@@ -41,8 +44,16 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn new(tally: Tally, origin: Origin, window: Range<u64>, threads: usize, cancelled: bool) -> Self {
+    pub(super) fn new(
+        tally: Tally,
+        origin: Origin,
+        window: Range<u64>,
+        threads: usize,
+        cancelled: bool,
+        labels: Vec<Label>,
+    ) -> Self {
         Self {
+            labels,
             counts: tally.window,
             warm_up: tally.warm_up,
             histograms: tally.histograms,

@@ -132,7 +132,7 @@ impl RatePlan {
 /// Longest time of a plan: a day, so that sums of them in ns stay far from any limit.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-fn check_time(name: &'static str, value: Duration, zero: bool) -> Result<(), LoadError> {
+pub(super) fn check_time(name: &'static str, value: Duration, zero: bool) -> Result<(), LoadError> {
     if value > LONGEST {
         return Err(LoadError::Time {
             name,

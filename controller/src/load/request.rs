@@ -15,6 +15,8 @@ pub struct Request {
     pub first_byte_ns: Option<u64>,
     /// When the reply was complete, or the request given up.
     pub done_ns: u64,
+    /// What it was, as a place in the labels of the load.
+    pub label: u16,
     /// Status of the reply, 0 without one.
     pub status: u16,
     /// Bytes read, heads included. Values of 4 GiB and more are kept as 4 GiB - 1.
@@ -57,7 +59,7 @@ impl Request {
     }
 }
 
-/// A request in 56 bytes.
+/// A request in 64 bytes.
 #[derive(Debug, Clone, Copy)]
 struct Record {
     intended_ns: u64,
@@ -67,15 +69,16 @@ struct Record {
     done_ns: u64,
     bytes_in: u32,
     connection: u32,
+    bytes_out: u32,
+    label: u16,
     status: u16,
-    bytes_out: u16,
     /// Place in [`ErrorKind::ALL`], or [`NO_ERROR`].
     error: u8,
     thread: u8,
     warm_up: bool,
 }
 
-const _: () = assert!(size_of::<Record>() == 56);
+const _: () = assert!(size_of::<Record>() == 64);
 
 /// A time that did not happen.
 const NEVER: u64 = u64::MAX;
@@ -135,8 +138,9 @@ impl From<&Request> for Record {
             done_ns: request.done_ns,
             bytes_in: u32::try_from(request.bytes_in).unwrap_or(u32::MAX),
             connection: request.connection,
+            bytes_out: u32::try_from(request.bytes_out).unwrap_or(u32::MAX),
+            label: request.label,
             status: request.status,
-            bytes_out: u16::try_from(request.bytes_out).unwrap_or(u16::MAX),
             error: request.error.map_or(NO_ERROR, |kind| kind as u8),
             thread: request.thread,
             warm_up: request.warm_up,
@@ -153,6 +157,7 @@ impl From<&Record> for Request {
             connected_ns: happened(record.connected_ns),
             first_byte_ns: happened(record.first_byte_ns),
             done_ns: record.done_ns,
+            label: record.label,
             status: record.status,
             bytes_in: record.bytes_in.into(),
             bytes_out: record.bytes_out.into(),
@@ -173,12 +178,12 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_logged_is_read_back(
-            times in any::<[Option<u32>; 3]>(), ends in any::<(u32, u32)>(), bytes in any::<(u32, u16)>(),
-            error in prop::option::of(0..ErrorKind::ALL.len()), rest in any::<(u16, u32, u8, bool)>(),
+            times in any::<[Option<u32>; 3]>(), ends in any::<(u32, u32)>(), bytes in any::<(u32, u32)>(),
+            error in prop::option::of(0..ErrorKind::ALL.len()), rest in any::<(u16, u32, u8, bool, u16)>(),
         ) {
             let request = Request {
                 intended_ns: ends.0.into(), sent_ns: times[0].map(Into::into), connected_ns: times[1].map(Into::into),
-                first_byte_ns: times[2].map(Into::into), done_ns: ends.1.into(), status: rest.0,
+                first_byte_ns: times[2].map(Into::into), done_ns: ends.1.into(), status: rest.0, label: rest.4,
                 bytes_in: bytes.0.into(), bytes_out: bytes.1.into(), connection: rest.1, thread: rest.2,
                 error: error.map(|at| ErrorKind::ALL[at]), warm_up: rest.3,
             };

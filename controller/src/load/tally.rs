@@ -152,6 +152,9 @@ pub struct Tally {
     pub warm_up: Counts,
     pub histograms: Histograms,
     pub integral: Integral,
+    /// When the first request of the window was due, and when the last one ended, ns.
+    span: (u64, u64),
+    window_range: std::ops::Range<u64>,
     pub usage: Usage,
     /// Kept-alive connections that the server closed, or broke, while no request was on them.
     pub closed_idle: u64,
@@ -167,7 +170,9 @@ impl Tally {
             window: Counts::default(),
             warm_up: Counts::default(),
             histograms: Histograms::new(),
-            integral: Integral::new(window),
+            integral: Integral::new(window.clone()),
+            span: (u64::MAX, 0),
+            window_range: window,
             usage: Usage::default(),
             closed_idle: 0,
             left_open: 0,
@@ -195,6 +200,8 @@ impl Tally {
         } else {
             self.window.record(request);
             self.histograms.record(request);
+            self.span.0 = self.span.0.min(request.intended_ns);
+            self.span.1 = self.span.1.max(request.done_ns);
         }
         self.requests.push(request);
     }
@@ -206,9 +213,23 @@ impl Tally {
         self.warm_up.add(&other.warm_up);
         self.histograms.add(&other.histograms);
         self.integral.add(&other.integral);
+        self.span.0 = self.span.0.min(other.span.0);
+        self.span.1 = self.span.1.max(other.span.1);
         self.usage = self.usage.plus(other.usage);
         self.closed_idle += other.closed_idle;
         self.left_open += other.left_open;
+    }
+}
+
+impl Tally {
+    /// The window, ns; one that was open is from when its first request was due to the end of its last.
+    pub fn close(&mut self) -> std::ops::Range<u64> {
+        if self.window_range.end == u64::MAX {
+            let (start, end) = (self.span.0.min(self.span.1), self.span.1);
+            self.integral.close(end);
+            self.window_range = start..end;
+        }
+        self.window_range.clone()
     }
 }
 
@@ -226,6 +247,7 @@ mod tests {
             connected_ns: None,
             first_byte_ns: None,
             done_ns: intended + lag + service,
+            label: 0,
             status: 200,
             bytes_in: 10,
             bytes_out: 5,

@@ -1,8 +1,7 @@
 //! Where the load goes and what a right reply looks like.
 
 use std::net::SocketAddr;
-
-use super::error::LoadError;
+use std::sync::Arc;
 
 /// A service under load.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +14,16 @@ pub struct Target {
     pub expect: Expect,
 }
 
+impl Target {
+    /// The address as people write it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}{}", self.address, self.path)
+    }
+}
+
 /// What a reply must be to count as a success.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expect {
     /// The status code.
     pub status: u16,
@@ -25,7 +32,7 @@ pub struct Expect {
 }
 
 /// What the body of a reply must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BodyRule {
     /// Anything.
     Any,
@@ -38,43 +45,45 @@ pub enum BodyRule {
         /// How often it comes.
         count: u64,
     },
+    /// Just these bytes.
+    Exact(Arc<[u8]>),
+    /// These bytes first, then anything.
+    Begins(Arc<[u8]>),
 }
 
 impl BodyRule {
     /// The length that the body must have, if the rule names one.
     #[must_use]
-    pub fn length(self) -> Option<u64> {
+    pub fn length(&self) -> Option<u64> {
         match self {
-            Self::Any => None,
-            Self::Length(count) | Self::Repeat { count, .. } => Some(count),
+            Self::Any | Self::Begins(_) => None,
+            Self::Length(count) | Self::Repeat { count, .. } => Some(*count),
+            Self::Exact(bytes) => Some(bytes.len() as u64),
         }
     }
 
-    /// Whether a piece of the body follows the rule.
+    /// Whether a body of this length follows the rule, once its bytes do.
     #[must_use]
-    pub fn allows(self, piece: &[u8]) -> bool {
+    pub fn allows_length(&self, length: u64) -> bool {
         match self {
+            Self::Begins(bytes) => length >= bytes.len() as u64,
+            rule => rule.length().is_none_or(|right| right == length),
+        }
+    }
+
+    /// Whether a piece of the body that comes after `at` others follows the rule; a surplus is a matter of the length.
+    #[must_use]
+    pub fn allows(&self, piece: &[u8], at: u64) -> bool {
+        match self {
+            Self::Any | Self::Length(_) => true,
             // Without an early end the loop runs on whole vector registers.
             Self::Repeat { byte, .. } => piece.iter().fold(0, |odd, b| odd | (b ^ byte)) == 0,
-            _ => true,
+            Self::Exact(bytes) | Self::Begins(bytes) => {
+                let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or(&[]);
+                let both = rest.len().min(piece.len());
+                rest[..both] == piece[..both]
+            }
         }
-    }
-}
-
-impl Target {
-    /// The bytes of a request, the same for every one of a run.
-    pub fn request(&self, keep_alive: bool) -> Result<Vec<u8>, LoadError> {
-        if !self.path.starts_with('/') || !self.path.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(LoadError::Path(self.path.clone()));
-        }
-        let connection = if keep_alive { "keep-alive" } else { "close" };
-        let text = format!(
-            "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: jung/{}\r\nAccept: */*\r\nConnection: {connection}\r\n\r\n",
-            self.path,
-            self.address,
-            env!("CARGO_PKG_VERSION"),
-        );
-        Ok(text.into_bytes())
     }
 }
 
@@ -83,30 +92,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_that_would_break_the_request_is_refused() {
-        let expect = Expect {
-            status: 200,
-            body: BodyRule::Any,
-        };
-        for path in ["", "x", "/a b", "/a\r\nX: y", "/ä"] {
-            let target = Target {
-                address: ([127, 0, 0, 1], 1).into(),
-                path: path.into(),
-                expect,
-            };
-            assert!(matches!(target.request(true), Err(LoadError::Path(p)) if p == path));
+    fn one_wrong_byte_anywhere_is_seen() {
+        let right = vec![b'A'; 1000];
+        for rule in [
+            BodyRule::Repeat {
+                byte: b'A',
+                count: 1000,
+            },
+            BodyRule::Exact(right.clone().into()),
+            BodyRule::Begins(right.clone().into()),
+        ] {
+            let mut body = right.clone();
+            assert!(rule.allows(&body, 0) && rule.allows(&body[7..], 7));
+            for at in [0, 1, 500, 999] {
+                body[at] = b'B';
+                assert!(!rule.allows(&body, 0), "{rule:?}");
+                body[at] = b'A';
+            }
         }
     }
 
     #[test]
-    fn one_wrong_byte_anywhere_is_seen() {
-        let rule = BodyRule::Repeat { byte: b'A', count: 0 };
-        let mut body = vec![b'A'; 1000];
-        assert!(rule.allows(&body));
-        for at in [0, 1, 500, 999] {
-            body[at] = b'B';
-            assert!(!rule.allows(&body));
-            body[at] = b'A';
-        }
+    fn a_beginning_wants_no_end() {
+        let rule = BodyRule::Begins(b"{\"id\":".as_slice().into());
+        assert!(rule.allows(b"{\"id\":7}", 0) && rule.allows(b"d\":7}", 3) && rule.allows(b"}", 7));
+        assert!(rule.allows_length(8) && !rule.allows_length(5));
+        let exact = BodyRule::Exact(b"ok".as_slice().into());
+        assert!(exact.allows_length(2) && !exact.allows_length(3) && !exact.allows(b"no", 0));
     }
 }

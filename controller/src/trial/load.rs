@@ -23,7 +23,7 @@ impl RunningLoad {
     pub fn fire(order: &Order, address: SocketAddr) -> Self {
         let control = Arc::new(Control::new());
         let (plan, target, watched) = (order.plan.clone(), order.target(address), Arc::clone(&control));
-        let thread = tokio::task::spawn_blocking(move || Rate::new(plan)?.run(&target, &watched));
+        let thread = tokio::task::spawn_blocking(move || Rate::new(plan, target)?.run(&watched));
         Self {
             control,
             thread: Some(thread),

@@ -115,7 +115,7 @@ impl Order {
         Target {
             address,
             path: PATH.to_owned(),
-            expect: self.expect,
+            expect: self.expect.clone(),
         }
     }
 }

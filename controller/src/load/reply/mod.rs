@@ -21,7 +21,6 @@ use head::{Framing, Parsed};
 /// Reader of one connection's replies; it is reused from one to the next.
 #[derive(Debug)]
 pub struct ReplyReader {
-    expect: Expect,
     state: State,
     /// The bytes of a head that did not come in one piece.
     held: Vec<u8>,
@@ -52,9 +51,8 @@ pub enum Fed {
 impl ReplyReader {
     /// A reader at the start of a reply.
     #[must_use]
-    pub fn new(expect: Expect) -> Self {
+    pub fn new() -> Self {
         Self {
-            expect,
             state: State::Head,
             held: Vec::new(),
             status: 0,
@@ -74,23 +72,22 @@ impl ReplyReader {
         self.fault = None;
     }
 
-    /// Takes bytes as they were read. The error is one that breaks the framing: the connection is lost.
-    pub fn feed(&mut self, input: &[u8]) -> Result<Fed, ErrorKind> {
+    /// Takes bytes as they were read, and holds them against what is expected, the same from head to end. The error is one that breaks the framing: the connection is lost.
+    pub fn feed(&mut self, input: &[u8], expect: &Expect) -> Result<Fed, ErrorKind> {
         let mut at = 0;
         while let State::Head = self.state {
-            match self.feed_head(&input[at..])? {
+            match self.feed_head(&input[at..], expect)? {
                 Some(used) => at += used,
                 None => return Ok(Fed::More),
             }
         }
         let rest = &input[at..];
-        let rule = if self.fault.is_none() {
-            Some(self.expect.body)
-        } else {
-            None
+        let rule = self.fault.is_none().then_some(&expect.body);
+        let (mut right, mut seen) = (true, self.body_bytes);
+        let mut check = |piece: &[u8]| {
+            right &= rule.is_none_or(|rule| rule.allows(piece, seen));
+            seen += piece.len() as u64;
         };
-        let mut right = true;
-        let mut check = |piece: &[u8]| right &= rule.is_none_or(|rule| rule.allows(piece));
         let (used, bytes, done) = match &mut self.state {
             State::Length(left) => {
                 let taken = usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
@@ -110,19 +107,19 @@ impl ReplyReader {
             self.fault = Some(ErrorKind::WrongBody);
         }
         if done {
-            self.finish();
+            self.finish(expect);
             return Ok(Fed::Done(at + used));
         }
         Ok(Fed::More)
     }
 
     /// The connection was closed: says whether the reply is complete by that.
-    pub fn end(&mut self) -> Result<(), ErrorKind> {
+    pub fn end(&mut self, expect: &Expect) -> Result<(), ErrorKind> {
         match self.state {
             State::Head => Err(ErrorKind::ClosedEarly),
             State::Length(_) | State::Chunked(_) => Err(ErrorKind::ShortBody),
             State::UntilClose => {
-                self.finish();
+                self.finish(expect);
                 Ok(())
             }
             State::Done => Ok(()),
@@ -147,7 +144,7 @@ impl ReplyReader {
     }
 
     /// Looks for a head; returns how many bytes of `input` it took, or `None` if more are needed.
-    fn feed_head(&mut self, input: &[u8]) -> Result<Option<usize>, ErrorKind> {
+    fn feed_head(&mut self, input: &[u8], expect: &Expect) -> Result<Option<usize>, ErrorKind> {
         let before = self.held.len();
         let parsed = if before == 0 {
             head::parse(input)?
@@ -163,20 +160,20 @@ impl ReplyReader {
         };
         self.held.clear();
         if !reply.is_interim() {
-            self.begin(&reply);
+            self.begin(&reply, expect);
         }
         Ok(Some(reply.len - before))
     }
 
-    fn begin(&mut self, reply: &head::Head) {
+    fn begin(&mut self, reply: &head::Head, expect: &Expect) {
         self.status = reply.status;
         self.keeps_alive = reply.keeps_alive;
         let announced = match reply.framing {
             Framing::Length(length) => Some(length),
             Framing::Chunked | Framing::UntilClose => None,
         };
-        let expected = self.expect.body.length();
-        if reply.status != self.expect.status {
+        let expected = expect.body.length();
+        if reply.status != expect.status {
             self.fault = Some(ErrorKind::WrongStatus);
         } else if announced.is_some() && expected.is_some() && announced != expected {
             self.fault = Some(ErrorKind::WrongLength);
@@ -188,17 +185,17 @@ impl ReplyReader {
         };
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, expect: &Expect) {
         self.state = State::Done;
-        if self.fault != Some(ErrorKind::WrongStatus)
-            && self
-                .expect
-                .body
-                .length()
-                .is_some_and(|length| length != self.body_bytes)
-        {
+        if self.fault != Some(ErrorKind::WrongStatus) && !expect.body.allows_length(self.body_bytes) {
             self.fault = Some(ErrorKind::WrongLength);
         }
+    }
+}
+
+impl Default for ReplyReader {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

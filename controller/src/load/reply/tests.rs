@@ -11,11 +11,11 @@ const EXPECT: Expect = Expect {
 /// What a reader makes of `pieces` and the end of the connection: the verdict, the status, whether the
 /// connection is kept, and how many bytes were left over.
 fn read(pieces: &[&[u8]]) -> (Result<(), ErrorKind>, u16, bool, usize) {
-    let mut reader = ReplyReader::new(EXPECT);
+    let mut reader = ReplyReader::new();
     let total: usize = pieces.iter().map(|p| p.len()).sum();
     let mut fed = 0;
     for piece in pieces {
-        match reader.feed(piece) {
+        match reader.feed(piece, &EXPECT) {
             Ok(Fed::More) => fed += piece.len(),
             Ok(Fed::Done(used)) => {
                 return (
@@ -28,7 +28,7 @@ fn read(pieces: &[&[u8]]) -> (Result<(), ErrorKind>, u16, bool, usize) {
             Err(kind) => return (Err(kind), 0, false, 0),
         }
     }
-    let verdict = reader.end().and_then(|()| reader.verdict());
+    let verdict = reader.end(&EXPECT).and_then(|()| reader.verdict());
     (verdict, reader.status(), reader.keeps_alive(), 0)
 }
 
@@ -115,11 +115,13 @@ fn an_endless_head_ends_at_the_limit() {
 
 #[test]
 fn a_reader_is_as_new_after_a_reset() {
-    let mut reader = ReplyReader::new(EXPECT);
-    reader.feed(b"HTTP/1.1 500 X\r\nContent-Length: 1\r\n\r\n").unwrap();
+    let mut reader = ReplyReader::new();
+    reader
+        .feed(b"HTTP/1.1 500 X\r\nContent-Length: 1\r\n\r\n", &EXPECT)
+        .unwrap();
     reader.reset();
     let good = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nAAAAA";
-    assert_eq!(reader.feed(good), Ok(Fed::Done(good.len())));
+    assert_eq!(reader.feed(good, &EXPECT), Ok(Fed::Done(good.len())));
     assert_eq!(reader.verdict(), Ok(()));
 }
 

@@ -1,26 +1,17 @@
-//! The engine `rate` against real sockets: a scripted server that answers wrongly in every way, and the
-//! real `workload tcp`.
-
-#![expect(clippy::unwrap_used, reason = "a helper of a test may panic as the test may")]
-
-#[path = "load_rate/scripted.rs"]
-mod scripted;
-#[path = "load_rate/service.rs"]
-mod service;
+//! The engine `rate`.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::scripted::{Act, GOOD, Scripted};
+use crate::service::Service;
 use controller::load::{
     Arrivals, BodyRule, Connections, Control, Engine, ErrorKind, Expect, LoadError, Outcome, Rate, RatePlan, Target,
 };
-use scripted::{Act, Scripted};
-use service::Service;
 
 const KEEP_ALIVE: Connections = Connections::KeepAlive { pool: 2, at_most: 64 };
 const PER_REQUEST: Connections = Connections::PerRequest { at_most: None };
-const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nAAAAA";
 
 fn target(address: SocketAddr, count: u64) -> Target {
     let expect = Expect {
@@ -39,7 +30,7 @@ fn plan(rate_per_s: f64, millis: u64) -> RatePlan {
 }
 
 fn run(plan: RatePlan, target: &Target) -> Outcome {
-    Rate::new(plan).unwrap().run(target, &Control::new()).unwrap()
+    Rate::new(plan, target.clone()).unwrap().run(&Control::new()).unwrap()
 }
 
 /// Ten requests to a server that does the same to each: all must end as `kind`.
@@ -282,14 +273,13 @@ fn a_busy_pool_makes_requests_wait_and_says_so() {
 fn a_cancelled_load_ends_at_once_and_keeps_what_it_has() {
     let server = Scripted::start(vec![Act::Hold]);
     let control = Arc::new(Control::new());
-    let engine = Rate::new(RatePlan {
+    let plan = RatePlan {
         timeout: Duration::from_secs(60),
         ..plan(100.0, 60_000)
-    })
-    .unwrap();
-    let target = target(server.address, 5);
+    };
+    let engine = Rate::new(plan, target(server.address, 5)).unwrap();
     let watched = Arc::clone(&control);
-    let load = std::thread::spawn(move || engine.run(&target, &watched).unwrap());
+    let load = std::thread::spawn(move || engine.run(&watched).unwrap());
     let start = Instant::now();
     while control.progress().sent < 5 {
         assert!(start.elapsed() < Duration::from_secs(20), "nothing was sent");
@@ -386,8 +376,8 @@ fn a_stall_shows_in_the_percentiles_as_arithmetic_wants() {
 fn what_the_machine_cannot_give_is_refused_beforehand() {
     let target = target(([127, 0, 0, 1], 1).into(), 5);
     let refused = |plan| {
-        Rate::new(plan)
-            .and_then(|engine| engine.run(&target, &Control::new()))
+        Rate::new(plan, target.clone())
+            .and_then(|engine| engine.run(&Control::new()))
             .unwrap_err()
     };
     let hopeless = RatePlan {

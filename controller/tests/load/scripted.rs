@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// A right reply of five letters A.
+pub const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nAAAAA";
+
 /// One thing done to a client after its request was read.
 #[derive(Clone, Debug)]
 pub enum Act {
@@ -30,7 +33,7 @@ pub struct Scripted {
 impl Scripted {
     /// A server that does the acts to every request.
     pub fn start(script: Vec<Act>) -> Self {
-        Self::serve(move |client| {
+        Self::serve(move |client, _| {
             for act in &script {
                 perform(act, client)?;
             }
@@ -38,14 +41,24 @@ impl Scripted {
         })
     }
 
+    /// A server that answers every request with its own path.
+    pub fn echo() -> Self {
+        Self::serve(|client, request| {
+            let path = request.split(|b| *b == b' ').nth(1).unwrap();
+            let mut reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", path.len()).into_bytes();
+            reply.extend_from_slice(path);
+            client.write_all(&reply)
+        })
+    }
+
     /// A server that answers rightly, but not in the first `stall` of each `period` since its start.
     pub fn stalling(period: Duration, stall: Duration) -> Self {
         let start = Instant::now();
-        Self::serve(move |client| {
+        Self::serve(move |client, _| {
             let phase = start.elapsed().as_nanos() % period.as_nanos();
             let left = stall.as_nanos().saturating_sub(phase);
             std::thread::sleep(Duration::from_nanos(u64::try_from(left).unwrap()));
-            client.write_all(super::GOOD)
+            client.write_all(GOOD)
         })
     }
 
@@ -73,7 +86,7 @@ impl Scripted {
         }
     }
 
-    fn serve(answer: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+    fn serve(answer: impl Fn(&mut TcpStream, &[u8]) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
@@ -84,7 +97,13 @@ impl Scripted {
                     return;
                 }
                 let (answer, mut client) = (Arc::clone(&answer), client.unwrap());
-                std::thread::spawn(move || while read_request(&mut client) && answer(&mut client).is_ok() {});
+                std::thread::spawn(move || {
+                    while let Some(request) = read_request(&mut client) {
+                        if answer(&mut client, &request).is_err() {
+                            return;
+                        }
+                    }
+                });
             }
         });
         Self {
@@ -102,17 +121,17 @@ impl Drop for Scripted {
     }
 }
 
-/// Reads up to the empty line; false if the client is gone.
-fn read_request(client: &mut TcpStream) -> bool {
+/// Reads up to the empty line; `None` if the client is gone.
+fn read_request(client: &mut TcpStream) -> Option<Vec<u8>> {
     let mut request = Vec::new();
     let mut buffer = [0; 1024];
     while !request.ends_with(b"\r\n\r\n") {
         match client.read(&mut buffer) {
             Ok(read) if read > 0 => request.extend_from_slice(&buffer[..read]),
-            _ => return false,
+            _ => return None,
         }
     }
-    true
+    Some(request)
 }
 
 fn perform(act: &Act, client: &mut TcpStream) -> std::io::Result<()> {

@@ -1,4 +1,4 @@
-//! One connection of the engine and the request on it.
+//! One connection and the request on it.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -8,25 +8,24 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use socket2::SockRef;
 
+use crate::load::call::Call;
 use crate::load::clock::Clock;
 use crate::load::error::ErrorKind;
 use crate::load::reply::{Fed, ReplyReader};
 use crate::load::request::Request;
-use crate::load::schedule::Arrival;
-use crate::load::target::Expect;
 
 /// Reads in one turn, so that a server that sends without end does not keep the thread to itself.
 const READS_A_TURN: usize = 4;
 
 /// A connection.
 #[derive(Debug)]
-pub struct Connection {
+pub struct Connection<'a> {
     pub stream: TcpStream,
     /// Its number within its thread.
     pub number: u32,
     pub phase: Phase,
     /// The request on it, unless it is idle or closing.
-    pub call: Option<Call>,
+    pub request: Option<UnderWay<'a>>,
     reader: ReplyReader,
 }
 
@@ -43,10 +42,23 @@ pub enum Phase {
     Closing,
 }
 
+/// A request that is due.
+#[derive(Debug, Clone, Copy)]
+pub struct Due<'a> {
+    pub call: &'a Call,
+    /// When it was due, ns from the start of the run.
+    pub at_ns: u64,
+    pub warm_up: bool,
+    /// Whose it is, in an engine with users; comes back when it ended.
+    pub user: u32,
+}
+
 /// A request under way.
 #[derive(Debug, Clone, Copy)]
-pub struct Call {
-    pub arrival: Arrival,
+pub struct UnderWay<'a> {
+    pub due: Due<'a>,
+    /// Its number within its thread.
+    pub serial: u64,
     pub sent_ns: u64,
     connected_ns: Option<u64>,
     first_byte_ns: Option<u64>,
@@ -80,10 +92,11 @@ pub enum Next {
     Closed,
 }
 
-impl Call {
-    pub fn new(arrival: Arrival, sent_ns: u64) -> Self {
+impl<'a> UnderWay<'a> {
+    pub fn new(due: Due<'a>, serial: u64, sent_ns: u64) -> Self {
         Self {
-            arrival,
+            due,
+            serial,
             sent_ns,
             connected_ns: None,
             first_byte_ns: None,
@@ -92,71 +105,70 @@ impl Call {
         }
     }
 
-    /// The record of the request as it ended.
-    pub fn end(&self, done_ns: u64, status: u16, connection: u32, thread: u8, error: Option<ErrorKind>) -> Request {
+    /// The record of the request as it ended, without what its thread knows of it.
+    pub fn end(&self, done_ns: u64, status: u16, connection: u32, error: Option<ErrorKind>) -> Request {
         Request {
-            intended_ns: self.arrival.at_ns,
+            intended_ns: self.due.at_ns,
             sent_ns: Some(self.sent_ns),
             connected_ns: self.connected_ns,
             first_byte_ns: self.first_byte_ns,
             done_ns,
+            label: self.due.call.label,
             status,
             bytes_in: self.bytes_in,
             bytes_out: self.written as u64,
             connection,
-            thread,
+            thread: 0,
             error,
-            warm_up: self.arrival.warm_up,
+            warm_up: self.due.warm_up,
         }
     }
 }
 
 /// What an event handler needs from its thread.
 #[derive(Debug)]
-pub struct Context<'a> {
+pub struct Context<'b> {
     pub clock: Clock,
-    pub request: &'a [u8],
-    pub buffer: &'a mut [u8],
+    pub buffer: &'b mut [u8],
 }
 
-impl Connection {
+impl<'a> Connection<'a> {
     /// Begins to connect, for a request.
-    pub fn open(address: SocketAddr, number: u32, expect: Expect, call: Call) -> io::Result<Self> {
+    pub fn open(address: SocketAddr, number: u32, request: UnderWay<'a>) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         Ok(Self {
             stream,
             number,
             phase: Phase::Connecting,
-            call: Some(call),
-            reader: ReplyReader::new(expect),
+            request: Some(request),
+            reader: ReplyReader::new(),
         })
     }
 
     /// A connection that is up and has no request.
-    pub fn idle(stream: TcpStream, number: u32, expect: Expect) -> Self {
+    pub fn idle(stream: TcpStream, number: u32) -> Self {
         Self {
             stream,
             number,
             phase: Phase::Idle,
-            call: None,
-            reader: ReplyReader::new(expect),
+            request: None,
+            reader: ReplyReader::new(),
         }
     }
 
     /// Sends a request on an idle connection.
-    pub fn send(&mut self, call: Call, context: &mut Context<'_>) -> Step {
+    pub fn send(&mut self, request: UnderWay<'a>, clock: Clock) -> Step {
         self.phase = Phase::Busy;
         self.reader.reset();
-        self.call = Some(call);
-        self.write(context).unwrap_or_else(|step| step)
+        self.request = Some(request);
+        self.write(clock).unwrap_or_else(|step| step)
     }
 
     /// Does what an event allows.
     pub fn on(&mut self, event: &Event, context: &mut Context<'_>) -> Step {
         let over = event.is_read_closed() || event.is_error();
         match self.phase {
-            Phase::Idle => self.look(over, context),
-            Phase::Closing => self.look(over, context),
+            Phase::Idle | Phase::Closing => self.look(over, context),
             Phase::Connecting => self.connected(event, context).unwrap_or_else(|step| step),
             Phase::Busy => self.go_on(event, context).unwrap_or_else(|step| step),
         }
@@ -192,16 +204,16 @@ impl Connection {
             return Ok(Step::Wait);
         }
         self.phase = Phase::Busy;
-        if let Some(call) = &mut self.call {
-            call.connected_ns = Some(context.clock.now_ns());
+        if let Some(request) = &mut self.request {
+            request.connected_ns = Some(context.clock.now_ns());
         }
         self.go_on(event, context)
     }
 
     fn go_on(&mut self, event: &Event, context: &mut Context<'_>) -> Result<Step, Step> {
-        let unsent = self.call.is_some_and(|call| call.written < context.request.len());
+        let unsent = self.request.is_some_and(|r| r.written < r.due.call.bytes.len());
         if unsent && event.is_writable() {
-            self.write(context)?;
+            self.write(context.clock)?;
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             return self.read(event.is_read_closed() || event.is_error(), context);
@@ -209,16 +221,17 @@ impl Connection {
         Ok(Step::Wait)
     }
 
-    fn write(&mut self, context: &mut Context<'_>) -> Result<Step, Step> {
-        let Some(call) = &mut self.call else {
+    fn write(&mut self, clock: Clock) -> Result<Step, Step> {
+        let Some(request) = &mut self.request else {
             return Ok(Step::Wait);
         };
-        while call.written < context.request.len() {
-            match self.stream.write(&context.request[call.written..]) {
-                Ok(bytes) => call.written += bytes,
+        let bytes = &request.due.call.bytes;
+        while request.written < bytes.len() {
+            match self.stream.write(&bytes[request.written..]) {
+                Ok(written) => request.written += written,
                 Err(error) if waits(&error) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Step::Failed(context.clock.now_ns(), ErrorKind::of_transfer(&error))),
+                Err(error) => return Err(Step::Failed(clock.now_ns(), ErrorKind::of_transfer(&error))),
             }
         }
         Ok(Step::Wait)
@@ -226,9 +239,10 @@ impl Connection {
 
     /// Reads the reply; `over` if no more will come after what the socket holds.
     fn read(&mut self, over: bool, context: &mut Context<'_>) -> Result<Step, Step> {
-        let Some(call) = &mut self.call else {
+        let Some(request) = &mut self.request else {
             return Ok(Step::Gone);
         };
+        let expect = &request.due.call.expect;
         for _ in 0..READS_A_TURN {
             let read = match self.stream.read(context.buffer) {
                 Ok(read) => read,
@@ -238,14 +252,14 @@ impl Connection {
             };
             let now_ns = context.clock.now_ns();
             if read == 0 {
-                self.reader.end().map_err(|kind| Step::Failed(now_ns, kind))?;
+                self.reader.end(expect).map_err(|kind| Step::Failed(now_ns, kind))?;
                 return Ok(Step::Done(now_ns, Next::Closed));
             }
-            call.first_byte_ns.get_or_insert(now_ns);
-            call.bytes_in += read as u64;
+            request.first_byte_ns.get_or_insert(now_ns);
+            request.bytes_in += read as u64;
             match self
                 .reader
-                .feed(&context.buffer[..read])
+                .feed(&context.buffer[..read], expect)
                 .map_err(|kind| Step::Failed(now_ns, kind))?
             {
                 Fed::Done(used) if used < read => return Err(Step::Failed(now_ns, ErrorKind::TrailingBytes)),

@@ -10,8 +10,8 @@ use super::connection::{Connection, Phase};
 /// Connections by token. A token holds the connection's number besides its place, so that one that
 /// outlived its connection finds nothing instead of a stranger.
 #[derive(Debug)]
-pub struct Table {
-    slots: Slab<Connection>,
+pub struct Table<'a> {
+    slots: Slab<Connection<'a>>,
     /// Connections without a request, longest idle first; some may be gone.
     idle: VecDeque<Token>,
     most: usize,
@@ -20,7 +20,7 @@ pub struct Table {
 
 const PLACE_BITS: u32 = 32;
 
-impl Table {
+impl<'a> Table<'a> {
     /// A table of at most so many connections.
     pub fn new(most: usize) -> Self {
         let room = most.min(65_536);
@@ -45,12 +45,12 @@ impl Table {
     }
 
     /// Puts in the connection for which a place was reserved last.
-    pub fn insert(&mut self, connection: Connection) {
+    pub fn insert(&mut self, connection: Connection<'a>) {
         self.slots.insert(connection);
     }
 
     /// The connection of a token, if it is still there.
-    pub fn get(&mut self, token: Token) -> Option<&mut Connection> {
+    pub fn get(&mut self, token: Token) -> Option<&mut Connection<'a>> {
         let place = token.0 & ((1 << PLACE_BITS) - 1);
         self.slots
             .get_mut(place)
@@ -58,7 +58,7 @@ impl Table {
     }
 
     /// Takes a connection out.
-    pub fn remove(&mut self, token: Token) -> Option<Connection> {
+    pub fn remove(&mut self, token: Token) -> Option<Connection<'a>> {
         self.get(token)?;
         Some(self.slots.remove(token.0 & ((1 << PLACE_BITS) - 1)))
     }
@@ -85,7 +85,7 @@ impl Table {
     pub fn busy(&self) -> Vec<Token> {
         self.slots
             .iter()
-            .filter(|(_, c)| c.call.is_some())
+            .filter(|(_, c)| c.request.is_some())
             .map(|(place, c)| token(place, c.number))
             .collect()
     }

@@ -1,0 +1,52 @@
+//! What all engines of HTTP have in common: connections, an event loop a thread, and the care for what is late.
+//!
+//! ```text
+//!            Pace                                   Wire
+//!   what is due, and when   -- send, connect -->   connections, time-outs, records
+//!                           <-- ended --------
+//! ```
+//! A [`Wire`] carries requests and knows nothing of when they are due. A [`Pace`] decides that and nothing else: by a schedule
+//! (`rate`), or by its users (`users`, `max`). Each thread has one of both; nothing is shared while the load runs but the flag that
+//! cancels it. On the way of a request nothing is allocated: its bytes were made before, replies are checked where they were
+//! read, and tables have their size beforehand.
+
+mod connection;
+mod gate;
+mod late;
+mod table;
+mod threads;
+mod turn;
+mod wire;
+
+pub use connection::Due;
+pub use threads::{Setup, share, window};
+pub use wire::{Ended, Wire};
+
+/// Decides what is due, and learns what became of it.
+pub trait Pace<'a> {
+    /// Starts requests whose time has come, a number of them at most.
+    fn start_due(&mut self, wire: &mut Wire<'a>, most: usize);
+
+    /// A request ended.
+    fn ended(&mut self, wire: &mut Wire<'a>, end: Ended);
+
+    /// Connections may have become free, or room for new ones.
+    fn freed(&mut self, _wire: &mut Wire<'a>) {}
+
+    /// Gives up what is due but not under way and whose time-out is over.
+    fn expire(&mut self, _wire: &mut Wire<'a>, _now_ns: u64) {}
+
+    /// When the next request is due that is not yet: the thread wakes for it to the microsecond.
+    fn next_ns(&self) -> Option<u64>;
+
+    /// When [`Pace::expire`] has something to do: the thread wakes for it to the millisecond.
+    fn late_ns(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether nothing is due any more; requests under way are the wire's business.
+    fn is_over(&self) -> bool;
+
+    /// Ends everything; what was not due yet never happened. What is under way follows.
+    fn cancel(&mut self, wire: &mut Wire<'a>, now_ns: u64);
+}

@@ -1,0 +1,162 @@
+//! The threads of a load: prepared one by one, let go together, waited for.
+
+use std::ops::Range;
+use std::thread::{Builder, ScopedJoinHandle, scope};
+use std::time::Duration;
+
+use super::Pace;
+use super::gate::Gate;
+use super::turn::Turn;
+use super::wire::Wire;
+use crate::load::call::Label;
+use crate::load::clock::Clock;
+use crate::load::control::Control;
+use crate::load::cpu;
+use crate::load::error::LoadError;
+use crate::load::limits;
+use crate::load::outcome::{Origin, Outcome};
+use crate::load::tally::Tally;
+
+pub use super::turn::window;
+pub use super::wire::share;
+
+/// Time between the moment all threads are ready and the start of the run.
+const HEAD_START: Duration = Duration::from_millis(2);
+
+/// What the threads of a load need to know, whatever its pace.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Cores to pin to, one thread each; empty: one thread that is not pinned.
+    pub cpus: Vec<usize>,
+    /// A request is given up so long after it was due.
+    pub timeout: Duration,
+    /// How long before a request is due its thread stops sleeping and watches the clock.
+    pub spin: Duration,
+    /// Whether connections serve more than one request.
+    pub keeps_alive: bool,
+    /// Connections open at once at most, over all threads.
+    pub most_connections: u64,
+    /// The measured window, ns from the start; an end of `u64::MAX` is the end of the last request.
+    pub window: Range<u64>,
+    /// About how many requests there will be.
+    pub expected: usize,
+    /// What the requests are.
+    pub labels: Vec<Label>,
+}
+
+/// A load that is over, thread by thread.
+#[derive(Debug)]
+pub struct Measured {
+    origin: Origin,
+    tallies: Vec<Tally>,
+}
+
+impl Setup {
+    /// Threads to run.
+    pub fn threads(&self) -> usize {
+        self.cpus.len().max(1)
+    }
+
+    /// Runs a load whose paces are made by `pace`, one a thread, before the start.
+    ///
+    /// # Errors
+    /// What this machine cannot give, and what the kernel refuses.
+    pub fn run<'a, P: Pace<'a>>(
+        &self,
+        control: &'a Control,
+        pace: impl Fn(usize, &mut Wire<'a>) -> P + Sync,
+    ) -> Result<Outcome, LoadError> {
+        limits::check(self.most_connections)?;
+        let measured = run_threads(self, control, &pace)?;
+        Ok(measured.outcome(self, control.is_cancelled()))
+    }
+}
+
+impl Measured {
+    fn outcome(self, setup: &Setup, cancelled: bool) -> Outcome {
+        let mut whole = Tally::new(setup.window.clone(), 0);
+        self.tallies.into_iter().for_each(|tally| whole.add(tally));
+        let window = whole.close();
+        Outcome::new(
+            whole,
+            self.origin,
+            window,
+            setup.threads(),
+            cancelled,
+            setup.labels.clone(),
+        )
+    }
+}
+
+/// Starts the threads, lets them go together once all are ready, and waits for their end.
+pub fn run_threads<'a, P: Pace<'a>>(
+    setup: &Setup,
+    control: &'a Control,
+    pace: &(impl Fn(usize, &mut Wire<'a>) -> P + Sync),
+) -> Result<Measured, LoadError> {
+    let gate = Gate::default();
+    let gate = &gate;
+    scope(|scope| {
+        let threads: Vec<_> = (0..setup.threads())
+            .map(|thread| {
+                Builder::new()
+                    .name(format!("load-{thread}"))
+                    .spawn_scoped(scope, move || one(thread, setup, control, gate, pace))
+                    .map_err(|source| LoadError::System {
+                        what: "start a thread",
+                        source,
+                    })
+            })
+            .collect();
+        let started = threads.iter().filter(|thread| thread.is_ok()).count();
+        let origin = gate.open(started, started == threads.len(), || Origin::after(HEAD_START));
+        let tallies = threads
+            .into_iter()
+            .map(|thread| thread.and_then(join))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Measured {
+            origin: origin.ok_or(LoadError::Panicked)?,
+            tallies: tallies.into_iter().flatten().collect(),
+        })
+    })
+}
+
+/// Runs one thread from its preparation to its end; `None` if the run did not start.
+fn one<'a, P: Pace<'a>>(
+    thread: usize,
+    setup: &Setup,
+    control: &'a Control,
+    gate: &Gate,
+    pace: &impl Fn(usize, &mut Wire<'a>) -> P,
+) -> Result<Option<Tally>, LoadError> {
+    let prepared = prepare(thread, setup, control, pace);
+    let origin = gate.arrive(prepared.is_ok());
+    let turn = prepared?;
+    origin
+        .map(|origin| turn.run(Clock::from_origin(origin.monotonic_ns)))
+        .transpose()
+}
+
+fn prepare<'a, P: Pace<'a>>(
+    thread: usize,
+    setup: &Setup,
+    control: &'a Control,
+    pace: &impl Fn(usize, &mut Wire<'a>) -> P,
+) -> Result<Turn<'a, P>, LoadError> {
+    if let Some(cpu) = setup.cpus.get(thread) {
+        cpu::pin(*cpu)?;
+    }
+    let mut wire = Wire::open(thread, setup)?;
+    let pace = pace(thread, &mut wire);
+    Ok(Turn {
+        wire,
+        pace,
+        spin: setup.spin,
+        control,
+    })
+}
+
+/// The tally of a thread; `None` if it never ran because another one could not.
+fn join(thread: ScopedJoinHandle<'_, Result<Option<Tally>, LoadError>>) -> Result<Option<Tally>, LoadError> {
+    thread.join().unwrap_or(Err(LoadError::Panicked))
+}

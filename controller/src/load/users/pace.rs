@@ -1,0 +1,220 @@
+//! The users of one thread: who is ready when, and for what.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::Token;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::plan::{Extent, Think, UsersPlan};
+use crate::load::call::Call;
+use crate::load::error::ErrorKind;
+use crate::load::http::{Due, Ended, Pace, Wire};
+
+/// Pause after a connection that could not be had, so that a service that is down is not asked as fast as the kernel refuses.
+const RETRY_NS: u64 = 10_000_000;
+
+/// The pace of a closed loop: every n-th user.
+#[derive(Debug)]
+pub struct ByUsers<'a> {
+    calls: &'a [Call],
+    /// Of each call, the place of its address among [`User::connections`].
+    places: Vec<usize>,
+    users: Vec<User<'a>>,
+    /// Users who think, by when they are ready.
+    thinking: BinaryHeap<Reverse<(u64, u32)>>,
+    think: Think,
+    warm_up_ns: u64,
+    warm_up_calls: u32,
+    end_ns: u64,
+    keeps_alive: bool,
+}
+
+#[derive(Debug)]
+struct User<'a> {
+    list: &'a [u32],
+    repeat: bool,
+    next: usize,
+    /// Calls made so far.
+    made: u64,
+    /// Its connection to each address, as far as it has one.
+    connections: Box<[Option<Token>]>,
+    /// Where the call under way went.
+    place: usize,
+    random: Option<Box<ChaCha8Rng>>,
+}
+
+impl<'a> ByUsers<'a> {
+    pub fn new(plan: &'a UsersPlan, thread: usize) -> Self {
+        let (places, addresses) = places(&plan.calls);
+        let mine = || (0..plan.users.len()).skip(thread).step_by(plan.threads());
+        let users: Vec<_> = mine().map(|number| User::new(plan, number, addresses)).collect();
+        let (warm_up_ns, warm_up_calls, end_ns) = match plan.extent {
+            Extent::Window { warm_up, duration } => (nanos(warm_up), 0, nanos(warm_up + duration)),
+            Extent::Lists { warm_up_calls, at_most } => (0, warm_up_calls, nanos(at_most)),
+        };
+        let mut thinking = BinaryHeap::with_capacity(users.len());
+        for (place, number) in mine().enumerate() {
+            let start = plan.ramp_up.mul_f64(number as f64 / plan.users.len() as f64);
+            if nanos(start) < end_ns {
+                thinking.push(Reverse((nanos(start), u32::try_from(place).unwrap_or(u32::MAX))));
+            }
+        }
+        Self {
+            calls: &plan.calls,
+            places,
+            users,
+            thinking,
+            think: plan.think,
+            warm_up_ns,
+            warm_up_calls,
+            end_ns,
+            keeps_alive: plan.keep_alive,
+        }
+    }
+
+    /// Sends a user's next call, if it has one and the load is not over.
+    fn call(&mut self, wire: &mut Wire<'a>, number: u32, at_ns: u64) {
+        let Some(user) = self.users.get_mut(number as usize).filter(|_| at_ns < self.end_ns) else {
+            return;
+        };
+        let Some(which) = user.advance() else { return };
+        let warm_up = at_ns < self.warm_up_ns || user.made < u64::from(self.warm_up_calls);
+        user.made += 1;
+        let due = Due {
+            call: &self.calls[which],
+            at_ns,
+            warm_up,
+            user: number,
+        };
+        user.place = self.places[which];
+        let kept = user.connections[user.place].take();
+        if !kept.is_some_and(|token| wire.send(token, due)) {
+            self.connect(wire, due);
+        }
+    }
+
+    /// Connections that wait for a server to close them may take all room for a while.
+    fn connect(&mut self, wire: &mut Wire<'a>, due: Due<'a>) {
+        if wire.has_room() {
+            wire.connect(due);
+        } else {
+            wire.never_sent(due, wire.now_ns(), ErrorKind::NotSent);
+            self.thinking.push(Reverse((wire.now_ns() + RETRY_NS, due.user)));
+        }
+    }
+}
+
+impl<'a> Pace<'a> for ByUsers<'a> {
+    fn start_due(&mut self, wire: &mut Wire<'a>, most: usize) {
+        for _ in 0..most {
+            let Some(&Reverse((at_ns, number))) = self.thinking.peek() else {
+                return;
+            };
+            if at_ns > wire.now_ns() {
+                return;
+            }
+            self.thinking.pop();
+            self.call(wire, number, at_ns);
+        }
+    }
+
+    fn ended(&mut self, wire: &mut Wire<'a>, end: Ended) {
+        let Some(user) = self.users.get_mut(end.user as usize) else {
+            return;
+        };
+        if self.keeps_alive {
+            user.connections[user.place] = end.idle;
+        }
+        let pause_ns = match self.think {
+            Think::None => 0,
+            Think::Constant(pause) => nanos(pause),
+            Think::Exponential { mean, .. } => user.draw(mean),
+        };
+        let pause_ns = if end.error.is_some_and(ErrorKind::is_of_connecting) {
+            pause_ns.max(RETRY_NS)
+        } else {
+            pause_ns
+        };
+        if pause_ns == 0 {
+            self.call(wire, end.user, end.at_ns);
+        } else if end.at_ns.saturating_add(pause_ns) < self.end_ns {
+            self.thinking.push(Reverse((end.at_ns + pause_ns, end.user)));
+        }
+    }
+
+    fn next_ns(&self) -> Option<u64> {
+        self.thinking.peek().map(|Reverse((at_ns, _))| *at_ns)
+    }
+
+    fn is_over(&self) -> bool {
+        self.thinking.is_empty()
+    }
+
+    fn cancel(&mut self, _: &mut Wire<'a>, now_ns: u64) {
+        self.thinking.clear();
+        self.end_ns = self.end_ns.min(now_ns);
+    }
+}
+
+impl<'a> User<'a> {
+    fn new(plan: &'a UsersPlan, number: usize, addresses: usize) -> Self {
+        let script = &plan.users[number];
+        let random = match plan.think {
+            Think::Exponential { seed, .. } => {
+                let mut random = ChaCha8Rng::seed_from_u64(seed);
+                random.set_stream(number as u64);
+                Some(Box::new(random))
+            }
+            Think::None | Think::Constant(_) => None,
+        };
+        Self {
+            list: &script.calls,
+            repeat: script.repeat,
+            next: 0,
+            made: 0,
+            connections: vec![None; addresses].into_boxed_slice(),
+            place: 0,
+            random,
+        }
+    }
+
+    /// The next call of its list; `None` at the end.
+    fn advance(&mut self) -> Option<usize> {
+        if self.next == self.list.len() && self.repeat {
+            self.next = 0;
+        }
+        let call = self.list.get(self.next)?;
+        self.next += 1;
+        Some(*call as usize)
+    }
+
+    /// An exponentially distributed time of this mean, ns.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "never negative; `as` saturates"
+    )]
+    fn draw(&mut self, mean: Duration) -> u64 {
+        let uniform: f64 = self.random.as_mut().map_or(0.5, |random| random.random()); // in [0, 1), so the logarithm is finite
+        (-(1.0 - uniform).ln() * mean.as_nanos() as f64) as u64
+    }
+}
+
+/// Of each call, the place of its address among all; and how many addresses there are.
+fn places(calls: &[Call]) -> (Vec<usize>, usize) {
+    let mut known: BTreeMap<SocketAddr, usize> = BTreeMap::new();
+    let mut place = |call: &Call| {
+        let next = known.len();
+        *known.entry(call.address).or_insert(next)
+    };
+    let places = calls.iter().map(&mut place).collect();
+    (places, known.len())
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,8 @@
+//! The load engines against real sockets: a scripted server that answers wrongly in every way, and the real `workload tcp`.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may panic as the test may")]
+
+mod rate;
+mod scripted;
+mod service;
+mod users;
