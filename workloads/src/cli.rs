@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::tcp;
+use crate::{tcp, udp};
 
 /// The services that Jung benchmarks, in one binary.
 ///
@@ -22,6 +22,8 @@ pub struct Cli {
 pub enum Workload {
     /// Answer every HTTP request with N times the letter A (Czipri 2016, chapter 4).
     Tcp(tcp::Options),
+    /// Answer every packet with N times the letter A and the packet's number (Czipri 2016, chapter 4).
+    Udp(udp::Options),
     /// Run a service of Fraga's IoT benchmark (Fraga 2019, chapter 4).
     #[cfg(feature = "jung")]
     Jung(crate::jung::Options),

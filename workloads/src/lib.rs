@@ -13,3 +13,4 @@ pub mod limits;
 pub mod listen;
 pub mod shutdown;
 pub mod tcp;
+pub mod udp;

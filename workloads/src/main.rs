@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use workloads::cli::{Cli, Workload};
-use workloads::{exit, tcp};
+use workloads::{exit, tcp, udp};
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().workload {
         Workload::Tcp(options) => tcp::run(&options),
+        Workload::Udp(options) => udp::run(&options),
         #[cfg(feature = "jung")]
         Workload::Jung(options) => workloads::jung::run(options).map_err(exit::Failure::from),
     };

@@ -1,0 +1,225 @@
+//! The binary `workload udp` over real sockets.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may panic as the test may")]
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running service that ends with the test.
+struct Service {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Service {
+    fn start(options: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_workload"))
+            .args(["udp", "--listen", "127.0.0.1:0"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
+        Self { child, address }
+    }
+
+    fn client(&self) -> UdpSocket {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(self.address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    }
+
+    /// The reply to one packet.
+    fn ask(&self, packet: &[u8]) -> Vec<u8> {
+        let client = self.client();
+        client.send(packet).unwrap();
+        receive(&client)
+    }
+
+    fn counters(&self) -> HashMap<String, u64> {
+        let reply = self.ask(b"STAT\0\x01\x02\x03\x04\x05\x06\x07rest");
+        let text = reply.strip_prefix(b"STAT\0\x01\x02\x03\x04\x05\x06\x07").unwrap();
+        let lines = std::str::from_utf8(text).unwrap().lines();
+        lines
+            .map(|line| {
+                let (name, value) = line.split_once(' ').unwrap();
+                (name.to_owned(), value.parse().unwrap())
+            })
+            .collect()
+    }
+
+    /// Waits until so many packets were read or dropped.
+    fn counters_after(&self, packets: u64) -> HashMap<String, u64> {
+        let start = Instant::now();
+        loop {
+            let counters = self.counters();
+            if counters["received"] + counters["dropped"] >= packets || start.elapsed() > PATIENCE {
+                return counters;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let killed = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(killed.success());
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the service did not end");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn receive(client: &UdpSocket) -> Vec<u8> {
+    let mut buffer = [0; 65_536];
+    let length = client.recv(&mut buffer).unwrap();
+    buffer[..length].to_vec()
+}
+
+/// Every way to receive and send: many packets in a call, and single ones, as on a system that knows no better.
+const BATCHES: [&str; 2] = ["32", "1"];
+
+#[test]
+fn a_packet_is_answered_by_a_thousand_letters_and_its_number() {
+    for batch in BATCHES {
+        let service = Service::start(&["--batch", batch]);
+        let reply = service.ask(b"\x01\x02\x03\x04\x05\x06\x07\x08 and more");
+        assert_eq!(reply, [&[b'A'; 1000][..], b"\x01\x02\x03\x04\x05\x06\x07\x08"].concat());
+        // The thesis' client sends its numbers as text, and stops at the answer to LAST.
+        assert_eq!(service.ask(b"99999\0"), [&[b'A'; 1000][..], b"99999\0"].concat());
+        assert_eq!(service.ask(b"LAST\0"), b"LAST\0");
+        assert_eq!(service.ask(b""), [b'A'; 1000]);
+    }
+}
+
+#[test]
+fn packets_of_every_size_come_back_from_an_echo() {
+    for batch in BATCHES {
+        let service = Service::start(&["--echo", "--batch", batch]);
+        for size in [0, 1, 8, 1472, 1473, 65_507] {
+            let packet: Vec<u8> = (0..=255).cycle().take(size).collect();
+            assert_eq!(service.ask(&packet), packet);
+        }
+    }
+}
+
+#[test]
+fn every_packet_of_several_clients_is_answered_by_several_sockets() {
+    let service = Service::start(&["--sockets", "3", "--reply-bytes", "10"]);
+    let clients: Vec<_> = (0..20).map(|_| service.client()).collect();
+    for round in 0..20_u64 {
+        for client in &clients {
+            client.send(&round.to_be_bytes()).unwrap();
+        }
+        for client in &clients {
+            assert_eq!(receive(client)[10..], round.to_be_bytes());
+        }
+    }
+    let counters = service.counters_after(400);
+    assert_eq!((counters["received"], counters["answered"]), (400, 400));
+    assert_eq!((counters["unsent"], counters["sockets"]), (0, 3));
+}
+
+/// What the service cannot take is dropped by the kernel, and not one packet is unaccounted for.
+#[test]
+fn what_was_dropped_is_told() {
+    for batch in BATCHES {
+        let service = Service::start(&["--receive-buffer", "8192", "--reply-bytes", "1", "--batch", batch]);
+        let client = service.client();
+        service.signal("-STOP");
+        for number in 0..1000_u64 {
+            client.send(&number.to_be_bytes()).unwrap();
+        }
+        service.signal("-CONT");
+        // Once the answers end there is room for the question, which would be dropped like the others.
+        client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        let answered = std::iter::repeat_with(|| client.recv(&mut [0; 16]))
+            .take_while(Result::is_ok)
+            .count();
+        let counters = service.counters_after(1000);
+        assert!(counters["dropped"] > 0, "{counters:?}");
+        assert_eq!(counters["received"] + counters["dropped"], 1000);
+        assert_eq!(counters["answered"], counters["received"]);
+        assert_eq!(counters["answered"], answered as u64);
+        assert!(counters["receive_buffer"] >= 8192);
+    }
+}
+
+#[test]
+fn it_ends_when_asked() {
+    for signal in ["-TERM", "-INT"] {
+        let mut service = Service::start(&["--sockets", "2"]);
+        service.ask(b"12345678");
+        service.signal(signal);
+        assert_eq!(service.exit_code(), Some(0));
+    }
+}
+
+/// A load that never lets the socket run dry must not keep it from ending.
+#[test]
+fn it_ends_under_load() {
+    let mut service = Service::start(&["--batch", "2", "--reply-bytes", "0"]);
+    let client = service.client();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                // Once the service is gone the kernel refuses some.
+                let _ = client.send(b"12345678");
+            }
+        });
+        std::thread::sleep(Duration::from_millis(100));
+        service.signal("-TERM");
+        let code = service.exit_code();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(code, Some(0));
+    });
+}
+
+#[test]
+fn what_cannot_be_had_is_said() {
+    let service = Service::start(&[]);
+    let taken = service.address.to_string();
+    for (options, expected) in [
+        (["--listen", &taken], "choose another with --listen"),
+        (["--reply-bytes", "65500"], "a whole number from 0 to 65499"),
+        (["--receive-buffer", "1073741824"], "net.core.rmem_max"),
+        (["--batch", "0"], "0 is not in 1..=1024"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_workload"))
+            .arg("udp")
+            .args(options)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{options:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(expected), "{options:?}: {said}");
+    }
+}
