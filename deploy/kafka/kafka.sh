@@ -9,6 +9,8 @@ kafka.sh: Apache Kafka on this machine, from its published jars
   kafka.sh start  [--nodes 1|3] [--dir D] [--port P]   start, wait until it answers, print the bootstrap address
   kafka.sh stop   [--dir D]                            stop every node
   kafka.sh status [--dir D]                            print the nodes; exit 0 if all run, 3 if not
+  kafka.sh run    --data D --listen BIND[=HOST:PORT]...  one node in the foreground, until SIGTERM; what clients are told
+                                                       to connect to if it differs; as this project's own broker has it
   kafka.sh tool   NAME ARGS...                         run one of Kafka's console tools, e.g. `tool topics --help`
   kafka.sh jars                                        fetch the jars only, print the class path
 
@@ -27,7 +29,8 @@ die() { echo "kafka.sh: $*" >&2; exit 1; }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$here/pom.xml")
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/jung/kafka
+home=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
+cache=${XDG_CACHE_HOME:-$home/.cache}/jung/kafka
 dir=${TMPDIR:-/tmp}/jung-kafka-$(id -u)
 nodes=1
 port=9092
@@ -101,17 +104,26 @@ free_port() {
     die "no free block of ports found between 20000 and 32000"
 }
 
+# properties ID VOTERS [BIND=HOST:PORT]...: what it listens on is 127.0.0.1 if it is not said.
 properties() {
-    local id=$1 voters=$2
+    local id=$1 voters=$2 n=0 pair listeners='' told='' map=''
+    shift 2
+    [ $# -gt 0 ] || set -- "127.0.0.1:$((port + id - 1))=127.0.0.1:$((port + id - 1))"
+    for pair in "$@"; do
+        n=$((n + 1))
+        listeners+=L$n://${pair%%=*},
+        told+=${told:+,}L$n://${pair#*=}
+        map+=L$n:PLAINTEXT,
+    done
     cat <<TEXT
 process.roles=broker,controller
 node.id=$id
 controller.quorum.voters=$voters
-listeners=PLAINTEXT://127.0.0.1:$((port + id - 1)),CONTROLLER://127.0.0.1:$((port + 100 + id - 1))
-advertised.listeners=PLAINTEXT://127.0.0.1:$((port + id - 1))
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=${listeners}CONTROLLER://127.0.0.1:$((port + 100 + id - 1))
+advertised.listeners=$told
+listener.security.protocol.map=${map}CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
+inter.broker.listener.name=L1
 log.dirs=$dir/$id/data
 num.partitions=1
 offsets.topic.num.partitions=8
@@ -152,19 +164,47 @@ wait_ready() {
     done
 }
 
+# format ID CLUSTER: makes the storage of a node whose properties are written.
+format() {
+    local home=$dir/$1
+    run_java warn kafka.tools.StorageTool format --ignore-formatted -t "$2" \
+        -c "$home/server.properties" >"$home/format.log" 2>&1 \
+        || { cat "$home/format.log" >&2; die "formatting the storage of node $1 failed (another --nodes than before? then remove $dir)"; }
+}
+
+# The command line of a node: node CLASSPATH PROPERTIES.
+node() {
+    command=(java "-Xmx$heap" "-Xms$heap" -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -Djava.awt.headless=true
+        -Dorg.slf4j.simpleLogger.defaultLogLevel=info -Dorg.slf4j.simpleLogger.showDateTime=true
+        -cp "$1" kafka.Kafka "$2")
+}
+
 launch() {
-    local id=$1 voters=$2 cluster=$3 cp=$4
+    local id=$1 voters=$2 cluster=$3 cp=$4 command
     local home=$dir/$id
     mkdir -p "$home"
     properties "$id" "$voters" >"$home/server.properties"
-    run_java warn kafka.tools.StorageTool format --ignore-formatted -t "$cluster" \
-        -c "$home/server.properties" >"$home/format.log" 2>&1 \
-        || { cat "$home/format.log" >&2; die "formatting the storage of node $id failed (another --nodes than before? then remove $dir)"; }
+    format "$id" "$cluster"
     : >"$home/log"
-    setsid nohup java "-Xmx$heap" "-Xms$heap" -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -Djava.awt.headless=true \
-        -Dorg.slf4j.simpleLogger.defaultLogLevel=info -Dorg.slf4j.simpleLogger.showDateTime=true \
-        -cp "$cp" kafka.Kafka "$home/server.properties" >>"$home/log" 2>&1 </dev/null 9>&- &
+    node "$cp" "$home/server.properties"
+    setsid nohup "${command[@]}" >>"$home/log" 2>&1 </dev/null 9>&- &
     echo $! >"$home/pid"
+}
+
+new_cluster() { head -c 16 /dev/urandom | base64 | tr '+/' 'AB' | tr -d '='; }
+
+# One node in the foreground: the process that was started becomes the broker, so whoever started it can stop and measure it.
+run() {
+    local bind cp command
+    [ ${#listen[@]} -gt 0 ] || die "run: name where to listen, e.g. --listen 127.0.0.1:9092"
+    check_java
+    cp=$(jars)
+    bind=${listen[0]%%=*}; port=${bind##*:}
+    mkdir -p "$dir/1"
+    properties 1 "1@127.0.0.1:$((port + 100))" "${listen[@]}" >"$dir/1/server.properties"
+    format 1 "$(new_cluster)"
+    node "$cp" "$dir/1/server.properties"
+    exec "${command[@]}"
 }
 
 start() {
@@ -177,7 +217,7 @@ start() {
     if [ -e "$dir/bootstrap" ] && all_alive; then cat "$dir/bootstrap"; return; fi
     stop_nodes
     [ "$port" != 0 ] || port=$(free_port)
-    [ -e "$dir/cluster" ] || head -c 16 /dev/urandom | base64 | tr '+/' 'AB' | tr -d '=' >"$dir/cluster"
+    [ -e "$dir/cluster" ] || new_cluster >"$dir/cluster"
     cluster=$(cat "$dir/cluster")
     for id in $(seq "$nodes"); do
         taken $((port + id - 1)) && die "port $((port + id - 1)) is taken: choose another with --port, or --port 0"
@@ -225,6 +265,17 @@ status() {
 
 command=${1:-}; shift || true
 case $command in
+    run)
+        listen=()
+        while [ $# -gt 0 ]; do
+            case $1 in
+                --data) dir=${2:?--data needs a folder}; shift 2 ;;
+                --listen) listen+=("${2:?--listen needs an address}"); shift 2 ;;
+                *) die "$1 is not an option of run: see kafka.sh --help" ;;
+            esac
+        done
+        mkdir -p "$dir"; dir=$(realpath "$dir")
+        run ;;
     start | stop | status)
         while [ $# -gt 0 ]; do
             case $1 in

@@ -9,7 +9,7 @@ use crate::docker::{Docker, DockerRunning};
 use crate::fake::{Fake, FakeRunning};
 use crate::native::{Native, NativeRunning};
 use crate::qemu::{Qemu, QemuRunning};
-use crate::{DeployError, Deployment, Driver, Host, Running, Started, Stopped};
+use crate::{DeployError, Deployment, Door, Driver, Host, Running, Started, Stopped};
 
 /// Any driver.
 #[derive(Debug)]
@@ -60,6 +60,15 @@ impl Driver for AnyDriver {
             Self::Docker(driver) => driver.probe().await,
             Self::Qemu(driver) => driver.probe().await,
             Self::Fake(driver) => driver.probe().await,
+        }
+    }
+
+    async fn door(&self) -> Result<Option<Door>, DeployError> {
+        match self {
+            Self::Native(driver) => driver.door().await,
+            Self::Docker(driver) => driver.door().await,
+            Self::Qemu(driver) => driver.door().await,
+            Self::Fake(driver) => driver.door().await,
         }
     }
 

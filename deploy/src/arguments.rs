@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 
 use protocol::spec::ServiceSpec;
 
-/// The service's arguments, `{listen}` replaced by where it has to listen. They go to the program as they are: no shell reads them.
+/// The service's arguments, `{listen}` replaced by where it has to listen, if anywhere. They go to the program as they are: no shell reads them.
 #[must_use]
-pub fn service_args(service: &ServiceSpec, listen: SocketAddr) -> Vec<String> {
+pub fn service_args(service: &ServiceSpec, listen: Option<SocketAddr>) -> Vec<String> {
+    let Some(listen) = listen else {
+        return service.args.clone();
+    };
     service
         .args
         .iter()
@@ -17,7 +20,8 @@ pub fn service_args(service: &ServiceSpec, listen: SocketAddr) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::spec::{HttpProbe, Probe};
+    use protocol::spec::{Probe, StartedProbe};
+    use protocol::surroundings::Place;
 
     #[test]
     fn the_address_is_filled_in_and_nothing_else() {
@@ -26,14 +30,12 @@ mod tests {
             args: ["tcp", "--listen={listen}", "{port}", "; rm -rf $HOME"]
                 .map(String::from)
                 .into(),
-            port: 7,
-            ready: Probe::Http(HttpProbe {
-                path: "/".into(),
-                status: 200,
-                body_bytes: None,
-            }),
+            place: Place::Platform,
+            port: Some(7),
+            ready: Probe::Started(StartedProbe {}),
         };
-        let args = service_args(&service, "127.0.0.1:7".parse().unwrap());
+        let args = service_args(&service, Some("127.0.0.1:7".parse().unwrap()));
         assert_eq!(args, ["tcp", "--listen=127.0.0.1:7", "{port}", "; rm -rf $HOME"]);
+        assert_eq!(service_args(&service, None), service.args, "it listens nowhere");
     }
 }

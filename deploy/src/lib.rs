@@ -72,12 +72,21 @@ pub struct Deployment {
 pub struct Started {
     /// The service.
     pub service: Name,
-    /// Where it answers, as the controller can reach it.
-    pub endpoint: SocketAddr,
+    /// Where it answers, as the controller can reach it; `None`: it listens nowhere.
+    pub endpoint: Option<SocketAddr>,
     /// From the driver's call until its process existed.
     pub process_after: Duration,
     /// Its first process, as the host numbers it.
     pub pid: u32,
+}
+
+/// How services on a platform with a network of its own reach their host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// Where the host has to listen.
+    pub bind: IpAddr,
+    /// The address that reaches it from the platform.
+    pub seen: IpAddr,
 }
 
 /// Why a deployment could not be made.
@@ -134,6 +143,14 @@ pub trait Driver: Send + Sync {
 
     /// Proves that the platform can be used on this host now, with versions; an unmet need comes with its remedy. Changes nothing.
     fn probe(&self) -> impl Future<Output = PlatformFacts> + Send;
+
+    /// How services on the platform reach their host, made if need be; `None`: they are processes of the host, and reach it as others do.
+    ///
+    /// # Errors
+    /// See [`DeployError`].
+    fn door(&self) -> impl Future<Output = Result<Option<Door>, DeployError>> + Send {
+        std::future::ready(Ok(None))
+    }
 
     /// Makes what takes long and need not be repeated (an image), outside the timed start. Doing it again is cheap.
     ///

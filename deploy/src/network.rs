@@ -71,12 +71,14 @@ fn claim(service: &Name, address: SocketAddr) -> Result<TcpListener, DeployError
 mod tests {
     use super::*;
     use protocol::spec::{HttpProbe, Probe};
+    use protocol::surroundings::Place;
 
     fn service(name: &str, port: u16) -> ServiceSpec {
         ServiceSpec {
             name: name.parse().unwrap(),
+            place: Place::Platform,
             args: Vec::new(),
-            port,
+            port: Some(port),
             ready: Probe::Http(HttpProbe {
                 path: "/".into(),
                 status: 200,

@@ -8,6 +8,7 @@ use deploy::{AnyDriver, AnyRunning, Deployment, Driver, Host, Running, ready};
 use protocol::ids::AttemptId;
 use protocol::spec::{FakeFailure, FakeSpec, HttpProbe, PlatformSpec, Probe, Resources, ServiceSpec};
 use protocol::summary::Exit;
+use protocol::surroundings::Place;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -29,7 +30,8 @@ fn stage(fail: Option<FakeFailure>) -> Stage {
     let service = |name: &str| ServiceSpec {
         name: name.parse().unwrap(),
         args: Vec::new(),
-        port: 7,
+        place: Place::Platform,
+        port: Some(7),
         ready: Probe::Http(HttpProbe {
             path: "/".into(),
             status: 200,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Name;
 use crate::spec::{Deadlines, PlatformSpec, Resources, Sampling, ServiceSpec};
+use crate::surroundings::{BrokerSpec, SeedSpec};
 
 /// A command. On the wire `{"RUN": {...}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +57,14 @@ pub struct Run {
     pub trial: TrialRef,
     /// What the services run on.
     pub platform: PlatformSpec,
-    /// The services, in the order they are started.
+    /// The services, in the order they are started. Those in a row at one place are started together, and the next after their first replies.
     pub services: Vec<ServiceSpec>,
+    /// The broker that they talk through, if the runner is to start one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broker: Option<BrokerSpec>,
+    /// How they are filled before READY.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<SeedSpec>,
     /// The limits that each gets.
     pub resources: Resources,
     /// How they are sampled.

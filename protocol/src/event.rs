@@ -91,12 +91,15 @@ pub enum RefusedReason {
 pub struct Ready {
     /// The runner's monotonic clock at READY, on the same scale as [`Pong::clock_ns`]: the zero of all sample offsets.
     pub clock_ns: u64,
-    /// Where the load goes, one a service.
+    /// Where the services answer, one for each that listens.
     pub endpoints: Vec<Endpoint>,
     /// How long the start took, one a service.
     pub startup: Vec<StartUp>,
     /// Making the image, ns; not part of the start.
     pub prepare_ns: u64,
+    /// Filling the services, ns; not part of the start either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed_ns: Option<u64>,
     /// What of the fairness contract the platform could not keep, in words; empty: all kept.
     pub deviations: Vec<String>,
 }
@@ -122,7 +125,7 @@ pub struct StartUp {
     /// Until the first byte of its guest's console, ns; `None`: it has none, or was silent until READY.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_output_ns: Option<u64>,
-    /// Until its first correct reply, ns.
+    /// Until its first correct reply, ns; of a service that listens nowhere, until it was started.
     pub first_reply_ns: u64,
 }
 
@@ -150,6 +153,8 @@ pub enum Stage {
     Start,
     /// Waiting for the first correct replies.
     Ready,
+    /// Filling the services.
+    Seed,
     /// A service ended by itself after READY.
     Running,
     /// The controller was silent for longer than the lease.
@@ -168,6 +173,7 @@ impl Stage {
             Self::Prepare => "prepare",
             Self::Start => "start",
             Self::Ready => "ready",
+            Self::Seed => "seed",
             Self::Running => "running",
             Self::Lease => "lease",
             Self::Unknown => "unknown",

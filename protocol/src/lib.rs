@@ -31,6 +31,7 @@ pub mod sign;
 pub mod size;
 pub mod spec;
 pub mod summary;
+pub mod surroundings;
 
 pub use command::Command;
 pub use envelope::Envelope;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Name;
+use crate::surroundings::Place;
 
 /// Where services run. One variant a platform; what differs between platforms of a kind is data in its struct.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,10 +195,14 @@ pub enum FakeFailure {
 pub struct ServiceSpec {
     /// Its name, unique in the deployment.
     pub name: Name,
+    /// Where it runs.
+    #[serde(default, skip_serializing_if = "Place::is_platform")]
+    pub place: Place,
     /// The arguments of the `workload` program, e.g. `["tcp", "--listen", "{listen}"]`; `{listen}` becomes `address:port` as the platform has it.
     pub args: Vec<String>,
-    /// The port that it listens on.
-    pub port: u16,
+    /// The port that it listens on; `None`: on none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// What counts as its first correct reply.
     pub ready: Probe,
 }
@@ -208,7 +213,21 @@ pub struct ServiceSpec {
 pub enum Probe {
     /// An HTTP GET that is answered as expected.
     Http(HttpProbe),
+    /// Its port takes a connection: enough for a process of the host, where nothing stands in front.
+    Connects(ConnectsProbe),
+    /// It was started. For a service that listens nowhere: whether it works, the probe of one that needs it has to show.
+    Started(StartedProbe),
 }
+
+/// The body of [`Probe::Connects`]: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectsProbe {}
+
+/// The body of [`Probe::Started`]: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartedProbe {}
 
 /// An HTTP GET and its correct answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

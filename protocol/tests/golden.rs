@@ -13,10 +13,11 @@ use protocol::sample::{Sample, Samples};
 use protocol::sign::SigningKey;
 use protocol::size::{Part, Size};
 use protocol::spec::{
-    Acceleration, BridgeSpec, Deadlines, DockerSpec, FakeFailure, FakeSpec, GuestNetwork, GuestSpec, HttpProbe,
-    NativeSpec, PlatformKind, PlatformSpec, Probe, Resources, Sampling, ServiceSpec, UserNetSpec,
+    Acceleration, BridgeSpec, ConnectsProbe, Deadlines, DockerSpec, FakeFailure, FakeSpec, GuestNetwork, GuestSpec, HttpProbe,
+    NativeSpec, PlatformKind, PlatformSpec, Probe, Resources, Sampling, ServiceSpec, StartedProbe, UserNetSpec,
 };
 use protocol::summary::{Exit, HostUse, ServiceSummary, Summary, Teardown};
+use protocol::surroundings::{BrokerProgram, BrokerSpec, Place, SeedSpec};
 use protocol::{AttemptId, Command, Envelope, Epoch, Event, MessageId, Name};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -69,8 +70,9 @@ fn unknown_field_is_refused<B: Serialize + DeserializeOwned + Debug>(golden: &st
 fn services() -> Vec<ServiceSpec> {
     vec![ServiceSpec {
         name: name("tcp"),
+        place: Place::Platform,
         args: ["tcp", "--listen", "{listen}"].map(str::to_owned).to_vec(),
-        port: 8080,
+        port: Some(8080),
         ready: Probe::Http(HttpProbe {
             path: "/".into(),
             status: 200,
@@ -89,6 +91,8 @@ fn run(platform: PlatformSpec) -> Command {
         },
         platform,
         services: services(),
+        broker: None,
+        seed: None,
         resources: Resources {
             cpuset: Some("0-1,3".parse().unwrap()),
             memory_mib: Some(128),
@@ -101,6 +105,28 @@ fn run(platform: PlatformSpec) -> Command {
             grace_ms: 5000,
         },
     })
+}
+
+/// Services at two places, with a broker of their own, filled before READY.
+fn surrounded() -> Command {
+    let Command::Run(mut run) = run(PlatformSpec::Native(NativeSpec {})) else {
+        panic!("not a RUN")
+    };
+    let mut silent = services().remove(0);
+    (silent.name, silent.port) = (name("registry"), None);
+    silent.ready = Probe::Started(StartedProbe {});
+    run.services[0].place = Place::Beside;
+    run.services[0].ready = Probe::Connects(ConnectsProbe {});
+    run.services.insert(0, silent);
+    run.broker = Some(BrokerSpec {
+        program: BrokerProgram::Apache,
+        port: 19_092,
+    });
+    run.seed = Some(SeedSpec {
+        args: vec!["seed".into(), "{endpoint:tcp}".into()],
+        deadline_ms: 60_000,
+    });
+    Command::Run(run)
 }
 
 #[test]
@@ -137,6 +163,7 @@ fn commands() {
             image: None,
         })),
     );
+    check("run-surrounded", surrounded());
     check("renew", Command::Renew(Renew {}));
     check(
         "stop",
@@ -173,7 +200,19 @@ fn events() {
                 first_reply_ns: 4,
             }],
             prepare_ns: 3,
+            seed_ns: None,
             deviations: vec!["no memory limit".into()],
+        }),
+    );
+    check(
+        "ready-seeded",
+        Event::Ready(Ready {
+            clock_ns: 18,
+            endpoints: vec![],
+            startup: vec![],
+            prepare_ns: 3,
+            seed_ns: Some(7),
+            deviations: vec![],
         }),
     );
     check("samples", Event::Samples(samples()));

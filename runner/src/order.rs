@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use protocol::command::Run;
+use protocol::spec::Probe;
+use protocol::surroundings::{BROKER, SEED};
 
 /// The longest phase or lease that a RUN may ask for: a day. What is longer is a slip of the pen, and would overflow clocks.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -23,10 +25,23 @@ pub fn faults(run: &Run) -> Vec<String> {
         if !names.insert(&service.name) {
             faults.push(format!("two services are named {}", service.name));
         }
-        if service.port == 0 {
-            faults.push(format!("service {} has port 0", service.name));
-        } else if !ports.insert(service.port) {
-            faults.push(format!("two services have port {}", service.port));
+        if [BROKER, SEED].contains(&service.name.as_str()) {
+            faults.push(format!("no service may be named {}", service.name));
+        }
+        match service.port {
+            Some(0) => faults.push(format!("service {} has port 0", service.name)),
+            Some(port) if !ports.insert(port) => faults.push(format!("two services have port {port}")),
+            _ => {}
+        }
+        if service.port.is_none() && !matches!(service.ready, Probe::Started(_)) {
+            faults.push(format!("service {} has no port, so it cannot be asked", service.name));
+        }
+    }
+    if let Some(broker) = &run.broker {
+        for port in [Some(broker.port).filter(|&port| port > 0), broker.port.checked_add(1)] {
+            if !port.is_some_and(|port| ports.insert(port)) {
+                faults.push(format!("the broker's port {} or the next is taken or 0", broker.port));
+            }
         }
     }
     if !INTERVAL_MS.contains(&run.sampling.interval_ms) {
@@ -46,6 +61,7 @@ pub fn faults(run: &Run) -> Vec<String> {
         ("ready_ms", deadlines.ready_ms),
         ("lease_ms", deadlines.lease_ms),
         ("grace_ms", deadlines.grace_ms),
+        ("seed.deadline_ms", run.seed.as_ref().map_or(1, |seed| seed.deadline_ms)),
     ] {
         let shortest = u64::from(what != "grace_ms");
         if given < shortest || Duration::from_millis(given) > LONGEST {

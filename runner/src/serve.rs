@@ -70,6 +70,7 @@ async fn until(config: Config, wait: Option<Duration>, shutdown: CancellationTok
     let page_bytes = facts::page_bytes();
     let context = Context {
         host,
+        programs: config.programs,
         ledger,
         page_bytes,
     };

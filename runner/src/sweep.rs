@@ -25,6 +25,14 @@ pub async fn sweep(host: &Host) -> Vec<String> {
     for driver in AnyDriver::all(host) {
         left.extend(clean(&driver).await);
     }
+    // Files of brokers that are dead by now.
+    let data = host.state.join("data");
+    match tokio::fs::remove_dir_all(&data).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            left.push(format!("{}: {error}", data.display()));
+        }
+        _ => {}
+    }
     left
 }
 

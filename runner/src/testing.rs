@@ -4,6 +4,7 @@ use protocol::command::{Run, TrialRef};
 use protocol::event::{Failed, Ready, Stage};
 use protocol::spec::{Deadlines, FakeSpec, HttpProbe, PlatformSpec, Probe, Resources, Sampling, ServiceSpec};
 use protocol::summary::{HostUse, Summary, Teardown};
+use protocol::surroundings::Place;
 use protocol::{Event, Name};
 
 /// A name.
@@ -24,13 +25,16 @@ pub fn run(lease_s: u64) -> Run {
         services: vec![ServiceSpec {
             name: name("web"),
             args: vec!["tcp".to_owned(), "--listen".to_owned(), "{listen}".to_owned()],
-            port: 18080,
+            place: Place::Platform,
+            port: Some(18080),
             ready: Probe::Http(HttpProbe {
                 path: "/".to_owned(),
                 status: 200,
                 body_bytes: Some(1000),
             }),
         }],
+        broker: None,
+        seed: None,
         resources: Resources::default(),
         sampling: Sampling { interval_ms: 100 },
         deadlines: Deadlines {
@@ -49,6 +53,7 @@ pub fn ready() -> Ready {
         endpoints: Vec::new(),
         startup: Vec::new(),
         prepare_ns: 2,
+        seed_ns: None,
         deviations: Vec::new(),
     }
 }

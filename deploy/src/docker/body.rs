@@ -19,22 +19,23 @@ pub(super) fn body(
     resources: &Resources,
     publish: Option<IpAddr>,
 ) -> ContainerCreateBody {
-    let port = format!("{}/tcp", service.port);
+    let port = service.port.map(|port| format!("{port}/tcp"));
     let memory = resources
         .memory_mib
         .map(|mib| i64::try_from(mib.saturating_mul(1 << 20)).unwrap_or(i64::MAX));
-    let bindings = publish.map(|address| {
+    let bindings = publish.zip(port.clone()).map(|(address, port)| {
         let binding = PortBinding {
             host_ip: Some(address.to_string()),
-            host_port: Some(service.port.to_string()),
+            host_port: service.port.map(|port| port.to_string()),
         };
-        HashMap::from([(port.clone(), Some(vec![binding]))])
+        HashMap::from([(port, Some(vec![binding]))])
     });
+    let listen = service.port.map(|port| (Ipv4Addr::UNSPECIFIED, port).into());
     ContainerCreateBody {
         image: Some(image.to_owned()),
-        cmd: Some(service_args(service, (Ipv4Addr::UNSPECIFIED, service.port).into())),
+        cmd: Some(service_args(service, listen)),
         labels: Some(mark.labels().map(|(key, value)| (key.to_owned(), value)).into()),
-        exposed_ports: Some(vec![port]),
+        exposed_ports: port.map(|port| vec![port]),
         host_config: Some(HostConfig {
             memory,
             // The sum of memory and swap: the same number means no swap.
@@ -61,6 +62,7 @@ fn log_config() -> HostConfigLogConfig {
 mod tests {
     use super::*;
     use protocol::spec::{HttpProbe, Probe};
+    use protocol::surroundings::Place;
 
     fn json(resources: &Resources, publish: Option<IpAddr>) -> serde_json::Value {
         let attempt = "018f8f6e-0000-7000-8000-000000000001".parse().unwrap();
@@ -71,8 +73,9 @@ mod tests {
         };
         let service = ServiceSpec {
             name: "tcp".parse().unwrap(),
+            place: Place::Platform,
             args: ["tcp", "--listen", "{listen}"].map(String::from).into(),
-            port: 8080,
+            port: Some(8080),
             ready: Probe::Http(HttpProbe {
                 path: "/".into(),
                 status: 200,

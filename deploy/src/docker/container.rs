@@ -44,7 +44,7 @@ pub(super) struct Container {
     pid: u32,
     /// When the engine had started its process.
     exists_since: Instant,
-    endpoint: SocketAddr,
+    endpoint: Option<SocketAddr>,
     published: Option<SocketAddr>,
     cgroup: Option<PathBuf>,
     warnings: Vec<String>,
@@ -63,7 +63,7 @@ impl Container {
     ) -> Result<Self, DeployError> {
         let name = mark.container();
         let log = watch::open_log(&order.logs, service.name.as_str()).await?;
-        let published = order.publish.map(|(bind, _)| SocketAddr::from((bind, service.port)));
+        let published = order.publish.and_then(|(bind, _)| Some(SocketAddr::from((bind, service.port?))));
         let warnings = create(docker, order, mark, service).await?;
         docker
             .start_container(&name, None)
@@ -87,7 +87,7 @@ impl Container {
             service: service.name.clone(),
             pid: place.pid,
             exists_since,
-            endpoint: (reached, service.port).into(),
+            endpoint: service.port.map(|port| (reached, port).into()),
             published,
             cgroup: place.cgroup,
             warnings,
@@ -110,8 +110,8 @@ impl Container {
         self.exists_since
     }
 
-    /// Where it answers.
-    pub(super) const fn endpoint(&self) -> SocketAddr {
+    /// Where it answers, if anywhere.
+    pub(super) const fn endpoint(&self) -> Option<SocketAddr> {
         self.endpoint
     }
 

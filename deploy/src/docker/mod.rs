@@ -23,7 +23,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::mark::Mark;
-use crate::{DeployError, Deployment, Driver, Host, limits, network};
+use crate::{DeployError, Deployment, Door, Driver, Host, limits, network};
 
 use container::Order;
 pub use running::DockerRunning;
@@ -96,7 +96,7 @@ impl Docker {
                 deployment
                     .services
                     .iter()
-                    .map(|service| (service, (bind, service.port).into())),
+                    .filter_map(|service| Some((service, (bind, service.port?).into()))),
             )?;
         }
         Ok(Order {
@@ -119,6 +119,13 @@ impl Driver for Docker {
             unmet,
             details,
         }
+    }
+
+    async fn door(&self) -> Result<Option<Door>, DeployError> {
+        let seen = engine::gateway(self.engine().await?).await?;
+        // Where the engine's network is another machine's, as on a desktop, the address is not ours to listen on.
+        let bind = network::listen_address(seen, 0).ip();
+        Ok(Some(Door { bind, seen }))
     }
 
     async fn prepare(&self, _deployment: &Deployment) -> Result<(), DeployError> {

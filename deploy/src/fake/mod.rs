@@ -79,7 +79,7 @@ impl Driver for Fake {
         let mut running = FakeRunning::new(self.spec.fail == Some(FakeFailure::Teardown), &deployment.resources);
         for service in &deployment.services {
             let server = Server::start(service, manner, &deployment.logs).await?;
-            running.push(service.name.clone(), server, from.elapsed());
+            running.push(service, server, from.elapsed());
         }
         Ok(running)
     }

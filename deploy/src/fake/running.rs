@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{pending, select_all};
 use protocol::ids::Name;
-use protocol::spec::Resources;
+use protocol::spec::{Resources, ServiceSpec};
 use protocol::summary::{Exit, Teardown};
 
 use super::is_gone;
@@ -44,10 +44,11 @@ impl FakeRunning {
         }
     }
 
-    pub(super) fn push(&mut self, name: Name, server: Server, process_after: Duration) {
+    pub(super) fn push(&mut self, spec: &ServiceSpec, server: Server, process_after: Duration) {
+        let name = spec.name.clone();
         self.started.push(Started {
             service: name.clone(),
-            endpoint: server.address(),
+            endpoint: spec.port.map(|_| server.address()),
             process_after,
             pid: std::process::id(),
         });

@@ -49,7 +49,7 @@ pub struct Filling<'a> {
     pub mask: Ipv4Addr,
     /// The host's address in that network.
     pub gateway: Ipv4Addr,
-    /// The service's port.
+    /// The service's port; 0: it listens nowhere.
     pub port: u16,
     /// The service's name.
     pub service: &'a str,

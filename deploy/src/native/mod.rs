@@ -1,5 +1,6 @@
 //! `native`: a service is a process of the host, in its own process group and, where allowed, in its own cgroup.
 
+pub mod errand;
 mod running;
 pub(crate) mod unit;
 
@@ -86,9 +87,12 @@ impl Driver for Native {
         let places: Vec<_> = deployment
             .services
             .iter()
-            .map(|service| (service, network::listen_address(self.host.address, service.port)))
+            .map(|service| {
+                let listen = service.port.map(|port| network::listen_address(self.host.address, port));
+                (service, listen)
+            })
             .collect();
-        network::check_ports(places.iter().copied())?;
+        network::check_ports(places.iter().filter_map(|&(service, listen)| Some((service, listen?))))?;
         let mut running = NativeRunning::new(deployment.grace);
         for (service, listen) in places {
             match Unit::start(&self.host, self.layout.as_ref(), deployment, service, listen) {

@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Unit {
     mark: Mark,
-    endpoint: SocketAddr,
-    listen: SocketAddr,
+    endpoint: Option<SocketAddr>,
+    listen: Option<SocketAddr>,
     process: Process,
     program: PathBuf,
     cgroup: Option<Cgroup>,
@@ -41,7 +41,7 @@ impl Unit {
         layout: Option<&Layout>,
         deployment: &Deployment,
         service: &ServiceSpec,
-        listen: SocketAddr,
+        listen: Option<SocketAddr>,
     ) -> Result<Self, DeployError> {
         let mark = Mark {
             runner: host.runner.clone(),
@@ -74,7 +74,7 @@ impl Unit {
         }
         match outcome {
             Ok(process) => Ok(Self {
-                endpoint: (host.address, service.port).into(),
+                endpoint: service.port.map(|port| (host.address, port).into()),
                 mark,
                 listen,
                 process,
@@ -94,8 +94,8 @@ impl Unit {
         }
     }
 
-    /// Where it answers.
-    pub(super) const fn endpoint(&self) -> SocketAddr {
+    /// Where it answers, if anywhere.
+    pub(super) const fn endpoint(&self) -> Option<SocketAddr> {
         self.endpoint
     }
 
@@ -152,8 +152,8 @@ impl Member for Unit {
         if let Some(cgroup) = self.cgroup.take() {
             left.extend(remove(cgroup).await);
         }
-        if network::is_taken(self.listen) {
-            left.push(format!("port {} of {}", self.listen, mark.service));
+        if let Some(listen) = self.listen.filter(|&listen| network::is_taken(listen)) {
+            left.push(format!("port {listen} of {}", mark.service));
         }
         self.stopped = true;
         Gone {
@@ -234,7 +234,7 @@ fn is_denied(outcome: &io::Result<Process>) -> bool {
 }
 
 /// The services run in `/`, so the program needs its whole path.
-fn absolute(program: &std::path::Path) -> Result<PathBuf, DeployError> {
+pub(super) fn absolute(program: &std::path::Path) -> Result<PathBuf, DeployError> {
     std::path::absolute(program).map_err(|source| DeployError::Io {
         what: format!("finding {}", program.display()),
         source,

@@ -88,6 +88,15 @@ impl Bridge {
         }
     }
 
+    /// The host's address on it; it is made if need be, and goes with its last tap or at the next sweep.
+    ///
+    /// # Errors
+    /// [`DeployError::Unmet`] without the privilege or a free network, else [`DeployError::Io`].
+    pub fn host(&self) -> Result<Ipv4Addr, DeployError> {
+        let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+        self.ensure().map(Subnet::host)
+    }
+
     /// The bridge with its address, made or found.
     fn ensure(&self) -> Result<Subnet, DeployError> {
         let name = self.name();

@@ -1,6 +1,7 @@
 //! The driver of guests.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use protocol::spec::{GuestNetwork, GuestSpec, PlatformKind, Resources, ServiceSp
 use tokio::sync::Mutex;
 
 use super::overlay::{self, Overlay};
-use super::plan::Place;
+use super::plan::{self, Place};
 use super::prepare::{Prepared, prepare};
 use super::probe;
 use super::running::QemuRunning;
@@ -19,7 +20,7 @@ use crate::cgroup::Layout;
 use crate::mark::Mark;
 use crate::network::bridge::{Bridge, Tap};
 use crate::procfs::Procfs;
-use crate::{DeployError, Deployment, Driver, Host, limits, network, process};
+use crate::{DeployError, Deployment, Door, Driver, Host, limits, network, process};
 
 /// The driver for guests under QEMU.
 #[derive(Debug)]
@@ -115,7 +116,7 @@ impl Qemu {
         let places = deployment
             .services
             .iter()
-            .map(|service| (service, network::listen_address(self.host.address, service.port)));
+            .filter_map(|service| Some((service, network::listen_address(self.host.address, service.port?))));
         network::check_ports(places)
     }
 }
@@ -131,6 +132,22 @@ impl Driver for Qemu {
             unmet,
             details,
         }
+    }
+
+    async fn door(&self) -> Result<Option<Door>, DeployError> {
+        Ok(Some(match self.spec()?.network {
+            GuestNetwork::User(_) => Door {
+                bind: Ipv4Addr::LOCALHOST.into(),
+                seen: plan::USER_NET_HOST.into(),
+            },
+            GuestNetwork::Bridge(_) => {
+                let address = Bridge::of(&self.host.runner).host()?.into();
+                Door {
+                    bind: address,
+                    seen: address,
+                }
+            }
+        }))
     }
 
     async fn prepare(&self, deployment: &Deployment) -> Result<(), DeployError> {

@@ -14,6 +14,9 @@ use crate::network::bridge::Tap;
 use crate::network::subnet::{MASK, mac, mac_text};
 use crate::{DeployError, network, service_args, size};
 
+/// The host's address as guests behind QEMU's own network see it.
+pub(super) const USER_NET_HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+
 /// Where a guest is in its network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -23,15 +26,15 @@ pub(super) struct Place {
     pub(super) gateway: Ipv4Addr,
     /// What its card is connected to.
     pub(super) network: VmNetwork,
-    /// Where its service answers.
-    pub(super) endpoint: SocketAddr,
+    /// Where its service answers, if anywhere.
+    pub(super) endpoint: Option<SocketAddr>,
     /// The port of this host that is forwarded.
     pub(super) forward: Option<SocketAddr>,
 }
 
 impl Place {
     /// On a tap.
-    pub(super) fn on(tap: &Tap, vhost: bool, port: u16) -> Self {
+    pub(super) fn on(tap: &Tap, vhost: bool, port: Option<u16>) -> Self {
         Self {
             ip: tap.guest(),
             gateway: tap.host(),
@@ -39,7 +42,7 @@ impl Place {
                 name: tap.name(),
                 vhost,
             },
-            endpoint: (tap.guest(), port).into(),
+            endpoint: port.map(|port| (tap.guest(), port).into()),
             forward: None,
         }
     }
@@ -48,7 +51,10 @@ impl Place {
     ///
     /// # Errors
     /// [`DeployError::Unmet`] where the host is reached by IPv6, which QEMU does not forward.
-    pub(super) fn behind(host: IpAddr, port: u16) -> Result<Self, DeployError> {
+    pub(super) fn behind(host: IpAddr, port: Option<u16>) -> Result<Self, DeployError> {
+        let Some(port) = port else {
+            return Ok(Self::alone(Vec::new()));
+        };
         let listen = network::listen_address(host, port);
         let SocketAddr::V4(listen) = listen else {
             return Err(DeployError::Unmet {
@@ -57,7 +63,7 @@ impl Place {
             });
         };
         Ok(Self {
-            endpoint: (host, port).into(),
+            endpoint: Some((host, port).into()),
             forward: Some(listen.into()),
             ..Self::alone(vec![(listen, port)])
         })
@@ -68,9 +74,9 @@ impl Place {
         let guest = Ipv4Addr::new(10, 0, 2, 15);
         Self {
             ip: guest,
-            gateway: Ipv4Addr::new(10, 0, 2, 2),
+            gateway: USER_NET_HOST,
             network: VmNetwork::User { guest, forwards },
-            endpoint: SocketAddr::V4(SocketAddrV4::new(guest, 0)),
+            endpoint: None,
             forward: None,
         }
     }
@@ -92,12 +98,12 @@ impl Plan<'_> {
     /// # Errors
     /// [`DeployError::Unmet`] for an argument that a guest's command line cannot carry.
     pub(super) fn vm(&self, service: &ServiceSpec, place: &Place, overlays: &[PathBuf]) -> Result<VmSpec, DeployError> {
-        let args = service_args(service, (place.ip, service.port).into());
+        let args = service_args(service, service.port.map(|port| (place.ip, port).into()));
         let filling = Filling {
             ip: place.ip,
             mask: MASK,
             gateway: place.gateway,
-            port: service.port,
+            port: service.port.unwrap_or(0),
             service: service.name.as_str(),
             args: &args,
         };
@@ -227,7 +233,8 @@ mod tests {
         ServiceSpec {
             name: "tcp".parse().unwrap(),
             args: args.iter().map(|&arg| arg.into()).collect(),
-            port: 5000,
+            place: protocol::surroundings::Place::Platform,
+            port: Some(5000),
             ready: Probe::Http(HttpProbe {
                 path: "/".into(),
                 status: 200,
@@ -244,7 +251,7 @@ mod tests {
             vcpus: 1,
             memory_mib: 64,
         };
-        let place = Place::behind("127.0.0.1".parse().unwrap(), 5000).unwrap();
+        let place = Place::behind("127.0.0.1".parse().unwrap(), Some(5000)).unwrap();
         plan.vm(&service(args), &place, overlays)
     }
 

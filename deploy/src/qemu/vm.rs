@@ -57,8 +57,8 @@ pub(super) struct Start<'a> {
     pub(super) resources: Resources,
     /// The file that gets QEMU's messages and the console.
     pub(super) log: PathBuf,
-    /// Where the service answers.
-    pub(super) endpoint: SocketAddr,
+    /// Where the service answers, if anywhere.
+    pub(super) endpoint: Option<SocketAddr>,
     /// The port of this host that is forwarded.
     pub(super) forward: Option<SocketAddr>,
     /// Its tap.
@@ -83,7 +83,7 @@ pub(super) struct Vm {
     accelerator: Accelerator,
     how_to_stop: Stop,
     log: PathBuf,
-    endpoint: SocketAddr,
+    endpoint: Option<SocketAddr>,
     forward: Option<SocketAddr>,
     sizes: Vec<Size>,
     cgroup: Option<Cgroup>,
@@ -203,7 +203,7 @@ impl Vm {
         ))
     }
 
-    pub(super) const fn endpoint(&self) -> SocketAddr {
+    pub(super) const fn endpoint(&self) -> Option<SocketAddr> {
         self.endpoint
     }
 

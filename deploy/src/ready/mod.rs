@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::try_join_all;
 use protocol::ids::Name;
 use protocol::spec::{Probe, ServiceSpec};
+use tokio::net::TcpStream;
 
 use crate::Started;
 
@@ -37,11 +38,24 @@ pub struct NotReady {
     /// The service.
     pub service: Name,
     /// Where it was asked.
-    pub address: SocketAddr,
+    pub address: Address,
     /// How long it was asked for.
     pub waited: Duration,
     /// What the last attempt saw.
     pub last: String,
+}
+
+/// Where a service was asked, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address(pub Option<SocketAddr>);
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("no address"),
+        }
+    }
 }
 
 /// Asks every service, in parallel, until each has given its first correct reply, for `patience` at most. The replies are in the order of `started`.
@@ -57,7 +71,7 @@ pub async fn wait(
     try_join_all(started.iter().map(|started| async move {
         let spec = services.iter().find(|service| service.name == started.service);
         let outcome = match spec {
-            Some(spec) => first_reply(&spec.ready, started.endpoint, until).await,
+            Some(spec) => first_reply(&spec.ready, started, until).await,
             None => Err("it is not among the services of this attempt".into()),
         };
         match outcome {
@@ -67,7 +81,7 @@ pub async fn wait(
             }),
             Err(last) => Err(NotReady {
                 service: started.service.clone(),
-                address: started.endpoint,
+                address: Address(started.endpoint),
                 waited: patience,
                 last,
             }),
@@ -77,14 +91,19 @@ pub async fn wait(
 }
 
 /// Asks one service until it replies correctly. The error is what the last finished attempt saw.
-async fn first_reply(probe: &Probe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
-    let Probe::Http(probe) = probe;
+async fn first_reply(probe: &Probe, started: &Started, until: Instant) -> Result<Instant, String> {
+    if matches!(probe, Probe::Started(_)) {
+        return Ok(Instant::now());
+    }
+    let Some(address) = started.endpoint else {
+        return Err("it listens nowhere, so it cannot be asked".to_owned());
+    };
     let from = Instant::now();
     let mut last = "no attempt was finished".to_owned();
     loop {
-        match tokio::time::timeout_at(until.into(), http::ask(probe, address)).await {
+        match tokio::time::timeout_at(until.into(), ask(probe, address)).await {
             Ok(Ok(())) => return Ok(Instant::now()),
-            Ok(Err(error)) => last = error.to_string(),
+            Ok(Err(error)) => last = error,
             Err(_) => return Err(last),
         }
         let pause = if from.elapsed() < PATIENT_AFTER { EAGER } else { PATIENT };
@@ -92,6 +111,18 @@ async fn first_reply(probe: &Probe, address: SocketAddr, until: Instant) -> Resu
             return Err(last);
         }
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Asks once.
+async fn ask(probe: &Probe, address: SocketAddr) -> Result<(), String> {
+    match probe {
+        Probe::Http(probe) => http::ask(probe, address).await.map_err(|error| error.to_string()),
+        Probe::Connects(_) => TcpStream::connect(address)
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string()),
+        Probe::Started(_) => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The wait against real listeners.
 
-use protocol::spec::HttpProbe;
+use protocol::spec::{ConnectsProbe, HttpProbe, StartedProbe};
+use protocol::surroundings::Place;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -16,8 +17,9 @@ fn service(name: &str, body_bytes: Option<u64>) -> ServiceSpec {
     });
     ServiceSpec {
         name: name.parse().unwrap(),
+        place: Place::Platform,
         args: Vec::new(),
-        port: 1,
+        port: Some(1),
         ready,
     }
 }
@@ -25,7 +27,7 @@ fn service(name: &str, body_bytes: Option<u64>) -> ServiceSpec {
 fn started(name: &str, endpoint: SocketAddr) -> Started {
     Started {
         service: name.parse().unwrap(),
-        endpoint,
+        endpoint: Some(endpoint),
         process_after: Duration::ZERO,
         pid: 1,
     }
@@ -139,4 +141,21 @@ async fn one_of_two_is_named() {
     .unwrap_err();
     assert_eq!(error.service.as_str(), "bad");
     assert!(error.last.contains("not HTTP"), "{error}");
+}
+
+#[tokio::test]
+async fn a_service_that_listens_nowhere_is_ready_once_started_and_a_connection_is_enough_where_it_is_asked_for() {
+    let address = serve(&["HTTP/1.1 500 No\r\n\r\n"]).await;
+    let mut services = [service("silent", None), service("door", None)];
+    services[0].ready = Probe::Started(StartedProbe {});
+    services[1].ready = Probe::Connects(ConnectsProbe {});
+    let silent = Started {
+        endpoint: None,
+        ..started("silent", address)
+    };
+    let replies = wait(&services, &[silent.clone(), started("door", address)], LONG).await.unwrap();
+    assert_eq!(replies.len(), 2);
+    services[0].ready = Probe::Connects(ConnectsProbe {});
+    let error = wait(&services, &[silent], LONG).await.unwrap_err().to_string();
+    assert!(error.contains("silent at no address") && error.contains("listens nowhere"), "{error}");
 }

@@ -10,6 +10,7 @@ use deploy::procfs::Procfs;
 use deploy::{Deployment, Host};
 use protocol::ids::{AttemptId, Name};
 use protocol::spec::{DockerSpec, HttpProbe, PlatformSpec, Probe, Resources, ServiceSpec};
+use protocol::surroundings::Place;
 
 pub struct Lab {
     pub driver: Docker,
@@ -61,7 +62,8 @@ impl Lab {
         ServiceSpec {
             name: name(service),
             args,
-            port,
+            place: Place::Platform,
+            port: Some(port),
             ready,
         }
     }

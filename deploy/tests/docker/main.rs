@@ -25,7 +25,9 @@ async fn a_service_answers_on_the_bridge_and_leaves_no_trace() {
     let lab = Lab::new(DockerSpec::default());
     let deployment = lab.deployment(&[lab.tcp("one", &[]), lab.tcp("two", &["--reply-bytes", "5"])]);
     let mut deployment = deployment;
-    let Probe::Http(probe) = &mut deployment.services[1].ready;
+    let Probe::Http(probe) = &mut deployment.services[1].ready else {
+        panic!("not HTTP")
+    };
     probe.body_bytes = Some(5);
     lab.driver.prepare(&deployment).await.unwrap();
     let running = lab.driver.start(&deployment).await.unwrap();
@@ -34,8 +36,8 @@ async fn a_service_answers_on_the_bridge_and_leaves_no_trace() {
         ready::wait(&deployment.services, &started, LONG).await.unwrap().len(),
         2
     );
-    assert_ne!(started[0].endpoint.ip(), started[1].endpoint.ip());
-    assert!(!started[0].endpoint.ip().is_loopback());
+    assert_ne!(started[0].endpoint.unwrap().ip(), started[1].endpoint.unwrap().ip());
+    assert!(!started[0].endpoint.unwrap().ip().is_loopback());
     assert_eq!(running.pids(&name("one")), [started[0].pid]);
     assert!(lab::alive(started[0].pid));
     assert_eq!(running.deviations(), [] as [String; 0]);
@@ -69,7 +71,7 @@ async fn a_published_port_answers_at_the_hosts_address_and_is_free_again() {
     let deployment = lab.deployment(&[lab.tcp("web", &[])]);
     let running = lab.driver.start(&deployment).await.unwrap();
     let started = running.services().to_vec();
-    assert_eq!(started[0].endpoint.ip(), IpAddr::from([127, 0, 0, 1]));
+    assert_eq!(started[0].endpoint.unwrap().ip(), IpAddr::from([127, 0, 0, 1]));
     ready::wait(&deployment.services, &started, LONG).await.unwrap();
 
     let second = Lab::new(DockerSpec {
@@ -87,7 +89,7 @@ async fn a_published_port_answers_at_the_hosts_address_and_is_free_again() {
     );
 
     assert_eq!(running.stop().await.teardown.leftovers, [] as [String; 0]);
-    std::net::TcpListener::bind(started[0].endpoint).unwrap();
+    std::net::TcpListener::bind(started[0].endpoint.unwrap()).unwrap();
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use protocol::spec::{
     Acceleration, BridgeSpec, GuestNetwork, GuestSpec, HttpProbe, PlatformKind, PlatformSpec, Probe, Resources,
     ServiceSpec, UserNetSpec,
 };
+use protocol::surroundings::Place;
 
 use crate::kernel::Kernel;
 
@@ -145,7 +146,8 @@ pub fn with_args(service: &str, args: &[&str]) -> ServiceSpec {
     ServiceSpec {
         name: name(service),
         args: args.iter().map(|&arg| arg.into()).collect(),
-        port: free.local_addr().unwrap().port(),
+        place: Place::Platform,
+        port: Some(free.local_addr().unwrap().port()),
         ready: Probe::Http(HttpProbe {
             path: "/".into(),
             status: 200,

@@ -22,8 +22,8 @@ async fn two_trials_in_a_row_serve_over_a_bridge() {
         let mut running = driver.start(&deployment).await.unwrap();
         ready(&deployment.services, &mut running).await.unwrap();
         let started = running.services()[0].clone();
-        addresses.insert(started.endpoint.ip());
-        ask(started.endpoint, 50).await;
+        addresses.insert(started.endpoint.unwrap().ip());
+        ask(started.endpoint.unwrap(), 50).await;
         assert!(running.first_output(&service.name).unwrap() > started.process_after);
         assert_eq!(running.vcpu_threads(&service.name).len(), 1);
         assert_eq!(running.pids(&service.name), [started.pid]);
@@ -50,8 +50,8 @@ async fn it_serves_through_a_forwarded_port() {
     let services = [tcp("one")];
     let mut running = lab.start("linux", &services).await;
     ready(&services, &mut running).await.unwrap();
-    let endpoint = running.services()[0].endpoint;
-    assert_eq!(endpoint, (lab.host.address, services[0].port).into());
+    let endpoint = running.services()[0].endpoint.unwrap();
+    assert_eq!(endpoint, (lab.host.address, services[0].port.unwrap()).into());
     ask(endpoint, 20).await;
     let stopped = running.stop().await;
     assert_eq!(stopped.exits, [(name("one"), Exit::Code(0))]);
@@ -67,10 +67,10 @@ async fn four_at_once_have_addresses_of_their_own() {
     let services = ["a", "b", "c", "d"].map(tcp);
     let mut running = lab.start("linux", &services).await;
     ready(&services, &mut running).await.unwrap();
-    let endpoints: BTreeSet<_> = running.services().iter().map(|started| started.endpoint.ip()).collect();
+    let endpoints: BTreeSet<_> = running.services().iter().map(|started| started.endpoint.unwrap().ip()).collect();
     assert_eq!(endpoints.len(), 4);
     for started in running.services() {
-        ask(started.endpoint, 5).await;
+        ask(started.endpoint.unwrap(), 5).await;
     }
     let stopped = running.stop().await;
     assert!(
@@ -122,7 +122,7 @@ async fn it_dies_in_the_middle_of_the_load() {
     let mut running = lab.start("linux", &services).await;
     ready(&services, &mut running).await.unwrap();
     let started = running.services()[0].clone();
-    ask(started.endpoint, 5).await;
+    ask(started.endpoint.unwrap(), 5).await;
     let pid = nix::unistd::Pid::from_raw(i32::try_from(started.pid).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     assert_eq!(running.ended().await, (name("one"), Exit::Signal(9)));

@@ -20,7 +20,7 @@ async fn serves(network: GuestNetwork) {
     let services = [tcp("one")];
     let mut running = lab.start("osv", &services).await;
     ready(&services, &mut running).await.unwrap();
-    ask(running.services()[0].endpoint, 30).await;
+    ask(running.services()[0].endpoint.unwrap(), 30).await;
     let stopped = running.stop().await;
     assert_eq!(stopped.exits, [(name("one"), Exit::Code(0))], "{}", lab.log("one"));
     assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());

@@ -55,7 +55,7 @@ async fn a_port_that_is_taken() {
     lab.tiny(&Kernel::default().halt(), "");
     let mut service = tcp("one");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    service.port = taken.local_addr().unwrap().port();
+    service.port = Some(taken.local_addr().unwrap().port());
     let driver = lab.driver("tiny");
     let error = driver.start(&lab.deployment("tiny", &[service])).await.unwrap_err();
     assert!(matches!(error, DeployError::PortTaken { .. }), "{error}");

@@ -8,6 +8,7 @@ use deploy::procfs::Procfs;
 use deploy::{Deployment, Host};
 use protocol::ids::{AttemptId, Name};
 use protocol::spec::{HttpProbe, NativeSpec, PlatformSpec, Probe, Resources, ServiceSpec};
+use protocol::surroundings::Place;
 
 /// A small web server in what every Debian has: one request a connection, a body of ten letters.
 const WEB: &str = r#"exec perl -MIO::Socket::INET -e '
@@ -77,7 +78,8 @@ impl Lab {
         ServiceSpec {
             name: name(service),
             args: vec!["-c".into(), script.into()],
-            port,
+            place: Place::Platform,
+            port: Some(port),
             ready: Probe::Http(HttpProbe {
                 path: "/".into(),
                 status: 200,

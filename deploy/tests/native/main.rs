@@ -110,7 +110,7 @@ async fn every_end_by_itself_is_told_once() {
 async fn a_taken_port_is_found_before_anything_is_started() {
     let lab = Lab::new();
     let services = [lab.shell("first", "echo started; sleep 600"), lab.http("web")];
-    let _listener = std::net::TcpListener::bind(("127.0.0.1", services[1].port)).unwrap();
+    let _listener = std::net::TcpListener::bind(("127.0.0.1", services[1].port.unwrap())).unwrap();
     let error = lab.native().start(&lab.deployment(&services)).await.unwrap_err();
     assert!(
         matches!(&error, DeployError::PortTaken { service, .. } if service.as_str() == "web"),

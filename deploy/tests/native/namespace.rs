@@ -23,7 +23,7 @@ async fn services_are_where_their_runner_is() {
     lab.host.address = "10.77.0.1".parse().unwrap();
     let deployment = lab.deployment(&[lab.http("web")]);
     let running = lab.native().start(&deployment).await.unwrap();
-    let endpoint = running.services()[0].endpoint;
+    let endpoint = running.services()[0].endpoint.unwrap();
     assert_eq!(endpoint.ip(), lab.host.address);
     ready::wait(&deployment.services, running.services(), Duration::from_secs(60))
         .await

@@ -11,6 +11,7 @@ use protocol::sign::SigningKey;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, Problem, RawConfig, defaults};
+use crate::execute::Programs;
 
 /// Topic names have at most 249 characters; this leaves room for ours.
 const PREFIX_MAX: usize = 200;
@@ -37,6 +38,8 @@ impl Config {
         let bus = check.bus();
         let state = check.key("state", &raw.state, path).unwrap_or_else(defaults::state);
         let workload = check.key("workload", &raw.workload, existing_file);
+        let broker = check.key("broker", &raw.broker, existing_file);
+        let kafka = check.key("apache_kafka", &raw.apache_kafka, existing_file);
         let log = check.key("log", &raw.log, filter).unwrap_or_else(|| "info".to_owned());
         if !check.problems.is_empty() {
             return Err(check.problems);
@@ -47,6 +50,10 @@ impl Config {
             bus,
             state,
             workload: workload.unwrap_or_else(defaults::workload),
+            programs: Programs {
+                broker: broker.unwrap_or_else(defaults::broker),
+                kafka: kafka.unwrap_or_else(defaults::apache_kafka),
+            },
             log,
         })
     }
@@ -139,7 +146,7 @@ fn existing_file(value: Value) -> Result<PathBuf, Fault> {
     } else {
         Err(fault(
             "there is no such file",
-            "build it (`cargo build -p workloads`), or correct the path",
+            "correct the path, or leave the key out",
         ))
     }
 }

@@ -47,12 +47,33 @@ pub fn state() -> PathBuf {
 /// `workload` beside this program, else on the PATH. Where there is none, the place beside this program: drivers tell what is missing.
 #[must_use]
 pub fn workload() -> PathBuf {
+    program("workload")
+}
+
+/// `broker`, found like the workload.
+#[must_use]
+pub fn broker() -> PathBuf {
+    program("broker")
+}
+
+/// The script of the repository that this program was built in, `target/<profile>/..`; else `kafka.sh`, found like the workload.
+#[must_use]
+pub fn apache_kafka() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
-    let beside = own.with_file_name("workload");
+    let script = own.ancestors().nth(3).map(|root| root.join("deploy/kafka/kafka.sh"));
+    script
+        .filter(|script| script.is_file())
+        .unwrap_or_else(|| program("kafka.sh"))
+}
+
+/// A program beside this one, else on the PATH, else where it would be beside this one.
+fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    let beside = own.with_file_name(name);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = || {
         std::env::split_paths(&path)
-            .map(|folder| folder.join("workload"))
+            .map(|folder| folder.join(name))
             .find(|file| file.is_file())
     };
     if beside.is_file() {

@@ -19,6 +19,8 @@ use std::path::PathBuf;
 use protocol::Name;
 use protocol::bus::BusConfig;
 
+use crate::execute::Programs;
+
 pub use problem::Problem;
 pub use raw::{Flags, RawConfig};
 
@@ -35,6 +37,8 @@ pub struct Config {
     pub state: PathBuf,
     /// The static workload program.
     pub workload: PathBuf,
+    /// The programs that services may need beside them.
+    pub programs: Programs,
     /// What is logged, as `tracing-subscriber` filters are written.
     pub log: String,
 }

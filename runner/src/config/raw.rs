@@ -12,7 +12,7 @@ use super::Problem;
 const PREFIX: &str = "JUNG_RUNNER";
 
 /// The keys that can be set.
-pub const KEYS: [&str; 12] = [
+pub const KEYS: [&str; 14] = [
     "name",
     "address",
     "brokers",
@@ -24,6 +24,8 @@ pub const KEYS: [&str; 12] = [
     "key_file",
     "state",
     "workload",
+    "broker",
+    "apache_kafka",
     "log",
 ];
 
@@ -41,6 +43,8 @@ pub struct RawConfig {
     pub(super) key_file: Option<Value>,
     pub(super) state: Option<Value>,
     pub(super) workload: Option<Value>,
+    pub(super) broker: Option<Value>,
+    pub(super) apache_kafka: Option<Value>,
     pub(super) log: Option<Value>,
     /// The file, for problems.
     #[serde(skip)]

@@ -2,29 +2,26 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use deploy::{AnyDriver, AnyRunning, DeployError, Deployment, Driver, Running, Stopped};
-use protocol::event::{Refused, RefusedReason, Stage};
+use deploy::{AnyDriver, DeployError, Door};
+use protocol::event::Stage;
+use protocol::spec::{NativeSpec, PlatformSpec};
 use protocol::summary::Teardown;
-use protocol::{Event, Name, envelope};
+use protocol::surroundings::{BROKER, SEED};
+use protocol::{Event, envelope};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::fleet::Fleet;
 use super::over::{Over, with_logs};
 use super::serve::Served;
-use super::{Context, Order, Reports};
+use super::{Context, Order, Reports, broker};
 use crate::ledger::Record;
-use crate::state::{Input, Why};
+use crate::state::Why;
 use crate::table::Report;
 use crate::{summarise, sweep};
-
-/// How long a platform may take to say that it cannot be used, before the RUN is accepted all the same and `prepare` has to tell.
-const PROBE: Duration = Duration::from_secs(5);
-
-/// How much longer than the grace a teardown may take: containers, guests and cgroups end slowly on a loaded host.
-const TEARDOWN: Duration = Duration::from_secs(60);
 
 /// Folders of output that are kept.
 const KEPT_LOGS: usize = 32;
@@ -37,15 +34,6 @@ pub(super) struct Attempt {
     pub(super) reports: Reports,
 }
 
-/// A deployment whose processes were started.
-pub(super) struct Deployed {
-    pub(super) running: AnyRunning,
-    /// When the driver was called.
-    pub(super) called: Instant,
-    /// How long making the image took.
-    pub(super) prepared: Duration,
-}
-
 impl Attempt {
     /// Makes the attempt, from the wait for the host to the verified teardown, and returns its last word.
     pub(super) async fn make(mut self, slot: Arc<Semaphore>) -> Event {
@@ -56,20 +44,24 @@ impl Attempt {
         if let Err(over) = self.enter().await {
             return over.into_event(Teardown::default());
         }
-        let deployment = self.deployment();
-        let driver = AnyDriver::for_platform(&self.order.run.platform, &self.context.host);
-        let (last, teardown) = match self.deploy(&driver, &deployment).await {
-            Ok(deployed) => self.serve_and_stop(deployed).await,
+        let mut fleet = Fleet::default();
+        let (ended, door) = self.bring_up(&mut fleet).await;
+        let (last, teardown) = match ended {
+            Ok(up) => {
+                let served = self.serve(&mut fleet, up).await;
+                self.take_down(fleet, served, door).await
+            }
             Err(over) => {
-                // Says the driver's contract; this looks whether it is so. Only this attempt has the host.
-                let teardown = Teardown {
-                    leftovers: sweep::clean(&driver).await,
-                };
-                (over.into_event(teardown.clone()), teardown)
+                let mut stopped = fleet.stop(self.grace()).await;
+                // Says the drivers' contract that nothing is left; this looks whether it is so. Only this attempt has the host.
+                stopped.teardown.leftovers.extend(self.sweep().await);
+                self.look_around(&mut stopped.teardown, door).await;
+                (over.into_event(stopped.teardown.clone()), stopped.teardown)
             }
         };
         self.strike(&teardown).await;
-        with_logs(last, &deployment.logs, &self.order.run.services)
+        let names = self.order.run.services.iter().map(|service| service.name.as_str());
+        with_logs(last, &self.logs(), [BROKER, SEED].into_iter().chain(names))
     }
 
     /// Reports to the daemon; it is gone only if the process is about to end.
@@ -77,38 +69,8 @@ impl Attempt {
         let _ = self.reports.send((self.order.attempt, report));
     }
 
-    /// Proves the platform, makes the image and starts the processes.
-    async fn deploy(&mut self, driver: &AnyDriver, deployment: &Deployment) -> Result<Deployed, Over> {
-        let deadlines = self.order.run.deadlines.clone();
-        let probed = self
-            .phase(Stage::Prepare, PROBE, async { Ok(driver.probe().await) })
-            .await;
-        let probed = match probed {
-            Err(Over::Broken(..)) => None,
-            probed => Some(probed?),
-        };
-        if let Some(unmet) = probed.and_then(|facts| facts.unmet) {
-            return Err(Over::Refused(Refused {
-                reason: RefusedReason::Unmet,
-                why: format!("{}: {}", unmet.need, unmet.remedy),
-            }));
-        }
-        self.report(Report::Step(Input::Accepted));
-        let began = Instant::now();
-        let prepare = Duration::from_millis(deadlines.prepare_ms);
-        self.phase(Stage::Prepare, prepare, driver.prepare(deployment)).await?;
-        let (prepared, called) = (began.elapsed(), Instant::now());
-        let ready = Duration::from_millis(deadlines.ready_ms);
-        let running = self.phase(Stage::Start, ready, driver.start(deployment)).await?;
-        Ok(Deployed {
-            running,
-            called,
-            prepared,
-        })
-    }
-
     /// One phase of the start: it ends, breaks, runs out of time or is ended.
-    async fn phase<T>(
+    pub(super) async fn phase<T>(
         &mut self,
         stage: Stage,
         deadline: Duration,
@@ -123,50 +85,60 @@ impl Attempt {
         }
     }
 
-    async fn serve_and_stop(&mut self, mut deployed: Deployed) -> (Event, Teardown) {
-        let Served { over, sampled } = self.serve(&mut deployed).await;
-        let grace = Duration::from_millis(self.order.run.deadlines.grace_ms);
-        let stopped = timeout(grace + TEARDOWN, deployed.running.stop()).await;
-        let stopped = stopped.unwrap_or_else(|_| Stopped {
-            exits: Vec::new(),
-            sizes: Vec::new(),
-            teardown: left(format!(
-                "the teardown did not end within {} s",
-                (grace + TEARDOWN).as_secs()
-            )),
-        });
+    async fn take_down(&self, fleet: Fleet, served: Served, door: Option<Door>) -> (Event, Teardown) {
+        let mut stopped = fleet.stop(self.grace()).await;
+        self.look_around(&mut stopped.teardown, door).await;
         let teardown = stopped.teardown.clone();
-        let last = match (over, sampled) {
+        let last = match (served.over, served.sampled) {
             (Over::Ended(Why::Stop(_), _), Some(sampled)) => {
-                let names = self.order.run.services.iter().map(|service| service.name.clone());
-                let names: Vec<Name> = names.collect();
-                Event::Summary(summarise::summary(&names, &sampled, stopped))
+                Event::Summary(summarise::summary(&served.services, &sampled, stopped))
             }
             (over, _) => over.into_event(stopped.teardown),
         };
         (last, teardown)
     }
 
-    fn deployment(&self) -> Deployment {
-        let run = &self.order.run;
-        Deployment {
-            attempt: self.order.attempt,
-            platform: run.platform.clone(),
-            services: run.services.clone(),
-            resources: run.resources.clone(),
-            logs: self.logs().join(self.order.attempt.to_string()),
-            grace: Duration::from_millis(run.deadlines.grace_ms),
+    /// Removes what bears our mark on every platform of this attempt.
+    async fn sweep(&self) -> Vec<String> {
+        let (host, native) = (&self.context.host, PlatformSpec::Native(NativeSpec {}));
+        let mut left = sweep::clean(&AnyDriver::for_platform(&self.order.run.platform, host)).await;
+        if self.order.run.platform != native {
+            left.extend(sweep::clean(&AnyDriver::for_platform(&native, host)).await);
+        }
+        left
+    }
+
+    /// Looks after what belongs to no service: the broker's files and its second port.
+    async fn look_around(&self, teardown: &mut Teardown, door: Option<Door>) {
+        let Some(broker) = &self.order.run.broker else { return };
+        teardown.leftovers.extend(broker::leftover(broker, door));
+        let data = broker::data(&self.context.host, self.order.attempt);
+        match tokio::fs::remove_dir_all(&data).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let left = format!("the broker's files in {}: {error}", data.display());
+                teardown.leftovers.push(left);
+            }
+            _ => {}
         }
     }
 
-    fn logs(&self) -> PathBuf {
+    pub(super) fn grace(&self) -> Duration {
+        Duration::from_millis(self.order.run.deadlines.grace_ms)
+    }
+
+    /// Where the output of this attempt goes.
+    pub(super) fn logs(&self) -> PathBuf {
+        self.all_logs().join(self.order.attempt.to_string())
+    }
+
+    fn all_logs(&self) -> PathBuf {
         self.context.host.state.join("logs")
     }
 
     /// Writes the attempt down before anything of it exists, and makes room for its output.
     async fn enter(&self) -> Result<(), Over> {
-        let (ledger, record, logs) = (self.context.ledger.clone(), self.record(), self.logs());
-        let folder = logs.join(self.order.attempt.to_string());
+        let (ledger, record, logs) = (self.context.ledger.clone(), self.record(), self.all_logs());
+        let folder = self.logs();
         let written = tokio::task::spawn_blocking(move || -> Result<(), String> {
             ledger.enter(&record).map_err(|error| error.to_string())?;
             forget_logs(&logs);
@@ -215,10 +187,6 @@ pub(super) async fn ended(ending: &mut watch::Receiver<Option<Why>>) -> Why {
         Ok(why) => why.unwrap_or(Why::Shutdown),
         Err(_) => Why::Shutdown,
     }
-}
-
-fn left(what: String) -> Teardown {
-    Teardown { leftovers: vec![what] }
 }
 
 /// Removes the output of all but the newest attempts; their names sort by time.

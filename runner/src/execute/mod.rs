@@ -2,10 +2,17 @@
 //!
 //! * [`Executors`] — starts the tasks and ends them.
 //! * `attempt` — the way of one attempt, and its one way out.
-//! * `serve` — the middle of it: from the first process to the end of sampling.
+//! * `bring_up` — the first half of it: from the proof of the platform to services that answer and are filled.
+//! * `serve` — the middle of it: from READY to the end of sampling.
+//! * `batches`, `broker` — what is deployed where, in which order; the broker that the services talk through.
+//! * `fleet` — everything that runs, seen as one.
 //! * `over` — why an attempt is over, as the event that says so.
 
 mod attempt;
+mod batches;
+mod bring_up;
+mod broker;
+mod fleet;
 mod over;
 mod serve;
 
@@ -15,7 +22,7 @@ use std::sync::Arc;
 use deploy::Host;
 use protocol::command::Run;
 use protocol::event::Stage;
-use protocol::summary::Teardown;
+use protocol::summary::{Exit, Teardown};
 use protocol::{AttemptId, Epoch, Name};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::error;
@@ -24,6 +31,7 @@ use crate::ledger::Ledger;
 use crate::state::{Input, Why};
 use crate::table::Report;
 use attempt::Attempt;
+pub use broker::Programs;
 use over::failed;
 
 /// What every attempt works with.
@@ -31,6 +39,8 @@ use over::failed;
 pub struct Context {
     /// The host.
     pub host: Host,
+    /// The programs besides the workload.
+    pub programs: Programs,
     /// The ledger.
     pub ledger: Ledger,
     /// Size of a page, bytes.
@@ -119,5 +129,17 @@ impl Executors {
                 is_first
             });
         }
+    }
+}
+
+/// An exit for people.
+fn words(exit: &Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exit code {code}"),
+        Exit::Signal(signal) => format!("signal {signal}"),
+        Exit::OutOfMemory => "out of memory: give it more with `memory_mib`".to_owned(),
+        Exit::Crashed => "the guest crashed".to_owned(),
+        Exit::Killed => "killed".to_owned(),
+        Exit::Unknown => "nobody saw how".to_owned(),
     }
 }

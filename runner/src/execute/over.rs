@@ -6,7 +6,6 @@ use std::path::Path;
 
 use protocol::Event;
 use protocol::event::{Failed, LogTail, Refused, Stage};
-use protocol::spec::ServiceSpec;
 use protocol::summary::Teardown;
 
 use crate::state::Why;
@@ -66,14 +65,15 @@ pub fn failed(stage: Stage, why: String, teardown: Teardown) -> Event {
 }
 
 /// Adds the end of each service's output to a FAILED.
-pub fn with_logs(event: Event, logs: &Path, services: &[ServiceSpec]) -> Event {
+pub fn with_logs<'a>(event: Event, logs: &Path, services: impl Iterator<Item = &'a str>) -> Event {
     let Event::Failed(mut failed) = event else {
         return event;
     };
+    let services: Vec<&str> = services.collect();
     let most = TAIL.min(TAILS / (services.len() as u64).max(1));
-    let tail_of = |service: &ServiceSpec| {
-        let text = tail(&logs.join(format!("{}.log", service.name)), most)?;
-        let service = service.name.clone();
+    let tail_of = |service: &&str| {
+        let text = tail(&logs.join(format!("{service}.log")), most)?;
+        let service = service.parse().ok()?;
         (!text.is_empty()).then_some(LogTail { service, text })
     };
     failed.logs = services.iter().filter_map(tail_of).collect();
@@ -94,20 +94,19 @@ fn tail(path: &Path, most: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
 
     #[test]
     fn a_failure_brings_the_end_of_the_output() {
         let folder = tempfile::tempdir().unwrap();
-        let services = testing::run(1).services;
+        let services = || ["web"].into_iter();
         let broken = || Over::Broken(Stage::Start, "why".to_owned()).into_event(Teardown::default());
-        let Event::Failed(silent) = with_logs(broken(), folder.path(), &services) else {
+        let Event::Failed(silent) = with_logs(broken(), folder.path(), services()) else {
             panic!("not FAILED")
         };
         assert_eq!(silent.logs, []);
         let output = [vec![b'x'; 10_000], b"last \xff".to_vec()].concat();
         std::fs::write(folder.path().join("web.log"), output).unwrap();
-        let Event::Failed(failed) = with_logs(broken(), folder.path(), &services) else {
+        let Event::Failed(failed) = with_logs(broken(), folder.path(), services()) else {
             panic!("not FAILED")
         };
         let text = &failed.logs[0].text;

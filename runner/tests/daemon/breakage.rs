@@ -82,7 +82,7 @@ async fn a_taken_port_is_told() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
     let order = native();
-    let _taken = std::net::TcpListener::bind(("127.0.0.1", order.services[0].port)).unwrap();
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", order.services[0].port.unwrap())).unwrap();
     controller.run(AttemptId::fresh(), &order).await;
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let (stage, why) = controller.failed().await;

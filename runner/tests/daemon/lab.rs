@@ -12,6 +12,7 @@ use protocol::event::Stage;
 use protocol::spec::{
     Deadlines, FakeFailure, FakeSpec, HttpProbe, NativeSpec, PlatformSpec, Probe, Resources, Sampling, ServiceSpec,
 };
+use protocol::surroundings::Place;
 use protocol::{AttemptId, Command, Envelope, Epoch, Event, Name};
 use tokio::time::timeout;
 
@@ -263,13 +264,16 @@ pub fn run(platform: PlatformSpec) -> Run {
         services: vec![ServiceSpec {
             name: name("web"),
             args: vec!["-c".to_owned(), WEB.to_owned()],
-            port: free_port(),
+            place: Place::Platform,
+            port: Some(free_port()),
             ready: Probe::Http(HttpProbe {
                 path: "/".to_owned(),
                 status: 200,
                 body_bytes: Some(10),
             }),
         }],
+        broker: None,
+        seed: None,
         resources: Resources::default(),
         sampling: Sampling { interval_ms: 100 },
         deadlines: Deadlines {

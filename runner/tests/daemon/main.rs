@@ -7,3 +7,4 @@ mod breakage;
 mod broker_restart;
 mod conversation;
 mod lab;
+mod surroundings;

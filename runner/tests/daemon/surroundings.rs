@@ -1,0 +1,118 @@
+//! What is around services: others beside the platform, the broker that they talk through, and what fills them before READY.
+
+use protocol::command::Run;
+use protocol::event::{RefusedReason, Stage};
+use protocol::spec::{Probe, ServiceSpec, StartedProbe};
+use protocol::surroundings::{BrokerProgram, BrokerSpec, Place, SeedSpec};
+use protocol::{AttemptId, Event};
+
+use crate::lab::{Lab, fake, name, native};
+
+/// A service that listens nowhere.
+fn silent(service: &str, place: Place, script: &str) -> ServiceSpec {
+    ServiceSpec {
+        name: name(service),
+        place,
+        args: vec!["-c".to_owned(), script.to_owned()],
+        port: None,
+        ready: Probe::Started(StartedProbe {}),
+    }
+}
+
+fn seeded(script: &str) -> Run {
+    let mut run = native();
+    run.seed = Some(SeedSpec {
+        args: vec!["-c".to_owned(), script.to_owned(), "{endpoint:web}".to_owned()],
+        deadline_ms: 20_000,
+    });
+    run
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_beside_the_platform_are_started_in_order_filled_and_ended() {
+    let lab = Lab::new().await;
+    let (_runner, mut controller) = lab.serving().await;
+    let mut run = fake(None);
+    let mut beside = native().services.remove(0);
+    beside.place = Place::Beside;
+    beside.name = name("gateway");
+    run.services.push(silent("registry", Place::Platform, "sleep 60"));
+    run.services.push(beside);
+    let filled = lab.state().with_extension("filled");
+    run.seed = Some(SeedSpec {
+        args: vec![
+            "-c".to_owned(),
+            format!("echo $0 > {}", filled.display()),
+            "{endpoint:gateway}".to_owned(),
+        ],
+        deadline_ms: 20_000,
+    });
+    let (attempt, ready) = controller.ready(&run).await;
+    let started: Vec<&str> = ready.startup.iter().map(|it| it.service.as_str()).collect();
+    assert_eq!(started, ["web", "registry", "gateway"]);
+    let answering: Vec<&str> = ready.endpoints.iter().map(|it| it.service.as_str()).collect();
+    assert_eq!(answering, ["web", "gateway"], "the registry listens nowhere");
+    assert!(ready.seed_ns.is_some_and(|ns| ns > 0));
+    let told = std::fs::read_to_string(&filled).unwrap();
+    assert_eq!(told.trim(), ready.endpoints[1].address.to_string());
+    controller.stop(attempt).await;
+    let Event::Summary(summary) = controller.answer().await else {
+        panic!("not SUMMARY")
+    };
+    let names: Vec<&str> = summary.services.iter().map(|it| it.service.as_str()).collect();
+    assert_eq!(names, ["web", "registry", "gateway"]);
+    assert_eq!(summary.teardown.leftovers, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filling_that_fails_or_takes_too_long_is_told_as_such() {
+    let lab = Lab::new().await;
+    let (_runner, mut controller) = lab.serving().await;
+    let order = seeded("echo 30 users, not 31; exit 1");
+    controller.run(AttemptId::fresh(), &order).await;
+    assert_eq!(controller.words(1).await, ["ACCEPTED"]);
+    let Event::Failed(failed) = controller.answer().await else {
+        panic!("not FAILED")
+    };
+    assert_eq!(failed.stage, Stage::Seed);
+    assert!(
+        failed.why.contains("exit code 1") && failed.why.contains("30 users, not 31"),
+        "{}",
+        failed.why
+    );
+    assert!(failed.logs.iter().any(|log| log.service.as_str() == "seed"));
+
+    let mut order = seeded("sleep 60");
+    order.seed.as_mut().unwrap().deadline_ms = 200;
+    controller.run(AttemptId::fresh(), &order).await;
+    assert_eq!(controller.words(1).await, ["ACCEPTED"]);
+    let (stage, why) = controller.failed().await;
+    assert!(stage == Stage::Seed && why.contains("200 ms"), "{stage:?} {why}");
+
+    // Nothing of them is left: the port is free and the runner serves on.
+    let (next, _) = controller.ready(&seeded("exit 0")).await;
+    controller.stop(next).await;
+    assert_eq!(controller.words(1).await, ["SUMMARY"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_not_there_and_reserved_names_are_refused() {
+    let lab = Lab::new().await;
+    let (_runner, mut controller) = lab.serving().await;
+    let mut order = native();
+    order.services[0].name = name("kafka");
+    order.broker = Some(BrokerSpec {
+        program: BrokerProgram::Own,
+        port: order.services[0].port.unwrap(),
+    });
+    controller.run(AttemptId::fresh(), &order).await;
+    let Event::Refused(refused) = controller.answer().await else {
+        panic!("not REFUSED")
+    };
+    assert_eq!(refused.reason, RefusedReason::Invalid);
+    assert!(
+        refused.why.contains("may be named kafka") && refused.why.contains("broker's port"),
+        "{}",
+        refused.why
+    );
+}
