@@ -13,8 +13,9 @@ use protocol::sample::{Sample, Samples};
 use protocol::sign::SigningKey;
 use protocol::size::{Part, Size};
 use protocol::spec::{
-    Acceleration, BridgeSpec, ConnectsProbe, Deadlines, DockerSpec, FakeFailure, FakeSpec, GuestNetwork, GuestSpec, HttpProbe,
-    NativeSpec, PlatformKind, PlatformSpec, Probe, Resources, Sampling, ServiceSpec, StartedProbe, UserNetSpec,
+    Acceleration, BridgeSpec, ConnectsProbe, Deadlines, DockerSpec, FakeFailure, FakeSpec, GuestNetwork, GuestSpec,
+    HttpProbe, NativeSpec, PlatformKind, PlatformSpec, Probe, Resources, Sampling, ServiceSpec, StartedProbe,
+    UserNetSpec,
 };
 use protocol::summary::{Exit, HostUse, ServiceSummary, Summary, Teardown};
 use protocol::surroundings::{BrokerProgram, BrokerSpec, Place, SeedSpec};

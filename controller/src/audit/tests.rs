@@ -55,6 +55,7 @@ fn good() -> TrialRecord {
             endpoints: vec![],
             startup: vec![],
             prepare_ns: 0,
+            seed_ns: None,
         }),
         clock: None,
         window: Some(Window {

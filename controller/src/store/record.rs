@@ -155,12 +155,15 @@ pub struct LittleRecord {
 pub struct ReadyRecord {
     /// The runner's monotonic clock at READY, ns.
     pub clock_ns: u64,
-    /// Where the load went.
+    /// Where the services answered.
     pub endpoints: Vec<Endpoint>,
     /// How long the start took.
     pub startup: Vec<StartUp>,
     /// Making the image, ns; not part of the start.
     pub prepare_ns: u64,
+    /// Filling the services, ns; not part of the start either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed_ns: Option<u64>,
 }
 
 /// The runner's monotonic clock minus the controller's, from a ping exchange.

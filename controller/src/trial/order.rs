@@ -6,6 +6,7 @@ use std::time::Duration;
 use protocol::AttemptId;
 use protocol::command::{Run, TrialRef};
 use protocol::spec::{Deadlines, HttpProbe, Probe, Sampling, ServiceSpec};
+use protocol::surroundings::Place;
 
 use crate::config::{self, Experiment, Load, LoadKind, Platform, RateLoad, TcpWorkload, Workload, WorkloadKind};
 use crate::load::{Arrivals, BodyRule, Connections, Expect, RatePlan, Target};
@@ -74,6 +75,8 @@ impl Order {
             trial,
             platform: platform.spec.clone(),
             services: vec![tcp_service(workload, tcp)],
+            broker: None,
+            seed: None,
             resources: experiment.resources.clone(),
             sampling: Sampling {
                 interval_ms: millis(experiment.sampling_interval),
@@ -140,7 +143,8 @@ fn tcp_service(workload: &Workload, tcp: &TcpWorkload) -> ServiceSpec {
         args: ["tcp", "--listen", "{listen}", "--reply-bytes", &size]
             .map(str::to_owned)
             .to_vec(),
-        port: tcp.port,
+        place: Place::Platform,
+        port: Some(tcp.port),
         ready: Probe::Http(HttpProbe {
             path: PATH.to_owned(),
             status: 200,

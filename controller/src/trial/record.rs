@@ -111,6 +111,7 @@ fn ready_record(ready: &Ready) -> ReadyRecord {
         endpoints: ready.endpoints.clone(),
         startup: ready.startup.clone(),
         prepare_ns: ready.prepare_ns,
+        seed_ns: ready.seed_ns,
     }
 }
 

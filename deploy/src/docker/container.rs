@@ -63,7 +63,9 @@ impl Container {
     ) -> Result<Self, DeployError> {
         let name = mark.container();
         let log = watch::open_log(&order.logs, service.name.as_str()).await?;
-        let published = order.publish.and_then(|(bind, _)| Some(SocketAddr::from((bind, service.port?))));
+        let published = order
+            .publish
+            .and_then(|(bind, _)| Some(SocketAddr::from((bind, service.port?))));
         let warnings = create(docker, order, mark, service).await?;
         docker
             .start_container(&name, None)

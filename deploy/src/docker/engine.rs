@@ -73,7 +73,9 @@ pub(super) async fn gateway(docker: &bollard::Docker) -> Result<IpAddr, DeployEr
         .await
         .map_err(|error| said(&error))?;
     let configs = bridge.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
-    let gateway = configs.iter().find_map(|config| config.gateway.as_deref()?.parse().ok());
+    let gateway = configs
+        .iter()
+        .find_map(|config| config.gateway.as_deref()?.parse().ok());
     gateway.ok_or_else(|| DeployError::Platform {
         platform: "docker",
         message: "its network `bridge` has no gateway, so containers could not reach this host".into(),

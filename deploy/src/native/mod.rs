@@ -88,7 +88,9 @@ impl Driver for Native {
             .services
             .iter()
             .map(|service| {
-                let listen = service.port.map(|port| network::listen_address(self.host.address, port));
+                let listen = service
+                    .port
+                    .map(|port| network::listen_address(self.host.address, port));
                 (service, listen)
             })
             .collect();

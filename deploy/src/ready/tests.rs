@@ -153,9 +153,14 @@ async fn a_service_that_listens_nowhere_is_ready_once_started_and_a_connection_i
         endpoint: None,
         ..started("silent", address)
     };
-    let replies = wait(&services, &[silent.clone(), started("door", address)], LONG).await.unwrap();
+    let replies = wait(&services, &[silent.clone(), started("door", address)], LONG)
+        .await
+        .unwrap();
     assert_eq!(replies.len(), 2);
     services[0].ready = Probe::Connects(ConnectsProbe {});
     let error = wait(&services, &[silent], LONG).await.unwrap_err().to_string();
-    assert!(error.contains("silent at no address") && error.contains("listens nowhere"), "{error}");
+    assert!(
+        error.contains("silent at no address") && error.contains("listens nowhere"),
+        "{error}"
+    );
 }

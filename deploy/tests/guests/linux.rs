@@ -67,7 +67,11 @@ async fn four_at_once_have_addresses_of_their_own() {
     let services = ["a", "b", "c", "d"].map(tcp);
     let mut running = lab.start("linux", &services).await;
     ready(&services, &mut running).await.unwrap();
-    let endpoints: BTreeSet<_> = running.services().iter().map(|started| started.endpoint.unwrap().ip()).collect();
+    let endpoints: BTreeSet<_> = running
+        .services()
+        .iter()
+        .map(|started| started.endpoint.unwrap().ip())
+        .collect();
     assert_eq!(endpoints.len(), 4);
     for started in running.services() {
         ask(started.endpoint.unwrap(), 5).await;

@@ -144,10 +144,7 @@ fn existing_file(value: Value) -> Result<PathBuf, Fault> {
     if path.is_file() {
         Ok(path)
     } else {
-        Err(fault(
-            "there is no such file",
-            "correct the path, or leave the key out",
-        ))
+        Err(fault("there is no such file", "correct the path, or leave the key out"))
     }
 }
 

@@ -49,7 +49,10 @@ fn the_example_file_is_right_as_it_is_and_with_every_line_taken_in() {
     // The files that the example names are not there.
     let without_files: Vec<&str> = settings
         .into_iter()
-        .filter(|line| !line.starts_with("key_file") && !line.starts_with("workload"))
+        .filter(|line| {
+            let files = ["key_file", "workload", "broker =", "apache_kafka"];
+            !files.iter().any(|key| line.starts_with(key))
+        })
         .collect();
     let config = load(&without_files.join("\n"), &[], Flags::default()).unwrap();
     assert_eq!(config.bus.options["security.protocol"], "SSL");
@@ -77,7 +80,8 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 fn every_problem_is_told_at_once_with_its_place_and_remedy() {
     let text = problems(
         "name = \"A\"\naddress = \"here\"\nbrokers = \"embedded\"\nprefix = \"a b\"\npartitions = 0\nreplication = \"x\"\n\
-         retention = \"1w\"\nkafka = 3\nkey_file = \"/nowhere/key\"\nstate = \"\"\nworkload = \"/nowhere/workload\"\nlog = \"info,=\"\n",
+         retention = \"1w\"\nkafka = 3\nkey_file = \"/nowhere/key\"\nstate = \"\"\nworkload = \"/nowhere/workload\"\n\
+         broker = \"/nowhere/broker\"\napache_kafka = \"/nowhere/kafka.sh\"\nlog = \"info,=\"\n",
     );
     assert_eq!(text.lines().count(), raw::KEYS.len(), "{text}");
     for (line, key) in text.lines().zip(["name", "address"]) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deploy::{AnyDriver, DeployError, Door};
 use protocol::event::Stage;
@@ -25,6 +25,26 @@ use crate::{summarise, sweep};
 
 /// Folders of output that are kept.
 const KEPT_LOGS: usize = 32;
+
+/// How long something may take that is done in several phases.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    whole: Duration,
+    until: Instant,
+}
+
+impl Limit {
+    /// So long from now.
+    pub(super) fn of(whole: Duration) -> Self {
+        let until = Instant::now() + whole;
+        Self { whole, until }
+    }
+
+    /// What is left of it.
+    pub(super) fn left(self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
 
 /// One attempt.
 pub(super) struct Attempt {
@@ -73,13 +93,13 @@ impl Attempt {
     pub(super) async fn phase<T>(
         &mut self,
         stage: Stage,
-        deadline: Duration,
+        limit: Limit,
         work: impl Future<Output = Result<T, DeployError>>,
     ) -> Result<T, Over> {
         tokio::select! {
-            done = timeout(deadline, work) => match done {
+            done = timeout(limit.left(), work) => match done {
                 Ok(done) => done.map_err(|error| Over::Broken(stage, error.to_string())),
-                Err(_) => Err(Over::Broken(stage, format!("not done within {} ms", deadline.as_millis()))),
+                Err(_) => Err(Over::Broken(stage, format!("not done within {} ms", limit.whole.as_millis()))),
             },
             why = ended(&mut self.ending) => Err(Over::Ended(why, stage)),
         }

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use deploy::ready;
 use deploy::native::errand;
+use deploy::ready;
 use deploy::{AnyDriver, Door, Driver};
 use protocol::event::{Refused, RefusedReason, Stage};
 use protocol::spec::ServiceSpec;
 use protocol::summary::Exit;
 use protocol::surroundings::{SEED, SeedSpec};
 
-use super::attempt::{Attempt, ended};
+use super::attempt::{Attempt, Limit, ended};
 use super::batches::{Batch, Site, batches};
 use super::fleet::Fleet;
 use super::over::Over;
@@ -45,7 +45,7 @@ impl Attempt {
         let run = self.order.run.clone();
         let driver = AnyDriver::for_platform(&run.platform, &self.context.host);
         let probed = self
-            .phase(Stage::Prepare, PROBE, async { Ok(driver.probe().await) })
+            .phase(Stage::Prepare, Limit::of(PROBE), async { Ok(driver.probe().await) })
             .await;
         let probed = match probed {
             Err(Over::Broken(..)) => None,
@@ -61,7 +61,7 @@ impl Attempt {
         self.report(Report::Step(Input::Accepted));
         match broker {
             None => Ok(None),
-            Some(_) => self.phase(Stage::Prepare, PROBE, driver.door()).await,
+            Some(_) => self.phase(Stage::Prepare, Limit::of(PROBE), driver.door()).await,
         }
     }
 
@@ -77,13 +77,13 @@ impl Attempt {
         };
         let batches = batches(&site, &run);
         let began = Instant::now();
-        let prepare = began + Duration::from_millis(run.deadlines.prepare_ms);
+        let prepare = Limit::of(Duration::from_millis(run.deadlines.prepare_ms));
         for batch in &batches {
             let work = batch.driver.prepare(&batch.deployment);
-            self.phase(Stage::Prepare, left(prepare), work).await?;
+            self.phase(Stage::Prepare, prepare, work).await?;
         }
         let prepared = began.elapsed();
-        let ready = Instant::now() + Duration::from_millis(run.deadlines.ready_ms);
+        let ready = Limit::of(Duration::from_millis(run.deadlines.ready_ms));
         for batch in &batches {
             self.start_batch(fleet, batch, ready).await?;
         }
@@ -94,12 +94,12 @@ impl Attempt {
         Ok(Up { prepared, seeded })
     }
 
-    async fn start_batch(&mut self, fleet: &mut Fleet, batch: &Batch, until: Instant) -> Result<(), Over> {
+    async fn start_batch(&mut self, fleet: &mut Fleet, batch: &Batch, limit: Limit) -> Result<(), Over> {
         let called = Instant::now();
         let work = batch.driver.start(&batch.deployment);
-        let running = self.phase(Stage::Start, left(until), work).await?;
+        let running = self.phase(Stage::Start, limit, work).await?;
         fleet.push(running, called);
-        self.replies(fleet, &batch.deployment.services, left(until)).await
+        self.replies(fleet, &batch.deployment.services, limit.left()).await
     }
 
     /// Waits for the first correct reply of every service of the newest deployment; a service that ends meanwhile breaks it at once.
@@ -128,7 +128,7 @@ impl Attempt {
         let began = Instant::now();
         let filling = self.phase(
             Stage::Seed,
-            Duration::from_millis(seed.deadline_ms),
+            Limit::of(Duration::from_millis(seed.deadline_ms)),
             errand::run(&host, attempt, &name, &args, &logs),
         );
         let exit = tokio::select! {
@@ -147,10 +147,6 @@ impl Attempt {
             ))),
         }
     }
-}
-
-fn left(until: Instant) -> Duration {
-    until.saturating_duration_since(Instant::now())
 }
 
 /// `{endpoint:NAME}` becomes the address of that service.

@@ -32,7 +32,7 @@ fn seeded(script: &str) -> Run {
 async fn services_beside_the_platform_are_started_in_order_filled_and_ended() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
-    let mut run = fake(None);
+    let mut run = fake(0, None);
     let mut beside = native().services.remove(0);
     beside.place = Place::Beside;
     beside.name = name("gateway");

@@ -12,6 +12,7 @@ fn ready() -> Ready {
         endpoints: vec![],
         startup: vec![],
         prepare_ns: 0,
+        seed_ns: None,
         deviations: vec![],
     }
 }

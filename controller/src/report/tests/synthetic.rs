@@ -249,6 +249,7 @@ fn attempt(
                 first_reply_ns: if docker { 380_000_000 } else { 4_000_000 } + rng.random_range(0..2_000_000),
             }],
             prepare_ns: 0,
+            seed_ns: None,
         }),
         clock: Some(ClockOffset {
             offset_ns: -12,
