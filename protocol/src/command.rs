@@ -15,7 +15,7 @@ pub enum Command {
     /// Answered by PONG at once; estimates the offset between the two clocks and shows that the runner lives.
     Ping(Ping),
     /// Deploy and sample; answered by ACCEPTED or REFUSED, then READY or FAILED. Sent again with the same attempt when no answer comes.
-    Run(Run),
+    Run(Box<Run>),
     /// Hold the lease of the running attempt; not answered.
     Renew(Renew),
     /// End the attempt, whatever its state; answered by SUMMARY, or FAILED where there is nothing to sum up.

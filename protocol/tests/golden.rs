@@ -83,7 +83,7 @@ fn services() -> Vec<ServiceSpec> {
 }
 
 fn run(platform: PlatformSpec) -> Command {
-    Command::Run(Run {
+    Command::Run(Box::new(Run {
         trial: TrialRef {
             experiment: name("first"),
             cell: "docker.tcp.500".into(),
@@ -105,7 +105,7 @@ fn run(platform: PlatformSpec) -> Command {
             lease_ms: 15_000,
             grace_ms: 5000,
         },
-    })
+    }))
 }
 
 /// Services at two places, with a broker of their own, filled before READY.

@@ -82,7 +82,7 @@ impl Table {
         effects.extend(match command.body {
             Command::Ping(_) => vec![Effect::Pong(reply)],
             Command::Describe(body) => vec![Effect::Describe(reply, body)],
-            Command::Run(body) => self.run(reply, body, now),
+            Command::Run(body) => self.run(reply, *body, now),
             Command::Stop(body) => self.known(reply, Input::Stop(body.reason), "STOP"),
             Command::Renew(_) if reply.attempt.is_none() => Vec::new(),
             Command::Renew(_) => self.known(reply, Input::Renew, "RENEW"),

@@ -133,7 +133,7 @@ impl<'a> Drive<'a> {
         cancel: &CancellationToken,
         watch: &mut (dyn FnMut(Tick) + Send),
     ) -> Result<Driven, BusError> {
-        self.say(Command::Run(self.order.run.clone()));
+        self.say(Command::Run(Box::new(self.order.run.clone())));
         let mut resend = every(RESEND_EVERY);
         let mut renew = every(self.order.deadlines.renew);
         let mut look = every(WATCH_EVERY);
@@ -214,7 +214,7 @@ impl<'a> Drive<'a> {
 
     async fn act(&mut self, action: Action) -> Result<(), String> {
         match action {
-            Action::SendRun => self.say(Command::Run(self.order.run.clone())),
+            Action::SendRun => self.say(Command::Run(Box::new(self.order.run.clone()))),
             Action::SendStop(reason) => self.say(Command::Stop(Stop { reason })),
             Action::AbortLoad => self.load.iter().for_each(RunningLoad::abort),
             Action::StartLoad(ready) => {

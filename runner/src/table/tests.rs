@@ -20,7 +20,7 @@ fn said(controller: &str, epoch: u64, number: Option<u128>, body: Command) -> En
 }
 
 fn order(controller: &str, epoch: u64, number: u128) -> Envelope<Command> {
-    said(controller, epoch, Some(number), Command::Run(run(LEASE_S)))
+    said(controller, epoch, Some(number), Command::Run(Box::new(run(LEASE_S))))
 }
 
 fn stop(controller: &str, epoch: u64, number: u128) -> Envelope<Command> {
@@ -128,11 +128,11 @@ fn a_silent_controller_loses_its_lease() {
 fn orders_without_sense_are_refused() {
     let now = Instant::now();
     let mut table = Table::default();
-    let nameless = said("a", 1, None, Command::Run(run(LEASE_S)));
+    let nameless = said("a", 1, None, Command::Run(Box::new(run(LEASE_S))));
     assert_eq!(words(&table.command(nameless, now)), ["REFUSED Invalid"]);
     let mut empty = run(LEASE_S);
     empty.services.clear();
-    let empty = said("a", 1, Some(1), Command::Run(empty));
+    let empty = said("a", 1, Some(1), Command::Run(Box::new(empty)));
     assert_eq!(words(&table.command(empty, now)), ["REFUSED Invalid"]);
     assert_eq!(table.deadline(), None, "a refused RUN takes no hold");
     let nameless = said(

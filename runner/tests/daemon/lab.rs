@@ -185,7 +185,7 @@ impl Controller {
     }
 
     pub async fn run(&self, attempt: AttemptId, run: &Run) {
-        self.send(Some(attempt), Command::Run(run.clone())).await;
+        self.send(Some(attempt), Command::Run(Box::new(run.clone()))).await;
     }
 
     pub async fn stop(&self, attempt: AttemptId) {
