@@ -6,13 +6,30 @@ use protocol::spec::{CpuSet, Resources};
 
 use crate::DeployError;
 
-/// Refuses CPUs that this host has not got online, and no memory at all.
+/// Refuses CPUs and NUMA nodes that this host has not got online, and no memory at all.
 ///
 /// # Errors
 /// [`DeployError::Unmet`].
 pub fn check(resources: &Resources) -> Result<(), DeployError> {
     let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    let nodes = fs::read_to_string("/sys/devices/system/node/online").unwrap_or_default();
+    check_nodes(resources, nodes.trim().parse().ok().as_ref())?;
     check_against(resources, online.trim().parse().ok().as_ref())
+}
+
+fn check_nodes(resources: &Resources, online: Option<&CpuSet>) -> Result<(), DeployError> {
+    let Some(wanted) = &resources.mems else { return Ok(()) };
+    let there = online.map_or(&[][..], CpuSet::cpus);
+    match wanted.cpus().iter().find(|node| !there.contains(node)) {
+        None => Ok(()),
+        Some(node) => Err(DeployError::Unmet {
+            need: format!("mems {wanted} asks for NUMA node {node}, which this host does not have"),
+            remedy: online.map_or_else(
+                || "leave mems out: this kernel tells of no NUMA nodes".to_owned(),
+                |online| format!("use nodes out of {online}"),
+            ),
+        }),
+    }
 }
 
 fn check_against(resources: &Resources, online: Option<&CpuSet>) -> Result<(), DeployError> {
@@ -34,6 +51,17 @@ fn check_against(resources: &Resources, online: Option<&CpuSet>) -> Result<(), D
     }
 }
 
+/// NUMA nodes as `set_mempolicy` takes them: a bit each.
+#[must_use]
+pub fn nodemask(nodes: &CpuSet) -> Vec<u64> {
+    let highest = nodes.cpus().last().map_or(0, |&node| node as usize);
+    let mut mask = vec![0u64; highest / 64 + 1];
+    for &node in nodes.cpus() {
+        mask[node as usize / 64] |= 1 << (node % 64);
+    }
+    mask
+}
+
 /// The CPUs as the scheduler's system calls take them; `None`: beyond the numbers that they know.
 #[must_use]
 pub fn affinity(cpus: &CpuSet) -> Option<nix::sched::CpuSet> {
@@ -52,7 +80,7 @@ mod tests {
     fn a_cpu_that_is_not_there_is_named() {
         let resources = Resources {
             cpuset: Some("1-3".parse().unwrap()),
-            memory_mib: None,
+            ..Resources::default()
         };
         let error = check_against(&resources, Some(&"0-1".parse().unwrap()))
             .unwrap_err()
@@ -66,12 +94,27 @@ mod tests {
     fn no_memory_is_refused() {
         assert!(
             check(&Resources {
-                cpuset: None,
-                memory_mib: Some(0)
+                memory_mib: Some(0),
+                ..Resources::default()
             })
             .is_err()
         );
         check(&Resources::default()).unwrap();
+    }
+
+    #[test]
+    fn a_node_that_is_not_there_is_named() {
+        let resources = Resources {
+            mems: Some("0-1".parse().unwrap()),
+            ..Resources::default()
+        };
+        let said = |online: Option<&CpuSet>| check_nodes(&resources, online).unwrap_err().to_string();
+        let one = said(Some(&"0".parse().unwrap()));
+        assert!(one.contains("node 1") && one.contains("out of 0"), "{one}");
+        assert!(said(None).contains("leave mems out"));
+        check_nodes(&resources, Some(&"0-3".parse().unwrap())).unwrap();
+        check_nodes(&Resources::default(), None).unwrap();
+        assert_eq!(nodemask(&"0,3,64".parse().unwrap()), [0b1001, 1]);
     }
 
     #[test]

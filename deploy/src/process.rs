@@ -35,6 +35,8 @@ pub struct Launch {
     pub doors: Vec<File>,
     /// The CPUs that it may use.
     pub affinity: Option<CpuSet>,
+    /// The NUMA nodes that its memory must come from, a bit each, as `numactl --membind` sets them.
+    pub mems: Option<Vec<u64>>,
 }
 
 /// A child process. Dropping it kills its process group; the runtime reaps it.
@@ -62,12 +64,12 @@ impl Process {
             .stdout(log.try_clone()?)
             .stderr(log)
             .process_group(0);
-        let (doors, affinity) = (launch.doors, launch.affinity);
+        let (doors, affinity, mems) = (launch.doors, launch.affinity, launch.mems);
         #[expect(
             unsafe_code,
             reason = "only the child itself can join a cgroup before its first instruction"
         )]
-        // SAFETY: between fork and exec the closure makes system calls only (write, sched_setaffinity), on descriptors and memory that the
+        // SAFETY: between fork and exec the closure makes system calls only (write, sched_setaffinity, set_mempolicy), on descriptors and memory that the
         // parent prepared; it neither allocates nor takes a lock.
         unsafe {
             command.pre_exec(move || {
@@ -75,7 +77,7 @@ impl Process {
                 if let Some(cpus) = &affinity {
                     sched_setaffinity(Pid::from_raw(0), cpus)?;
                 }
-                Ok(())
+                mems.as_deref().map_or(Ok(()), bind_memory)
             });
         }
         let child = command.spawn()?;
@@ -192,6 +194,21 @@ fn to_pid(pid: u32) -> Option<Pid> {
     i32::try_from(pid).ok().filter(|&pid| pid > 0).map(Pid::from_raw)
 }
 
+/// Has all memory of this process and its children come from these NUMA nodes, a bit each. One system call, and nothing else.
+fn bind_memory(nodes: &[u64]) -> io::Result<()> {
+    const MPOL_BIND: libc::c_long = 2;
+    // The kernel takes one bit less than it is told of (set_mempolicy(2), "maxnode").
+    let bits = nodes.len() * 64 + 1;
+    #[expect(unsafe_code, reason = "there is no safe wrapper of set_mempolicy")]
+    // SAFETY: the kernel reads `bits - 1` bits from `nodes`, which is that long and lives through the call.
+    let done = unsafe { libc::syscall(libc::SYS_set_mempolicy, MPOL_BIND, nodes.as_ptr(), bits) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 fn open_log(path: &Path) -> io::Result<File> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir)?;
@@ -211,6 +228,7 @@ mod tests {
             log: dir.join("log/sh.log"),
             doors: Vec::new(),
             affinity: None,
+            mems: None,
         }
     }
 

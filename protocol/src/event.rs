@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::facts::HostFacts;
 use crate::ids::Name;
 use crate::sample::Samples;
-use crate::summary::{Summary, Teardown};
+use crate::spec::CpuSet;
+use crate::summary::{HostUse, Summary, Teardown};
 
 /// An event. On the wire `{"READY": {...}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,6 +101,12 @@ pub struct Ready {
     /// Filling the services, ns; not part of the start either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed_ns: Option<u64>,
+    /// The whole host while nothing of the trial ran; `None`: not asked for, or it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<IdleWindow>,
+    /// Where each service really may run, one a service, as the kernel says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub placement: Vec<Placement>,
     /// What of the fairness contract the platform could not keep, in words; empty: all kept.
     pub deviations: Vec<String>,
 }
@@ -112,6 +119,28 @@ pub struct Endpoint {
     pub service: Name,
     /// Its address as the controller can reach it.
     pub address: std::net::SocketAddr,
+}
+
+/// The whole host between two looks just before the services were started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdleWindow {
+    /// From the first look to the second, ns.
+    pub length_ns: u64,
+    /// What the host did in between.
+    pub host: HostUse,
+}
+
+/// Where a service may run after its start, the union over its processes (`Cpus_allowed_list` and `Mems_allowed_list` of `/proc/PID/status`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Placement {
+    /// The service.
+    pub service: Name,
+    /// The CPUs; `None`: not readable.
+    pub cpus: Option<CpuSet>,
+    /// The NUMA nodes; `None`: not readable.
+    pub mems: Option<CpuSet>,
 }
 
 /// The start of one service, from the driver's call.

@@ -247,6 +247,9 @@ pub struct HttpProbe {
 pub struct Resources {
     /// The CPUs that the services may use, as the kernel writes such lists (`0-1,3`); `None`: all.
     pub cpuset: Option<CpuSet>,
+    /// The NUMA nodes that their memory may come from, written like `cpuset`; `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mems: Option<CpuSet>,
     /// The memory limit of each service, MiB; `None`: none.
     pub memory_mib: Option<u64>,
 }
@@ -269,6 +272,12 @@ impl CpuSet {
     #[must_use]
     pub fn cpus(&self) -> &[u32] {
         &self.0
+    }
+
+    /// What is in both, ascending.
+    #[must_use]
+    pub fn shared(&self, other: &Self) -> Vec<u32> {
+        self.0.iter().copied().filter(|cpu| other.0.contains(cpu)).collect()
     }
 }
 
@@ -331,6 +340,9 @@ impl std::fmt::Display for CpuSet {
 pub struct Sampling {
     /// The distance of two samples on an absolute monotonic grid that begins at READY, milliseconds (100 to 10,000).
     pub interval_ms: u64,
+    /// How long the whole host is measured just before the services are started, milliseconds; 0: not at all.
+    #[serde(default)]
+    pub idle_ms: u64,
 }
 
 impl Sampling {

@@ -21,8 +21,68 @@ pub struct Summary {
     pub sampler_cpu_ns: u64,
     /// The whole host from READY to STOP.
     pub host: HostUse,
+    /// What the kernel said meanwhile.
+    pub kernel_log: KernelLogSummary,
     /// What the teardown found.
     pub teardown: Teardown,
+}
+
+/// What the kernel said between the start of the services and the end of their teardown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KernelLogSummary {
+    /// Whether its log could be read at all; `false`: nothing is known.
+    pub is_readable: bool,
+    /// How many messages came.
+    pub messages: u64,
+    /// Those that cast doubt on the measurement, oldest first; the first 16 at most.
+    pub troubles: Vec<KernelTrouble>,
+}
+
+/// A message of the kernel that casts doubt on the measurement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KernelTrouble {
+    /// What it is about.
+    pub kind: TroubleKind,
+    /// Its text, cut to 200 characters.
+    pub text: String,
+}
+
+/// What a message of the kernel is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TroubleKind {
+    /// The whole host was out of memory, and something was killed for it.
+    OutOfMemory,
+    /// A cgroup was at its limit, and something in it was killed.
+    GroupOutOfMemory,
+    /// A machine check, a memory error.
+    HardwareError,
+    /// The processor was slowed down for heat.
+    Throttled,
+    /// A CPU or a task stood still for seconds.
+    Stall,
+    /// A disk or a network card failed.
+    InputOutput,
+    /// The clock was found wrong, and another taken.
+    Clock,
+}
+
+impl TroubleKind {
+    /// The word for it in reasons.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::OutOfMemory => "the host was out of memory",
+            Self::GroupOutOfMemory => "a cgroup was out of memory",
+            Self::HardwareError => "a hardware error",
+            Self::Throttled => "the processor was slowed down for heat",
+            Self::Stall => "a CPU or a task stood still",
+            Self::InputOutput => "a device failed",
+            Self::Clock => "the clock was found wrong",
+        }
+    }
 }
 
 /// One service over the whole attempt.

@@ -7,8 +7,12 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 use protocol::command::{Describe, Ping, Renew, Run, Stop, StopReason, TrialRef};
-use protocol::event::{Accepted, Endpoint, Failed, LogTail, Pong, Ready, Refused, RefusedReason, Stage, StartUp};
-use protocol::facts::{HostFacts, PlatformFacts, Unmet};
+use protocol::event::{
+    Accepted, Endpoint, Failed, IdleWindow, LogTail, Placement, Pong, Ready, Refused, RefusedReason, Stage, StartUp,
+};
+use protocol::facts::{
+    CpuFacts, HostFacts, HostNow, KernelFacts, MemoryFacts, NumaNode, PlatformFacts, Program, Temperature, Unmet,
+};
 use protocol::sample::{Sample, Samples};
 use protocol::sign::SigningKey;
 use protocol::size::{Part, Size};
@@ -17,7 +21,9 @@ use protocol::spec::{
     HttpProbe, NativeSpec, PlatformKind, PlatformSpec, Probe, Resources, Sampling, ServiceSpec, StartedProbe,
     UserNetSpec,
 };
-use protocol::summary::{Exit, HostUse, ServiceSummary, Summary, Teardown};
+use protocol::summary::{
+    Exit, HostUse, KernelLogSummary, KernelTrouble, ServiceSummary, Summary, Teardown, TroubleKind,
+};
 use protocol::surroundings::{BrokerProgram, BrokerSpec, Place, SeedSpec};
 use protocol::{AttemptId, Command, Envelope, Epoch, Event, MessageId, Name};
 use serde::Serialize;
@@ -96,9 +102,13 @@ fn run(platform: PlatformSpec) -> Command {
         seed: None,
         resources: Resources {
             cpuset: Some("0-1,3".parse().unwrap()),
+            mems: Some("0".parse().unwrap()),
             memory_mib: Some(128),
         },
-        sampling: Sampling { interval_ms: 1000 },
+        sampling: Sampling {
+            interval_ms: 1000,
+            idle_ms: 500,
+        },
         deadlines: Deadlines {
             prepare_ms: 60_000,
             ready_ms: 30_000,
@@ -202,6 +212,18 @@ fn events() {
             }],
             prepare_ns: 3,
             seed_ns: None,
+            idle: Some(IdleWindow {
+                length_ns: 500_000_000,
+                host: HostUse {
+                    idle_ticks: 100,
+                    ..HostUse::default()
+                },
+            }),
+            placement: vec![Placement {
+                service: name("tcp"),
+                cpus: Some("0-1,3".parse().unwrap()),
+                mems: None,
+            }],
             deviations: vec!["no memory limit".into()],
         }),
     );
@@ -213,6 +235,8 @@ fn events() {
             startup: vec![],
             prepare_ns: 3,
             seed_ns: Some(7),
+            idle: None,
+            placement: vec![],
             deviations: vec![],
         }),
     );
@@ -238,6 +262,7 @@ fn facts() -> HostFacts {
     HostFacts {
         host: name("lab-2"),
         runner_version: "0.1.0".into(),
+        runner_cpus: Some("0".parse().unwrap()),
         os: "Debian 12".into(),
         kernel: "6.1.0".into(),
         arch: "x86_64".into(),
@@ -247,9 +272,64 @@ fn facts() -> HostFacts {
         clock_ticks_per_s: 100,
         page_bytes: 4096,
         cgroup_version: Some(2),
-        governor: Some("performance".into()),
         kvm_opens: false,
-        load_1m: 0.25,
+        cpu: CpuFacts {
+            sockets: Some(1),
+            cores: Some(2),
+            smt: Some(false),
+            nodes: vec![NumaNode {
+                node: 0,
+                cpus: Some("0-1".parse().unwrap()),
+                memory_bytes: Some(1 << 34),
+            }],
+            governor: Some("performance".into()),
+            driver: Some("intel_pstate".into()),
+            min_khz: Some(800_000),
+            max_khz: Some(3_000_000),
+            turbo: Some(false),
+            idle_driver: Some("intel_idle".into()),
+            idle_states: vec!["POLL".into(), "C1".into()],
+            microcode: Some("0x1".into()),
+            isolated: Some("1".parse().unwrap()),
+            nohz_full: None,
+            is_virtual: Some(false),
+        },
+        settings: KernelFacts {
+            build: Some("#1 SMP".into()),
+            command_line: Some("quiet isolcpus=1".into()),
+            boot_id: Some("019a0000-0000-4000-8000-000000000009".into()),
+            clocksource: Some("tsc".into()),
+            aslr: Some(2),
+            mitigations: BTreeMap::from([("meltdown".into(), "Mitigation: PTI".into())]),
+            halt_poll_ns: Some(200_000),
+        },
+        memory: MemoryFacts {
+            thp: Some("madvise".into()),
+            ksm: Some(false),
+            swap_bytes: Some(0),
+            swappiness: Some(60),
+            overcommit: Some(0),
+            huge_pages: Some(0),
+        },
+        now: HostNow {
+            load_1m: Some(0.25),
+            busy_ticks: Some(1000),
+            all_ticks: Some(9000),
+            available_bytes: Some(1 << 33),
+            dirty_bytes: Some(4096),
+            swap_used_bytes: Some(0),
+            temperatures: vec![Temperature {
+                sensor: "x86_pkg_temp".into(),
+                millidegrees: 41_000,
+            }],
+            throttles: Some(0),
+            kernel_log: Some(815),
+        },
+        programs: vec![Program {
+            path: "/usr/bin/dockerd".into(),
+            bytes: 75_181_184,
+            sha256: "00".repeat(32),
+        }],
         platforms: vec![PlatformFacts {
             kind: PlatformKind::Docker,
             unmet: Some(Unmet {
@@ -306,6 +386,14 @@ fn summary() -> Summary {
             interrupt_ticks: 3,
             idle_ticks: 4,
             steal_ticks: 5,
+        },
+        kernel_log: KernelLogSummary {
+            is_readable: true,
+            messages: 2,
+            troubles: vec![KernelTrouble {
+                kind: TroubleKind::GroupOutOfMemory,
+                text: "Memory cgroup out of memory: Killed process 17".into(),
+            }],
         },
         teardown: Teardown::default(),
     }

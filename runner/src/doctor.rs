@@ -20,7 +20,7 @@ pub async fn examine(host: &Host) -> HostFacts {
 /// The examination for people.
 #[must_use]
 pub fn render(facts: &HostFacts) -> String {
-    let governor = facts.governor.as_deref().unwrap_or("none");
+    let governor = facts.cpu.governor.as_deref().unwrap_or("none");
     let cgroup = facts
         .cgroup_version
         .map_or("none".to_owned(), |version| format!("v{version}"));

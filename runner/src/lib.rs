@@ -14,7 +14,7 @@
 //! * [`daemon`] — one task owns the [`table`]: [`hold`] (which controller may speak), [`order`] (does the RUN make sense), [`state`]
 //!   (where each attempt stands). All four are pure.
 //! * [`execute`] — one task for every attempt; [`ledger`] and [`sweep`] — what survives `kill -9`; [`lock`] — one runner a state folder.
-//! * [`sampler`], [`summarise`], [`facts`], [`clock`] — what is measured.
+//! * [`sampler`], [`summarise`], [`facts`], [`kernel_log`], [`clock`] — what is measured.
 //! * [`link`], [`outbox`] — Kafka.
 
 pub mod cli;
@@ -26,6 +26,7 @@ pub mod execute;
 pub mod exit;
 pub mod facts;
 pub mod hold;
+pub mod kernel_log;
 pub mod ledger;
 pub mod link;
 pub mod lock;

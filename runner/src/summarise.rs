@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use protocol::Name;
 use protocol::sample::Sample;
 use protocol::size::Size;
-use protocol::summary::{Exit, ServiceSummary, Summary};
+use protocol::summary::{Exit, KernelLogSummary, ServiceSummary, Summary};
 
 use crate::sampler::Sampled;
 use deploy::Stopped;
@@ -116,7 +116,7 @@ impl ServiceTotals {
 
 /// The SUMMARY of an attempt, one entry for every service that was deployed, sampled or not.
 #[must_use]
-pub fn summary(services: &[Name], sampled: &Sampled, stopped: Stopped) -> Summary {
+pub fn summary(services: &[Name], sampled: &Sampled, kernel_log: KernelLogSummary, stopped: Stopped) -> Summary {
     let exit = |name: &Name| {
         let found = stopped.exits.iter().find(|(service, _)| service == name);
         found.map_or(Exit::Unknown, |(_, exit)| exit.clone())
@@ -139,6 +139,7 @@ pub fn summary(services: &[Name], sampled: &Sampled, stopped: Stopped) -> Summar
         missed_ticks: sampled.missed_ticks,
         sampler_cpu_ns: sampled.cpu_ns,
         host: sampled.host.clone(),
+        kernel_log,
         teardown: stopped.teardown,
     }
 }
@@ -173,7 +174,12 @@ mod tests {
             sizes: Vec::new(),
             teardown: Teardown::default(),
         };
-        summary(&[name("web"), name("db")], &sampled, stopped)
+        summary(
+            &[name("web"), name("db")],
+            &sampled,
+            KernelLogSummary::default(),
+            stopped,
+        )
     }
 
     #[test]

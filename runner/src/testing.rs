@@ -3,7 +3,7 @@
 use protocol::command::{Run, TrialRef};
 use protocol::event::{Failed, Ready, Stage};
 use protocol::spec::{Deadlines, FakeSpec, HttpProbe, PlatformSpec, Probe, Resources, Sampling, ServiceSpec};
-use protocol::summary::{HostUse, Summary, Teardown};
+use protocol::summary::{HostUse, KernelLogSummary, Summary, Teardown};
 use protocol::surroundings::Place;
 use protocol::{Event, Name};
 
@@ -36,7 +36,10 @@ pub fn run(lease_s: u64) -> Run {
         broker: None,
         seed: None,
         resources: Resources::default(),
-        sampling: Sampling { interval_ms: 100 },
+        sampling: Sampling {
+            interval_ms: 100,
+            idle_ms: 0,
+        },
         deadlines: Deadlines {
             prepare_ms: 60_000,
             ready_ms: 30_000,
@@ -54,6 +57,8 @@ pub fn ready() -> Ready {
         startup: Vec::new(),
         prepare_ns: 2,
         seed_ns: None,
+        idle: None,
+        placement: Vec::new(),
         deviations: Vec::new(),
     }
 }
@@ -66,6 +71,7 @@ pub fn summary() -> Event {
         samples: 0,
         missed_ticks: 0,
         sampler_cpu_ns: 0,
+        kernel_log: KernelLogSummary::default(),
         host: HostUse::default(),
         teardown: Teardown::default(),
     })

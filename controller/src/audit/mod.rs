@@ -3,6 +3,7 @@
 //! * [`limits`] — every threshold, in one place.
 //! * [`audit()`] — the rules; pure, so that `controller report` comes to the same verdict.
 
+mod host;
 pub mod limits;
 mod rules;
 #[cfg(test)]

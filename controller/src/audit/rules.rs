@@ -2,8 +2,8 @@
 
 use protocol::summary::{Exit, Summary};
 
-use super::limits;
 use super::verdict::{Reason, Rule, Validity, Verdict};
+use super::{host, limits};
 use crate::store::{Latency, RequestCounts, TrialRecord, Window};
 
 /// Holds an attempt against what it should have been; the verdict that it bears already is not looked at.
@@ -21,24 +21,25 @@ pub fn audit(record: &TrialRecord) -> Verdict {
         samples(record, summary, &mut found);
         steal(summary, &mut found);
         ends(summary, &mut found);
+        host::kernel_log(&summary.kernel_log, &mut found);
     }
     Verdict::from_reasons(found.0)
 }
 
 /// The reasons so far.
 #[derive(Default)]
-struct Found(Vec<Reason>);
+pub(super) struct Found(Vec<Reason>);
 
 impl Found {
     fn add(&mut self, rule: Rule, validity: Validity, text: String) {
         self.0.push(Reason { rule, validity, text });
     }
 
-    fn suspect(&mut self, rule: Rule, text: String) {
+    pub(super) fn suspect(&mut self, rule: Rule, text: String) {
         self.add(rule, Validity::Suspect, text);
     }
 
-    fn invalid(&mut self, rule: Rule, text: String) {
+    pub(super) fn invalid(&mut self, rule: Rule, text: String) {
         self.add(rule, Validity::Invalid, text);
     }
 }

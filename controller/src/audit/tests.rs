@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use protocol::AttemptId;
 use protocol::spec::{NativeSpec, PlatformSpec};
-use protocol::summary::{Exit, HostUse, ServiceSummary, Summary, Teardown};
+use protocol::summary::{
+    Exit, HostUse, KernelLogSummary, KernelTrouble, ServiceSummary, Summary, Teardown, TroubleKind,
+};
 
 use super::{Rule, Validity, audit};
 use crate::stats::usage::ServiceUse;
@@ -56,6 +58,8 @@ fn good() -> TrialRecord {
             startup: vec![],
             prepare_ns: 0,
             seed_ns: None,
+            idle: None,
+            placement: vec![],
         }),
         clock: None,
         window: Some(Window {
@@ -127,6 +131,7 @@ fn summary() -> Summary {
         samples: 13,
         missed_ticks: 0,
         sampler_cpu_ns: 0,
+        kernel_log: KernelLogSummary::default(),
         host: HostUse {
             idle_ticks: 1000,
             ..HostUse::default()
@@ -147,6 +152,25 @@ fn broken(rule: Rule, validity: Validity, text: &str, how: impl FnOnce(&mut Tria
     assert_eq!(found, [(rule, validity)], "{verdict:?}");
     assert_eq!(verdict.validity, validity);
     assert!(verdict.reasons[0].text.contains(text), "{verdict:?}");
+}
+
+fn trouble(summary: &mut Summary, kind: TroubleKind) {
+    summary.kernel_log.is_readable = true;
+    summary.kernel_log.troubles = vec![KernelTrouble {
+        kind,
+        text: "its words".into(),
+    }];
+}
+
+#[test]
+fn what_the_kernel_complains_of_is_held_against_the_attempt() {
+    let text = "said \"its words\"";
+    broken(Rule::KernelLog, Validity::Invalid, text, |_, summary| {
+        trouble(summary, TroubleKind::OutOfMemory);
+    });
+    broken(Rule::KernelLog, Validity::Suspect, text, |_, summary| {
+        trouble(summary, TroubleKind::Throttled);
+    });
 }
 
 fn fail(record: &mut TrialRecord, kind: &str, n: u64) {

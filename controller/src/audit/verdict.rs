@@ -77,6 +77,8 @@ pub enum Rule {
     Leftovers,
     /// The two clocks are known well enough.
     Clock,
+    /// The kernel had nothing to complain of.
+    KernelLog,
 }
 
 impl Verdict {

@@ -41,6 +41,8 @@ pub struct Experiment {
     pub resources: Resources,
     /// The distance of two samples.
     pub sampling_interval: Duration,
+    /// How long the whole host is measured just before each trial's services start; zero: not at all.
+    pub idle_window: Duration,
     /// How long each phase may take.
     pub deadlines: PhaseDeadlines,
 }

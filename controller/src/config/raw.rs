@@ -179,6 +179,8 @@ raw_table! {
     RawResources {
         /// The services' CPUs.
         cpuset: text -> String,
+        /// The NUMA nodes of the services' memory.
+        mems: text -> String,
         /// Each service's memory, MiB.
         memory_mib: whole -> i64,
     }
@@ -189,6 +191,8 @@ raw_table! {
     RawSampling {
         /// The distance of two samples.
         interval: duration -> Duration,
+        /// How long the idle host is measured before each trial.
+        idle: duration -> Duration,
     }
 }
 

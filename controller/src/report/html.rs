@@ -3,6 +3,7 @@
 use super::analysis::Analysis;
 use super::banners::{self, Banner, Tone};
 use super::format::escape;
+use super::hosts;
 use super::html_parts::{group, list};
 use super::load::RunData;
 use super::plots::Plot;
@@ -34,7 +35,7 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
         .iter()
         .map(|(w, l)| group(data, analysis, plots, w, l))
         .collect();
-    let hosts: String = words::hosts(data)
+    let hosts: String = hosts::hosts(data)
         .iter()
         .map(|(name, value)| format!("<tr><td>{}</td><td>{}</td></tr>\n", escape(name), escape(value)))
         .collect();

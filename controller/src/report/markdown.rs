@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::analysis::{Analysis, CellResult};
 use super::banners::{self, Tone};
 use super::format::{count, interval, maybe, number, p_value};
+use super::hosts;
 use super::load::RunData;
 use super::metric::Metric;
 use super::plots::Plot;
@@ -46,7 +47,7 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
         let _ = writeln!(text, "- {}", plain(&line));
     }
     let _ = writeln!(text, "\n## Hosts\n\n| | |\n|---|---|");
-    for (name, value) in words::hosts(data) {
+    for (name, value) in hosts::hosts(data) {
         let _ = writeln!(text, "| {} | {} |", plain(&name), plain(&value));
     }
     text

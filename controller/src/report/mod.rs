@@ -12,6 +12,7 @@ mod analysis;
 mod banners;
 mod error;
 mod format;
+mod hosts;
 mod html;
 mod html_parts;
 mod json;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
-use protocol::event::{Endpoint, StartUp};
+use protocol::event::{Endpoint, IdleWindow, Placement, StartUp};
 use protocol::spec::PlatformSpec;
 use protocol::summary::Summary;
 use protocol::{AttemptId, Name};
@@ -164,6 +164,12 @@ pub struct ReadyRecord {
     /// Filling the services, ns; not part of the start either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed_ns: Option<u64>,
+    /// The whole host just before the start; `None`: it was not measured.
+    #[serde(default)]
+    pub idle: Option<IdleWindow>,
+    /// Where the services really may run, as the kernel says.
+    #[serde(default)]
+    pub placement: Vec<Placement>,
 }
 
 /// The runner's monotonic clock minus the controller's, from a ping exchange.

@@ -80,6 +80,7 @@ impl Order {
             resources: experiment.resources.clone(),
             sampling: Sampling {
                 interval_ms: millis(experiment.sampling_interval),
+                idle_ms: millis(experiment.idle_window),
             },
             deadlines: runner_deadlines(experiment),
         };
@@ -128,7 +129,7 @@ impl PhaseLimits {
         let limits = &experiment.deadlines;
         Self {
             answer: limits.answer,
-            deploy: limits.prepare + limits.ready + limits.answer,
+            deploy: limits.prepare + experiment.idle_window + limits.ready + limits.answer,
             load: plan.warm_up + plan.duration + plan.timeout + LOAD_SLACK,
             stop: limits.grace + limits.answer,
             renew: limits.lease / 3,

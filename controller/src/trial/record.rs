@@ -112,6 +112,8 @@ fn ready_record(ready: &Ready) -> ReadyRecord {
         startup: ready.startup.clone(),
         prepare_ns: ready.prepare_ns,
         seed_ns: ready.seed_ns,
+        idle: ready.idle.clone(),
+        placement: ready.placement.clone(),
     }
 }
 

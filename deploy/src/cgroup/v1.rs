@@ -45,7 +45,12 @@ fn fill(cgroup: &mut Cgroup, mounts: &Mounts, group: &str, leaf: &str, resources
         limit_memory(cgroup, dir(&mounts.memory).as_deref(), mib);
     }
     if let Some(cpus) = &resources.cpuset {
-        limit_cpus(cgroup, dir(&mounts.cpuset).as_deref(), cpus);
+        let what = format!("the CPUs {cpus} are not kept by a cgroup");
+        limit_set(cgroup, dir(&mounts.cpuset).as_deref(), "cpuset.cpus", cpus, &what);
+    }
+    if let Some(mems) = &resources.mems {
+        let what = format!("memory from NUMA nodes {mems} is not kept by a cgroup");
+        limit_set(cgroup, dir(&mounts.cpuset).as_deref(), "cpuset.mems", mems, &what);
     }
     cgroup.oom_file = dir(&mounts.memory).map(|dir| dir.join("memory.oom_control"));
     Ok(())
@@ -82,14 +87,12 @@ fn limit_memory(cgroup: &mut Cgroup, dir: Option<&Path>, mib: u64) {
     }
 }
 
-fn limit_cpus(cgroup: &mut Cgroup, dir: Option<&Path>, cpus: &CpuSet) {
+fn limit_set(cgroup: &mut Cgroup, dir: Option<&Path>, file: &str, set: &CpuSet, what: &str) {
     let outcome = match dir {
-        Some(dir) => fs::write(dir.join("cpuset.cpus"), cpus.to_string()).map_err(|error| error.to_string()),
+        Some(dir) => fs::write(dir.join(file), set.to_string()).map_err(|error| error.to_string()),
         None => Err("the cpuset controller is not mounted".to_owned()),
     };
     if let Err(why) = outcome {
-        cgroup
-            .unkept
-            .push(format!("the CPUs {cpus} are not kept by a cgroup: {why}"));
+        cgroup.unkept.push(format!("{what}: {why}"));
     }
 }

@@ -83,6 +83,13 @@ fn limit(dir: &Path, resources: &Resources) -> Vec<String> {
             &format!("the CPUs {cpus} are not kept by a cgroup"),
         );
     }
+    if let Some(mems) = &resources.mems {
+        set(
+            "cpuset.mems",
+            &mems.to_string(),
+            &format!("memory from NUMA nodes {mems} is not kept by a cgroup"),
+        );
+    }
     unkept
 }
 
@@ -94,16 +101,18 @@ mod tests {
     #[test]
     fn limits_go_into_the_files_of_version_2() {
         let dir = tempfile::tempdir().unwrap();
-        for file in ["memory.max", "memory.swap.max", "cpuset.cpus"] {
+        for file in ["memory.max", "memory.swap.max", "cpuset.cpus", "cpuset.mems"] {
             fs::write(dir.path().join(file), "").unwrap();
         }
         let resources = Resources {
             cpuset: Some("0-1".parse().unwrap()),
+            mems: Some("0".parse().unwrap()),
             memory_mib: Some(64),
         };
         assert_eq!(limit(dir.path(), &resources), [] as [String; 0]);
         assert_eq!(fs::read_to_string(dir.path().join("memory.max")).unwrap(), "67108864");
         assert_eq!(fs::read_to_string(dir.path().join("cpuset.cpus")).unwrap(), "0-1");
+        assert_eq!(fs::read_to_string(dir.path().join("cpuset.mems")).unwrap(), "0");
     }
 
     #[test]
@@ -111,6 +120,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let resources = Resources {
             cpuset: Some("0".parse().unwrap()),
+            mems: None,
             memory_mib: Some(64),
         };
         let unkept = limit(dir.path(), &resources).join("; ");

@@ -41,6 +41,7 @@ pub(super) fn body(
             // The sum of memory and swap: the same number means no swap.
             memory_swap: memory,
             cpuset_cpus: resources.cpuset.as_ref().map(ToString::to_string),
+            cpuset_mems: resources.mems.as_ref().map(ToString::to_string),
             port_bindings: bindings,
             log_config: Some(log_config()),
             ..HostConfig::default()
@@ -90,6 +91,7 @@ mod tests {
         let json = json(
             &Resources {
                 cpuset: Some("0-1".parse().unwrap()),
+                mems: Some("0".parse().unwrap()),
                 memory_mib: Some(64),
             },
             None,
@@ -99,6 +101,7 @@ mod tests {
         assert_eq!(json["HostConfig"]["Memory"], 64 << 20);
         assert_eq!(json["HostConfig"]["MemorySwap"], 64 << 20);
         assert_eq!(json["HostConfig"]["CpusetCpus"], "0-1");
+        assert_eq!(json["HostConfig"]["CpusetMems"], "0");
         assert_eq!(json["HostConfig"]["PortBindings"], serde_json::Value::Null);
     }
 

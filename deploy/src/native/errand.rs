@@ -39,6 +39,7 @@ pub async fn run(
         log: logs.join(format!("{name}.log")),
         doors: Vec::new(),
         affinity: None,
+        mems: None,
     })
     .map_err(io)?;
     let status = process.wait().await.map_err(io)?;

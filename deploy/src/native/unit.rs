@@ -63,6 +63,7 @@ impl Unit {
                 log: deployment.logs.join(format!("{}.log", service.name)),
                 doors: cgroup.as_ref().map_or_else(|| Ok(Vec::new()), Cgroup::doors)?,
                 affinity: deployment.resources.cpuset.as_ref().and_then(limits::affinity),
+                mems: deployment.resources.mems.as_ref().map(limits::nodemask),
             })
         };
         let mut outcome = launch(&cgroup).and_then(Process::spawn);
@@ -224,7 +225,11 @@ fn unkept(resources: &Resources, why: &str) -> Vec<String> {
         .cpuset
         .as_ref()
         .map(|cpus| format!("the CPUs {cpus} are only an affinity, which a service may change: {why}"));
-    memory.into_iter().chain(cpus).collect()
+    let mems = resources
+        .mems
+        .as_ref()
+        .map(|mems| format!("memory from NUMA nodes {mems} is only a policy, which a service may change: {why}"));
+    memory.into_iter().chain(cpus).chain(mems).collect()
 }
 
 fn is_denied(outcome: &io::Result<Process>) -> bool {

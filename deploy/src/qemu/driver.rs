@@ -97,8 +97,8 @@ impl Qemu {
             stop: prepared.guest.stop,
             layout: self.layout.as_ref(),
             resources: Resources {
-                cpuset: deployment.resources.cpuset.clone(),
                 memory_mib: None,
+                ..deployment.resources.clone()
             },
             log: deployment.logs.join(format!("{}.log", service.name)),
             endpoint: place.endpoint,

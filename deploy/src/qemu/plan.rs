@@ -308,6 +308,7 @@ mod tests {
         assert_eq!((vcpus, memory, deviations.len()), (1, 96, 2));
         let resources = Resources {
             cpuset: Some("0-2".parse().unwrap()),
+            mems: None,
             memory_mib: Some(64),
         };
         assert_eq!(size(&osv, &spec, &resources), (3, 64, Vec::new()));

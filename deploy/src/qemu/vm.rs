@@ -122,6 +122,7 @@ impl Vm {
                     log: start.log.clone(),
                     doors,
                     affinity: start.resources.cpuset.as_ref().and_then(limits::affinity),
+                    mems: start.resources.mems.as_ref().map(limits::nodemask),
                 })
             });
         let process = spawned.map_err(|source| {

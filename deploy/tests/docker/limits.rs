@@ -14,6 +14,7 @@ async fn the_limits_are_the_containers() {
     let mut deployment = lab.deployment(&[lab.tcp("small", &[])]);
     deployment.resources = Resources {
         cpuset: Some("0".parse().unwrap()),
+        mems: Some("0".parse().unwrap()),
         memory_mib: Some(64),
     };
     let running = lab.driver.start(&deployment).await.unwrap();

@@ -49,6 +49,7 @@ async fn memory_beyond_the_limit_is_the_end_and_told_apart() {
     let mut deployment = lab.deployment(&[lab.shell("glutton", script)]);
     deployment.resources = Resources {
         cpuset: Some("0".parse().unwrap()),
+        mems: Some("0".parse().unwrap()),
         memory_mib: Some(32),
     };
     let mut running = lab.driver().start(&deployment).await.unwrap();

@@ -21,7 +21,7 @@ use super::{Context, Order, Reports, broker};
 use crate::ledger::Record;
 use crate::state::Why;
 use crate::table::Report;
-use crate::{summarise, sweep};
+use crate::{kernel_log, summarise, sweep};
 
 /// Folders of output that are kept.
 const KEPT_LOGS: usize = 32;
@@ -111,7 +111,8 @@ impl Attempt {
         let teardown = stopped.teardown.clone();
         let last = match (served.over, served.sampled) {
             (Over::Ended(Why::Stop(_), _), Some(sampled)) => {
-                Event::Summary(summarise::summary(&served.services, &sampled, stopped))
+                let kernel_log = kernel_log::summary(served.kernel_log);
+                Event::Summary(summarise::summary(&served.services, &sampled, kernel_log, stopped))
             }
             (over, _) => over.into_event(stopped.teardown),
         };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use deploy::native::errand;
 use deploy::ready;
 use deploy::{AnyDriver, Door, Driver};
-use protocol::event::{Refused, RefusedReason, Stage};
+use protocol::event::{IdleWindow, Refused, RefusedReason, Stage};
 use protocol::spec::ServiceSpec;
 use protocol::summary::Exit;
 use protocol::surroundings::{SEED, SeedSpec};
@@ -13,8 +13,10 @@ use protocol::surroundings::{SEED, SeedSpec};
 use super::attempt::{Attempt, Limit, ended};
 use super::batches::{Batch, Site, batches};
 use super::fleet::Fleet;
+use super::idle;
 use super::over::Over;
 use super::words;
+use crate::kernel_log::{self, KernelLog};
 use crate::state::Input;
 use crate::table::Report;
 
@@ -22,12 +24,16 @@ use crate::table::Report;
 const PROBE: Duration = Duration::from_secs(5);
 
 /// What the start took.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Up {
     /// Making the images.
     pub(super) prepared: Duration,
     /// Filling the services.
     pub(super) seeded: Option<Duration>,
+    /// The whole host just before the first driver was called.
+    pub(super) idle: Option<IdleWindow>,
+    /// The kernel's log from then on; `None`: it may not be read.
+    pub(super) kernel_log: Option<KernelLog>,
 }
 
 impl Attempt {
@@ -83,6 +89,8 @@ impl Attempt {
             self.phase(Stage::Prepare, prepare, work).await?;
         }
         let prepared = began.elapsed();
+        let idle = self.idle().await?;
+        let kernel_log = KernelLog::from_now(kernel_log::DEVICE.as_ref()).ok();
         let ready = Limit::of(Duration::from_millis(run.deadlines.ready_ms));
         for batch in &batches {
             self.start_batch(fleet, batch, ready).await?;
@@ -91,7 +99,21 @@ impl Attempt {
             Some(seed) => Some(self.seed(fleet, seed).await?),
             None => None,
         };
-        Ok(Up { prepared, seeded })
+        Ok(Up {
+            prepared,
+            seeded,
+            idle,
+            kernel_log,
+        })
+    }
+
+    /// Measures the whole host while nothing of the attempt runs.
+    async fn idle(&mut self) -> Result<Option<IdleWindow>, Over> {
+        let length = Duration::from_millis(self.order.run.sampling.idle_ms);
+        tokio::select! {
+            idle = idle::measure("/proc".as_ref(), length) => Ok(idle),
+            why = ended(&mut self.ending) => Err(Over::Ended(why, Stage::Start)),
+        }
     }
 
     async fn start_batch(&mut self, fleet: &mut Fleet, batch: &Batch, limit: Limit) -> Result<(), Over> {

@@ -5,6 +5,7 @@
 //! * `bring_up` — the first half of it: from the proof of the platform to services that answer and are filled.
 //! * `serve` — the middle of it: from READY to the end of sampling.
 //! * `batches`, `broker` — what is deployed where, in which order; the broker that the services talk through.
+//! * `idle` — the host just before the start; `placement` — where the services really run.
 //! * `fleet` — everything that runs, seen as one.
 //! * `over` — why an attempt is over, as the event that says so.
 
@@ -13,7 +14,9 @@ mod batches;
 mod bring_up;
 mod broker;
 mod fleet;
+mod idle;
 mod over;
+mod placement;
 mod serve;
 
 use std::collections::HashMap;

@@ -11,8 +11,10 @@ use super::attempt::{Attempt, ended};
 use super::bring_up::Up;
 use super::fleet::{Fleet, ns};
 use super::over::Over;
-use super::words;
+use super::{placement, words};
 use crate::clock;
+use crate::facts::tree::Tree;
+use crate::kernel_log::KernelLog;
 use crate::sampler::thread;
 use crate::sampler::{Sampled, Sampler};
 use crate::state::Input;
@@ -25,16 +27,20 @@ pub(super) struct Served {
     pub(super) sampled: Option<Sampled>,
     /// Every service, in the order they were started.
     pub(super) services: Vec<Name>,
+    /// The kernel's log since just before the start.
+    pub(super) kernel_log: Option<KernelLog>,
 }
 
 impl Attempt {
     /// Says READY, and samples until the attempt is over.
-    pub(super) async fn serve(&mut self, fleet: &mut Fleet, up: Up) -> Served {
+    pub(super) async fn serve(&mut self, fleet: &mut Fleet, mut up: Up) -> Served {
         let services: Vec<Name> = fleet.services().map(|started| started.service.clone()).collect();
+        let kernel_log = up.kernel_log.take();
         let served = |over, sampled| Served {
             over,
             sampled,
             services,
+            kernel_log,
         };
         let zero_ns = clock::now_ns();
         let (out, batches) = mpsc::unbounded_channel();
@@ -45,7 +51,12 @@ impl Attempt {
                 return served(Over::Broken(Stage::Ready, why), None);
             }
         };
-        let ready = ready_event(fleet, up, zero_ns);
+        let placement = placement::of(&Tree::default(), &fleet.pids().collect());
+        let mut ready = ready_event(fleet, up, zero_ns);
+        ready
+            .deviations
+            .extend(placement::deviations(&placement, &self.order.run.resources));
+        ready.placement = placement;
         self.report(Report::Step(Input::BecameReady(Box::new(ready))));
         let (over, sampled) = self.sample(fleet, sampler, batches).await;
         served(over, Some(sampled))
@@ -99,6 +110,8 @@ fn ready_event(fleet: &Fleet, up: Up, clock_ns: u64) -> Ready {
         startup: fleet.startup(),
         prepare_ns: ns(up.prepared),
         seed_ns: up.seeded.map(ns),
+        idle: up.idle,
+        placement: Vec::new(),
         deviations: fleet.deviations(),
     }
 }

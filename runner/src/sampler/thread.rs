@@ -198,7 +198,8 @@ impl Grid {
     }
 }
 
-fn host(root: &Path) -> Option<HostUse> {
+/// The counters of the whole host; `None`: not readable.
+pub(crate) fn host(root: &Path) -> Option<HostUse> {
     let text = std::fs::read(root.join("stat")).ok()?;
     parse::host(&text).ok()
 }

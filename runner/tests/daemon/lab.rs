@@ -275,7 +275,10 @@ pub fn run(platform: PlatformSpec) -> Run {
         broker: None,
         seed: None,
         resources: Resources::default(),
-        sampling: Sampling { interval_ms: 100 },
+        sampling: Sampling {
+            interval_ms: 100,
+            idle_ms: 50,
+        },
         deadlines: Deadlines {
             prepare_ms: 60_000,
             ready_ms: 60_000,

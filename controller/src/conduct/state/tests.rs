@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use protocol::event::{RefusedReason, Stage};
-use protocol::summary::{HostUse, Teardown};
+use protocol::summary::{HostUse, KernelLogSummary, Teardown};
 
 use super::*;
 
@@ -13,6 +13,8 @@ fn ready() -> Ready {
         startup: vec![],
         prepare_ns: 0,
         seed_ns: None,
+        idle: None,
+        placement: vec![],
         deviations: vec![],
     }
 }
@@ -24,6 +26,7 @@ fn summary() -> Summary {
         samples: 0,
         missed_ticks: 0,
         sampler_cpu_ns: 0,
+        kernel_log: KernelLogSummary::default(),
         host: HostUse::default(),
         teardown: Teardown::default(),
     }

@@ -17,21 +17,30 @@ const MAX_TRIALS: usize = 1_000_000;
 pub(super) fn resources(raw: &RawResources, problems: &mut Vec<Problem>) -> Option<Resources> {
     let mut at = At::new(&raw.section, problems);
     let cpuset = at.optional(&raw.cpuset, value::cpus);
+    let mems = at.optional(&raw.mems, value::cpus);
     let memory_mib = at.optional(&raw.memory_mib, value::whole("a memory limit in MiB", 4..=1 << 24, 512));
     Some(Resources {
         cpuset: cpuset?,
+        mems: mems?,
         memory_mib: memory_mib?,
     })
 }
 
-/// Checks `[sampling]`; `None` has left a problem.
-pub(super) fn sampling(raw: &RawSampling, problems: &mut Vec<Problem>) -> Option<Duration> {
+/// Checks `[sampling]`: the interval, and how long the idle host is measured before a trial. `None` has left a problem.
+pub(super) fn sampling(raw: &RawSampling, problems: &mut Vec<Problem>) -> Option<(Duration, Duration)> {
+    let mut at = At::new(&raw.section, problems);
     let range = Duration::from_millis(100)..=Duration::from_secs(10);
-    At::new(&raw.section, problems).or(
+    let interval = at.or(
         &raw.interval,
         Duration::from_secs(1),
         value::within("a sampling interval", range, "1s"),
-    )
+    );
+    let idle = at.or(
+        &raw.idle,
+        Duration::from_secs(1),
+        value::within("an idle window", Duration::ZERO..=Duration::from_secs(600), "1s"),
+    );
+    Some((interval?, idle?))
 }
 
 /// What no table says alone: too many trials, windows shorter than two samples, a generator on the services' CPUs.

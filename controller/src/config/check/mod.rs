@@ -49,9 +49,10 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
     let head = head::check(raw, problems);
     let kafka = kafka::check(&raw.kafka, head.as_ref().map(|head| head.results.as_path()), problems);
     let resources = limits::resources(&raw.resources, problems);
-    let sampling_interval = limits::sampling(&raw.sampling, problems);
+    let sampling = limits::sampling(&raw.sampling, problems);
     let deadlines = deadlines::check(&raw.deadlines, problems);
     let head = head?;
+    let (sampling_interval, idle_window) = sampling?;
     let experiment = Experiment {
         baseline: head.baseline,
         name: head.name,
@@ -67,7 +68,8 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
         workloads: workloads?,
         loads: loads?,
         resources: resources?,
-        sampling_interval: sampling_interval?,
+        sampling_interval,
+        idle_window,
         deadlines: deadlines?,
     };
     limits::whole(raw, &experiment, problems);

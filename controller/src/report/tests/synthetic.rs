@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use protocol::event::{Endpoint, LogTail, StartUp};
-use protocol::facts::HostFacts;
+use protocol::facts::{CpuFacts, HostFacts, HostNow, KernelFacts, MemoryFacts};
 use protocol::sample::Sample;
 use protocol::spec::{DockerSpec, NativeSpec, PlatformSpec, Resources};
 use protocol::{AttemptId, Name};
@@ -103,6 +103,7 @@ fn manifest(script: &Script) -> Manifest {
         loads,
         resources: Resources {
             cpuset: Some("0-1".parse().unwrap()),
+            mems: None,
             memory_mib: Some(128),
         },
         sampling_interval_ms: 1000,
@@ -162,10 +163,17 @@ fn host() -> HostFacts {
         memory_bytes: 8 << 30,
         clock_ticks_per_s: 100,
         page_bytes: 4096,
+        runner_cpus: None,
         cgroup_version: Some(2),
-        governor: Some("performance".into()),
         kvm_opens: false,
-        load_1m: 0.1,
+        cpu: CpuFacts {
+            governor: Some("performance".into()),
+            ..CpuFacts::default()
+        },
+        settings: KernelFacts::default(),
+        memory: MemoryFacts::default(),
+        now: HostNow::default(),
+        programs: vec![],
         platforms: vec![],
     }
 }
@@ -250,6 +258,8 @@ fn attempt(
             }],
             prepare_ns: 0,
             seed_ns: None,
+            idle: None,
+            placement: vec![],
         }),
         clock: Some(ClockOffset {
             offset_ns: -12,

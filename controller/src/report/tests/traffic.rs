@@ -1,7 +1,7 @@
 //! What a made-up service would have answered and used.
 
 use protocol::sample::{Sample, Samples};
-use protocol::summary::{Exit, HostUse, ServiceSummary, Summary, Teardown};
+use protocol::summary::{Exit, HostUse, KernelLogSummary, ServiceSummary, Summary, Teardown};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -99,6 +99,7 @@ pub fn summary(samples: &[Sample], batches: u64, steal: bool) -> Summary {
         samples: samples.len() as u64,
         missed_ticks: 0,
         sampler_cpu_ns: 1_000_000,
+        kernel_log: KernelLogSummary::default(),
         host: HostUse {
             user_ticks: 100,
             system_ticks: 100,

@@ -1,30 +1,54 @@
 //! What this host is, and which platforms can be used on it.
 //!
-//! Readers of `/proc` and `/sys` take a root, so that they can be tested on recorded files.
+//! * [`tree`] — `/proc` and `/sys`, under a root that can be a recorded one.
+//! * [`cpu`], [`kernel`], [`now`] — what is read there, as functions of the tree.
+//! * [`programs`] — what the platforms rest on, by hash.
+//!
+//! What cannot be read is absent, never guessed.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub mod cpu;
+pub mod kernel;
+pub mod now;
+pub mod programs;
+#[cfg(test)]
+mod recorded;
+pub mod tree;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use deploy::{AnyDriver, Driver, Host};
 use nix::unistd::{SysconfVar, sysconf};
-use protocol::facts::{HostFacts, PlatformFacts, Unmet};
-use protocol::spec::PlatformSpec;
+use protocol::facts::{HostFacts, HostNow, PlatformFacts, Unmet};
+use protocol::spec::{CpuSet, PlatformSpec};
 use sysinfo::System;
+
+use crate::kernel_log::{self, KernelLog};
+use tree::{Tree, value};
 
 /// How long a platform may take to say whether it can be used.
 const PROBE: Duration = Duration::from_secs(20);
 
-/// Everything about this host, with the platforms asked about proven now.
+/// Everything about this host, with the platforms asked about proven now. Without any, only what is cheap to read.
 pub async fn facts(host: &Host, platforms: &[PlatformSpec]) -> HostFacts {
     let mut proven = Vec::new();
     for spec in platforms {
         proven.push(probe(host, spec).await);
     }
+    let (programs, kernel_log) = if platforms.is_empty() {
+        (Vec::new(), None)
+    } else {
+        let workload = host.workload.clone();
+        let read = move || (programs::read(&workload), newest_message());
+        tokio::task::spawn_blocking(read).await.unwrap_or_default()
+    };
+    let tree = Tree::default();
     HostFacts {
         host: host.runner.clone(),
         runner_version: env!("CARGO_PKG_VERSION").to_owned(),
+        runner_cpus: tree.text("proc/self/status").and_then(|status| allowed(&status)),
         os: System::long_os_version().unwrap_or_default(),
         kernel: System::kernel_version().unwrap_or_default(),
         arch: std::env::consts::ARCH.to_owned(),
@@ -33,12 +57,29 @@ pub async fn facts(host: &Host, platforms: &[PlatformSpec]) -> HostFacts {
         memory_bytes: memory_bytes(),
         clock_ticks_per_s: configured(SysconfVar::CLK_TCK, 100),
         page_bytes: page_bytes(),
-        cgroup_version: cgroup_version(Path::new("/sys")),
-        governor: governor(Path::new("/sys")),
+        cgroup_version: cgroup_version(&tree),
         kvm_opens: opens(Path::new("/dev/kvm")),
-        load_1m: System::load_average().map_or(0.0, |load| load.one),
+        cpu: cpu::read(&tree),
+        settings: kernel::read(&tree),
+        memory: kernel::memory(&tree),
+        now: HostNow {
+            kernel_log,
+            ..now::read(&tree)
+        },
+        programs,
         platforms: proven,
     }
+}
+
+/// The number of the kernel's newest message.
+fn newest_message() -> Option<u64> {
+    let mut log = KernelLog::from_the_start(Path::new(kernel_log::DEVICE)).ok()?;
+    Some(log.read().last()?.number)
+}
+
+/// The CPUs that a process may run on, out of its `/proc/PID/status`.
+fn allowed(status: &str) -> Option<CpuSet> {
+    value(status, "Cpus_allowed_list")?.parse().ok()
 }
 
 /// Size of a page, bytes.
@@ -89,26 +130,14 @@ fn memory_bytes() -> u64 {
 }
 
 /// 2 where the unified hierarchy is mounted at the top; a hybrid, with version 2 for systemd alone, counts as 1.
-fn cgroup_version(sys: &Path) -> Option<u8> {
-    let top = sys.join("fs/cgroup");
-    if top.join("cgroup.controllers").exists() {
+fn cgroup_version(tree: &Tree) -> Option<u8> {
+    if tree.has("sys/fs/cgroup/cgroup.controllers") {
         return Some(2);
     }
     let is_mounted = ["memory", "cpu", "cpuacct", "cpuset"]
         .iter()
-        .any(|name| top.join(name).exists());
+        .any(|name| tree.has(&format!("sys/fs/cgroup/{name}")));
     is_mounted.then_some(1)
-}
-
-/// The governor of all CPUs; of several, each once with commas between.
-fn governor(sys: &Path) -> Option<String> {
-    let cpus = fs::read_dir(sys.join("devices/system/cpu")).ok()?;
-    let read = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("cpufreq/scaling_governor")).ok();
-    let found: BTreeSet<String> = cpus
-        .filter_map(|entry| Some(read(entry.ok()?)?.trim().to_owned()))
-        .collect();
-    let found: Vec<String> = found.into_iter().collect();
-    (!found.is_empty()).then(|| found.join(","))
 }
 
 fn opens(device: &Path) -> bool {
@@ -118,41 +147,6 @@ fn opens(device: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sys(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        root
-    }
-
-    #[test]
-    fn the_cgroup_version_is_told() {
-        let unified = sys(&[("fs/cgroup/cgroup.controllers", "cpu memory\n")]);
-        let hybrid = sys(&[
-            ("fs/cgroup/unified/cgroup.controllers", ""),
-            ("fs/cgroup/memory/tasks", ""),
-        ]);
-        assert_eq!(cgroup_version(unified.path()), Some(2));
-        assert_eq!(cgroup_version(hybrid.path()), Some(1));
-        assert_eq!(cgroup_version(sys(&[]).path()), None);
-    }
-
-    #[test]
-    fn governors_are_told_once_each() {
-        let file = |cpu: u32| format!("devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor");
-        let mixed = sys(&[
-            (&file(0), "powersave\n"),
-            (&file(1), "performance\n"),
-            (&file(2), "powersave\n"),
-        ]);
-        assert_eq!(governor(mixed.path()).as_deref(), Some("performance,powersave"));
-        assert_eq!(governor(sys(&[("devices/system/cpu/online", "0")]).path()), None);
-        assert_eq!(governor(sys(&[]).path()), None);
-    }
 
     #[tokio::test]
     async fn this_host_has_facts() {
@@ -166,5 +160,9 @@ mod tests {
         assert!(facts.cpus > 0 && facts.memory_bytes > 0 && facts.clock_ticks_per_s > 0);
         assert!(facts.page_bytes.is_power_of_two() && !facts.kernel.is_empty());
         assert_eq!(facts.platforms.len(), 1);
+        assert!(facts.runner_cpus.is_some() && facts.settings.boot_id.is_some());
+        assert!(facts.now.load_1m.is_some() && facts.now.all_ticks > facts.now.busy_ticks);
+        assert!(facts.programs.iter().all(|program| program.sha256.len() == 64));
+        assert!(!facts.programs.is_empty(), "this very program at least");
     }
 }

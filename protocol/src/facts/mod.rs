@@ -1,11 +1,24 @@
 //! What a host is: the part of a result that a reviewer asks for first.
+//!
+//! What cannot be read is absent (`None`, or not in the list); nothing is guessed. What stays the same over a night ([`CpuFacts`], [`KernelFacts`],
+//! [`MemoryFacts`]) is apart from what changes by the second ([`HostNow`]).
+
+mod cpu;
+mod kernel;
+mod memory;
+mod now;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Name;
-use crate::spec::PlatformKind;
+use crate::spec::{CpuSet, PlatformKind};
+
+pub use cpu::{CpuFacts, NumaNode};
+pub use kernel::KernelFacts;
+pub use memory::MemoryFacts;
+pub use now::{HostNow, Temperature};
 
 /// The body of FACTS.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +28,8 @@ pub struct HostFacts {
     pub host: Name,
     /// The version of the runner.
     pub runner_version: String,
+    /// The CPUs that the runner itself runs on.
+    pub runner_cpus: Option<CpuSet>,
     /// Distribution and its version.
     pub os: String,
     /// The kernel's release.
@@ -33,14 +48,32 @@ pub struct HostFacts {
     pub page_bytes: u64,
     /// The cgroup version that is mounted, 1 or 2; `None`: neither.
     pub cgroup_version: Option<u8>,
-    /// The CPU frequency governor, where there is one.
-    pub governor: Option<String>,
     /// Whether `/dev/kvm` exists and opens. That alone proves no acceleration.
     pub kvm_opens: bool,
-    /// The load average over one minute when asked.
-    pub load_1m: f64,
+    /// The processors.
+    pub cpu: CpuFacts,
+    /// The kernel's settings.
+    pub settings: KernelFacts,
+    /// The memory's settings.
+    pub memory: MemoryFacts,
+    /// What changes by the second.
+    pub now: HostNow,
+    /// The programs that platforms rest on; only where platforms were asked about.
+    pub programs: Vec<Program>,
     /// The platforms asked about.
     pub platforms: Vec<PlatformFacts>,
+}
+
+/// A program on the host, told from another of its name by its bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// Its whole path.
+    pub path: String,
+    /// Its length, bytes.
+    pub bytes: u64,
+    /// The SHA-256 of its bytes, hexadecimal.
+    pub sha256: String,
 }
 
 /// Whether a platform can be used on this host.

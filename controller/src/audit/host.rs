@@ -1,0 +1,17 @@
+//! The rules about the host that the services ran on.
+
+use protocol::summary::{KernelLogSummary, TroubleKind};
+
+use super::rules::Found;
+use super::verdict::Rule;
+
+/// A log that could not be read proves nothing, and is no reason against the attempt either.
+pub(super) fn kernel_log(log: &KernelLogSummary, found: &mut Found) {
+    for trouble in &log.troubles {
+        let text = format!("the kernel said {:?}: {}", trouble.text, trouble.kind.word());
+        match trouble.kind {
+            TroubleKind::OutOfMemory => found.invalid(Rule::KernelLog, text),
+            _ => found.suspect(Rule::KernelLog, text),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Where the services really may run, as the kernel says after their start: what was ordered and what is are two things.
+
+use std::collections::BTreeSet;
+
+use protocol::event::Placement;
+use protocol::spec::{CpuSet, Resources};
+
+use crate::facts::tree::{Tree, value};
+use crate::sampler::Targets;
+
+/// The placement of every service: the union over all threads of its processes.
+pub(super) fn of(tree: &Tree, targets: &Targets) -> Vec<Placement> {
+    let one = |(service, pids): &(_, Vec<u32>)| {
+        let statuses: Vec<String> = pids.iter().flat_map(|pid| statuses(tree, *pid)).collect();
+        Placement {
+            service: Clone::clone(service),
+            cpus: union(&statuses, "Cpus_allowed_list"),
+            mems: union(&statuses, "Mems_allowed_list"),
+        }
+    };
+    targets.iter().map(one).collect()
+}
+
+/// What was ordered and is not so.
+pub(super) fn deviations(placement: &[Placement], ordered: &Resources) -> Vec<String> {
+    let mut found = Vec::new();
+    for service in placement {
+        let mut hold = |what: &str, is: &Option<CpuSet>, wanted: &Option<CpuSet>| {
+            let (Some(is), Some(wanted)) = (is, wanted) else { return };
+            if is != wanted {
+                found.push(format!(
+                    "{} may use {what} {is}, and {wanted} was ordered",
+                    service.service
+                ));
+            }
+        };
+        hold("CPUs", &service.cpus, &ordered.cpuset);
+        hold("memory of NUMA nodes", &service.mems, &ordered.mems);
+    }
+    found
+}
+
+/// The `status` of every thread of a process that is still there.
+fn statuses(tree: &Tree, pid: u32) -> Vec<String> {
+    let threads = tree.numbered(&format!("proc/{pid}/task"), "").into_iter();
+    threads
+        .filter_map(|(_, thread)| tree.text(&format!("{thread}/status")))
+        .collect()
+}
+
+fn union(statuses: &[String], key: &str) -> Option<CpuSet> {
+    let lists = statuses.iter().filter_map(|status| value(status, key));
+    let each: BTreeSet<&str> = lists.collect();
+    let all: Vec<&str> = each.into_iter().collect();
+    all.join(",").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::name;
+
+    fn set(text: &str) -> Option<CpuSet> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_thread_that_went_elsewhere_shows() {
+        let root = tempfile::tempdir().unwrap();
+        for (thread, cpus) in [("7/task/7", "0"), ("7/task/8", "0-1"), ("9/task/9", "0")] {
+            let folder = root.path().join("proc").join(thread);
+            std::fs::create_dir_all(&folder).unwrap();
+            let status = format!("Name:\tx\nCpus_allowed:\t3\nCpus_allowed_list:\t{cpus}\nMems_allowed_list:\t0\n");
+            std::fs::write(folder.join("status"), status).unwrap();
+        }
+        let targets = vec![
+            (name("web"), vec![7, 12]),
+            (name("db"), vec![9]),
+            (name("gone"), vec![12]),
+        ];
+        let placement = of(&Tree::at(root.path()), &targets);
+        let cpus: Vec<_> = placement.iter().map(|p| p.cpus.clone()).collect();
+        assert_eq!(cpus, [set("0-1"), set("0"), None]);
+        let ordered = Resources {
+            cpuset: set("0"),
+            mems: set("0"),
+            memory_mib: None,
+        };
+        assert_eq!(
+            deviations(&placement, &ordered),
+            ["web may use CPUs 0-1, and 0 was ordered"]
+        );
+        assert_eq!(deviations(&placement, &Resources::default()), [] as [String; 0]);
+    }
+}
