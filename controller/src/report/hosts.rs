@@ -86,8 +86,8 @@ fn switch(what: &str, on: Option<bool>) -> Option<String> {
 }
 
 fn processors(cpu: &CpuFacts) -> String {
-    let count = |n: Option<u32>, what: &str| n.map(|n| format!("{n} {what}"));
-    let nodes = (!cpu.nodes.is_empty()).then(|| format!("{} NUMA nodes", cpu.nodes.len()));
+    let count = |n: Option<u32>, what: &str| n.map(|n| format!("{what}: {n}"));
+    let nodes = (!cpu.nodes.is_empty()).then(|| format!("NUMA nodes: {}", cpu.nodes.len()));
     let sleeps = (!cpu.idle_states.is_empty()).then(|| format!("idle states {}", cpu.idle_states.join(", ")));
     let clock = cpu.max_khz.map(|khz| format!("up to {} MHz", khz / 1000));
     let cpus = |what: &str, set: &Option<_>| set.as_ref().map(|set: &protocol::spec::CpuSet| format!("{what} {set}"));

@@ -5,7 +5,7 @@ use protocol::Name;
 use super::analysis::{Analysis, CellResult, Comparison};
 use super::format::{count, interval, number, p_value};
 use super::load::RunData;
-use super::metric::{MIB, Metric};
+use super::metric::Metric;
 use crate::stats::bootstrap::RESAMPLES;
 use crate::stats::trend;
 use crate::store::LoadOrder;
