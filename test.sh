@@ -48,6 +48,8 @@ stop_what_was_started() {
 }
 trap stop_what_was_started EXIT
 
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
 # Runs tests, shows them, and keeps their closing lines for the count at the end; what fails does not keep the rest from running.
 run() { "$@" 2>&1 | tee -a "$log" || failed=1; }
 failed=
@@ -82,6 +84,7 @@ if [ -z "$quick" ]; then
     echo "Apache Kafka at $JUNG_TEST_KAFKA"
     export JUNG_GUEST_CACHE=${JUNG_GUEST_CACHE:-$cache/guests}
     deploy/linux/kernel.sh "$JUNG_GUEST_CACHE"
+    as_root deploy/linux/disk.sh "$JUNG_GUEST_CACHE"
     [ -n "${JUNG_OSV_KERNEL:-}" ] || skip=(--skip osv::)
 
     say "tests that need Docker, Apache Kafka, JMeter, QEMU or root"

@@ -3,7 +3,7 @@
 set -eu
 
 missing=
-for package in qemu-system-x86 qemu-utils cpio xz-utils zstd; do
+for package in qemu-system-x86 qemu-utils cpio xz-utils zstd debootstrap e2fsprogs; do
     dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0

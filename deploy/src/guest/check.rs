@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::description::{Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Stop};
+use super::description::{CloudImage, Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Stop};
 use super::preset;
 use super::raw::{RawDisk, RawGuest};
 use super::template::Template;
@@ -183,6 +183,15 @@ impl Checks {
         match kind {
             ImageKind::None => Some(Image::None),
             ImageKind::Rofs => Some(Image::Rofs(RofsImage {})),
+            ImageKind::Cloud => {
+                if raw.disks.is_empty() {
+                    self.wrong(
+                        "disks",
+                        "the image \"cloud\" needs a disk with a distribution and its cloud-init (deploy/linux/disk.sh)".into(),
+                    );
+                }
+                Some(Image::Cloud(CloudImage {}))
+            }
             ImageKind::Initramfs => {
                 if raw.initrd.is_some() {
                     self.wrong(
@@ -294,12 +303,14 @@ enum ImageKind {
     None,
     Initramfs,
     Rofs,
+    Cloud,
 }
 
-const IMAGES: [(&str, ImageKind); 3] = [
+const IMAGES: [(&str, ImageKind); 4] = [
     ("none", ImageKind::None),
     ("initramfs", ImageKind::Initramfs),
     ("rofs", ImageKind::Rofs),
+    ("cloud", ImageKind::Cloud),
 ];
 const FORMATS: [(&str, DiskFormat); 2] = [("raw", DiskFormat::Raw), ("qcow2", DiskFormat::Qcow2)];
 const MACHINES: [(&str, Machine); 3] = [

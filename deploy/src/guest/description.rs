@@ -83,6 +83,8 @@ pub enum Image {
     Initramfs(InitramfsImage),
     /// A disk with a read-only root file system for OSv.
     Rofs(RofsImage),
+    /// A disk with the program, and a seed for the cloud-init of the guest's own disk.
+    Cloud(CloudImage),
 }
 
 /// An initramfs: `guest-init`, the workload and the modules in their order.
@@ -99,6 +101,10 @@ pub struct InitramfsImage {
 /// A root file system for OSv: the workload, and the places where OSv mounts its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RofsImage {}
+
+/// What the cloud-init of a whole distribution is told: address, program, unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloudImage {}
 
 /// QEMU's machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

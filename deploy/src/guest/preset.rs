@@ -6,10 +6,11 @@ pub fn text(name: &str) -> Option<&'static str> {
     match name {
         "osv" => Some(include_str!("../../osv/guest.toml")),
         "includeos" => Some(include_str!("../../includeos/guest.toml")),
+        "cloud" => Some(include_str!("../../linux/cloud.toml")),
         "linux" => Some(include_str!("../../linux/guest.toml")),
         _ => None,
     }
 }
 
 /// The presets there are, for messages.
-pub const NAMES: &str = "osv, includeos, linux";
+pub const NAMES: &str = "osv, includeos, linux, cloud";

@@ -22,7 +22,7 @@ pub struct RawGuest {
     /// Disks, the first is the first that the guest finds.
     #[serde(default)]
     pub disks: Vec<RawDisk>,
-    /// What is made for the guest out of the workload: `initramfs`, `rofs` or `none`.
+    /// What is made for the guest out of the workload: `initramfs`, `rofs`, `cloud` or `none`.
     pub image: Option<String>,
     /// Below which directory the kernel's modules are.
     pub modules: Option<PathBuf>,

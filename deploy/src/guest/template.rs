@@ -128,8 +128,16 @@ impl Part {
 }
 
 fn words(args: &[String]) -> Result<String, UnsafeArgument> {
+    check(args).map(|()| args.join(" "))
+}
+
+/// Whether all arguments mean themselves to every guest.
+///
+/// # Errors
+/// [`UnsafeArgument`] for the first that does not.
+pub fn check(args: &[String]) -> Result<(), UnsafeArgument> {
     match args.iter().find(|arg| !is_plain(arg)) {
-        None => Ok(args.join(" ")),
+        None => Ok(()),
         Some(arg) => Err(UnsafeArgument {
             argument: arg.chars().take(80).collect(),
         }),

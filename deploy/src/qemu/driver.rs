@@ -10,7 +10,7 @@ use protocol::facts::PlatformFacts;
 use protocol::spec::{GuestNetwork, GuestSpec, PlatformKind, Resources, ServiceSpec};
 use tokio::sync::Mutex;
 
-use super::overlay::{self, Overlay};
+use super::own::{self, Overlay};
 use super::plan::{self, Place};
 use super::prepare::{Prepared, prepare};
 use super::probe;
@@ -84,7 +84,8 @@ impl Qemu {
         let spec = self.spec()?;
         let (place, tap) = self.place(&spec.network, service)?;
         let overlays = prepared.overlays.remove(&service.name).unwrap_or_default();
-        let paths: Vec<PathBuf> = overlays.iter().map(|overlay| overlay.path().to_owned()).collect();
+        let plan = prepared.plan();
+        let own = plan.own(&self.host.state, deployment.attempt, service, &place, overlays)?;
         Vm::start(Start {
             qemu: &prepared.qemu,
             mark: Mark {
@@ -92,7 +93,7 @@ impl Qemu {
                 attempt: deployment.attempt,
                 service: service.name.clone(),
             },
-            spec: prepared.plan().vm(service, &place, &paths)?,
+            spec: plan.vm(service, &place, &own)?,
             watch: prepared.watch(),
             stop: prepared.guest.stop,
             layout: self.layout.as_ref(),
@@ -104,8 +105,8 @@ impl Qemu {
             endpoint: place.endpoint,
             forward: place.forward,
             tap,
-            sizes: prepared.plan().sizes(),
-            overlays,
+            sizes: plan.sizes(),
+            own,
         })
     }
 
@@ -183,7 +184,7 @@ impl Driver for Qemu {
         let (bridge, state) = (Bridge::of(&self.host.runner), self.host.state.clone());
         let swept = tokio::task::spawn_blocking(move || {
             let mut found = bridge.sweep();
-            found.extend(overlay::sweep(&state));
+            found.extend(own::sweep(&state));
             found
         });
         found.extend(swept.await.unwrap_or_default());

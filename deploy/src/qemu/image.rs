@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::DeployError;
-use crate::guest::linux::{initramfs, modules};
+use crate::guest::linux::seed::PROGRAM_LABEL;
+use crate::guest::linux::{fat, initramfs, modules};
 use crate::guest::osv::{disk, rofs};
 use crate::guest::tree::{Device, Tree};
 use crate::guest::{Guest, Image, InitramfsImage};
@@ -25,8 +26,10 @@ pub(super) enum Made {
     Nothing,
     /// An initramfs, for `-initrd`.
     Initramfs(PathBuf),
-    /// A raw disk, read only.
+    /// A raw disk, read only, that the guest boots from or finds first.
     Disk(PathBuf),
+    /// A raw disk, read only, with the program for a guest that has a disk to boot from.
+    Program(PathBuf),
 }
 
 /// Makes the image of a guest, or finds it made.
@@ -40,6 +43,12 @@ pub(super) fn make(guest: &Guest, workload: &Path, state: &Path) -> Result<Made,
             let tree = linux_tree(guest, image, workload)?;
             let bytes = initramfs::write(&tree).map_err(broken)?;
             keep(state, "initramfs", "cpio", &bytes).map(Made::Initramfs)
+        }
+        Image::Cloud(_) => {
+            let mut tree = Tree::default();
+            workload_and_files(&mut tree, guest, workload)?;
+            let bytes = fat::write(PROGRAM_LABEL, &tree).map_err(broken)?;
+            keep(state, "program", "raw", &bytes).map(Made::Program)
         }
         Image::Rofs(_) => {
             let tree = osv_tree(guest, workload)?;

@@ -18,7 +18,7 @@ mod driver;
 mod end;
 mod image;
 mod log;
-mod overlay;
+mod own;
 mod plan;
 mod prepare;
 mod probe;

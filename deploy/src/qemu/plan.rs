@@ -1,15 +1,18 @@
 //! From a guest's description and a service to what QEMU is to start.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::path::PathBuf;
+use std::path::Path;
 
+use protocol::ids::AttemptId;
 use protocol::size::{Part, Size};
 use protocol::spec::{GuestSpec, Resources, ServiceSpec};
 
 use super::args::{Accelerator, VmDisk, VmNetwork, VmSpec};
 use super::image::Made;
-use crate::guest::template::{Filling, Template};
-use crate::guest::{DiskFormat, Guest};
+use super::own::{Overlay, Own, Scratch};
+use crate::guest::linux::seed::Seed;
+use crate::guest::template::{self, Filling, Template, UnsafeArgument};
+use crate::guest::{Disk, DiskFormat, Guest, Image};
 use crate::network::bridge::Tap;
 use crate::network::subnet::{MASK, mac, mac_text};
 use crate::{DeployError, network, service_args, size};
@@ -93,11 +96,34 @@ pub(super) struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// What QEMU is to start for a service, at a place, with these overlays in the order of the writable disks.
+    /// The files that the guest of a service has for itself, written: its overlays, and its seed where it has a cloud-init.
+    ///
+    /// # Errors
+    /// [`DeployError`] for an argument that a unit of systemd cannot carry, or a file that cannot be written.
+    pub(super) fn own(
+        &self,
+        state: &Path,
+        attempt: AttemptId,
+        service: &ServiceSpec,
+        place: &Place,
+        overlays: Vec<Overlay>,
+    ) -> Result<Own, DeployError> {
+        let seed = match self.guest.image {
+            Image::Cloud(_) => Some(seed(attempt, service, place)?),
+            _ => None,
+        };
+        let name = format!("{}.seed", service.name);
+        let seed = seed
+            .map(|bytes| Scratch::write(state, attempt, &name, &bytes))
+            .transpose()?;
+        Ok(Own { overlays, seed })
+    }
+
+    /// What QEMU is to start for a service, at a place, with the files that it has for itself.
     ///
     /// # Errors
     /// [`DeployError::Unmet`] for an argument that a guest's command line cannot carry.
-    pub(super) fn vm(&self, service: &ServiceSpec, place: &Place, overlays: &[PathBuf]) -> Result<VmSpec, DeployError> {
+    pub(super) fn vm(&self, service: &ServiceSpec, place: &Place, own: &Own) -> Result<VmSpec, DeployError> {
         let args = service_args(service, service.port.map(|port| (place.ip, port).into()));
         let filling = Filling {
             ip: place.ip,
@@ -109,10 +135,10 @@ impl Plan<'_> {
         };
         let fill = |template: &Option<Template>| match template {
             None => Ok(None),
-            Some(template) => template.fill(&filling).map(Some).map_err(|error| DeployError::Unmet {
-                need: format!("service {}: {error}", service.name),
-                remedy: "change the workload's parameters, or run it on another platform".into(),
-            }),
+            Some(template) => template
+                .fill(&filling)
+                .map(Some)
+                .map_err(|error| unsafe_argument(service, &error)),
         };
         Ok(VmSpec {
             machine: self.guest.machine,
@@ -128,7 +154,7 @@ impl Plan<'_> {
                 .then(|| fill(&self.guest.append))
                 .transpose()?
                 .flatten(),
-            disks: self.disks(overlays),
+            disks: self.disks(own),
             nic: self.guest.nic,
             mac: mac_text(mac(place.ip)),
             network: place.network.clone(),
@@ -140,15 +166,16 @@ impl Plan<'_> {
 
     /// What a guest boots from, by size.
     pub(super) fn sizes(&self) -> Vec<Size> {
-        let (initrd, root) = match self.made {
+        let (initrd, made) = match self.made {
             Made::Initramfs(path) => (Some(path), None),
-            Made::Disk(path) => (self.guest.initrd.as_ref(), Some(path)),
+            Made::Disk(path) => (self.guest.initrd.as_ref(), Some((Part::RootFs, path))),
+            Made::Program(path) => (self.guest.initrd.as_ref(), Some((Part::Program, path))),
             Made::Nothing => (self.guest.initrd.as_ref(), None),
         };
         let files = [
             (Part::Kernel, self.guest.kernel.as_ref()),
             (Part::Initrd, initrd),
-            (Part::RootFs, root),
+            (made.map_or(Part::RootFs, |(part, _)| part), made.map(|(_, path)| path)),
         ];
         let own = files.into_iter().filter_map(|(part, path)| Some((part, path?)));
         let disks = self.guest.disks.iter().map(|disk| (Part::Disk, &disk.path));
@@ -166,33 +193,59 @@ impl Plan<'_> {
         Some(append.map_or_else(|| path.clone().into_owned(), |append| format!("{path} {append}")))
     }
 
-    fn disks(&self, overlays: &[PathBuf]) -> Vec<VmDisk> {
-        let mut overlays = overlays.iter();
-        let made = match self.made {
-            Made::Disk(path) => Some(VmDisk {
-                path: path.clone(),
-                format: DiskFormat::Raw,
-                read_only: true,
-            }),
-            _ => None,
+    /// The disks in the order in which the guest finds them: what was made to boot from, its own, the program, the seed.
+    fn disks(&self, own: &Own) -> Vec<VmDisk> {
+        let raw = |path: &Path| VmDisk {
+            path: path.to_owned(),
+            format: DiskFormat::Raw,
+            read_only: true,
         };
-        let own = self
-            .guest
-            .disks
-            .iter()
-            .map(|disk| match disk.writable.then(|| overlays.next()).flatten() {
-                Some(overlay) => VmDisk {
-                    path: overlay.clone(),
-                    format: DiskFormat::Qcow2,
-                    read_only: false,
-                },
-                None => VmDisk {
-                    path: disk.path.clone(),
-                    format: disk.format,
-                    read_only: true,
-                },
-            });
-        made.into_iter().chain(own).collect()
+        let (root, program) = match self.made {
+            Made::Disk(path) => (Some(raw(path)), None),
+            Made::Program(path) => (None, Some(raw(path))),
+            _ => (None, None),
+        };
+        let mut overlays = own.overlays.iter();
+        let disk = |disk: &Disk| match disk.writable.then(|| overlays.next()).flatten() {
+            Some(overlay) => VmDisk {
+                path: overlay.path().to_owned(),
+                format: DiskFormat::Qcow2,
+                read_only: false,
+            },
+            None => VmDisk {
+                format: disk.format,
+                ..raw(&disk.path)
+            },
+        };
+        let disks = root.into_iter().chain(self.guest.disks.iter().map(disk));
+        let seed = own.seed.as_ref().map(|seed| raw(seed.path()));
+        disks.chain(program).chain(seed).collect()
+    }
+}
+
+/// What the cloud-init of a service's guest reads.
+fn seed(attempt: AttemptId, service: &ServiceSpec, place: &Place) -> Result<Vec<u8>, DeployError> {
+    let args = service_args(service, service.port.map(|port| (place.ip, port).into()));
+    template::check(&args).map_err(|error| unsafe_argument(service, &error))?;
+    let seed = Seed {
+        instance: &format!("{attempt}-{}", service.name),
+        service: service.name.as_str(),
+        ip: place.ip,
+        mask: MASK,
+        gateway: place.gateway,
+        mac: &mac_text(mac(place.ip)),
+        args: &args,
+    };
+    seed.disk().map_err(|error| DeployError::Platform {
+        platform: "guest image",
+        message: error.to_string(),
+    })
+}
+
+fn unsafe_argument(service: &ServiceSpec, error: &UnsafeArgument) -> DeployError {
+    DeployError::Unmet {
+        need: format!("service {}: {error}", service.name),
+        remedy: "change the workload's parameters, or run it on another platform".into(),
     }
 }
 
@@ -243,7 +296,7 @@ mod tests {
         }
     }
 
-    fn vm(guest: &Guest, made: &Made, args: &[&str], overlays: &[PathBuf]) -> Result<VmSpec, DeployError> {
+    fn vm(guest: &Guest, made: &Made, args: &[&str]) -> Result<VmSpec, DeployError> {
         let plan = Plan {
             guest,
             made,
@@ -252,14 +305,16 @@ mod tests {
             memory_mib: 64,
         };
         let place = Place::behind("127.0.0.1".parse().unwrap(), Some(5000)).unwrap();
-        plan.vm(&service(args), &place, overlays)
+        let state = tempfile::tempdir().unwrap();
+        let own = plan.own(state.path(), AttemptId::fresh(), &service(args), &place, Vec::new())?;
+        plan.vm(&service(args), &place, &own)
     }
 
     #[test]
     fn the_service_listens_where_the_guest_is() {
         let osv = guest("preset = 'osv'\nkernel = '/k'");
         let made = Made::Disk("/s/x.raw".into());
-        let vm = vm(&osv, &made, &["tcp", "--listen", "{listen}"], &[]).unwrap();
+        let vm = vm(&osv, &made, &["tcp", "--listen", "{listen}"]).unwrap();
         let append = vm.append.unwrap();
         assert!(append.ends_with("/workload tcp --listen 10.0.2.15:5000"), "{append}");
         assert!(append.contains("--ip=eth0,10.0.2.15,255.255.255.0"), "{append}");
@@ -269,30 +324,34 @@ mod tests {
     #[test]
     fn an_argument_that_would_split_is_refused() {
         let osv = guest("preset = 'osv'\nkernel = '/k'");
-        let error = vm(&osv, &Made::Nothing, &["tcp", "x; /other"], &[])
-            .unwrap_err()
-            .to_string();
+        let error = vm(&osv, &Made::Nothing, &["tcp", "x; /other"]).unwrap_err().to_string();
         assert!(error.contains("service tcp") && error.contains("x; /other"), "{error}");
     }
 
     #[test]
     fn a_multiboot_module_has_arguments() {
         let text = "kernel = '/k/chainloader'\ninitrd = '/k/service.elf'\ninitrd_append = '{ip} {port}'\nready = 'x'";
-        let vm = vm(&guest(text), &Made::Nothing, &[], &[]).unwrap();
+        let vm = vm(&guest(text), &Made::Nothing, &[]).unwrap();
         assert_eq!(vm.initrd.unwrap(), "/k/service.elf 10.0.2.15 5000");
     }
 
     #[test]
-    fn only_what_may_be_written_is_an_overlay() {
-        let text = "ready = 'x'\n[[disks]]\npath = '/a'\nformat = 'raw'\n[[disks]]\npath = '/b'\nformat = 'raw'\nwritable = true";
-        let vm = vm(&guest(text), &Made::Nothing, &[], &["/o".into()]).unwrap();
-        let shown: Vec<_> = vm
-            .disks
-            .iter()
-            .map(|disk| (disk.path.to_str().unwrap(), disk.read_only))
-            .collect();
-        assert_eq!(shown, [("/a", true), ("/o", false)]);
+    fn a_cloud_image_has_the_program_and_a_seed_behind_its_disk() {
+        let text = "preset = 'cloud'\n[[disks]]\npath = '/a'\nformat = 'raw'";
+        let made = Made::Program("/s/program.raw".into());
+        let vm = vm(&guest(text), &made, &["tcp", "--listen", "{listen}"]).unwrap();
+        let shown: Vec<_> = vm.disks.iter().map(|disk| disk.path.to_str().unwrap()).collect();
+        assert_eq!(shown[..2], ["/a", "/s/program.raw"]);
+        assert!(shown[2].ends_with("-tcp.seed"), "{shown:?}");
+        assert!(vm.disks.iter().all(|disk| disk.read_only));
         assert_eq!(vm.append, None);
+    }
+
+    #[test]
+    fn a_seed_takes_no_argument_that_would_split() {
+        let text = "preset = 'cloud'\n[[disks]]\npath = '/a'\nformat = 'raw'";
+        let error = vm(&guest(text), &Made::Nothing, &["tcp", "a\nExecStop=/x"]).unwrap_err();
+        assert!(error.to_string().contains("cannot pass through"), "{error}");
     }
 
     #[test]

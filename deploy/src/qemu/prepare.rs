@@ -12,7 +12,7 @@ use super::args::Accelerator;
 use super::console::Watch;
 use super::driver::{Qemu, overlays};
 use super::image::{self, Made};
-use super::overlay::Overlay;
+use super::own::Overlay;
 use super::plan::{Plan, size};
 use super::probe::{find, problems};
 use super::proof::{self, Verdict};

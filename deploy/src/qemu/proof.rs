@@ -72,21 +72,21 @@ async fn boot(qemu: &Qemu, deployment: &Deployment, prepared: &Prepared) -> Resu
         return Ok(Verdict::Fails("there is no service to boot a guest for".into()));
     };
     let overlays = overlays(qemu, prepared, deployment, service).await?;
-    let paths: Vec<PathBuf> = overlays.iter().map(|overlay| overlay.path().to_owned()).collect();
-    let place = Place::alone(Vec::new());
+    let (place, attempt) = (Place::alone(Vec::new()), AttemptId::fresh());
     let plan = Plan {
         accelerator: Accelerator::Kvm,
         ..prepared.plan()
     };
+    let own = plan.own(&qemu.host.state, attempt, service, &place, overlays)?;
     let log = deployment.logs.join(format!("{}.kvm.log", service.name));
     let mut vm = Vm::start(Start {
         qemu: &prepared.qemu,
         mark: Mark {
             runner: qemu.host.runner.clone(),
-            attempt: AttemptId::fresh(),
+            attempt,
             service: service.name.clone(),
         },
-        spec: plan.vm(service, &place, &paths)?,
+        spec: plan.vm(service, &place, &own)?,
         watch: prepared.watch(),
         stop: prepared.guest.stop,
         layout: qemu.layout.as_ref(),
@@ -96,7 +96,7 @@ async fn boot(qemu: &Qemu, deployment: &Deployment, prepared: &Prepared) -> Resu
         forward: None,
         tap: None,
         sizes: Vec::new(),
-        overlays,
+        own,
     })?;
     let verdict = watch(&mut vm, &log).await;
     vm.stop(Duration::ZERO).await;

@@ -1,4 +1,4 @@
-//! One guest, alive: its QEMU, monitor, console, cgroup, tap and overlays.
+//! One guest, alive: its QEMU, monitor, console, cgroup, tap and files.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -19,7 +19,7 @@ use super::args::{Accelerator, VmSpec, args};
 use super::console::{self, Seen, Watch};
 use super::end::{self, End, Evidence};
 use super::log;
-use super::overlay::Overlay;
+use super::own::Own;
 use super::qmp::{Qmp, QmpEvent, Vcpu};
 use super::socket::Socket;
 use crate::cgroup::{Cgroup, Layout};
@@ -65,8 +65,8 @@ pub(super) struct Start<'a> {
     pub(super) tap: Option<Tap>,
     /// What it boots from, by size.
     pub(super) sizes: Vec<Size>,
-    /// Its overlays.
-    pub(super) overlays: Vec<Overlay>,
+    /// The files that it has for itself.
+    pub(super) own: Own,
 }
 
 /// One guest, alive. Dropping it kills it and removes what it had.
@@ -93,7 +93,7 @@ pub(super) struct Vm {
     stopped: bool,
     // After the process, which is killed first: a tap in use cannot be removed.
     tap: Option<Tap>,
-    overlays: Vec<Overlay>,
+    own: Own,
 }
 
 impl Vm {
@@ -154,7 +154,7 @@ impl Vm {
             reported: false,
             stopped: false,
             tap: start.tap,
-            overlays: start.overlays,
+            own: start.own,
         })
     }
 
@@ -329,7 +329,7 @@ impl Vm {
             let removed = tokio::task::spawn_blocking(move || tap.remove()).await;
             left.extend(removed.unwrap_or_default());
         }
-        left.extend(self.overlays.drain(..).filter_map(Overlay::remove));
+        left.extend(self.own.remove());
         if let Some(forward) = self.forward.filter(|&address| network::is_taken(address)) {
             left.push(format!("port {forward} of {service}"));
         }
@@ -366,7 +366,7 @@ impl Member for Vm {
             self.conclude(status, !in_time).await;
         }
         let mut sizes = std::mem::take(&mut self.sizes);
-        sizes.extend(self.overlays.iter().map(Overlay::written));
+        sizes.extend(self.own.written());
         let left = self.leave().await;
         self.stopped = true;
         Gone {

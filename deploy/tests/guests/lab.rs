@@ -20,7 +20,7 @@ use protocol::surroundings::Place;
 use crate::kernel::Kernel;
 
 /// How long a guest may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 pub struct Lab {
     pub host: Host,
@@ -62,18 +62,27 @@ impl Lab {
 
     /// Describes the guest `linux` with the kernel of the cache.
     pub fn linux(&self, more: &str) {
-        let cache = std::env::var("JUNG_GUEST_CACHE").unwrap_or_else(|_| "/var/cache/jung-guests".into());
-        let kernel = Path::new(&cache).join("kernel");
-        assert!(
-            kernel.join("vmlinuz").exists(),
-            "no kernel in {cache}: run deploy/linux/kernel.sh {cache}, or name another place by JUNG_GUEST_CACHE"
-        );
+        let kernel = cached("kernel", "vmlinuz");
         let text = format!(
             "preset = 'linux'\nkernel = {:?}\nmodules = {:?}\n{more}",
             kernel.join("vmlinuz"),
             kernel.join("modules")
         );
         self.describe("linux", &text);
+    }
+
+    /// Describes the guest `debian` with the disk of the cache, which it returns.
+    pub fn debian(&self) -> PathBuf {
+        let disk = cached("disk", "root.qcow2");
+        let append = "root=LABEL=jung-root ro console=ttyS0 panic=-1 tsc=reliable no_timer_check quiet systemd.show_status=false";
+        let text = format!(
+            "preset = 'cloud'\nkernel = {:?}\ninitrd = {:?}\nappend = '{append}'\n[[disks]]\npath = {:?}\nformat = 'qcow2'\nwritable = true",
+            disk.join("vmlinuz"),
+            disk.join("initrd.img"),
+            disk.join("root.qcow2")
+        );
+        self.describe("debian", &text);
+        disk.join("root.qcow2")
     }
 
     pub fn spec(&self, guest: &str) -> GuestSpec {
@@ -193,6 +202,17 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(std::time::Instant::now() < until, "{what} did not come");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// A directory of the cache of guests, with a file in it.
+fn cached(part: &str, file: &str) -> PathBuf {
+    let cache = std::env::var("JUNG_GUEST_CACHE").unwrap_or_else(|_| "/var/cache/jung-guests".into());
+    let dir = Path::new(&cache).join(part);
+    assert!(
+        dir.join(file).exists(),
+        "no {part}/{file} in {cache}: run deploy/linux/{part}.sh {cache}, or name another place by JUNG_GUEST_CACHE"
+    );
+    dir
 }
 
 /// The static workload with `guest-init` beside it: `JUNG_TEST_WORKLOAD`, or where deploy/build-workload.sh and deploy/linux/build-init.sh put them.

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod acceleration;
+mod cloud;
 mod ends;
 mod kernel;
 mod lab;

@@ -1,0 +1,176 @@
+//! What a guest with cloud-init is told at its first boot: its name, its network, and a unit of systemd that runs the service.
+//!
+//! The data source is NoCloud (cloud-init's documentation, *Datasources, NoCloud*): a FAT disk labelled `CIDATA` with `meta-data`, `user-data` and
+//! `network-config`. All three are YAML, of which JSON is a part, so nothing that is filled in can become a key. The workload program is on a disk
+//! of its own, labelled [`PROGRAM_LABEL`], which all guests share.
+
+use std::net::Ipv4Addr;
+
+use serde_json::{Value, json};
+
+use super::fat::{self, FatError};
+use crate::guest::tree::{Tree, TreeError};
+
+/// The label of the disk with the workload program.
+pub const PROGRAM_LABEL: &str = "JUNG";
+/// The label by which cloud-init finds its data.
+const SEED_LABEL: &str = "CIDATA";
+/// Where the disk with the program is mounted.
+const MOUNT: &str = "/run/jung";
+/// Where the script stands that says how the service has ended.
+const ENDED: &str = "/usr/local/lib/jung-ended";
+/// systemd's two words on an end, as one number: a code, or a signal below zero.
+const ENDED_SCRIPT: &str = "#!/bin/sh
+case $EXIT_CODE.$EXIT_STATUS in
+    exited.*) code=$EXIT_STATUS ;;
+    *.KILL) code=-9 ;;
+    *.TERM) code=-15 ;;
+    *.SEGV) code=-11 ;;
+    *.ABRT) code=-6 ;;
+    *) code=-1 ;;
+esac
+printf '\\njung: the workload ended with code %s\\n' \"$code\" >/dev/console
+";
+
+/// One guest, as its seed tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seed<'a> {
+    /// What tells this guest from every other: cloud-init does its work once for each.
+    pub instance: &'a str,
+    /// The service's name.
+    pub service: &'a str,
+    /// The address.
+    pub ip: Ipv4Addr,
+    /// The mask of its network.
+    pub mask: Ipv4Addr,
+    /// The host's address in that network.
+    pub gateway: Ipv4Addr,
+    /// The address of the network card.
+    pub mac: &'a str,
+    /// The arguments of the workload program, each of plain characters.
+    pub args: &'a [String],
+}
+
+/// Why there is no seed.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    /// The tree is none.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The disk cannot be written.
+    #[error(transparent)]
+    Fat(#[from] FatError),
+}
+
+impl Seed<'_> {
+    /// The disk with it.
+    ///
+    /// # Errors
+    /// See [`SeedError`].
+    pub fn disk(&self) -> Result<Vec<u8>, SeedError> {
+        let mut tree = Tree::default();
+        tree.file("/meta-data", self.meta_data().to_string().into(), false)?;
+        tree.file("/network-config", self.network().to_string().into(), false)?;
+        let user_data = format!("#cloud-config\n{}\n", self.user_data());
+        tree.file("/user-data", user_data.into(), false)?;
+        Ok(fat::write(SEED_LABEL, &tree)?)
+    }
+
+    fn meta_data(&self) -> Value {
+        json!({"instance-id": self.instance, "local-hostname": self.service.replace('_', "-")})
+    }
+
+    /// The first version of the format, which every renderer knows.
+    fn network(&self) -> Value {
+        let subnet = json!({
+            "type": "static", "address": self.ip, "netmask": self.mask, "gateway": self.gateway,
+        });
+        json!({
+            "version": 1,
+            "config": [{"type": "physical", "name": "eth0", "mac_address": self.mac, "subnets": [subnet]}],
+        })
+    }
+
+    fn user_data(&self) -> Value {
+        json!({
+            // No account, no key: nothing that costs time and that nobody asked for.
+            "users": [],
+            "ssh_deletekeys": false,
+            "write_files": [
+                {"path": ENDED, "permissions": "0755", "content": ENDED_SCRIPT},
+                {"path": "/etc/systemd/system/jung.service", "content": self.unit()},
+            ],
+            "runcmd": [["systemctl", "start", "--no-block", "jung.service"]],
+        })
+    }
+
+    /// The unit. The machine switches itself off when the service has ended, as the other guests do.
+    fn unit(&self) -> String {
+        // A percent sign begins what systemd calls a specifier.
+        let args = self.args.join(" ").replace('%', "%%");
+        format!(
+            "[Unit]\nDescription=Jung: {service}\nSuccessAction=poweroff\nFailureAction=poweroff\n\n\
+             [Service]\nStandardOutput=journal+console\nStandardError=journal+console\nLimitNOFILE=1048576\n\
+             ExecStartPre=/bin/mkdir -p {MOUNT}\n\
+             ExecStartPre=/bin/mount -o ro LABEL={PROGRAM_LABEL} {MOUNT}\n\
+             ExecStart={MOUNT}/workload {args}\n\
+             ExecStartPost=/bin/sh -c 'printf \"\\\\njung: started {service}\\\\n\" >/dev/console'\n\
+             ExecStopPost=/bin/sh {ENDED}\n",
+            service = self.service,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read};
+
+    use fatfs::{FileSystem, FsOptions};
+
+    use super::*;
+
+    fn files(args: &[&str]) -> [String; 3] {
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+        let seed = Seed {
+            instance: "018f-tcp_1",
+            service: "tcp_1",
+            ip: Ipv4Addr::new(10, 213, 1, 2),
+            mask: Ipv4Addr::new(255, 255, 255, 0),
+            gateway: Ipv4Addr::new(10, 213, 1, 1),
+            mac: "52:54:0a:d5:01:02",
+            args: &args,
+        };
+        let disk = FileSystem::new(Cursor::new(seed.disk().unwrap()), FsOptions::new()).unwrap();
+        assert_eq!(disk.volume_label(), "CIDATA");
+        ["meta-data", "network-config", "user-data"].map(|name| {
+            let mut text = String::new();
+            disk.root_dir()
+                .open_file(name)
+                .unwrap()
+                .read_to_string(&mut text)
+                .unwrap();
+            text
+        })
+    }
+
+    #[test]
+    fn the_guest_is_told_who_and_where_it_is() {
+        let [meta, network, _] = files(&[]);
+        let meta: Value = serde_json::from_str(&meta).unwrap();
+        assert_eq!(meta, json!({"instance-id": "018f-tcp_1", "local-hostname": "tcp-1"}));
+        let network: Value = serde_json::from_str(&network).unwrap();
+        let card = &network["config"][0];
+        assert_eq!(card["mac_address"], "52:54:0a:d5:01:02");
+        assert_eq!(card["subnets"][0]["address"], "10.213.1.2");
+        assert_eq!(card["subnets"][0]["gateway"], "10.213.1.1");
+    }
+
+    #[test]
+    fn the_unit_runs_the_service() {
+        let [_, _, user] = files(&["tcp", "--listen", "10.213.1.2:80", "a%b"]);
+        let json = user.strip_prefix("#cloud-config\n").unwrap();
+        let user: Value = serde_json::from_str(json).unwrap();
+        let unit = user["write_files"][1]["content"].as_str().unwrap();
+        insta::assert_snapshot!(unit);
+    }
+}

@@ -1,0 +1,185 @@
+//! The files that a guest has for itself: overlays over its writable disks, and its seed. They are thrown away with it.
+//!
+//! What a guest writes goes to its overlays. All of a runner's such files are in one directory, so that a dead runner's are found.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use protocol::ids::AttemptId;
+use protocol::size::{Part, Size};
+
+use crate::guest::Disk;
+use crate::{DeployError, size};
+
+/// What one guest has for itself.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    /// Its overlays, in the order of the writable disks.
+    pub(super) overlays: Vec<Overlay>,
+    /// What its cloud-init reads.
+    pub(super) seed: Option<Scratch>,
+}
+
+/// A file of one guest. Dropping it removes it.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    path: PathBuf,
+    kept: bool,
+}
+
+/// An overlay: what a guest writes to a disk.
+#[derive(Debug)]
+pub(super) struct Overlay {
+    file: Scratch,
+    /// Bytes that it occupied when nothing was written yet.
+    fresh: u64,
+}
+
+/// Where they are, below a runner's state directory.
+#[must_use]
+fn dir(state: &Path) -> PathBuf {
+    state.join("guests/overlays")
+}
+
+impl Own {
+    /// What the guest has written, by size.
+    pub(super) fn written(&self) -> impl Iterator<Item = Size> {
+        self.overlays.iter().map(Overlay::written)
+    }
+
+    /// Removes all of it; says what is left.
+    pub(super) fn remove(&mut self) -> Vec<String> {
+        let files = self.overlays.drain(..).map(|overlay| overlay.file);
+        files.chain(self.seed.take()).filter_map(Scratch::remove).collect()
+    }
+}
+
+impl Scratch {
+    /// A file that does not exist yet; its directory does.
+    fn new(state: &Path, attempt: AttemptId, name: &str) -> Result<Self, DeployError> {
+        let dir = dir(state);
+        let path = dir.join(format!("{attempt}-{name}"));
+        fs::create_dir_all(&dir).map_err(|source| failed(&path, source))?;
+        Ok(Self { path, kept: false })
+    }
+
+    /// A file with these bytes.
+    pub(super) fn write(state: &Path, attempt: AttemptId, name: &str, bytes: &[u8]) -> Result<Self, DeployError> {
+        let file = Self::new(state, attempt, name)?;
+        fs::write(&file.path, bytes).map_err(|source| failed(&file.path, source))?;
+        Ok(file)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes it; says what is left.
+    fn remove(mut self) -> Option<String> {
+        self.kept = true;
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Some(format!("overlay {}: {error}", self.path.display()))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Overlay {
+    /// Makes a fresh one over a disk.
+    pub(super) async fn make(state: &Path, disk: &Disk, attempt: AttemptId, name: &str) -> Result<Self, DeployError> {
+        let file = Scratch::new(state, attempt, &format!("{name}.qcow2"))?;
+        let made = tokio::process::Command::new("qemu-img")
+            .args(["create", "-q", "-f", "qcow2", "-F", disk.format.word(), "-b"])
+            .arg(&disk.path)
+            .arg(&file.path)
+            .kill_on_drop(true)
+            .output()
+            .await
+            .map_err(|source| failed(&file.path, source))?;
+        if made.status.success() {
+            let fresh = occupied(&file.path);
+            return Ok(Self { file, fresh });
+        }
+        Err(DeployError::Platform {
+            platform: "qemu-img",
+            message: String::from_utf8_lossy(&made.stderr).trim().replace('\n', " "),
+        })
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// By how much the guest's writing has let it grow.
+    fn written(&self) -> Size {
+        Size {
+            part: Part::Written,
+            id: self.path().display().to_string(),
+            bytes: occupied(self.path()).saturating_sub(self.fresh),
+        }
+    }
+}
+
+fn occupied(path: &Path) -> u64 {
+    size::file(Part::Written, path).map_or(0, |size| size.bytes)
+}
+
+fn failed(path: &Path, source: std::io::Error) -> DeployError {
+    DeployError::Io {
+        what: format!("making {}", path.display()),
+        source,
+    }
+}
+
+/// Removes all such files of a runner; says in words what was found.
+#[must_use]
+pub(super) fn sweep(state: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir(state)).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match fs::remove_file(entry.path()) {
+            Ok(()) => format!("removed overlay {}", entry.path().display()),
+            Err(error) => format!("could not remove overlay {}: {error}", entry.path().display()),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dead_runner_left_is_swept() {
+        let state = tempfile::tempdir().unwrap();
+        assert_eq!(sweep(state.path()), Vec::<String>::new());
+        let file = Scratch::write(state.path(), AttemptId::fresh(), "a.seed", b"x").unwrap();
+        std::mem::forget(file);
+        let found = sweep(state.path());
+        assert!(
+            found.len() == 1 && found[0].starts_with("removed overlay "),
+            "{found:?}"
+        );
+        assert_eq!(fs::read_dir(dir(state.path())).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_dropped_is_gone() {
+        let state = tempfile::tempdir().unwrap();
+        let file = Scratch::write(state.path(), AttemptId::fresh(), "a.seed", b"x").unwrap();
+        let path = file.path().to_owned();
+        assert!(path.exists());
+        drop(file);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,68 @@
+//! A Linux guest with a whole Debian on its disk, told by cloud-init what to run.
+
+use deploy::qemu::End;
+use deploy::{Driver, Running};
+use protocol::size::{Part, totals};
+use protocol::summary::Exit;
+
+use crate::lab::{Lab, ask, bridge, name, ready, tcp, user, with_args};
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn two_trials_in_a_row_know_nothing_of_each_other() {
+    let lab = Lab::new(bridge());
+    let disk = lab.debian();
+    let services = [tcp("one_a")];
+    let before = std::fs::metadata(&disk).unwrap();
+    for _ in 0..2 {
+        let deployment = lab.deployment("debian", &services);
+        let driver = lab.driver("debian");
+        driver.prepare(&deployment).await.unwrap();
+        let mut running = driver.start(&deployment).await.unwrap();
+        ready(&services, &mut running).await.unwrap();
+        ask(running.services()[0].endpoint.unwrap(), 20).await;
+        let stopped = running.stop().await;
+        assert_eq!(stopped.exits, [(name("one_a"), Exit::Code(0))], "{}", lab.log("one_a"));
+        assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
+        let totals = totals(stopped.sizes.iter().flat_map(|(_, sizes)| sizes));
+        assert!(totals[&Part::Written] > 1 << 20, "a first boot writes much: {totals:?}");
+        assert!(totals[&Part::Disk] > 100 << 20, "{totals:?}");
+        let parts: Vec<_> = totals.keys().copied().collect();
+        assert_eq!(
+            parts,
+            [Part::Program, Part::Kernel, Part::Initrd, Part::Disk, Part::Written]
+        );
+        lab.assert_clean().await;
+    }
+    let after = std::fs::metadata(&disk).unwrap();
+    assert_eq!(after.modified().unwrap(), before.modified().unwrap());
+    assert_eq!(lab.log("one_a").matches("jung: started one_a").count(), 2);
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn a_workload_that_cannot_start_leaves_its_code() {
+    let lab = Lab::new(user());
+    lab.debian();
+    let services = [with_args("one", &["tcp", "--listen", "nonsense"])];
+    let mut running = lab.start("debian", &services).await;
+    let ended = running.ended().await;
+    assert_eq!(ended, (name("one"), Exit::Code(2)), "{}", lab.log("one"));
+    assert_eq!(running.end(&name("one")), Some(&End::Returned(2)));
+    assert!(lab.log("one").contains("nonsense"), "{}", lab.log("one"));
+    running.stop().await;
+    lab.assert_clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn it_serves_through_a_forwarded_port() {
+    let lab = Lab::new(user());
+    lab.debian();
+    let services = [tcp("one")];
+    let mut running = lab.start("debian", &services).await;
+    ready(&services, &mut running).await.unwrap();
+    ask(running.services()[0].endpoint.unwrap(), 20).await;
+    assert_eq!(running.stop().await.teardown.leftovers, Vec::<String>::new());
+    lab.assert_clean().await;
+}
