@@ -102,7 +102,7 @@ pub enum DeployError {
     },
     /// A port is taken.
     #[error(
-        "port {address} for service {service} is taken: stop what listens there (`ss -ltnp`), or give the workload another port"
+        "port {address} for service {service} is taken: stop what listens there (`ss -ltunp`), or give the workload another port"
     )]
     PortTaken {
         /// The service.

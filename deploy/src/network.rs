@@ -5,10 +5,9 @@ pub mod interface;
 pub mod subnet;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
-use protocol::ids::Name;
-use protocol::spec::ServiceSpec;
+use protocol::spec::{ServiceSpec, Transport};
 
 use crate::DeployError;
 
@@ -31,27 +30,43 @@ pub fn listen_address(host: IpAddr, port: u16) -> SocketAddr {
 /// # Errors
 /// [`DeployError::PortTaken`] with the service and the address, or why a port cannot be used at all.
 pub fn check_ports<'a>(services: impl IntoIterator<Item = (&'a ServiceSpec, SocketAddr)>) -> Result<(), DeployError> {
-    let claims: Result<Vec<TcpListener>, DeployError> = services
+    let claims: Result<Vec<Claim>, DeployError> = services
         .into_iter()
-        .map(|(service, address)| claim(&service.name, address))
+        .map(|(service, address)| claim(service, address))
         .collect();
     claims.map(drop)
 }
 
-/// Whether something listens there, or the address cannot be had for another reason.
+/// Whether something listens there.
 #[must_use]
-pub fn is_taken(address: SocketAddr) -> bool {
-    TcpListener::bind(address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+pub fn is_taken(transport: Transport, address: SocketAddr) -> bool {
+    Claim::lay(transport, address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
 
-fn claim(service: &Name, address: SocketAddr) -> Result<TcpListener, DeployError> {
+/// A port that nobody else has while this lives.
+enum Claim {
+    Tcp(#[expect(dead_code, reason = "held for its port only")] TcpListener),
+    Udp(#[expect(dead_code, reason = "held for its port only")] UdpSocket),
+}
+
+impl Claim {
+    fn lay(transport: Transport, address: SocketAddr) -> io::Result<Self> {
+        match transport {
+            Transport::Tcp => TcpListener::bind(address).map(Self::Tcp),
+            Transport::Udp => UdpSocket::bind(address).map(Self::Udp),
+        }
+    }
+}
+
+fn claim(spec: &ServiceSpec, address: SocketAddr) -> Result<Claim, DeployError> {
+    let service = &spec.name;
     if address.port() == 0 {
         return Err(DeployError::Unmet {
             need: format!("service {service} has port 0"),
             remedy: "give the workload a port from 1 to 65535".into(),
         });
     }
-    TcpListener::bind(address).map_err(|source| match source.kind() {
+    Claim::lay(spec.ready.transport(), address).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => DeployError::PortTaken {
             service: service.clone(),
             address,
@@ -70,7 +85,7 @@ fn claim(service: &Name, address: SocketAddr) -> Result<TcpListener, DeployError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::spec::{HttpProbe, Probe};
+    use protocol::spec::{HttpProbe, Probe, UdpProbe};
     use protocol::surroundings::Place;
 
     fn service(name: &str, port: u16) -> ServiceSpec {
@@ -98,7 +113,7 @@ mod tests {
             error.contains(&address.to_string()) && error.contains("service tcp"),
             "{error}"
         );
-        assert!(is_taken(address));
+        assert!(is_taken(Transport::Tcp, address));
         drop(listener);
         check_ports([(&service("tcp", address.port()), address)]).unwrap();
     }
@@ -107,7 +122,28 @@ mod tests {
     fn a_port_that_is_taken_everywhere_is_taken_here() {
         let listener = TcpListener::bind("0.0.0.0:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert!(is_taken((Ipv4Addr::LOCALHOST, port).into()));
+        assert!(is_taken(Transport::Tcp, (Ipv4Addr::LOCALHOST, port).into()));
+    }
+
+    #[test]
+    fn tcp_and_udp_have_ports_of_their_own() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let tcp = service("tcp", address.port());
+        let udp = ServiceSpec {
+            ready: Probe::Udp(UdpProbe {
+                packet: "1".into(),
+                answer: "1".into(),
+            }),
+            ..service("udp", address.port())
+        };
+        assert!(is_taken(Transport::Udp, address) && !is_taken(Transport::Tcp, address));
+        assert!(matches!(
+            check_ports([(&udp, address)]).unwrap_err(),
+            DeployError::PortTaken { .. }
+        ));
+        drop(socket);
+        check_ports([(&tcp, address), (&udp, address)]).unwrap();
     }
 
     #[test]

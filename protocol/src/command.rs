@@ -9,10 +9,6 @@ use crate::surroundings::{BrokerSpec, SeedSpec};
 /// A command. On the wire `{"RUN": {...}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "commands are few, and a box would be in everybody's way"
-)]
 pub enum Command {
     /// Say what host this is and prove the platforms named; answered by FACTS.
     Describe(Describe),

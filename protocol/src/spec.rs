@@ -217,6 +217,37 @@ pub enum Probe {
     Connects(ConnectsProbe),
     /// It was started. For a service that listens nowhere: whether it works, the probe of one that needs it has to show.
     Started(StartedProbe),
+    /// A packet of UDP that is answered as expected.
+    Udp(UdpProbe),
+}
+
+impl Probe {
+    /// What the probe, and so the service, speaks.
+    #[must_use]
+    pub const fn transport(&self) -> Transport {
+        match self {
+            Self::Udp(_) => Transport::Udp,
+            Self::Http(_) | Self::Connects(_) | Self::Started(_) => Transport::Tcp,
+        }
+    }
+}
+
+/// What carries a service's requests: TCP and UDP have ports of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Connections.
+    Tcp,
+    /// Packets.
+    Udp,
+}
+
+impl std::fmt::Display for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
 }
 
 /// The body of [`Probe::Connects`]: nothing.
@@ -239,6 +270,16 @@ pub struct HttpProbe {
     pub status: u16,
     /// The length that the body must have, bytes; `None`: any.
     pub body_bytes: Option<u64>,
+}
+
+/// A packet of UDP and its correct answer. A packet may be lost, so it is sent again until the answer is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UdpProbe {
+    /// The bytes of the packet.
+    pub packet: String,
+    /// The bytes of the answer, all of them.
+    pub answer: String,
 }
 
 /// The limits that every service gets, whatever the platform: the fairness contract.

@@ -18,7 +18,7 @@ use protocol::sign::SigningKey;
 use protocol::size::{Part, Size};
 use protocol::spec::{
     Acceleration, BridgeSpec, ConnectsProbe, Deadlines, DockerSpec, FakeFailure, FakeSpec, GuestNetwork, GuestSpec,
-    HttpProbe, NativeSpec, PlatformKind, PlatformSpec, Probe, Resources, Sampling, ServiceSpec, StartedProbe,
+    HttpProbe, NativeSpec, PlatformKind, PlatformSpec, Probe, Resources, Sampling, ServiceSpec, StartedProbe, UdpProbe,
     UserNetSpec,
 };
 use protocol::summary::{
@@ -75,17 +75,29 @@ fn unknown_field_is_refused<B: Serialize + DeserializeOwned + Debug>(golden: &st
 }
 
 fn services() -> Vec<ServiceSpec> {
-    vec![ServiceSpec {
-        name: name("tcp"),
-        place: Place::Platform,
-        args: ["tcp", "--listen", "{listen}"].map(str::to_owned).to_vec(),
-        port: Some(8080),
-        ready: Probe::Http(HttpProbe {
-            path: "/".into(),
-            status: 200,
-            body_bytes: Some(1000),
-        }),
-    }]
+    vec![
+        ServiceSpec {
+            name: name("tcp"),
+            place: Place::Platform,
+            args: ["tcp", "--listen", "{listen}"].map(str::to_owned).to_vec(),
+            port: Some(8080),
+            ready: Probe::Http(HttpProbe {
+                path: "/".into(),
+                status: 200,
+                body_bytes: Some(1000),
+            }),
+        },
+        ServiceSpec {
+            name: name("udp"),
+            place: Place::Platform,
+            args: ["udp", "--listen", "{listen}"].map(str::to_owned).to_vec(),
+            port: Some(8081),
+            ready: Probe::Udp(UdpProbe {
+                packet: "12345678".into(),
+                answer: "AAA12345678".into(),
+            }),
+        },
+    ]
 }
 
 fn run(platform: PlatformSpec) -> Command {

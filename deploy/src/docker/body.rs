@@ -19,7 +19,7 @@ pub(super) fn body(
     resources: &Resources,
     publish: Option<IpAddr>,
 ) -> ContainerCreateBody {
-    let port = service.port.map(|port| format!("{port}/tcp"));
+    let port = service.port.map(|port| format!("{port}/{}", service.ready.transport()));
     let memory = resources
         .memory_mib
         .map(|mib| i64::try_from(mib.saturating_mul(1 << 20)).unwrap_or(i64::MAX));
@@ -62,10 +62,19 @@ fn log_config() -> HostConfigLogConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::spec::{HttpProbe, Probe};
+    use protocol::spec::{HttpProbe, Probe, UdpProbe};
     use protocol::surroundings::Place;
 
     fn json(resources: &Resources, publish: Option<IpAddr>) -> serde_json::Value {
+        let ready = Probe::Http(HttpProbe {
+            path: "/".into(),
+            status: 200,
+            body_bytes: None,
+        });
+        json_of(ready, resources, publish)
+    }
+
+    fn json_of(ready: Probe, resources: &Resources, publish: Option<IpAddr>) -> serde_json::Value {
         let attempt = "018f8f6e-0000-7000-8000-000000000001".parse().unwrap();
         let mark = Mark {
             runner: "lab".parse().unwrap(),
@@ -77,11 +86,7 @@ mod tests {
             place: Place::Platform,
             args: ["tcp", "--listen", "{listen}"].map(String::from).into(),
             port: Some(8080),
-            ready: Probe::Http(HttpProbe {
-                path: "/".into(),
-                status: 200,
-                body_bytes: None,
-            }),
+            ready,
         };
         serde_json::to_value(body("image:1", &mark, &service, resources, publish)).unwrap()
     }
@@ -111,5 +116,16 @@ mod tests {
         let expected = serde_json::json!([{"HostIp": "192.0.2.7", "HostPort": "8080"}]);
         assert_eq!(json["HostConfig"]["PortBindings"]["8080/tcp"], expected);
         assert_eq!(json["HostConfig"]["Memory"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn a_service_of_packets_is_published_as_such() {
+        let ready = Probe::Udp(UdpProbe {
+            packet: "1".into(),
+            answer: "1".into(),
+        });
+        let json = json_of(ready, &Resources::default(), Some("192.0.2.7".parse().unwrap()));
+        assert!(json["ExposedPorts"]["8080/udp"].is_object(), "{json}");
+        assert_eq!(json["HostConfig"]["PortBindings"]["8080/udp"][0]["HostPort"], "8080");
     }
 }

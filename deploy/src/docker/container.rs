@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, KillContainerOptionsBuilder};
 use protocol::ids::Name;
-use protocol::spec::{Resources, ServiceSpec};
+use protocol::spec::{Resources, ServiceSpec, Transport};
 use protocol::summary::Exit;
 use tokio::fs::File;
 use tokio::task::JoinHandle;
@@ -45,7 +45,7 @@ pub(super) struct Container {
     /// When the engine had started its process.
     exists_since: Instant,
     endpoint: Option<SocketAddr>,
-    published: Option<SocketAddr>,
+    published: Option<(Transport, SocketAddr)>,
     cgroup: Option<PathBuf>,
     warnings: Vec<String>,
     end: JoinHandle<Exit>,
@@ -65,7 +65,7 @@ impl Container {
         let log = watch::open_log(&order.logs, service.name.as_str()).await?;
         let published = order
             .publish
-            .and_then(|(bind, _)| Some(SocketAddr::from((bind, service.port?))));
+            .and_then(|(bind, _)| Some((service.ready.transport(), (bind, service.port?).into())));
         let warnings = create(docker, order, mark, service).await?;
         docker
             .start_container(&name, None)
@@ -183,8 +183,8 @@ impl Member for Container {
         }
         let sizes = timeout(DEATH, size::of(&self.docker, &self.name, &self.image)).await;
         let mut left = remove::remove(&self.docker, &self.name).await;
-        if let Some(published) = self.published {
-            left.extend(remove::wait_for_port(published).await);
+        if let Some((transport, address)) = self.published {
+            left.extend(remove::wait_for_port(transport, address).await);
         }
         Gone {
             exit,
@@ -225,10 +225,10 @@ async fn create(
 fn could_not_start(
     error: &bollard::errors::Error,
     service: &ServiceSpec,
-    published: Option<SocketAddr>,
+    published: Option<(Transport, SocketAddr)>,
 ) -> DeployError {
     match published {
-        Some(address) if network::is_taken(address) => DeployError::PortTaken {
+        Some((transport, address)) if network::is_taken(transport, address) => DeployError::PortTaken {
             service: service.name.clone(),
             address,
         },

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use protocol::ids::Name;
+use protocol::spec::Transport;
 use tokio::time::{Instant, sleep};
 
 use super::engine::{self, is_missing, said};
@@ -39,11 +40,11 @@ pub(super) async fn remove(docker: &bollard::Docker, name: &str) -> Vec<String> 
 }
 
 /// Waits until a published port is free again, and says if it is not.
-pub(super) async fn wait_for_port(address: SocketAddr) -> Option<String> {
+pub(super) async fn wait_for_port(transport: Transport, address: SocketAddr) -> Option<String> {
     let until = Instant::now() + PATIENCE;
-    while network::is_taken(address) {
+    while network::is_taken(transport, address) {
         if Instant::now() >= until {
-            return Some(format!("port {address}"));
+            return Some(format!("port {address}/{transport}"));
         }
         sleep(LOOK).await;
     }

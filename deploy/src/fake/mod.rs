@@ -3,6 +3,7 @@
 //! It starts no process and needs nothing, but its endpoint is real: a listener on the loopback that gives the correct reply of the service's
 //! probe, so a load can be fired at it. It fails where its [`FakeSpec`](protocol::spec::FakeSpec) says.
 
+mod packets;
 mod running;
 mod server;
 
@@ -91,6 +92,6 @@ impl Driver for Fake {
 }
 
 /// Whether nothing listens any more where a fake service did.
-fn is_gone(address: std::net::SocketAddr) -> bool {
-    !network::is_taken(address)
+fn is_gone(server: &Server) -> bool {
+    !network::is_taken(server.transport(), server.address())
 }

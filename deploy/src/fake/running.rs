@@ -1,6 +1,5 @@
 //! A deployment that only pretends, alive.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::{pending, select_all};
@@ -116,8 +115,8 @@ impl Running for FakeRunning {
         };
         for service in &mut self.services {
             stopped.exits.push((service.name.clone(), service.stop().await));
-            let address: SocketAddr = service.server.address();
-            if !is_gone(address) {
+            if !is_gone(&service.server) {
+                let address = service.server.address();
                 stopped
                     .teardown
                     .leftovers

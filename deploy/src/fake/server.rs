@@ -6,18 +6,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::spec::{Probe, ServiceSpec};
+use protocol::spec::{Probe, ServiceSpec, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::packets;
 use crate::DeployError;
 
 /// What a fake body is long where the probe takes any length, bytes: as the `tcp` workload has it.
 const BODY_BYTES: u64 = 1000;
 /// From the first reply of a service that is to die until it does.
-const LIFE: Duration = Duration::from_millis(300);
+pub(super) const LIFE: Duration = Duration::from_millis(300);
 /// The longest request that is read, bytes.
 const REQUEST_BYTES: usize = 16 << 10;
 
@@ -26,15 +27,16 @@ const REQUEST_BYTES: usize = 16 << 10;
 pub(super) enum Manner {
     /// Gives correct replies.
     Correct,
-    /// Takes connections and never answers.
+    /// Takes connections, or packets, and never answers.
     Silent,
     /// Gives correct replies for a moment, then dies.
     Dying,
 }
 
-/// A listener and its connections. Dropping it ends them.
+/// A listener and its connections, or a socket. Dropping it ends them.
 #[derive(Debug)]
 pub(super) struct Server {
+    transport: Transport,
     address: SocketAddr,
     task: JoinHandle<()>,
 }
@@ -42,21 +44,26 @@ pub(super) struct Server {
 impl Server {
     /// Listens on a free loopback port, and says so in the service's log.
     pub(super) async fn start(service: &ServiceSpec, manner: Manner, logs: &Path) -> Result<Self, DeployError> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-        let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, listener) = bound.map_err(|source| DeployError::Io {
+        let (address, task) = listen(&service.ready, manner).await.map_err(|source| DeployError::Io {
             what: format!("listening for fake service {}", service.name),
             source,
         })?;
         let log = logs.join(format!("{}.log", service.name));
-        write_log(&log, &format!("fake service {} listens on {address}\n", service.name)).map_err(|source| {
-            DeployError::Io {
-                what: format!("writing {}", log.display()),
-                source,
-            }
-        })?;
-        let task = tokio::spawn(serve(listener, reply(&service.ready), manner));
-        Ok(Self { address, task })
+        if let Err(source) = write_log(&log, &format!("fake service {} listens on {address}\n", service.name)) {
+            task.abort();
+            let what = format!("writing {}", log.display());
+            return Err(DeployError::Io { what, source });
+        }
+        Ok(Self {
+            transport: service.ready.transport(),
+            address,
+            task,
+        })
+    }
+
+    /// What it speaks.
+    pub(super) const fn transport(&self) -> Transport {
+        self.transport
     }
 
     /// Where it listens.
@@ -93,6 +100,22 @@ fn write_log(path: &Path, line: &str) -> std::io::Result<()> {
         .append(true)
         .open(path)?
         .write_all(line.as_bytes())
+}
+
+/// Opens the endpoint that the probe is for, and serves it.
+async fn listen(probe: &Probe, manner: Manner) -> std::io::Result<(SocketAddr, JoinHandle<()>)> {
+    match probe {
+        Probe::Http(_) | Probe::Connects(_) | Probe::Started(_) => {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let address = listener.local_addr()?;
+            Ok((address, tokio::spawn(serve(listener, reply(probe), manner))))
+        }
+        Probe::Udp(probe) => {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let address = socket.local_addr()?;
+            Ok((address, tokio::spawn(packets::serve(socket, probe.clone(), manner))))
+        }
+    }
 }
 
 /// The reply that the probe calls correct.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use protocol::ids::Name;
 use protocol::size::Part;
-use protocol::spec::{Resources, ServiceSpec};
+use protocol::spec::{Resources, ServiceSpec, Transport};
 use protocol::summary::Exit;
 
 use crate::cgroup::{Cgroup, Layout};
@@ -26,6 +26,7 @@ pub(super) struct Unit {
     mark: Mark,
     endpoint: Option<SocketAddr>,
     listen: Option<SocketAddr>,
+    transport: Transport,
     process: Process,
     program: PathBuf,
     cgroup: Option<Cgroup>,
@@ -78,6 +79,7 @@ impl Unit {
                 endpoint: service.port.map(|port| (host.address, port).into()),
                 mark,
                 listen,
+                transport: service.ready.transport(),
                 process,
                 program,
                 cgroup,
@@ -153,7 +155,8 @@ impl Member for Unit {
         if let Some(cgroup) = self.cgroup.take() {
             left.extend(remove(cgroup).await);
         }
-        if let Some(listen) = self.listen.filter(|&listen| network::is_taken(listen)) {
+        let taken = |&listen: &SocketAddr| network::is_taken(self.transport, listen);
+        if let Some(listen) = self.listen.filter(taken) {
             left.push(format!("port {listen} of {}", mark.service));
         }
         self.stopped = true;

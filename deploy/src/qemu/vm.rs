@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use protocol::ids::Name;
 use protocol::size::Size;
-use protocol::spec::Resources;
+use protocol::spec::{Resources, Transport};
 use protocol::summary::Exit;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -330,7 +330,12 @@ impl Vm {
             left.extend(removed.unwrap_or_default());
         }
         left.extend(self.own.remove());
-        if let Some(forward) = self.forward.filter(|&address| network::is_taken(address)) {
+        let taken = |&address: &SocketAddr| {
+            [Transport::Tcp, Transport::Udp]
+                .iter()
+                .any(|&transport| network::is_taken(transport, address))
+        };
+        if let Some(forward) = self.forward.filter(taken) {
             left.push(format!("port {forward} of {service}"));
         }
         left

@@ -4,13 +4,14 @@
 //! does not see a service die: race it against [`Running::ended`](crate::Running::ended).
 
 mod http;
+mod udp;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use protocol::ids::Name;
-use protocol::spec::{Probe, ServiceSpec};
+use protocol::spec::{Probe, ServiceSpec, UdpProbe};
 use tokio::net::TcpStream;
 
 use crate::Started;
@@ -98,6 +99,14 @@ async fn first_reply(probe: &Probe, started: &Started, until: Instant) -> Result
     let Some(address) = started.endpoint else {
         return Err("it listens nowhere, so it cannot be asked".to_owned());
     };
+    match probe {
+        Probe::Udp(probe) => first_answer(probe, address, until).await,
+        _ => first_of_many(probe, address, until).await,
+    }
+}
+
+/// Asks over a new connection each time.
+async fn first_of_many(probe: &Probe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
     let from = Instant::now();
     let mut last = "no attempt was finished".to_owned();
     loop {
@@ -106,7 +115,7 @@ async fn first_reply(probe: &Probe, started: &Started, until: Instant) -> Result
             Ok(Err(error)) => last = error,
             Err(_) => return Err(last),
         }
-        let pause = if from.elapsed() < PATIENT_AFTER { EAGER } else { PATIENT };
+        let pause = pause(from);
         if Instant::now() + pause >= until {
             return Err(last);
         }
@@ -122,8 +131,39 @@ async fn ask(probe: &Probe, address: SocketAddr) -> Result<(), String> {
             .await
             .map(drop)
             .map_err(|error| error.to_string()),
-        Probe::Started(_) => Ok(()),
+        Probe::Started(_) | Probe::Udp(_) => Ok(()),
     }
+}
+
+/// The pause between two attempts is spent listening. What is refused at once (nothing listens there yet) is waited out all the same.
+async fn first_answer(probe: &UdpProbe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
+    let from = Instant::now();
+    let mut asker = None;
+    loop {
+        let pause = pause(from);
+        let asked = match &mut asker {
+            Some(asker) => udp::Asker::ask(asker, probe, pause).await,
+            None => match udp::Asker::new(address).await {
+                Ok(new) => asker.insert(new).ask(probe, pause).await,
+                Err(error) => Err(error),
+            },
+        };
+        let wrong = match asked {
+            Ok(at) => return Ok(at),
+            Err(wrong) => wrong,
+        };
+        if Instant::now() + pause >= until {
+            return Err(wrong.to_string());
+        }
+        if matches!(wrong, udp::Wrong::Io(_)) {
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// How long to wait before the next attempt of those that began at `from`.
+fn pause(from: Instant) -> Duration {
+    if from.elapsed() < PATIENT_AFTER { EAGER } else { PATIENT }
 }
 
 #[cfg(test)]

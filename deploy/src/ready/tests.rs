@@ -1,9 +1,9 @@
 //! The wait against real listeners.
 
-use protocol::spec::{ConnectsProbe, HttpProbe, StartedProbe};
+use protocol::spec::{ConnectsProbe, HttpProbe, StartedProbe, UdpProbe};
 use protocol::surroundings::Place;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
 
@@ -163,4 +163,73 @@ async fn a_service_that_listens_nowhere_is_ready_once_started_and_a_connection_i
         error.contains("silent at no address") && error.contains("listens nowhere"),
         "{error}"
     );
+}
+
+/// Answers packets in turn, the last answer for ever; an empty one is a packet that is lost.
+async fn answer(answers: &'static [&'static str]) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut next = 0;
+        while let Ok((_, asker)) = socket.recv_from(&mut [0; 64]).await {
+            let answer = answers[next.min(answers.len() - 1)];
+            next += 1;
+            if !answer.is_empty() {
+                let _ = socket.send_to(answer.as_bytes(), asker).await;
+            }
+        }
+    });
+    address
+}
+
+fn udp_service(name: &str) -> ServiceSpec {
+    ServiceSpec {
+        ready: Probe::Udp(UdpProbe {
+            packet: "12345678".into(),
+            answer: "AA12345678".into(),
+        }),
+        ..service(name, None)
+    }
+}
+
+#[tokio::test]
+async fn the_first_correct_answer_to_a_packet_counts_though_some_are_lost_and_some_are_wrong() {
+    let address = answer(&["", "", "AA", "", "AA12345678"]).await;
+    let replies = wait(&[udp_service("udp")], &[started("udp", address)], LONG)
+        .await
+        .unwrap();
+    assert_eq!(replies[0].service.as_str(), "udp");
+}
+
+#[tokio::test]
+async fn a_wrong_answer_to_a_packet_is_named_at_the_deadline() {
+    let silent = answer(&[""]).await;
+    let wrong = answer(&["AAA"]).await;
+    let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (address, expected) in [
+        (silent, "no answer"),
+        (wrong, "an answer of 3 bytes that is not the expected one of 10"),
+        (closed, "onnection refused"),
+    ] {
+        let patience = Duration::from_millis(300);
+        let error = wait(&[udp_service("udp")], &[started("udp", address)], patience)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_of_packets_that_comes_late_is_found() {
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let socket = UdpSocket::bind(free).await.unwrap();
+        let (_, asker) = socket.recv_from(&mut [0; 64]).await.unwrap();
+        socket.send_to(b"AA12345678", asker).await.unwrap();
+    };
+    let (services, begun) = ([udp_service("udp")], [started("udp", free)]);
+    let (reply, ()) = tokio::join!(wait(&services, &begun, LONG), late);
+    reply.unwrap();
 }

@@ -9,7 +9,7 @@ use deploy::docker::Docker;
 use deploy::procfs::Procfs;
 use deploy::{Deployment, Host};
 use protocol::ids::{AttemptId, Name};
-use protocol::spec::{DockerSpec, HttpProbe, PlatformSpec, Probe, Resources, ServiceSpec};
+use protocol::spec::{DockerSpec, HttpProbe, PlatformSpec, Probe, Resources, ServiceSpec, UdpProbe};
 use protocol::surroundings::Place;
 
 pub struct Lab {
@@ -65,6 +65,19 @@ impl Lab {
             place: Place::Platform,
             port: Some(port),
             ready,
+        }
+    }
+
+    pub fn udp(&self, service: &str) -> ServiceSpec {
+        ServiceSpec {
+            args: ["udp", "--listen", "{listen}", "--reply-bytes", "3"]
+                .map(str::to_owned)
+                .to_vec(),
+            ready: Probe::Udp(UdpProbe {
+                packet: "12345678".into(),
+                answer: "AAA12345678".into(),
+            }),
+            ..self.tcp(service, &[])
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use deploy::{DeployError, Driver, Running, ready};
 use lab::{Lab, name};
 use protocol::size::{Part, totals};
-use protocol::spec::{DockerSpec, Probe};
+use protocol::spec::DockerSpec;
 use protocol::summary::Exit;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -23,12 +23,7 @@ const LONG: Duration = Duration::from_secs(60);
 #[ignore = "needs Docker"]
 async fn a_service_answers_on_the_bridge_and_leaves_no_trace() {
     let lab = Lab::new(DockerSpec::default());
-    let deployment = lab.deployment(&[lab.tcp("one", &[]), lab.tcp("two", &["--reply-bytes", "5"])]);
-    let mut deployment = deployment;
-    let Probe::Http(probe) = &mut deployment.services[1].ready else {
-        panic!("not HTTP")
-    };
-    probe.body_bytes = Some(5);
+    let deployment = lab.deployment(&[lab.tcp("one", &[]), lab.udp("two")]);
     lab.driver.prepare(&deployment).await.unwrap();
     let running = lab.driver.start(&deployment).await.unwrap();
     let started = running.services().to_vec();
@@ -149,4 +144,22 @@ async fn an_image_that_is_there_is_used_by_its_name() {
         .await
         .unwrap();
     assert_eq!(running.stop().await.exits, [(name("web"), Exit::Code(0))]);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_service_of_packets_answers_on_a_published_port_and_gives_it_back() {
+    let lab = Lab::new(DockerSpec {
+        publish: true,
+        image: None,
+    });
+    let deployment = lab.deployment(&[lab.udp("udp")]);
+    lab.driver.prepare(&deployment).await.unwrap();
+    let running = lab.driver.start(&deployment).await.unwrap();
+    let started = running.services().to_vec();
+    assert_eq!(started[0].endpoint.map(|at| at.port()), deployment.services[0].port);
+    ready::wait(&deployment.services, &started, LONG).await.unwrap();
+    let again = lab.driver.start(&deployment).await.unwrap_err();
+    assert!(matches!(again, DeployError::PortTaken { .. }), "{again}");
+    assert_eq!(running.stop().await.teardown.leftovers, [] as [String; 0]);
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use deploy::{Host, network};
 use protocol::AttemptId;
-use protocol::spec::{ConnectsProbe, Probe, ServiceSpec};
+use protocol::spec::{ConnectsProbe, Probe, ServiceSpec, Transport};
 use protocol::surroundings::{BROKER, BrokerProgram, BrokerSpec, Place};
 
 use super::batches::Site;
@@ -84,7 +84,7 @@ pub(super) fn beyond(spec: &BrokerSpec, seen: IpAddr) -> SocketAddr {
 pub(super) fn leftover(spec: &BrokerSpec, site_door: Option<deploy::Door>) -> Option<String> {
     let door = site_door?;
     let listen = SocketAddr::from((door.bind, beyond(spec, door.seen).port()));
-    network::is_taken(listen).then(|| format!("port {listen} of {BROKER}"))
+    network::is_taken(Transport::Tcp, listen).then(|| format!("port {listen} of {BROKER}"))
 }
 
 /// Where the broker of an attempt keeps its files.
