@@ -63,8 +63,9 @@ fn completed(record: &TrialRecord, found: &mut Found) {
 
 fn requests(record: &TrialRecord, found: &mut Found) {
     let counts = &record.requests;
-    let ordered = record.load.rate_per_s * record.load.duration_ns as f64 / 1e9;
-    if record.load.uniform && (counts.planned as f64 - ordered).abs() > 1.0 {
+    if let Some(ordered) = record.load.due()
+        && (counts.planned as f64 - ordered).abs() > 1.0
+    {
         let text = format!("{} requests were due, rate x duration is {ordered:.0}", counts.planned);
         found.invalid(Rule::RequestCount, text);
     }

@@ -11,8 +11,8 @@ use protocol::summary::{
 use super::{Rule, Validity, audit};
 use crate::stats::usage::ServiceUse;
 use crate::store::{
-    AttemptKey, CellKey, Distribution, FORMAT, FailureRecord, Latency, LittleRecord, LoadOrder, ReadyRecord,
-    RequestCounts, SamplingRecord, TrialKey, TrialRecord, Window,
+    AttemptKey, CellKey, Distribution, FORMAT, FailureRecord, Latency, LittleRecord, LoadOrder, PaceOrder, RateOrder,
+    ReadyRecord, RequestCounts, SamplingRecord, TrialKey, TrialRecord, Window,
 };
 
 const S: u64 = 1_000_000_000;
@@ -45,11 +45,13 @@ fn good() -> TrialRecord {
         started: "2026-11-22T02:01:02Z".parse().unwrap(),
         ended: "2026-11-22T02:01:20Z".parse().unwrap(),
         load: LoadOrder {
-            rate_per_s: 500.0,
+            pace: PaceOrder::Rate(RateOrder {
+                rate_per_s: 500.0,
+                uniform: true,
+            }),
             warm_up_ns: S,
             duration_ns: 10 * S,
             timeout_ns: 2 * S,
-            uniform: true,
             keep_alive: false,
         },
         ready: Some(ReadyRecord {
@@ -87,6 +89,7 @@ fn good() -> TrialRecord {
             lag: times(5_000, 40_000),
             ..Latency::default()
         }),
+        labels: vec![],
         sampling: SamplingRecord {
             interval_ms: 1000,
             batches: 13,
@@ -241,7 +244,10 @@ fn requests_that_are_missing_wrong_or_failed() {
 #[test]
 fn random_arrivals_may_differ_in_number() {
     let mut record = good();
-    record.load.uniform = false;
+    record.load.pace = PaceOrder::Rate(RateOrder {
+        rate_per_s: 500.0,
+        uniform: false,
+    });
     (record.requests.planned, record.requests.total, record.requests.ok) = (4900, 4900, 4900);
     assert_eq!(audit(&record).validity, Validity::Valid);
 }

@@ -145,6 +145,21 @@ pub struct Load {
 pub enum LoadKind {
     /// Open loop at a constant rate.
     Rate(RateLoad),
+    /// Closed loop of users.
+    Users(UsersLoad),
+    /// Closed loop as fast as so many connections go.
+    Max(MaxLoad),
+}
+
+/// What every load has of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Before the measured window.
+    pub warm_up: Duration,
+    /// The measured window; the longest it may be where the load ends by itself.
+    pub duration: Duration,
+    /// After which a request has failed.
+    pub timeout: Duration,
 }
 
 /// Open loop at a constant rate.
@@ -152,18 +167,109 @@ pub enum LoadKind {
 pub struct RateLoad {
     /// Requests a second.
     pub rate_per_s: f64,
-    /// Before the measured window.
-    pub warm_up: Duration,
-    /// The measured window.
-    pub duration: Duration,
-    /// After which a request has failed.
-    pub timeout: Duration,
+    /// How long.
+    pub timing: Timing,
     /// When requests are due.
     pub arrivals: Arrivals,
     /// `true`: a pool of connections that stay open; `false`: one connection a request.
     pub keep_alive: bool,
     /// The CPUs that the generator's thread is pinned to; empty: not pinned.
     pub cpus: Vec<usize>,
+}
+
+/// Closed loop of users.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsersLoad {
+    /// How many.
+    pub users: u32,
+    /// How long.
+    pub timing: Timing,
+    /// The calls of each user; `None`: as many as fit into the window.
+    pub requests: Option<UserRequests>,
+    /// The pause between a reply and the next call.
+    pub think: Think,
+    /// The users begin spread over this time.
+    pub ramp_up: Duration,
+    /// `true`: each user keeps its connection; `false`: one connection a request.
+    pub keep_alive: bool,
+    /// What they ask for.
+    pub mix: Vec<MixPart>,
+    /// The CPUs that the generator's threads are pinned to; empty: not pinned.
+    pub cpus: Vec<usize>,
+}
+
+/// A list of calls for each user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserRequests {
+    /// Calls of each user, warm-up included.
+    pub each: u32,
+    /// The first of them, which are not measured.
+    pub warm_up: u32,
+}
+
+/// The pause of a user between a reply and its next call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Think {
+    /// Always the same; zero: none.
+    Constant(Duration),
+    /// Exponentially distributed with this mean, from the experiment's seed.
+    Exponential(Duration),
+}
+
+impl Think {
+    /// The pause, or its mean.
+    #[must_use]
+    pub const fn mean(self) -> Duration {
+        match self {
+            Self::Constant(mean) | Self::Exponential(mean) => mean,
+        }
+    }
+}
+
+/// A part of what users ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MixPart {
+    /// Path and query.
+    pub path: String,
+    /// What it is called in results.
+    pub label: String,
+    /// How often it comes, relative to the other parts.
+    pub share: u32,
+}
+
+/// Closed loop as fast as it goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaxLoad {
+    /// Connections.
+    pub connections: u32,
+    /// How long.
+    pub timing: Timing,
+    /// `true`: connections stay open; `false`: one connection a request.
+    pub keep_alive: bool,
+    /// The CPUs that the generator's threads are pinned to; empty: not pinned.
+    pub cpus: Vec<usize>,
+}
+
+impl LoadKind {
+    /// How long it takes.
+    #[must_use]
+    pub const fn timing(&self) -> &Timing {
+        match self {
+            Self::Rate(load) => &load.timing,
+            Self::Users(load) => &load.timing,
+            Self::Max(load) => &load.timing,
+        }
+    }
+
+    /// The CPUs that the generator is pinned to; empty: not pinned.
+    #[must_use]
+    pub fn cpus(&self) -> &[usize] {
+        match self {
+            Self::Rate(load) => &load.cpus,
+            Self::Users(load) => &load.cpus,
+            Self::Max(load) => &load.cpus,
+        }
+    }
 }
 
 /// When requests are due.

@@ -36,6 +36,28 @@ impl<T> Field<T> {
         }
     }
 
+    /// Whether the file has nothing under the key.
+    #[must_use]
+    pub const fn is_absent(&self) -> bool {
+        matches!(self.given, Given::Absent)
+    }
+
+    /// The field without its value.
+    #[must_use]
+    pub fn bare(&self) -> Field<()> {
+        Field {
+            key: self.key,
+            line: self.line,
+            option: self.option,
+            shown: self.shown.clone(),
+            given: match self.given {
+                Given::Absent => Given::Absent,
+                Given::Wrong => Given::Wrong,
+                Given::Value(_) => Given::Value(()),
+            },
+        }
+    }
+
     /// Puts a value of the command line in the place of the file's.
     pub(super) fn replace(&mut self, option: &'static str, shown: String, value: T) {
         self.option = Some(option);

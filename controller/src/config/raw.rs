@@ -54,6 +54,12 @@ macro_rules! raw_table {
                     $($key: table.$read(stringify!($key)),)*
                 }
             }
+
+            /// The keys that are there, without their values.
+            #[must_use]
+            pub fn given(&self) -> Vec<Field<()>> {
+                [$(self.$key.bare()),*].into_iter().filter(|field| !field.is_absent()).collect()
+            }
         }
     };
 }
@@ -151,27 +157,62 @@ raw_table! {
 }
 
 raw_table! {
-    /// `[[load]]`, of every kind.
-    RawLoad {
+    /// The keys of `[[load]]`, of every kind, but `[[load.mix]]`.
+    RawLoadKeys {
         /// What it is.
         kind: text -> String,
         /// Its name.
         name: text -> String,
         /// rate: requests a second.
         rate: number -> f64,
-        /// rate: the measured window.
+        /// The measured window.
         duration: duration -> Duration,
-        /// rate: before the measured window.
+        /// Before the measured window.
         warm_up: duration -> Duration,
-        /// rate: after which a request has failed.
+        /// After which a request has failed.
         timeout: duration -> Duration,
         /// rate: when requests are due.
         arrivals: text -> String,
-        /// rate: whether connections stay open.
+        /// Whether connections stay open.
         keep_alive: flag -> bool,
-        /// rate: the generator's CPUs.
+        /// The generator's CPUs.
         cpus: text -> String,
+        /// users: how many.
+        users: whole -> i64,
+        /// users: the calls of each.
+        requests: whole -> i64,
+        /// users: the first calls of each, which are not measured.
+        warm_up_requests: whole -> i64,
+        /// users: the pause between a reply and the next call.
+        think_time: duration -> Duration,
+        /// users: how the pause is distributed.
+        think: text -> String,
+        /// users: the time over which they begin.
+        ramp_up: duration -> Duration,
+        /// max: how many.
+        connections: whole -> i64,
     }
+}
+
+raw_table! {
+    /// `[[load.mix]]`.
+    RawMix {
+        /// Path and query.
+        path: text -> String,
+        /// What it is called in results.
+        label: text -> String,
+        /// How often it comes.
+        share: whole -> i64,
+    }
+}
+
+/// `[[load]]` with its `[[load.mix]]`.
+#[derive(Clone, Debug)]
+pub struct RawLoad {
+    /// The keys of `[[load]]` itself.
+    pub keys: RawLoadKeys,
+    /// users: what they ask for.
+    pub mix: Vec<RawMix>,
 }
 
 raw_table! {
@@ -232,7 +273,8 @@ impl RawExperiment {
         ("[kafka]", RawKafkaKeys::KEYS),
         ("[[platform]]", RawPlatform::KEYS),
         ("[[workload]]", RawWorkload::KEYS),
-        ("[[load]]", RawLoad::KEYS),
+        ("[[load]]", RawLoadKeys::KEYS),
+        ("[[load.mix]]", RawMix::KEYS),
         ("[resources]", RawResources::KEYS),
         ("[sampling]", RawSampling::KEYS),
         ("[deadlines]", RawDeadlines::KEYS),
@@ -265,7 +307,11 @@ impl RawExperiment {
             kafka: RawKafka::read(root.table("kafka"), problems),
             platforms: many(root.tables("platform"), RawPlatform::read, problems),
             workloads: many(root.tables("workload"), RawWorkload::read, problems),
-            loads: many(root.tables("load"), RawLoad::read, problems),
+            loads: root
+                .tables("load")
+                .into_iter()
+                .map(|table| RawLoad::read(table, problems))
+                .collect(),
             resources: one(root.table("resources"), RawResources::read, problems),
             sampling: one(root.table("sampling"), RawSampling::read, problems),
             deadlines: one(root.table("deadlines"), RawDeadlines::read, problems),
@@ -285,6 +331,18 @@ impl RawKafka {
         };
         table.end(problems);
         raw
+    }
+}
+
+impl RawLoad {
+    fn read(mut table: Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        let mix = table.tables("mix");
+        let keys = RawLoadKeys::read(&mut table);
+        table.end(problems);
+        Self {
+            keys,
+            mix: many(mix, RawMix::read, problems),
+        }
     }
 }
 

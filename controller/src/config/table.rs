@@ -155,7 +155,10 @@ impl<'a> Table<'a> {
         let Some(given) = self.table.and_then(|table| table.get(key)) else {
             return Vec::new();
         };
-        let label = format!("[[{key}]]");
+        let label = match self.section.label.split(['[', ']']).find(|part| !part.is_empty()) {
+            Some(outer) => format!("[[{outer}.{key}]]"),
+            None => format!("[[{key}]]"),
+        };
         let items: Vec<_> = match given.get_ref() {
             DeValue::Array(items) => items.iter().collect(),
             other => {
@@ -170,16 +173,16 @@ impl<'a> Table<'a> {
         let mut tables = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
             let name = item.get_ref().get("name").and_then(|name| name.get_ref().as_str());
-            let label = match name {
+            let numbered = match name {
                 Some(name) => format!("{label} {:?}", cut(name)),
                 None => format!("{label} {}", index + 1),
             };
-            let section = self.labelled(label, item);
+            let section = self.labelled(numbered, item);
             match item.get_ref().as_table() {
                 Some(table) => tables.push(Table::new(self.text, Some(table), section)),
                 None => self.problems.push(section.whole(Fault::new(
                     "a table is due here",
-                    format!("write [[{key}]] and its keys below"),
+                    format!("write {label} and its keys below"),
                 ))),
             }
         }

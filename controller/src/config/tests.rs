@@ -36,11 +36,95 @@ fn defaults_of_a_short_file() {
         panic!("embedded is the default");
     };
     assert_eq!(embedded.data, Path::new("results/.broker"));
-    let LoadKind::Rate(rate) = &experiment.loads[0].kind;
+    let LoadKind::Rate(rate) = &experiment.loads[0].kind else {
+        panic!("it says rate");
+    };
     assert_eq!(
-        (rate.rate_per_s, rate.timeout.as_secs(), rate.keep_alive),
+        (rate.rate_per_s, rate.timing.timeout.as_secs(), rate.keep_alive),
         (10.0, 2, false)
     );
+}
+
+#[test]
+fn closed_loops() {
+    let text = GOOD.replace(
+        "kind = \"rate\"\nname",
+        "kind = \"max\"\nname = \"m\"\nconnections = 4\nduration = \"5s\"\n[[load]]\nkind = \"users\"\nname = \"u\"\nusers = 3\nrequests = 9\n\
+         warm_up_requests = 2\nthink = \"exponential\"\nthink_time = \"5ms\"\nmix = [{ path = \"/\", share = 2 }, { path = \"/x\", label = \"x\" }]\n\
+         [[load]]\nkind = \"rate\"\nname",
+    );
+    let loads = parse("x.toml", &text, &Overrides::default()).unwrap().experiment.loads;
+    let (LoadKind::Max(max), LoadKind::Users(users)) = (&loads[0].kind, &loads[1].kind) else {
+        panic!("max, then users: {loads:?}");
+    };
+    assert_eq!((max.connections, max.keep_alive), (4, true));
+    assert_eq!(users.requests, Some(UserRequests { each: 9, warm_up: 2 }));
+    assert_eq!(users.think, Think::Exponential(std::time::Duration::from_millis(5)));
+    assert!(users.timing.warm_up.is_zero());
+    let mix: Vec<_> = users
+        .mix
+        .iter()
+        .map(|p| (p.path.as_str(), p.label.as_str(), p.share))
+        .collect();
+    assert_eq!(mix, [("/", "/", 2), ("/x", "x", 1)]);
+}
+
+#[test]
+fn keys_and_values_that_a_closed_loop_cannot_have() {
+    insta::assert_snapshot!(problems(r#"
+[experiment]
+name = "x"
+[[platform]]
+kind = "native"
+[[workload]]
+kind = "tcp"
+[[load]]
+kind = "users"
+name = "a"
+users = 0
+rate = 5
+[[load]]
+kind = "users"
+name = "b"
+users = 2
+requests = 3
+warm_up = "1s"
+warm_up_requests = 3
+[[load.mix]]
+path = "x y"
+[[load.mix]]
+path = "/a"
+shares = 2
+[[load.mix]]
+path = "/b"
+label = "/a"
+[[load]]
+kind = "max"
+name = "c"
+duration = "5s"
+users = 2
+[[load.mix]]
+path = "/"
+[[load]]
+kind = "users"
+name = "d"
+users = 2
+warm_up_requests = 3
+"#), @r#"
+    x.toml:8: [[load]] "a": duration: this key is missing; write e.g. duration = "10s", or requests = 100
+    x.toml:11: [[load]] "a": users = 0: a number of users is 1 to 10000; write e.g. 20
+    x.toml:12: [[load]] "a": rate = 5: a load of kind "users" has no such key; remove it; it belongs to kind = "rate"
+    x.toml:18: [[load]] "b": warm_up = "1s": a load with `requests` warms up by requests; write warm_up_requests = 5 instead
+    x.toml:19: [[load]] "b": warm_up_requests = 3: no request of a user would be measured; write fewer than `requests`
+    x.toml:21: [[load.mix]] 1: path = "x y": a path begins with / and consists of printable ASCII without spaces; write e.g. "/users?page=1"
+    x.toml:24: [[load.mix]] 2: shares = 2: this key is unknown; did you mean share?
+    x.toml:27: [[load.mix]] 3: label = "/a": the label "/a" is already taken; give each part a label of its own
+    x.toml:28: [[load]] "c": connections: this key is missing; write e.g. connections = 64
+    x.toml:32: [[load]] "c": users = 2: a load of kind "max" has no such key; remove it; it belongs to kind = "users"
+    x.toml:33: [[load.mix]] 1: only users have a mix; remove it, or write kind = "users"
+    x.toml:35: [[load]] "d": duration: this key is missing; write e.g. duration = "10s", or requests = 100
+    x.toml:39: [[load]] "d": warm_up_requests = 3: only a load with `requests` has it; remove it, or write requests = 100
+    "#);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The view from outside on a running load: how far it is, and the wish that it end.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Most threads of an engine.
@@ -9,6 +10,7 @@ pub const MAX_THREADS: usize = 64;
 #[derive(Debug)]
 pub struct Control {
     cancelled: AtomicBool,
+    scratch: PathBuf,
     lanes: Box<[Lane]>,
 }
 
@@ -36,6 +38,7 @@ impl Default for Control {
     fn default() -> Self {
         Self {
             cancelled: AtomicBool::new(false),
+            scratch: scratch(),
             lanes: (0..MAX_THREADS).map(|_| Lane::default()).collect(),
         }
     }
@@ -69,9 +72,22 @@ impl Control {
         })
     }
 
+    /// The folder of the log of requests while the load runs.
+    pub(super) fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
     pub(super) fn lane(&self, thread: usize) -> &Lane {
         &self.lanes[thread % MAX_THREADS]
     }
+}
+
+/// `TMPDIR`, or `/var/tmp`: `/tmp` is memory on many machines.
+fn scratch() -> PathBuf {
+    std::env::var_os("TMPDIR")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from("/var/tmp")).filter(|path| path.is_dir()))
+        .unwrap_or_else(std::env::temp_dir)
 }
 
 impl Lane {

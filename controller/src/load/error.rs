@@ -241,6 +241,14 @@ pub enum LoadError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The log of the requests could not be written.
+    #[error("{}: the log of the requests cannot be written there: {source}; free space, or set TMPDIR to a folder with 64 bytes for each request", folder.display())]
+    Log {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// A thread of the engine panicked, which is a defect.
     #[error("a thread of the load generator panicked; this is a defect, please report it")]
     Panicked,

@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`Rate`] | open | by its [`Schedule`], fixed before the first request, whatever the replies do |
 //! | [`Users`] | closed | when its user is ready: its last reply came and its think time is over |
+//! | [`Max`] | closed | when the last reply on its connection came |
 //!
 //! In an open loop every latency counts from the due time, so a stall counts for all that were due meanwhile. In a closed loop a stall keeps users from
 //! being ready: response time there is service time but for the generator's own lag, and must not be compared with an open loop's.
@@ -30,9 +31,12 @@ mod clock;
 mod control;
 mod cpu;
 mod error;
+mod histograms;
 mod http;
 mod limits;
 mod little;
+mod log;
+mod max;
 mod outcome;
 mod plan;
 mod rate;
@@ -47,14 +51,19 @@ pub use call::{Call, Label, Message};
 pub use control::{Control, Progress};
 pub use cpu::Usage;
 pub use error::{ErrorKind, LoadError};
+pub use histograms::Histograms;
 pub use little::Little;
+pub use log::{RequestLog, Requests};
+pub use max::{Max, MaxPlan};
 pub use outcome::Outcome;
 pub use plan::{Arrivals, Connections, RatePlan};
 pub use rate::Rate;
 pub use reply::{Fed, ReplyReader};
-pub use request::{Request, RequestLog};
+pub use request::Request;
+#[cfg(test)]
+pub use request::tests::requests;
 pub use schedule::{Arrival, Schedule};
-pub use tally::{Counts, Histograms};
+pub use tally::Counts;
 pub use target::{BodyRule, Expect, Target};
 pub use users::{Extent, Script, Think, Users, UsersPlan};
 

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::call::Label;
 use super::clock::monotonic_ns;
 use super::cpu::Usage;
+use super::histograms::Histograms;
 use super::little::Little;
-use super::request::RequestLog;
-use super::tally::{Counts, Histograms, Tally};
+use super::log::RequestLog;
+use super::tally::{Counts, Tally};
 
 /// All that was measured in one run of an engine.
 #[derive(Debug)]
@@ -44,16 +45,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn new(
-        tally: Tally,
-        origin: Origin,
-        window: Range<u64>,
-        threads: usize,
-        cancelled: bool,
-        labels: Vec<Label>,
-    ) -> Self {
+    /// What was gathered, without what only the engine knows: labels, threads, whether it was cancelled.
+    pub(super) fn of(mut tally: Tally, origin: Origin, requests: RequestLog) -> Self {
+        let window = tally.close();
         Self {
-            labels,
+            labels: Vec::new(),
             counts: tally.window,
             warm_up: tally.warm_up,
             histograms: tally.histograms,
@@ -62,11 +58,11 @@ impl Outcome {
             window,
             little: tally.integral.law(),
             usage: tally.usage,
-            threads,
+            threads: 1,
             closed_idle: tally.closed_idle,
             left_open: tally.left_open,
-            cancelled,
-            requests: tally.requests,
+            cancelled: false,
+            requests,
         }
     }
 

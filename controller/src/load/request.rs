@@ -5,7 +5,7 @@ use super::error::ErrorKind;
 /// One request, as it went. Times are ns from the start of the run; see the [module](super) for what they mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {
-    /// When the schedule wanted it sent.
+    /// When it was due.
     pub intended_ns: u64,
     /// When it was sent; `None` if it never was.
     pub sent_ns: Option<u64>,
@@ -21,22 +21,31 @@ pub struct Request {
     pub status: u16,
     /// Bytes read, heads included. Values of 4 GiB and more are kept as 4 GiB - 1.
     pub bytes_in: u64,
-    /// Bytes written.
+    /// Bytes written, kept likewise.
     pub bytes_out: u64,
     /// Number of its connection, counted from 0 in each thread.
     pub connection: u32,
     /// The thread that sent it.
     pub thread: u8,
+    /// How many requests of its thread were under way when it ended, itself included; 0 if it was never sent.
+    pub in_flight: u32,
     /// Why it failed.
     pub error: Option<ErrorKind>,
-    /// Whether it was intended before the measured window.
+    /// Whether it was due before the measured window.
     pub warm_up: bool,
 }
+
+/// Size of a request in a file, bytes.
+pub const BYTES: usize = 64;
+
+/// A time that did not happen.
+const NEVER: u64 = u64::MAX;
+const NO_ERROR: u8 = u8::MAX;
 
 impl Request {
     /// Response time: done - intended, ns.
     #[must_use]
-    pub fn response_ns(&self) -> u64 {
+    pub const fn response_ns(&self) -> u64 {
         self.done_ns.saturating_sub(self.intended_ns)
     }
 
@@ -57,139 +66,91 @@ impl Request {
     pub fn connect_ns(&self) -> Option<u64> {
         Some(self.connected_ns?.saturating_sub(self.sent_ns?))
     }
-}
 
-/// A request in 64 bytes.
-#[derive(Debug, Clone, Copy)]
-struct Record {
-    intended_ns: u64,
-    sent_ns: u64,
-    connected_ns: u64,
-    first_byte_ns: u64,
-    done_ns: u64,
-    bytes_in: u32,
-    connection: u32,
-    bytes_out: u32,
-    label: u16,
-    status: u16,
-    /// Place in [`ErrorKind::ALL`], or [`NO_ERROR`].
-    error: u8,
-    thread: u8,
-    warm_up: bool,
-}
-
-const _: () = assert!(size_of::<Record>() == 64);
-
-/// A time that did not happen.
-const NEVER: u64 = u64::MAX;
-const NO_ERROR: u8 = u8::MAX;
-
-/// The requests of a run: in the order of their end within each thread, threads one after another.
-///
-/// Its form in memory is its own business, so that it can move to disk without a change for readers.
-#[derive(Debug, Default)]
-pub struct RequestLog {
-    threads: Vec<Vec<Record>>,
-}
-
-impl RequestLog {
-    /// A log of one thread with room for so many requests, so that the run itself never allocates.
-    pub(super) fn with_capacity(requests: usize) -> Self {
-        Self {
-            threads: vec![Vec::with_capacity(requests)],
+    /// Its form in a file, which this process alone reads.
+    pub(super) fn to_bytes(self) -> [u8; BYTES] {
+        let mut bytes = [0; BYTES];
+        let times = [
+            self.intended_ns,
+            self.sent_ns.unwrap_or(NEVER),
+            self.connected_ns.unwrap_or(NEVER),
+            self.first_byte_ns.unwrap_or(NEVER),
+            self.done_ns,
+        ];
+        for (place, time) in bytes.chunks_exact_mut(8).zip(times) {
+            place.copy_from_slice(&time.to_le_bytes());
         }
-    }
-
-    pub(super) fn push(&mut self, request: &Request) {
-        if let Some(log) = self.threads.last_mut() {
-            log.push(Record::from(request));
+        let counts = [
+            u32::try_from(self.bytes_in).unwrap_or(u32::MAX),
+            u32::try_from(self.bytes_out).unwrap_or(u32::MAX),
+            self.connection,
+            self.in_flight,
+        ];
+        for (place, count) in bytes[40..].chunks_exact_mut(4).zip(counts) {
+            place.copy_from_slice(&count.to_le_bytes());
         }
+        bytes[56..58].copy_from_slice(&self.label.to_le_bytes());
+        bytes[58..60].copy_from_slice(&self.status.to_le_bytes());
+        bytes[60] = self.error.map_or(NO_ERROR, |kind| kind as u8);
+        bytes[61] = self.thread;
+        bytes[62] = u8::from(self.warm_up);
+        bytes
     }
 
-    pub(super) fn append(&mut self, mut other: Self) {
-        self.threads.append(&mut other.threads);
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.threads.iter().map(Vec::len).sum()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = Request> + '_ {
-        self.threads.iter().flatten().map(Request::from)
-    }
-}
-
-impl From<&Request> for Record {
-    fn from(request: &Request) -> Self {
-        Self {
-            intended_ns: request.intended_ns,
-            sent_ns: request.sent_ns.unwrap_or(NEVER),
-            connected_ns: request.connected_ns.unwrap_or(NEVER),
-            first_byte_ns: request.first_byte_ns.unwrap_or(NEVER),
-            done_ns: request.done_ns,
-            bytes_in: u32::try_from(request.bytes_in).unwrap_or(u32::MAX),
-            connection: request.connection,
-            bytes_out: u32::try_from(request.bytes_out).unwrap_or(u32::MAX),
-            label: request.label,
-            status: request.status,
-            error: request.error.map_or(NO_ERROR, |kind| kind as u8),
-            thread: request.thread,
-            warm_up: request.warm_up,
-        }
-    }
-}
-
-impl From<&Record> for Request {
-    fn from(record: &Record) -> Self {
+    /// Reads what [`Request::to_bytes`] wrote.
+    pub(super) fn from_bytes(bytes: &[u8; BYTES]) -> Self {
+        let time = |place: usize| number(&bytes[place * 8..][..8]);
         let happened = |ns| (ns != NEVER).then_some(ns);
+        let count = |place: usize| number(&bytes[40 + place * 4..][..4]);
         Self {
-            intended_ns: record.intended_ns,
-            sent_ns: happened(record.sent_ns),
-            connected_ns: happened(record.connected_ns),
-            first_byte_ns: happened(record.first_byte_ns),
-            done_ns: record.done_ns,
-            label: record.label,
-            status: record.status,
-            bytes_in: record.bytes_in.into(),
-            bytes_out: record.bytes_out.into(),
-            connection: record.connection,
-            thread: record.thread,
-            error: ErrorKind::ALL.get(usize::from(record.error)).copied(),
-            warm_up: record.warm_up,
+            intended_ns: time(0),
+            sent_ns: happened(time(1)),
+            connected_ns: happened(time(2)),
+            first_byte_ns: happened(time(3)),
+            done_ns: time(4),
+            label: u16::from_le_bytes([bytes[56], bytes[57]]),
+            status: u16::from_le_bytes([bytes[58], bytes[59]]),
+            bytes_in: count(0),
+            bytes_out: count(1),
+            connection: u32::try_from(count(2)).unwrap_or(u32::MAX),
+            in_flight: u32::try_from(count(3)).unwrap_or(u32::MAX),
+            error: ErrorKind::ALL.get(usize::from(bytes[60])).copied(),
+            thread: bytes[61],
+            warm_up: bytes[62] != 0,
         }
     }
+}
+
+/// A little-endian number of at most eight bytes.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    proptest! {
-        #[test]
-        fn what_is_logged_is_read_back(
+    prop_compose! {
+        /// Any request.
+        pub fn requests()(
             times in any::<[Option<u32>; 3]>(), ends in any::<(u32, u32)>(), bytes in any::<(u32, u32)>(),
-            error in prop::option::of(0..ErrorKind::ALL.len()), rest in any::<(u16, u32, u8, bool, u16)>(),
-        ) {
-            let request = Request {
+            error in prop::option::of(0..ErrorKind::ALL.len()), rest in any::<(u16, u32, u8, bool, u16, u32)>(),
+        ) -> Request {
+            Request {
                 intended_ns: ends.0.into(), sent_ns: times[0].map(Into::into), connected_ns: times[1].map(Into::into),
                 first_byte_ns: times[2].map(Into::into), done_ns: ends.1.into(), status: rest.0, label: rest.4,
                 bytes_in: bytes.0.into(), bytes_out: bytes.1.into(), connection: rest.1, thread: rest.2,
-                error: error.map(|at| ErrorKind::ALL[at]), warm_up: rest.3,
-            };
-            let mut log = RequestLog::with_capacity(1);
-            log.push(&request);
-            prop_assert_eq!(log.iter().collect::<Vec<_>>(), vec![request]);
+                in_flight: rest.5, error: error.map(|at| ErrorKind::ALL[at]), warm_up: rest.3,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(request in requests()) {
+            prop_assert_eq!(Request::from_bytes(&request.to_bytes()), request);
         }
     }
 }

@@ -1,17 +1,11 @@
 //! Counts and histograms of a run, gathered by each thread and merged by addition.
 
-use hdrhistogram::Histogram;
-
 use super::control::Progress;
 use super::cpu::Usage;
 use super::error::ErrorKind;
+use super::histograms::Histograms;
 use super::little::Integral;
-use super::request::{Request, RequestLog};
-
-/// Largest value of a histogram: an hour in ns. Larger ones are recorded as this.
-const HIGHEST_NS: u64 = 3_600_000_000_000;
-/// Significant decimal digits of a histogram.
-const DIGITS: u8 = 3;
+use super::request::Request;
 
 /// How many requests ended how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,79 +69,9 @@ impl Counts {
     }
 }
 
-/// Histograms in ns of the requests of the window.
-#[derive(Debug, Clone)]
-pub struct Histograms {
-    /// Response time (done - intended) of requests with a right reply.
-    pub response: Histogram<u64>,
-    /// Response time of all requests, the failed ones up to where they were given up.
-    pub response_all: Histogram<u64>,
-    /// Service time (done - sent) of requests with a right reply.
-    pub service: Histogram<u64>,
-    /// Lag of the generator (sent - intended) of all requests that were sent.
-    pub lag: Histogram<u64>,
-    /// Connect time (connected - sent) of requests that opened a connection.
-    pub connect: Histogram<u64>,
-}
-
-impl Histograms {
-    /// Empty ones.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            response: empty(),
-            response_all: empty(),
-            service: empty(),
-            lag: empty(),
-            connect: empty(),
-        }
-    }
-
-    /// Adds those of another thread or loader; nothing is lost by it.
-    pub fn add(&mut self, other: &Self) {
-        let pairs = [
-            (&mut self.response, &other.response),
-            (&mut self.response_all, &other.response_all),
-            (&mut self.service, &other.service),
-            (&mut self.lag, &other.lag),
-            (&mut self.connect, &other.connect),
-        ];
-        for (mine, theirs) in pairs {
-            // Only values above the highest could fail, and both have the same highest.
-            let _ = mine.add(theirs);
-        }
-    }
-
-    fn record(&mut self, request: &Request) {
-        self.response_all.saturating_record(request.response_ns());
-        if let Some(lag) = request.lag_ns() {
-            self.lag.saturating_record(lag);
-        }
-        if let Some(connect) = request.connect_ns() {
-            self.connect.saturating_record(connect);
-        }
-        if let (None, Some(service)) = (request.error, request.service_ns()) {
-            self.response.saturating_record(request.response_ns());
-            self.service.saturating_record(service);
-        }
-    }
-}
-
-impl Default for Histograms {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-#[expect(clippy::expect_used, reason = "the bounds are constants, and a test makes one")]
-fn empty() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, HIGHEST_NS, DIGITS).expect("constant bounds are right")
-}
-
 /// Everything one thread gathers.
 #[derive(Debug)]
 pub struct Tally {
-    pub requests: RequestLog,
     pub window: Counts,
     pub warm_up: Counts,
     pub histograms: Histograms,
@@ -164,9 +88,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn new(window: std::ops::Range<u64>, requests: usize) -> Self {
+    pub fn new(window: std::ops::Range<u64>) -> Self {
         Self {
-            requests: RequestLog::with_capacity(requests),
             window: Counts::default(),
             warm_up: Counts::default(),
             histograms: Histograms::new(),
@@ -203,12 +126,10 @@ impl Tally {
             self.span.0 = self.span.0.min(request.intended_ns);
             self.span.1 = self.span.1.max(request.done_ns);
         }
-        self.requests.push(request);
     }
 
     /// Adds what another thread gathered.
     pub fn add(&mut self, other: Self) {
-        self.requests.append(other.requests);
         self.window.add(&other.window);
         self.warm_up.add(&other.warm_up);
         self.histograms.add(&other.histograms);
@@ -219,9 +140,7 @@ impl Tally {
         self.closed_idle += other.closed_idle;
         self.left_open += other.left_open;
     }
-}
 
-impl Tally {
     /// The window, ns; one that was open is from when its first request was due to the end of its last.
     pub fn close(&mut self) -> std::ops::Range<u64> {
         if self.window_range.end == u64::MAX {
@@ -253,6 +172,7 @@ mod tests {
             bytes_out: 5,
             connection: 0,
             thread: 0,
+            in_flight: 1,
             error: failed.then_some(ErrorKind::Timeout),
             warm_up: false,
         }
@@ -265,7 +185,7 @@ mod tests {
         ) {
             let requests: Vec<_> = requests.into_iter().map(|(times, failed)| request(times, failed)).collect();
             let gather = |part: &[Request]| {
-                let mut tally = Tally::new(0..u64::MAX, part.len());
+                let mut tally = Tally::new(0..u64::MAX);
                 part.iter().for_each(|r| tally.record(r));
                 tally
             };
@@ -273,19 +193,7 @@ mod tests {
             let (mut merged, whole) = (gather(a), gather(&requests));
             merged.add(gather(b));
             prop_assert_eq!(&merged.window, &whole.window);
-            prop_assert_eq!(merged.requests.len(), whole.requests.len());
-            prop_assert_eq!(merged.histograms.response, whole.histograms.response);
-            prop_assert_eq!(merged.histograms.response_all, whole.histograms.response_all);
-            prop_assert_eq!(merged.histograms.service, whole.histograms.service);
-            prop_assert_eq!(merged.histograms.lag, whole.histograms.lag);
+            prop_assert_eq!(merged.histograms, whole.histograms);
         }
-    }
-
-    #[test]
-    fn a_value_beyond_the_highest_is_kept_as_the_highest() {
-        let mut histogram = empty();
-        histogram.saturating_record(u64::MAX);
-        assert_eq!(histogram.len(), 1);
-        assert!(histogram.max() >= HIGHEST_NS);
     }
 }

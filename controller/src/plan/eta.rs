@@ -8,11 +8,16 @@ use crate::config::{Experiment, LoadKind};
 /// What a trial is assumed to take beside its load (deploy, settle, stop, verify) until one was measured.
 pub const ASSUMED_OVERHEAD: Duration = Duration::from_secs(3);
 
-/// How long a load takes: warm-up and measured window.
+/// How long a load takes: warm-up and measured window; where it ends with its users' requests, the time that they think.
 #[must_use]
 pub fn load_time(kind: &LoadKind) -> Duration {
+    let timing = kind.timing();
+    let longest = timing.warm_up + timing.duration;
     match kind {
-        LoadKind::Rate(rate) => rate.warm_up + rate.duration,
+        LoadKind::Users(users) => users.requests.map_or(longest, |list| {
+            longest.min(users.ramp_up + users.think.mean().saturating_mul(list.each))
+        }),
+        _ => longest,
     }
 }
 

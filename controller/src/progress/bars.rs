@@ -61,11 +61,19 @@ impl Bars {
         self.trial.set_message("");
     }
 
-    pub(super) fn load_tick(&self, done: u64, total: u64, errors: u64) {
-        if self.trial.length() != Some(total) || self.trial.position() == 0 {
-            self.trial
-                .set_style(style("{prefix} {elapsed} {bar:20} {pos}/{len} requests{msg}"));
-            self.trial.set_length(total);
+    pub(super) fn load_tick(&self, done: u64, total: Option<u64>, errors: u64) {
+        if self.trial.length() != total || self.trial.position() == 0 {
+            match total {
+                Some(total) => {
+                    self.trial
+                        .set_style(style("{prefix} {elapsed} {bar:20} {pos}/{len} requests{msg}"));
+                    self.trial.set_length(total);
+                }
+                None => {
+                    self.trial.set_style(style("{prefix} {elapsed} {pos} requests{msg}"));
+                    self.trial.unset_length();
+                }
+            }
         }
         self.trial.set_message(format!(", {errors} errors"));
         self.trial.set_position(done);

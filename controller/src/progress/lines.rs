@@ -50,7 +50,7 @@ impl Lines {
         self.of_trial(phase);
     }
 
-    pub(super) fn load_tick(&self, done: u64, total: u64, errors: u64) {
+    pub(super) fn load_tick(&self, done: u64, total: Option<u64>, errors: u64) {
         let due = self.with(|state| {
             let due = state.last_tick.elapsed() >= self.every;
             if due {
@@ -59,7 +59,8 @@ impl Lines {
             due
         });
         if due {
-            self.of_trial(&format!("{done}/{total} requests, {errors} errors"));
+            let of = total.map_or_else(String::new, |total| format!("/{total}"));
+            self.of_trial(&format!("{done}{of} requests, {errors} errors"));
         }
     }
 

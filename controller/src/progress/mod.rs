@@ -97,8 +97,8 @@ impl Progress {
         }
     }
 
-    /// How far the load is: requests done, of how many, and how many of them failed.
-    pub fn load_tick(&self, done: u64, total: u64, errors: u64) {
+    /// How far the load is: requests done, of how many if that is known, and how many of them failed.
+    pub fn load_tick(&self, done: u64, total: Option<u64>, errors: u64) {
         match &self.0 {
             Rendering::Bars(bars) => bars.load_tick(done, total, errors),
             Rendering::Lines(lines) => lines.load_tick(done, total, errors),

@@ -44,7 +44,7 @@ fn run(progress: &Progress) {
     progress.attempt_failed("the runner did not answer");
     progress.trial_started(&label(2));
     progress.phase("load");
-    progress.load_tick(2500, 5000, 1);
+    progress.load_tick(2500, Some(5000), 1);
     progress.trial_done("valid", Duration::from_millis(90_400));
     progress.finish("report: results/x/1/report.html");
 }
@@ -98,9 +98,9 @@ fn bars_show_the_run_and_the_trial() {
         "{text}"
     );
     progress.phase("warm-up");
-    progress.load_tick(900, 5000, 0);
+    progress.load_tick(900, Some(5000), 0);
     progress.phase("load");
-    progress.load_tick(2500, 5000, 1);
+    progress.load_tick(2500, Some(5000), 1);
     inner.trial.force_draw();
     let text = term.contents();
     assert!(text.contains("block 1: load "), "{text}");

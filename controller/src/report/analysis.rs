@@ -4,9 +4,10 @@ use hdrhistogram::Histogram;
 
 use super::load::{RunData, Trial};
 use super::metric::Metric;
+use crate::load::Histograms;
 use crate::stats::trend::Trend;
 use crate::stats::{Interval, bootstrap, describe, holm, median, rank, trend};
-use crate::store::{CellKey, Histograms};
+use crate::store::CellKey;
 
 /// Everything that was computed.
 #[derive(Debug)]
@@ -126,7 +127,7 @@ fn cell_result(data: &RunData, cell: CellKey, seed: u64) -> CellResult {
         requests: trials.iter().map(|t| t.record.requests.total).sum(),
         ok: trials.iter().map(|t| t.record.requests.ok).sum(),
         metrics: Metric::ALL.map(|m| summary(m, &trials, seed)).into(),
-        response: response.unwrap_or_else(|| Histograms::empty().response),
+        response: response.unwrap_or_else(|| Histograms::new().response),
         cell,
     }
 }

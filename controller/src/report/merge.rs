@@ -9,7 +9,8 @@ use protocol::Name;
 use super::error::ReportError;
 use super::load::RunData;
 use super::verify;
-use crate::store::{Histograms, LATENCY, REQUESTS, StoreError, jtl};
+use crate::load::Histograms;
+use crate::store::{LATENCY, REQUESTS, StoreError, jtl};
 
 /// Writes one file a platform. A trial whose requests do not agree with its record is noted, and does not count from here on.
 pub(super) fn merge(data: &mut RunData) -> Result<Vec<PathBuf>, ReportError> {
@@ -30,10 +31,7 @@ fn check(data: &mut RunData) {
         match verify::requests(&trial.folder, &trial.record) {
             Ok(histograms) => {
                 let cell = trial.record.key.trial.cell.clone();
-                let sum = data
-                    .responses
-                    .entry(cell)
-                    .or_insert_with(|| Histograms::empty().response);
+                let sum = data.responses.entry(cell).or_insert_with(|| Histograms::new().response);
                 match sum.add(&histograms.response) {
                     Ok(()) => data.trials.push(trial),
                     Err(why) => data

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use crate::load::Histograms;
 use crate::store::journal::AttemptFinished;
-use crate::store::{FileSum, Histograms, JtlReader, LATENCY, REQUESTS, RequestCounts, TRIAL, TrialRecord, atomic};
+use crate::store::{FileSum, JtlReader, LATENCY, REQUESTS, RequestCounts, TRIAL, TrialRecord, atomic, latency};
 
 /// Reads `trial.json` and checks every file of the folder against the sums in the journal.
 ///
@@ -40,12 +41,12 @@ pub(super) fn requests(folder: &Path, record: &TrialRecord) -> Result<Histograms
         warm_up: record.requests.warm_up,
         ..RequestCounts::default()
     };
-    let mut seen = Histograms::empty();
+    let mut seen = Histograms::new();
     while let Some(request) = reader.next_row().map_err(|e| e.to_string())? {
         counts.add(&request);
         seen.record(&request);
     }
-    let stored = Histograms::read(&folder.join(LATENCY)).map_err(|e| e.to_string())?;
+    let stored = latency::read(&folder.join(LATENCY)).map_err(|e| e.to_string())?;
     let path = path.display();
     if counts != record.requests {
         let (found, said) = (counts.total, record.requests.total);

@@ -8,7 +8,7 @@ use super::load::RunData;
 use super::metric::Metric;
 use crate::stats::bootstrap::RESAMPLES;
 use crate::stats::trend;
-use crate::store::LoadOrder;
+use crate::store::{LoadOrder, PaceOrder};
 
 /// The headline.
 pub(super) fn title(data: &RunData) -> String {
@@ -58,22 +58,43 @@ pub(super) fn group_title(data: &RunData, workload: &Name, load: &Name) -> Strin
     format!("{workload} under {load}: {}", order.unwrap_or_default())
 }
 
+/// A load, in a phrase.
 fn order(load: &LoadOrder) -> String {
+    let seconds = load.duration_ns as f64 / 1e9;
     let connections = if load.keep_alive {
         "connections kept open"
     } else {
         "one connection a request"
     };
-    let arrivals = if load.uniform {
-        "evenly spaced"
-    } else {
-        "Poisson arrivals"
-    };
-    let seconds = load.duration_ns as f64 / 1e9;
-    format!(
-        "{} requests/s for {seconds} s, {arrivals}, {connections}",
-        load.rate_per_s
-    )
+    match load.pace {
+        PaceOrder::Rate(rate) => {
+            let arrivals = if rate.uniform {
+                "evenly spaced"
+            } else {
+                "Poisson arrivals"
+            };
+            format!(
+                "{} requests/s for {seconds} s, {arrivals}, {connections}",
+                rate.rate_per_s
+            )
+        }
+        PaceOrder::Users(users) => {
+            let think = match (users.think_ns, users.exponential) {
+                (0, _) => "no think time".to_owned(),
+                (ns, true) => format!("exponential think time of {} s on average", ns as f64 / 1e9),
+                (ns, false) => format!("think time of {} s", ns as f64 / 1e9),
+            };
+            let extent = match users.requests {
+                Some(each) => format!("{each} requests each"),
+                None => format!("for {seconds} s"),
+            };
+            format!("closed loop of {} users, {extent}, {think}, {connections}", users.users)
+        }
+        PaceOrder::Max(max) => {
+            let count = max.connections;
+            format!("closed loop of {count} connections as fast as they go for {seconds} s, {connections}")
+        }
+    }
 }
 
 /// What follows from the tests, in sentences; what is not significant is said to be so.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use protocol::sample::Samples;
 use super::atomic;
 use super::digest::{FileSum, Summing};
 use super::error::{At, StoreError};
-use super::histograms::Histograms;
-use super::jtl::{InFlight, JtlContext, JtlWriter};
+use super::jtl::{JtlContext, JtlWriter};
+use super::latency;
 use super::record::TrialRecord;
-use super::request::RequestRecord;
 use super::samples;
+use crate::load::{Histograms, Request};
 
 /// The file with everything that is known of the attempt.
 pub const TRIAL: &str = "trial.json";
@@ -59,19 +59,33 @@ impl AttemptWriter {
         })
     }
 
-    /// Writes `requests.jtl`, and `warmup.jtl` if there was a warm-up. `requests` is called several times: it views what lies in memory.
+    /// Writes `requests.jtl`, and `warmup.jtl` if there was a warm-up. The requests come in the order of their end.
     ///
     /// # Errors
-    /// [`StoreError::Io`].
-    pub fn requests<I: Iterator<Item = RequestRecord>>(
+    /// [`StoreError::Io`], of these files and of what the requests are read from.
+    pub fn requests(
         &mut self,
-        requests: impl Fn() -> I,
+        requests: impl Iterator<Item = io::Result<Request>>,
         context: &JtlContext,
     ) -> Result<(), StoreError> {
-        let flight = InFlight::of(requests());
-        self.jtl(REQUESTS, requests().filter(|r| !r.warm_up), &flight, context)?;
-        if requests().any(|r| r.warm_up) {
-            self.jtl(WARM_UP, requests().filter(|r| r.warm_up), &flight, context)?;
+        let mut measured = self.jtl(REQUESTS, context)?;
+        let mut warm_up: Option<Jtl> = None;
+        for request in requests {
+            let request = request.at(&measured.path, "read the requests for")?;
+            if !request.warm_up {
+                measured.row(&request)?;
+                continue;
+            }
+            measured.writer.pass(&request);
+            let file = match &mut warm_up {
+                Some(file) => file,
+                None => warm_up.insert(self.jtl(WARM_UP, context)?),
+            };
+            file.row(&request)?;
+        }
+        for file in [Some(measured), warm_up].into_iter().flatten() {
+            let (name, sum) = file.finish()?;
+            self.files.insert(name.to_owned(), sum);
         }
         Ok(())
     }
@@ -90,7 +104,7 @@ impl AttemptWriter {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn histograms(&mut self, histograms: &Histograms, window: Duration) -> Result<(), StoreError> {
-        let bytes = histograms.to_log(window).map_err(|why| self.unwritable(LATENCY, why))?;
+        let bytes = latency::to_log(histograms, window).map_err(|why| self.unwritable(LATENCY, why))?;
         self.bytes(LATENCY, &bytes)
     }
 
@@ -135,22 +149,12 @@ impl AttemptWriter {
         Ok(std::mem::take(&mut self.files))
     }
 
-    fn jtl(
-        &mut self,
-        name: &str,
-        rows: impl Iterator<Item = RequestRecord>,
-        flight: &InFlight,
-        context: &JtlContext,
-    ) -> Result<(), StoreError> {
+    fn jtl(&self, name: &'static str, context: &JtlContext) -> Result<Jtl, StoreError> {
         let path = self.temporary.join(name);
         let file = File::create_new(&path).at(&path, "create")?;
         let output = Summing::new(BufWriter::with_capacity(1 << 18, file));
-        let output = write_rows(output, rows, flight, context).at(&path, "write")?;
-        let (sum, output) = output.finish();
-        let file = output.into_inner().map_err(|e| e.into_error()).at(&path, "write")?;
-        file.sync_all().at(&path, "sync")?;
-        self.files.insert(name.to_owned(), sum);
-        Ok(())
+        let writer = JtlWriter::new(output, context).at(&path, "write")?;
+        Ok(Jtl { name, path, writer })
     }
 
     fn bytes(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
@@ -175,16 +179,26 @@ impl Drop for AttemptWriter {
     }
 }
 
-/// The header and all rows, flushed no further than into `output`.
-fn write_rows<W: Write>(
-    output: W,
-    rows: impl Iterator<Item = RequestRecord>,
-    flight: &InFlight,
-    context: &JtlContext,
-) -> std::io::Result<W> {
-    let mut writer = JtlWriter::new(output, context)?;
-    for request in rows {
-        writer.row(&request, flight.at(request.done_ns))?;
+/// A file of requests under writing.
+struct Jtl {
+    name: &'static str,
+    path: PathBuf,
+    writer: JtlWriter<Summing<BufWriter<File>>>,
+}
+
+impl Jtl {
+    fn row(&mut self, request: &Request) -> Result<(), StoreError> {
+        self.writer.row(request).at(&self.path, "write")
     }
-    Ok(writer.into_inner())
+
+    /// Makes sure of the file; its name and sum.
+    fn finish(self) -> Result<(&'static str, FileSum), StoreError> {
+        let (sum, output) = self.writer.into_inner().finish();
+        let file = output
+            .into_inner()
+            .map_err(|e| e.into_error())
+            .at(&self.path, "write")?;
+        file.sync_all().at(&self.path, "sync")?;
+        Ok((self.name, sum))
+    }
 }

@@ -7,19 +7,20 @@
 //! |---|---|
 //! | `timeStamp` | when the request was **due**, ms since 1970 (JMeter: the start of the sample) |
 //! | `elapsed` | response time: from when it was due to its end, ms, rounded |
-//! | `label` | `load/service` |
+//! | `label` | `load/service`, and `/call` where the load has several |
 //! | `responseCode` | the HTTP status; empty without one |
 //! | `responseMessage`, `failureMessage` | `OK` and nothing, or the kind of the failure |
 //! | `threadName` | `Group <thread>-<connection>`, both counted from 1 |
 //! | `bytes`, `sentBytes` | received and sent, headers included |
-//! | `grpThreads`, `allThreads` | requests in flight when it ended, itself included |
+//! | `grpThreads` | requests of its thread in flight when it ended, itself included |
+//! | `allThreads` | the same of all threads; of the others as they were when each last ended a request |
 //! | `Latency` | from when it was due to the first byte, ms, rounded; 0 if none came |
 //! | `Connect` | from when it was begun to the connection, ms, rounded; 0 on an open one |
 //! | `"intended_ns"` .. `"done_ns"` | the exact times, ns since the load's origin; empty: did not happen |
 
 use std::io::{self, Write};
 
-use super::request::RequestRecord;
+use crate::load::{ErrorKind, Label, Request};
 
 /// JMeter's default columns, in the only order that it accepts.
 pub const JMETER_COLUMNS: [&str; 17] = [
@@ -52,24 +53,40 @@ pub fn header() -> String {
     format!("{},{}\n", JMETER_COLUMNS.join(","), own.join(","))
 }
 
-/// What all rows of a file have in common.
+/// What the rows of a file have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JtlContext {
     /// `load/service`.
     pub label: String,
-    /// Where the requests went.
-    pub url: String,
+    /// What the requests are; each names its place in here.
+    pub labels: Vec<Label>,
     /// The load's origin, ns since 1970.
     pub origin_epoch_ns: u64,
+}
+
+impl JtlContext {
+    /// Label and address of each kind of request, as fields of CSV.
+    fn fields(&self) -> Vec<(String, String)> {
+        let fields = |label: &Label| {
+            let name = match label.name.as_str() {
+                "" => self.label.clone(),
+                name => format!("{}/{}", self.label, name.trim_start_matches('/')),
+            };
+            (quoted(&name), quoted(&label.url))
+        };
+        self.labels.iter().map(fields).collect()
+    }
 }
 
 /// Writes rows; the writer below should be buffered.
 #[derive(Debug)]
 pub struct JtlWriter<W> {
     inner: W,
-    label: String,
-    url: String,
+    labels: Vec<(String, String)>,
     origin_epoch_ns: u64,
+    /// Requests in flight in each thread after the last that ended there.
+    in_flight: Vec<u32>,
+    all_in_flight: u64,
 }
 
 impl<W: Write> JtlWriter<W> {
@@ -81,37 +98,57 @@ impl<W: Write> JtlWriter<W> {
         inner.write_all(header().as_bytes())?;
         Ok(Self {
             inner,
-            label: quoted(&context.label),
-            url: quoted(&context.url),
+            labels: context.fields(),
             origin_epoch_ns: context.origin_epoch_ns,
+            in_flight: vec![0; usize::from(u8::MAX) + 1],
+            all_in_flight: 0,
         })
     }
 
-    /// Writes one row; `in_flight` counts the requests in flight when this one ended.
+    /// Counts a request that goes to another file, or that was written.
+    pub fn pass(&mut self, request: &Request) {
+        self.set_in_flight(request.thread, request.in_flight.saturating_sub(1));
+    }
+
+    /// Notes how many requests a thread has in flight; returns how many all have.
+    fn set_in_flight(&mut self, thread: u8, count: u32) -> u64 {
+        let place = &mut self.in_flight[usize::from(thread)];
+        self.all_in_flight = self.all_in_flight - u64::from(*place) + u64::from(count);
+        *place = count;
+        self.all_in_flight
+    }
+
+    /// Writes one row; rows come in the order of their end.
     ///
     /// # Errors
     /// The writer's.
-    pub fn row(&mut self, request: &RequestRecord, in_flight: u32) -> io::Result<()> {
-        let error = request.error.as_deref();
+    pub fn row(&mut self, request: &Request) -> io::Result<()> {
+        let all = self.set_in_flight(request.thread, request.in_flight);
+        self.pass(request);
+        let error = request.error.map(ErrorKind::name);
+        let (label, url) = self
+            .labels
+            .get(usize::from(request.label))
+            .map_or(("", ""), |(label, url)| (label, url));
         let stamp = (self.origin_epoch_ns + request.intended_ns) / 1_000_000;
         let first_byte = request
             .first_byte_ns
             .map_or(0, |at| at.saturating_sub(request.intended_ns));
-        write!(self.inner, "{stamp},{},{},", millis(request.response_ns()), self.label)?;
+        write!(self.inner, "{stamp},{},{label},", millis(request.response_ns()))?;
         if request.status > 0 {
             write!(self.inner, "{}", request.status)?;
         }
         write!(
             self.inner,
-            ",{},Group {}-{},text,{},{},{},{},{in_flight},{in_flight},{},{},0,{}",
-            quoted(error.unwrap_or("OK")),
+            ",{},Group {}-{},text,{},{},{},{},{},{all},{url},{},0,{}",
+            error.unwrap_or("OK"),
             u16::from(request.thread) + 1,
             u64::from(request.connection) + 1,
             error.is_none(),
-            quoted(error.unwrap_or("")),
+            error.unwrap_or(""),
             request.bytes_in,
             request.bytes_out,
-            self.url,
+            request.in_flight,
             millis(first_byte),
             millis(request.connect_ns().unwrap_or(0)),
         )?;
@@ -137,32 +174,6 @@ impl<W: Write> JtlWriter<W> {
     }
 }
 
-/// When requests began and ended, to tell how many were in flight at a moment.
-#[derive(Debug)]
-pub struct InFlight {
-    begun: Vec<u64>,
-    ended: Vec<u64>,
-}
-
-impl InFlight {
-    /// Takes the times of all requests that were sent: 16 bytes each.
-    pub fn of(requests: impl Iterator<Item = RequestRecord>) -> Self {
-        let (mut begun, mut ended): (Vec<u64>, Vec<u64>) =
-            requests.filter_map(|r| r.sent_ns.map(|sent| (sent, r.done_ns))).unzip();
-        begun.sort_unstable();
-        ended.sort_unstable();
-        Self { begun, ended }
-    }
-
-    /// How many were in flight at a moment; one that ended just then counts.
-    #[must_use]
-    pub fn at(&self, ns: u64) -> u32 {
-        let begun = self.begun.partition_point(|&at| at <= ns);
-        let ended = self.ended.partition_point(|&at| at < ns);
-        u32::try_from(begun.saturating_sub(ended)).unwrap_or(u32::MAX)
-    }
-}
-
 /// Milliseconds, rounded to the nearest.
 const fn millis(ns: u64) -> u64 {
     ns.saturating_add(500_000) / 1_000_000
@@ -185,35 +196,59 @@ mod tests {
 
     #[test]
     fn rows_are_as_jmeter_has_them() {
+        let label = |name: &str, url: &str| Label {
+            name: name.into(),
+            url: url.into(),
+        };
         let context = JtlContext {
-            label: "rate-500/tcp".into(),
-            url: "http://10.0.0.2:8080/".into(),
+            label: "users-2/tcp".into(),
+            labels: vec![
+                label("", "http://10.0.0.2:8080/"),
+                label("/log,in \"x\"", "http://10.0.0.2:8080/login"),
+            ],
             origin_epoch_ns: 1_795_312_800_000_000_000,
         };
         let mut writer = JtlWriter::new(Vec::new(), &context).unwrap();
-        writer.row(&request(2_000_000), 3).unwrap();
-        let mut failed = request(4_000_000);
-        failed.error = Some("time,out \"x\"\n".into());
-        failed.status = 0;
-        failed.connected_ns = None;
-        failed.first_byte_ns = None;
-        writer.row(&failed, 1).unwrap();
-        insta::assert_snapshot!(String::from_utf8(writer.into_inner()).unwrap(), @r#"
+        writer.row(&request(2_000_000)).unwrap();
+        let failed = Request {
+            error: Some(ErrorKind::Timeout),
+            label: 1,
+            status: 0,
+            connected_ns: None,
+            first_byte_ns: None,
+            ..request(4_000_000)
+        };
+        writer.row(&failed).unwrap();
+        let text = String::from_utf8(writer.into_inner()).unwrap();
+        insta::assert_snapshot!(text, @r#"
         timeStamp,elapsed,label,responseCode,responseMessage,threadName,dataType,success,failureMessage,bytes,sentBytes,grpThreads,allThreads,URL,Latency,IdleTime,Connect,"intended_ns","sent_ns","connected_ns","first_byte_ns","done_ns"
-        1795312800002,2,rate-500/tcp,200,OK,Group 1-1,text,true,,1100,60,3,3,http://10.0.0.2:8080/,1,0,1,2000000,2010000,2600000,3000000,3600000
-        1795312800004,2,rate-500/tcp,,"time,out ""x"" ",Group 1-1,text,false,"time,out ""x"" ",1100,60,1,1,http://10.0.0.2:8080/,0,0,0,4000000,4010000,,,5600000
+        1795312800002,2,users-2/tcp,200,OK,Group 1-1,text,true,,1100,60,1,1,http://10.0.0.2:8080/,1,0,1,2000000,2010000,2600000,3000000,3600000
+        1795312800004,2,"users-2/tcp/log,in ""x""",,timeout,Group 1-1,text,false,timeout,1100,60,1,1,http://10.0.0.2:8080/login,0,0,0,4000000,4010000,,,5600000
         "#);
     }
 
     #[test]
-    fn requests_in_flight_are_counted_at_their_ends() {
-        let mut requests = [request(0), request(1_000_000), request(9_000_000)];
-        requests[1].done_ns = 5_000_000;
-        // The first ends at 1.6 ms when the second is on its way; the others end alone.
-        let flight = InFlight::of(requests.iter().cloned());
-        assert_eq!(
-            requests.iter().map(|r| flight.at(r.done_ns)).collect::<Vec<_>>(),
-            [2, 1, 1]
-        );
+    fn requests_in_flight_are_those_of_all_threads() {
+        let context = JtlContext {
+            label: "l".into(),
+            labels: vec![],
+            origin_epoch_ns: 0,
+        };
+        let mut writer = JtlWriter::new(Vec::new(), &context).unwrap();
+        let of = |thread, in_flight| Request {
+            thread,
+            in_flight,
+            ..request(0)
+        };
+        // Thread 0 has three, of which one ends; then thread 1 ends its only one, then thread 0 its second.
+        let rows = [of(0, 3), of(1, 1), of(0, 2)];
+        rows.iter().for_each(|row| writer.row(row).unwrap());
+        let text = String::from_utf8(writer.into_inner()).unwrap();
+        let counts: Vec<_> = text
+            .lines()
+            .skip(1)
+            .map(|line| line.split(',').skip(11).take(2).collect::<Vec<_>>().join("/"))
+            .collect();
+        assert_eq!(counts, ["3/3", "1/3", "2/2"]);
     }
 }

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::FileSum;
 use super::facts::ControllerFacts;
-use super::record::{CellKey, FORMAT, LoadOrder, TrialKey};
+use super::load_order::LoadOrder;
+use super::record::{CellKey, FORMAT, TrialKey};
 use super::run::RunId;
-use crate::config::{Arrivals, Experiment, LoadKind, Order, WorkloadKind};
+use crate::config::{Experiment, Order, WorkloadKind};
 
 /// The manifest of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -225,24 +226,6 @@ impl LoadRecord {
         Self {
             name: load.name.clone(),
             order: LoadOrder::of(&load.kind),
-        }
-    }
-}
-
-impl LoadOrder {
-    /// What of a load the results depend on.
-    #[must_use]
-    pub fn of(kind: &LoadKind) -> Self {
-        let ns = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-        match kind {
-            LoadKind::Rate(rate) => Self {
-                rate_per_s: rate.rate_per_s,
-                warm_up_ns: ns(rate.warm_up),
-                duration_ns: ns(rate.duration),
-                timeout_ns: ns(rate.timeout),
-                uniform: rate.arrivals == Arrivals::Uniform,
-                keep_alive: rate.keep_alive,
-            },
         }
     }
 }

@@ -14,10 +14,12 @@ mod attempt;
 mod digest;
 mod error;
 mod facts;
-mod histograms;
 pub mod journal;
 pub mod jtl;
 mod jtl_reader;
+mod label;
+pub mod latency;
+mod load_order;
 mod manifest;
 mod record;
 mod recover;
@@ -32,15 +34,17 @@ pub use attempt::{AttemptWriter, LATENCY, REQUESTS, SAMPLES, TRIAL, WARM_UP};
 pub use digest::{FileSum, Summing};
 pub use error::StoreError;
 pub use facts::ControllerFacts;
-pub use histograms::{Distribution, Histograms, Latency};
 pub use journal::Journal;
 pub use jtl::JtlContext;
 pub use jtl_reader::JtlReader;
+pub use label::{LabelRecord, LabelTallies};
+pub use latency::{Distribution, Latency};
+pub use load_order::{LoadOrder, MaxOrder, PaceOrder, RateOrder, UsersOrder};
 pub use manifest::{ExperimentRecord, LoadRecord, Manifest, PlannedTrial, PlatformRecord, Source, WorkloadRecord};
 pub use record::{
-    AttemptKey, CellKey, ClockOffset, FORMAT, FailureRecord, LittleRecord, LoadOrder, ReadyRecord, SamplingRecord,
-    TrialKey, TrialRecord, Window,
+    AttemptKey, CellKey, ClockOffset, FORMAT, FailureRecord, LittleRecord, ReadyRecord, SamplingRecord, TrialKey,
+    TrialRecord, Window,
 };
-pub use request::{RequestCounts, RequestRecord};
+pub use request::RequestCounts;
 pub use resume::{Progress, TrialProgress};
 pub use run::{RunFolder, RunId};

@@ -11,7 +11,9 @@ use protocol::{AttemptId, Name};
 use serde::{Deserialize, Serialize};
 
 use super::digest::FileSum;
-use super::histograms::Latency;
+use super::label::LabelRecord;
+use super::latency::Latency;
+use super::load_order::LoadOrder;
 use super::request::RequestCounts;
 use crate::audit::Verdict;
 use crate::stats::usage::ServiceUse;
@@ -103,6 +105,9 @@ pub struct TrialRecord {
     pub little: Option<LittleRecord>,
     /// Their times; `None`: the load was not fired.
     pub latency: Option<Latency>,
+    /// The same by what was asked, where the load has several calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<LabelRecord>,
     /// The samples that arrived.
     pub sampling: SamplingRecord,
     /// CPU and memory in the measured window, one a service.
@@ -117,24 +122,6 @@ pub struct TrialRecord {
     pub verdict: Verdict,
     /// The other files of the folder, filled in by [`super::AttemptWriter::finish`].
     pub files: BTreeMap<String, FileSum>,
-}
-
-/// The load that was ordered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LoadOrder {
-    /// Requests a second.
-    pub rate_per_s: f64,
-    /// Before the measured window, ns.
-    pub warm_up_ns: u64,
-    /// The measured window, ns.
-    pub duration_ns: u64,
-    /// After which a request has failed, ns.
-    pub timeout_ns: u64,
-    /// `true`: equal distances; `false`: random ones, so that the count of a window varies.
-    pub uniform: bool,
-    /// Whether connections stay open.
-    pub keep_alive: bool,
 }
 
 /// Both sides of Little's law over the measured window, as the generator counted them.

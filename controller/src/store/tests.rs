@@ -69,10 +69,12 @@ fn a_full_disk_is_told_and_nothing_half_written_stays() {
     let mut writer = run.begin(&key()).unwrap();
     let context = JtlContext {
         label: "rate-500/tcp".into(),
-        url: "http://127.0.0.1/".into(),
+        labels: vec![],
         origin_epoch_ns: 0,
     };
-    let error = writer.requests(|| (0..100_000).map(request), &context).unwrap_err();
+    let error = writer
+        .requests((0..100_000).map(|n| Ok(request(n))), &context)
+        .unwrap_err();
     assert!(error.is_io(), "{error}");
     let text = error.to_string();
     assert!(text.contains("requests.jtl") && text.contains("free space"), "{text}");

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::order::Order;
-use crate::load::{Control, Engine, LoadError, Outcome, Progress, Rate};
+use crate::load::{Control, LoadError, Outcome, Progress};
 
 /// A load that is on, or over.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ impl RunningLoad {
     #[must_use]
     pub fn fire(order: &Order, address: SocketAddr) -> Self {
         let control = Arc::new(Control::new());
-        let (plan, target, watched) = (order.plan.clone(), order.target(address), Arc::clone(&control));
-        let thread = tokio::task::spawn_blocking(move || Rate::new(plan, target)?.run(&watched));
+        let (engine, watched) = (order.engine(address), Arc::clone(&control));
+        let thread = tokio::task::spawn_blocking(move || engine?.run(&watched));
         Self {
             control,
             thread: Some(thread),

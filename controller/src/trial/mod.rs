@@ -5,6 +5,7 @@
 //! * [`record`] — what came of it as the record that is stored.
 
 pub mod drive;
+mod engine;
 mod load;
 pub mod order;
 pub mod record;

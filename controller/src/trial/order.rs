@@ -8,8 +8,9 @@ use protocol::command::{Run, TrialRef};
 use protocol::spec::{Deadlines, HttpProbe, Probe, Sampling, ServiceSpec};
 use protocol::surroundings::Place;
 
-use crate::config::{self, Experiment, Load, LoadKind, Platform, RateLoad, TcpWorkload, Workload, WorkloadKind};
-use crate::load::{Arrivals, BodyRule, Connections, Expect, RatePlan, Target};
+use super::engine::{PATH, engine};
+use crate::config::{Experiment, Load, LoadKind, Platform, TcpWorkload, Workload, WorkloadKind};
+use crate::load::{BodyRule, Engine, Expect, LoadError};
 use crate::store::{AttemptKey, LoadOrder};
 
 /// An attempt, ordered.
@@ -26,7 +27,9 @@ pub struct Order {
     /// The load as the record keeps it.
     pub load: LoadOrder,
     /// What is asked of the load engine.
-    pub plan: RatePlan,
+    pub kind: LoadKind,
+    /// The seed of what is random in the load; another in each trial.
+    pub seed: u64,
     /// What every reply is checked against.
     pub expect: Expect,
     /// How long the phases may take, as seen from here.
@@ -48,9 +51,6 @@ pub struct PhaseLimits {
     pub renew: Duration,
 }
 
-/// The service's path that is loaded.
-const PATH: &str = "/";
-
 /// A load engine that is so late is broken: threads that start, requests that time out at the very end.
 const LOAD_SLACK: Duration = Duration::from_secs(15);
 
@@ -63,7 +63,6 @@ impl Order {
         key: AttemptKey,
         index: u32,
     ) -> Self {
-        let LoadKind::Rate(rate) = &load.kind;
         let WorkloadKind::Tcp(tcp) = &workload.kind;
         let trial = TrialRef {
             experiment: experiment.name.clone(),
@@ -84,53 +83,58 @@ impl Order {
             },
             deadlines: runner_deadlines(experiment),
         };
-        let plan = rate_plan(rate, experiment.seed ^ u64::from(index));
         let body = BodyRule::Repeat {
             byte: b'A',
             count: tcp.reply_bytes,
         };
-        let deadlines = PhaseLimits::new(experiment, &plan);
+        let deadlines = PhaseLimits::new(experiment, &load.kind);
         Self {
             key,
             attempt: AttemptId::fresh(),
             index,
             run,
             load: LoadOrder::of(&load.kind),
-            plan,
+            kind: load.kind.clone(),
+            seed: experiment.seed ^ u64::from(index),
             expect: Expect { status: 200, body },
             deadlines,
         }
     }
 
-    /// How many requests the load will send, warm-up included; on random arrivals about so many.
+    /// How many requests the load will send, warm-up included, as far as that is known; on random arrivals about so many.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a positive number for a progress bar"
     )]
-    pub fn requests_due(&self) -> u64 {
-        (self.plan.rate_per_s * (self.plan.warm_up + self.plan.duration).as_secs_f64()) as u64
+    pub fn requests_due(&self) -> Option<u64> {
+        match &self.kind {
+            LoadKind::Rate(rate) => {
+                let time = rate.timing.warm_up + rate.timing.duration;
+                Some((rate.rate_per_s * time.as_secs_f64()) as u64)
+            }
+            LoadKind::Users(users) => users.requests.map(|list| u64::from(list.each) * u64::from(users.users)),
+            LoadKind::Max(_) => None,
+        }
     }
 
-    /// The target that the load goes to.
-    #[must_use]
-    pub fn target(&self, address: SocketAddr) -> Target {
-        Target {
-            address,
-            path: PATH.to_owned(),
-            expect: self.expect.clone(),
-        }
+    /// The engine for the load, with the service at this address.
+    ///
+    /// # Errors
+    /// What is wrong with the plan.
+    pub fn engine(&self, address: SocketAddr) -> Result<Box<dyn Engine + Send>, LoadError> {
+        engine(&self.kind, address, &self.expect, self.seed)
     }
 }
 
 impl PhaseLimits {
-    fn new(experiment: &Experiment, plan: &RatePlan) -> Self {
-        let limits = &experiment.deadlines;
+    fn new(experiment: &Experiment, load: &LoadKind) -> Self {
+        let (limits, timing) = (&experiment.deadlines, load.timing());
         Self {
             answer: limits.answer,
             deploy: limits.prepare + experiment.idle_window + limits.ready + limits.answer,
-            load: plan.warm_up + plan.duration + plan.timeout + LOAD_SLACK,
+            load: timing.warm_up + timing.duration + timing.timeout + LOAD_SLACK,
             stop: limits.grace + limits.answer,
             renew: limits.lease / 3,
         }
@@ -153,37 +157,6 @@ fn tcp_service(workload: &Workload, tcp: &TcpWorkload) -> ServiceSpec {
         }),
     }
 }
-
-/// The seed differs from trial to trial, so that arrivals are drawn anew, and is the same whenever the experiment is run again.
-fn rate_plan(load: &RateLoad, seed: u64) -> RatePlan {
-    let arrivals = match load.arrivals {
-        config::Arrivals::Uniform => Arrivals::Uniform,
-        config::Arrivals::Poisson => Arrivals::Poisson { seed },
-    };
-    let plan = RatePlan {
-        warm_up: load.warm_up,
-        timeout: load.timeout,
-        arrivals,
-        ..RatePlan::new(load.rate_per_s, load.duration)
-    };
-    let connections = if load.keep_alive {
-        let most = u32::try_from(plan.most_connections()).unwrap_or(u32::MAX);
-        Connections::KeepAlive {
-            pool: most.min(KEEP_ALIVE_POOL),
-            at_most: most,
-        }
-    } else {
-        plan.connections
-    };
-    RatePlan {
-        connections,
-        cpus: load.cpus.clone(),
-        ..plan
-    }
-}
-
-/// Connections of a keep-alive pool that are opened before the load.
-const KEEP_ALIVE_POOL: u32 = 16;
 
 fn runner_deadlines(experiment: &Experiment) -> Deadlines {
     let limits = &experiment.deadlines;

@@ -11,11 +11,11 @@ use super::order::Order;
 use crate::audit::{Verdict, audit};
 use crate::conduct::clock::RunnerClock;
 use crate::conduct::state::{Cause, End};
-use crate::load::{Outcome, Request};
+use crate::load::Outcome;
 use crate::stats::usage::{Cut, ServiceUse, usage};
 use crate::store::{
-    ClockOffset, FORMAT, FailureRecord, FileSum, Histograms, JtlContext, Latency, LittleRecord, ReadyRecord,
-    RequestCounts, RequestRecord, RunFolder, SamplingRecord, StoreError, TrialRecord, Window,
+    AttemptWriter, ClockOffset, FORMAT, FailureRecord, FileSum, JtlContext, LabelRecord, LabelTallies, Latency,
+    LittleRecord, ReadyRecord, RequestCounts, RunFolder, SamplingRecord, StoreError, TrialRecord, Window,
 };
 
 /// Writes an attempt's folder, raw data and record. Returns the record with its verdict, and the sums of the files for the journal.
@@ -30,23 +30,42 @@ pub fn store(
 ) -> Result<(TrialRecord, BTreeMap<String, FileSum>), StoreError> {
     let mut writer = folder.begin(&order.key)?;
     let outcome = driven.outcome.take();
-    if let (Some(outcome), Some(address)) = (&outcome, driven.endpoint()) {
-        let context = JtlContext {
-            label: format!("{}/{}", order.key.trial.cell.load, order.key.trial.cell.workload),
-            url: format!("http://{address}{}", order.target(address).path),
-            origin_epoch_ns: outcome.started_unix_ms * 1_000_000,
-        };
-        writer.requests(|| outcome.requests.iter().map(request_record), &context)?;
-        writer.histograms(&histograms(outcome), length(outcome))?;
+    let mut labels = Vec::new();
+    if let Some(outcome) = &outcome {
+        labels = store_requests(&mut writer, order, outcome)?;
+        writer.histograms(&outcome.histograms, length(outcome))?;
     }
     writer.samples(driven.batches.as_slice())?;
     if let End::Failed(Failed { logs, .. }) = &driven.end {
         writer.logs(logs)?;
     }
     let mut record = record(order, &driven, outcome.as_ref(), facts);
+    record.labels = labels;
     record.verdict = audit(&record);
     let files = writer.finish(&mut record)?;
     Ok((record, files))
+}
+
+/// Writes every request, and says what each kind of them took.
+fn store_requests(
+    writer: &mut AttemptWriter,
+    order: &Order,
+    outcome: &Outcome,
+) -> Result<Vec<LabelRecord>, StoreError> {
+    let context = JtlContext {
+        label: format!("{}/{}", order.key.trial.cell.load, order.key.trial.cell.workload),
+        labels: outcome.labels.clone(),
+        origin_epoch_ns: outcome.started_unix_ms * 1_000_000,
+    };
+    let mut labels = LabelTallies::new(&outcome.labels);
+    let (requests, failed) = match outcome.requests.read() {
+        Ok(requests) => (Some(requests), None),
+        Err(error) => (None, Some(Err(error))),
+    };
+    let requests = requests.into_iter().flatten().chain(failed);
+    let counted = requests.inspect(|request| request.iter().for_each(|request| labels.add(request)));
+    writer.requests(counted, &context)?;
+    Ok(labels.records())
 }
 
 fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &HostFacts) -> TrialRecord {
@@ -82,7 +101,8 @@ fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &Hos
         window,
         requests: outcome.map(counts).unwrap_or_default(),
         little: outcome.map(little),
-        latency: outcome.map(|outcome| Latency::of(&histograms(outcome))),
+        latency: outcome.map(|outcome| Latency::of(&outcome.histograms)),
+        labels: Vec::new(),
         sampling: SamplingRecord {
             interval_ms,
             batches: driven.batches.as_slice().len() as u64,
@@ -148,7 +168,7 @@ fn length(outcome: &Outcome) -> Duration {
 }
 
 fn counts(outcome: &Outcome) -> RequestCounts {
-    RequestCounts::of(outcome.requests.iter().map(request_record), outcome.counts.due)
+    RequestCounts::of(&outcome.counts, &outcome.warm_up)
 }
 
 fn little(outcome: &Outcome) -> LittleRecord {
@@ -157,34 +177,6 @@ fn little(outcome: &Outcome) -> LittleRecord {
         concurrency: law.concurrency,
         throughput_per_s: law.throughput_per_s,
         mean_ns: law.mean_ns,
-    }
-}
-
-fn histograms(outcome: &Outcome) -> Histograms {
-    let measured = &outcome.histograms;
-    Histograms {
-        response: measured.response.clone(),
-        response_all: measured.response_all.clone(),
-        service: measured.service.clone(),
-        lag: measured.lag.clone(),
-        connect: measured.connect.clone(),
-    }
-}
-
-fn request_record(request: Request) -> RequestRecord {
-    RequestRecord {
-        intended_ns: request.intended_ns,
-        sent_ns: request.sent_ns,
-        connected_ns: request.connected_ns,
-        first_byte_ns: request.first_byte_ns,
-        done_ns: request.done_ns,
-        status: request.status,
-        bytes_in: request.bytes_in,
-        bytes_out: request.bytes_out,
-        thread: request.thread,
-        connection: request.connection,
-        error: request.error.map(|kind| kind.name().into()),
-        warm_up: request.warm_up,
     }
 }
 

@@ -6,3 +6,8 @@ mod rate;
 mod scripted;
 mod service;
 mod users;
+
+/// Every request of a load.
+fn requests(outcome: &controller::load::Outcome) -> Vec<controller::load::Request> {
+    outcome.requests.read().unwrap().collect::<Result<_, _>>().unwrap()
+}

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::requests;
 use crate::scripted::{Act, GOOD, Scripted};
 use crate::service::Service;
 use controller::load::{
@@ -52,7 +53,10 @@ fn all_end_as(kind: ErrorKind, script: Vec<Act>) {
             vec![(kind, 10)],
             "{connections:?}"
         );
-        assert_eq!(outcome.requests.iter().filter(|r| r.error == Some(kind)).count(), 10);
+        assert_eq!(
+            requests(&outcome).into_iter().filter(|r| r.error == Some(kind)).count(),
+            10
+        );
         assert_eq!(outcome.histograms.response.len(), 0);
     }
 }
@@ -289,7 +293,7 @@ fn a_cancelled_load_ends_at_once_and_keeps_what_it_has() {
     let outcome = load.join().unwrap();
     assert!(start.elapsed() < Duration::from_secs(30));
     assert!(outcome.cancelled && outcome.counts.of(ErrorKind::Cancelled) >= 5);
-    assert_eq!(outcome.counts.due, outcome.requests.len() as u64);
+    assert_eq!(outcome.counts.due, requests(&outcome).len() as u64);
 }
 
 #[test]
@@ -326,7 +330,7 @@ fn check_clean(outcome: &Outcome, plan: &RatePlan) {
             (plan.rate_per_s * plan.warm_up.as_secs_f64()).round()
         );
     }
-    assert_eq!(outcome.requests.len() as u64, counts.due + outcome.warm_up.due);
+    assert_eq!(requests(outcome).len() as u64, counts.due + outcome.warm_up.due);
     for histogram in [
         &outcome.histograms.response,
         &outcome.histograms.service,
@@ -334,15 +338,14 @@ fn check_clean(outcome: &Outcome, plan: &RatePlan) {
     ] {
         assert_eq!(histogram.len(), counts.due);
     }
-    let ordered = outcome.requests.iter().all(|r| {
+    let ordered = requests(outcome).into_iter().all(|r| {
         let (sent, first) = (r.sent_ns.unwrap(), r.first_byte_ns.unwrap());
         r.intended_ns <= sent && sent <= r.connected_ns.unwrap_or(sent) && sent <= first && first <= r.done_ns
     });
     assert!(ordered);
     assert!(
-        outcome
-            .requests
-            .iter()
+        requests(outcome)
+            .into_iter()
             .all(|r| r.status == 200 && r.bytes_in > 1000 && r.bytes_out > 20)
     );
     assert!((outcome.little.ratio() - 1.0).abs() < 0.2, "{:?}", outcome.little);

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::requests;
 use crate::scripted::{Act, GOOD, Scripted};
 use controller::load::{
     BodyRule, Call, Control, Engine, ErrorKind, Expect, Extent, Label, Message, Outcome, Request, Script, Think, Users,
@@ -64,9 +65,9 @@ fn run(plan: UsersPlan) -> Outcome {
 /// The requests of each connection in order of their end.
 fn by_connection(outcome: &Outcome) -> Vec<Vec<Request>> {
     let key = |r: &Request| (r.thread, r.connection);
-    let keys: BTreeSet<_> = outcome.requests.iter().map(|r| key(&r)).collect();
+    let keys: BTreeSet<_> = requests(outcome).into_iter().map(|r| key(&r)).collect();
     keys.iter()
-        .map(|k| outcome.requests.iter().filter(|r| key(r) == *k).collect())
+        .map(|k| requests(outcome).into_iter().filter(|r| key(r) == *k).collect())
         .collect()
 }
 
@@ -89,7 +90,7 @@ fn every_user_makes_its_calls_in_its_order_on_its_connection() {
         seen.sort();
         wanted.sort();
         assert_eq!(seen, wanted);
-        let ends = outcome.requests.iter().map(|r| r.done_ns).max().unwrap();
+        let ends = requests(&outcome).into_iter().map(|r| r.done_ns).max().unwrap();
         assert_eq!(outcome.window.end, ends, "an open window ends with the last request");
         assert!((outcome.little.ratio() - 1.0).abs() < 0.2, "{:?}", outcome.little);
     }
@@ -138,7 +139,7 @@ fn the_same_seed_gives_the_same_think_times() {
             think,
             ..plan(server.address, &[&[0; 10]], LISTS)
         });
-        let requests: Vec<_> = outcome.requests.iter().collect();
+        let requests: Vec<_> = requests(&outcome).into_iter().collect();
         requests
             .windows(2)
             .map(|w| w[1].intended_ns - w[0].done_ns)
@@ -151,7 +152,7 @@ fn the_same_seed_gives_the_same_think_times() {
 fn a_window_has_a_warm_up_before_it_and_nothing_due_after_it() {
     let server = Scripted::echo();
     let outcome = run(plan(server.address, &[&[0, 1], &[2]], window(100, 300)));
-    let (counts, all) = (&outcome.counts, outcome.requests.iter().collect::<Vec<_>>());
+    let (counts, all) = (&outcome.counts, requests(&outcome).into_iter().collect::<Vec<_>>());
     assert_eq!((counts.failed(), counts.due), (0, counts.succeeded));
     assert!(counts.due > 2 && outcome.warm_up.due > 0);
     assert!(
@@ -171,9 +172,8 @@ fn the_first_calls_of_a_list_can_be_its_warm_up() {
     };
     let outcome = run(plan(server.address, &[&[0, 1, 2, 3], &[4, 4, 3]], extent));
     let labels = |warm_up| {
-        let mut labels: Vec<_> = outcome
-            .requests
-            .iter()
+        let mut labels: Vec<_> = requests(&outcome)
+            .into_iter()
             .filter(|r| r.warm_up == warm_up)
             .map(|r| r.label)
             .collect();
@@ -181,9 +181,8 @@ fn the_first_calls_of_a_list_can_be_its_warm_up() {
         labels
     };
     assert_eq!((labels(true), labels(false)), (vec![0, 1, 4, 4], vec![2, 3, 3]));
-    let first = outcome
-        .requests
-        .iter()
+    let first = requests(&outcome)
+        .into_iter()
         .filter(|r| !r.warm_up)
         .map(|r| r.intended_ns)
         .min();
@@ -226,7 +225,7 @@ fn a_connection_a_call() {
         outcome.counts
     );
     assert_eq!(by_connection(&outcome).len(), 10);
-    assert!(outcome.requests.iter().all(|r| r.connected_ns.is_some()));
+    assert!(requests(&outcome).into_iter().all(|r| r.connected_ns.is_some()));
 }
 
 #[test]

@@ -19,6 +19,14 @@ impl<'a> At<'a> {
         Self { section, problems }
     }
 
+    /// Another table, with the same problems.
+    pub(super) fn elsewhere<'b>(&'b mut self, section: &'b Section) -> At<'b> {
+        At {
+            section,
+            problems: self.problems,
+        }
+    }
+
     /// A value that must be there; `example` is a line that would do.
     pub(super) fn required<T, U>(
         &mut self,

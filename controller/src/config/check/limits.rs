@@ -6,7 +6,7 @@ use protocol::spec::Resources;
 
 use super::at::At;
 use super::value;
-use crate::config::experiment::{Brokers, Experiment, LoadKind};
+use crate::config::experiment::{Brokers, Experiment};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawResources, RawSampling};
 
@@ -55,19 +55,21 @@ pub(super) fn whole(raw: &RawExperiment, experiment: &Experiment, problems: &mut
         At::new(&raw.head.section, problems).error(&raw.head.iterations, fault);
     }
     for (raw_load, load) in raw.loads.iter().zip(&experiment.loads) {
-        let LoadKind::Rate(rate) = &load.kind;
-        let mut at = At::new(&raw_load.section, problems);
-        if rate.duration < experiment.sampling_interval * 2 {
+        let mut at = At::new(&raw_load.keys.section, problems);
+        if load.kind.timing().duration < experiment.sampling_interval * 2 {
             let what = "the measured window holds fewer than two samples of CPU and memory";
             at.warn(
-                &raw_load.duration,
+                &raw_load.keys.duration,
                 Fault::new(what, "lengthen it, or shorten [sampling] interval"),
             );
         }
-        if let Some(shared) = shared_cpu(experiment, &rate.cpus) {
+        if let Some(shared) = shared_cpu(experiment, load.kind.cpus()) {
             let what =
                 format!("the services' cpuset has CPU {shared} too, and controller and runner share this machine");
-            at.warn(&raw_load.cpus, Fault::new(what, "give the generator CPUs of its own"));
+            at.warn(
+                &raw_load.keys.cpus,
+                Fault::new(what, "give the generator CPUs of its own"),
+            );
         }
     }
 }

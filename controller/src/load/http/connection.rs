@@ -119,6 +119,7 @@ impl<'a> UnderWay<'a> {
             bytes_out: self.written as u64,
             connection,
             thread: 0,
+            in_flight: 0,
             error,
             warm_up: self.due.warm_up,
         }

@@ -14,6 +14,7 @@ use crate::load::control::Control;
 use crate::load::cpu;
 use crate::load::error::LoadError;
 use crate::load::limits;
+use crate::load::log::{LogWriter, Spill};
 use crate::load::outcome::{Origin, Outcome};
 use crate::load::tally::Tally;
 
@@ -38,18 +39,12 @@ pub struct Setup {
     pub most_connections: u64,
     /// The measured window, ns from the start; an end of `u64::MAX` is the end of the last request.
     pub window: Range<u64>,
-    /// About how many requests there will be.
-    pub expected: usize,
     /// What the requests are.
     pub labels: Vec<Label>,
 }
 
-/// A load that is over, thread by thread.
-#[derive(Debug)]
-pub struct Measured {
-    origin: Origin,
-    tallies: Vec<Tally>,
-}
+/// What a thread brings back.
+type Gathered = (Tally, LogWriter);
 
 impl Setup {
     /// Threads to run.
@@ -67,41 +62,37 @@ impl Setup {
         pace: impl Fn(usize, &mut Wire<'a>) -> P + Sync,
     ) -> Result<Outcome, LoadError> {
         limits::check(self.most_connections)?;
-        let measured = run_threads(self, control, &pace)?;
-        Ok(measured.outcome(self, control.is_cancelled()))
-    }
-}
-
-impl Measured {
-    fn outcome(self, setup: &Setup, cancelled: bool) -> Outcome {
-        let mut whole = Tally::new(setup.window.clone(), 0);
-        self.tallies.into_iter().for_each(|tally| whole.add(tally));
-        let window = whole.close();
-        Outcome::new(
-            whole,
-            self.origin,
-            window,
-            setup.threads(),
-            cancelled,
-            setup.labels.clone(),
-        )
+        let (spill, logs) = Spill::start(control.scratch(), self.threads())?;
+        let (origin, threads) = run_threads(self, control, logs, &pace)?;
+        let (tallies, logs): (Vec<_>, Vec<_>) = threads.into_iter().unzip();
+        let mut tally = Tally::new(self.window.clone());
+        tallies.into_iter().for_each(|other| tally.add(other));
+        Ok(Outcome {
+            labels: self.labels.clone(),
+            threads: self.threads(),
+            cancelled: control.is_cancelled(),
+            ..Outcome::of(tally, origin, spill.finish(logs)?)
+        })
     }
 }
 
 /// Starts the threads, lets them go together once all are ready, and waits for their end.
-pub fn run_threads<'a, P: Pace<'a>>(
+fn run_threads<'a, P: Pace<'a>>(
     setup: &Setup,
     control: &'a Control,
+    logs: Vec<LogWriter>,
     pace: &(impl Fn(usize, &mut Wire<'a>) -> P + Sync),
-) -> Result<Measured, LoadError> {
+) -> Result<(Origin, Vec<Gathered>), LoadError> {
     let gate = Gate::default();
     let gate = &gate;
     scope(|scope| {
-        let threads: Vec<_> = (0..setup.threads())
-            .map(|thread| {
+        let threads: Vec<_> = logs
+            .into_iter()
+            .enumerate()
+            .map(|(thread, log)| {
                 Builder::new()
                     .name(format!("load-{thread}"))
-                    .spawn_scoped(scope, move || one(thread, setup, control, gate, pace))
+                    .spawn_scoped(scope, move || one((thread, log), setup, control, gate, pace))
                     .map_err(|source| LoadError::System {
                         what: "start a thread",
                         source,
@@ -110,25 +101,25 @@ pub fn run_threads<'a, P: Pace<'a>>(
             .collect();
         let started = threads.iter().filter(|thread| thread.is_ok()).count();
         let origin = gate.open(started, started == threads.len(), || Origin::after(HEAD_START));
-        let tallies = threads
+        let gathered = threads
             .into_iter()
             .map(|thread| thread.and_then(join))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Measured {
-            origin: origin.ok_or(LoadError::Panicked)?,
-            tallies: tallies.into_iter().flatten().collect(),
-        })
+        Ok((
+            origin.ok_or(LoadError::Panicked)?,
+            gathered.into_iter().flatten().collect(),
+        ))
     })
 }
 
 /// Runs one thread from its preparation to its end; `None` if the run did not start.
 fn one<'a, P: Pace<'a>>(
-    thread: usize,
+    thread: (usize, LogWriter),
     setup: &Setup,
     control: &'a Control,
     gate: &Gate,
     pace: &impl Fn(usize, &mut Wire<'a>) -> P,
-) -> Result<Option<Tally>, LoadError> {
+) -> Result<Option<Gathered>, LoadError> {
     let prepared = prepare(thread, setup, control, pace);
     let origin = gate.arrive(prepared.is_ok());
     let turn = prepared?;
@@ -138,7 +129,7 @@ fn one<'a, P: Pace<'a>>(
 }
 
 fn prepare<'a, P: Pace<'a>>(
-    thread: usize,
+    (thread, log): (usize, LogWriter),
     setup: &Setup,
     control: &'a Control,
     pace: &impl Fn(usize, &mut Wire<'a>) -> P,
@@ -146,7 +137,7 @@ fn prepare<'a, P: Pace<'a>>(
     if let Some(cpu) = setup.cpus.get(thread) {
         cpu::pin(*cpu)?;
     }
-    let mut wire = Wire::open(thread, setup)?;
+    let mut wire = Wire::open(thread, setup, log)?;
     let pace = pace(thread, &mut wire);
     Ok(Turn {
         wire,
@@ -156,7 +147,7 @@ fn prepare<'a, P: Pace<'a>>(
     })
 }
 
-/// The tally of a thread; `None` if it never ran because another one could not.
-fn join(thread: ScopedJoinHandle<'_, Result<Option<Tally>, LoadError>>) -> Result<Option<Tally>, LoadError> {
+/// What a thread brings back; `None` if it never ran because another one could not.
+fn join(thread: ScopedJoinHandle<'_, Result<Option<Gathered>, LoadError>>) -> Result<Option<Gathered>, LoadError> {
     thread.join().unwrap_or(Err(LoadError::Panicked))
 }

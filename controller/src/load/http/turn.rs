@@ -12,6 +12,7 @@ use crate::load::clock::Clock;
 use crate::load::control::Control;
 use crate::load::cpu::Schedstat;
 use crate::load::error::LoadError;
+use crate::load::log::LogWriter;
 use crate::load::tally::Tally;
 
 /// How long a cancellation may go unseen.
@@ -30,7 +31,7 @@ pub struct Turn<'a, P> {
 
 impl<'a, P: Pace<'a>> Turn<'a, P> {
     /// Runs to the end of the load.
-    pub fn run(mut self, clock: Clock) -> Result<Tally, LoadError> {
+    pub fn run(mut self, clock: Clock) -> Result<(Tally, LogWriter), LoadError> {
         self.wire.clock = clock;
         let before = Schedstat::of_this_thread();
         clock.wait_for_start(self.spin);
@@ -62,7 +63,7 @@ impl<'a, P: Pace<'a>> Turn<'a, P> {
         }
         self.wire.tally.usage = Schedstat::of_this_thread().since(before, clock.now_ns());
         lane.publish(self.wire.tally.progress);
-        Ok(self.wire.tally)
+        Ok((self.wire.tally, self.wire.log))
     }
 
     fn is_over(&self) -> bool {

@@ -16,6 +16,8 @@ use super::table::Table;
 use super::threads::Setup;
 use crate::load::clock::{Clock, Timer};
 use crate::load::error::{ErrorKind, LoadError};
+use crate::load::log::LogWriter;
+use crate::load::request::Request;
 use crate::load::tally::Tally;
 
 const TIMER: Token = Token(usize::MAX);
@@ -44,6 +46,7 @@ pub struct Wire<'a> {
     pub(super) ended: VecDeque<Ended>,
     pub(super) under_way: u32,
     pub(super) tally: Tally,
+    pub(super) log: LogWriter,
     serial: u64,
     timeout_ns: u64,
     keeps_alive: bool,
@@ -74,7 +77,7 @@ pub struct Ended {
 
 impl<'a> Wire<'a> {
     /// Opens an event loop.
-    pub(super) fn open(thread: usize, setup: &Setup) -> Result<Self, LoadError> {
+    pub(super) fn open(thread: usize, setup: &Setup, log: LogWriter) -> Result<Self, LoadError> {
         let (poll, timer) = poll_and_timer().map_err(|source| LoadError::System {
             what: "open an event loop",
             source,
@@ -91,7 +94,8 @@ impl<'a> Wire<'a> {
             again: Vec::with_capacity(64),
             ended: VecDeque::with_capacity(64),
             under_way: 0,
-            tally: Tally::new(setup.window.clone(), setup.expected / setup.threads()),
+            tally: Tally::new(setup.window.clone()),
+            log,
             serial: 0,
             timeout_ns: nanos(setup.timeout),
             keeps_alive: setup.keeps_alive,
@@ -178,8 +182,7 @@ impl<'a> Wire<'a> {
     pub fn never_sent(&mut self, due: Due<'a>, now_ns: u64, kind: ErrorKind) {
         let mut record = UnderWay::new(due, 0, now_ns).end(now_ns, 0, u32::MAX, Some(kind));
         record.sent_ns = None;
-        record.thread = self.thread;
-        self.tally.record(&record);
+        self.record(record);
     }
 
     /// Notes that a request is about to be sent.
@@ -295,15 +298,23 @@ impl<'a> Wire<'a> {
         idle: Option<Token>,
     ) {
         let mut record = request.end(now_ns, status, connection, error);
-        record.thread = self.thread;
-        self.tally.record(&record);
+        record.in_flight = self.under_way;
         self.under_way -= 1;
+        self.record(record);
         self.ended.push_back(Ended {
             user: request.due.user,
             idle,
             error,
             at_ns: now_ns,
         });
+    }
+}
+
+impl Wire<'_> {
+    fn record(&mut self, mut request: Request) {
+        request.thread = self.thread;
+        self.tally.record(&request);
+        self.log.push(&request);
     }
 }
 

@@ -9,7 +9,6 @@ use super::error::LoadError;
 use super::http::{Setup, share, window};
 use super::outcome::Outcome;
 use super::plan::{Connections, RatePlan};
-use super::schedule::Schedule;
 use super::target::Target;
 use pace::ByRate;
 
@@ -38,7 +37,6 @@ impl Rate {
 
     fn setup(&self) -> Setup {
         let plan = &self.plan;
-        let expected = usize::try_from(Schedule::new(plan).expected()).unwrap_or(usize::MAX);
         Setup {
             cpus: plan.cpus.clone(),
             timeout: plan.timeout,
@@ -46,8 +44,6 @@ impl Rate {
             keeps_alive: plan.keeps_alive(),
             most_connections: plan.most_connections(),
             window: window(plan.warm_up, plan.duration),
-            // Poisson arrivals may be some more than expected.
-            expected: expected + expected / 16 + 64,
             labels: vec![Label {
                 name: String::new(),
                 url: self.target.url(),

@@ -42,7 +42,6 @@ impl Users {
             keeps_alive: plan.keep_alive,
             most_connections: plan.most_connections(),
             window: plan.window(),
-            expected: plan.expected(),
             labels: plan.labels.clone(),
         }
     }

@@ -179,12 +179,6 @@ impl UsersPlan {
             Extent::Lists { .. } => 0..u64::MAX,
         }
     }
-
-    /// About how many calls there will be, as far as lists tell.
-    pub(super) fn expected(&self) -> usize {
-        let finite = self.users.iter().filter(|user| !user.repeat);
-        finite.map(|user| user.calls.len()).sum::<usize>() + 1024
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::traffic::{requests, samples, summary};
 use crate::audit;
+use crate::load::{Histograms, Label, Request};
 use crate::stats::usage::{self, Cut};
 use crate::store::journal::{AttemptFinished, JournalEvent, RunEnded, TrialStarted};
 use crate::store::*;
@@ -66,11 +67,13 @@ pub fn write(results: &Path, script: &Script) -> PathBuf {
 
 fn order(rate: u32, seconds: u64) -> LoadOrder {
     LoadOrder {
-        rate_per_s: f64::from(rate),
+        pace: PaceOrder::Rate(RateOrder {
+            rate_per_s: f64::from(rate),
+            uniform: true,
+        }),
         warm_up_ns: WARM_UP,
         duration_ns: seconds * S,
         timeout_ns: 2 * S,
-        uniform: true,
         keep_alive: false,
     }
 }
@@ -211,7 +214,7 @@ fn attempt(
     let docker = cell.platform.as_str() == "docker";
     let mut rng = ChaCha8Rng::seed_from_u64(u64::from(planned.index) * 100 + u64::from(number));
     let requests = requests(&mut rng, &load, docker);
-    let mut histograms = Histograms::empty();
+    let mut histograms = Histograms::new();
     requests
         .iter()
         .filter(|r| !r.warm_up)
@@ -267,11 +270,9 @@ fn attempt(
             exchanges: 16,
         }),
         window: Some(window),
-        requests: RequestCounts::of(
-            requests.iter().cloned(),
-            requests.iter().filter(|r| !r.warm_up).count() as u64,
-        ),
+        requests: counts(&requests),
         latency: Some(Latency::of(&histograms)),
+        labels: vec![],
         little: None,
         load,
         sampling: SamplingRecord {
@@ -302,10 +303,13 @@ fn attempt(
     let mut writer = run.begin(&key).unwrap();
     let context = JtlContext {
         label: format!("{}/tcp", cell.load),
-        url: "http://127.0.0.1:8080/".into(),
+        labels: vec![Label {
+            name: String::new(),
+            url: "http://127.0.0.1:8080/".into(),
+        }],
         origin_epoch_ns: window.origin_epoch_ns,
     };
-    writer.requests(|| requests.iter().cloned(), &context).unwrap();
+    writer.requests(requests.iter().map(|r| Ok(*r)), &context).unwrap();
     writer.samples(&batches).unwrap();
     writer
         .histograms(&histograms, Duration::from_nanos(window.end_ns - window.start_ns))
@@ -320,4 +324,13 @@ fn attempt(
     journal
         .append(JournalEvent::AttemptFinished(AttemptFinished::of(&record, files)))
         .unwrap();
+}
+
+fn counts(requests: &[Request]) -> RequestCounts {
+    let mut counts = RequestCounts {
+        planned: requests.iter().filter(|r| !r.warm_up).count() as u64,
+        ..RequestCounts::default()
+    };
+    requests.iter().for_each(|r| counts.add(r));
+    counts
 }

@@ -6,12 +6,13 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::synthetic::{S, name};
-use crate::store::{LoadOrder, RequestRecord};
+use crate::load::{ErrorKind, Request};
+use crate::store::{LoadOrder, PaceOrder};
 
 /// Requests of a warm-up and a window, some slow, few failed.
-pub fn requests(rng: &mut ChaCha8Rng, load: &LoadOrder, docker: bool) -> Vec<RequestRecord> {
+pub fn requests(rng: &mut ChaCha8Rng, load: &LoadOrder, docker: bool) -> Vec<Request> {
     let all_ns = load.warm_up_ns + load.duration_ns;
-    let distance = 1e9 / load.rate_per_s;
+    let distance = 1e9 / rate(load);
     let own: f64 = rng.random_range(0.95..1.05);
     let mut due = Vec::new();
     for i in 0u32.. {
@@ -23,12 +24,15 @@ pub fn requests(rng: &mut ChaCha8Rng, load: &LoadOrder, docker: bool) -> Vec<Req
         }
         due.push(at);
     }
-    due.into_iter()
+    let mut all: Vec<_> = due
+        .into_iter()
         .map(|at| request(rng, at, load.warm_up_ns, docker, own))
-        .collect()
+        .collect();
+    all.sort_by_key(|request| request.done_ns);
+    all
 }
 
-fn request(rng: &mut ChaCha8Rng, due: u64, warm_up_ns: u64, docker: bool, own: f64) -> RequestRecord {
+fn request(rng: &mut ChaCha8Rng, due: u64, warm_up_ns: u64, docker: bool, own: f64) -> Request {
     let uniform: f64 = rng.random_range(1e-4..1.0);
     let micros = own * (if docker { 310.0 } else { 220.0 }) * (1.0 + 0.22 * -uniform.ln())
         + if rng.random_range(0..400) == 0 { 3000.0 } else { 0.0 };
@@ -36,19 +40,29 @@ fn request(rng: &mut ChaCha8Rng, due: u64, warm_up_ns: u64, docker: bool, own: f
     let service = (micros * 1000.0) as u64;
     let sent = due + rng.random_range(3_000..30_000);
     let fails = rng.random_range(0..20_000) == 0;
-    RequestRecord {
+    Request {
         intended_ns: due,
         sent_ns: Some(sent),
         connected_ns: Some(sent + service / 3),
         first_byte_ns: (!fails).then_some(sent + service * 9 / 10),
         done_ns: if fails { sent + 2 * S } else { sent + service },
+        label: 0,
         status: if fails { 0 } else { 200 },
         bytes_in: if fails { 0 } else { 1094 },
         bytes_out: 58,
         thread: 0,
         connection: rng.random_range(0..8),
-        error: fails.then_some("timeout".into()),
+        in_flight: 1,
+        error: fails.then_some(ErrorKind::Timeout),
         warm_up: due < warm_up_ns,
+    }
+}
+
+/// The requests a second of an order that has them.
+pub fn rate(load: &LoadOrder) -> f64 {
+    match load.pace {
+        PaceOrder::Rate(rate) => rate.rate_per_s,
+        _ => panic!("the synthetic loads are rates"),
     }
 }
 
@@ -57,7 +71,7 @@ pub fn samples(rng: &mut ChaCha8Rng, load: &LoadOrder, docker: bool) -> Vec<Samp
     let seconds = (load.warm_up_ns + load.duration_ns) / S + 2;
     let (mut cpu_ns, mut batches) = (3_000_000, Vec::new());
     for second in 0..=seconds {
-        let busy = load.rate_per_s * if docker { 90_000.0 } else { 70_000.0 } * rng.random_range(0.93..1.07);
+        let busy = rate(load) * if docker { 90_000.0 } else { 70_000.0 } * rng.random_range(0.93..1.07);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 2^53")]
         let busy = busy as u64;
         let sample = Sample {

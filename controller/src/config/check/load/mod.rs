@@ -1,0 +1,152 @@
+//! `[[load]]`.
+
+mod max;
+mod rate;
+mod users;
+
+use std::time::Duration;
+
+use super::at::{At, Unique};
+use super::value;
+use crate::config::experiment::{Load, LoadKind, Timing};
+use crate::config::problem::{Fault, Problem};
+use crate::config::raw::{RawExperiment, RawLoad, RawLoadKeys};
+use crate::config::section::Section;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The kinds of load, by their word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Rate,
+    Users,
+    Max,
+}
+
+/// Their words.
+const KINDS: [(&str, Kind); 3] = [("rate", Kind::Rate), ("users", Kind::Users), ("max", Kind::Max)];
+
+/// Keys of every kind.
+const COMMON: [&str; 7] = ["kind", "name", "duration", "warm_up", "timeout", "keep_alive", "cpus"];
+
+impl Kind {
+    /// The word for it.
+    fn word(self) -> &'static str {
+        KINDS
+            .iter()
+            .find(|(_, kind)| *kind == self)
+            .map_or("", |(word, _)| word)
+    }
+
+    /// Keys besides the common ones.
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Rate => &["rate", "arrivals"],
+            Self::Users => &[
+                "users",
+                "requests",
+                "warm_up_requests",
+                "think_time",
+                "think",
+                "ramp_up",
+            ],
+            Self::Max => &["connections"],
+        }
+    }
+}
+
+/// Checks every `[[load]]`; `None` has left a problem.
+pub(super) fn check(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Vec<Load>> {
+    if raw.loads.is_empty() {
+        let section = Section {
+            file: raw.file.clone(),
+            label: "[[load]]".to_owned(),
+            line: None,
+        };
+        let fault = Fault::new(
+            "there is none, and at least one is needed",
+            "add [[load]] and kind, name, rate and duration below it",
+        );
+        At::new(&section, problems).whole(fault);
+        return None;
+    }
+    let mut taken = Unique::default();
+    let checked: Vec<_> = raw.loads.iter().map(|raw| one(raw, &mut taken, problems)).collect();
+    checked.into_iter().collect()
+}
+
+fn one(raw: &RawLoad, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option<Load> {
+    let keys = &raw.keys;
+    let mut at = At::new(&keys.section, problems);
+    let kind = at.required(&keys.kind, "kind = \"rate\"", value::choice(&KINDS));
+    let name = at.required(&keys.name, "name = \"rate-500\"", value::name);
+    if let Some(name) = &name {
+        taken.take(&mut at, &keys.name, name);
+    }
+    let kind = kind?;
+    foreign(raw, kind, &mut at);
+    let kind = match kind {
+        Kind::Rate => rate::check(keys, &mut at).map(LoadKind::Rate),
+        Kind::Users => users::check(raw, problems).map(LoadKind::Users),
+        Kind::Max => max::check(keys, &mut at).map(LoadKind::Max),
+    };
+    Some(Load {
+        name: name?,
+        kind: kind?,
+    })
+}
+
+/// Keys that are of another kind.
+fn foreign(raw: &RawLoad, kind: Kind, at: &mut At<'_>) {
+    for field in raw.keys.given() {
+        if COMMON.contains(&field.key) || kind.keys().contains(&field.key) {
+            continue;
+        }
+        let owners = KINDS.iter().filter(|(_, owner)| owner.keys().contains(&field.key));
+        let owners: Vec<_> = owners.map(|(word, _)| format!("kind = \"{word}\"")).collect();
+        let what = format!("a load of kind \"{}\" has no such key", kind.word());
+        let remedy = format!("remove it; it belongs to {}", owners.join(" and "));
+        at.error(&field, Fault::new(what, remedy));
+    }
+    if kind != Kind::Users
+        && let Some(mix) = raw.mix.first()
+    {
+        let fault = Fault::new("only users have a mix", "remove it, or write kind = \"users\"");
+        at.elsewhere(&mix.section).whole(fault);
+    }
+}
+
+/// What every load has of time; the window is `duration`.
+fn timing(keys: &RawLoadKeys, duration: Option<Duration>, at: &mut At<'_>) -> Option<Timing> {
+    let warm_up = at.or(
+        &keys.warm_up,
+        Duration::from_secs(2),
+        value::within("a warm-up", Duration::ZERO..=HOUR, "2s"),
+    );
+    let timeout = at.or(
+        &keys.timeout,
+        Duration::from_secs(2),
+        value::within("a time-out", Duration::from_millis(1)..=HOUR, "2s"),
+    );
+    Some(Timing {
+        warm_up: warm_up?,
+        duration: duration?,
+        timeout: timeout?,
+    })
+}
+
+/// A measured window that must be said.
+fn duration(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<Duration> {
+    at.required(&keys.duration, "duration = \"10s\"", window())
+}
+
+/// A measured window.
+fn window() -> impl Fn(&Duration) -> Result<Duration, Fault> {
+    value::within("a measured window", Duration::from_millis(100)..=24 * HOUR, "10s")
+}
+
+/// The CPUs of the generator's threads.
+fn cpus(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<Vec<usize>> {
+    let set = at.optional(&keys.cpus, value::cpus)?;
+    Some(set.map_or_else(Vec::new, |set| set.cpus().iter().map(|&cpu| cpu as usize).collect()))
+}

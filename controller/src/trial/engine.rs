@@ -1,0 +1,210 @@
+//! The load engine of an attempt: what the experiment says of a load, with the address of the service that READY named.
+
+use std::net::SocketAddr;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::config::{Arrivals, LoadKind, MaxLoad, MixPart, RateLoad, Think, Timing, UsersLoad};
+use crate::load::{
+    self, Call, Connections, Engine, Expect, Extent, Label, LoadError, Max, MaxPlan, Message, Rate, RatePlan, Script,
+    Target, Users, UsersPlan,
+};
+
+/// The service's path that is loaded where the load names none.
+pub const PATH: &str = "/";
+
+/// Connections of a keep-alive pool that are opened before the load.
+const KEEP_ALIVE_POOL: u32 = 16;
+
+/// The engine of a load on a service of plain HTTP. The seed differs from trial to trial, so that what is random is drawn anew, and
+/// is the same whenever the experiment is run again.
+///
+/// # Errors
+/// What is wrong with the plan.
+pub fn engine(
+    kind: &LoadKind,
+    address: SocketAddr,
+    expect: &Expect,
+    seed: u64,
+) -> Result<Box<dyn Engine + Send>, LoadError> {
+    let target = Target {
+        address,
+        path: PATH.to_owned(),
+        expect: expect.clone(),
+    };
+    Ok(match kind {
+        LoadKind::Rate(load) => Box::new(Rate::new(rate_plan(load, seed), target)?),
+        LoadKind::Users(load) => Box::new(Users::new(users_plan(load, address, expect, seed)?)?),
+        LoadKind::Max(load) => Box::new(Max::new(&max_plan(load), &target)?),
+    })
+}
+
+fn rate_plan(load: &RateLoad, seed: u64) -> RatePlan {
+    let Timing {
+        warm_up,
+        duration,
+        timeout,
+    } = load.timing;
+    let plan = RatePlan {
+        warm_up,
+        timeout,
+        arrivals: match load.arrivals {
+            Arrivals::Uniform => load::Arrivals::Uniform,
+            Arrivals::Poisson => load::Arrivals::Poisson { seed },
+        },
+        cpus: load.cpus.clone(),
+        ..RatePlan::new(load.rate_per_s, duration)
+    };
+    let most = u32::try_from(plan.most_connections()).unwrap_or(u32::MAX);
+    let keep_alive = load.keep_alive.then_some(Connections::KeepAlive {
+        pool: most.min(KEEP_ALIVE_POOL),
+        at_most: most,
+    });
+    RatePlan {
+        connections: keep_alive.unwrap_or(plan.connections),
+        ..plan
+    }
+}
+
+fn max_plan(load: &MaxLoad) -> MaxPlan {
+    MaxPlan {
+        warm_up: load.timing.warm_up,
+        timeout: load.timing.timeout,
+        keep_alive: load.keep_alive,
+        cpus: load.cpus.clone(),
+        ..MaxPlan::new(load.connections, load.timing.duration)
+    }
+}
+
+fn users_plan(load: &UsersLoad, address: SocketAddr, expect: &Expect, seed: u64) -> Result<UsersPlan, LoadError> {
+    let Timing {
+        warm_up,
+        duration,
+        timeout,
+    } = load.timing;
+    let (mut calls, mut labels) = (Vec::new(), Vec::new());
+    for (label, part) in (0..).zip(&load.mix) {
+        calls.push(Call {
+            address,
+            label,
+            bytes: Message::get(&part.path, load.keep_alive).to_bytes(address)?.into(),
+            expect: expect.clone(),
+        });
+        labels.push(Label {
+            name: part.label.clone(),
+            url: format!("http://{address}{}", part.path),
+        });
+    }
+    let extent = match load.requests {
+        None => Extent::Window { warm_up, duration },
+        Some(list) => Extent::Lists {
+            warm_up_calls: list.warm_up,
+            at_most: duration,
+        },
+    };
+    let users = (0..load.users).map(|user| script(load, u64::from(user), seed));
+    Ok(UsersPlan {
+        think: match load.think {
+            Think::Constant(pause) if pause.is_zero() => load::Think::None,
+            Think::Constant(pause) => load::Think::Constant(pause),
+            Think::Exponential(mean) => load::Think::Exponential { mean, seed },
+        },
+        keep_alive: load.keep_alive,
+        timeout,
+        ramp_up: load.ramp_up,
+        cpus: load.cpus.clone(),
+        ..UsersPlan::new(calls, labels, users.collect(), extent)
+    })
+}
+
+/// What a user asks for: a deck with each part of the mix as often as its share says, shuffled anew for each round, so that shares are kept exactly
+/// in each round. Without a number of requests the rounds are those of [`ROUNDS`], again and again.
+fn script(load: &UsersLoad, user: u64, seed: u64) -> Script {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    // Apart from the streams of the same seed that the think times are drawn from.
+    random.set_stream((1 << 32) + user);
+    let deck: Vec<u32> = deck(&load.mix);
+    let length = load.requests.map_or(deck.len() * ROUNDS, |list| list.each as usize);
+    let mut calls = Vec::with_capacity(length + deck.len());
+    while calls.len() < length {
+        let mut round = deck.clone();
+        round.shuffle(&mut random);
+        calls.append(&mut round);
+    }
+    calls.truncate(length);
+    // Users who repeat would all begin with the same part of their mix if they all began at its start; they do not, as decks are shuffled.
+    Script {
+        calls,
+        repeat: load.requests.is_none(),
+    }
+}
+
+/// Shuffled rounds of a user's mix before they come again.
+const ROUNDS: usize = 16;
+
+fn deck(mix: &[MixPart]) -> Vec<u32> {
+    (0..)
+        .zip(mix)
+        .flat_map(|(place, part)| std::iter::repeat_n(place, part.share as usize))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::UserRequests;
+    use crate::load::BodyRule;
+
+    fn load(requests: Option<u32>) -> UsersLoad {
+        let part = |path: &str, share| MixPart {
+            path: path.to_owned(),
+            label: path.to_owned(),
+            share,
+        };
+        UsersLoad {
+            users: 3,
+            timing: Timing {
+                warm_up: Duration::ZERO,
+                duration: Duration::from_secs(10),
+                timeout: Duration::from_secs(1),
+            },
+            requests: requests.map(|each| UserRequests { each, warm_up: 0 }),
+            think: Think::Constant(Duration::ZERO),
+            ramp_up: Duration::ZERO,
+            keep_alive: true,
+            mix: vec![part("/a", 3), part("/b", 1)],
+            cpus: vec![],
+        }
+    }
+
+    fn plan(requests: Option<u32>, seed: u64) -> UsersPlan {
+        let expect = Expect {
+            status: 200,
+            body: BodyRule::Any,
+        };
+        users_plan(&load(requests), ([127, 0, 0, 1], 80).into(), &expect, seed).unwrap()
+    }
+
+    #[test]
+    fn shares_are_kept_in_every_round_and_users_differ() {
+        let plan = plan(Some(400), 7);
+        for user in &plan.users {
+            assert_eq!(user.calls.len(), 400);
+            for round in user.calls.chunks(4) {
+                assert_eq!(round.iter().filter(|call| **call == 0).count(), 3);
+            }
+        }
+        assert_ne!(plan.users[0], plan.users[1]);
+    }
+
+    #[test]
+    fn a_seed_draws_the_same_and_another_draws_anew() {
+        assert_eq!(plan(None, 7), plan(None, 7));
+        assert_ne!(plan(None, 7), plan(None, 8));
+        assert!(plan(None, 7).users.iter().all(|user| user.repeat));
+    }
+}
