@@ -163,20 +163,20 @@ raw_table! {
         kind: text -> String,
         /// Its name.
         name: text -> String,
-        /// rate: requests a second.
-        rate: number -> f64,
         /// The measured window.
         duration: duration -> Duration,
         /// Before the measured window.
         warm_up: duration -> Duration,
         /// After which a request has failed.
         timeout: duration -> Duration,
-        /// rate: when requests are due.
-        arrivals: text -> String,
         /// Whether connections stay open.
         keep_alive: flag -> bool,
         /// The generator's CPUs.
         cpus: text -> String,
+        /// rate: requests a second.
+        rate: number -> f64,
+        /// rate: when requests are due.
+        arrivals: text -> String,
         /// users: how many.
         users: whole -> i64,
         /// users: the calls of each.
