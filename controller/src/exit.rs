@@ -24,13 +24,15 @@ pub enum Exit {
     Results = 7,
     /// The run finished, and some trials never became valid.
     Trials = 8,
+    /// The host is not what `[host]` or `[band]` requires.
+    Host = 9,
     /// Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
 
 impl Exit {
     /// Every code, ascending.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ok,
         Self::Internal,
         Self::Usage,
@@ -40,6 +42,7 @@ impl Exit {
         Self::Unmet,
         Self::Results,
         Self::Trials,
+        Self::Host,
         Self::Interrupted,
     ];
 
@@ -62,6 +65,7 @@ impl Exit {
             Self::Unmet => "what a platform needs is not there, and the platform is not optional",
             Self::Results => "results could not be written (disk full, no permission)",
             Self::Trials => "the run finished, and some trials never became valid",
+            Self::Host => "the host is not what [host] or [band] requires",
             Self::Interrupted => "interrupted (Ctrl-C, SIGTERM); --resume goes on with the run",
         }
     }

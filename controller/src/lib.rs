@@ -9,6 +9,7 @@ pub mod exit;
 pub mod job;
 pub mod load;
 pub mod plan;
+pub mod preflight;
 pub mod progress;
 pub mod report;
 pub mod shutdown;

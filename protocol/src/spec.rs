@@ -315,6 +315,14 @@ impl CpuSet {
         &self.0
     }
 
+    /// A set of these; `None`: they are none.
+    #[must_use]
+    pub fn of(mut cpus: Vec<u32>) -> Option<Self> {
+        cpus.sort_unstable();
+        cpus.dedup();
+        (!cpus.is_empty()).then_some(Self(cpus))
+    }
+
     /// What is in both, ascending.
     #[must_use]
     pub fn shared(&self, other: &Self) -> Vec<u32> {

@@ -4,6 +4,7 @@ use protocol::summary::{KernelLogSummary, TroubleKind};
 
 use super::rules::Found;
 use super::verdict::Rule;
+use crate::store::BandRecord;
 
 /// A log that could not be read proves nothing, and is no reason against the attempt either.
 pub(super) fn kernel_log(log: &KernelLogSummary, found: &mut Found) {
@@ -13,5 +14,17 @@ pub(super) fn kernel_log(log: &KernelLogSummary, found: &mut Found) {
             TroubleKind::OutOfMemory => found.invalid(Rule::KernelLog, text),
             _ => found.suspect(Rule::KernelLog, text),
         }
+    }
+}
+
+/// What was out of band when the trial began all the same.
+pub(super) fn band(band: &BandRecord, found: &mut Found) {
+    if !band.outside.is_empty() {
+        let text = format!(
+            "after {} s the host was still out of band: {}",
+            band.waited_ns / 1_000_000_000,
+            band.outside.join("; ")
+        );
+        found.suspect(Rule::Band, text);
     }
 }

@@ -17,6 +17,9 @@ pub fn audit(record: &TrialRecord) -> Verdict {
         lag(latency, &mut found);
         clock(window, &mut found);
     }
+    if let Some(band) = &record.band {
+        host::band(band, &mut found);
+    }
     if let Some(summary) = &record.summary {
         samples(record, summary, &mut found);
         steal(summary, &mut found);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use protocol::AttemptId;
+use protocol::facts::HostNow;
 use protocol::spec::{NativeSpec, PlatformSpec};
 use protocol::summary::{
     Exit, HostUse, KernelLogSummary, KernelTrouble, ServiceSummary, Summary, Teardown, TroubleKind,
@@ -11,8 +12,8 @@ use protocol::summary::{
 use super::{Rule, Validity, audit};
 use crate::stats::usage::ServiceUse;
 use crate::store::{
-    AttemptKey, CellKey, Distribution, FORMAT, FailureRecord, Latency, LittleRecord, LoadOrder, PaceOrder, RateOrder,
-    ReadyRecord, RequestCounts, SamplingRecord, TrialKey, TrialRecord, Window,
+    AttemptKey, BandRecord, CellKey, Distribution, FORMAT, FailureRecord, Latency, LittleRecord, LoadOrder, PaceOrder,
+    RateOrder, ReadyRecord, RequestCounts, SamplingRecord, TrialKey, TrialRecord, Window,
 };
 
 const S: u64 = 1_000_000_000;
@@ -44,6 +45,7 @@ fn good() -> TrialRecord {
         platform: PlatformSpec::Native(NativeSpec {}),
         started: "2026-11-22T02:01:02Z".parse().unwrap(),
         ended: "2026-11-22T02:01:20Z".parse().unwrap(),
+        band: None,
         load: LoadOrder {
             pace: PaceOrder::Rate(RateOrder {
                 rate_per_s: 500.0,
@@ -155,6 +157,17 @@ fn broken(rule: Rule, validity: Validity, text: &str, how: impl FnOnce(&mut Tria
     assert_eq!(found, [(rule, validity)], "{verdict:?}");
     assert_eq!(verdict.validity, validity);
     assert!(verdict.reasons[0].text.contains(text), "{verdict:?}");
+}
+
+#[test]
+fn a_host_that_did_not_calm_down_makes_a_trial_suspect() {
+    broken(Rule::Band, Validity::Suspect, "300 s", |record, _| {
+        record.band = Some(BandRecord {
+            waited_ns: 300_500_000_000,
+            outside: vec!["load 3.0, at most 0.5 is in band".into()],
+            host: HostNow::default(),
+        });
+    });
 }
 
 fn trouble(summary: &mut Summary, kind: TroubleKind) {

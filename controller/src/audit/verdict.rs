@@ -79,6 +79,8 @@ pub enum Rule {
     Clock,
     /// The kernel had nothing to complain of.
     KernelLog,
+    /// The host was in band before the trial.
+    Band,
 }
 
 impl Verdict {

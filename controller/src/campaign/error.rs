@@ -1,8 +1,10 @@
 //! Why a run ends early.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use broker::{StartError, StorageError};
+use protocol::Name;
 use protocol::bus::BusError;
 
 use crate::conduct::link::LinkError;
@@ -31,6 +33,28 @@ pub enum CampaignError {
     Unmet {
         /// One line a platform: what is missing, and the remedy.
         platforms: Vec<String>,
+    },
+    /// The host is not what `[host]` requires.
+    #[error(
+        "host {host} is not as required:\n{}\nwhat cannot be mended can be accepted by its key: waive = [\"...\"] in [host]; the report then says so",
+        unmet.join("\n")
+    )]
+    Host {
+        /// The host.
+        host: Name,
+        /// One line each: what is required, what was found, what mends it.
+        unmet: Vec<String>,
+    },
+    /// The host does not calm down, and `[band]` says that the run then ends.
+    #[error(
+        "the host did not come back in band within {} s: {}: end what disturbs it and go on with --resume, or raise `deadline` in [band]",
+        waited.as_secs(), outside.join("; ")
+    )]
+    OutOfBand {
+        /// How long was waited.
+        waited: Duration,
+        /// What is out of band.
+        outside: Vec<String>,
     },
     /// The signing key cannot be read.
     #[error("key file {path}: {why}", path = path.display())]

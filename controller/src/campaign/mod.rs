@@ -4,6 +4,7 @@
 //! * [`queue`] — which trial comes next, pure;
 //! * [`run()`] — the run itself, which ends whole or can be resumed from its journal.
 
+mod band;
 mod error;
 pub mod queue;
 mod session;
@@ -21,10 +22,11 @@ pub use session::{Session, bus_config};
 
 use crate::config::{Experiment, Platform};
 use crate::plan::Plan;
+use crate::preflight;
 use crate::progress::Progress;
 use crate::report::{self, ReportPaths};
 use crate::store::journal::{Entry, JournalEvent, RunEnded};
-use crate::store::{Journal, Manifest, RunFolder, Source};
+use crate::store::{ControllerFacts, Journal, Manifest, Preflight, RunFolder, Source};
 use trials::{Ended, Trials};
 
 /// What a run needs besides the experiment.
@@ -64,9 +66,10 @@ pub async fn run(
 ) -> Result<Finished, CampaignError> {
     let mut session = Session::open(experiment).await?;
     let facts = session.describe(experiment, shutdown).await?;
+    let preflight = preflight(experiment, &facts, progress)?;
     let (plan, opened) = match &options.resume {
         Some(path) => resume(experiment, plan, options, &facts, path)?,
-        None => begin(experiment, plan, options, &facts, progress)?,
+        None => begin(experiment, plan, options, &facts, preflight, progress)?,
     };
     let Opened {
         folder,
@@ -101,12 +104,24 @@ struct Opened {
     entries: Vec<Entry>,
 }
 
+/// Holds the host against `[host]`, and says what is waived.
+fn preflight(experiment: &Experiment, facts: &HostFacts, progress: &Progress) -> Result<Preflight, CampaignError> {
+    let controller = ControllerFacts::read();
+    let preflight = preflight::check(experiment, facts, controller.boot_id.as_deref()).map_err(|unmet| {
+        let host = facts.host.clone();
+        CampaignError::Host { host, unmet }
+    })?;
+    preflight.waived.iter().for_each(|line| progress.note(line));
+    Ok(preflight)
+}
+
 /// A new run, without the optional platforms that cannot be used.
 fn begin(
     experiment: &Experiment,
     plan: Plan,
     options: &Options,
     facts: &HostFacts,
+    preflight: Preflight,
     progress: &Progress,
 ) -> Result<(Plan, Opened), CampaignError> {
     let (plan, left_out) = session::usable(experiment, plan, facts, |platform| !platform.optional)?;
@@ -126,6 +141,7 @@ fn begin(
     }
     manifest.experiment.platforms = platforms;
     manifest.left_out = left_out;
+    manifest.preflight = preflight;
     let (folder, journal) = RunFolder::create(&experiment.results, &mut manifest)?;
     Ok((
         plan,

@@ -5,6 +5,7 @@ use std::time::Instant;
 use protocol::facts::HostFacts;
 use tokio_util::sync::CancellationToken;
 
+use super::band;
 use super::queue::{Past, Queue, Task};
 use super::{CampaignError, Session};
 use crate::audit::Validity;
@@ -170,6 +171,11 @@ impl<'a> Trials<'a> {
             block: task.block,
             attempt: task.attempt,
         });
+        let start = &self.facts.now;
+        let band = band::wait(&mut session.link, self.experiment, start, progress, shutdown).await?;
+        if shutdown.is_cancelled() {
+            return Ok(None);
+        }
         let due = order.requests_due();
         let mut watch = |tick| match tick {
             Tick::Phase(phase) => progress.phase(phase.word()),
@@ -181,7 +187,7 @@ impl<'a> Trials<'a> {
         }
         progress.phase("writing");
         let end = driven.end.clone();
-        let (record, files) = record::store(self.folder, &order, driven, self.facts)?;
+        let (record, files) = record::store(self.folder, &order, driven, self.facts, band)?;
         journal.append(JournalEvent::AttemptFinished(AttemptFinished::of(&record, files)))?;
         Ok(Some((record, end)))
     }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use protocol::ids::Name;
-use protocol::spec::{PlatformSpec, Resources};
+use protocol::spec::{CpuSet, PlatformSpec, Resources};
+
+use super::host::{Band, HostNeeds};
 
 /// What one `experiments.toml` describes.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +47,10 @@ pub struct Experiment {
     pub idle_window: Duration,
     /// How long each phase may take.
     pub deadlines: PhaseDeadlines,
+    /// What the host must be like before the run begins.
+    pub host_needs: HostNeeds,
+    /// What it must be like again before every trial.
+    pub band: Band,
 }
 
 /// The order of trials.
@@ -138,6 +144,27 @@ pub struct Load {
     pub name: Name,
     /// What it is.
     pub kind: LoadKind,
+}
+
+impl Load {
+    /// The CPUs that its generator is pinned to; `None`: it is not.
+    #[must_use]
+    pub fn cpus(&self) -> Option<CpuSet> {
+        let cpus = self.kind.cpus().iter();
+        CpuSet::of(cpus.filter_map(|&cpu| u32::try_from(cpu).ok()).collect())
+    }
+
+    /// Pins its generator, unless it says itself where it runs.
+    pub(super) fn pin(&mut self, cpus: &CpuSet) {
+        let own = match &mut self.kind {
+            LoadKind::Rate(load) => &mut load.cpus,
+            LoadKind::Users(load) => &mut load.cpus,
+            LoadKind::Max(load) => &mut load.cpus,
+        };
+        if own.is_empty() {
+            own.extend(cpus.cpus().iter().map(|&cpu| cpu as usize));
+        }
+    }
 }
 
 /// The kinds of load.

@@ -31,6 +31,12 @@ pub struct RawExperiment {
     pub sampling: RawSampling,
     /// `[deadlines]`.
     pub deadlines: RawDeadlines,
+    /// `[host]`.
+    pub host: RawHost,
+    /// `[band]`.
+    pub band: RawBand,
+    /// `[generator]`.
+    pub generator: RawGenerator,
 }
 
 /// A struct of raw fields, one a key, and the function that reads them. What is written once here is the key, the field and its type.
@@ -255,6 +261,80 @@ raw_table! {
     }
 }
 
+raw_table! {
+    /// `[host]`.
+    RawHost {
+        /// The frequency governor.
+        governor: text -> String,
+        /// Whether the clock may rise above its base.
+        turbo: flag -> bool,
+        /// Whether cores run several threads.
+        smt: flag -> bool,
+        /// The idle states that may be enabled.
+        c_states: text -> String,
+        /// Address space randomisation.
+        aslr: whole -> i64,
+        /// Transparent huge pages.
+        thp: text -> String,
+        /// Whether equal pages are merged.
+        ksm: flag -> bool,
+        /// Whether there is swap space.
+        swap: flag -> bool,
+        /// The clock source.
+        clocksource: text -> String,
+        /// The cgroup version.
+        cgroup: whole -> i64,
+        /// The kernel's release.
+        kernel: text -> String,
+        /// The microcode's revision.
+        microcode: text -> String,
+        /// No virtual machine.
+        bare_metal: flag -> bool,
+        /// CPUs that the scheduler leaves alone.
+        isolated: text -> String,
+        /// The highest load average.
+        max_load: number -> f64,
+        /// The least free memory.
+        min_free_mib: whole -> i64,
+        /// The highest temperature.
+        max_temperature: number -> f64,
+        /// No CPU in common.
+        disjoint: flag -> bool,
+        /// Which of these may be unmet.
+        waive: texts -> Vec<String>,
+    }
+}
+
+raw_table! {
+    /// `[band]`.
+    RawBand {
+        /// The highest load average.
+        max_load: number -> f64,
+        /// The highest share of the CPUs that is busy.
+        max_busy: number -> f64,
+        /// The highest temperature.
+        max_temperature: number -> f64,
+        /// The most above the run's start.
+        max_warming: number -> f64,
+        /// The most that waits for disks.
+        max_dirty_mib: whole -> i64,
+        /// The least free memory.
+        min_free_mib: whole -> i64,
+        /// How long is waited.
+        deadline: duration -> Duration,
+        /// What happens then.
+        otherwise: text -> String,
+    }
+}
+
+raw_table! {
+    /// `[generator]`.
+    RawGenerator {
+        /// The CPUs of every load that names none.
+        cpus: text -> String,
+    }
+}
+
 /// `[kafka]` with `[kafka.options]`.
 #[derive(Clone, Debug)]
 pub struct RawKafka {
@@ -278,6 +358,9 @@ impl RawExperiment {
         ("[resources]", RawResources::KEYS),
         ("[sampling]", RawSampling::KEYS),
         ("[deadlines]", RawDeadlines::KEYS),
+        ("[host]", RawHost::KEYS),
+        ("[band]", RawBand::KEYS),
+        ("[generator]", RawGenerator::KEYS),
     ];
 
     /// Reads a text, with the problems of types and unknown keys that do not keep the rest from being checked.
@@ -315,6 +398,9 @@ impl RawExperiment {
             resources: one(root.table("resources"), RawResources::read, problems),
             sampling: one(root.table("sampling"), RawSampling::read, problems),
             deadlines: one(root.table("deadlines"), RawDeadlines::read, problems),
+            host: one(root.table("host"), RawHost::read, problems),
+            band: one(root.table("band"), RawBand::read, problems),
+            generator: one(root.table("generator"), RawGenerator::read, problems),
         };
         root.end(problems);
         raw

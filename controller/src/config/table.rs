@@ -90,6 +90,18 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// A list of texts.
+    pub(super) fn texts(&mut self, key: &'static str) -> Field<Vec<String>> {
+        let fault = || Fault::new("a list of texts is due here", "write e.g. [\"one\", \"two\"]");
+        self.field(key, |value| match value {
+            DeValue::Array(items) => items
+                .iter()
+                .map(|item| item.get_ref().as_str().map(str::to_owned).ok_or_else(fault))
+                .collect(),
+            _ => Err(fault()),
+        })
+    }
+
     /// A duration, written as a text like `"10s"`.
     pub(super) fn duration(&mut self, key: &'static str) -> Field<Duration> {
         self.field(key, |value| match value {

@@ -49,6 +49,7 @@ pub const fn exit_of(error: &CampaignError) -> Exit {
         CampaignError::Runner(crate::conduct::link::LinkError::Bus(_)) => Exit::Broker,
         CampaignError::Runner(_) => Exit::Runner,
         CampaignError::Unmet { .. } => Exit::Unmet,
+        CampaignError::Host { .. } | CampaignError::OutOfBand { .. } => Exit::Host,
         CampaignError::Key { .. } | CampaignError::OtherExperiment { .. } => Exit::Config,
         CampaignError::Store(_) | CampaignError::Report(_) | CampaignError::BrokerFiles(_) => Exit::Results,
         CampaignError::Signals(_) => Exit::Internal,

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Eta, Plan, load_time};
 use crate::config::{Experiment, counted, show_duration};
+use crate::preflight;
 
 /// What would be run, in order, and for how long.
 #[must_use]
@@ -29,6 +30,9 @@ pub fn plan_text(experiment: &Experiment, plan: &Plan) -> String {
             "{:>6}  block {:<4}  {:width$}  load {load}\n",
             trial.number, trial.block, cell.name
         );
+    }
+    for line in preflight::asked(experiment) {
+        text += &format!("{line}\n");
     }
     text + &format!(
         "about {}; beside its load a trial is assumed to take {}, which a run corrects as it measures\n",
@@ -56,6 +60,7 @@ pub fn plan_json(experiment: &Experiment, plan: &Plan) -> String {
         "iterations": experiment.iterations,
         "cells": plan.cells.iter().map(|cell| &cell.name).collect::<Vec<_>>(),
         "trials": trials,
+        "required": preflight::asked(experiment),
         "eta_ms": ms(eta.remaining(&plan.trials)),
         "assumed_overhead_ms": ms(eta.overhead()),
     });

@@ -84,6 +84,15 @@ pub(super) fn banners(data: &RunData, analysis: &Analysis) -> Vec<Banner> {
             data.manifest.left_out.clone(),
         );
     }
+    let preflight = &data.manifest.preflight;
+    if !preflight.waived.is_empty() {
+        let title = "The host is not what the experiment requires, and that was waived".to_owned();
+        add(Tone::Amber, title, preflight.waived.clone());
+    }
+    if !preflight.shared_cpus.is_empty() {
+        let title = "CPUs are shared by what should have its own".to_owned();
+        add(Tone::Amber, title, preflight.shared_cpus.clone());
+    }
     let deviations = deviations(data);
     if !deviations.is_empty() {
         add(

@@ -11,6 +11,9 @@ pub(super) fn hosts(data: &RunData) -> Vec<(String, String)> {
     let manifest = &data.manifest;
     let mut rows = controller(&manifest.controller);
     rows.extend(manifest.hosts.iter().flat_map(host));
+    if !manifest.preflight.met.is_empty() {
+        rows.push(("Required and met".to_owned(), manifest.preflight.met.join("; ")));
+    }
     let source = &manifest.source;
     rows.push((
         "Experiment file".to_owned(),

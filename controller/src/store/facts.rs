@@ -28,6 +28,9 @@ pub struct ControllerFacts {
     pub memory_bytes: u64,
     /// The CPU frequency governor, where there is one.
     pub governor: Option<String>,
+    /// This boot of the machine: a runner with the same one is on the same machine.
+    #[serde(default)]
+    pub boot_id: Option<String>,
 }
 
 impl ControllerFacts {
@@ -48,6 +51,7 @@ impl ControllerFacts {
             cpu_model: value(&text("/proc/cpuinfo"), "model name", ':').unwrap_or_else(unknown),
             cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
             memory_bytes: value(&text("/proc/meminfo"), "MemTotal", ':').map_or(0, |v| kibibytes(&v)),
+            boot_id: line("/proc/sys/kernel/random/boot_id"),
             governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         }
     }

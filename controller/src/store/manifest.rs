@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::FileSum;
 use super::facts::ControllerFacts;
+use super::host::Preflight;
 use super::load_order::LoadOrder;
 use super::record::{CellKey, FORMAT, TrialKey};
 use super::run::RunId;
@@ -37,6 +38,9 @@ pub struct Manifest {
     pub hosts: Vec<HostFacts>,
     /// Platforms that were left out, with the reason.
     pub left_out: Vec<String>,
+    /// How the host was held against `[host]`.
+    #[serde(default)]
+    pub preflight: Preflight,
 }
 
 /// The experiment, as far as reports need it.
@@ -156,6 +160,7 @@ impl Manifest {
             controller: ControllerFacts::read(),
             hosts,
             left_out: Vec::new(),
+            preflight: Preflight::default(),
         }
     }
 

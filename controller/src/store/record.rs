@@ -11,6 +11,7 @@ use protocol::{AttemptId, Name};
 use serde::{Deserialize, Serialize};
 
 use super::digest::FileSum;
+use super::host::BandRecord;
 use super::label::LabelRecord;
 use super::latency::Latency;
 use super::load_order::LoadOrder;
@@ -91,6 +92,9 @@ pub struct TrialRecord {
     pub started: Timestamp,
     /// Wall-clock time when the last answer was in.
     pub ended: Timestamp,
+    /// The wait until the host was back in band; `None`: nothing is asked of it.
+    #[serde(default)]
+    pub band: Option<BandRecord>,
     /// The load that was ordered.
     pub load: LoadOrder,
     /// What READY said; `None`: it never came.

@@ -14,8 +14,8 @@ use crate::conduct::state::{Cause, End};
 use crate::load::Outcome;
 use crate::stats::usage::{Cut, ServiceUse, usage};
 use crate::store::{
-    AttemptWriter, ClockOffset, FORMAT, FailureRecord, FileSum, JtlContext, LabelRecord, LabelTallies, Latency,
-    LittleRecord, ReadyRecord, RequestCounts, RunFolder, SamplingRecord, StoreError, TrialRecord, Window,
+    AttemptWriter, BandRecord, ClockOffset, FORMAT, FailureRecord, FileSum, JtlContext, LabelRecord, LabelTallies,
+    Latency, LittleRecord, ReadyRecord, RequestCounts, RunFolder, SamplingRecord, StoreError, TrialRecord, Window,
 };
 
 /// Writes an attempt's folder, raw data and record. Returns the record with its verdict, and the sums of the files for the journal.
@@ -27,6 +27,7 @@ pub fn store(
     order: &Order,
     mut driven: Driven,
     facts: &HostFacts,
+    band: Option<BandRecord>,
 ) -> Result<(TrialRecord, BTreeMap<String, FileSum>), StoreError> {
     let mut writer = folder.begin(&order.key)?;
     let outcome = driven.outcome.take();
@@ -41,6 +42,7 @@ pub fn store(
     }
     let mut record = record(order, &driven, outcome.as_ref(), facts);
     record.labels = labels;
+    record.band = band;
     record.verdict = audit(&record);
     let files = writer.finish(&mut record)?;
     Ok((record, files))
@@ -92,6 +94,7 @@ fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &Hos
         platform: order.run.platform.clone(),
         started: driven.started,
         ended: driven.ended,
+        band: None,
         load: order.load.clone(),
         ready: driven.ready.as_ref().map(ready_record),
         clock: driven

@@ -4,6 +4,7 @@ mod at;
 mod deadlines;
 mod guest;
 mod head;
+mod host;
 mod kafka;
 mod limits;
 mod load;
@@ -51,7 +52,14 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
     let resources = limits::resources(&raw.resources, problems);
     let sampling = limits::sampling(&raw.sampling, problems);
     let deadlines = deadlines::check(&raw.deadlines, problems);
+    let host_needs = host::needs(&raw.host, problems);
+    let band = host::band(&raw.band, problems);
+    let generator = host::generator(&raw.generator, problems);
     let head = head?;
+    let mut loads = loads?;
+    if let Some(cpus) = generator? {
+        loads.iter_mut().for_each(|load| load.pin(&cpus));
+    }
     let (sampling_interval, idle_window) = sampling?;
     let experiment = Experiment {
         baseline: head.baseline,
@@ -66,11 +74,13 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
         kafka: kafka?,
         platforms: platforms?,
         workloads: workloads?,
-        loads: loads?,
+        loads,
         resources: resources?,
         sampling_interval,
         idle_window,
         deadlines: deadlines?,
+        host_needs: host_needs?,
+        band: band?,
     };
     limits::whole(raw, &experiment, problems);
     Some(experiment)

@@ -148,9 +148,11 @@ fn manifest(script: &Script) -> Manifest {
             cpus: 2,
             memory_bytes: 8 << 30,
             governor: None,
+            boot_id: None,
         },
         hosts: vec![host()],
         left_out: vec![],
+        preflight: Preflight::default(),
     }
 }
 
@@ -236,6 +238,7 @@ fn attempt(
         ticks_per_s: 100,
     };
     let mut record = TrialRecord {
+        band: None,
         format: FORMAT,
         key: key.clone(),
         attempt_id,
