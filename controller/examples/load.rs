@@ -1,4 +1,4 @@
-//! Runs the engine `rate` by hand and prints what it measured, to be held beside wrk and httperf.
+//! Runs the engine `rate` (or `max`, with `--max`) by hand and prints what it measured, to be held beside wrk and httperf.
 //!
 //! `cargo run --release -p controller --example load -- 127.0.0.1:8080 --rate 1000 --duration 10`
 
@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
-use controller::load::{Arrivals, BodyRule, Connections, Control, Engine, Expect, Outcome, Rate, RatePlan, Target};
+use controller::load::{
+    Arrivals, BodyRule, Connections, Control, Engine, Expect, Max, MaxPlan, Outcome, Rate, RatePlan, Target,
+};
 use hdrhistogram::Histogram;
 
 /// Open-loop load on one address.
@@ -32,12 +34,15 @@ struct Options {
     /// How many letters A the body must have; 0 takes any body.
     #[arg(long, default_value_t = 1000)]
     letters: u64,
-    /// Keep-alive pool of so many connections instead of one connection for each request.
+    /// Keep-alive pool of so many connections instead of one connection for each request; with `--max` 0 is a connection for each request.
     #[arg(long)]
     pool: Option<u32>,
     /// Connections open at most.
     #[arg(long)]
     at_most: Option<u32>,
+    /// Closed loop of so many connections, as fast as they go, instead of a rate.
+    #[arg(long)]
+    max: Option<u32>,
     /// Poisson arrivals with this seed instead of uniform ones.
     #[arg(long)]
     poisson: Option<u64>,
@@ -70,6 +75,16 @@ impl Options {
         }
     }
 
+    fn max_plan(&self, connections: u32) -> MaxPlan {
+        MaxPlan {
+            warm_up: Duration::from_secs_f64(self.warm_up),
+            timeout: Duration::from_secs_f64(self.timeout),
+            keep_alive: self.pool != Some(0),
+            cpus: self.cpus.clone(),
+            ..MaxPlan::new(connections, Duration::from_secs_f64(self.duration))
+        }
+    }
+
     fn target(&self) -> Target {
         let body = match self.letters {
             0 => BodyRule::Any,
@@ -85,7 +100,11 @@ impl Options {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let outcome = Rate::new(options.plan(), options.target())?.run(&Control::new())?;
+    let engine: Box<dyn Engine> = match options.max {
+        Some(connections) => Box::new(Max::new(&options.max_plan(connections), &options.target())?),
+        None => Box::new(Rate::new(options.plan(), options.target())?),
+    };
+    let outcome = engine.run(&Control::new())?;
     print_outcome(&outcome);
     Ok(())
 }

@@ -16,6 +16,10 @@ pub const LAG_SHARE: f64 = 0.25;
 pub const LAG_FLOOR_NS: u64 = 100_000;
 /// A p99 lag above this, ns, that also exceeds the median response time makes an attempt invalid: the load was not the one ordered.
 pub const LAG_INVALID_NS: u64 = 10_000_000;
+/// A thread of a closed loop that is on a CPU for this share of the time sends as fast as it can, and not as the server allows.
+pub const GENERATOR_BUSY: f64 = 0.95;
+/// Share of the time that the generator's threads may be ready to run without a CPU.
+pub const RUN_QUEUE_SHARE: f64 = 0.10;
 /// Share of sampling ticks that may be missed.
 pub const MISSED_TICKS: f64 = 0.05;
 /// Share of the window that the samples of each service must span.

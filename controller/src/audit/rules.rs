@@ -15,6 +15,7 @@ pub fn audit(record: &TrialRecord) -> Verdict {
         requests(record, &mut found);
         little(record, &mut found);
         lag(latency, &mut found);
+        generator(record, &mut found);
         clock(window, &mut found);
     }
     if let Some(band) = &record.band {
@@ -143,6 +144,26 @@ fn lag(latency: &Latency, found: &mut Found) {
         found.invalid(Rule::GeneratorLag, text());
     } else if lag > limits::LAG_FLOOR_NS && lag as f64 > median as f64 * limits::LAG_SHARE {
         found.suspect(Rule::GeneratorLag, text());
+    }
+}
+
+/// The generator's own limit: of a closed loop its CPU, of any loop the CPU that it had to wait for.
+fn generator(record: &TrialRecord, found: &mut Found) {
+    let Some(generator) = &record.generator else { return };
+    let percent = |share: f64| share * 100.0;
+    if record.load.is_closed() && generator.busiest_share > limits::GENERATOR_BUSY {
+        let text = format!(
+            "a thread of the generator was on its CPU {:.0} % of the time: the throughput is the generator's own limit, not the server's; name more `cpus`",
+            percent(generator.busiest_share)
+        );
+        found.suspect(Rule::GeneratorLimit, text);
+    }
+    if generator.run_queue_share > limits::RUN_QUEUE_SHARE {
+        let text = format!(
+            "the generator waited {:.0} % of the time for a CPU, which is its own limit, not the server's; give it `cpus` that nothing else uses",
+            percent(generator.run_queue_share)
+        );
+        found.suspect(Rule::GeneratorLimit, text);
     }
 }
 

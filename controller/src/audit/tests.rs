@@ -12,8 +12,7 @@ use protocol::summary::{
 use super::{Rule, Validity, audit};
 use crate::stats::usage::ServiceUse;
 use crate::store::{
-    AttemptKey, BandRecord, CellKey, Distribution, FORMAT, FailureRecord, Latency, LittleRecord, LoadOrder, PaceOrder,
-    RateOrder, ReadyRecord, RequestCounts, SamplingRecord, TrialKey, TrialRecord, Window,
+    AttemptKey, BandRecord, CellKey, Distribution, FORMAT, FailureRecord, GeneratorRecord, Latency, LittleRecord, LoadOrder, MaxOrder, PaceOrder, RateOrder, ReadyRecord, RequestCounts, SamplingRecord, TrialKey, TrialRecord, Window,
 };
 
 const S: u64 = 1_000_000_000;
@@ -92,6 +91,12 @@ fn good() -> TrialRecord {
             ..Latency::default()
         }),
         labels: vec![],
+        ramp: None,
+        generator: Some(GeneratorRecord {
+            threads: 1,
+            busiest_share: 0.99,
+            ..GeneratorRecord::default()
+        }),
         sampling: SamplingRecord {
             interval_ms: 1000,
             batches: 13,
@@ -303,6 +308,30 @@ fn the_generator_and_littles_law() {
             ..w
         });
     });
+}
+
+#[test]
+fn a_figure_that_is_the_generators_own() {
+    use Validity::Suspect;
+    // The good record's thread is as busy, but spins in an open loop.
+    broken(
+        Rule::GeneratorLimit,
+        Suspect,
+        "the throughput is the generator's own limit",
+        |r, _| {
+            r.load.pace = PaceOrder::Max(MaxOrder { connections: 8 });
+        },
+    );
+    broken(
+        Rule::GeneratorLimit,
+        Suspect,
+        "waited 11 % of the time for a CPU",
+        |r, _| {
+            if let Some(generator) = &mut r.generator {
+                generator.run_queue_share = 0.11;
+            }
+        },
+    );
 }
 
 #[test]

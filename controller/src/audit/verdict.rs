@@ -65,6 +65,8 @@ pub enum Rule {
     LittlesLaw,
     /// The generator kept its times.
     GeneratorLag,
+    /// What was measured is the server, and not the generator's own limit.
+    GeneratorLimit,
     /// Every sample arrived.
     Samples,
     /// The sampler kept its grid.

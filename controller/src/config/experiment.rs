@@ -10,6 +10,8 @@ use protocol::spec::{CpuSet, PlatformSpec, Resources};
 
 use super::host::{Band, HostNeeds};
 
+use crate::load::{Bounds, Limit};
+
 /// What one `experiments.toml` describes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Experiment {
@@ -172,6 +174,8 @@ impl Load {
 pub enum LoadKind {
     /// Open loop at a constant rate.
     Rate(RateLoad),
+    /// Open loops one after another, in search of the highest rate that is sustained.
+    Ramp(RampLoad),
     /// Closed loop of users.
     Users(UsersLoad),
     /// Closed loop as fast as so many connections go.
@@ -201,6 +205,25 @@ pub struct RateLoad {
     /// `true`: a pool of connections that stay open; `false`: one connection a request.
     pub keep_alive: bool,
     /// The CPUs that the generator's thread is pinned to; empty: not pinned.
+    pub cpus: Vec<usize>,
+}
+
+/// Open loops one after another, in search of the highest rate that is sustained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RampLoad {
+    /// The rates, requests a second.
+    pub bounds: Bounds,
+    /// When a rate counts as sustained.
+    pub limit: Limit,
+    /// Warm-up and window of each step and of the last window.
+    pub step: Timing,
+    /// The whole search, before the last window, and that window.
+    pub timing: Timing,
+    /// When requests are due.
+    pub arrivals: Arrivals,
+    /// `true`: a pool of connections that stay open; `false`: one connection a request.
+    pub keep_alive: bool,
+    /// The CPUs that the generator's threads are pinned to; empty: not pinned.
     pub cpus: Vec<usize>,
 }
 
@@ -283,6 +306,7 @@ impl LoadKind {
     pub const fn timing(&self) -> &Timing {
         match self {
             Self::Rate(load) => &load.timing,
+            Self::Ramp(load) => &load.timing,
             Self::Users(load) => &load.timing,
             Self::Max(load) => &load.timing,
         }
@@ -293,6 +317,7 @@ impl LoadKind {
     pub fn cpus(&self) -> &[usize] {
         match self {
             Self::Rate(load) => &load.cpus,
+            Self::Ramp(load) => &load.cpus,
             Self::Users(load) => &load.cpus,
             Self::Max(load) => &load.cpus,
         }

@@ -183,6 +183,22 @@ raw_table! {
         rate: number -> f64,
         /// rate: when requests are due.
         arrivals: text -> String,
+        /// ramp: the first rate.
+        from: number -> f64,
+        /// ramp: the last rate.
+        to: number -> f64,
+        /// ramp: the distance of two steps.
+        step: number -> f64,
+        /// ramp: how many requests may fail, percent.
+        max_errors: number -> f64,
+        /// ramp: the response time that may not be exceeded.
+        max_response: duration -> Duration,
+        /// ramp: at this percentile.
+        percentile: number -> f64,
+        /// ramp: how narrow the bracket must be, percent.
+        resolution: number -> f64,
+        /// ramp: how often both of its ends are tried again.
+        repeats: whole -> i64,
         /// users: how many.
         users: whole -> i64,
         /// users: the calls of each.

@@ -187,6 +187,9 @@ pub enum LoadError {
     /// A closed loop in which nobody does anything.
     #[error("{0}")]
     Users(&'static str),
+    /// A search that has no room.
+    #[error("a ramp goes from one rate to another that is not lower, with a resolution between 0 and 1")]
+    Ramp,
     /// A pool without connections, or one that is larger than its own limit.
     #[error(
         "keep-alive pool of {pool} with at most {at_most} connections: 1 <= at_most and pool <= at_most are needed"

@@ -104,6 +104,8 @@ impl Spill {
         let threads = tails.into_iter().map(|(thread, tail)| ThreadLog {
             file: files.get_mut(thread).and_then(Option::take),
             tail,
+            shift_ns: 0,
+            warm_up: false,
         });
         Ok(RequestLog {
             threads: threads.collect(),
@@ -142,6 +144,10 @@ pub struct RequestLog {
 struct ThreadLog {
     file: Option<File>,
     tail: Vec<u8>,
+    /// What is added to every time of it.
+    shift_ns: u64,
+    /// Whether all of it is warm-up.
+    warm_up: bool,
 }
 
 impl RequestLog {
@@ -150,8 +156,22 @@ impl RequestLog {
     pub fn of(requests: impl IntoIterator<Item = Request>) -> Self {
         let tail = requests.into_iter().flat_map(Request::to_bytes).collect();
         Self {
-            threads: vec![ThreadLog { file: None, tail }],
+            threads: vec![ThreadLog {
+                file: None,
+                tail,
+                shift_ns: 0,
+                warm_up: false,
+            }],
         }
+    }
+
+    /// Adds a log whose times count from so much later, all of it as warm-up if told.
+    pub(super) fn append(&mut self, other: Self, shift_ns: u64, warm_up: bool) {
+        self.threads.extend(other.threads.into_iter().map(|log| ThreadLog {
+            shift_ns: log.shift_ns + shift_ns,
+            warm_up: log.warm_up || warm_up,
+            ..log
+        }));
     }
 
     /// All requests, in the order of their end.
@@ -175,6 +195,8 @@ pub struct Requests<'a> {
 struct Head<'a> {
     file: Option<io::Take<BufReader<File>>>,
     tail: std::slice::ChunksExact<'a, u8>,
+    shift_ns: u64,
+    warm_up: bool,
     next: Option<Request>,
 }
 
@@ -192,6 +214,8 @@ impl<'a> Head<'a> {
         let mut head = Self {
             file,
             tail: log.tail.chunks_exact(BYTES),
+            shift_ns: log.shift_ns,
+            warm_up: log.warm_up,
             next: None,
         };
         head.advance()?;
@@ -201,14 +225,14 @@ impl<'a> Head<'a> {
     /// Reads the next request; returns the last one.
     fn advance(&mut self) -> io::Result<Option<Request>> {
         let mut bytes = [0; BYTES];
-        if let Some(file) = self.file.as_mut().filter(|file| file.limit() > 0) {
-            file.read_exact(&mut bytes)?;
-            return Ok(self.next.replace(Request::from_bytes(&bytes)));
-        }
-        let next = self.tail.next().map(|chunk| {
-            bytes.copy_from_slice(chunk);
-            Request::from_bytes(&bytes)
-        });
+        let found = match self.file.as_mut().filter(|file| file.limit() > 0) {
+            Some(file) => file.read_exact(&mut bytes).map(|()| true)?,
+            None => self.tail.next().is_some_and(|chunk| {
+                bytes.copy_from_slice(chunk);
+                true
+            }),
+        };
+        let next = found.then(|| Request::from_bytes(&bytes).shifted(self.shift_ns, self.warm_up));
         Ok(std::mem::replace(&mut self.next, next))
     }
 }

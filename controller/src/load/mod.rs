@@ -5,6 +5,7 @@
 //! | engine | loop | when a request is due |
 //! |---|---|---|
 //! | [`Rate`] | open | by its [`Schedule`], fixed before the first request, whatever the replies do |
+//! | [`Ramping`] | open | as `Rate`, at one rate after another, in search of the highest that is sustained |
 //! | [`Users`] | closed | when its user is ready: its last reply came and its think time is over |
 //! | [`Max`] | closed | when the last reply on its connection came |
 //!
@@ -39,6 +40,7 @@ mod log;
 mod max;
 mod outcome;
 mod plan;
+mod ramp;
 mod rate;
 mod reply;
 mod request;
@@ -57,6 +59,7 @@ pub use log::{RequestLog, Requests};
 pub use max::{Max, MaxPlan};
 pub use outcome::Outcome;
 pub use plan::{Arrivals, Connections, RatePlan};
+pub use ramp::{Bounds, Knee, Limit, Ramp, RampPlan, Ramping, Search, Step, Sustained};
 pub use rate::Rate;
 pub use reply::{Fed, ReplyReader};
 pub use request::Request;

@@ -9,6 +9,7 @@ use super::cpu::Usage;
 use super::histograms::Histograms;
 use super::little::Little;
 use super::log::RequestLog;
+use super::ramp::Ramp;
 use super::tally::{Counts, Tally};
 
 /// All that was measured in one run of an engine.
@@ -40,6 +41,8 @@ pub struct Outcome {
     pub closed_idle: u64,
     /// Connections that the server left open for half a second although it was asked to close them.
     pub left_open: u64,
+    /// What the search for the highest rate found, of a load that is one.
+    pub ramp: Option<Ramp>,
     /// Whether the run was cancelled, so that the schedule was not run to its end.
     pub cancelled: bool,
 }
@@ -61,6 +64,7 @@ impl Outcome {
             threads: 1,
             closed_idle: tally.closed_idle,
             left_open: tally.left_open,
+            ramp: None,
             cancelled: false,
             requests,
         }

@@ -67,6 +67,20 @@ impl Request {
         Some(self.connected_ns?.saturating_sub(self.sent_ns?))
     }
 
+    /// The same on a clock that began earlier, and as warm-up if told.
+    pub(super) fn shifted(self, by_ns: u64, warm_up: bool) -> Self {
+        let later = |ns: u64| ns.saturating_add(by_ns);
+        Self {
+            intended_ns: later(self.intended_ns),
+            sent_ns: self.sent_ns.map(later),
+            connected_ns: self.connected_ns.map(later),
+            first_byte_ns: self.first_byte_ns.map(later),
+            done_ns: later(self.done_ns),
+            warm_up: self.warm_up || warm_up,
+            ..self
+        }
+    }
+
     /// Its form in a file, which this process alone reads.
     pub(super) fn to_bytes(self) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];

@@ -78,6 +78,18 @@ fn order(load: &LoadOrder) -> String {
                 rate.rate_per_s
             )
         }
+        PaceOrder::Ramp(ramp) => {
+            let response = ramp.max_response_ns.map_or_else(String::new, |ns| {
+                format!(" or p{} above {} ms", ramp.quantile * 100.0, ns as f64 / 1e6)
+            });
+            format!(
+                "search for the highest rate from {} to {} requests/s in steps of {}, until more than {} % fail{response}; then {seconds} s at that rate, {connections}",
+                ramp.from_per_s,
+                ramp.to_per_s,
+                ramp.step_per_s,
+                ramp.max_errors * 100.0
+            )
+        }
         PaceOrder::Users(users) => {
             let think = match (users.think_ns, users.exponential) {
                 (0, _) => "no think time".to_owned(),
@@ -101,13 +113,15 @@ fn order(load: &LoadOrder) -> String {
 pub(super) fn findings(data: &RunData, analysis: &Analysis) -> Vec<String> {
     const LEVEL: f64 = 0.05;
     let baseline = &data.manifest.experiment.baseline;
+    let mut lines = knees(data);
     if analysis.comparisons.is_empty() {
-        return vec![
+        lines.push(
             "There is nothing to compare: a comparison needs the baseline and another platform with trials that count."
                 .to_owned(),
-        ];
+        );
+        return lines;
     }
-    let mut lines = described(analysis, baseline);
+    lines.extend(described(analysis, baseline));
     let mut quiet = 0;
     for c in &analysis.comparisons {
         if c.p < LEVEL {
@@ -121,6 +135,26 @@ pub(super) fn findings(data: &RunData, analysis: &Analysis) -> Vec<String> {
         let text =
             "show no significant difference (p ≥ 0.05 after Holm's correction). That is no proof that there is none.";
         lines.push(format!("{quiet} of {all} comparisons with {baseline} {text}"));
+    }
+    lines
+}
+
+/// The highest rates that were sustained, where a load searched for them: the median over trials, and the trial that found it.
+fn knees(data: &RunData) -> Vec<String> {
+    let mut lines = Vec::new();
+    for cell in data.manifest.experiment.cells() {
+        let ramps: Vec<_> = data.of(&cell).filter_map(|trial| trial.record.ramp.as_ref()).collect();
+        let mut knees: Vec<_> = ramps.iter().filter_map(|ramp| ramp.knee).collect();
+        knees.sort_by(|a, b| a.rate_per_s.total_cmp(&b.rate_per_s));
+        if let Some(middle) = knees.get(knees.len().saturating_sub(1) / 2) {
+            let n = ramps.len();
+            lines.push(format!(
+                "{cell}: the highest rate sustained lies {} (the median of {n} trials).",
+                middle.phrase()
+            ));
+        } else if !ramps.is_empty() {
+            lines.push(format!("{cell}: not even the first rate of the search was sustained."));
+        }
     }
     lines
 }

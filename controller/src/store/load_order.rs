@@ -28,6 +28,8 @@ pub struct LoadOrder {
 pub enum PaceOrder {
     /// Open loop at a constant rate.
     Rate(RateOrder),
+    /// Open loops one after another, in search of the highest rate that is sustained.
+    Ramp(RampOrder),
     /// Closed loop of users.
     Users(UsersOrder),
     /// Closed loop as fast as so many connections go.
@@ -41,6 +43,30 @@ pub struct RateOrder {
     /// Requests a second.
     pub rate_per_s: f64,
     /// `true`: equal distances; `false`: random ones, so that the count of a window varies.
+    pub uniform: bool,
+}
+
+/// A search for the highest rate that is sustained. The window of the results is the last one, at the rate that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RampOrder {
+    /// The first rate, requests a second.
+    pub from_per_s: f64,
+    /// The last one.
+    pub to_per_s: f64,
+    /// The distance of two steps.
+    pub step_per_s: f64,
+    /// The share of requests that may fail.
+    pub max_errors: f64,
+    /// The response time that may not be exceeded, ns; `None`: any.
+    pub max_response_ns: Option<u64>,
+    /// At this quantile.
+    pub quantile: f64,
+    /// How narrow the bracket must be, as a share of its upper end.
+    pub resolution: f64,
+    /// How often both of its ends were to be tried again.
+    pub repeats: u32,
+    /// `true`: equal distances of requests; `false`: random ones.
     pub uniform: bool,
 }
 
@@ -78,6 +104,20 @@ impl LoadOrder {
                 });
                 (pace, &rate.timing, rate.keep_alive)
             }
+            LoadKind::Ramp(ramp) => {
+                let pace = PaceOrder::Ramp(RampOrder {
+                    from_per_s: ramp.bounds.from,
+                    to_per_s: ramp.bounds.to,
+                    step_per_s: ramp.bounds.step,
+                    max_errors: ramp.limit.errors,
+                    max_response_ns: ramp.limit.response.map(ns),
+                    quantile: ramp.limit.quantile,
+                    resolution: ramp.bounds.resolution,
+                    repeats: ramp.bounds.repeats,
+                    uniform: ramp.arrivals == Arrivals::Uniform,
+                });
+                (pace, &ramp.step, ramp.keep_alive)
+            }
             LoadKind::Users(users) => {
                 let pace = PaceOrder::Users(UsersOrder {
                     users: users.users,
@@ -103,12 +143,18 @@ impl LoadOrder {
         }
     }
 
+    /// Whether replies decide when the next request is due.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.pace, PaceOrder::Users(_) | PaceOrder::Max(_))
+    }
+
     /// How many requests are due in the window, where the order says so exactly.
     #[must_use]
     pub fn due(&self) -> Option<f64> {
         match self.pace {
             PaceOrder::Rate(rate) if rate.uniform => Some(rate.rate_per_s * self.duration_ns as f64 / 1e9),
-            PaceOrder::Rate(_) | PaceOrder::Users(_) | PaceOrder::Max(_) => None,
+            PaceOrder::Rate(_) | PaceOrder::Ramp(_) | PaceOrder::Users(_) | PaceOrder::Max(_) => None,
         }
     }
 }

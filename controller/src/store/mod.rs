@@ -15,6 +15,7 @@ mod digest;
 mod error;
 mod facts;
 mod host;
+mod generator;
 pub mod journal;
 pub mod jtl;
 mod jtl_reader;
@@ -22,6 +23,7 @@ mod label;
 pub mod latency;
 mod load_order;
 mod manifest;
+mod ramp;
 mod record;
 mod recover;
 mod request;
@@ -36,13 +38,15 @@ pub use digest::{FileSum, Summing};
 pub use error::StoreError;
 pub use facts::ControllerFacts;
 pub use host::{BandRecord, Preflight};
+pub use generator::GeneratorRecord;
 pub use journal::Journal;
 pub use jtl::JtlContext;
 pub use jtl_reader::JtlReader;
 pub use label::{LabelRecord, LabelTallies};
 pub use latency::{Distribution, Latency};
-pub use load_order::{LoadOrder, MaxOrder, PaceOrder, RateOrder, UsersOrder};
+pub use load_order::{LoadOrder, MaxOrder, PaceOrder, RampOrder, RateOrder, UsersOrder};
 pub use manifest::{ExperimentRecord, LoadRecord, Manifest, PlannedTrial, PlatformRecord, Source, WorkloadRecord};
+pub use ramp::{KneeRecord, RampRecord, StepRecord};
 pub use record::{
     AttemptKey, CellKey, ClockOffset, FORMAT, FailureRecord, LittleRecord, ReadyRecord, SamplingRecord, TrialKey,
     TrialRecord, Window,

@@ -12,9 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::FileSum;
 use super::host::BandRecord;
+use super::generator::GeneratorRecord;
 use super::label::LabelRecord;
 use super::latency::Latency;
 use super::load_order::LoadOrder;
+use super::ramp::RampRecord;
 use super::request::RequestCounts;
 use crate::audit::Verdict;
 use crate::stats::usage::ServiceUse;
@@ -107,11 +109,17 @@ pub struct TrialRecord {
     pub requests: RequestCounts,
     /// Both sides of Little's law; `None`: the load was not fired.
     pub little: Option<LittleRecord>,
+    /// What the generator took; `None`: the load was not fired, or its engine is another program that does not tell.
+    #[serde(default)]
+    pub generator: Option<GeneratorRecord>,
     /// Their times; `None`: the load was not fired.
     pub latency: Option<Latency>,
     /// The same by what was asked, where the load has several calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<LabelRecord>,
+    /// What the search for the highest rate found, of a load that is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<RampRecord>,
     /// The samples that arrived.
     pub sampling: SamplingRecord,
     /// CPU and memory in the measured window, one a service.

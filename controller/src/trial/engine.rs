@@ -6,10 +6,10 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{Arrivals, LoadKind, MaxLoad, MixPart, RateLoad, Think, Timing, UsersLoad};
+use crate::config::{Arrivals, LoadKind, MaxLoad, MixPart, RampLoad, RateLoad, Think, Timing, UsersLoad};
 use crate::load::{
-    self, Call, Connections, Engine, Expect, Extent, Label, LoadError, Max, MaxPlan, Message, Rate, RatePlan, Script,
-    Target, Users, UsersPlan,
+    self, Call, Connections, Engine, Expect, Extent, Label, LoadError, Max, MaxPlan, Message, RampPlan, Ramping, Rate,
+    RatePlan, Script, Target, Users, UsersPlan,
 };
 
 /// The service's path that is loaded where the load names none.
@@ -36,6 +36,7 @@ pub fn engine(
     };
     Ok(match kind {
         LoadKind::Rate(load) => Box::new(Rate::new(rate_plan(load, seed), target)?),
+        LoadKind::Ramp(load) => Box::new(Ramping::new(ramp_plan(load, seed), target)?),
         LoadKind::Users(load) => Box::new(Users::new(users_plan(load, address, expect, seed)?)?),
         LoadKind::Max(load) => Box::new(Max::new(&max_plan(load), &target)?),
     })
@@ -65,6 +66,22 @@ fn rate_plan(load: &RateLoad, seed: u64) -> RatePlan {
     RatePlan {
         connections: keep_alive.unwrap_or(plan.connections),
         ..plan
+    }
+}
+
+fn ramp_plan(load: &RampLoad, seed: u64) -> RampPlan {
+    // Pools and limits of connections are those that the highest rate may need.
+    let step = RateLoad {
+        rate_per_s: load.bounds.to,
+        timing: load.step,
+        arrivals: load.arrivals,
+        keep_alive: load.keep_alive,
+        cpus: load.cpus.clone(),
+    };
+    RampPlan {
+        bounds: load.bounds,
+        limit: load.limit,
+        step: rate_plan(&step, seed),
     }
 }
 

@@ -115,7 +115,7 @@ impl Order {
                 Some((rate.rate_per_s * time.as_secs_f64()) as u64)
             }
             LoadKind::Users(users) => users.requests.map(|list| u64::from(list.each) * u64::from(users.users)),
-            LoadKind::Max(_) => None,
+            LoadKind::Ramp(_) | LoadKind::Max(_) => None,
         }
     }
 

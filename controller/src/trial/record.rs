@@ -14,8 +14,7 @@ use crate::conduct::state::{Cause, End};
 use crate::load::Outcome;
 use crate::stats::usage::{Cut, ServiceUse, usage};
 use crate::store::{
-    AttemptWriter, BandRecord, ClockOffset, FORMAT, FailureRecord, FileSum, JtlContext, LabelRecord, LabelTallies,
-    Latency, LittleRecord, ReadyRecord, RequestCounts, RunFolder, SamplingRecord, StoreError, TrialRecord, Window,
+    AttemptWriter, BandRecord, ClockOffset, FORMAT, FailureRecord, FileSum, GeneratorRecord, JtlContext, LabelRecord, LabelTallies, Latency, LittleRecord, RampRecord, ReadyRecord, RequestCounts, RunFolder, SamplingRecord, StoreError, TrialRecord, Window,
 };
 
 /// Writes an attempt's folder, raw data and record. Returns the record with its verdict, and the sums of the files for the journal.
@@ -104,8 +103,10 @@ fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &Hos
         window,
         requests: outcome.map(counts).unwrap_or_default(),
         little: outcome.map(little),
+        generator: outcome.map(GeneratorRecord::of),
         latency: outcome.map(|outcome| Latency::of(&outcome.histograms)),
         labels: Vec::new(),
+        ramp: outcome.and_then(|outcome| outcome.ramp.as_ref()).map(RampRecord::of),
         sampling: SamplingRecord {
             interval_ms,
             batches: driven.batches.as_slice().len() as u64,

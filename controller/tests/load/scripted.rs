@@ -62,6 +62,17 @@ impl Scripted {
         })
     }
 
+    /// A server that answers rightly, one request at a time, each after so long.
+    pub fn slow(each: Duration) -> Self {
+        let turn = std::sync::Mutex::new(());
+        Self::serve(move |client, _| {
+            let held = turn.lock().unwrap();
+            std::thread::sleep(each);
+            drop(held);
+            client.write_all(GOOD)
+        })
+    }
+
     /// A listener whose accept queue is full and never emptied.
     pub fn deaf() -> Self {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

@@ -276,6 +276,8 @@ fn attempt(
         requests: counts(&requests),
         latency: Some(Latency::of(&histograms)),
         labels: vec![],
+        ramp: None,
+        generator: None,
         little: None,
         load,
         sampling: SamplingRecord {

@@ -1,6 +1,7 @@
 //! `[[load]]`.
 
 mod max;
+mod ramp;
 mod rate;
 mod users;
 
@@ -19,12 +20,18 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Rate,
+    Ramp,
     Users,
     Max,
 }
 
 /// Their words.
-const KINDS: [(&str, Kind); 3] = [("rate", Kind::Rate), ("users", Kind::Users), ("max", Kind::Max)];
+const KINDS: [(&str, Kind); 4] = [
+    ("rate", Kind::Rate),
+    ("ramp", Kind::Ramp),
+    ("users", Kind::Users),
+    ("max", Kind::Max),
+];
 
 /// Keys of every kind.
 const COMMON: [&str; 7] = ["kind", "name", "duration", "warm_up", "timeout", "keep_alive", "cpus"];
@@ -42,6 +49,17 @@ impl Kind {
     fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Rate => &["rate", "arrivals"],
+            Self::Ramp => &[
+                "arrivals",
+                "from",
+                "to",
+                "step",
+                "max_errors",
+                "max_response",
+                "percentile",
+                "resolution",
+                "repeats",
+            ],
             Self::Users => &[
                 "users",
                 "requests",
@@ -87,6 +105,7 @@ fn one(raw: &RawLoad, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option
     foreign(raw, kind, &mut at);
     let kind = match kind {
         Kind::Rate => rate::check(keys, &mut at).map(LoadKind::Rate),
+        Kind::Ramp => ramp::check(keys, &mut at).map(LoadKind::Ramp),
         Kind::Users => users::check(raw, problems).map(LoadKind::Users),
         Kind::Max => max::check(keys, &mut at).map(LoadKind::Max),
     };

@@ -11,11 +11,10 @@ use crate::config::raw::RawLoadKeys;
 const MAX_RATE: f64 = 1e6;
 
 pub(super) fn check(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<RateLoad> {
-    let arrivals = [("uniform", Arrivals::Uniform), ("poisson", Arrivals::Poisson)];
     let rate_per_s = at.required(&keys.rate, "rate = 500", rate);
     let duration = duration(keys, at);
     let timing = timing(keys, duration, at);
-    let arrivals = at.or(&keys.arrivals, Arrivals::Uniform, value::choice(&arrivals));
+    let arrivals = arrivals(keys, at);
     let keep_alive = at.or(&keys.keep_alive, false, value::any);
     let cpus = cpus(keys, at);
     if let (Some(rate), Some(duration)) = (rate_per_s, duration)
@@ -33,7 +32,14 @@ pub(super) fn check(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<RateLoad> {
     })
 }
 
-fn rate(&rate: &f64) -> Result<f64, Fault> {
+/// When requests are due.
+pub(super) fn arrivals(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<Arrivals> {
+    let words = [("uniform", Arrivals::Uniform), ("poisson", Arrivals::Poisson)];
+    at.or(&keys.arrivals, Arrivals::Uniform, value::choice(&words))
+}
+
+/// Requests a second.
+pub(super) fn rate(&rate: &f64) -> Result<f64, Fault> {
     if rate > 0.0 && rate <= MAX_RATE {
         Ok(rate)
     } else if rate > MAX_RATE {
