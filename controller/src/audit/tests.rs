@@ -12,7 +12,9 @@ use protocol::summary::{
 use super::{Rule, Validity, audit};
 use crate::stats::usage::ServiceUse;
 use crate::store::{
-    AttemptKey, BandRecord, CellKey, Distribution, FORMAT, FailureRecord, GeneratorRecord, Latency, LittleRecord, LoadOrder, MaxOrder, PaceOrder, RateOrder, ReadyRecord, RequestCounts, SamplingRecord, TrialKey, TrialRecord, Window,
+    AttemptKey, BandRecord, CellKey, Distribution, FORMAT, FailureRecord, GeneratorRecord, Latency, LittleRecord,
+    LoadOrder, MaxOrder, PaceOrder, RateOrder, ReadyRecord, RequestCounts, SamplingRecord, TrialKey, TrialRecord,
+    Window,
 };
 
 const S: u64 = 1_000_000_000;

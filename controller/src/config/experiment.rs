@@ -160,6 +160,7 @@ impl Load {
     pub(super) fn pin(&mut self, cpus: &CpuSet) {
         let own = match &mut self.kind {
             LoadKind::Rate(load) => &mut load.cpus,
+            LoadKind::Ramp(load) => &mut load.cpus,
             LoadKind::Users(load) => &mut load.cpus,
             LoadKind::Max(load) => &mut load.cpus,
         };

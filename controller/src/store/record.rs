@@ -11,8 +11,8 @@ use protocol::{AttemptId, Name};
 use serde::{Deserialize, Serialize};
 
 use super::digest::FileSum;
-use super::host::BandRecord;
 use super::generator::GeneratorRecord;
+use super::host::BandRecord;
 use super::label::LabelRecord;
 use super::latency::Latency;
 use super::load_order::LoadOrder;

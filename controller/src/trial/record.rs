@@ -14,7 +14,9 @@ use crate::conduct::state::{Cause, End};
 use crate::load::Outcome;
 use crate::stats::usage::{Cut, ServiceUse, usage};
 use crate::store::{
-    AttemptWriter, BandRecord, ClockOffset, FORMAT, FailureRecord, FileSum, GeneratorRecord, JtlContext, LabelRecord, LabelTallies, Latency, LittleRecord, RampRecord, ReadyRecord, RequestCounts, RunFolder, SamplingRecord, StoreError, TrialRecord, Window,
+    AttemptWriter, BandRecord, ClockOffset, FORMAT, FailureRecord, FileSum, GeneratorRecord, JtlContext, LabelRecord,
+    LabelTallies, Latency, LittleRecord, RampRecord, ReadyRecord, RequestCounts, RunFolder, SamplingRecord, StoreError,
+    TrialRecord, Window,
 };
 
 /// Writes an attempt's folder, raw data and record. Returns the record with its verdict, and the sums of the files for the journal.
