@@ -7,7 +7,7 @@
 
 pub mod cli;
 pub mod exit;
-#[cfg(feature = "jung")]
+#[cfg(feature = "dataset")]
 pub mod jung;
 pub mod limits;
 pub mod listen;

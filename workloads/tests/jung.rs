@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use axum::http::{Method, StatusCode};
 use platform::{Kafka, OwnBroker, Platform, brokers};
 use serde_json::{Value, json};
+use workloads::jung::bench::Client;
 use workloads::jung::bench::dataset::Mix;
 use workloads::jung::bench::drive::{Load, Outcome, drive};
+use workloads::jung::bench::read_back::read_back;
 use workloads::jung::bench::seed::{Amounts, seed};
-use workloads::jung::bench::{Client, truth};
 
 const FEW: Amounts = Amounts {
     users: 5,
@@ -50,7 +51,7 @@ fn assert_all_right(outcome: &Outcome, requests: u32) {
 async fn assert_true(admin: SocketAddr, outcome: &Outcome) {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        let truth = truth::read_back(admin, &outcome.commands).await.unwrap();
+        let truth = read_back(admin, &outcome.commands).await.unwrap();
         if truth.lost == 0 && truth.violations > 0 && truth.unanswered == 0 {
             return;
         }

@@ -4,7 +4,7 @@ use protocol::summary::{Exit, Summary};
 
 use super::verdict::{Reason, Rule, Validity, Verdict};
 use super::{host, limits};
-use crate::store::{Latency, RequestCounts, TrialRecord, Window};
+use crate::store::{Latency, RequestCounts, TrialRecord, TruthRecord, Window};
 
 /// Holds an attempt against what it should have been; the verdict that it bears already is not looked at.
 #[must_use]
@@ -20,6 +20,9 @@ pub fn audit(record: &TrialRecord) -> Verdict {
     }
     if let Some(band) = &record.band {
         host::band(band, &mut found);
+    }
+    if let Some(record) = &record.truth {
+        truth(record, &mut found);
     }
     if let Some(summary) = &record.summary {
         samples(record, summary, &mut found);
@@ -109,6 +112,30 @@ fn requests(record: &TrialRecord, found: &mut Found) {
 /// Failures of these kinds together.
 fn failures_of(counts: &RequestCounts, kinds: &[&str]) -> u64 {
     kinds.iter().filter_map(|kind| counts.failed.get(*kind)).sum()
+}
+
+/// What the services really did. A promise that was broken makes the trial worthless; one that was kept late says that they were overloaded.
+fn truth(record: &TruthRecord, found: &mut Found) {
+    if let Some(problem) = &record.problem {
+        let text = format!("what the services really did could not be read back: {problem}");
+        found.invalid(Rule::Truth, text);
+    }
+    for check in record.checks.iter().filter(|check| check.wrong > 0) {
+        let slowest = check
+            .slowest_ns
+            .map(|ns| format!(", the slowest took {:.1} s", ns as f64 / 1e9))
+            .unwrap_or_default();
+        let text = format!(
+            "not so in {} of {} cases: {}{slowest}",
+            check.wrong, check.checked, check.what
+        );
+        let validity = if check.binding {
+            Validity::Invalid
+        } else {
+            Validity::Suspect
+        };
+        found.add(Rule::Truth, validity, text);
+    }
 }
 
 /// Little's law over the window: N = X R.

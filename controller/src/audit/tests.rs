@@ -1,6 +1,6 @@
 //! Every rule is broken once, alone, in a record that is otherwise good.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::AttemptId;
 use protocol::facts::HostNow;
@@ -14,7 +14,7 @@ use crate::stats::usage::ServiceUse;
 use crate::store::{
     AttemptKey, BandRecord, CellKey, Distribution, FORMAT, FailureRecord, GeneratorRecord, Latency, LittleRecord,
     LoadOrder, MaxOrder, PaceOrder, RateOrder, ReadyRecord, RequestCounts, SamplingRecord, TrialKey, TrialRecord,
-    Window,
+    TruthCheck, TruthRecord, Window,
 };
 
 const S: u64 = 1_000_000_000;
@@ -99,6 +99,8 @@ fn good() -> TrialRecord {
             busiest_share: 0.99,
             ..GeneratorRecord::default()
         }),
+        truth: None,
+        beside: BTreeSet::new(),
         sampling: SamplingRecord {
             interval_ms: 1000,
             batches: 13,
@@ -382,4 +384,34 @@ fn what_the_host_and_the_services_did() {
     broken(Rule::Leftovers, Invalid, "container jung-1", |_, s| {
         s.teardown.leftovers.push("container jung-1".into());
     });
+}
+
+#[test]
+fn a_broken_promise_is_invalid_and_a_late_one_suspect() {
+    let check = |wrong, binding| TruthCheck {
+        what: "accepted commands reached their device".to_owned(),
+        checked: 900,
+        wrong,
+        binding,
+        slowest_ns: Some(3 * S),
+    };
+    let judged = |checks: Vec<TruthCheck>, problem: Option<&str>| {
+        let mut record = good();
+        record.truth = Some(TruthRecord {
+            checks,
+            problem: problem.map(str::to_owned),
+        });
+        audit(&record)
+    };
+    assert_eq!(judged(vec![check(0, true)], None).validity, Validity::Valid);
+    let late = judged(vec![check(2, false)], None);
+    assert_eq!(late.validity, Validity::Suspect);
+    let text = &late.reasons[0].text;
+    assert!(text.contains("2 of 900") && text.contains("3.0 s"), "{text}");
+    assert_eq!(judged(vec![check(1, true)], None).validity, Validity::Invalid);
+    let unread = judged(vec![], Some("no answer"));
+    assert_eq!(
+        (unread.validity, unread.reasons[0].rule),
+        (Validity::Invalid, Rule::Truth)
+    );
 }

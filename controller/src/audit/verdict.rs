@@ -67,6 +67,8 @@ pub enum Rule {
     GeneratorLag,
     /// What was measured is the server, and not the generator's own limit.
     GeneratorLimit,
+    /// What was accepted was done.
+    Truth,
     /// Every sample arrived.
     Samples,
     /// The sampler kept its grid.

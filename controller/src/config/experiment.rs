@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::jung::JungWorkload;
 use protocol::ids::Name;
 use protocol::spec::{CpuSet, PlatformSpec, Resources};
 
@@ -128,6 +129,8 @@ pub struct Workload {
 pub enum WorkloadKind {
     /// Czipri's TCP service.
     Tcp(TcpWorkload),
+    /// Fraga's IoT benchmark.
+    Jung(Box<JungWorkload>),
 }
 
 /// A service that answers every HTTP request with the same bytes.
@@ -343,8 +346,10 @@ pub struct PhaseDeadlines {
     pub answer: Duration,
     /// Making the image.
     pub prepare: Duration,
-    /// From the start to READY.
+    /// From the start to the first replies.
     pub ready: Duration,
+    /// Filling the services before READY.
+    pub seed: Duration,
     /// Without a word of the controller the runner ends the trial after this.
     pub lease: Duration,
     /// From asking a service to end to killing it.

@@ -155,10 +155,42 @@ raw_table! {
         kind: text -> String,
         /// Its name.
         name: text -> String,
-        /// tcp: the port.
+        /// tcp: the port. jung: the API gateway's.
         port: whole -> i64,
         /// tcp: the length of the body, bytes.
         reply_bytes: whole -> i64,
+        /// jung: users.
+        users: whole -> i64,
+        /// jung: devices of each user.
+        devices: whole -> i64,
+        /// jung: rules of each device.
+        rules: whole -> i64,
+        /// jung: first readings of each device.
+        readings: whole -> i64,
+        /// jung: `GET /users/<u>` of each user.
+        get_user: whole -> i64,
+        /// jung: `GET .../devices/<d>` of each user.
+        get_device: whole -> i64,
+        /// jung: `GET .../readings` of each user.
+        get_readings: whole -> i64,
+        /// jung: `POST .../commands` of each user.
+        post_command: whole -> i64,
+        /// jung: tasks under way at a time in each service.
+        concurrency: whole -> i64,
+        /// jung: how many instances can share the tasks of a service.
+        partitions: whole -> i64,
+        /// jung: how many there are of each service.
+        instances: counts -> Vec<(String, i64)>,
+        /// jung: the services that are processes of the target host whatever the platform.
+        beside: texts -> Vec<String>,
+        /// jung: the broker that the services talk through.
+        kafka: text -> String,
+        /// jung: where the runner starts that broker.
+        kafka_port: whole -> i64,
+        /// jung: where the device gateway tells what its devices did.
+        device_port: whole -> i64,
+        /// jung: how long a service waits for another.
+        reply_timeout: duration -> Duration,
     }
 }
 
@@ -268,8 +300,10 @@ raw_table! {
         answer: duration -> Duration,
         /// For making the image.
         prepare: duration -> Duration,
-        /// From the start to READY.
+        /// From the start to the first replies.
         ready: duration -> Duration,
+        /// For filling the services before READY.
+        seed: duration -> Duration,
         /// Without a word of the controller.
         lease: duration -> Duration,
         /// From asking to killing.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::duration;
 use super::field::{Field, Given, cut};
@@ -110,6 +110,31 @@ impl<'a> Table<'a> {
                 "a duration is a text with a unit",
                 "write e.g. \"10s\", \"500ms\" or \"2m\"",
             )),
+        })
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&mut self, key: &'static str) -> Field<Vec<String>> {
+        let fault = || Fault::new("a list of texts is due here", "write e.g. [\"one\", \"two\"]");
+        self.field(key, |value| {
+            let items = value.as_array().ok_or_else(fault)?;
+            let text = |item: &Spanned<DeValue<'_>>| item.get_ref().as_str().map(str::to_owned).ok_or_else(fault);
+            items.iter().map(text).collect()
+        })
+    }
+
+    /// Whole numbers by name, as an inline table.
+    pub(super) fn counts(&mut self, key: &'static str) -> Field<Vec<(String, i64)>> {
+        let fault = || Fault::new("numbers by name are due here", "write e.g. { one = 1, two = 2 }");
+        self.field(key, |value| {
+            let table = value.as_table().ok_or_else(fault)?;
+            let count = |(name, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| match value.get_ref() {
+                DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                    .map(|number| (name.get_ref().to_string(), number))
+                    .map_err(|_| fault()),
+                _ => Err(fault()),
+            };
+            table.iter().map(count).collect()
         })
     }
 

@@ -67,7 +67,7 @@ pub use request::Request;
 pub use request::tests::requests;
 pub use schedule::{Arrival, Schedule};
 pub use tally::Counts;
-pub use target::{BodyRule, Expect, Target};
+pub use target::{BodyRule, Expect, Judge, Target};
 pub use users::{Extent, Script, Think, Users, UsersPlan};
 
 /// Something that puts load on services.

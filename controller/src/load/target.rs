@@ -49,14 +49,51 @@ pub enum BodyRule {
     Exact(Arc<[u8]>),
     /// These bytes first, then anything.
     Begins(Arc<[u8]>),
+    /// What a judge says of the whole body, which is kept until it is complete.
+    Judged(Judge),
 }
+
+/// What a judge does.
+type Judgement = dyn Fn(&[u8]) -> bool + Send + Sync;
+
+/// Says whether a whole body is right: for replies that differ from one to the next.
+#[derive(Clone)]
+pub struct Judge(Arc<Judgement>);
+
+impl Judge {
+    /// A judge by a function. It runs on the engine's thread, so it has to be quick.
+    pub fn new(judge: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(judge))
+    }
+
+    /// Whether a body is right.
+    #[must_use]
+    pub fn allows(&self, body: &[u8]) -> bool {
+        (self.0)(body)
+    }
+}
+
+impl std::fmt::Debug for Judge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Judge")
+    }
+}
+
+/// Two judges are equal if they are the same one.
+impl PartialEq for Judge {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Judge {}
 
 impl BodyRule {
     /// The length that the body must have, if the rule names one.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match self {
-            Self::Any | Self::Begins(_) => None,
+            Self::Any | Self::Begins(_) | Self::Judged(_) => None,
             Self::Length(count) | Self::Repeat { count, .. } => Some(*count),
             Self::Exact(bytes) => Some(bytes.len() as u64),
         }
@@ -75,7 +112,7 @@ impl BodyRule {
     #[must_use]
     pub fn allows(&self, piece: &[u8], at: u64) -> bool {
         match self {
-            Self::Any | Self::Length(_) => true,
+            Self::Any | Self::Length(_) | Self::Judged(_) => true,
             // Without an early end the loop runs on whole vector registers.
             Self::Repeat { byte, .. } => piece.iter().fold(0, |odd, b| odd | (b ^ byte)) == 0,
             Self::Exact(bytes) | Self::Begins(bytes) => {

@@ -9,7 +9,8 @@ use super::format::{count, escape, interval, maybe, number, p_value};
 use super::load::RunData;
 use super::metric::Metric;
 use super::plots::Plot;
-use super::words;
+use super::table::Table;
+use super::{by_label, by_service, words};
 use crate::stats::rank;
 
 /// A list.
@@ -27,8 +28,10 @@ pub(super) fn group(data: &RunData, analysis: &Analysis, plots: &[Plot], workloa
         .filter(|p| p.workload == *workload && p.load == *load)
         .map(figure)
         .collect();
+    let more = [by_service::tables(data, &cells), by_label::tables(data, &cells)].concat();
+    let more: String = more.iter().map(Table::html).collect();
     format!(
-        "<h2>{}</h2>\n{}<div class=\"plots\">\n{figures}</div>\n",
+        "<h2>{}</h2>\n{}{more}<div class=\"plots\">\n{figures}</div>\n",
         escape(&words::group_title(data, workload, load)),
         table(data, analysis, &cells)
     )

@@ -9,7 +9,7 @@ use super::hosts;
 use super::load::RunData;
 use super::metric::Metric;
 use super::plots::Plot;
-use super::words;
+use super::{by_label, by_service, words};
 
 /// The whole text.
 pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> String {
@@ -38,6 +38,9 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
             .collect();
         table(&mut text, &cells);
         tests(&mut text, &cells, analysis);
+        for table in [by_service::tables(data, &cells), by_label::tables(data, &cells)].concat() {
+            text.push_str(&table.markdown(plain));
+        }
         for plot in plots.iter().filter(|p| p.workload == workload && p.load == load) {
             let _ = writeln!(text, "\n![{}](plots/{}.svg)", plot.caption, plot.name);
         }

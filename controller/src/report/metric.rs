@@ -2,6 +2,7 @@
 
 use super::load::Trial;
 use crate::stats::usage::ServiceUse;
+use crate::store::TrialRecord;
 
 /// A figure of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,13 +21,13 @@ pub enum Metric {
     ResponseMax,
     /// Share of requests that failed.
     Failed,
-    /// CPU of all services.
+    /// CPU of all services on the platform.
     CpuTotal,
     /// Its user part.
     CpuUser,
     /// Its system part.
     CpuSystem,
-    /// Resident memory of all services, mean over the window.
+    /// Resident memory of all services on the platform, mean over the window.
     RssMean,
     /// The sum of each service's highest resident memory.
     RssMax,
@@ -131,7 +132,7 @@ impl Metric {
         let record = &trial.record;
         let response = record.latency.as_ref().map(|l| &l.response).filter(|r| r.count > 0);
         let ms = |ns: f64| ns / 1e6;
-        let used = |f: fn(&ServiceUse) -> f64| sum(&record.resources, f);
+        let used = |f: fn(&ServiceUse) -> f64| sum(record, f);
         match self {
             Self::Throughput => {
                 let window_ns = record
@@ -152,8 +153,9 @@ impl Metric {
             Self::RssMean => used(|u| u.rss_mean_bytes / MIB),
             Self::RssMax => used(|u| u.rss_max_bytes as f64 / MIB),
             Self::StartUp => {
-                let slowest = record.ready.as_ref()?.startup.iter().map(|s| s.first_reply_ns).max()?;
-                Some(ms(slowest as f64))
+                let on_platform = record.ready.as_ref()?.startup.iter();
+                let on_platform = on_platform.filter(|s| !record.beside.contains(&s.service));
+                Some(ms(on_platform.map(|s| s.first_reply_ns).max()? as f64))
             }
         }
     }
@@ -162,8 +164,8 @@ impl Metric {
 /// Bytes in a MiB.
 pub(super) const MIB: f64 = 1_048_576.0;
 
-/// The sum over services; `None` without any that was sampled in the window.
-fn sum(services: &[ServiceUse], value: fn(&ServiceUse) -> f64) -> Option<f64> {
-    let sampled = !services.is_empty() && services.iter().all(|s| s.ticks > 0);
-    sampled.then(|| services.iter().map(value).sum())
+/// The sum over the services on the platform; `None` without any that was sampled in the window.
+fn sum(record: &TrialRecord, value: fn(&ServiceUse) -> f64) -> Option<f64> {
+    let sampled = record.on_platform().count() > 0 && record.on_platform().all(|s| s.ticks > 0);
+    sampled.then(|| record.on_platform().map(value).sum())
 }

@@ -10,6 +10,8 @@
 
 mod analysis;
 mod banners;
+mod by_label;
+mod by_service;
 mod error;
 mod format;
 mod hosts;
@@ -22,6 +24,7 @@ mod merge;
 mod metric;
 mod plots;
 mod svg;
+mod table;
 #[cfg(test)]
 mod tests;
 mod verify;

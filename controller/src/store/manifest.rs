@@ -216,6 +216,7 @@ impl WorkloadRecord {
     fn of(workload: &crate::config::Workload) -> Self {
         let what = match &workload.kind {
             WorkloadKind::Tcp(tcp) => format!("HTTP/1.1 over TCP, {} bytes a reply", tcp.reply_bytes),
+            WorkloadKind::Jung(jung) => jung.summary(),
         };
         Self {
             name: workload.name.clone(),

@@ -32,6 +32,7 @@ mod run;
 pub mod samples;
 #[cfg(test)]
 mod tests;
+mod truth;
 
 pub use attempt::{AttemptWriter, LATENCY, REQUESTS, SAMPLES, TRIAL, WARM_UP};
 pub use digest::{FileSum, Summing};
@@ -54,3 +55,4 @@ pub use record::{
 pub use request::RequestCounts;
 pub use resume::{Progress, TrialProgress};
 pub use run::{RunFolder, RunId};
+pub use truth::{TruthCheck, TruthRecord};

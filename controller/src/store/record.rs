@@ -1,6 +1,6 @@
 //! `trial.json`: everything that is known of one attempt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -18,6 +18,7 @@ use super::latency::Latency;
 use super::load_order::LoadOrder;
 use super::ramp::RampRecord;
 use super::request::RequestCounts;
+use super::truth::TruthRecord;
 use crate::audit::Verdict;
 use crate::stats::usage::ServiceUse;
 
@@ -120,8 +121,13 @@ pub struct TrialRecord {
     /// What the search for the highest rate found, of a load that is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ramp: Option<RampRecord>,
+    /// What the services really did, where that can be read back.
+    pub truth: Option<TruthRecord>,
     /// The samples that arrived.
     pub sampling: SamplingRecord,
+    /// The services that were processes of the host whatever the platform; they are no part of its figures.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub beside: BTreeSet<Name>,
     /// CPU and memory in the measured window, one a service.
     pub resources: Vec<ServiceUse>,
     /// What the runner summed up; `None`: it never did.
@@ -134,6 +140,15 @@ pub struct TrialRecord {
     pub verdict: Verdict,
     /// The other files of the folder, filled in by [`super::AttemptWriter::finish`].
     pub files: BTreeMap<String, FileSum>,
+}
+
+impl TrialRecord {
+    /// What the services used that were on the platform.
+    pub fn on_platform(&self) -> impl Iterator<Item = &ServiceUse> {
+        self.resources
+            .iter()
+            .filter(|used| !self.beside.contains(&used.service))
+    }
 }
 
 /// Both sides of Little's law over the measured window, as the generator counted them.

@@ -7,20 +7,21 @@ use jiff::Timestamp;
 use protocol::bus::{BusError, CommandSender};
 use protocol::command::{Renew, Stop};
 use protocol::event::Ready;
-use protocol::ids::AttemptId;
+use protocol::ids::{AttemptId, Name};
 use protocol::{Command, Envelope, Event};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::load::{RunningLoad, reach};
+use super::load::{Measured, RunningLoad, reach};
 use super::order::Order;
 use super::samples::Batches;
 use crate::conduct::clock::{Exchange, RunnerClock};
 use crate::conduct::link::{Link, RESEND_EVERY};
 use crate::conduct::state::{Action, End, Input, Phase, State};
 use crate::load::{Outcome, Progress};
+use crate::store::TruthRecord;
 
 /// What came of an attempt, before it is judged.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Driven {
     pub started: Timestamp,
     /// Wall clock when the last answer was in.
     pub ended: Timestamp,
+    /// The service that the load went to.
+    pub front: Name,
     /// What READY said.
     pub ready: Option<Ready>,
     /// The runner's clock, from exchanges before and after the load.
@@ -39,6 +42,8 @@ pub struct Driven {
     pub exchanges: u32,
     /// What the load engine measured.
     pub outcome: Option<Outcome>,
+    /// What the services really did, where that was read back.
+    pub truth: Option<TruthRecord>,
     /// The samples that arrived.
     pub batches: Batches,
     /// How it ended.
@@ -51,7 +56,7 @@ impl Driven {
     /// Where the load went.
     #[must_use]
     pub fn endpoint(&self) -> Option<SocketAddr> {
-        Some(self.ready.as_ref()?.endpoints.first()?.address)
+        Order::endpoint(self.ready.as_ref()?, &self.front)
     }
 }
 
@@ -103,6 +108,7 @@ struct Drive<'a> {
     exchanges: Vec<Exchange>,
     load: Option<RunningLoad>,
     outcome: Option<Outcome>,
+    truth: Option<TruthRecord>,
     batches: Batches,
 }
 
@@ -124,6 +130,7 @@ impl<'a> Drive<'a> {
             exchanges: Vec::new(),
             load: None,
             outcome: None,
+            truth: None,
             batches: Batches::default(),
         }
     }
@@ -178,10 +185,10 @@ impl<'a> Drive<'a> {
         }
     }
 
-    async fn load_over(&mut self, over: Result<Outcome, String>) {
+    async fn load_over(&mut self, over: Result<Measured, String>) {
         let input = match over {
-            Ok(outcome) => {
-                self.outcome = Some(outcome);
+            Ok(Measured { outcome, truth }) => {
+                (self.outcome, self.truth) = (Some(outcome), truth);
                 // Only so good as the clocks: a second look at them tells how far they drifted.
                 self.exchange()
                     .await
@@ -218,10 +225,12 @@ impl<'a> Drive<'a> {
             Action::SendStop(reason) => self.say(Command::Stop(Stop { reason })),
             Action::AbortLoad => self.load.iter().for_each(RunningLoad::abort),
             Action::StartLoad(ready) => {
-                let endpoint = ready.endpoints.first().ok_or("READY names no endpoint")?.address;
+                let front = &self.order.front;
+                let endpoint =
+                    Order::endpoint(&ready, front).ok_or_else(|| format!("READY names no endpoint of {front}"))?;
                 reach(endpoint).await?;
                 self.exchange().await?;
-                self.load = Some(RunningLoad::fire(self.order, endpoint));
+                self.load = Some(RunningLoad::fire(self.order, &ready, endpoint));
             }
         }
         Ok(())
@@ -273,7 +282,7 @@ impl<'a> Drive<'a> {
             && let Some(load) = &mut self.load
         {
             load.abort();
-            self.outcome = load.over().await.ok();
+            self.outcome = load.over().await.ok().map(|measured| measured.outcome);
         }
         let end = match self.state {
             State::Ended(end) => *end,
@@ -283,10 +292,12 @@ impl<'a> Drive<'a> {
             began: self.began,
             started: self.started,
             ended: Timestamp::now(),
+            front: self.order.front.clone(),
             ready: self.ready,
             clock: RunnerClock::estimate(&self.exchanges),
             exchanges: u32::try_from(self.exchanges.len()).unwrap_or(u32::MAX),
             outcome: self.outcome,
+            truth: self.truth,
             batches: self.batches,
             end,
             cancelled,
@@ -329,7 +340,7 @@ async fn speak(
 }
 
 /// Waits for the end of a load; for ever where there is none.
-async fn over(load: &mut Option<RunningLoad>) -> Result<Outcome, String> {
+async fn over(load: &mut Option<RunningLoad>) -> Result<Measured, String> {
     match load {
         Some(load) => load.over().await,
         None => std::future::pending().await,

@@ -96,11 +96,6 @@ fn max_plan(load: &MaxLoad) -> MaxPlan {
 }
 
 fn users_plan(load: &UsersLoad, address: SocketAddr, expect: &Expect, seed: u64) -> Result<UsersPlan, LoadError> {
-    let Timing {
-        warm_up,
-        duration,
-        timeout,
-    } = load.timing;
     let (mut calls, mut labels) = (Vec::new(), Vec::new());
     for (label, part) in (0..).zip(&load.mix) {
         calls.push(Call {
@@ -114,26 +109,40 @@ fn users_plan(load: &UsersLoad, address: SocketAddr, expect: &Expect, seed: u64)
             url: format!("http://{address}{}", part.path),
         });
     }
-    let extent = match load.requests {
+    let users = (0..load.users).map(|user| script(load, u64::from(user), seed));
+    Ok(paced(
+        load,
+        seed,
+        UsersPlan::new(calls, labels, users.collect(), extent(load)),
+    ))
+}
+
+/// When the users of a load are done.
+pub fn extent(load: &UsersLoad) -> Extent {
+    let Timing { warm_up, duration, .. } = load.timing;
+    match load.requests {
         None => Extent::Window { warm_up, duration },
         Some(list) => Extent::Lists {
             warm_up_calls: list.warm_up,
             at_most: duration,
         },
-    };
-    let users = (0..load.users).map(|user| script(load, u64::from(user), seed));
-    Ok(UsersPlan {
+    }
+}
+
+/// A plan with the pace that a load has, whatever it asks for.
+pub fn paced(load: &UsersLoad, seed: u64, plan: UsersPlan) -> UsersPlan {
+    UsersPlan {
         think: match load.think {
             Think::Constant(pause) if pause.is_zero() => load::Think::None,
             Think::Constant(pause) => load::Think::Constant(pause),
             Think::Exponential(mean) => load::Think::Exponential { mean, seed },
         },
         keep_alive: load.keep_alive,
-        timeout,
+        timeout: load.timing.timeout,
         ramp_up: load.ramp_up,
         cpus: load.cpus.clone(),
-        ..UsersPlan::new(calls, labels, users.collect(), extent)
-    })
+        ..plan
+    }
 }
 
 /// What a user asks for: a deck with each part of the mix as often as its share says, shuffled anew for each round, so that shares are kept exactly

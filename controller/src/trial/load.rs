@@ -4,44 +4,64 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::event::Ready;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::order::Order;
+use super::workload::truth;
 use crate::load::{Control, LoadError, Outcome, Progress};
+use crate::store::TruthRecord;
 
 /// A load that is on, or over.
 #[derive(Debug)]
 pub struct RunningLoad {
     control: Arc<Control>,
-    thread: Option<JoinHandle<Result<Outcome, LoadError>>>,
+    work: Option<JoinHandle<Result<Measured, String>>>,
+}
+
+/// What a load brings back.
+#[derive(Debug)]
+pub struct Measured {
+    /// What the engine measured.
+    pub outcome: Outcome,
+    /// What the services really did, where that can be read back.
+    pub truth: Option<TruthRecord>,
 }
 
 impl RunningLoad {
-    /// Fires the load.
+    /// Fires the load, and then looks what the services made of it.
     #[must_use]
-    pub fn fire(order: &Order, address: SocketAddr) -> Self {
+    pub fn fire(order: &Order, ready: &Ready, address: SocketAddr) -> Self {
         let control = Arc::new(Control::new());
         let (engine, watched) = (order.engine(address), Arc::clone(&control));
-        let thread = tokio::task::spawn_blocking(move || engine?.run(&watched));
+        let (witness, ledger) = (order.witness(ready), order.ledger.clone());
+        let work = async move {
+            let thread = tokio::task::spawn_blocking(move || engine?.run(&watched));
+            let outcome: Result<Outcome, LoadError> = thread
+                .await
+                .map_err(|panic| format!("the load engine panicked: {panic}"))?;
+            let outcome = outcome.map_err(|error| error.to_string())?;
+            let truth = match witness {
+                Some(witness) if !outcome.cancelled => Some(truth::check(witness, &ledger.accepted()).await),
+                _ => None,
+            };
+            Ok(Measured { outcome, truth })
+        };
         Self {
             control,
-            thread: Some(thread),
+            work: Some(tokio::spawn(work)),
         }
     }
 
     /// Waits until it is over; for ever if it was taken before. Cancel-safe.
-    pub async fn over(&mut self) -> Result<Outcome, String> {
-        let Some(thread) = &mut self.thread else {
+    pub async fn over(&mut self) -> Result<Measured, String> {
+        let Some(work) = &mut self.work else {
             return std::future::pending().await;
         };
-        let result = thread.await;
-        self.thread = None;
-        match result {
-            Ok(Ok(outcome)) => Ok(outcome),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(panic) => Err(format!("the load engine panicked: {panic}")),
-        }
+        let result = work.await;
+        self.work = None;
+        result.unwrap_or_else(|panic| Err(format!("the work after the load panicked: {panic}")))
     }
 
     /// Asks it to end; what was measured until then still comes.

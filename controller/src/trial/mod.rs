@@ -10,3 +10,4 @@ mod load;
 pub mod order;
 pub mod record;
 mod samples;
+pub mod workload;

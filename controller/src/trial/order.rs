@@ -1,15 +1,19 @@
 //! What an attempt asks of the runner and of the load engine: a pure function of the experiment.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use protocol::AttemptId;
 use protocol::command::{Run, TrialRef};
-use protocol::spec::{Deadlines, HttpProbe, Probe, Sampling, ServiceSpec};
-use protocol::surroundings::Place;
+use protocol::event::Ready;
+use protocol::spec::{Deadlines, Sampling};
+use protocol::surroundings::BROKER;
+use protocol::{AttemptId, Name};
 
-use super::engine::{PATH, engine};
-use crate::config::{Experiment, Load, LoadKind, Platform, TcpWorkload, Workload, WorkloadKind};
+use super::engine::engine;
+use super::workload::dataset::{self, Ledger};
+use super::workload::{asked, truth};
+use crate::config::{Experiment, Load, LoadKind, Platform, Workload, WorkloadKind};
 use crate::load::{BodyRule, Engine, Expect, LoadError};
 use crate::store::{AttemptKey, LoadOrder};
 
@@ -24,14 +28,20 @@ pub struct Order {
     pub index: u32,
     /// What is asked of the runner.
     pub run: Run,
+    /// What runs.
+    pub workload: WorkloadKind,
+    /// The service that the load goes to.
+    pub front: Name,
     /// The load as the record keeps it.
     pub load: LoadOrder,
     /// What is asked of the load engine.
     pub kind: LoadKind,
     /// The seed of what is random in the load; another in each trial.
     pub seed: u64,
-    /// What every reply is checked against.
+    /// What every reply of a service of plain HTTP is checked against.
     pub expect: Expect,
+    /// What the services accepted, of workloads whose truth is checked afterwards.
+    pub ledger: Ledger,
     /// How long the phases may take, as seen from here.
     pub deadlines: PhaseLimits,
 }
@@ -63,7 +73,8 @@ impl Order {
         key: AttemptKey,
         index: u32,
     ) -> Self {
-        let WorkloadKind::Tcp(tcp) = &workload.kind;
+        let attempt = AttemptId::fresh();
+        let asked = asked(workload, attempt, &experiment.deadlines);
         let trial = TrialRef {
             experiment: experiment.name.clone(),
             cell: key.trial.cell.to_string(),
@@ -73,9 +84,9 @@ impl Order {
         let run = Run {
             trial,
             platform: platform.spec.clone(),
-            services: vec![tcp_service(workload, tcp)],
-            broker: None,
-            seed: None,
+            services: asked.services,
+            broker: asked.broker,
+            seed: asked.seed,
             resources: experiment.resources.clone(),
             sampling: Sampling {
                 interval_ms: millis(experiment.sampling_interval),
@@ -83,20 +94,26 @@ impl Order {
             },
             deadlines: runner_deadlines(experiment),
         };
-        let body = BodyRule::Repeat {
-            byte: b'A',
-            count: tcp.reply_bytes,
+        let body = match &workload.kind {
+            WorkloadKind::Tcp(tcp) => BodyRule::Repeat {
+                byte: b'A',
+                count: tcp.reply_bytes,
+            },
+            WorkloadKind::Jung(_) => BodyRule::Any,
         };
         let deadlines = PhaseLimits::new(experiment, &load.kind);
         Self {
             key,
-            attempt: AttemptId::fresh(),
+            attempt,
             index,
             run,
+            workload: workload.kind.clone(),
+            front: asked.front,
             load: LoadOrder::of(&load.kind),
             kind: load.kind.clone(),
             seed: experiment.seed ^ u64::from(index),
             expect: Expect { status: 200, body },
+            ledger: Ledger::default(),
             deadlines,
         }
     }
@@ -119,12 +136,39 @@ impl Order {
         }
     }
 
+    /// The services that are processes of the host, whatever the platform.
+    #[must_use]
+    pub fn beside(&self) -> BTreeSet<Name> {
+        let beside = self.run.services.iter().filter(|service| !service.place.is_platform());
+        let broker = self.run.broker.iter().filter_map(|_| BROKER.parse().ok());
+        beside.map(|service| service.name.clone()).chain(broker).collect()
+    }
+
+    /// Where a service answers, as READY says.
+    #[must_use]
+    pub fn endpoint(ready: &Ready, service: &Name) -> Option<SocketAddr> {
+        let found = ready.endpoints.iter().find(|endpoint| endpoint.service == *service);
+        found.map(|endpoint| endpoint.address)
+    }
+
+    /// Where the truth is read back after the load, for workloads that have one.
+    #[must_use]
+    pub fn witness(&self, ready: &Ready) -> Option<SocketAddr> {
+        match &self.workload {
+            WorkloadKind::Tcp(_) => None,
+            WorkloadKind::Jung(_) => Self::endpoint(ready, &truth::witness()),
+        }
+    }
+
     /// The engine for the load, with the service at this address.
     ///
     /// # Errors
     /// What is wrong with the plan.
     pub fn engine(&self, address: SocketAddr) -> Result<Box<dyn Engine + Send>, LoadError> {
-        engine(&self.kind, address, &self.expect, self.seed)
+        match &self.workload {
+            WorkloadKind::Tcp(_) => engine(&self.kind, address, &self.expect, self.seed),
+            WorkloadKind::Jung(jung) => dataset::engine(&self.kind, jung, address, self.seed, &self.ledger),
+        }
     }
 }
 
@@ -133,28 +177,11 @@ impl PhaseLimits {
         let (limits, timing) = (&experiment.deadlines, load.timing());
         Self {
             answer: limits.answer,
-            deploy: limits.prepare + experiment.idle_window + limits.ready + limits.answer,
-            load: timing.warm_up + timing.duration + timing.timeout + LOAD_SLACK,
+            deploy: limits.prepare + experiment.idle_window + limits.ready + limits.seed + limits.answer,
+            load: timing.warm_up + timing.duration + timing.timeout + truth::longest() + LOAD_SLACK,
             stop: limits.grace + limits.answer,
             renew: limits.lease / 3,
         }
-    }
-}
-
-fn tcp_service(workload: &Workload, tcp: &TcpWorkload) -> ServiceSpec {
-    let size = tcp.reply_bytes.to_string();
-    ServiceSpec {
-        name: workload.name.clone(),
-        args: ["tcp", "--listen", "{listen}", "--reply-bytes", &size]
-            .map(str::to_owned)
-            .to_vec(),
-        place: Place::Platform,
-        port: Some(tcp.port),
-        ready: Probe::Http(HttpProbe {
-            path: PATH.to_owned(),
-            status: 200,
-            body_bytes: Some(tcp.reply_bytes),
-        }),
     }
 }
 

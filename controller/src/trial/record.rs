@@ -109,6 +109,8 @@ fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &Hos
         latency: outcome.map(|outcome| Latency::of(&outcome.histograms)),
         labels: Vec::new(),
         ramp: outcome.and_then(|outcome| outcome.ramp.as_ref()).map(RampRecord::of),
+        truth: driven.truth.clone(),
+        beside: order.beside(),
         sampling: SamplingRecord {
             interval_ms,
             batches: driven.batches.as_slice().len() as u64,

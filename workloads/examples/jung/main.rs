@@ -18,6 +18,7 @@ use anyhow::Context;
 use clap::Parser;
 use workloads::jung::bench::dataset::TABLE_2;
 use workloads::jung::bench::drive::{Load, drive};
+use workloads::jung::bench::read_back::read_back;
 use workloads::jung::bench::seed::{Amounts, seed};
 use workloads::jung::bench::{figures, truth};
 
@@ -104,7 +105,7 @@ async fn main() -> anyhow::Result<()> {
     tokio::time::sleep(truth::RULE_DEADLINE + Duration::from_secs(1)).await;
     println!(
         "\n{}",
-        figures::verdict(&truth::read_back(platform.admin, &outcome.commands).await?)
+        figures::verdict(&read_back(platform.admin, &outcome.commands).await?)
     );
     let spans = platform.stop().await?;
     if options.trace {

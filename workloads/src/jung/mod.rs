@@ -12,28 +12,48 @@
 //! (`--concurrency 1` does not), devices are made known to their gateway by ATTACH, and state survives the death of one of
 //! several instances ([`bus::inbox`]).
 
+#[cfg(feature = "jung")]
 pub mod api_gateway;
+#[cfg(feature = "jung")]
 pub mod auth_manager;
 pub mod bench;
+#[cfg(feature = "jung")]
 pub mod bus;
+#[cfg(feature = "jung")]
 pub mod device_commander;
+#[cfg(feature = "jung")]
 pub mod device_gateway;
+#[cfg(feature = "jung")]
 pub mod device_monitor;
+#[cfg(feature = "jung")]
 pub mod device_registry;
+#[cfg(feature = "jung")]
 mod every_second;
+#[cfg(feature = "jung")]
 mod handler;
+#[cfg(feature = "jung")]
 mod http;
 pub mod message;
+#[cfg(feature = "jung")]
 mod options;
+pub mod record;
+#[cfg(feature = "jung")]
 pub mod rule_engine;
+#[cfg(feature = "jung")]
 mod run;
 pub mod service;
+#[cfg(feature = "jung")]
 pub mod trace;
+#[cfg(feature = "jung")]
 pub mod user_registry;
+pub mod view;
+#[cfg(feature = "jung")]
 mod worker;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "jung"))]
 mod tests;
 
+#[cfg(feature = "jung")]
 pub use options::Options;
+#[cfg(feature = "jung")]
 pub use run::{JungError, run};

@@ -13,6 +13,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::api_gateway::{self, Gateway, health::Probe};
 use super::auth_manager::AuthManager;
+use super::bench::read_back::read_back;
 use super::bench::seed::{self, SeedError};
 use super::bench::spans::Spans;
 use super::bench::{ClientError, drive, figures, truth};
@@ -230,7 +231,7 @@ async fn load(options: &DriveOptions) -> Result<(), JungError> {
     if let Some(admin) = options.truth {
         // The rules violated last have their time, too.
         tokio::time::sleep(truth::RULE_DEADLINE + Duration::from_secs(1)).await;
-        let truth = truth::read_back(admin, &outcome.commands).await?;
+        let truth = read_back(admin, &outcome.commands).await?;
         println!("{}", figures::verdict(&truth));
         holds = truth.holds();
     }

@@ -18,6 +18,7 @@ pub(super) fn check(raw: &RawDeadlines, problems: &mut Vec<Problem>) -> Option<P
     let answer = at.or(&raw.answer, s(20), within("20s"));
     let prepare = at.or(&raw.prepare, s(300), within("5m"));
     let ready = at.or(&raw.ready, s(60), within("1m"));
+    let seed = at.or(&raw.seed, s(120), within("2m"));
     let lease = at.or(&raw.lease, s(15), value::within("a lease", s(1)..=s(24 * 3600), "15s"));
     let grace = at.or(&raw.grace, s(10), within("10s"));
     Some(PhaseDeadlines {
@@ -25,6 +26,7 @@ pub(super) fn check(raw: &RawDeadlines, problems: &mut Vec<Problem>) -> Option<P
         answer: answer?,
         prepare: prepare?,
         ready: ready?,
+        seed: seed?,
         lease: lease?,
         grace: grace?,
     })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::spec::Resources;
 
 use super::at::At;
-use super::value;
+use super::{jung, value};
 use crate::config::experiment::{Brokers, Experiment};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawResources, RawSampling};
@@ -54,6 +54,7 @@ pub(super) fn whole(raw: &RawExperiment, experiment: &Experiment, problems: &mut
         let fault = Fault::new(what, "lower iterations, or split the experiment");
         At::new(&raw.head.section, problems).error(&raw.head.iterations, fault);
     }
+    jung::fit(raw, experiment, problems);
     for (raw_load, load) in raw.loads.iter().zip(&experiment.loads) {
         let mut at = At::new(&raw_load.keys.section, problems);
         if load.kind.timing().duration < experiment.sampling_interval * 2 {

@@ -5,6 +5,7 @@ mod deadlines;
 mod guest;
 mod head;
 mod host;
+mod jung;
 mod kafka;
 mod limits;
 mod load;

@@ -3,7 +3,7 @@
 use protocol::ids::Name;
 
 use super::at::{At, Unique};
-use super::value;
+use super::{jung, value};
 use crate::config::experiment::{TcpWorkload, Workload, WorkloadKind};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawWorkload};
@@ -16,7 +16,11 @@ const MAX_REPLY: i64 = 16 << 20;
 #[derive(Clone, Copy)]
 enum Kind {
     Tcp,
+    Jung,
 }
+
+/// Their words.
+const KINDS: [(&str, Kind); 2] = [("tcp", Kind::Tcp), ("jung", Kind::Jung)];
 
 /// Checks every `[[workload]]`; `None` has left a problem.
 pub(super) fn check(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Vec<Workload>> {
@@ -40,7 +44,7 @@ pub(super) fn check(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<
 
 fn one(raw: &RawWorkload, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option<Workload> {
     let mut at = At::new(&raw.section, problems);
-    let kind = at.required(&raw.kind, "kind = \"tcp\"", value::choice(&[("tcp", Kind::Tcp)]));
+    let kind = at.required(&raw.kind, "kind = \"tcp\"", value::choice(&KINDS));
     let name = at
         .optional(&raw.name, value::name)
         .map(|name| name.or_else(|| by_kind(raw)));
@@ -53,7 +57,14 @@ fn one(raw: &RawWorkload, taken: &mut Unique, problems: &mut Vec<Problem>) -> Op
         taken.take(&mut at, field, name);
     }
     let kind = match kind? {
-        Kind::Tcp => tcp(raw, &mut at).map(WorkloadKind::Tcp),
+        Kind::Tcp => {
+            jung::foreign(raw, &mut at);
+            tcp(raw, &mut at).map(WorkloadKind::Tcp)
+        }
+        Kind::Jung => {
+            at.foreign(&raw.reply_bytes, "this key is for kind = \"tcp\"", "leave it out here");
+            jung::check(raw, &mut at).map(|jung| WorkloadKind::Jung(Box::new(jung)))
+        }
     };
     Some(Workload {
         name: name??,

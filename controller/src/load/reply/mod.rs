@@ -14,7 +14,7 @@ mod chunked;
 mod head;
 
 use super::error::ErrorKind;
-use super::target::Expect;
+use super::target::{BodyRule, Expect};
 use chunked::Chunked;
 use head::{Framing, Parsed};
 
@@ -27,8 +27,13 @@ pub struct ReplyReader {
     status: u16,
     keeps_alive: bool,
     body_bytes: u64,
+    /// The body so far, where a judge has to see all of it.
+    kept: Vec<u8>,
     fault: Option<ErrorKind>,
 }
+
+/// The longest body that is kept for a judge, bytes; a longer one is wrong.
+const KEPT: usize = 16 << 20;
 
 #[derive(Debug)]
 enum State {
@@ -58,6 +63,7 @@ impl ReplyReader {
             status: 0,
             keeps_alive: false,
             body_bytes: 0,
+            kept: Vec::new(),
             fault: None,
         }
     }
@@ -69,6 +75,7 @@ impl ReplyReader {
         self.status = 0;
         self.keeps_alive = false;
         self.body_bytes = 0;
+        self.kept.clear();
         self.fault = None;
     }
 
@@ -84,7 +91,12 @@ impl ReplyReader {
         let rest = &input[at..];
         let rule = self.fault.is_none().then_some(&expect.body);
         let (mut right, mut seen) = (true, self.body_bytes);
+        let kept = &mut self.kept;
         let mut check = |piece: &[u8]| {
+            if let Some(BodyRule::Judged(_)) = rule {
+                right &= kept.len() + piece.len() <= KEPT;
+                kept.extend_from_slice(if right { piece } else { &[] });
+            }
             right &= rule.is_none_or(|rule| rule.allows(piece, seen));
             seen += piece.len() as u64;
         };
@@ -189,6 +201,12 @@ impl ReplyReader {
         self.state = State::Done;
         if self.fault != Some(ErrorKind::WrongStatus) && !expect.body.allows_length(self.body_bytes) {
             self.fault = Some(ErrorKind::WrongLength);
+        }
+        if let BodyRule::Judged(judge) = &expect.body
+            && self.fault.is_none()
+            && !judge.allows(&self.kept)
+        {
+            self.fault = Some(ErrorKind::WrongBody);
         }
     }
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::load::target::BodyRule;
+use crate::load::target::{BodyRule, Judge};
 
 const EXPECT: Expect = Expect {
     status: 200,
@@ -158,5 +158,34 @@ proptest! {
         text.extend(bytes);
         let (a, b) = text.split_at(cut.index(text.len() + 1));
         prop_assert_eq!(read(&[a, b]), read(&[&text]));
+    }
+}
+
+#[test]
+fn a_judge_sees_the_whole_body_however_it_comes() {
+    let judge = Judge::new(|body| body == b"{\"id\":7}");
+    let expect = Expect {
+        status: 200,
+        body: BodyRule::Judged(judge),
+    };
+    let mut reader = ReplyReader::new();
+    let mut verdict = |text: &str, piece: usize| {
+        reader.reset();
+        let mut end = None;
+        for piece in text.as_bytes().chunks(piece) {
+            end = Some(reader.feed(piece, &expect).unwrap());
+        }
+        assert!(matches!(end, Some(Fed::Done(_))), "{text}");
+        reader.verdict()
+    };
+    for piece in [1, 3, 1000] {
+        let right = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{\"id\":7}";
+        assert_eq!(verdict(right, piece), Ok(()));
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{\"\r\n6\r\nid\":7}\r\n0\r\n\r\n";
+        assert_eq!(verdict(chunked, piece), Ok(()));
+        let wrong = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{\"id\":8}";
+        assert_eq!(verdict(wrong, piece), Err(ErrorKind::WrongBody));
+        let status = "HTTP/1.1 504 No\r\nContent-Length: 2\r\n\r\n{}";
+        assert_eq!(verdict(status, piece), Err(ErrorKind::WrongStatus));
     }
 }

@@ -1,6 +1,6 @@
 //! A run that never was: stored as a campaign stores it, with seeded times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -280,6 +280,8 @@ fn attempt(
         generator: None,
         little: None,
         load,
+        truth: None,
+        beside: BTreeSet::new(),
         sampling: SamplingRecord {
             interval_ms: 1000,
             batches: batches.len() as u64,

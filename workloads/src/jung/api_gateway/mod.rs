@@ -7,7 +7,6 @@ mod extract;
 pub mod health;
 mod openapi;
 mod routes;
-mod view;
 
 use std::sync::Arc;
 
@@ -18,11 +17,11 @@ use axum::routing::{get, post};
 use super::bus::{Bus, Counts};
 use health::Probe;
 
-pub use openapi::DOCUMENT;
-pub use view::{
+pub use super::view::{
     CommandBody, CommandView, DeviceBody, DeviceView, PageView, ReadingsBody, RuleBody, RuleView, RulesView, UserBody,
     UserView,
 };
+pub use openapi::DOCUMENT;
 
 /// The largest body of a request, bytes; a larger one is answered 413.
 pub const LARGEST_BODY: usize = 64 * 1024;

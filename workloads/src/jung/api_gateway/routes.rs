@@ -11,15 +11,15 @@ use uuid::Uuid;
 use super::Gateway;
 use super::error::ApiError;
 use super::extract::{Asked, Body, Credentials, Named};
-use super::view::{
-    CommandBody, CommandView, DeviceBody, DeviceView, PageView, ReadingsBody, RuleBody, RuleView, RulesView, UserBody,
-    UserView, WrittenView,
-};
 use crate::jung::bus::Bus;
 use crate::jung::bus::Snapshot;
 use crate::jung::message::{
     AddRule, Auth, CreateDevice, CreateRule, CreateUser, DeviceId, GetDevice, GetRules, GetUser, Origin, ReadReadings,
     Rule, SendCommand, UserName, WriteReading,
+};
+use crate::jung::view::{
+    CommandBody, CommandView, DeviceBody, DeviceView, PageView, ReadingsBody, RuleBody, RuleView, RulesView, UserBody,
+    UserView, WrittenView,
 };
 
 /// The state of every route.

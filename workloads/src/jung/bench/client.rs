@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use axum::http::{HeaderValue, Method, Request, StatusCode};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -13,6 +11,8 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
+
+use super::names;
 
 /// Why a request has no good reply.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,18 @@ pub enum ClientError {
     },
 }
 
+impl ClientError {
+    /// A wrong status, with the start of its body.
+    pub(super) fn of_status(what: &str, status: StatusCode, body: &[u8]) -> Self {
+        let start = &body[..body.len().min(200)];
+        Self::Status {
+            what: what.to_owned(),
+            status,
+            body: String::from_utf8_lossy(start).into_owned(),
+        }
+    }
+}
+
 /// A client with the credentials of one user.
 #[derive(Debug)]
 pub struct Client {
@@ -59,10 +71,8 @@ impl Client {
     /// A client that connects with its first request.
     #[must_use]
     pub fn new(address: SocketAddr, credentials: Option<(&str, &str)>) -> Self {
-        let authorization = credentials.and_then(|(name, password)| {
-            let encoded = BASE64_STANDARD.encode(format!("{name}:{password}"));
-            HeaderValue::from_str(&format!("Basic {encoded}")).ok()
-        });
+        let authorization =
+            credentials.and_then(|(name, password)| HeaderValue::from_str(&names::basic(name, password)).ok());
         let host = HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static("jung"));
         Self {
             address,
@@ -147,20 +157,9 @@ impl Client {
 }
 
 /// Reads a reply that has to have a status and be JSON.
-pub(super) fn read<T: DeserializeOwned>(
-    what: &str,
-    right: StatusCode,
-    status: StatusCode,
-    body: &[u8],
-) -> Result<T, ClientError> {
+fn read<T: DeserializeOwned>(what: &str, right: StatusCode, status: StatusCode, body: &[u8]) -> Result<T, ClientError> {
     if status != right {
-        let start = &body[..body.len().min(200)];
-        let body = String::from_utf8_lossy(start).into_owned();
-        return Err(ClientError::Status {
-            what: what.to_owned(),
-            status,
-            body,
-        });
+        return Err(ClientError::of_status(what, status, body));
     }
     serde_json::from_slice(body).map_err(|error| ClientError::Body {
         what: what.to_owned(),

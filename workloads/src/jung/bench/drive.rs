@@ -6,17 +6,12 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
-use bytes::Bytes;
 use futures_util::future::join_all;
-use uuid::Uuid;
 
-use super::client::{Client, ClientError, read};
+use super::client::{Client, ClientError};
 use super::dataset::{Endpoint, Mix, Planned, requests};
 use super::names;
-use crate::jung::api_gateway::{CommandBody, CommandView, DeviceView, PageView, UserView};
-
-/// Readings a page that are asked for.
-const PAGE: usize = 20;
+use super::reply::{self, Asked, Commanded};
 
 /// The load.
 #[derive(Clone, Copy, Debug)]
@@ -42,15 +37,6 @@ pub struct Sent {
     pub took: Duration,
     /// What was wrong, if anything.
     pub failure: Option<String>,
-}
-
-/// A command that was accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Commanded {
-    /// Its identity.
-    pub command: Uuid,
-    /// The device.
-    pub device: String,
 }
 
 /// What became of the load.
@@ -84,11 +70,16 @@ async fn one_user(gateway: SocketAddr, load: Load, user: u32) -> Outcome {
     let mut client = Client::new(gateway, Some((&name, &password)));
     let mut outcome = Outcome::default();
     for planned in requests(load.seed, user, load.devices, load.mix) {
-        let (method, path, body) = request(&name, &planned);
+        let asked = Asked::of(user, &planned);
+        let method = if asked.body.is_some() {
+            Method::POST
+        } else {
+            Method::GET
+        };
         let started = Instant::now();
-        let reply = client.send(method, &path, body).await;
+        let reply = client.send(method, &asked.path, asked.body.clone()).await;
         let took = started.elapsed();
-        let checked = reply.and_then(|(status, body)| check(&load, user, &planned, &path, status, &body));
+        let checked = reply.and_then(|(status, body)| check(&load, user, &planned, &asked, status, &body));
         let failure = match checked {
             Ok(commanded) => {
                 outcome.commands.extend(commanded);
@@ -108,68 +99,19 @@ async fn one_user(gateway: SocketAddr, load: Load, user: u32) -> Outcome {
     outcome
 }
 
-fn request(user: &str, planned: &Planned) -> (Method, String, Option<Vec<u8>>) {
-    let device = format!("/users/{user}/devices/{}", planned.device);
-    match planned.endpoint {
-        Endpoint::GetUser => (Method::GET, format!("/users/{user}"), None),
-        Endpoint::GetDevice => (Method::GET, device, None),
-        Endpoint::GetReadings => (Method::GET, format!("{device}/readings?page=0&size={PAGE}"), None),
-        Endpoint::PostCommand => {
-            let body = serde_json::to_vec(&CommandBody { value: planned.value }).ok();
-            (Method::POST, format!("{device}/commands"), body)
-        }
-    }
-}
-
-/// Is it the right user, the right device, a full page, an accepted command?
 fn check(
     load: &Load,
     user: u32,
     planned: &Planned,
-    path: &str,
+    asked: &Asked,
     status: StatusCode,
-    body: &Bytes,
+    body: &[u8],
 ) -> Result<Option<Commanded>, ClientError> {
-    let wrong = |why: String| {
-        Err(ClientError::Body {
-            what: path.to_owned(),
-            why,
-        })
-    };
-    let name = names::user(user);
-    match planned.endpoint {
-        Endpoint::GetUser => {
-            let view: UserView = read(path, StatusCode::OK, status, body)?;
-            if view.username.as_str() != name || u32::try_from(view.devices.len()) != Ok(load.devices) {
-                return wrong(format!("it is {} with {} devices", view.username, view.devices.len()));
-            }
-        }
-        Endpoint::GetDevice => {
-            let view: DeviceView = read(path, StatusCode::OK, status, body)?;
-            if view.id.as_str() != planned.device || view.owner.as_str() != name {
-                return wrong(format!("it is {} of {}", view.id, view.owner));
-            }
-        }
-        Endpoint::GetReadings => {
-            let view: PageView = read(path, StatusCode::OK, status, body)?;
-            let full = usize::try_from(view.kept).unwrap_or(usize::MAX).min(PAGE);
-            let ordered = view
-                .readings
-                .is_sorted_by(|newer, older| newer.timestamp_ms >= older.timestamp_ms);
-            if view.device.as_str() != planned.device || view.readings.len() != full || !ordered {
-                return wrong(format!("it has {} readings of {}", view.readings.len(), view.device));
-            }
-        }
-        Endpoint::PostCommand => {
-            let view: CommandView = read(path, StatusCode::ACCEPTED, status, body)?;
-            if view.device.as_str() != planned.device {
-                return wrong(format!("the command is for {}", view.device));
-            }
-            return Ok(Some(Commanded {
-                command: view.command,
-                device: planned.device.clone(),
-            }));
-        }
+    if status.as_u16() != planned.endpoint.right_status() {
+        return Err(ClientError::of_status(&asked.path, status, body));
     }
-    Ok(None)
+    reply::check(user, load.devices, planned, body).map_err(|why| ClientError::Body {
+        what: asked.path.clone(),
+        why,
+    })
 }

@@ -1,15 +1,12 @@
-//! The truth of the benchmark: what the devices really did, read back from their gateway.
+//! The truth of the benchmark: what was accepted, against what the devices really did.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::client::{Client, ClientError};
-use super::drive::Commanded;
 use super::names;
-use crate::jung::device_gateway::admin::{Commands, Devices};
-use crate::jung::device_gateway::book::{Entry, Seen};
+use super::reply::Commanded;
 use crate::jung::message::Origin;
+use crate::jung::record::{Entry, Seen};
 
 /// How long after the first violating reading the opposite command has to be there.
 pub const RULE_DEADLINE: Duration = Duration::from_secs(2);
@@ -25,6 +22,8 @@ pub struct Truth {
     pub violations: usize,
     /// Those of them that no rule's command followed in time.
     pub unanswered: usize,
+    /// Those of them that none followed at all.
+    pub never: usize,
     /// The longest time from a violating reading to the opposite command.
     pub slowest_rule: Duration,
     /// Devices.
@@ -38,29 +37,6 @@ impl Truth {
     #[must_use]
     pub fn holds(&self) -> bool {
         self.lost == 0 && self.unanswered == 0 && self.irregular == 0
-    }
-}
-
-/// Reads the book of a device gateway and compares.
-///
-/// # Errors
-/// [`ClientError`] if the gateway cannot be asked.
-pub async fn read_back(admin: SocketAddr, accepted: &[Commanded]) -> Result<Truth, ClientError> {
-    let mut client = Client::new(admin, None);
-    let entries = book(&mut client).await?;
-    let devices: Devices = client.get("/devices").await?;
-    Ok(compare(accepted, &entries, &devices.devices))
-}
-
-async fn book(client: &mut Client) -> Result<Vec<Entry>, ClientError> {
-    let mut entries: Vec<Entry> = Vec::new();
-    loop {
-        let from = entries.last().map_or(0, |last| last.number + 1);
-        let next: Commands = client.get(&format!("/commands?from={from}")).await?;
-        if next.commands.is_empty() {
-            return Ok(entries);
-        }
-        entries.extend(next.commands);
     }
 }
 
@@ -85,6 +61,7 @@ pub fn compare(accepted: &[Commanded], entries: &[Entry], devices: &[Seen]) -> T
             .iter()
             .filter(|delay| delay.is_none_or(|delay| delay > deadline))
             .count(),
+        never: delays.iter().filter(|delay| delay.is_none()).count(),
         slowest_rule: Duration::from_nanos(delays.iter().flatten().max().copied().unwrap_or(0)),
         devices: devices.len(),
         irregular: devices.iter().filter(|seen| !grows_by_one_a_second(seen)).count(),
@@ -181,8 +158,10 @@ mod tests {
             entry(1, Origin::User, 30.0, 1, Some(2)),
             entry(2, Origin::Rule, names::WANTED, 5, None),
         ];
-        assert_eq!(compare(&[], &late, &[]).unanswered, 1);
-        assert_eq!(compare(&[], &late[..1], &[]).unanswered, 1, "no rule fired at all");
+        let truth = compare(&[], &late, &[]);
+        assert_eq!((truth.unanswered, truth.never), (1, 0));
+        let truth = compare(&[], &late[..1], &[]);
+        assert_eq!((truth.unanswered, truth.never), (1, 1), "no rule fired at all");
         assert_eq!(compare(&[accepted(9, "d")], &late, &[]).lost, 1);
         assert_eq!(
             compare(&[accepted(1, "other")], &late, &[]).lost,

@@ -7,34 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::{Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::book::{Book, Entry, Seen};
+use super::book::Book;
+use crate::jung::record::{Commands, Devices};
 
 /// The most commands of one reply.
 const MOST: usize = 10_000;
-
-/// The reply to `GET /devices`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Devices {
-    /// The gateway's clock, ns since it came up.
-    pub now_ns: u64,
-    /// All devices by name.
-    pub devices: Vec<Seen>,
-}
-
-/// The reply to `GET /commands`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Commands {
-    /// The gateway's clock, ns since it came up.
-    pub now_ns: u64,
-    /// Commands that fell out of the book.
-    pub dropped: u64,
-    /// The commands, in the order they came; ask again from the number after the last until none comes.
-    pub commands: Vec<Entry>,
-}
 
 /// Which commands are wanted.
 #[derive(Clone, Debug, Deserialize)]

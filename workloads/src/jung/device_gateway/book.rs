@@ -3,53 +3,14 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::jung::every_second::slot_of;
-use crate::jung::message::{Actuate, DeviceId, Fault, Origin};
+use crate::jung::message::{Actuate, DeviceId, Fault};
+pub use crate::jung::record::{Entry, Seen};
 
 /// The most commands that the book keeps; older ones fall out and are counted.
 pub const LONGEST: usize = 1_000_000;
-
-/// A command that reached its device.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Entry {
-    /// Its number in the book, from 0.
-    pub number: u64,
-    /// The command's identity.
-    pub command: Uuid,
-    /// The device.
-    pub device: DeviceId,
-    /// Who wanted it.
-    pub origin: Origin,
-    /// The state of the device before.
-    pub before: f64,
-    /// The state that it took.
-    pub after: f64,
-    /// When, ns since the gateway came up.
-    pub at_ns: u64,
-    /// When the device first sent this state in a reading, ns since the gateway came up; `None`: not before the next
-    /// command changed it.
-    pub read_at_ns: Option<u64>,
-}
-
-/// A device as others see it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Seen {
-    /// Its name.
-    pub device: DeviceId,
-    /// Its state.
-    pub value: f64,
-    /// Readings that it has sent.
-    pub readings: u64,
-    /// Commands that it has obeyed.
-    pub commands: u64,
-    /// How long it is attached, ns.
-    pub attached_ns: u64,
-}
 
 #[derive(Debug)]
 struct Simulated {
@@ -190,6 +151,7 @@ fn nanoseconds(since: Instant) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jung::message::Origin;
 
     fn actuate(device: &DeviceId, value: f64) -> Actuate {
         Actuate {

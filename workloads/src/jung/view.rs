@@ -1,9 +1,9 @@
-//! The JSON of requests and replies.
+//! The JSON of the API's requests and replies.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::jung::message::{Device, DeviceId, Operator, Password, Reading, Rule, User, UserName};
+use super::message::{Device, DeviceId, Operator, Password, Reading, Rule, User, UserName};
 
 /// The body of `POST /users`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,0 +1,138 @@
+//! What Jung's users send, from the data set that the workload defines, and the check of each reply.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use workloads::jung::bench::dataset::{Endpoint, Planned, requests};
+use workloads::jung::bench::names;
+use workloads::jung::bench::reply::{self, Asked, Commanded};
+
+use crate::config::{JungWorkload, LoadKind};
+use crate::load::{BodyRule, Call, Engine, Expect, Judge, Label, LoadError, Message, Script, Users, UsersPlan};
+use crate::trial::engine::{extent, paced};
+
+/// The commands that the platform accepted: each has to reach its device.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger(Arc<Mutex<Vec<Commanded>>>);
+
+impl Ledger {
+    /// All so far.
+    #[must_use]
+    pub fn accepted(&self) -> Vec<Commanded> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn enter(&self, commanded: Commanded) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(commanded);
+    }
+}
+
+/// The labels of Jung's calls, in the order of their places.
+fn labels(address: SocketAddr) -> Vec<Label> {
+    let url = |endpoint| match endpoint {
+        Endpoint::GetUser => "/users/<user>",
+        Endpoint::GetDevice => "/users/<user>/devices/<device>",
+        Endpoint::GetReadings => "/users/<user>/devices/<device>/readings",
+        Endpoint::PostCommand => "/users/<user>/devices/<device>/commands",
+    };
+    let label = |endpoint: Endpoint| Label {
+        name: endpoint.label().to_owned(),
+        url: format!("http://{address}{}", url(endpoint)),
+    };
+    Endpoint::ALL.map(label).to_vec()
+}
+
+/// The engine of a load on Jung: users who each send their list of the data set, in its order.
+///
+/// # Errors
+/// What is wrong with the plan; a load that is none of users.
+pub fn engine(
+    kind: &LoadKind,
+    jung: &JungWorkload,
+    address: SocketAddr,
+    seed: u64,
+    ledger: &Ledger,
+) -> Result<Box<dyn Engine + Send>, LoadError> {
+    let LoadKind::Users(load) = kind else {
+        return Err(LoadError::Users(
+            "Jung's requests are those of users: give it a load of kind users",
+        ));
+    };
+    let (mut all, mut scripts) = (Vec::new(), Vec::new());
+    for user in 0..load.users {
+        let first = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        all.extend(calls(jung, user, seed, address, load.keep_alive, ledger)?);
+        let list = first..u32::try_from(all.len()).unwrap_or(u32::MAX);
+        scripts.push(match load.requests {
+            None => Script {
+                calls: list.collect(),
+                repeat: true,
+            },
+            Some(requests) => Script {
+                calls: list.cycle().take(requests.each as usize).collect(),
+                repeat: false,
+            },
+        });
+    }
+    let plan = UsersPlan::new(all, labels(address), scripts, extent(load));
+    Ok(Box::new(Users::new(paced(load, seed, plan))?))
+}
+
+/// The calls of one user in their order, each with its own check; commands that were accepted go into the ledger.
+///
+/// # Errors
+/// What would be no request.
+fn calls(
+    jung: &JungWorkload,
+    user: u32,
+    seed: u64,
+    address: SocketAddr,
+    keep_alive: bool,
+    ledger: &Ledger,
+) -> Result<Vec<Call>, LoadError> {
+    let credentials = names::credentials(user);
+    let planned = requests(seed, user, jung.amounts.devices, jung.mix);
+    let one = |planned: Planned| {
+        let asked = Asked::of(user, &planned);
+        let fields = [
+            ("Authorization", credentials.as_str()),
+            ("Content-Type", "application/json"),
+        ];
+        let message = Message {
+            method: if asked.body.is_some() { "POST" } else { "GET" },
+            path: &asked.path,
+            fields: if asked.body.is_some() { &fields } else { &fields[..1] },
+            body: asked.body.as_deref().unwrap_or_default(),
+            keep_alive,
+        };
+        Ok(Call {
+            address,
+            label: place(planned.endpoint),
+            bytes: message.to_bytes(address)?.into(),
+            expect: Expect {
+                status: planned.endpoint.right_status(),
+                body: BodyRule::Judged(judge(user, jung.amounts.devices, planned, ledger)),
+            },
+        })
+    };
+    planned.into_iter().map(one).collect()
+}
+
+fn judge(user: u32, devices: u32, planned: Planned, ledger: &Ledger) -> Judge {
+    let ledger = ledger.clone();
+    Judge::new(move |body| match reply::check(user, devices, &planned, body) {
+        Ok(commanded) => {
+            commanded.into_iter().for_each(|commanded| ledger.enter(commanded));
+            true
+        }
+        Err(_) => false,
+    })
+}
+
+/// The place of an endpoint among the labels.
+fn place(endpoint: Endpoint) -> u16 {
+    (0..)
+        .zip(Endpoint::ALL)
+        .find(|(_, other)| *other == endpoint)
+        .map_or(0, |(place, _)| place)
+}

@@ -1,0 +1,38 @@
+//! What the workloads ask for: their services, what is around them, and where the load goes.
+//!
+//! * [`tcp`], [`jung`] — the services of each kind;
+//! * [`dataset`] — what Jung's users send, and the check of each reply;
+//! * [`truth`] — what Jung's platform really did, read back after the load.
+
+pub mod dataset;
+mod jung;
+mod tcp;
+pub mod truth;
+
+use protocol::spec::ServiceSpec;
+use protocol::surroundings::{BrokerSpec, SeedSpec};
+use protocol::{AttemptId, Name};
+
+use crate::config::{PhaseDeadlines, Workload, WorkloadKind};
+
+/// What a workload asks of the runner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Its services, in the order they are started.
+    pub services: Vec<ServiceSpec>,
+    /// The broker that they talk through.
+    pub broker: Option<BrokerSpec>,
+    /// How they are filled.
+    pub seed: Option<SeedSpec>,
+    /// The service that the load goes to.
+    pub front: Name,
+}
+
+/// What a workload asks for in an attempt.
+#[must_use]
+pub fn asked(workload: &Workload, attempt: AttemptId, limits: &PhaseDeadlines) -> Asked {
+    match &workload.kind {
+        WorkloadKind::Tcp(tcp) => tcp::asked(&workload.name, tcp),
+        WorkloadKind::Jung(jung) => jung::asked(jung, attempt, limits),
+    }
+}
