@@ -113,16 +113,6 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// A list of texts.
-    pub(super) fn texts(&mut self, key: &'static str) -> Field<Vec<String>> {
-        let fault = || Fault::new("a list of texts is due here", "write e.g. [\"one\", \"two\"]");
-        self.field(key, |value| {
-            let items = value.as_array().ok_or_else(fault)?;
-            let text = |item: &Spanned<DeValue<'_>>| item.get_ref().as_str().map(str::to_owned).ok_or_else(fault);
-            items.iter().map(text).collect()
-        })
-    }
-
     /// Whole numbers by name, as an inline table.
     pub(super) fn counts(&mut self, key: &'static str) -> Field<Vec<(String, i64)>> {
         let fault = || Fault::new("numbers by name are due here", "write e.g. { one = 1, two = 2 }");

@@ -352,3 +352,50 @@ proptest! {
         }
     }
 }
+
+const JUNG: &str = "[experiment]\nname = \"x\"\n[[platform]]\nkind = \"native\"\n[[workload]]\nkind = \"jung\"\n";
+
+#[test]
+fn jung_as_in_the_thesis_needs_no_keys() {
+    let text = format!("{JUNG}[[load]]\nkind = \"users\"\nname = \"u\"\nusers = 30\nrequests = 500\n");
+    let experiment = parse("x.toml", &text, &Overrides::default()).unwrap().experiment;
+    let WorkloadKind::Jung(jung) = &experiment.workloads[0].kind else {
+        panic!("it says jung");
+    };
+    assert_eq!(jung.requests_of_a_user(), 500);
+    let beside: Vec<_> = jung.beside.iter().map(|service| service.name()).collect();
+    assert_eq!(beside, ["api-gateway", "device-gateway"]);
+    assert_eq!((jung.concurrency, jung.partitions), (64, 1));
+}
+
+#[test]
+fn what_jung_cannot_be() {
+    let text = format!(
+        "{JUNG}beside = [\"api-gatway\"]\ninstances = {{ api-gateway = 2 }}\nkafka = \"lab-1:9092\"\nport = 8081\nreply_bytes = 5\n\
+         [[workload]]\nkind = \"tcp\"\nusers = 3\n[[load]]\nkind = \"users\"\nname = \"u\"\nusers = 3\nrequests = 5\n"
+    );
+    insta::assert_snapshot!(problems(&text), @r#"
+    x.toml:7: [[workload]] 1: beside = ["api-gatway"]: there is no service "api-gatway"; did you mean api-gateway?
+    x.toml:8: [[workload]] 1: instances = { api-gateway = 2 }: of api-gateway there is one; write e.g. { auth-manager = 2 }
+    x.toml:9: [[workload]] 1: kafka = "lab-1:9092": this is no broker for the services; write "own", "apache", or where one runs that the services reach, e.g. "10.0.0.3:9092"
+    x.toml:11: [[workload]] 1: reply_bytes = 5: this key is for kind = "tcp"; leave it out here
+    x.toml:14: [[workload]] 2: users = 3: this key is for kind = "jung"; leave it out here
+    "#);
+    let text = format!(
+        "{JUNG}users = 3\ninstances = {{ auth-manager = 3 }}\npartitions = 2\nkafka_port = 8080\n\
+         [[load]]\nkind = \"users\"\nname = \"u\"\nusers = 4\nrequests = 5\n"
+    );
+    insta::assert_snapshot!(problems(&text), @r#"
+    x.toml:9: [[workload]] 1: partitions = 2: 3 instances of a service cannot share fewer partitions; write partitions = 3, or leave it out
+    x.toml:10: [[workload]] 1: kafka_port = 8080: a gateway has port 8080 or the next; give the broker others
+    "#);
+    let text = format!(
+        "{JUNG}users = 3\n[[load]]\nkind = \"rate\"\nname = \"r\"\nrate = 4\nduration = \"5s\"\n\
+         [[load]]\nkind = \"users\"\nname = \"u\"\nusers = 4\nrequests = 5\n[[load.mix]]\npath = \"/\"\n"
+    );
+    insta::assert_snapshot!(problems(&text), @r#"
+    x.toml:9: [[load]] "r": kind = "rate": the requests of workload jung are those of users; write kind = "users"
+    x.toml:16: [[load]] "u": users = 4: workload jung has 3 users; write no more, or give the workload more
+    x.toml:18: [[load.mix]] 1: workload jung defines what its users ask for; leave [[load.mix]] out; the workload's get_user, get_device, get_readings and post_command say how often
+    "#);
+}

@@ -12,6 +12,8 @@ pub struct Experiment {
     /// Tables [[platform]].
     pub platforms: String,
     pub port: u16,
+    /// Another workload than `tcp` on that port: its table.
+    pub workload: Option<String>,
     /// Tables [[load]].
     pub loads: String,
     /// Keys of [kafka].
@@ -32,10 +34,13 @@ impl Experiment {
             max_attempts,
             platforms,
             port,
+            workload,
             loads,
             kafka,
             deadlines,
         } = self;
+        let tcp = || format!("[[workload]]\nkind = \"tcp\"\nport = {port}\n");
+        let workload = workload.clone().unwrap_or_else(tcp);
         format!(
             r#"
 [experiment]
@@ -51,9 +56,7 @@ results = "results"
 
 {platforms}
 
-[[workload]]
-kind = "tcp"
-port = {port}
+{workload}
 
 {loads}
 

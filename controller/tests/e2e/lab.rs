@@ -45,6 +45,7 @@ impl Lab {
             max_attempts: 10,
             platforms: NATIVE.into(),
             port: free_port(),
+            workload: None,
             loads: load("r100", 100, 1),
             kafka: format!(
                 "brokers = \"embedded\"\nlisten = \"{}\"\nprefix = \"{}\"",

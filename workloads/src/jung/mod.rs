@@ -50,7 +50,8 @@ pub mod view;
 #[cfg(feature = "jung")]
 mod worker;
 
-#[cfg(all(test, feature = "jung"))]
+#[cfg(test)]
+#[cfg(feature = "jung")]
 mod tests;
 
 #[cfg(feature = "jung")]

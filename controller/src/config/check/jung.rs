@@ -193,7 +193,10 @@ fn instances(counts: &Vec<(String, i64)>) -> Result<BTreeMap<Service, u16>, Faul
         let most = if GATEWAYS.contains(&service) { 1 } else { 16 };
         let count = u16::try_from(*count).ok().filter(|count| (1..=most).contains(count));
         let count = count.ok_or_else(|| {
-            let what = format!("of {name} there can be 1 to {most}");
+            let what = match most {
+                1 => format!("of {name} there is one"),
+                most => format!("of {name} there can be 1 to {most}"),
+            };
             Fault::new(what, "write e.g. { auth-manager = 2 }")
         })?;
         all.insert(service, count);
