@@ -35,6 +35,7 @@ export JUNG_TEST_KAFKA_DIR=
 log=$(mktemp)
 started_dockerd=
 skip=()
+left_out=()
 
 stop_what_was_started() {
     local code=$?
@@ -53,6 +54,12 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 # Runs tests, shows them, and keeps their closing lines for the count at the end; what fails does not keep the rest from running.
 run() { "$@" 2>&1 | tee -a "$log" || failed=1; }
 failed=
+
+# Leaves out the tests with a name, and says so at the end, with the reason.
+not_run() {
+    skip+=(--skip "$1")
+    left_out+=("NOT RUN: the tests $1* (deploy, guests): $2")
+}
 
 say "installing what is missing"
 if [ -n "$quick" ]; then deploy/setup.sh --yes build; else deploy/setup.sh --yes build test; fi
@@ -85,7 +92,8 @@ if [ -z "$quick" ]; then
     export JUNG_GUEST_CACHE=${JUNG_GUEST_CACHE:-$cache/guests}
     deploy/linux/kernel.sh "$JUNG_GUEST_CACHE"
     as_root deploy/linux/disk.sh "$JUNG_GUEST_CACHE"
-    [ -n "${JUNG_OSV_KERNEL:-}" ] || skip=(--skip osv::)
+    [ -n "${JUNG_OSV_KERNEL:-}" ] || not_run osv:: "JUNG_OSV_KERNEL names no kernel of OSv"
+    [ -n "${JUNG_INCLUDEOS_IMAGE:-}" ] || not_run includeos:: "JUNG_INCLUDEOS_IMAGE names no image of IncludeOS"
 
     say "tests that need Docker, Apache Kafka, JMeter, QEMU or root"
     # Not among them: one that writes a report for eyes, one that is only a child process of another test.
@@ -94,6 +102,6 @@ if [ -z "$quick" ]; then
 fi
 
 say "done"
-[ ${#skip[@]} = 0 ] || echo "NOT RUN: the tests of OSv guests (deploy, guests, osv::*): JUNG_OSV_KERNEL names no kernel"
+for line in "${left_out[@]}"; do echo "$line"; done
 awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0 }' "$log"
 [ -z "$failed" ] || { echo "a test program did not run to its end: see above" >&2; exit 1; }

@@ -6,11 +6,13 @@
 //! (`deploy/osv/guest.toml` and its kin).
 //!
 //! [`raw`] is what a file may hold, [`Guest::check`] makes a [`Guest`] of it or says everything that is wrong, [`template`] fills in addresses, and
-//! [`osv`] and [`linux`] write the images that are ours to write.
+//! [`osv`] and [`linux`] write the images that are ours to write,
+//! and [`multiboot`] wraps kernels as QEMU takes them.
 
 mod check;
 mod description;
 pub mod linux;
+pub mod multiboot;
 pub mod osv;
 mod preset;
 mod raw;

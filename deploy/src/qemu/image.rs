@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::DeployError;
 use crate::guest::linux::seed::PROGRAM_LABEL;
 use crate::guest::linux::{fat, initramfs, modules};
+use crate::guest::multiboot;
 use crate::guest::osv::{disk, rofs};
 use crate::guest::tree::{Device, Tree};
 use crate::guest::{Guest, Image, InitramfsImage};
@@ -56,6 +57,23 @@ pub(super) fn make(guest: &Guest, workload: &Path, state: &Path) -> Result<Made,
             let bytes = disk::with_partition(&file_system).map_err(broken)?;
             keep(state, "rofs", "raw", &bytes).map(Made::Disk)
         }
+    }
+}
+
+/// The kernel to boot: the description's, or that in a form that QEMU takes.
+///
+/// # Errors
+/// [`DeployError`] if there is no such form.
+pub(super) fn kernel(described: &Path, bytes: &[u8], state: &Path) -> Result<PathBuf, DeployError> {
+    let refused = |error| {
+        broken(format!(
+            "QEMU does not take the kernel {}: {error}",
+            described.display()
+        ))
+    };
+    match multiboot::wrapped(bytes).map_err(refused)? {
+        Some(wrapped) => keep(state, "kernel", "elf32", &wrapped),
+        None => Ok(described.to_owned()),
     }
 }
 

@@ -63,12 +63,13 @@ pub(super) async fn prepare(qemu: &Qemu, deployment: &Deployment) -> Result<Prep
     let spec = qemu.spec()?;
     let guest = Guest::read(&qemu.description(spec)).map_err(|error| problems(&error))?;
     let program = find("qemu-system-x86_64")?;
-    let (workload, state, described) = (qemu.host.workload.clone(), qemu.host.state.clone(), guest.clone());
+    let (workload, state) = (qemu.host.workload.clone(), qemu.host.state.clone());
     let made = tokio::task::spawn_blocking(move || {
-        check_kernel(&described)?;
-        image::make(&described, &workload, &state)
+        let guest = with_kernel(guest, &state)?;
+        let made = image::make(&guest, &workload, &state)?;
+        Ok((guest, made))
     });
-    let made = made.await.unwrap_or_else(|error| {
+    let (guest, made) = made.await.unwrap_or_else(|error| {
         Err(DeployError::Platform {
             platform: "guest image",
             message: error.to_string(),
@@ -127,10 +128,10 @@ async fn accelerate(
     Ok(())
 }
 
-/// The kernel is there, and is the one that the description means.
-fn check_kernel(guest: &Guest) -> Result<(), DeployError> {
+/// The guest with a kernel that is there, is the one that the description means, and has a form that QEMU takes.
+fn with_kernel(mut guest: Guest, state: &Path) -> Result<Guest, DeployError> {
     let Some(kernel) = &guest.kernel else {
-        return Ok(());
+        return Ok(guest);
     };
     let bytes = fs::read(kernel).map_err(|error| missing(kernel, &error.to_string()))?;
     match &guest.kernel_sha256 {
@@ -138,7 +139,10 @@ fn check_kernel(guest: &Guest) -> Result<(), DeployError> {
             kernel,
             &format!("its SHA-256 is {} and not {wanted}", image::hex(&bytes)),
         )),
-        _ => Ok(()),
+        _ => {
+            guest.kernel = Some(image::kernel(kernel, &bytes, state)?);
+            Ok(guest)
+        }
     }
 }
 

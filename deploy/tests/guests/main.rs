@@ -1,13 +1,15 @@
-//! Real guests under QEMU, emulated so that any machine will do: tiny kernels of a few instructions for every way to fail, Linux and OSv for the rest.
+//! Real guests under QEMU, emulated so that any machine will do: tiny kernels of a few instructions for every way to fail, Linux, OSv and
+//! IncludeOS for the rest.
 //!
 //! `deploy/linux/setup-qemu.sh` installs QEMU; `deploy/linux/kernel.sh CACHE` fetches the kernel, and `JUNG_GUEST_CACHE` names CACHE.
-//! `JUNG_OSV_KERNEL` names an OSv kernel; who has none skips `osv::`. `deploy/build-workload.sh` and
-//! `deploy/linux/build-init.sh` build what runs in the guests.
+//! `JUNG_OSV_KERNEL` names an OSv kernel and `JUNG_INCLUDEOS_IMAGE` an image of IncludeOS; who has none skips `osv::` or `includeos::`.
+//! `deploy/build-workload.sh` and `deploy/linux/build-init.sh` build what runs in the guests.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod acceleration;
 mod cloud;
 mod ends;
+mod includeos;
 mod kernel;
 mod lab;
 mod linux;
