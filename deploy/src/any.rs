@@ -2,7 +2,7 @@
 
 use protocol::facts::PlatformFacts;
 use protocol::ids::Name;
-use protocol::spec::{DockerSpec, FakeSpec, PlatformSpec};
+use protocol::spec::{DockerSpec, Engine, FakeSpec, PlatformSpec};
 use protocol::summary::Exit;
 
 use crate::docker::{Docker, DockerRunning};
@@ -17,7 +17,7 @@ pub enum AnyDriver {
     /// Processes of the host.
     Native(Native),
     /// Containers of a Docker engine.
-    Docker(Docker),
+    Docker(Box<Docker>),
     /// Guests under QEMU.
     Qemu(Box<Qemu>),
     /// The one that only pretends.
@@ -30,7 +30,7 @@ impl AnyDriver {
     pub fn for_platform(spec: &PlatformSpec, host: &Host) -> Self {
         match spec {
             PlatformSpec::Native(_) => Self::Native(Native::new(host)),
-            PlatformSpec::Docker(spec) => Self::Docker(Docker::new(spec, host)),
+            PlatformSpec::Docker(spec) => Self::Docker(Box::new(Docker::new(spec, host))),
             PlatformSpec::Osv(guest)
             | PlatformSpec::Includeos(guest)
             | PlatformSpec::LinuxVm(guest)
@@ -44,7 +44,14 @@ impl AnyDriver {
     pub fn all(host: &Host) -> Vec<Self> {
         vec![
             Self::Native(Native::new(host)),
-            Self::Docker(Docker::new(&DockerSpec::default(), host)),
+            Self::Docker(Box::new(Docker::new(&DockerSpec::default(), host))),
+            Self::Docker(Box::new(Docker::new(
+                &DockerSpec {
+                    engine: Engine::Podman,
+                    ..DockerSpec::default()
+                },
+                host,
+            ))),
             Self::Qemu(Box::new(Qemu::to_sweep(host))),
             Self::Fake(Fake::new(&FakeSpec::default())),
         ]

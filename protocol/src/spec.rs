@@ -101,15 +101,50 @@ impl PlatformSpec {
 #[serde(deny_unknown_fields)]
 pub struct NativeSpec {}
 
-/// A container of a Docker engine.
+/// A container of an engine with Docker's API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DockerSpec {
+    /// Whose engine.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub engine: Engine,
+    /// What the containers are connected to.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub network: ContainerNetwork,
+    /// The engine's name for what runs its containers, e.g. `runsc` or `crun`; `None`: the engine's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
     /// `true`: the endpoint is a port published on the host (through docker-proxy or NAT), which other machines can reach.
     /// `false`: the container's own address on the bridge, reachable from the host and over a route to it.
     pub publish: bool,
     /// An image that the engine already has; `None` builds one FROM scratch out of the static workload binary.
     pub image: Option<String>,
+}
+
+/// An engine with Docker's API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// Docker's own, at the runner's `DOCKER_HOST` or `/var/run/docker.sock`.
+    #[default]
+    Docker,
+    /// Podman's service, at the runner's `CONTAINER_HOST` or `/run/podman/podman.sock`.
+    Podman,
+}
+
+/// What containers are connected to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContainerNetwork {
+    /// The engine's own bridge.
+    #[default]
+    Engine,
+    /// The runner's bridge, on which its guests are.
+    Bridge,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A guest under QEMU, one a service. What it boots is described in a file of the runner's host, since kernels and images are that host's.

@@ -171,6 +171,7 @@ fn commands() {
         PlatformSpec::Docker(DockerSpec {
             publish: true,
             image: Some("mine:1".into()),
+            ..DockerSpec::default()
         }),
         PlatformSpec::Fake(FakeSpec {
             start_ms: 5,
@@ -184,6 +185,7 @@ fn commands() {
         run(PlatformSpec::Docker(DockerSpec {
             publish: false,
             image: None,
+            ..DockerSpec::default()
         })),
     );
     check("run-surrounded", surrounded());

@@ -127,13 +127,17 @@ raw_table! {
         name: text -> String,
         /// Whether it may be left out.
         optional: flag -> bool,
+        /// docker: whose engine.
+        engine: text -> String,
+        /// docker: what runs the containers.
+        runtime: text -> String,
         /// docker: whether the port is published on the host.
         publish: flag -> bool,
         /// docker: an image that is already there.
         image: text -> String,
         /// guests: the description on the runner's host.
         guest: text -> String,
-        /// guests: how they are reached.
+        /// docker, guests: how they are reached.
         network: text -> String,
         /// guests: whether vhost-net moves the packets.
         vhost: flag -> bool,

@@ -1,29 +1,25 @@
 //! What the engine is asked to create: pure, so that a reader and a test see all of it.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, PortBinding};
-use protocol::spec::{Resources, ServiceSpec};
+use protocol::spec::ServiceSpec;
 
+use super::container::Order;
 use crate::mark::Mark;
 use crate::service_args;
 
-/// The container of a service. `publish`: the address of the host on which its port is published.
+/// The container of a service.
 ///
 /// Restarts, health checks and an init process stay off: nothing runs beside the service, and its death is its death.
-pub(super) fn body(
-    image: &str,
-    mark: &Mark,
-    service: &ServiceSpec,
-    resources: &Resources,
-    publish: Option<IpAddr>,
-) -> ContainerCreateBody {
+pub(super) fn body(order: &Order, mark: &Mark, service: &ServiceSpec) -> ContainerCreateBody {
+    let resources = &order.resources;
     let port = service.port.map(|port| format!("{port}/{}", service.ready.transport()));
     let memory = resources
         .memory_mib
         .map(|mib| i64::try_from(mib.saturating_mul(1 << 20)).unwrap_or(i64::MAX));
-    let bindings = publish.zip(port.clone()).map(|(address, port)| {
+    let bindings = order.publish.zip(port.clone()).map(|((address, _), port)| {
         let binding = PortBinding {
             host_ip: Some(address.to_string()),
             host_port: service.port.map(|port| port.to_string()),
@@ -32,7 +28,7 @@ pub(super) fn body(
     });
     let listen = service.port.map(|port| (Ipv4Addr::UNSPECIFIED, port).into());
     ContainerCreateBody {
-        image: Some(image.to_owned()),
+        image: Some(order.image.clone()),
         cmd: Some(service_args(service, listen)),
         labels: Some(mark.labels().map(|(key, value)| (key.to_owned(), value)).into()),
         exposed_ports: port.map(|port| vec![port]),
@@ -43,6 +39,8 @@ pub(super) fn body(
             cpuset_cpus: resources.cpuset.as_ref().map(ToString::to_string),
             cpuset_mems: resources.mems.as_ref().map(ToString::to_string),
             port_bindings: bindings,
+            network_mode: order.network.clone(),
+            runtime: order.runtime.clone(),
             log_config: Some(log_config()),
             ..HostConfig::default()
         }),
@@ -62,10 +60,12 @@ fn log_config() -> HostConfigLogConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::spec::{HttpProbe, Probe, UdpProbe};
+    use std::net::IpAddr;
+
+    use protocol::spec::{HttpProbe, Probe, Resources, UdpProbe};
     use protocol::surroundings::Place;
 
-    fn json(resources: &Resources, publish: Option<IpAddr>) -> serde_json::Value {
+    fn json(resources: Resources, publish: Option<IpAddr>) -> serde_json::Value {
         let ready = Probe::Http(HttpProbe {
             path: "/".into(),
             status: 200,
@@ -74,7 +74,7 @@ mod tests {
         json_of(ready, resources, publish)
     }
 
-    fn json_of(ready: Probe, resources: &Resources, publish: Option<IpAddr>) -> serde_json::Value {
+    fn json_of(ready: Probe, resources: Resources, publish: Option<IpAddr>) -> serde_json::Value {
         let attempt = "018f8f6e-0000-7000-8000-000000000001".parse().unwrap();
         let mark = Mark {
             runner: "lab".parse().unwrap(),
@@ -88,13 +88,21 @@ mod tests {
             port: Some(8080),
             ready,
         };
-        serde_json::to_value(body("image:1", &mark, &service, resources, publish)).unwrap()
+        let order = Order {
+            image: "image:1".into(),
+            resources,
+            logs: "/nowhere".into(),
+            publish: publish.map(|address| (address, address)),
+            network: Some("jb01234567".into()),
+            runtime: Some("runsc".into()),
+        };
+        serde_json::to_value(body(&order, &mark, &service)).unwrap()
     }
 
     #[test]
     fn the_limits_and_the_mark_are_in_it() {
         let json = json(
-            &Resources {
+            Resources {
                 cpuset: Some("0-1".parse().unwrap()),
                 mems: Some("0".parse().unwrap()),
                 memory_mib: Some(64),
@@ -106,13 +114,15 @@ mod tests {
         assert_eq!(json["HostConfig"]["Memory"], 64 << 20);
         assert_eq!(json["HostConfig"]["MemorySwap"], 64 << 20);
         assert_eq!(json["HostConfig"]["CpusetCpus"], "0-1");
+        assert_eq!(json["HostConfig"]["NetworkMode"], "jb01234567");
+        assert_eq!(json["HostConfig"]["Runtime"], "runsc");
         assert_eq!(json["HostConfig"]["CpusetMems"], "0");
         assert_eq!(json["HostConfig"]["PortBindings"], serde_json::Value::Null);
     }
 
     #[test]
     fn a_published_port_is_bound_to_the_hosts_address() {
-        let json = json(&Resources::default(), Some("192.0.2.7".parse().unwrap()));
+        let json = json(Resources::default(), Some("192.0.2.7".parse().unwrap()));
         let expected = serde_json::json!([{"HostIp": "192.0.2.7", "HostPort": "8080"}]);
         assert_eq!(json["HostConfig"]["PortBindings"]["8080/tcp"], expected);
         assert_eq!(json["HostConfig"]["Memory"], serde_json::Value::Null);
@@ -124,7 +134,7 @@ mod tests {
             packet: "1".into(),
             answer: "1".into(),
         });
-        let json = json_of(ready, &Resources::default(), Some("192.0.2.7".parse().unwrap()));
+        let json = json_of(ready, Resources::default(), Some("192.0.2.7".parse().unwrap()));
         assert!(json["ExposedPorts"]["8080/udp"].is_object(), "{json}");
         assert_eq!(json["HostConfig"]["PortBindings"]["8080/udp"][0]["HostPort"], "8080");
     }

@@ -32,6 +32,10 @@ pub(super) struct Order {
     pub(super) logs: PathBuf,
     /// The address of the host on which ports are published, and that under which they are reached.
     pub(super) publish: Option<(IpAddr, IpAddr)>,
+    /// The engine's name of the network that they are on; `None`: its own bridge.
+    pub(super) network: Option<String>,
+    /// What runs them; `None`: the engine's default.
+    pub(super) runtime: Option<String>,
 }
 
 /// One service as a container, running or ended.
@@ -208,8 +212,7 @@ async fn create(
     service: &ServiceSpec,
 ) -> Result<Vec<String>, DeployError> {
     let options = CreateContainerOptionsBuilder::new().name(&mark.container()).build();
-    let bind = order.publish.map(|(bind, _)| bind);
-    let body = body::body(&order.image, mark, service, &order.resources, bind);
+    let body = body::body(order, mark, service);
     match docker.create_container(Some(options), body).await {
         Ok(created) => Ok(created
             .warnings

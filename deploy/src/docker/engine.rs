@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bollard::errors::Error;
+use protocol::spec::Engine;
 
 use crate::DeployError;
 
@@ -16,13 +17,48 @@ const HELLO: Duration = Duration::from_secs(10);
 /// What to do where an engine's bridge was taken from under it, as a second engine with `--bridge none` does.
 const LOST_BRIDGE: &str = " (restart the engine: it makes its bridge only when it starts)";
 
-/// Where an engine listens that nobody has told otherwise.
-const LOCAL: &str = "unix:///var/run/docker.sock";
+/// The variable that says where an engine listens, and where it does that nobody has told otherwise.
+const fn place(engine: Engine) -> (&'static str, &'static str) {
+    match engine {
+        Engine::Docker => ("DOCKER_HOST", "unix:///var/run/docker.sock"),
+        Engine::Podman => ("CONTAINER_HOST", "unix:///run/podman/podman.sock"),
+    }
+}
 
-/// Connects to the engine that `DOCKER_HOST` names, or to the local one, and agrees on an API version (Debian's 20.10 speaks 1.41).
-pub(super) async fn connect() -> Result<bollard::Docker, DeployError> {
-    let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
-    connect_to(host.as_deref().unwrap_or(LOCAL), HELLO).await
+/// Connects to the engine that the environment names, or to the local one, and agrees on an API version (Debian's 20.10 speaks 1.41).
+pub(super) async fn connect(engine: Engine) -> Result<bollard::Docker, DeployError> {
+    let (variable, local) = place(engine);
+    let host = std::env::var(variable).ok().filter(|host| !host.is_empty());
+    let connected = connect_to(host.as_deref().unwrap_or(local), HELLO).await;
+    match (engine, connected) {
+        (Engine::Podman, Err(DeployError::Unmet { .. })) => Err(DeployError::Unmet {
+            need: "no service of Podman answers on this host".into(),
+            remedy: format!(
+                "start one by `podman system service --time 0 {local} &` or podman.socket, or name its socket in {variable}"
+            ),
+        }),
+        (_, connected) => connected,
+    }
+}
+
+/// Whether an engine has a runtime of this name, or is told a shim of containerd's by its whole name.
+///
+/// # Errors
+/// [`DeployError::Unmet`] where it has none.
+pub(super) async fn has_runtime(docker: &bollard::Docker, name: &str) -> Result<(), DeployError> {
+    let info = docker.info().await.map_err(|error| said(&error))?;
+    let known = info.runtimes.unwrap_or_default();
+    if known.contains_key(name) || name.starts_with("io.containerd.") {
+        return Ok(());
+    }
+    let mut names: Vec<&str> = known.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    Err(DeployError::Unmet {
+        need: format!("the engine has no runtime {name}, only {}", names.join(", ")),
+        remedy: format!(
+            "install it (Debian: {name}) and tell dockerd by \"runtimes\": {{\"{name}\": {{\"path\": \"/usr/bin/{name}\"}}}} in /etc/docker/daemon.json"
+        ),
+    })
 }
 
 async fn connect_to(host: &str, patience: Duration) -> Result<bollard::Docker, DeployError> {

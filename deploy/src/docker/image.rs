@@ -177,6 +177,7 @@ mod tests {
         let spec = DockerSpec {
             publish: false,
             image: Some("nginx:1.29".into()),
+            ..DockerSpec::default()
         };
         assert_eq!(name(&spec, Path::new("/nowhere")).await.unwrap(), "nginx:1.29");
         assert!(missing("nginx:1.29").to_string().contains("docker pull nginx:1.29"));

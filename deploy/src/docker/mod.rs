@@ -7,6 +7,7 @@ mod body;
 mod container;
 mod engine;
 mod image;
+mod network;
 mod remove;
 mod running;
 mod size;
@@ -18,14 +19,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use protocol::facts::{PlatformFacts, Unmet};
-use protocol::spec::{DockerSpec, PlatformKind};
+use protocol::spec::{ContainerNetwork, DockerSpec, PlatformKind};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::mark::Mark;
-use crate::{DeployError, Deployment, Door, Driver, Host, limits, network};
+use crate::network::bridge::Bridge;
+use crate::{DeployError, Deployment, Door, Driver, Host, limits};
 
 use container::Order;
+use network::Network;
 pub use running::DockerRunning;
 
 /// The driver for containers. Keep one over `prepare` and `start`: it remembers its connection and its image.
@@ -36,6 +39,8 @@ pub struct Docker {
     engine: OnceCell<bollard::Docker>,
     /// The name of the image that was prepared last.
     image: Mutex<Option<String>>,
+    /// The network that was prepared last, until a deployment takes it.
+    network: Mutex<Option<Network>>,
 }
 
 impl Docker {
@@ -47,11 +52,33 @@ impl Docker {
             host: host.clone(),
             engine: OnceCell::new(),
             image: Mutex::new(None),
+            network: Mutex::new(None),
         }
     }
 
     async fn engine(&self) -> Result<&bollard::Docker, DeployError> {
-        self.engine.get_or_try_init(engine::connect).await
+        let connect = || engine::connect(self.spec.engine);
+        self.engine.get_or_try_init(connect).await
+    }
+
+    /// The network on the runner's bridge, if that is where the containers go: the one that was prepared, or a new one.
+    async fn network(&self) -> Result<Option<Network>, DeployError> {
+        if self.spec.network == ContainerNetwork::Engine {
+            return Ok(None);
+        }
+        if self.spec.publish {
+            return Err(DeployError::Unmet {
+                need: "network = \"bridge\" publishes no port".into(),
+                remedy: "leave out `publish`: the load goes to the container's own address".into(),
+            });
+        }
+        let prepared = self.network.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match prepared {
+            Some(network) => Ok(Some(network)),
+            None => Network::make(self.spec.engine, self.engine().await?, &self.host.runner)
+                .await
+                .map(Some),
+        }
     }
 
     fn prepared(&self) -> Option<String> {
@@ -67,6 +94,15 @@ impl Docker {
     async fn facts(&self, details: &mut BTreeMap<String, String>) -> Result<(), DeployError> {
         let engine = self.engine().await?;
         details.extend(engine::details(engine).await?);
+        if let Some(runtime) = &self.spec.runtime {
+            details.insert("runtime".into(), runtime.clone());
+            engine::has_runtime(engine, runtime).await?;
+        }
+        let network = match self.spec.network {
+            ContainerNetwork::Engine => "the engine's own bridge".to_owned(),
+            ContainerNetwork::Bridge => format!("the runner's bridge {}", Bridge::of(&self.host.runner).name()),
+        };
+        details.insert("network".into(), network);
         let name = image::name(&self.spec, &self.host.workload).await?;
         details.insert("image".into(), name.clone());
         match image::find(engine, &name).await? {
@@ -82,17 +118,19 @@ impl Docker {
         Ok(())
     }
 
-    async fn order(&self, deployment: &Deployment) -> Result<Order, DeployError> {
+    async fn order(&self, deployment: &Deployment, network: Option<&Network>) -> Result<Order, DeployError> {
         let image = match self.prepared() {
             Some(image) => image,
             None => self.ensure_image().await?,
         };
-        let publish = self
-            .spec
-            .publish
-            .then(|| (network::listen_address(self.host.address, 0).ip(), self.host.address));
+        let publish = self.spec.publish.then(|| {
+            (
+                crate::network::listen_address(self.host.address, 0).ip(),
+                self.host.address,
+            )
+        });
         if let Some((bind, _)) = publish {
-            network::check_ports(
+            crate::network::check_ports(
                 deployment
                     .services
                     .iter()
@@ -102,6 +140,8 @@ impl Docker {
         Ok(Order {
             image,
             publish,
+            network: network.map(Network::name),
+            runtime: self.spec.runtime.clone(),
             resources: deployment.resources.clone(),
             logs: deployment.logs.clone(),
         })
@@ -122,21 +162,33 @@ impl Driver for Docker {
     }
 
     async fn door(&self) -> Result<Option<Door>, DeployError> {
+        if self.spec.network == ContainerNetwork::Bridge {
+            let address = Bridge::of(&self.host.runner).host()?.into();
+            return Ok(Some(Door {
+                bind: address,
+                seen: address,
+            }));
+        }
         let seen = engine::gateway(self.engine().await?).await?;
         // Where the engine's network is another machine's, as on a desktop, the address is not ours to listen on.
-        let bind = network::listen_address(seen, 0).ip();
+        let bind = crate::network::listen_address(seen, 0).ip();
         Ok(Some(Door { bind, seen }))
     }
 
     async fn prepare(&self, _deployment: &Deployment) -> Result<(), DeployError> {
-        self.ensure_image().await.map(drop)
+        self.ensure_image().await?;
+        let network = self.network().await?;
+        *self.network.lock().unwrap_or_else(PoisonError::into_inner) = network;
+        Ok(())
     }
 
     async fn start(&self, deployment: &Deployment) -> Result<DockerRunning, DeployError> {
         let from = Instant::now();
         limits::check(&deployment.resources)?;
-        let order = self.order(deployment).await?;
-        let running = DockerRunning::new(self.engine().await?.clone(), deployment.grace);
+        let network = self.network().await?;
+        let order = self.order(deployment, network.as_ref()).await?;
+        let engine = self.engine().await?.clone();
+        let running = DockerRunning::new(self.spec.engine, engine, deployment.grace, network);
         let services: Vec<_> = deployment
             .services
             .iter()
@@ -166,7 +218,11 @@ impl Driver for Docker {
 
     async fn sweep(&self) -> Result<Vec<String>, DeployError> {
         match self.engine().await {
-            Ok(engine) => remove::sweep(engine, &self.host.runner).await,
+            Ok(engine) => {
+                let mut found = remove::sweep(engine, &self.host.runner).await?;
+                found.extend(network::sweep(engine, &self.host.runner).await);
+                Ok(found)
+            }
             // Where there is no engine, or none that we may talk to, there is no container of ours either.
             Err(DeployError::Unmet { .. }) => Ok(Vec::new()),
             Err(error) => Err(error),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use protocol::ids::Name;
-use protocol::spec::Transport;
+use protocol::spec::{Engine, Transport};
 use tokio::time::{Instant, sleep};
 
 use super::engine::{self, is_missing, said};
@@ -78,14 +78,14 @@ pub(super) async fn sweep(docker: &bollard::Docker, runner: &Name) -> Result<Vec
 
 /// Removes containers from a destructor: on a thread with a runtime of its own, since the one that we are in may be shutting down. What it
 /// does not get done before the program ends, the next sweep does.
-pub(super) fn remove_detached(names: Vec<String>, work: Unfinished) {
+pub(super) fn remove_detached(engine: Engine, names: Vec<String>, work: Unfinished) {
     std::thread::spawn(move || {
         let _work = work;
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
             return;
         };
         runtime.block_on(async {
-            let Ok(docker) = engine::connect().await else {
+            let Ok(docker) = engine::connect(engine).await else {
                 return;
             };
             for name in names {

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use protocol::ids::Name;
-use protocol::spec::ServiceSpec;
+use protocol::spec::{Engine, ServiceSpec};
 use protocol::summary::Exit;
 use tokio_util::sync::CancellationToken;
 
 use super::container::{Container, Order};
+use super::network::Network;
 use super::remove;
 use super::unfinished::Unfinished;
 use crate::mark::Mark;
@@ -17,19 +18,24 @@ use crate::{DeployError, Running, Started, Stopped};
 /// A deployment of containers. Dropping it removes them, soon after.
 #[derive(Debug)]
 pub struct DockerRunning {
+    engine: Engine,
     docker: bollard::Docker,
     grace: Duration,
     containers: Vec<Container>,
     started: Vec<Started>,
     /// The names of all containers that may exist, also of those whose creation failed half-way.
     names: Vec<String>,
+    /// The network on the runner's bridge, if they are there.
+    network: Option<Network>,
     /// Held until the start is done and somebody has got the result.
     unfinished: Option<Unfinished>,
 }
 
 impl DockerRunning {
-    pub(super) fn new(docker: bollard::Docker, grace: Duration) -> Self {
+    pub(super) fn new(engine: Engine, docker: bollard::Docker, grace: Duration, network: Option<Network>) -> Self {
         Self {
+            engine,
+            network,
             docker,
             grace,
             containers: Vec::new(),
@@ -88,6 +94,9 @@ impl DockerRunning {
         for name in std::mem::take(&mut self.names) {
             remove::remove(&self.docker, &name).await;
         }
+        if let Some(network) = self.network.take() {
+            network.remove().await;
+        }
     }
 }
 
@@ -112,8 +121,11 @@ impl Running for DockerRunning {
     }
 
     async fn stop(mut self) -> Stopped {
-        let stopped = member::stop(&mut self.containers, self.grace).await;
+        let mut stopped = member::stop(&mut self.containers, self.grace).await;
         self.names.clear();
+        if let Some(network) = self.network.take() {
+            stopped.teardown.leftovers.extend(network.remove().await);
+        }
         stopped
     }
 }
@@ -122,7 +134,7 @@ impl Drop for DockerRunning {
     fn drop(&mut self) {
         if !self.names.is_empty() {
             let work = self.unfinished.take().unwrap_or_else(Unfinished::begin);
-            remove::remove_detached(std::mem::take(&mut self.names), work);
+            remove::remove_detached(self.engine, std::mem::take(&mut self.names), work);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A runner's bridge and the tap devices on it.
 //!
 //! Their names bear the runner's mark: `jb<hash>` is the bridge, `jt<hash>-<n>` the tap of the guest with the address `.n`, where the hash is of
-//! the runner's name. The bridge is there while a tap is. What a dead runner left is found by these names.
+//! the runner's name. The bridge is there while something is connected to it: a tap, a container. What a dead runner left is found by these names.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -97,6 +97,13 @@ impl Bridge {
         self.ensure().map(Subnet::host)
     }
 
+    /// Removes it if no tap is on it; says what is left.
+    #[must_use]
+    pub fn release(&self) -> Option<String> {
+        let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+        self.remove_if_unused()
+    }
+
     /// The bridge with its address, made or found.
     fn ensure(&self) -> Result<Subnet, DeployError> {
         let name = self.name();
@@ -164,9 +171,10 @@ impl Bridge {
         format!("jt{}-{last}", self.hash)
     }
 
-    /// Removes it unless a tap is left.
+    /// Removes it unless a tap or a container is still connected to it.
     fn remove_if_unused(&self) -> Option<String> {
-        if !self.taps().is_empty() || interface::index(&self.name()).is_none() {
+        let used = interface::ports(&self.name()).is_ok_and(|ports| ports > 0);
+        if used || interface::index(&self.name()).is_none() {
             return None;
         }
         let outcome = interface::delete_bridge(&self.name());

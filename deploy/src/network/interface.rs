@@ -12,6 +12,10 @@ const SIOCBRADDBR: c_ulong = 0x89a0;
 const SIOCBRDELBR: c_ulong = 0x89a1;
 /// Connect an interface to a bridge.
 const SIOCBRADDIF: c_ulong = 0x89a2;
+/// `<linux/sockios.h>`: what a bridge answers itself, with the request in an array.
+const SIOCDEVPRIVATE: c_ulong = 0x89f0;
+/// `<linux/if_bridge.h>`: the interfaces that are connected to a bridge.
+const BRCTL_GET_PORT_LIST: c_ulong = 7;
 /// An IPv4 address follows.
 #[expect(clippy::cast_possible_truncation, reason = "2, in the kernel's own type")]
 const FAMILY: libc::sa_family_t = libc::AF_INET as libc::sa_family_t;
@@ -237,6 +241,25 @@ pub fn set_neighbour(interface: &str, address: Ipv4Addr, mac: [u8; 6]) -> io::Re
     // SAFETY: SIOCSARP reads an arpreq, which lives over the call.
     let outcome = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSARP as _, &raw const entry) };
     done(outcome)
+}
+
+/// How many interfaces are connected to a bridge, whoever connected them.
+///
+/// # Errors
+/// The system's: it is not there, or no bridge.
+pub fn ports(bridge: &str) -> io::Result<usize> {
+    let mut request = request(bridge)?;
+    // By number of the port, of which a bridge has at most 1024.
+    let mut indices: [c_int; 1024] = [0; 1024];
+    let mut words: [c_ulong; 4] = [
+        BRCTL_GET_PORT_LIST,
+        indices.as_mut_ptr() as c_ulong,
+        indices.len() as c_ulong,
+        0,
+    ];
+    request.ifr_ifru.ifru_data = words.as_mut_ptr().cast();
+    call(&socket()?, SIOCDEVPRIVATE, &mut request)?;
+    Ok(indices.iter().filter(|&&index| index != 0).count())
 }
 
 /// Connects an interface to a bridge.

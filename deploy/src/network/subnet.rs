@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use sha2::{Digest, Sha256};
 
-/// A network of 256 addresses: `.0` is itself, `.1` the host, `.2` to `.254` are guests, `.255` reaches all.
+/// A network of 256 addresses: `.0` is itself, `.1` the host, `.2` to `.127` are guests, `.128` to `.254` containers, `.255` reaches all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subnet {
     first: Ipv4Addr,
@@ -15,7 +15,7 @@ pub const MASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 0);
 /// The last part of the first guest's address.
 pub const FIRST_GUEST: u8 = 2;
 /// The last part of the last guest's address.
-pub const LAST_GUEST: u8 = 254;
+pub const LAST_GUEST: u8 = 127;
 
 impl Subnet {
     /// The network that an address is in.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod bridge;
 mod ends;
 mod lab;
 mod limits;
@@ -62,6 +63,7 @@ async fn a_published_port_answers_at_the_hosts_address_and_is_free_again() {
     let lab = Lab::new(DockerSpec {
         publish: true,
         image: None,
+        ..DockerSpec::default()
     });
     let deployment = lab.deployment(&[lab.tcp("web", &[])]);
     let running = lab.driver.start(&deployment).await.unwrap();
@@ -72,6 +74,7 @@ async fn a_published_port_answers_at_the_hosts_address_and_is_free_again() {
     let second = Lab::new(DockerSpec {
         publish: true,
         image: None,
+        ..DockerSpec::default()
     });
     let taken = second
         .driver
@@ -118,6 +121,7 @@ async fn an_image_that_is_not_there_is_never_pulled() {
     let lab = Lab::new(DockerSpec {
         publish: false,
         image: Some(image.into()),
+        ..DockerSpec::default()
     });
     let error = lab.driver.prepare(&lab.deployment(&[])).await.unwrap_err();
     assert!(
@@ -137,6 +141,7 @@ async fn an_image_that_is_there_is_used_by_its_name() {
     let lab = Lab::new(DockerSpec {
         publish: false,
         image: Some(image),
+        ..DockerSpec::default()
     });
     let deployment = lab.deployment(&[lab.tcp("web", &[])]);
     let running = lab.driver.start(&deployment).await.unwrap();

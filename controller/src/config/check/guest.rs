@@ -72,7 +72,6 @@ pub(super) fn foreign(raw: &RawPlatform, at: &mut At<'_>) {
     let what = "this key is for guests: kind = \"osv\", \"includeos\", \"linux-vm\" or \"guest\"";
     let remedy = "leave it out here";
     at.foreign(&raw.guest, what, remedy);
-    at.foreign(&raw.network, what, remedy);
     at.foreign(&raw.vhost, what, remedy);
     at.foreign(&raw.acceleration, what, remedy);
     at.foreign(&raw.vcpus, what, remedy);

@@ -1,6 +1,7 @@
 //! From a raw experiment to a checked one, or to everything that is wrong with it.
 
 mod at;
+mod container;
 mod deadlines;
 mod guest;
 mod head;

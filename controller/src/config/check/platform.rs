@@ -1,9 +1,10 @@
 //! `[[platform]]`.
 
 use protocol::ids::Name;
-use protocol::spec::{DockerSpec, FakeFailure, FakeSpec, NativeSpec, PlatformKind, PlatformSpec};
+use protocol::spec::{FakeFailure, FakeSpec, NativeSpec, PlatformKind, PlatformSpec};
 
 use super::at::{At, Unique};
+use super::container;
 use super::guest;
 use super::value;
 use crate::config::experiment::Platform;
@@ -56,7 +57,7 @@ fn one(raw: &RawPlatform, taken: &mut Unique, problems: &mut Vec<Problem>) -> Op
     foreign(raw, kind, &mut at);
     let spec = match kind {
         PlatformKind::Native => Some(PlatformSpec::Native(NativeSpec {})),
-        PlatformKind::Docker => docker(raw, &mut at).map(PlatformSpec::Docker),
+        PlatformKind::Docker => container::check(raw, &mut at).map(PlatformSpec::Docker),
         PlatformKind::Osv => guest::check(raw, kind, &mut at).map(PlatformSpec::Osv),
         PlatformKind::Includeos => guest::check(raw, kind, &mut at).map(PlatformSpec::Includeos),
         PlatformKind::LinuxVm => guest::check(raw, kind, &mut at).map(PlatformSpec::LinuxVm),
@@ -73,36 +74,20 @@ fn one(raw: &RawPlatform, taken: &mut Unique, problems: &mut Vec<Problem>) -> Op
 /// Keys of another kind.
 fn foreign(raw: &RawPlatform, kind: PlatformKind, at: &mut At<'_>) {
     if kind != PlatformKind::Docker {
-        let what = "this key is for kind = \"docker\"";
-        at.foreign(&raw.publish, what, "leave it out here");
-        at.foreign(&raw.image, what, "leave it out here");
+        container::foreign(raw, at);
     }
     if !guest::is_guest(kind) {
         guest::foreign(raw, at);
+    }
+    if kind != PlatformKind::Docker && !guest::is_guest(kind) {
+        let what = "this key is for kind = \"docker\" and for guests";
+        at.foreign(&raw.network, what, "leave it out here");
     }
     if kind != PlatformKind::Fake {
         let what = "this key is for kind = \"fake\"";
         at.foreign(&raw.start_ms, what, "leave it out here");
         at.foreign(&raw.fail, what, "leave it out here");
     }
-}
-
-fn docker(raw: &RawPlatform, at: &mut At<'_>) -> Option<DockerSpec> {
-    let publish = at.or(&raw.publish, false, value::any);
-    let image = at.optional(&raw.image, |text| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "./:@_-".contains(c);
-        let good = (1..=255).contains(&text.len()) && text.chars().all(plain) && !text.starts_with('-');
-        good.then(|| text.clone()).ok_or_else(|| {
-            Fault::new(
-                "this is no name of an image",
-                "write e.g. image = \"registry/name:tag\"",
-            )
-        })
-    });
-    Some(DockerSpec {
-        publish: publish?,
-        image: image?,
-    })
 }
 
 fn fake(raw: &RawPlatform, at: &mut At<'_>) -> Option<FakeSpec> {

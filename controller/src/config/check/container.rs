@@ -1,0 +1,117 @@
+//! `[[platform]]` of the kind that is containers.
+
+use protocol::spec::{ContainerNetwork, DockerSpec, Engine};
+
+use super::at::At;
+use super::value;
+use crate::config::problem::Fault;
+use crate::config::raw::RawPlatform;
+
+/// Checks the keys of containers.
+pub(super) fn check(raw: &RawPlatform, at: &mut At<'_>) -> Option<DockerSpec> {
+    let engines = [("docker", Engine::Docker), ("podman", Engine::Podman)];
+    let networks = [
+        ("engine", ContainerNetwork::Engine),
+        ("bridge", ContainerNetwork::Bridge),
+    ];
+    let engine = at.or(&raw.engine, Engine::Docker, value::choice(&engines));
+    let network = at.or(&raw.network, ContainerNetwork::Engine, value::choice(&networks));
+    let runtime = at.optional(&raw.runtime, |text| {
+        plain(text, "._-", 100)
+            .ok_or_else(|| Fault::new("this is no name of a runtime", "write e.g. runtime = \"runsc\""))
+    });
+    let publish = at.or(&raw.publish, false, value::any);
+    let image = at.optional(&raw.image, |text| {
+        plain(text, "./:@_-", 255).ok_or_else(|| {
+            Fault::new(
+                "this is no name of an image",
+                "write e.g. image = \"registry/name:tag\"",
+            )
+        })
+    });
+    if (network, publish) == (Some(ContainerNetwork::Bridge), Some(true)) {
+        let fault = Fault::new(
+            "on the runner's bridge no port is published",
+            "leave it out, or write network = \"engine\"",
+        );
+        at.error(&raw.publish, fault);
+        return None;
+    }
+    Some(DockerSpec {
+        engine: engine?,
+        network: network?,
+        runtime: runtime?,
+        publish: publish?,
+        image: image?,
+    })
+}
+
+/// Keys of containers at another kind.
+pub(super) fn foreign(raw: &RawPlatform, at: &mut At<'_>) {
+    let what = "this key is for kind = \"docker\"";
+    at.foreign(&raw.engine, what, "leave it out here");
+    at.foreign(&raw.runtime, what, "leave it out here");
+    at.foreign(&raw.publish, what, "leave it out here");
+    at.foreign(&raw.image, what, "leave it out here");
+}
+
+/// A word of letters, digits and some signs that does not begin like an option.
+fn plain(text: &str, signs: &str, longest: usize) -> Option<String> {
+    let good = (1..=longest).contains(&text.len())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || signs.contains(c))
+        && !text.starts_with('-');
+    good.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::spec::PlatformSpec;
+
+    use super::*;
+    use crate::config::{Overrides, parse};
+
+    const REST: &str = "[experiment]\nname = 'x'\n[[workload]]\nkind = 'tcp'\n\
+                        [[load]]\nkind = 'rate'\nname = 'light'\nrate = 10\nduration = '10s'\n";
+
+    fn platforms(text: &str) -> Result<Vec<PlatformSpec>, String> {
+        let checked = parse("x.toml", &format!("{REST}{text}"), &Overrides::default());
+        checked
+            .map(|checked| {
+                checked
+                    .experiment
+                    .platforms
+                    .into_iter()
+                    .map(|platform| platform.spec)
+                    .collect()
+            })
+            .map_err(|problems| problems.iter().map(|problem| format!("{problem}\n")).collect())
+    }
+
+    #[test]
+    fn containers_can_share_the_bridge_of_the_guests() {
+        let text = "[[platform]]\nkind = 'docker'\n\
+                    [[platform]]\nkind = 'docker'\nname = 'gvisor'\nengine = 'podman'\nruntime = 'runsc'\nnetwork = 'bridge'\n";
+        let expected = DockerSpec {
+            engine: Engine::Podman,
+            network: ContainerNetwork::Bridge,
+            runtime: Some("runsc".into()),
+            publish: false,
+            image: None,
+        };
+        assert_eq!(
+            platforms(text).unwrap(),
+            [
+                PlatformSpec::Docker(DockerSpec::default()),
+                PlatformSpec::Docker(expected)
+            ]
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said() {
+        let bad = "[[platform]]\nkind = 'docker'\nnetwork = 'bridge'\npublish = true\n\
+                   [[platform]]\nkind = 'docker'\nname = 'b'\nnetwork = 'user'\nruntime = '--privileged'\nvhost = true\n\
+                   [[platform]]\nkind = 'native'\nruntime = 'runsc'\nnetwork = 'bridge'\n";
+        insta::assert_snapshot!(platforms(bad).unwrap_err());
+    }
+}
