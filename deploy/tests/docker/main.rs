@@ -157,6 +157,7 @@ async fn a_service_of_packets_answers_on_a_published_port_and_gives_it_back() {
     let lab = Lab::new(DockerSpec {
         publish: true,
         image: None,
+        ..DockerSpec::default()
     });
     let deployment = lab.deployment(&[lab.udp("udp")]);
     lab.driver.prepare(&deployment).await.unwrap();
