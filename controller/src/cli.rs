@@ -36,6 +36,8 @@ pub enum Command {
     Plan(FileArgs),
     /// Make the reports of a run again out of its raw data, offline.
     Report(ReportArgs),
+    /// Say what differed between two runs: what they were run with, and the medians with their intervals.
+    Diff(DiffArgs),
     /// Measure how long a command to the runner and its answer take.
     Ping(PingArgs),
 }
@@ -106,6 +108,18 @@ pub struct ReportArgs {
     pub run: PathBuf,
 }
 
+/// Options of `diff`.
+#[derive(Clone, Debug, Args)]
+pub struct DiffArgs {
+    /// The folder of a run.
+    pub one: PathBuf,
+    /// The folder of another.
+    pub other: PathBuf,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Options of `ping`.
 #[derive(Clone, Debug, Args)]
 pub struct PingArgs {
@@ -160,6 +174,7 @@ fn after_help() -> String {
   controller plan --iterations 2                  what would be run, and for how long?
   controller --config lab.toml --brokers lab-1:9092 --host lab-2
   controller --resume results/first-look/20261122T022126Z
+  controller diff results/x/20261121T220000Z results/x/20261122T220000Z
   controller ping --host lab-2                    is the runner there, and how fast does it answer?
 
 {}

@@ -26,13 +26,15 @@ pub enum Exit {
     Trials = 8,
     /// The host is not what `[host]` or `[band]` requires.
     Host = 9,
+    /// Two runs differ in what they were run with, or in a figure by more than chance.
+    Differ = 10,
     /// Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
 
 impl Exit {
     /// Every code, ascending.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Ok,
         Self::Internal,
         Self::Usage,
@@ -43,6 +45,7 @@ impl Exit {
         Self::Results,
         Self::Trials,
         Self::Host,
+        Self::Differ,
         Self::Interrupted,
     ];
 
@@ -66,6 +69,7 @@ impl Exit {
             Self::Results => "results could not be written (disk full, no permission)",
             Self::Trials => "the run finished, and some trials never became valid",
             Self::Host => "the host is not what [host] or [band] requires",
+            Self::Differ => "diff: the two runs differ in what they were run with, or in a figure by more than chance",
             Self::Interrupted => "interrupted (Ctrl-C, SIGTERM); --resume goes on with the run",
         }
     }

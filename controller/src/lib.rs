@@ -5,6 +5,7 @@ pub mod campaign;
 pub mod cli;
 pub mod conduct;
 pub mod config;
+pub mod diff;
 pub mod exit;
 pub mod job;
 pub mod load;

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use clap::Parser;
 use controller::campaign::CampaignError;
-use controller::cli::{Cli, Command, Common, FileArgs, PingArgs, ReportArgs, RunArgs};
+use controller::cli::{Cli, Command, Common, DiffArgs, FileArgs, PingArgs, ReportArgs, RunArgs};
 use controller::config::{self, Checked, problems_json, problems_text};
 use controller::exit::Exit;
 use controller::plan::{Plan, plan_json, plan_text};
 use controller::progress::{LogWriter, Progress};
-use controller::{job, report};
+use controller::{diff, job, report};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> Exit {
@@ -22,6 +22,7 @@ fn main() -> Exit {
         Command::Check(args) => check(common, &args),
         Command::Plan(args) => plan(common, &args),
         Command::Report(args) => report(&args),
+        Command::Diff(args) => diff(&args),
         Command::Ping(args) => ping(common, &args),
     };
     done.unwrap_or_else(|error| {
@@ -53,6 +54,17 @@ fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
         Err(error) => return Ok(failed(&error.into())),
     }
     Ok(Exit::Ok)
+}
+
+/// Says what differed between two runs.
+fn diff(args: &DiffArgs) -> anyhow::Result<Exit> {
+    let found = match diff::diff(&args.one, &args.other) {
+        Ok(found) => found,
+        Err(error) => return Ok(failed(&error.into())),
+    };
+    let show = if args.json { diff::json } else { diff::text };
+    say(&show(&found))?;
+    Ok(if found.is_empty() { Exit::Ok } else { Exit::Differ })
 }
 
 /// Says why a job ended early.

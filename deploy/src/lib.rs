@@ -36,6 +36,7 @@ use protocol::summary::{Exit, Teardown};
 
 pub use any::{AnyDriver, AnyRunning};
 pub use arguments::service_args;
+pub use limits::affinity;
 
 /// What every driver of a runner knows of its host.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@
 //! * [`serve`] — from a checked configuration to the exit code; [`doctor`] — `runner check`.
 //! * [`daemon`] — one task owns the [`table`]: [`hold`] (which controller may speak), [`order`] (does the RUN make sense), [`state`]
 //!   (where each attempt stands). All four are pure.
-//! * [`execute`] — one task for every attempt; [`ledger`] and [`sweep`] — what survives `kill -9`; [`lock`] — one runner a state folder.
+//! * [`execute`] — one task for every attempt; [`ledger`] and [`sweep`] — what survives `kill -9`; [`lock`] — one runner a state folder; [`pin`] — its own CPUs.
 //! * [`sampler`], [`summarise`], [`facts`], [`kernel_log`], [`clock`] — what is measured.
 //! * [`link`], [`outbox`] — Kafka.
 
@@ -32,6 +32,7 @@ pub mod link;
 pub mod lock;
 pub mod order;
 pub mod outbox;
+pub mod pin;
 pub mod sampler;
 pub mod serve;
 pub mod state;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use deploy::Host;
 use protocol::bus::BusError;
+use protocol::spec::CpuSet;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -20,20 +21,25 @@ use crate::{facts, link, lock, sweep};
 /// Commands that wait for the daemon; more wait in Kafka.
 const COMMANDS: usize = 64;
 
-/// Serves until the first SIGTERM or Ctrl-C; a second one ends it at once.
+/// Serves until the first SIGTERM or Ctrl-C; a second one ends it at once. `free_cpus` are for services that are not told theirs.
 ///
 /// # Errors
 /// A fault of the program or the system that has no exit code of its own.
-pub async fn serve(config: Config, wait: Option<Duration>) -> anyhow::Result<Exit> {
+pub async fn serve(config: Config, free_cpus: Option<CpuSet>, wait: Option<Duration>) -> anyhow::Result<Exit> {
     let (first, second) = (CancellationToken::new(), CancellationToken::new());
     tokio::spawn(signals(first.clone(), second.clone()));
     tokio::select! {
-        exit = until(config, wait, first) => exit,
+        exit = until(config, free_cpus, wait, first) => exit,
         () = second.cancelled() => Ok(Exit::Interrupted),
     }
 }
 
-async fn until(config: Config, wait: Option<Duration>, shutdown: CancellationToken) -> anyhow::Result<Exit> {
+async fn until(
+    config: Config,
+    free_cpus: Option<CpuSet>,
+    wait: Option<Duration>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Exit> {
     let _lock = match lock::lock(&config.state, &config.name) {
         Ok(lock) => lock,
         Err(error) => {
@@ -73,6 +79,7 @@ async fn until(config: Config, wait: Option<Duration>, shutdown: CancellationTok
         programs: config.programs,
         ledger,
         page_bytes,
+        free_cpus,
     };
     Daemon::new(context, lost, connection).run(commands, shutdown).await;
     info!("ended, nothing is left behind");

@@ -3,7 +3,7 @@
 use crate::stats::Interval;
 
 /// Three significant digits or all before the point; without an exponent.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if !value.is_finite() {
         return "–".to_owned();
     }
@@ -24,12 +24,12 @@ pub(super) fn maybe(value: Option<f64>) -> String {
 }
 
 /// `low–high`, or nothing.
-pub(super) fn interval(interval: Option<Interval>) -> Option<String> {
+pub(crate) fn interval(interval: Option<Interval>) -> Option<String> {
     interval.map(|i| format!("{}–{}", number(i.low), number(i.high)))
 }
 
 /// A p-value: `0.031`, or `<0.001`.
-pub(super) fn p_value(p: f64) -> String {
+pub(crate) fn p_value(p: f64) -> String {
     if p < 0.001 {
         "<0.001".to_owned()
     } else {

@@ -13,7 +13,8 @@ mod banners;
 mod by_label;
 mod by_service;
 mod error;
-mod format;
+mod figures;
+pub(crate) mod format;
 mod hosts;
 mod html;
 mod html_parts;
@@ -26,13 +27,14 @@ mod plots;
 mod svg;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verify;
 mod words;
 
 use std::path::{Path, PathBuf};
 
 pub use error::ReportError;
+pub use figures::{Figure, RunFigures, figures};
 pub use json::{MetricResult, PlatformResults};
 pub use metric::Metric;
 

@@ -40,6 +40,7 @@ impl Config {
         let workload = check.key("workload", &raw.workload, existing_file);
         let broker = check.key("broker", &raw.broker, existing_file);
         let kafka = check.key("apache_kafka", &raw.apache_kafka, existing_file);
+        let cpus = check.key("cpus", &raw.cpus, parsed("a list of CPUs", "write it like \"0-1,3\""));
         let log = check.key("log", &raw.log, filter).unwrap_or_else(|| "info".to_owned());
         if !check.problems.is_empty() {
             return Err(check.problems);
@@ -54,6 +55,7 @@ impl Config {
                 broker: broker.unwrap_or_else(defaults::broker),
                 kafka: kafka.unwrap_or_else(defaults::apache_kafka),
             },
+            cpus,
             log,
         })
     }

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 use protocol::Name;
 use protocol::bus::BusConfig;
+use protocol::spec::CpuSet;
 
 use crate::execute::Programs;
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub workload: PathBuf,
     /// The programs that services may need beside them.
     pub programs: Programs,
+    /// The CPUs that the runner itself keeps to; `None`: wherever it is put.
+    pub cpus: Option<CpuSet>,
     /// What is logged, as `tracing-subscriber` filters are written.
     pub log: String,
 }

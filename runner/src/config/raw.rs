@@ -12,7 +12,7 @@ use super::Problem;
 const PREFIX: &str = "JUNG_RUNNER";
 
 /// The keys that can be set.
-pub const KEYS: [&str; 14] = [
+pub const KEYS: [&str; 15] = [
     "name",
     "address",
     "brokers",
@@ -26,6 +26,7 @@ pub const KEYS: [&str; 14] = [
     "workload",
     "broker",
     "apache_kafka",
+    "cpus",
     "log",
 ];
 
@@ -45,6 +46,7 @@ pub struct RawConfig {
     pub(super) workload: Option<Value>,
     pub(super) broker: Option<Value>,
     pub(super) apache_kafka: Option<Value>,
+    pub(super) cpus: Option<Value>,
     pub(super) log: Option<Value>,
     /// The file, for problems.
     #[serde(skip)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use deploy::{AnyDriver, Deployment, Door, Host};
 use protocol::AttemptId;
 use protocol::command::Run;
-use protocol::spec::{NativeSpec, PlatformSpec, ServiceSpec};
+use protocol::spec::{CpuSet, NativeSpec, PlatformSpec, Resources, ServiceSpec};
 use protocol::surroundings::{BrokerSpec, Place};
 
 use super::broker::{self, Programs};
@@ -27,6 +27,8 @@ pub(super) struct Site<'a> {
     pub(super) logs: &'a Path,
     /// How the platform reaches the host.
     pub(super) door: Option<Door>,
+    /// The CPUs of services that are not told theirs.
+    pub(super) free_cpus: Option<&'a CpuSet>,
 }
 
 /// The deployments of a RUN in their order: the broker, if there is one, and then services in a row at one place together.
@@ -84,7 +86,10 @@ impl Site<'_> {
             attempt: self.attempt,
             platform,
             services,
-            resources: run.resources.clone(),
+            resources: Resources {
+                cpuset: run.resources.cpuset.as_ref().or(self.free_cpus).cloned(),
+                ..run.resources.clone()
+            },
             logs: self.logs.to_owned(),
             grace: Duration::from_millis(run.deadlines.grace_ms),
         }

@@ -80,6 +80,7 @@ impl Attempt {
             attempt: self.order.attempt,
             logs: &logs,
             door,
+            free_cpus: context.free_cpus.as_ref(),
         };
         let batches = batches(&site, &run);
         let began = Instant::now();

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use deploy::Host;
 use protocol::command::Run;
 use protocol::event::Stage;
+use protocol::spec::CpuSet;
 use protocol::summary::{Exit, Teardown};
 use protocol::{AttemptId, Epoch, Name};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -48,6 +49,8 @@ pub struct Context {
     pub ledger: Ledger,
     /// Size of a page, bytes.
     pub page_bytes: u64,
+    /// The CPUs of services that are not told theirs, where the runner keeps to some; `None`: services run where the runner does.
+    pub free_cpus: Option<CpuSet>,
 }
 
 /// One attempt to make.

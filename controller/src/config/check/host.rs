@@ -66,14 +66,16 @@ fn need<T, U>(
 fn waived(words: &[String], needs: Option<&[Need]>) -> Result<Vec<String>, Fault> {
     let Some(needs) = needs else { return Ok(words.to_vec()) };
     let keys: Vec<&str> = needs.iter().map(Need::key).collect();
-    for word in words.iter().filter(|word| !keys.contains(&word.as_str())) {
-        let remedy = match did_you_mean(word, keys.iter().copied()) {
-            Some(key) => format!("did you mean {key:?}?"),
-            None => "waive keys that stand in this table, or leave it out".to_owned(),
-        };
-        return Err(Fault::new(format!("{word:?} is not required here"), remedy));
+    match words.iter().find(|word| !keys.contains(&word.as_str())) {
+        None => Ok(words.to_vec()),
+        Some(word) => {
+            let remedy = match did_you_mean(word, keys.iter().copied()) {
+                Some(key) => format!("did you mean {key:?}?"),
+                None => "waive keys that stand in this table, or leave it out".to_owned(),
+            };
+            Err(Fault::new(format!("{word:?} is not required here"), remedy))
+        }
     }
-    Ok(words.to_vec())
 }
 
 /// Checks `[band]`; `None` has left a problem.

@@ -1,7 +1,7 @@
 //! From a synthetic run to its report and back.
 
 mod jmeter;
-mod synthetic;
+pub(crate) mod synthetic;
 mod traffic;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,122 @@
+use protocol::facts::Program;
+
+use super::*;
+use crate::report::tests::synthetic::{self, Script};
+use crate::report::{Figure, Metric, RunFigures};
+use crate::store::{CellKey, Manifest, RunFolder};
+
+fn run() -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let script = Script {
+        blocks: 2,
+        seconds: 1,
+        rates: vec![20],
+        trouble: false,
+        finished: true,
+    };
+    let run = synthetic::write(folder.path(), &script);
+    (folder, run)
+}
+
+fn manifest() -> Manifest {
+    let (_folder, run) = run();
+    RunFolder::at(&run).manifest().unwrap()
+}
+
+fn figures(values: &[f64]) -> RunFigures {
+    let name = |text: &str| text.parse().unwrap();
+    RunFigures {
+        manifest: manifest(),
+        figures: vec![Figure {
+            cell: CellKey {
+                platform: name("native"),
+                workload: name("tcp"),
+                load: name("rate-20"),
+            },
+            metric: Metric::ResponseP50,
+            values: values.to_vec(),
+            median: crate::stats::median::median(values),
+            interval: crate::stats::median::interval(values),
+        }],
+        problems: vec![],
+    }
+}
+
+#[test]
+fn a_run_is_like_itself() {
+    let (_folder, run) = run();
+    let found = diff(&run, &run).unwrap();
+    assert!(found.is_empty(), "{found:?}");
+    assert_eq!(found.notes, [] as [String; 0]);
+    assert!(found.results.iter().all(|change| change.ratio == Some(1.0)));
+    assert!(text(&found).contains("Both were run with the same."));
+    let json: serde_json::Value = serde_json::from_str(&json(&found)).unwrap();
+    assert_eq!(json["differ"], false);
+    assert!(diff(&run, "/nowhere".as_ref()).is_err());
+}
+
+#[test]
+fn what_two_runs_were_run_with_is_told_value_by_value() {
+    let one = manifest();
+    let mut other = one.clone();
+    let host = &mut other.hosts[0];
+    host.cpu.governor = Some("powersave".into());
+    host.settings.boot_id = Some("another".into());
+    host.now.load_1m = Some(3.0);
+    host.programs.push(Program {
+        path: "/usr/bin/qemu-system-x86_64".into(),
+        bytes: 1,
+        sha256: "00".into(),
+    });
+    other.experiment.loads[0].order.timeout_ns = 7;
+    other.source.text = one.source.text.replace("native-docker", "another") + "# only a comment\n\n";
+    other.left_out.push("platform docker cannot be used".into());
+    let found: Vec<String> = setup::differences(&one, &other)
+        .into_iter()
+        .map(|d| format!("{}: {}: {:?} {:?}", d.part, d.what, d.one, d.other))
+        .collect();
+    insta::assert_snapshot!(found.join("\n"), @r#"
+    experiment: loads.rate-20.order.timeout_ns: Some("2000000000") Some("7")
+    file: line: Some("name = \"native-docker\" # <b>not bold</b>") None
+    file: line: None Some("name = \"another\" # <b>not bold</b>")
+    host local: cpu.governor: Some("performance") Some("powersave")
+    host local: programs./usr/bin/qemu-system-x86_64: None Some("00")
+    left out: 0: None Some("platform docker cannot be used")
+    "#);
+    // The load is not known of the first, so there is nothing to hold against it.
+    assert_eq!(setup::notes(&one, &other), ["host local was started anew in between"]);
+    assert_eq!(setup::differences(&one, &one), []);
+}
+
+#[test]
+fn medians_differ_by_more_than_chance_or_not() {
+    let quiet: Vec<f64> = (0..10).map(|n| 1.0 + f64::from(n) / 100.0).collect();
+    let slower: Vec<f64> = quiet.iter().map(|value| value * 1.2).collect();
+    let [change] = &results::changes(&figures(&quiet), &figures(&slower))[..] else {
+        panic!("one figure")
+    };
+    assert!(change.is_significant() && (change.ratio.unwrap() - 1.2).abs() < 1e-9 && change.delta == Some(1.0));
+    let within = change.ratio_interval.unwrap();
+    assert!(within.low > 1.1 && within.high < 1.3, "{within:?}");
+    let [change] = &results::changes(&figures(&quiet), &figures(&quiet))[..] else {
+        panic!("one figure")
+    };
+    assert!(!change.is_significant());
+    // Three trials prove nothing, however far apart they are.
+    let [change] = &results::changes(&figures(&[1.0, 1.1, 1.2]), &figures(&[9.0, 9.1, 9.2]))[..] else {
+        panic!("one figure")
+    };
+    assert!(!change.is_significant() && change.ratio_interval.is_none());
+}
+
+#[test]
+fn a_cell_that_only_one_has_is_shown_and_not_compared() {
+    let [change] = &results::changes(&figures(&[]), &figures(&[1.0]))[..] else {
+        panic!("one figure")
+    };
+    assert_eq!(
+        (&change.one, change.other.as_ref().map(|side| side.n)),
+        (&None, Some(1))
+    );
+    assert_eq!((change.ratio, change.p), (None, None));
+}
