@@ -5,6 +5,7 @@
 //! * [`command`] — what a controller says; [`event`] — what a runner says.
 //! * [`spec`] — what a RUN asks for; [`sample`], [`summary`] and [`facts`] — what comes back.
 //! * [`size`] — how large a service is where it lies.
+//! * [`counter`] — the closed list of figures that a sample can hold.
 //! * [`sign`] — HMAC-SHA256 over an envelope.
 //! * [`bus`] — the typed ends over Kafka. Topic names, keys, JSON and signatures stay inside it.
 //!
@@ -22,6 +23,7 @@
 
 pub mod bus;
 pub mod command;
+pub mod counter;
 pub mod envelope;
 pub mod event;
 pub mod facts;

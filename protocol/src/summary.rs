@@ -23,6 +23,8 @@ pub struct Summary {
     pub host: HostUse,
     /// What the kernel said meanwhile.
     pub kernel_log: KernelLogSummary,
+    /// What could not be read, once a figure, with the remedy; empty: everything that this kernel has.
+    pub notes: Vec<String>,
     /// What the teardown found.
     pub teardown: Teardown,
 }

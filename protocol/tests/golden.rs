@@ -13,7 +13,10 @@ use protocol::event::{
 use protocol::facts::{
     CpuFacts, HostFacts, HostNow, KernelFacts, MemoryFacts, NumaNode, PlatformFacts, Program, Temperature, Unmet,
 };
-use protocol::sample::{Sample, Samples};
+use protocol::sample::{
+    Counter, Counters, Energy, Link, OfService, OneProcess, PlatformProcess, ProcessOf, Rest, RestKind, Role, Sample,
+    Samples, Subject, ThreadsOf, WholeHost,
+};
 use protocol::sign::SigningKey;
 use protocol::size::{Part, Size};
 use protocol::spec::{
@@ -356,19 +359,51 @@ fn facts() -> HostFacts {
 }
 
 fn samples() -> Samples {
-    let sample = Sample {
+    let of = OfService { service: name("tcp") };
+    let subjects = [
+        Subject::Cgroup(of.clone()),
+        Subject::Process(ProcessOf {
+            service: name("tcp"),
+            pid: 17,
+            start_ticks: 4711,
+        }),
+        Subject::Threads(ThreadsOf {
+            service: name("tcp"),
+            role: Role::Vcpu,
+        }),
+        Subject::Platform(PlatformProcess {
+            part: name("dockerd"),
+            service: None,
+            pid: 18,
+            start_ticks: 4712,
+        }),
+        Subject::Runner(OneProcess {
+            pid: 19,
+            start_ticks: 4713,
+        }),
+        Subject::Rest(Rest { kind: RestKind::Kernel }),
+        Subject::Host(WholeHost {}),
+        Subject::Link(Link {
+            service: Some(name("tcp")),
+            interface: "eth0".into(),
+        }),
+        Subject::Engine(of),
+        Subject::Energy(Energy {
+            domain: "package-0".into(),
+        }),
+    ];
+    let counters = |number: usize| {
+        let value = |counter: &Counter| (*counter, number as u64);
+        Counters::from_iter(Counter::ALL[number..].iter().step_by(9).map(value))
+    };
+    let sample = |(number, of)| Sample {
         offset_ns: 1_000_000_000,
-        service: name("tcp"),
-        pid: 17,
-        start_ticks: 4711,
-        user_ticks: 10,
-        system_ticks: 20,
-        cpu_ns: Some(300_000_000),
-        rss_bytes: 4096,
+        of,
+        counters: counters(number),
     };
     Samples {
         batch: 0,
-        samples: vec![sample],
+        samples: subjects.into_iter().enumerate().map(sample).collect(),
     }
 }
 
@@ -409,6 +444,7 @@ fn summary() -> Summary {
                 text: "Memory cgroup out of memory: Killed process 17".into(),
             }],
         },
+        notes: vec!["no io".into()],
         teardown: Teardown::default(),
     }
 }
