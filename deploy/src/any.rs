@@ -5,7 +5,8 @@ use protocol::ids::Name;
 use protocol::spec::{DockerSpec, Engine, FakeSpec, PlatformSpec};
 use protocol::summary::Exit;
 
-use crate::docker::{Docker, DockerRunning};
+use crate::accounts::{GuestAccount, Part};
+use crate::docker::{Docker, DockerRunning, EngineMeter};
 use crate::fake::{Fake, FakeRunning};
 use crate::native::{Native, NativeRunning};
 use crate::qemu::{Qemu, QemuRunning};
@@ -145,6 +146,42 @@ impl Running for AnyRunning {
             Self::Docker(running) => running.first_output(service),
             Self::Qemu(running) => running.first_output(service),
             Self::Fake(running) => running.first_output(service),
+        }
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        match self {
+            Self::Native(running) => running.parts(),
+            Self::Docker(running) => running.parts(),
+            Self::Qemu(running) => running.parts(),
+            Self::Fake(running) => running.parts(),
+        }
+    }
+
+    fn guest(&self, service: &Name) -> Option<GuestAccount> {
+        match self {
+            Self::Native(running) => running.guest(service),
+            Self::Docker(running) => running.guest(service),
+            Self::Qemu(running) => running.guest(service),
+            Self::Fake(running) => running.guest(service),
+        }
+    }
+
+    fn interface(&self, service: &Name) -> Option<String> {
+        match self {
+            Self::Native(running) => running.interface(service),
+            Self::Docker(running) => running.interface(service),
+            Self::Qemu(running) => running.interface(service),
+            Self::Fake(running) => running.interface(service),
+        }
+    }
+
+    fn meter(&self) -> Option<EngineMeter> {
+        match self {
+            Self::Native(running) => running.meter(),
+            Self::Docker(running) => running.meter(),
+            Self::Qemu(running) => running.meter(),
+            Self::Fake(running) => running.meter(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! left, `Drop` kills. Everything that a driver creates bears the runner's mark ([`mark`]), so that a runner that comes back after `kill -9` can sweep away what
 //! its dead self left, and nothing else.
 
+pub mod accounts;
 mod any;
 mod arguments;
 pub mod binary;
@@ -34,9 +35,11 @@ use protocol::size::Size;
 use protocol::spec::{PlatformSpec, Resources, ServiceSpec};
 use protocol::summary::{Exit, Teardown};
 
+pub use accounts::{GuestAccount, Part};
 pub use any::{AnyDriver, AnyRunning};
 pub use arguments::service_args;
 pub use limits::affinity;
+pub use docker::EngineMeter;
 
 /// What every driver of a runner knows of its host.
 #[derive(Clone, Debug)]
@@ -182,6 +185,26 @@ pub trait Running: Send {
 
     /// From the driver's call until the first byte of a service's guest on its console; `None`: there is no guest, or it is silent so far.
     fn first_output(&self, _service: &Name) -> Option<Duration> {
+        None
+    }
+
+    /// The processes that work for the platform and not for a service alone. Looks through all processes: to be asked once.
+    fn parts(&self) -> Vec<Part> {
+        Vec::new()
+    }
+
+    /// The guest that a service is; `None`: it is none.
+    fn guest(&self, _service: &Name) -> Option<GuestAccount> {
+        None
+    }
+
+    /// The host's interface that carries a service alone, such as the tap of its guest.
+    fn interface(&self, _service: &Name) -> Option<String> {
+        None
+    }
+
+    /// What asks the platform for its own figures; `None`: it has none.
+    fn meter(&self) -> Option<EngineMeter> {
         None
     }
 

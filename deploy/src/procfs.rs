@@ -44,6 +44,21 @@ impl Procfs {
         parse_stat(&String::from_utf8_lossy(&stat))
     }
 
+    /// A process's name, as the kernel keeps it: 15 bytes at most. `None`: gone.
+    #[must_use]
+    pub fn name(&self, pid: u32) -> Option<String> {
+        let name = fs::read(self.root.join(pid.to_string()).join("comm")).ok()?;
+        Some(String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned())
+    }
+
+    /// The words that a process was started with; none where it is gone or the kernel's own.
+    #[must_use]
+    pub fn arguments(&self, pid: u32) -> Vec<String> {
+        let words = fs::read(self.root.join(pid.to_string()).join("cmdline")).unwrap_or_default();
+        let words = words.split(|&byte| byte == 0).filter(|word| !word.is_empty());
+        words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    }
+
     /// Whether a process runs: neither gone nor a zombie, which only waits to be reaped.
     #[must_use]
     pub fn is_alive(&self, pid: u32) -> bool {

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::engine::{is_missing, said};
+use super::parts::Known;
 use super::{body, image, remove, size, watch};
 use crate::cgroup::{self, Layout};
 use crate::mark::Mark;
@@ -48,6 +49,8 @@ pub(super) struct Container {
     pid: u32,
     /// When the engine had started its process.
     exists_since: Instant,
+    /// Its own address on the bridge.
+    address: IpAddr,
     endpoint: Option<SocketAddr>,
     published: Option<(Transport, SocketAddr)>,
     cgroup: Option<PathBuf>,
@@ -94,6 +97,7 @@ impl Container {
             pid: place.pid,
             exists_since,
             endpoint: service.port.map(|port| (reached, port).into()),
+            address: place.address,
             published,
             cgroup: place.cgroup,
             warnings,
@@ -119,6 +123,20 @@ impl Container {
     /// Where it answers, if anywhere.
     pub(super) const fn endpoint(&self) -> Option<SocketAddr> {
         self.endpoint
+    }
+
+    /// What is known of it, to find what works for it.
+    pub(super) const fn known(&self) -> Known<'_> {
+        Known {
+            service: &self.service,
+            pid: self.pid,
+            address: self.address,
+        }
+    }
+
+    /// Its name at the engine.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// What the engine said it cannot do, at the creation.

@@ -8,6 +8,8 @@ mod container;
 mod engine;
 mod image;
 mod network;
+mod meter;
+mod parts;
 mod remove;
 mod running;
 mod size;
@@ -29,6 +31,7 @@ use crate::{DeployError, Deployment, Door, Driver, Host, limits};
 
 use container::Order;
 use network::Network;
+pub use meter::EngineMeter;
 pub use running::DockerRunning;
 
 /// The driver for containers. Keep one over `prepare` and `start`: it remembers its connection and its image.

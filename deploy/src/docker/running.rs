@@ -8,11 +8,14 @@ use protocol::summary::Exit;
 use tokio_util::sync::CancellationToken;
 
 use super::container::{Container, Order};
+use super::meter::EngineMeter;
 use super::network::Network;
-use super::remove;
 use super::unfinished::Unfinished;
+use super::{parts, remove};
+use crate::accounts::Part;
 use crate::mark::Mark;
 use crate::member::{self, Member as _};
+use crate::procfs::Procfs;
 use crate::{DeployError, Running, Started, Stopped};
 
 /// A deployment of containers. Dropping it removes them, soon after.
@@ -108,6 +111,17 @@ impl Running for DockerRunning {
     fn pids(&self, service: &Name) -> Vec<u32> {
         let container = self.containers.iter().find(|container| container.service() == service);
         container.map(Container::pids).unwrap_or_default()
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        let known: Vec<_> = self.containers.iter().map(Container::known).collect();
+        parts::parts(&Procfs::default(), &known)
+    }
+
+    fn meter(&self) -> Option<EngineMeter> {
+        let named = |container: &Container| (container.service().clone(), container.name().to_owned());
+        let containers = self.containers.iter().map(named).collect();
+        Some(EngineMeter::new(self.docker.clone(), containers))
     }
 
     fn deviations(&self) -> Vec<String> {

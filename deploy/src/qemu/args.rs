@@ -88,6 +88,8 @@ pub fn args(spec: &VmSpec) -> Vec<String> {
     let mut args: Vec<String> = Vec::new();
     let mut add = |words: &[&str]| args.extend(words.iter().map(|&word| word.to_owned()));
     add(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+    // Threads have names then, by which the sampler tells what they do.
+    add(&["-name", "jung,debug-threads=on"]);
     add(&["-machine", &machine(spec)]);
     match spec.accelerator {
         Accelerator::Kvm => add(&["-accel", "kvm", "-cpu", "host"]),

@@ -7,6 +7,7 @@ use protocol::summary::Exit;
 
 use super::end::End;
 use super::vm::Vm;
+use crate::accounts::GuestAccount;
 use crate::member::{self, Member as _};
 use crate::{Running, Started, Stopped};
 
@@ -75,6 +76,18 @@ impl Running for QemuRunning {
     fn first_output(&self, service: &Name) -> Option<Duration> {
         let at = self.vm(service)?.first_byte()?;
         Some(at.saturating_duration_since(self.from))
+    }
+
+    fn guest(&self, service: &Name) -> Option<GuestAccount> {
+        let vm = self.vm(service)?;
+        Some(GuestAccount {
+            vcpus: self.vcpu_threads(service),
+            memory_bytes: vm.memory_bytes(),
+        })
+    }
+
+    fn interface(&self, service: &Name) -> Option<String> {
+        self.vm(service)?.interface()
     }
 
     fn deviations(&self) -> Vec<String> {

@@ -29,6 +29,7 @@ use crate::member::{Gone, Member};
 use crate::native::unit;
 use crate::network::bridge::Tap;
 use crate::process::{self, Launch, Process};
+use crate::procfs::Procfs;
 use crate::{DeployError, limits, network};
 
 /// How long QEMU may take until it talks to us: it loads its firmware and the guest's files first.
@@ -80,6 +81,7 @@ pub(super) struct Vm {
     seen: watch::Receiver<Seen>,
     console: JoinHandle<()>,
     vcpus: Vec<Vcpu>,
+    memory_bytes: u64,
     accelerator: Accelerator,
     how_to_stop: Stop,
     log: PathBuf,
@@ -142,6 +144,7 @@ impl Vm {
             seen,
             console: tokio::spawn(reader),
             vcpus: Vec::new(),
+            memory_bytes: spec.memory_mib << 20,
             accelerator: spec.accelerator,
             how_to_stop: start.stop,
             log: start.log,
@@ -231,8 +234,27 @@ impl Vm {
         self.end.as_ref()
     }
 
+    /// Its processes now: what its cgroup holds, or the tree under QEMU.
     pub(super) fn pids(&self) -> Vec<u32> {
+        match &self.cgroup {
+            Some(cgroup) => cgroup.pids(),
+            None => Procfs::default().tree(self.process.pid()),
+        }
+    }
+
+    /// Whatever bears its mark, wherever it went.
+    fn members(&self) -> Vec<u32> {
         unit::members(&self.mark, self.process.pid(), self.cgroup.as_ref())
+    }
+
+    /// The memory that the guest was given, bytes.
+    pub(super) const fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
+    /// The host's interface that it is connected to; `None`: none of its own.
+    pub(super) fn interface(&self) -> Option<String> {
+        self.tap.as_ref().map(Tap::name)
     }
 
     /// What the console says, and will.
@@ -315,10 +337,10 @@ impl Vm {
 
     /// Removes what it had; says what is left.
     async fn leave(&mut self) -> Vec<String> {
-        process::kill_all(|| self.pids()).await;
+        process::kill_all(|| self.members()).await;
         let service = &self.mark.service;
         let mut left: Vec<String> = self
-            .pids()
+            .members()
             .iter()
             .map(|pid| format!("pid {pid} of {service}"))
             .collect();
