@@ -80,6 +80,7 @@ async fn until(
         ledger,
         page_bytes,
         free_cpus,
+        sampler: config.sampler,
     };
     Daemon::new(context, lost, connection).run(commands, shutdown).await;
     info!("ended, nothing is left behind");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use protocol::Name;
-use protocol::sample::Sample;
+use protocol::sample::{Counter, ProcessOf, Sample, Subject};
 use protocol::size::Size;
 use protocol::summary::{Exit, KernelLogSummary, ServiceSummary, Summary};
 
@@ -48,11 +48,14 @@ impl Totals {
     /// Adds the samples of one round.
     pub fn add_round(&mut self, samples: &[Sample]) {
         let mut rss: BTreeMap<&Name, u64> = BTreeMap::new();
+        let is_first_round = self.rounds == 0;
         for sample in samples {
-            *rss.entry(&sample.service).or_default() += sample.rss_bytes;
-            let is_first_round = self.rounds == 0;
-            let service = self.services.entry(sample.service.clone()).or_default();
-            service.add(sample, is_first_round);
+            if let Subject::Process(of) = &sample.of {
+                let bytes = sample.counters.get(Counter::RssBytes).unwrap_or(0);
+                *rss.entry(&of.service).or_default() += bytes;
+                let service = self.services.entry(of.service.clone()).or_default();
+                service.add(of, sample, is_first_round);
+            }
         }
         for (name, bytes) in rss {
             if let Some(service) = self.services.get_mut(name) {
@@ -73,19 +76,23 @@ impl Totals {
 }
 
 impl ServiceTotals {
-    fn add(&mut self, sample: &Sample, is_first_round: bool) {
+    fn add(&mut self, of: &ProcessOf, sample: &Sample, is_first_round: bool) {
+        let known = self.processes.get(&(of.pid, of.start_ticks)).map(|span| span.last);
+        let before = known.unwrap_or_default();
+        let get = |counter| sample.counters.get(counter);
+        // Not every sample has the ticks.
         let sums = Sums {
-            user_ticks: sample.user_ticks,
-            system_ticks: sample.system_ticks,
-            cpu_ns: sample.cpu_ns,
+            user_ticks: get(Counter::UserTicks).unwrap_or(before.user_ticks),
+            system_ticks: get(Counter::SystemTicks).unwrap_or(before.system_ticks),
+            cpu_ns: get(Counter::CpuNs),
         };
         // What a process used before the first round was its start; one that appears later has used all of it since.
         let nothing = Sums {
-            cpu_ns: sample.cpu_ns.map(|_| 0),
+            cpu_ns: sums.cpu_ns.map(|_| 0),
             ..Sums::default()
         };
         let first = if is_first_round { sums } else { nothing };
-        let key = (sample.pid, sample.start_ticks);
+        let key = (of.pid, of.start_ticks);
         self.processes.entry(key).or_insert(Span { first, last: sums }).last = sums;
         self.samples += 1;
     }
@@ -140,6 +147,7 @@ pub fn summary(services: &[Name], sampled: &Sampled, kernel_log: KernelLogSummar
         sampler_cpu_ns: sampled.cpu_ns,
         host: sampled.host.clone(),
         kernel_log,
+        notes: sampled.notes.clone(),
         teardown: stopped.teardown,
     }
 }
@@ -152,15 +160,20 @@ mod tests {
     use protocol::summary::Teardown;
 
     fn sample(pid: u32, start_ticks: u64, user_ticks: u64, rss_bytes: u64) -> Sample {
+        let figures = [
+            (Counter::UserTicks, user_ticks),
+            (Counter::SystemTicks, 2 * user_ticks),
+            (Counter::CpuNs, 30 * user_ticks),
+            (Counter::RssBytes, rss_bytes),
+        ];
         Sample {
             offset_ns: 0,
-            service: name("web"),
-            pid,
-            start_ticks,
-            user_ticks,
-            system_ticks: 2 * user_ticks,
-            cpu_ns: Some(30 * user_ticks),
-            rss_bytes,
+            of: Subject::Process(ProcessOf {
+                service: name("web"),
+                pid,
+                start_ticks,
+            }),
+            counters: figures.into_iter().collect(),
         }
     }
 
@@ -201,11 +214,22 @@ mod tests {
 
     #[test]
     fn one_process_without_nanoseconds_makes_the_sum_unknown() {
-        let blind = Sample {
-            cpu_ns: None,
-            ..sample(6, 1, 1, 1)
-        };
+        let mut blind = sample(6, 1, 1, 1);
+        blind.counters = blind
+            .counters
+            .iter()
+            .filter(|(counter, _)| *counter != Counter::CpuNs)
+            .collect();
         assert_eq!(summed(&[&[sample(5, 1, 1, 1), blind]]).services[0].cpu_ns, None);
+    }
+
+    #[test]
+    fn a_quick_sample_without_ticks_leaves_them_as_they_were() {
+        let mut quick = sample(5, 1, 20, 1);
+        quick.counters = [(Counter::CpuNs, 600), (Counter::RssBytes, 1)].into_iter().collect();
+        let web = summed(&[&[sample(5, 1, 10, 1)], &[sample(5, 1, 15, 1)], &[quick]]);
+        let web = &web.services[0];
+        assert_eq!((web.user_ticks, web.cpu_ns), (5, Some(300)));
     }
 
     proptest! {

@@ -73,6 +73,7 @@ pub fn summary() -> Event {
         sampler_cpu_ns: 0,
         kernel_log: KernelLogSummary::default(),
         host: HostUse::default(),
+        notes: Vec::new(),
         teardown: Teardown::default(),
     })
 }

@@ -41,6 +41,14 @@ impl Config {
         let broker = check.key("broker", &raw.broker, existing_file);
         let kafka = check.key("apache_kafka", &raw.apache_kafka, existing_file);
         let cpus = check.key("cpus", &raw.cpus, parsed("a list of CPUs", "write it like \"0-1,3\""));
+        let sampler = check.key(
+            "sampler",
+            &raw.sampler,
+            parsed(
+                "a priority",
+                "write \"normal\", \"nice -10\" (from -20 to 19) or \"real-time 10\" (from 1 to 99)",
+            ),
+        );
         let log = check.key("log", &raw.log, filter).unwrap_or_else(|| "info".to_owned());
         if !check.problems.is_empty() {
             return Err(check.problems);
@@ -56,6 +64,7 @@ impl Config {
                 kafka: kafka.unwrap_or_else(defaults::apache_kafka),
             },
             cpus,
+            sampler: sampler.unwrap_or_default(),
             log,
         })
     }

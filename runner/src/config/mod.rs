@@ -42,6 +42,8 @@ pub struct Config {
     pub programs: Programs,
     /// The CPUs that the runner itself keeps to; `None`: wherever it is put.
     pub cpus: Option<CpuSet>,
+    /// How the sampler's thread is scheduled.
+    pub sampler: crate::sampler::Priority,
     /// What is logged, as `tracing-subscriber` filters are written.
     pub log: String,
 }

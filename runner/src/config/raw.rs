@@ -12,7 +12,7 @@ use super::Problem;
 const PREFIX: &str = "JUNG_RUNNER";
 
 /// The keys that can be set.
-pub const KEYS: [&str; 15] = [
+pub const KEYS: [&str; 16] = [
     "name",
     "address",
     "brokers",
@@ -27,6 +27,7 @@ pub const KEYS: [&str; 15] = [
     "broker",
     "apache_kafka",
     "cpus",
+    "sampler",
     "log",
 ];
 
@@ -47,6 +48,7 @@ pub struct RawConfig {
     pub(super) broker: Option<Value>,
     pub(super) apache_kafka: Option<Value>,
     pub(super) cpus: Option<Value>,
+    pub(super) sampler: Option<Value>,
     pub(super) log: Option<Value>,
     /// The file, for problems.
     #[serde(skip)]

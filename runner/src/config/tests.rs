@@ -23,6 +23,7 @@ fn nothing_written_is_a_whole_configuration() {
     assert_eq!(config.bus.brokers, "127.0.0.1:9092");
     assert_eq!(config.address, defaults::ADDRESS);
     assert_eq!(config.log, "info");
+    assert_eq!(config.sampler, crate::sampler::Priority::Normal);
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn every_problem_is_told_at_once_with_its_place_and_remedy() {
     let text = problems(
         "name = \"A\"\naddress = \"here\"\nbrokers = \"embedded\"\nprefix = \"a b\"\npartitions = 0\nreplication = \"x\"\n\
          retention = \"1w\"\nkafka = 3\nkey_file = \"/nowhere/key\"\nstate = \"\"\nworkload = \"/nowhere/workload\"\n\
-         broker = \"/nowhere/broker\"\napache_kafka = \"/nowhere/kafka.sh\"\ncpus = \"x\"\nlog = \"info,=\"\n",
+         broker = \"/nowhere/broker\"\napache_kafka = \"/nowhere/kafka.sh\"\ncpus = \"x\"\nsampler = \"fast\"\nlog = \"info,=\"\n",
     );
     assert_eq!(text.lines().count(), raw::KEYS.len(), "{text}");
     for (line, key) in text.lines().zip(["name", "address"]) {

@@ -1,14 +1,17 @@
 //! Everything of an attempt that runs: deployments at several places, seen as one.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deploy::ready::FirstReply;
-use deploy::{AnyRunning, Running, Started, Stopped};
+use deploy::{AnyRunning, EngineMeter, Running, Started, Stopped};
 use futures_util::future::{pending, select_all};
 use protocol::Name;
 use protocol::event::{Endpoint, StartUp};
 use protocol::summary::{Exit, Teardown};
 use tokio::time::timeout;
+
+use crate::sampler::{Targets, target};
 
 /// How much longer than the grace a teardown may take: containers, guests and cgroups end slowly on a loaded host.
 const TEARDOWN: Duration = Duration::from_secs(60);
@@ -58,12 +61,28 @@ impl Fleet {
         self.parts.iter().flat_map(|part| part.running.services())
     }
 
-    /// The processes of every service.
-    pub(super) fn pids(&self) -> impl Iterator<Item = (Name, Vec<u32>)> {
-        self.parts.iter().flat_map(|part| {
-            let pids = |started: &Started| (started.service.clone(), part.running.pids(&started.service));
-            part.running.services().iter().map(pids)
-        })
+    /// The processes of every service as they are now, and those of the platform as they were found.
+    pub(super) fn targets(&self, platform: &Arc<[target::Part]>) -> Targets {
+        Targets {
+            services: self.parts.iter().flat_map(Part::targets).collect(),
+            platform: Arc::clone(platform),
+        }
+    }
+
+    /// The processes that work for the platforms. Looks through all processes: to be asked once.
+    pub(super) fn platform(&self) -> Arc<[target::Part]> {
+        let all = self.parts.iter().flat_map(|part| part.running.parts());
+        let one = |part: deploy::Part| target::Part {
+            name: part.name,
+            service: part.service,
+            pid: part.pid,
+        };
+        all.map(one).collect()
+    }
+
+    /// What asks the platforms for their own figures.
+    pub(super) fn meters(&self) -> Vec<EngineMeter> {
+        self.parts.iter().filter_map(|part| part.running.meter()).collect()
     }
 
     /// Where those answer that listen.
@@ -131,6 +150,26 @@ impl Fleet {
 }
 
 impl Part {
+    fn targets(&self) -> impl Iterator<Item = target::Service> {
+        let one = |started: &Started| {
+            let (name, running) = (started.service.clone(), &self.running);
+            let mut pids = running.pids(&name);
+            // The first process first: its cgroup is the service's.
+            pids.sort_by_key(|&pid| pid != started.pid);
+            let guest = running.guest(&name).map(|guest| target::Guest {
+                vcpus: guest.vcpus,
+                memory_bytes: guest.memory_bytes,
+            });
+            target::Service {
+                interface: running.interface(&name),
+                name,
+                pids,
+                guest,
+            }
+        };
+        self.running.services().iter().map(one)
+    }
+
     fn startup(&self) -> Vec<StartUp> {
         let first_reply = |name: &Name| {
             let reply = self.replies.iter().find(|reply| reply.service == *name);

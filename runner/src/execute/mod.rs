@@ -51,6 +51,8 @@ pub struct Context {
     pub page_bytes: u64,
     /// The CPUs of services that are not told theirs, where the runner keeps to some; `None`: services run where the runner does.
     pub free_cpus: Option<CpuSet>,
+    /// How the sampler's thread is scheduled.
+    pub sampler: crate::sampler::Priority,
 }
 
 /// One attempt to make.

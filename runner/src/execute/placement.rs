@@ -6,19 +6,19 @@ use protocol::event::Placement;
 use protocol::spec::{CpuSet, Resources};
 
 use crate::facts::tree::{Tree, value};
-use crate::sampler::Targets;
+use crate::sampler::{Service, Targets};
 
 /// The placement of every service: the union over all threads of its processes.
 pub(super) fn of(tree: &Tree, targets: &Targets) -> Vec<Placement> {
-    let one = |(service, pids): &(_, Vec<u32>)| {
-        let statuses: Vec<String> = pids.iter().flat_map(|pid| statuses(tree, *pid)).collect();
+    let one = |target: &Service| {
+        let statuses: Vec<String> = target.pids.iter().flat_map(|pid| statuses(tree, *pid)).collect();
         Placement {
-            service: Clone::clone(service),
+            service: target.name.clone(),
             cpus: union(&statuses, "Cpus_allowed_list"),
             mems: union(&statuses, "Mems_allowed_list"),
         }
     };
-    targets.iter().map(one).collect()
+    targets.services.iter().map(one).collect()
 }
 
 /// What was ordered and is not so.
@@ -73,11 +73,14 @@ mod tests {
             let status = format!("Name:\tx\nCpus_allowed:\t3\nCpus_allowed_list:\t{cpus}\nMems_allowed_list:\t0\n");
             std::fs::write(folder.join("status"), status).unwrap();
         }
-        let targets = vec![
-            (name("web"), vec![7, 12]),
-            (name("db"), vec![9]),
-            (name("gone"), vec![12]),
-        ];
+        let targets = Targets {
+            services: vec![
+                Service::new(name("web"), vec![7, 12]),
+                Service::new(name("db"), vec![9]),
+                Service::new(name("gone"), vec![12]),
+            ],
+            ..Targets::default()
+        };
         let placement = of(&Tree::at(root.path()), &targets);
         let cpus: Vec<_> = placement.iter().map(|p| p.cpus.clone()).collect();
         assert_eq!(cpus, [set("0-1"), set("0"), None]);

@@ -1,8 +1,11 @@
 //! The middle of an attempt: from READY to the end of sampling.
 
-use protocol::Name;
+use std::sync::Arc;
+
+use deploy::EngineMeter;
 use protocol::event::{Ready, Stage};
-use protocol::sample::Samples;
+use protocol::sample::{OfService, Samples, Subject};
+use protocol::{AttemptId, Name};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
@@ -11,12 +14,13 @@ use super::attempt::{Attempt, ended};
 use super::bring_up::Up;
 use super::fleet::{Fleet, ns};
 use super::over::Over;
-use super::{placement, words};
+use super::{Reports, placement, words};
 use crate::clock;
 use crate::facts::tree::Tree;
 use crate::kernel_log::KernelLog;
-use crate::sampler::thread;
-use crate::sampler::{Sampled, Sampler};
+use crate::sampler::keep::Keeper;
+use crate::sampler::thread::{self, Inlet};
+use crate::sampler::{Sampled, Sampler, Targets, target};
 use crate::state::Input;
 use crate::table::Report;
 
@@ -42,32 +46,42 @@ impl Attempt {
             services,
             kernel_log,
         };
+        let platform = fleet.platform();
         let zero_ns = clock::now_ns();
         let (out, batches) = mpsc::unbounded_channel();
-        let sampler = match Sampler::start(self.sampling(zero_ns, fleet), out) {
+        let sampler = match Sampler::start(self.sampling(zero_ns, fleet.targets(&platform)), out) {
             Ok(sampler) => sampler,
             Err(error) => {
                 let why = format!("no thread to sample with: {error}");
                 return served(Over::Broken(Stage::Ready, why), None);
             }
         };
-        let placement = placement::of(&Tree::default(), &fleet.pids().collect());
+        let placement = placement::of(&Tree::default(), &fleet.targets(&platform));
         let mut ready = ready_event(fleet, up, zero_ns);
         ready
             .deviations
             .extend(placement::deviations(&placement, &self.order.run.resources));
         ready.placement = placement;
         self.report(Report::Step(Input::BecameReady(Box::new(ready))));
-        let (over, sampled) = self.sample(fleet, sampler, batches).await;
+        let (over, sampled) = self.sample(fleet, &platform, sampler, batches).await;
         served(over, Some(sampled))
     }
 
     async fn sample(
         &mut self,
         fleet: &mut Fleet,
+        platform: &Arc<[target::Part]>,
         sampler: Sampler,
         mut batches: UnboundedReceiver<Samples>,
     ) -> (Over, Sampled) {
+        let mut out = Out {
+            keeper: Keeper::create(&self.context.host.state, self.order.attempt),
+            attempt: self.order.attempt,
+            reports: self.reports.clone(),
+        };
+        // The engine's own figures, outside of the window: now, and before the last round.
+        let meters = fleet.meters();
+        tokio::spawn(ask(meters.clone(), sampler.inlet()));
         let mut look = tokio::time::interval(self.order.run.sampling.interval());
         look.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let over = loop {
@@ -77,14 +91,15 @@ impl Attempt {
                     let why = format!("service {service} ended by itself ({})", words(&exit));
                     break Over::Broken(Stage::Running, why);
                 }
-                Some(samples) = batches.recv() => self.report(Report::Samples(samples)),
-                _ = look.tick() => sampler.watch(fleet.pids().collect()),
+                Some(samples) = batches.recv() => out.send(samples),
+                _ = look.tick() => sampler.watch(fleet.targets(platform)),
             }
         };
+        ask(meters, sampler.inlet()).await;
         // Its last round comes before the teardown, while the processes still have counters.
         let sampled = tokio::task::spawn_blocking(move || sampler.finish()).await;
         while let Some(samples) = batches.recv().await {
-            self.report(Report::Samples(samples));
+            out.send(samples);
         }
         let sampled = sampled
             .inspect_err(|fault| warn!(%fault, "the sampler failed"))
@@ -92,14 +107,40 @@ impl Attempt {
         (over, sampled)
     }
 
-    fn sampling(&self, zero_ns: u64, fleet: &Fleet) -> thread::Order {
+    fn sampling(&self, zero_ns: u64, targets: Targets) -> thread::Order {
         thread::Order {
             root: "/proc".into(),
+            sys: "/sys".into(),
             page_bytes: self.context.page_bytes,
             interval: self.order.run.sampling.interval(),
             zero_ns,
-            targets: fleet.pids().collect(),
+            priority: self.context.sampler,
+            targets,
         }
+    }
+}
+
+/// Where samples go: into a file of this host, and to the controller.
+struct Out {
+    keeper: Keeper,
+    attempt: AttemptId,
+    reports: Reports,
+}
+
+impl Out {
+    fn send(&mut self, samples: Samples) {
+        self.keeper.keep(&samples);
+        // The daemon is gone only if the process is about to end.
+        let _ = self.reports.send((self.attempt, Report::Samples(samples)));
+    }
+}
+
+/// Hands the engines' own figures to the sampler.
+async fn ask(meters: Vec<EngineMeter>, inlet: Inlet) {
+    for meter in meters {
+        let figures = meter.read().await;
+        let of = |(service, counters)| (Subject::Engine(OfService { service }), counters);
+        inlet.add(figures.into_iter().map(of));
     }
 }
 

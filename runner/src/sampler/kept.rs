@@ -1,10 +1,12 @@
-//! A file of `/proc` that stays open and is read in place: no path walk a sample, and a file that was opened for a process
+//! A file of `/proc`, `/sys` or a cgroup that stays open and is read in place: no path walk a sample, and a file that was opened for a process
 //! never tells of another one that got its PID.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use nix::errno::Errno;
 
 /// An open file.
 #[derive(Debug)]
@@ -15,15 +17,15 @@ pub struct Kept(File);
 pub enum Read {
     /// So many bytes are in the buffer.
     Bytes(usize),
-    /// The process or thread is gone.
+    /// What it told of is gone, or the kernel does not keep it.
     Gone,
 }
 
 impl Kept {
-    /// Opens a file; `None`: the process or thread is gone.
+    /// Opens a file; `None`: what it tells of is gone, or there is no such file.
     ///
     /// # Errors
-    /// What is not "gone", such as too many open files.
+    /// What is not "gone", such as too many open files or a permission.
     pub fn open(path: &Path) -> io::Result<Option<Self>> {
         match File::open(path) {
             Ok(file) => Ok(Some(Self(file))),
@@ -32,13 +34,29 @@ impl Kept {
         }
     }
 
-    /// Reads the file from its beginning.
+    /// Reads the file from its beginning; the buffer grows if need be. For files that the kernel writes in one piece.
     ///
     /// # Errors
     /// What is not "gone".
-    pub fn read(&self, buffer: &mut [u8]) -> io::Result<Read> {
+    pub fn read(&self, buffer: &mut Vec<u8>) -> io::Result<Read> {
+        // One read gives the whole of such a file; a second one would only cost.
+        self.fill(buffer, |text| text.ends_with(b"\n"))
+    }
+
+    /// Reads the file to its end. For lists, which the kernel writes in several pieces.
+    ///
+    /// # Errors
+    /// What is not "gone".
+    pub fn read_to_end(&self, buffer: &mut Vec<u8>) -> io::Result<Read> {
+        self.fill(buffer, |_| false)
+    }
+
+    fn fill(&self, buffer: &mut Vec<u8>, is_whole: impl Fn(&[u8]) -> bool) -> io::Result<Read> {
         let mut filled = 0;
         loop {
+            if filled == buffer.len() {
+                buffer.resize((2 * filled).max(4096), 0);
+            }
             match self.0.read_at(&mut buffer[filled..], filled as u64) {
                 Ok(0) => break,
                 Ok(bytes) => filled += bytes,
@@ -46,8 +64,7 @@ impl Kept {
                 Err(error) if is_gone(&error) => return Ok(Read::Gone),
                 Err(error) => return Err(error),
             }
-            // One read gives a whole small file of /proc; a second one would only cost.
-            if filled < buffer.len() && buffer[..filled].ends_with(b"\n") {
+            if filled < buffer.len() && is_whole(&buffer[..filled]) {
                 break;
             }
         }
@@ -55,10 +72,15 @@ impl Kept {
     }
 }
 
-/// A process that has ended makes open say ENOENT and read say ESRCH.
+/// A process that has ended makes open say ENOENT and read say ESRCH, a cgroup ENODEV; what the kernel was told not to keep says EOPNOTSUPP.
 fn is_gone(error: &io::Error) -> bool {
-    const ESRCH: i32 = nix::errno::Errno::ESRCH as i32;
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH)
+    const GONE: [i32; 4] = [
+        Errno::ENOENT as i32,
+        Errno::ESRCH as i32,
+        Errno::ENODEV as i32,
+        Errno::EOPNOTSUPP as i32,
+    ];
+    error.raw_os_error().is_some_and(|code| GONE.contains(&code))
 }
 
 #[cfg(test)]
@@ -70,7 +92,7 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let path = format!("/proc/{}/stat", child.id());
         let kept = Kept::open(Path::new(&path)).unwrap().unwrap();
-        let mut buffer = [0; 1024];
+        let mut buffer = Vec::new();
         for _ in 0..2 {
             let Read::Bytes(bytes) = kept.read(&mut buffer).unwrap() else {
                 panic!("alive, but gone")
@@ -81,5 +103,18 @@ mod tests {
         child.wait().unwrap();
         assert!(matches!(kept.read(&mut buffer).unwrap(), Read::Gone));
         assert!(Kept::open(Path::new(&path)).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_file_that_is_longer_than_the_buffer_is_read_whole() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "a line\n".repeat(3000);
+        std::fs::write(file.path(), &text).unwrap();
+        let kept = Kept::open(file.path()).unwrap().unwrap();
+        for buffer in [&mut Vec::new(), &mut vec![0; 7], &mut vec![0; 1 << 16]] {
+            assert!(
+                matches!(kept.read_to_end(buffer).unwrap(), Read::Bytes(bytes) if buffer[..bytes] == *text.as_bytes())
+            );
+        }
     }
 }

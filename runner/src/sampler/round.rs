@@ -1,151 +1,287 @@
-//! One round over all services.
+//! One round over everything.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::{Path, PathBuf};
 
-use protocol::Name;
-use protocol::sample::Sample;
-use tracing::warn;
+use protocol::sample::{Counter, Counters, OneProcess, PlatformProcess, ProcessOf, Role, Sample, Subject, ThreadsOf};
 
 use super::process::Process;
-
-/// The processes of each service, as the driver sees them now.
-pub type Targets = Vec<(Name, Vec<u32>)>;
+use super::source::{Depth, Reader};
+use super::system::System;
+use super::target::{Service, Targets};
+use super::threads::Used;
 
 /// What a round remembers of the one before.
 #[derive(Debug)]
 pub struct Rounds {
     root: PathBuf,
-    page_bytes: u64,
-    open: BTreeMap<u32, Process>,
-    buffer: Vec<u8>,
-    /// Whether an unreadable process was told of already.
-    complained: bool,
+    open: BTreeMap<u32, Open>,
+    rounds: u64,
+    system: System,
+    reader: Reader,
+}
+
+/// A process whose files are open.
+#[derive(Debug)]
+struct Open {
+    process: Process,
+    /// The round in which it was last wanted.
+    round: u64,
+    /// Whether it was read before: the first reading is a full one.
+    seen: bool,
 }
 
 impl Rounds {
-    /// Rounds below a root that is `/proc` but in tests.
+    /// Rounds below roots that are `/proc` and `/sys` but in tests.
     #[must_use]
-    pub fn new(root: PathBuf, page_bytes: u64) -> Self {
+    pub fn new(root: PathBuf, sys: &Path, page_bytes: u64) -> Self {
+        let mut reader = Reader::new(page_bytes);
         Self {
+            system: System::open(&root, sys, &mut reader),
             root,
-            page_bytes,
             open: BTreeMap::new(),
-            buffer: vec![0; 4096],
-            complained: false,
+            rounds: 0,
+            reader,
         }
     }
 
-    /// Samples every process once. Those that have vanished are left out; `offset_ns` is asked for just before each is read.
-    pub fn sample(&mut self, targets: &Targets, offset_ns: impl Fn() -> u64) -> Vec<Sample> {
-        let wanted: BTreeSet<u32> = targets.iter().flat_map(|(_, pids)| pids.iter().copied()).collect();
-        self.open.retain(|pid, _| wanted.contains(pid));
-        let pairs = targets
-            .iter()
-            .flat_map(|(name, pids)| pids.iter().map(move |&pid| (name, pid)));
-        pairs
-            .filter_map(|(service, pid)| self.one(service, pid, offset_ns()))
-            .collect()
+    /// What could not be read so far; the next rounds begin without notes.
+    #[must_use]
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.reader.notes).into_lines()
     }
 
-    /// Samples one process. A file that is open since its process ended is opened anew, for the PID may name another one by now, told by its start.
-    fn one(&mut self, service: &Name, pid: u32, offset_ns: u64) -> Option<Sample> {
-        let known = self.open.contains_key(&pid);
-        self.read(service, pid, offset_ns).or_else(|| {
-            self.open.remove(&pid);
-            known.then(|| self.read(service, pid, offset_ns)).flatten()
-        })
-    }
-
-    fn read(&mut self, service: &Name, pid: u32, offset_ns: u64) -> Option<Sample> {
-        let counters = match self.counters(pid) {
-            Ok(counters) => counters?,
-            Err(error) => {
-                if !std::mem::replace(&mut self.complained, true) {
-                    warn!(pid, %service, %error, "a process cannot be sampled");
-                }
-                return None;
+    /// Samples everything once. What has vanished is left out; `offset_ns` is asked for just before each reading.
+    pub fn sample(&mut self, targets: &Targets, depth: Depth, offset_ns: impl Fn() -> u64) -> Vec<Sample> {
+        self.rounds += 1;
+        let processes: usize = targets.services.iter().map(|service| service.pids.len()).sum();
+        let mut samples = Vec::with_capacity(processes + targets.platform.len() + 8);
+        let put = &mut |of, counters: Counters| {
+            if !counters.is_empty() {
+                let offset_ns = offset_ns();
+                samples.push(Sample {
+                    offset_ns,
+                    of,
+                    counters,
+                });
             }
         };
-        Some(Sample {
-            offset_ns,
-            service: service.clone(),
-            pid,
-            start_ticks: counters.stat.start_ticks,
-            user_ticks: counters.stat.user_ticks,
-            system_ticks: counters.stat.system_ticks,
-            cpu_ns: counters.cpu_ns,
-            rss_bytes: counters.stat.rss_pages * self.page_bytes,
+        self.system.cgroups(&targets.services, depth, &mut self.reader, put);
+        for service in &targets.services {
+            self.service(service, depth, put);
+        }
+        for part in &*targets.platform {
+            let of = |pid, start_ticks| {
+                Subject::Platform(PlatformProcess {
+                    part: part.name.clone(),
+                    service: part.service.clone(),
+                    pid,
+                    start_ticks,
+                })
+            };
+            self.process(part.pid, None, depth, of, put);
+        }
+        let runner = |pid, start_ticks| Subject::Runner(OneProcess { pid, start_ticks });
+        self.process(std::process::id(), None, depth, runner, put);
+        let rounds = self.rounds;
+        self.open.retain(|_, open| open.round == rounds);
+        if depth > Depth::Quick {
+            let open = &self.open;
+            self.system
+                .everything(&targets.services, |pid| open.contains_key(&pid), &mut self.reader, put);
+        }
+        samples
+    }
+
+    fn service(&mut self, service: &Service, depth: Depth, put: &mut impl FnMut(Subject, Counters)) {
+        let mut roles: BTreeMap<Role, Used> = BTreeMap::new();
+        for (place, &pid) in service.pids.iter().enumerate() {
+            let of = |pid, start_ticks| {
+                Subject::Process(ProcessOf {
+                    service: service.name.clone(),
+                    pid,
+                    start_ticks,
+                })
+            };
+            let vcpus = service.guest.as_ref().map(|guest| &guest.vcpus[..]);
+            let memory = service
+                .guest
+                .as_ref()
+                .filter(|_| place == 0 && depth == Depth::Checkpoint);
+            let put_with_memory = &mut |of, mut counters: Counters| {
+                if let Some(guest) = memory {
+                    counters.put(Counter::GuestMemoryBytes, guest.memory_bytes);
+                }
+                put(of, counters);
+            };
+            if let Some(of_one) = self.process(pid, vcpus, depth, of, put_with_memory) {
+                for (role, used) in of_one {
+                    let sum = roles.entry(role).or_default();
+                    sum.sched += used.sched;
+                    sum.living += used.living;
+                }
+            }
+        }
+        for (role, used) in roles {
+            let mut counters = Counters::with_capacity(4);
+            used.sched.put(&mut counters);
+            counters.put(Counter::Threads, used.living);
+            let service = service.name.clone();
+            put(Subject::Threads(ThreadsOf { service, role }), counters);
+        }
+    }
+
+    /// Samples one process; returns what its threads have used by what they do. A file that is open since its process ended is opened anew, for the
+    /// PID may name another one by now, told by its start.
+    fn process(
+        &mut self,
+        pid: u32,
+        vcpus: Option<&[u32]>,
+        depth: Depth,
+        of: impl Fn(u32, u64) -> Subject,
+        put: &mut impl FnMut(Subject, Counters),
+    ) -> Option<BTreeMap<Role, Used>> {
+        let known = self.open.contains_key(&pid);
+        let mut read = self.read(pid, vcpus, depth);
+        if read.is_none() {
+            self.open.remove(&pid);
+            read = known.then(|| self.read(pid, vcpus, depth)).flatten();
+        }
+        let Some(counters) = read else {
+            self.open.remove(&pid);
+            return None;
+        };
+        let open = self.open.get_mut(&pid)?;
+        open.round = self.rounds;
+        open.seen = true;
+        put(of(pid, open.process.start_ticks()), counters);
+        vcpus.map(|_| open.process.by_role())
+    }
+
+    fn read(&mut self, pid: u32, vcpus: Option<&[u32]>, depth: Depth) -> Option<Counters> {
+        self.counters(pid, vcpus, depth).unwrap_or_else(|error| {
+            self.reader.notes.unreadable("stat", &format_args!("pid {pid}"), &error);
+            None
         })
     }
 
-    fn counters(&mut self, pid: u32) -> std::io::Result<Option<super::process::Counters>> {
-        let process = match self.open.entry(pid) {
-            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::btree_map::Entry::Vacant(entry) => match Process::find(&self.root, pid)? {
-                Some(process) => entry.insert(process),
-                None => return Ok(None),
-            },
+    fn counters(&mut self, pid: u32, vcpus: Option<&[u32]>, depth: Depth) -> std::io::Result<Option<Counters>> {
+        let open = match self.open.entry(pid) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let vcpus = vcpus.map(<[u32]>::to_vec);
+                match Process::find(&self.root, pid, vcpus, &mut self.reader)? {
+                    Some(process) => entry.insert(Open {
+                        process,
+                        round: 0,
+                        seen: false,
+                    }),
+                    None => return Ok(None),
+                }
+            }
         };
-        process.read(&mut self.buffer)
+        let depth = if open.seen { depth } else { depth.max(Depth::Full) };
+        open.process.read(depth, &mut self.reader)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::name;
     use std::fs;
-    use std::path::Path;
 
     fn write(root: &Path, pid: u32, user: u64, start: u64) {
         let folder = root.join(pid.to_string());
-        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(folder.join("task")).unwrap();
         let text = format!("{pid} (w) S 1 1 1 0 -1 0 0 0 0 0 {user} 2 0 0 20 0 1 0 {start} 4096 3 0\n");
         fs::write(folder.join("stat"), text).unwrap();
+        fs::write(folder.join("statm"), "9 3 1 1 0 1 0\n").unwrap();
+    }
+
+    /// The kernel's file of a dead process is empty for whoever has it open; a new process of the same PID has a file of its own.
+    fn end(root: &Path, pid: u32) {
+        for file in ["stat", "statm"] {
+            let path = root.join(format!("{pid}/{file}"));
+            fs::write(&path, "").unwrap();
+            fs::remove_file(path).unwrap();
+        }
     }
 
     fn targets(pids: &[u32]) -> Targets {
-        vec![("web".parse().unwrap(), pids.to_vec())]
+        Targets {
+            services: vec![Service::new(name("web"), pids.to_vec())],
+            platform: [].into(),
+        }
+    }
+
+    fn rounds(root: &tempfile::TempDir) -> Rounds {
+        Rounds::new(root.path().to_owned(), Path::new("/nowhere"), 4096)
+    }
+
+    fn seen(samples: &[Sample]) -> Vec<(u32, u64, Option<u64>)> {
+        let one = |sample: &Sample| match &sample.of {
+            Subject::Process(of) => Some((of.pid, of.start_ticks, sample.counters.get(Counter::UserTicks))),
+            _ => None,
+        };
+        samples.iter().filter_map(one).collect()
     }
 
     #[test]
     fn processes_appear_vanish_and_are_told_apart_by_their_start() {
         let root = tempfile::tempdir().unwrap();
-        let mut rounds = Rounds::new(root.path().to_owned(), 4096);
+        let mut rounds = rounds(&root);
         write(root.path(), 5, 10, 100);
-        let seen = |samples: Vec<Sample>| -> Vec<(u32, u64, u64)> {
-            samples
-                .iter()
-                .map(|sample| (sample.pid, sample.start_ticks, sample.user_ticks))
-                .collect()
-        };
-        assert_eq!(seen(rounds.sample(&targets(&[5, 6]), || 0)), [(5, 100, 10)]);
+        let mut look = |pids: &[u32], depth| rounds.sample(&targets(pids), depth, || 3);
+        assert_eq!(seen(&look(&[5, 6], Depth::Full)), [(5, 100, Some(10))]);
         write(root.path(), 6, 1, 150);
         assert_eq!(
-            seen(rounds.sample(&targets(&[5, 6]), || 1)),
-            [(5, 100, 10), (6, 150, 1)]
+            seen(&look(&[5, 6], Depth::Full)),
+            [(5, 100, Some(10)), (6, 150, Some(1))]
         );
-        // The kernel's file of a dead process is empty for whoever has it open; a new process of the same PID has a file of its own.
-        fs::write(root.path().join("5/stat"), "").unwrap();
-        fs::remove_file(root.path().join("5/stat")).unwrap();
-        assert_eq!(seen(rounds.sample(&targets(&[5, 6]), || 2)), [(6, 150, 1)]);
+        end(root.path(), 5);
+        assert_eq!(seen(&look(&[5, 6], Depth::Full)), [(6, 150, Some(1))]);
         write(root.path(), 5, 0, 900);
-        let samples = rounds.sample(&targets(&[5]), || 3);
-        assert_eq!((samples[0].rss_bytes, samples[0].offset_ns), (3 * 4096, 3));
-        assert_eq!(seen(samples), [(5, 900, 0)]);
+        let samples = look(&[5], Depth::Full);
+        assert_eq!(seen(&samples), [(5, 900, Some(0))]);
+        let process = samples
+            .iter()
+            .find(|sample| matches!(sample.of, Subject::Process(_)))
+            .unwrap();
+        assert_eq!(process.counters.get(Counter::RssBytes), Some(3 * 4096));
+        assert_eq!(process.offset_ns, 3);
         assert_eq!(rounds.open.len(), 1, "what is no target any more is closed");
     }
 
     #[test]
     fn a_pid_that_is_reused_between_two_rounds_is_another_process() {
         let root = tempfile::tempdir().unwrap();
-        let mut rounds = Rounds::new(root.path().to_owned(), 4096);
+        let mut rounds = rounds(&root);
         write(root.path(), 5, 10, 100);
-        rounds.sample(&targets(&[5]), || 0);
-        fs::write(root.path().join("5/stat"), "").unwrap();
-        fs::remove_file(root.path().join("5/stat")).unwrap();
+        rounds.sample(&targets(&[5]), Depth::Full, || 0);
+        end(root.path(), 5);
         write(root.path(), 5, 1, 200);
-        let samples = rounds.sample(&targets(&[5]), || 1);
-        assert_eq!((samples[0].start_ticks, samples[0].user_ticks), (200, 1));
+        // Even a quick look reads all of a process that it has not seen before.
+        assert_eq!(
+            seen(&rounds.sample(&targets(&[5]), Depth::Quick, || 1)),
+            [(5, 200, Some(1))]
+        );
+    }
+
+    #[test]
+    fn a_real_round_has_every_view() {
+        let mut rounds = Rounds::new("/proc".into(), Path::new("/sys"), crate::facts::page_bytes());
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let samples = rounds.sample(&targets(&[child.id()]), Depth::Checkpoint, || 0);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let count = |is: fn(&Subject) -> bool| samples.iter().filter(|sample| is(&sample.of)).count();
+        assert_eq!(count(|of| matches!(of, Subject::Process(_))), 1);
+        assert_eq!(count(|of| matches!(of, Subject::Runner(_))), 1);
+        assert_eq!(count(|of| matches!(of, Subject::Rest(_))), 2);
+        assert_eq!(count(|of| matches!(of, Subject::Host(_))), 1);
+        let quick = rounds.sample(&targets(&[]), Depth::Quick, || 1);
+        assert!(quick.iter().all(|sample| !matches!(sample.of, Subject::Host(_))));
     }
 }

@@ -1,6 +1,7 @@
 //! What is said when something breaks: the platform, a service, the runner itself.
 
 use protocol::event::{RefusedReason, Stage};
+use protocol::sample::Subject;
 use protocol::spec::FakeFailure;
 use protocol::{AttemptId, Event};
 
@@ -156,7 +157,13 @@ async fn a_second_signal_ends_at_once() {
 async fn sampled_pid(controller: &mut crate::lab::Controller) -> u32 {
     loop {
         if let Event::Samples(samples) = controller.next().await.body {
-            return samples.samples[0].pid;
+            let pid = samples.samples.iter().find_map(|sample| match &sample.of {
+                Subject::Process(of) => Some(of.pid),
+                _ => None,
+            });
+            if let Some(pid) = pid {
+                return pid;
+            }
         }
     }
 }

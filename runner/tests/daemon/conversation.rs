@@ -6,6 +6,7 @@ use std::net::TcpStream;
 
 use protocol::command::{Describe, Ping};
 use protocol::event::{RefusedReason, Stage};
+use protocol::sample::{Counter, Subject};
 use protocol::spec::{FakeFailure, FakeSpec, NativeSpec, PlatformSpec};
 use protocol::{AttemptId, Command, Event};
 
@@ -78,12 +79,20 @@ async fn a_whole_conversation_on_the_native_platform() {
     assert_eq!((summary.batches, summary.samples), (batches.len() as u64, samples));
     let sampled = batches.iter().flat_map(|batch| &batch.samples);
     assert!(sampled.clone().is_sorted_by_key(|sample| sample.offset_ns));
+    let of_service = sampled.clone().filter_map(|sample| match &sample.of {
+        Subject::Process(of) => Some((of, &sample.counters)),
+        _ => None,
+    });
     assert!(
-        sampled
+        of_service
             .clone()
-            .all(|sample| sample.rss_bytes > 0 && sample.start_ticks > 0)
+            .all(|(of, counters)| of.start_ticks > 0 && counters.get(Counter::RssBytes).is_some_and(|bytes| bytes > 0))
     );
-    let pids: BTreeSet<u32> = sampled.map(|sample| sample.pid).collect();
+    let pids: BTreeSet<u32> = of_service.map(|(of, _)| of.pid).collect();
+    let has = |is: fn(&Subject) -> bool| sampled.clone().any(|sample| is(&sample.of));
+    assert!(has(|of| matches!(of, Subject::Host(_))) && has(|of| matches!(of, Subject::Runner(_))));
+    let kept = std::fs::read_dir(lab.state().join("samples")).unwrap().count();
+    assert_eq!(kept, 1, "the runner keeps them, too");
     let web = &summary.services[0];
     assert_eq!(pids, web.pids.iter().copied().collect());
     assert!(web.rss_max_bytes >= web.rss_mean_bytes && web.rss_mean_bytes > 0);

@@ -1,0 +1,71 @@
+//! The ticks: `zero + k * interval`, never `now + interval`, so that nothing drifts.
+
+use std::time::Duration;
+
+/// Where on the grid the sampler is.
+#[derive(Debug)]
+pub struct Grid {
+    zero_ns: u64,
+    interval_ns: u64,
+    /// The last tick that was kept or missed.
+    tick: u64,
+}
+
+impl Grid {
+    /// A grid that begins at `zero_ns`.
+    #[must_use]
+    pub fn new(zero_ns: u64, interval: Duration) -> Self {
+        let interval_ns = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
+        Self {
+            zero_ns,
+            interval_ns,
+            tick: 0,
+        }
+    }
+
+    /// How long to wait for the next tick, and how many have passed meanwhile without a round.
+    pub fn next(&mut self, now_ns: u64) -> (Duration, u64) {
+        let passed = now_ns.saturating_sub(self.zero_ns) / self.interval_ns;
+        let missed = passed.saturating_sub(self.tick);
+        self.tick = self.tick.max(passed) + 1;
+        let due = self.zero_ns.saturating_add(self.tick.saturating_mul(self.interval_ns));
+        (Duration::from_nanos(due.saturating_sub(now_ns)), missed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ticks_that_were_slept_through_are_counted_and_the_grid_does_not_move() {
+        let mut grid = Grid::new(1000, Duration::from_nanos(100));
+        assert_eq!(grid.next(1003), (Duration::from_nanos(97), 0));
+        assert_eq!(grid.next(1101), (Duration::from_nanos(99), 0));
+        assert_eq!(
+            grid.next(1499),
+            (Duration::from_nanos(1), 2),
+            "ticks 3 and 4 are gone, tick 5 is next"
+        );
+        assert_eq!(grid.next(1500), (Duration::from_nanos(100), 0));
+    }
+
+    proptest! {
+        #[test]
+        fn every_tick_is_kept_or_missed(steps in proptest::collection::vec(0u64..1000, 1..50)) {
+            let mut grid = Grid::new(50, Duration::from_nanos(100));
+            let (mut now, mut rounds, mut missed_in_all) = (50, 0, 0);
+            for step in steps {
+                now += step;
+                let (wait, missed) = grid.next(now);
+                prop_assert!(wait <= Duration::from_nanos(100));
+                now += u64::try_from(wait.as_nanos()).unwrap();
+                prop_assert_eq!((now - 50) % 100, 0);
+                rounds += 1;
+                missed_in_all += missed;
+            }
+            prop_assert_eq!((now - 50) / 100, rounds + missed_in_all);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The files of the whole host, and of a network namespace.
+
+use protocol::sample::{Counter, Counters};
+use protocol::summary::HostUse;
+
+use super::cgroup::{cpu_pressure, io_pressure, memory_pressure};
+use super::{Key, ParseError, Parser, decimal, keyed, lines, words};
+
+/// The files below `/proc` that make the counters of the host.
+pub const FILES: &[(&str, Parser)] = &[
+    ("stat", stat),
+    ("meminfo", meminfo),
+    ("pressure/cpu", cpu_pressure),
+    ("pressure/memory", memory_pressure),
+    ("pressure/io", io_pressure),
+];
+
+/// The parsers here.
+pub const EVERY: &[Parser] = &[stat, meminfo];
+
+/// The numbers of the first line of `/proc/stat`, in their order.
+const CPU: [Counter; 10] = [
+    Counter::UserTicks,
+    Counter::NiceTicks,
+    Counter::SystemTicks,
+    Counter::IdleTicks,
+    Counter::IowaitTicks,
+    Counter::IrqTicks,
+    Counter::SoftirqTicks,
+    Counter::StealTicks,
+    Counter::GuestTicks,
+    Counter::GuestNiceTicks,
+];
+
+/// Reads `/proc/stat`: the times of all CPUs together, context switches, new processes, soft interrupts of the network. Guest time is part of the
+/// user time there, too. Idle and iowait may go back by a tick.
+///
+/// # Errors
+/// [`ParseError`] if its first line is cut short or not of that kind.
+pub fn stat(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
+    const FILE: &str = "/proc/stat";
+    let first = lines(text).next().ok_or(ParseError::Short { file: FILE, field: 1 })?;
+    let mut fields = words(first);
+    if fields.next() != Some(b"cpu") {
+        return Err(ParseError::Short { file: FILE, field: 1 });
+    }
+    for (field, (&counter, word)) in CPU.iter().zip(fields).enumerate() {
+        let value = decimal(word).ok_or(ParseError::NotANumber { file: FILE, field })?;
+        counters.put(counter, value);
+    }
+    if counters.get(Counter::StealTicks).is_none() {
+        return Err(ParseError::Short { file: FILE, field: 8 });
+    }
+    keyed(
+        text,
+        &[("ctxt", Counter::Switches, 1), ("processes", Counter::Forks, 1)],
+        counters,
+    );
+    let softirq = lines(text).find_map(|line| line.strip_prefix(b"softirq "));
+    // The total, then HI, TIMER, NET_TX, NET_RX.
+    let mut kinds = softirq.into_iter().flat_map(words).skip(3);
+    for counter in [Counter::NetTxSoftirqs, Counter::NetRxSoftirqs] {
+        if let Some(count) = kinds.next().and_then(decimal) {
+            counters.put(counter, count);
+        }
+    }
+    Ok(())
+}
+
+/// Reads `/proc/meminfo`.
+///
+/// # Errors
+/// None: a figure that is missing is absent.
+pub fn meminfo(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
+    const KEYS: &[Key] = &[
+        ("MemTotal", Counter::MemoryBytes, 1024),
+        ("MemFree", Counter::FreeBytes, 1024),
+        ("MemAvailable", Counter::AvailableBytes, 1024),
+        ("Buffers", Counter::BuffersBytes, 1024),
+        ("Cached", Counter::FileBytes, 1024),
+        ("AnonPages", Counter::AnonBytes, 1024),
+        ("Shmem", Counter::ShmemBytes, 1024),
+        ("Active(file)", Counter::ActiveFileBytes, 1024),
+        ("Inactive(file)", Counter::InactiveFileBytes, 1024),
+        ("Dirty", Counter::DirtyBytes, 1024),
+        ("Slab", Counter::SlabBytes, 1024),
+        ("PageTables", Counter::PageTableBytes, 1024),
+        ("Hugetlb", Counter::HugetlbBytes, 1024),
+    ];
+    keyed(text, KEYS, counters);
+    let mut swap = Counters::default();
+    let of_swap: [Key; 2] = [
+        ("SwapTotal", Counter::MemoryBytes, 1024),
+        ("SwapFree", Counter::FreeBytes, 1024),
+    ];
+    keyed(text, &of_swap, &mut swap);
+    if let (Some(total), Some(free)) = (swap.get(Counter::MemoryBytes), swap.get(Counter::FreeBytes)) {
+        counters.put(Counter::SwapBytes, total.saturating_sub(free));
+    }
+    Ok(())
+}
+
+/// Reads `/proc/net/dev`: the counters of every interface, by its name.
+#[must_use]
+pub fn links(text: &[u8]) -> Vec<(String, Counters)> {
+    // Eight numbers of what came in, eight of what went out; the first four of each matter.
+    const COLUMNS: [(usize, Counter); 8] = [
+        (0, Counter::ReceivedBytes),
+        (1, Counter::ReceivedPackets),
+        (2, Counter::ReceiveErrors),
+        (3, Counter::ReceiveDrops),
+        (8, Counter::SentBytes),
+        (9, Counter::SentPackets),
+        (10, Counter::SendErrors),
+        (11, Counter::SendDrops),
+    ];
+    let one = |line: &[u8]| {
+        let colon = line.iter().rposition(|&byte| byte == b':')?;
+        let name = std::str::from_utf8(&line[..colon]).ok()?.trim().to_owned();
+        let numbers: Vec<u64> = words(&line[colon + 1..]).map(decimal).collect::<Option<_>>()?;
+        let figures = COLUMNS
+            .iter()
+            .map(|&(column, counter)| Some((counter, *numbers.get(column)?)));
+        Some((name, figures.collect::<Option<Counters>>()?))
+    };
+    lines(text).filter_map(one).collect()
+}
+
+/// Reads the first line of `/proc/stat` for the SUMMARY.
+///
+/// # Errors
+/// [`ParseError`] if it is cut short or not of that kind.
+pub fn host(text: &[u8]) -> Result<HostUse, ParseError> {
+    let mut counters = Counters::default();
+    stat(text, &mut counters)?;
+    let get = |counter| counters.get(counter).unwrap_or(0);
+    Ok(HostUse {
+        user_ticks: get(Counter::UserTicks) + get(Counter::NiceTicks),
+        system_ticks: get(Counter::SystemTicks),
+        idle_ticks: get(Counter::IdleTicks) + get(Counter::IowaitTicks),
+        interrupt_ticks: get(Counter::IrqTicks) + get(Counter::SoftirqTicks),
+        steal_ticks: get(Counter::StealTicks),
+    })
+}
+
+/// What the host used between two readings; a counter that went back (idle may, by a tick) counts as standing still.
+#[must_use]
+pub fn host_between(first: &HostUse, last: &HostUse) -> HostUse {
+    HostUse {
+        user_ticks: last.user_ticks.saturating_sub(first.user_ticks),
+        system_ticks: last.system_ticks.saturating_sub(first.system_ticks),
+        interrupt_ticks: last.interrupt_ticks.saturating_sub(first.interrupt_ticks),
+        idle_ticks: last.idle_ticks.saturating_sub(first.idle_ticks),
+        steal_ticks: last.steal_ticks.saturating_sub(first.steal_ticks),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Linux 6.18 writes it.
+    const STAT: &[u8] =
+        b"cpu  60995 1 18737 225935 1794 2 496 220 7 0\ncpu0 1 2 3\nintr 5 0 1\nctxt 1234\nbtime 1\nprocesses 99\n\
+                          procs_running 4\nprocs_blocked 0\nsoftirq 100 0 13 22 16 18 0 1 9 7 14\n";
+
+    #[test]
+    fn the_host_is_read() {
+        let expected = HostUse {
+            user_ticks: 60_996,
+            system_ticks: 18_737,
+            interrupt_ticks: 498,
+            idle_ticks: 227_729,
+            steal_ticks: 220,
+        };
+        assert_eq!(host(STAT), Ok(expected.clone()));
+        assert!(host(&STAT[..20]).is_err());
+        let later = HostUse {
+            user_ticks: 61_000,
+            idle_ticks: 0,
+            ..expected.clone()
+        };
+        let between = host_between(&expected, &later);
+        assert_eq!((between.user_ticks, between.idle_ticks), (4, 0));
+        let mut counters = Counters::default();
+        stat(STAT, &mut counters).unwrap();
+        for (counter, value) in [
+            (Counter::GuestTicks, 7),
+            (Counter::Switches, 1234),
+            (Counter::Forks, 99),
+            (Counter::NetTxSoftirqs, 22),
+            (Counter::NetRxSoftirqs, 16),
+        ] {
+            assert_eq!(counters.get(counter), Some(value), "{counter}");
+        }
+    }
+
+    #[test]
+    fn an_old_kernel_without_guest_times_is_read_and_one_without_steal_refused() {
+        assert_eq!(host(b"cpu  1 2 3 4 5 6 7 8\n").unwrap().steal_ticks, 8);
+        assert!(host(b"cpu  1 2 3 4\n").is_err() && host(b"cpux 1 2 3 4 5 6 7 8\n").is_err());
+    }
+
+    #[test]
+    fn memory_is_read_and_swap_is_what_is_used() {
+        let text = b"MemTotal:        8000 kB\nMemFree:         1000 kB\nMemAvailable:    3000 kB\nBuffers: 5 kB\nCached: 2000 kB\n\
+                     SwapCached: 7 kB\nSwapTotal:  100 kB\nSwapFree:   60 kB\nActive(file): 9 kB\nDirty: 1 kB\n";
+        let mut counters = Counters::default();
+        meminfo(text, &mut counters).unwrap();
+        for (counter, kib) in [
+            (Counter::MemoryBytes, 8000),
+            (Counter::FreeBytes, 1000),
+            (Counter::AvailableBytes, 3000),
+            (Counter::FileBytes, 2000),
+            (Counter::SwapBytes, 40),
+            (Counter::ActiveFileBytes, 9),
+        ] {
+            assert_eq!(counters.get(counter), Some(kib * 1024), "{counter}");
+        }
+    }
+
+    #[test]
+    fn interfaces_are_read_whatever_their_names() {
+        let text = b"Inter-|   Receive                                                |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    lo: 100 2 0 0 0 0 0 0 100 2 0 0 0 0 0 0\neth0:1:12345678 20 1 3 0 0 0 0 9 8 7 6 0 0 0 0\n  cut: 1 2 3\n";
+        let links = links(text);
+        let names: Vec<&str> = links.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["lo", "eth0:1"]);
+        let alias = &links[1].1;
+        assert_eq!(alias.get(Counter::ReceivedBytes), Some(12_345_678));
+        assert_eq!(alias.get(Counter::ReceiveDrops), Some(3));
+        assert_eq!(alias.get(Counter::SendDrops), Some(6));
+    }
+}
