@@ -10,7 +10,7 @@ use protocol::summary::{
 };
 
 use super::{Rule, Validity, audit};
-use crate::stats::usage::ServiceUse;
+use crate::stats::usage::{CpuSource, ServiceUse};
 use crate::store::{
     AttemptKey, BandRecord, CellKey, Distribution, FORMAT, FailureRecord, GeneratorRecord, Latency, LittleRecord,
     LoadOrder, MaxOrder, PaceOrder, RateOrder, ReadyRecord, RequestCounts, SamplingRecord, TrialKey, TrialRecord,
@@ -115,10 +115,11 @@ fn good() -> TrialRecord {
             cpu_user_percent: 1.0,
             cpu_system_percent: 2.0,
             cpu_total_percent: 3.0,
-            from_schedstat: true,
+            cpu_source: CpuSource::Schedstat,
             rss_mean_bytes: 1e6,
             rss_max_bytes: 1_000_000,
         }],
+        ledger: None,
         summary: Some(summary()),
         failure: None,
         deviations: vec![],
@@ -150,6 +151,7 @@ fn summary() -> Summary {
             idle_ticks: 1000,
             ..HostUse::default()
         },
+        notes: Vec::new(),
         teardown: Teardown::default(),
     }
 }

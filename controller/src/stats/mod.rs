@@ -7,14 +7,18 @@
 //! * [`rank`] — Mann-Whitney's test and Cliff's delta.
 //! * [`holm`] — the correction for many tests.
 //! * [`trend`] — Mann-Kendall's test for drift.
-//! * [`usage`] — CPU and memory out of raw counters.
+//! * [`recording`] — raw samples by what was sampled, and their counters as curves; [`family`] — processes that are summed as one.
+//! * [`usage`] — CPU and memory of each service; [`ledger`] — where all of the host's went.
 
 pub mod bootstrap;
 pub mod describe;
+pub mod family;
 pub mod holm;
+pub mod ledger;
 pub mod median;
 mod normal;
 pub mod rank;
+pub mod recording;
 pub mod trend;
 pub mod usage;
 

@@ -20,6 +20,7 @@ use super::ramp::RampRecord;
 use super::request::RequestCounts;
 use super::truth::TruthRecord;
 use crate::audit::Verdict;
+use crate::stats::ledger::Ledger;
 use crate::stats::usage::ServiceUse;
 
 /// The number of the format of all JSON files of a run.
@@ -130,6 +131,8 @@ pub struct TrialRecord {
     pub beside: BTreeSet<Name>,
     /// CPU and memory in the measured window, one a service.
     pub resources: Vec<ServiceUse>,
+    /// Where all of the host's CPU and memory went in the measured window; `None`: there was none, or nothing was sampled.
+    pub ledger: Option<Ledger>,
     /// What the runner summed up; `None`: it never did.
     pub summary: Option<Summary>,
     /// Why it broke off; `None`: it did not.

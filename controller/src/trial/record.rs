@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use protocol::Name;
 use protocol::event::{Failed, Ready};
 use protocol::facts::HostFacts;
+use protocol::surroundings::{BROKER, Place};
 
 use super::drive::Driven;
 use super::order::Order;
@@ -12,6 +14,7 @@ use crate::audit::{Verdict, audit};
 use crate::conduct::clock::RunnerClock;
 use crate::conduct::state::{Cause, End};
 use crate::load::Outcome;
+use crate::stats::ledger::{Frame, ledger};
 use crate::stats::usage::{Cut, ServiceUse, usage};
 use crate::store::{
     AttemptWriter, BandRecord, ClockOffset, FORMAT, FailureRecord, FileSum, GeneratorRecord, JtlContext, LabelRecord,
@@ -87,6 +90,14 @@ fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &Hos
         .flat_map(|batch| batch.samples.iter().cloned())
         .collect();
     let resources: Vec<ServiceUse> = cut.map(|cut| usage(&samples, cut)).unwrap_or_default();
+    let ledger = cut.and_then(|cut| {
+        let frame = Frame {
+            cut,
+            beside: &beside(order),
+            idle: driven.ready.as_ref().and_then(|ready| ready.idle.as_ref()),
+        };
+        ledger(&samples, &frame)
+    });
     TrialRecord {
         format: FORMAT,
         key: order.key.clone(),
@@ -118,6 +129,7 @@ fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &Hos
             ticks_per_s: facts.clock_ticks_per_s,
         },
         resources,
+        ledger,
         summary: match &driven.end {
             End::Summed(_, summary) => Some(summary.clone()),
             _ => None,
@@ -131,6 +143,17 @@ fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &Hos
         verdict: Verdict::from_reasons(vec![]),
         files: BTreeMap::new(),
     }
+}
+
+/// The services that run beside the platform: the broker among them, if there is one.
+fn beside(order: &Order) -> Vec<Name> {
+    let of_order = order
+        .run
+        .services
+        .iter()
+        .filter(|service| service.place == Place::Beside);
+    let broker = order.run.broker.as_ref().and_then(|_| BROKER.parse().ok());
+    of_order.map(|service| service.name.clone()).chain(broker).collect()
 }
 
 fn ready_record(ready: &Ready) -> ReadyRecord {

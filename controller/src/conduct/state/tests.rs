@@ -28,6 +28,7 @@ fn summary() -> Summary {
         sampler_cpu_ns: 0,
         kernel_log: KernelLogSummary::default(),
         host: HostUse::default(),
+        notes: Vec::new(),
         teardown: Teardown::default(),
     }
 }

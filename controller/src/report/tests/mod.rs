@@ -3,6 +3,7 @@
 mod jmeter;
 pub(crate) mod synthetic;
 mod traffic;
+mod views;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -16,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use super::traffic::{requests, samples, summary};
 use crate::audit;
 use crate::load::{Histograms, Label, Request};
+use crate::stats::ledger::{Frame, ledger};
 use crate::stats::usage::{self, Cut};
 use crate::store::journal::{AttemptFinished, JournalEvent, RunEnded, TrialStarted};
 use crate::store::*;
@@ -289,6 +290,14 @@ fn attempt(
             ticks_per_s: 100,
         },
         resources: usage::usage(&all, cut),
+        ledger: ledger(
+            &all,
+            &Frame {
+                cut,
+                beside: &[],
+                idle: None,
+            },
+        ),
         summary: Some(summary(&all, batches.len() as u64, planned.index == 5)),
         failure: None,
         deviations: if docker {

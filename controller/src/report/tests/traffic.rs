@@ -1,6 +1,6 @@
 //! What a made-up service would have answered and used.
 
-use protocol::sample::{Sample, Samples};
+use protocol::sample::{Counter, Sample, Samples, Subject};
 use protocol::summary::{Exit, HostUse, KernelLogSummary, ServiceSummary, Summary, Teardown};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -74,19 +74,9 @@ pub fn samples(rng: &mut ChaCha8Rng, load: &LoadOrder, docker: bool) -> Vec<Samp
         let busy = rate(load) * if docker { 90_000.0 } else { 70_000.0 } * rng.random_range(0.93..1.07);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 2^53")]
         let busy = busy as u64;
-        let sample = Sample {
-            offset_ns: second * S + rng.random_range(0..100_000),
-            service: name("tcp"),
-            pid: 4242,
-            start_ticks: 777,
-            user_ticks: cpu_ns / 30_000_000,
-            system_ticks: cpu_ns / 15_000_000,
-            cpu_ns: Some(cpu_ns),
-            rss_bytes: (2 << 20) + second * 8192,
-        };
         batches.push(Samples {
             batch: second,
-            samples: vec![sample],
+            samples: super::views::round(second * S + rng.random_range(0..100_000), second, cpu_ns, docker),
         });
         cpu_ns += busy;
     }
@@ -95,16 +85,17 @@ pub fn samples(rng: &mut ChaCha8Rng, load: &LoadOrder, docker: bool) -> Vec<Samp
 
 /// What the runner says of it.
 pub fn summary(samples: &[Sample], batches: u64, steal: bool) -> Summary {
-    let last = samples.last().unwrap();
+    let own = samples.iter().filter(|sample| matches!(sample.of, Subject::Process(_)));
+    let last = &own.clone().next_back().unwrap().counters;
     Summary {
         services: vec![ServiceSummary {
             sizes: Vec::new(),
             service: name("tcp"),
             pids: vec![4242],
-            samples: samples.len() as u64,
-            user_ticks: last.user_ticks,
-            system_ticks: last.system_ticks,
-            cpu_ns: last.cpu_ns,
+            samples: own.count() as u64,
+            user_ticks: last.get(Counter::UserTicks).unwrap(),
+            system_ticks: last.get(Counter::SystemTicks).unwrap(),
+            cpu_ns: last.get(Counter::CpuNs),
             rss_mean_bytes: 1 << 20,
             rss_max_bytes: 1 << 20,
             exit: Exit::Signal(15),
@@ -121,6 +112,7 @@ pub fn summary(samples: &[Sample], batches: u64, steal: bool) -> Summary {
             idle_ticks: 700,
             steal_ticks: if steal { 40 } else { 0 },
         },
+        notes: Vec::new(),
         teardown: Teardown::default(),
     }
 }

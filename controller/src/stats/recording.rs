@@ -1,0 +1,236 @@
+//! Raw samples by what was sampled, and their counters as curves over time.
+
+use std::collections::BTreeMap;
+
+use protocol::sample::{Counter, Kind, Sample, Subject};
+
+/// A stretch of the runner's clock, ns since READY, and what is needed to read the counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Its beginning.
+    pub start_ns: u64,
+    /// Its end.
+    pub end_ns: u64,
+    /// The distance of two samples, ns.
+    pub interval_ns: u64,
+    /// Clock ticks a second.
+    pub ticks_per_s: u64,
+}
+
+impl Cut {
+    /// The length of a clock tick, ns.
+    #[must_use]
+    pub fn tick_ns(&self) -> f64 {
+        1e9 / self.ticks_per_s.max(1) as f64
+    }
+
+    /// Its length, ns; `None`: it has none.
+    #[must_use]
+    pub fn length_ns(&self) -> Option<u64> {
+        self.end_ns.checked_sub(self.start_ns).filter(|&length| length > 0)
+    }
+}
+
+/// The samples of an attempt by what was sampled, each in the order of time.
+#[derive(Debug)]
+pub struct Recording<'a> {
+    by_subject: BTreeMap<&'a Subject, Vec<&'a Sample>>,
+    first_ns: u64,
+}
+
+impl<'a> Recording<'a> {
+    /// Sorts the samples.
+    #[must_use]
+    pub fn of(samples: &'a [Sample]) -> Self {
+        let mut by_subject: BTreeMap<&Subject, Vec<&Sample>> = BTreeMap::new();
+        for sample in samples {
+            by_subject.entry(&sample.of).or_default().push(sample);
+        }
+        for samples in by_subject.values_mut() {
+            samples.sort_by_key(|sample| sample.offset_ns);
+        }
+        let first_ns = samples.iter().map(|sample| sample.offset_ns).min().unwrap_or(u64::MAX);
+        Self { by_subject, first_ns }
+    }
+
+    /// Whether the sampler was at work at a moment: what is first seen after it is new.
+    #[must_use]
+    pub const fn is_watched(&self, at_ns: u64) -> bool {
+        self.first_ns <= at_ns
+    }
+
+    /// Everything that was sampled.
+    pub fn subjects(&self) -> impl Iterator<Item = (&'a Subject, &[&'a Sample])> {
+        self.by_subject
+            .iter()
+            .map(|(subject, samples)| (*subject, &samples[..]))
+    }
+
+    /// What was sampled of one kind.
+    pub fn only<'b, T: 'a>(
+        &'b self,
+        pick: impl Fn(&'a Subject) -> Option<T> + 'b,
+    ) -> impl Iterator<Item = (T, &'b [&'a Sample])> + 'b {
+        self.by_subject
+            .iter()
+            .filter_map(move |(subject, samples)| Some((pick(subject)?, &samples[..])))
+    }
+
+    /// The curve of one counter of one subject.
+    #[must_use]
+    pub fn track(&self, subject: &Subject, counter: Counter) -> Track {
+        let samples = self.by_subject.get(subject).map_or(&[][..], |samples| &samples[..]);
+        Track::of(samples, counter)
+    }
+}
+
+/// One counter over time: those samples that have it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Track(Vec<(u64, f64)>);
+
+impl Track {
+    /// The curve of a counter. One that counts and falls has stood still (idle time may go back by a tick).
+    #[must_use]
+    pub fn of(samples: &[&Sample], counter: Counter) -> Self {
+        let points = samples
+            .iter()
+            .filter_map(|sample| Some((sample.offset_ns, sample.counters.get(counter)? as f64)));
+        let mut points: Vec<(u64, f64)> = points.collect();
+        if counter.kind() == Kind::Total {
+            let mut highest = 0.0;
+            for (_, value) in &mut points {
+                highest = f64::max(highest, *value);
+                *value = highest;
+            }
+        }
+        Self(points)
+    }
+
+    /// A curve out of values that were computed.
+    #[must_use]
+    pub const fn new(points: Vec<(u64, f64)>) -> Self {
+        Self(points)
+    }
+
+    /// Whether no sample has the counter.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// When it was first and last seen.
+    #[must_use]
+    pub fn span(&self) -> Option<(u64, u64)> {
+        Some((self.0.first()?.0, self.0.last()?.0))
+    }
+
+    /// The last value.
+    #[must_use]
+    pub fn last(&self) -> Option<f64> {
+        self.0.last().map(|point| point.1)
+    }
+
+    /// The first value.
+    #[must_use]
+    pub fn first(&self) -> Option<f64> {
+        self.0.first().map(|point| point.1)
+    }
+
+    /// What the counter grew by between two moments. `is_new`: what is first seen after the beginning has counted from 0.
+    #[must_use]
+    pub fn growth(&self, from: u64, to: u64, is_new: bool) -> f64 {
+        let born_inside = is_new && self.0.first().is_some_and(|first| first.0 > from);
+        let start = if born_inside { 0.0 } else { self.at(from) };
+        (self.at(to) - start).max(0.0)
+    }
+
+    /// The growth a ns between the samples next inside the two ends; `None`: there are not two.
+    #[must_use]
+    pub fn rate(&self, from: u64, to: u64) -> Option<f64> {
+        let mut inside = self.0.iter().filter(|(at, _)| (from..=to).contains(at));
+        let first = inside.next()?;
+        let last = inside.next_back()?;
+        (last.0 > first.0).then(|| (last.1 - first.1).max(0.0) / (last.0 - first.0) as f64)
+    }
+
+    /// The values of a stretch.
+    pub fn values(&self, from: u64, to: u64) -> impl Iterator<Item = f64> + '_ {
+        let inside = self.0.iter().filter(move |(at, _)| (from..=to).contains(at));
+        inside.map(|&(_, value)| value)
+    }
+
+    /// The mean over the samples of a stretch; where none falls into it, the value of the nearest before or after.
+    #[must_use]
+    pub fn mean(&self, from: u64, to: u64) -> Option<f64> {
+        let (mut sum, mut count) = (0.0, 0_u32);
+        for value in self.values(from, to) {
+            sum += value;
+            count += 1;
+        }
+        match count {
+            0 => (!self.0.is_empty()).then(|| self.at(from)),
+            count => Some(sum / f64::from(count)),
+        }
+    }
+
+    /// The value at a moment: on the line between the samples around it; beyond an end, the value there.
+    #[must_use]
+    pub fn at(&self, at: u64) -> f64 {
+        let after = self.0.partition_point(|point| point.0 < at);
+        match (after.checked_sub(1).map(|before| self.0[before]), self.0.get(after)) {
+            (Some(a), Some(b)) => {
+                let share = (at - a.0) as f64 / (b.0 - a.0) as f64;
+                a.1 + (b.1 - a.1) * share
+            }
+            (Some(only), None) => only.1,
+            (None, Some(only)) => only.1,
+            (None, None) => 0.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn track(points: &[(u64, f64)]) -> Track {
+        Track::new(points.to_vec())
+    }
+
+    #[test]
+    fn growth_is_read_between_samples() {
+        let track = track(&[(10, 100.0), (20, 200.0), (30, 200.0)]);
+        assert_eq!(track.growth(15, 25, true), 50.0);
+        assert_eq!(track.growth(0, 40, false), 100.0, "beyond its ends nothing is known");
+        assert_eq!(
+            track.growth(0, 40, true),
+            200.0,
+            "it was born after 0 and counts from nothing"
+        );
+        assert_eq!((track.mean(15, 30), track.mean(11, 12)), (Some(200.0), Some(110.0)));
+        assert_eq!(Track::default().growth(0, 9, true), 0.0);
+        assert_eq!(Track::default().mean(0, 9), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_counters_give_negative_or_absurd_growth(
+            raw in proptest::collection::vec((0u64..1000, 0u64..1_000_000), 0..30), from in 0u64..1000, length in 0u64..1000, is_new: bool,
+        ) {
+            let mut samples: Vec<Sample> = raw.iter().map(|&(offset_ns, value)| Sample {
+                offset_ns,
+                of: Subject::Host(Default::default()),
+                counters: [(Counter::UserTicks, value)].into_iter().collect(),
+            }).collect();
+            samples.sort_by_key(|sample| sample.offset_ns);
+            let recording = Recording::of(&samples);
+            let track = recording.track(&Subject::Host(Default::default()), Counter::UserTicks);
+            let most = raw.iter().map(|point| point.1).max().unwrap_or(0) as f64;
+            let whole = track.growth(from, from + length, is_new);
+            prop_assert!((0.0..=most).contains(&whole), "{} of {}", whole, most);
+            let half = from + length / 2;
+            prop_assert!(track.growth(from, half, is_new) <= whole + 1e-6);
+        }
+    }
+}
