@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use protocol::Name;
 use protocol::event::{Failed, Ready};
 use protocol::facts::HostFacts;
-use protocol::surroundings::{BROKER, Place};
 
 use super::drive::Driven;
 use super::order::Order;
@@ -93,7 +91,7 @@ fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &Hos
     let ledger = cut.and_then(|cut| {
         let frame = Frame {
             cut,
-            beside: &beside(order),
+            beside: &order.beside(),
             idle: driven.ready.as_ref().and_then(|ready| ready.idle.as_ref()),
         };
         ledger(&samples, &frame)
@@ -143,17 +141,6 @@ fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &Hos
         verdict: Verdict::from_reasons(vec![]),
         files: BTreeMap::new(),
     }
-}
-
-/// The services that run beside the platform: the broker among them, if there is one.
-fn beside(order: &Order) -> Vec<Name> {
-    let of_order = order
-        .run
-        .services
-        .iter()
-        .filter(|service| service.place == Place::Beside);
-    let broker = order.run.broker.as_ref().and_then(|_| BROKER.parse().ok());
-    of_order.map(|service| service.name.clone()).chain(broker).collect()
 }
 
 fn ready_record(ready: &Ready) -> ReadyRecord {

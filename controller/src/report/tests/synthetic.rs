@@ -294,7 +294,7 @@ fn attempt(
             &all,
             &Frame {
                 cut,
-                beside: &[],
+                beside: &BTreeSet::new(),
                 idle: None,
             },
         ),

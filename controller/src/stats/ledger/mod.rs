@@ -9,6 +9,8 @@ pub mod cpu;
 pub mod memory;
 pub mod views;
 
+use std::collections::BTreeSet;
+
 use protocol::Name;
 use protocol::event::IdleWindow;
 use protocol::sample::Sample;
@@ -38,7 +40,7 @@ pub struct Frame<'a> {
     /// The measured window.
     pub cut: Cut,
     /// Services that run beside the platform, whatever it is.
-    pub beside: &'a [Name],
+    pub beside: &'a BTreeSet<Name>,
     /// The host just before; `None`: it was not looked at.
     pub idle: Option<&'a IdleWindow>,
 }

@@ -139,7 +139,8 @@ fn host(samples: &mut Vec<Sample>, apart: Option<u64>) {
     put(samples, &Subject::Host(WholeHost {}), &figures);
 }
 
-fn account(samples: &[Sample], beside: &[Name]) -> Ledger {
+fn account(samples: &[Sample], beside: &[&str]) -> Ledger {
+    let beside = &beside.iter().map(|text| name(text)).collect();
     let idle = IdleWindow {
         length_ns: 2 * S,
         host: HostUse {
@@ -228,7 +229,7 @@ fn what_runs_beside_the_platform_is_no_service_of_it() {
             (Counter::SystemTicks, &none),
         ],
     );
-    let cpu = account(&samples, &[name("kafka")]).cpu;
+    let cpu = account(&samples, &["kafka"]).cpu;
     near(cpu.services_percent, 40.0);
     near(cpu.group(Group::Beside), 90.0);
     near(cpu.pidstat_percent.unwrap(), 38.0);
@@ -308,7 +309,7 @@ fn every_counter_is_in_a_view_and_energy_may_begin_anew() {
 fn nothing_is_accounted_for_where_nothing_was_sampled() {
     let frame = Frame {
         cut: CUT,
-        beside: &[],
+        beside: &BTreeSet::new(),
         idle: None,
     };
     assert_eq!(ledger(&[], &frame), None);
