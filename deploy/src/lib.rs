@@ -38,8 +38,8 @@ use protocol::summary::{Exit, Teardown};
 pub use accounts::{GuestAccount, Part};
 pub use any::{AnyDriver, AnyRunning};
 pub use arguments::service_args;
-pub use limits::affinity;
 pub use docker::EngineMeter;
+pub use limits::affinity;
 
 /// What every driver of a runner knows of its host.
 #[derive(Clone, Debug)]

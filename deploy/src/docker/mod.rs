@@ -7,8 +7,8 @@ mod body;
 mod container;
 mod engine;
 mod image;
-mod network;
 mod meter;
+mod network;
 mod parts;
 mod remove;
 mod running;
@@ -30,8 +30,8 @@ use crate::network::bridge::Bridge;
 use crate::{DeployError, Deployment, Door, Driver, Host, limits};
 
 use container::Order;
-use network::Network;
 pub use meter::EngineMeter;
+use network::Network;
 pub use running::DockerRunning;
 
 /// The driver for containers. Keep one over `prepare` and `start`: it remembers its connection and its image.
