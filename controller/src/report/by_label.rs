@@ -11,7 +11,7 @@ use crate::store::LabelRecord;
 
 /// The tables of the cells of one workload under one load.
 pub(super) fn tables(data: &RunData, cells: &[&CellResult]) -> Vec<Table> {
-    [labels(data, cells), truth(data, cells)]
+    [labels(data, cells), grouped(data, cells), truth(data, cells)]
         .into_iter()
         .flatten()
         .collect()
@@ -57,6 +57,40 @@ fn labels(data: &RunData, cells: &[&CellResult]) -> Option<Table> {
     (!rows.is_empty()).then(|| Table {
         title: "By request".to_owned(),
         note: "Response times: mean ± standard deviation over trials of each trial's own figure.".to_owned(),
+        head: words.map(str::to_owned).to_vec(),
+        rows,
+    })
+}
+
+/// How many replies took how long, where a load has several requests: the groups of the thesis' figure 26, and finer ones below.
+fn grouped(data: &RunData, cells: &[&CellResult]) -> Option<Table> {
+    const BOUNDS_MS: [u64; 5] = [10, 50, 100, 500, 1500];
+    let has_labels = |cell: &&&CellResult| data.of(&cell.cell).any(|trial| !trial.record.labels.is_empty());
+    let row = |cell: &&CellResult| {
+        let mut row = vec![cell.cell.platform.to_string()];
+        let mut below = 0;
+        for bound in BOUNDS_MS {
+            let upto = cell.response.count_between(0, bound * 1_000_000);
+            row.push(count(upto - below));
+            below = upto;
+        }
+        row.extend([count(cell.response.len() - below), count(cell.requests - cell.ok)]);
+        row
+    };
+    let rows: Vec<_> = cells.iter().filter(has_labels).map(row).collect();
+    let words = [
+        "replies of all trials",
+        "up to 10 ms",
+        "to 50 ms",
+        "to 100 ms",
+        "to 500 ms",
+        "to 1500 ms",
+        "longer",
+        "failed",
+    ];
+    (!rows.is_empty()).then(|| Table {
+        title: "Response times in groups".to_owned(),
+        note: String::new(),
         head: words.map(str::to_owned).to_vec(),
         rows,
     })

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use hdrhistogram::Histogram;
 use protocol::sample::Sample;
 
+use super::course::Course;
 use super::error::ReportError;
 use super::verify;
 use crate::audit::{self, Validity};
@@ -25,6 +26,8 @@ pub(super) struct RunData {
     pub trials: Vec<Trial>,
     /// The response times of each cell, all its trials added.
     pub responses: BTreeMap<CellKey, Histogram<u64>>,
+    /// The same over the course of the window.
+    pub courses: BTreeMap<CellKey, Course>,
     /// Every attempt that ended, in the order of the journal.
     pub attempts: Vec<AttemptFinished>,
     /// What is altered, missing or contradictory.
@@ -74,6 +77,7 @@ pub(super) fn load(folder: &RunFolder) -> Result<RunData, ReportError> {
         entries,
         trials: Vec::new(),
         responses: BTreeMap::new(),
+        courses: BTreeMap::new(),
         problems: Vec::new(),
     };
     check_manifest(&mut data)?;

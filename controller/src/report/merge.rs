@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::Name;
 
+use super::course::Course;
 use super::error::ReportError;
 use super::load::RunData;
 use super::verify;
@@ -29,8 +30,12 @@ pub(super) fn merge(data: &mut RunData) -> Result<Vec<PathBuf>, ReportError> {
 fn check(data: &mut RunData) {
     for trial in std::mem::take(&mut data.trials) {
         match verify::requests(&trial.folder, &trial.record) {
-            Ok(histograms) => {
+            Ok((histograms, course)) => {
                 let cell = trial.record.key.trial.cell.clone();
+                data.courses
+                    .entry(cell.clone())
+                    .or_insert_with(Course::new)
+                    .add(&course);
                 let sum = data.responses.entry(cell).or_insert_with(|| Histograms::new().response);
                 match sum.add(&histograms.response) {
                     Ok(()) => data.trials.push(trial),

@@ -12,6 +12,7 @@ mod analysis;
 mod banners;
 mod by_label;
 mod by_service;
+mod course;
 mod error;
 mod figures;
 pub(crate) mod format;

@@ -68,6 +68,7 @@ pub(super) fn draw(data: &RunData, analysis: &Analysis) -> Vec<Plot> {
             };
             [
                 group.latency(),
+                group.course(),
                 group.trials("trials", Metric::ResponseP50, TRIALS),
                 group.over_run(),
                 group.trials("startup", Metric::StartUp, STARTUP),
@@ -139,6 +140,32 @@ impl Group<'_> {
         let caption = "Response time by percentile, all valid trials' histograms added. From one 9 to the next, nine tenths of the requests that \
                        are left drop out.";
         Some(self.plot("latency", caption, chart))
+    }
+
+    /// Response time over the course of the window, where a load has several requests.
+    fn course(&self) -> Option<Plot> {
+        let several = |cell: &CellKey| self.data.of(cell).any(|trial| !trial.record.labels.is_empty());
+        let curves: Vec<_> = self
+            .platforms()
+            .filter(|(_, cell)| several(cell))
+            .filter_map(|(i, cell)| Some((i, self.data.courses.get(&cell)?.means())))
+            .collect();
+        let highest = curves
+            .iter()
+            .flat_map(|(_, c)| c.iter().map(|p| p.1))
+            .reduce(f64::max)?;
+        let x = Axis::exactly("Of the measured window, %", 0.0, 100.0);
+        let mut chart = Chart::new(
+            "Response time over the course of the load",
+            x,
+            Axis::from_zero("Mean response time, ms", highest),
+        );
+        for (i, curve) in &curves {
+            chart.line(*i, curve, false);
+        }
+        let caption = "The mean response time of each hundredth of the window, all trials together. Users who send a list in its order are at about \
+                       the same place of it, so a change of what they ask for is a step.";
+        Some(self.plot("course", caption, chart))
     }
 
     /// A metric of every trial, platforms side by side.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::course::Course;
 use crate::load::Histograms;
 use crate::store::journal::AttemptFinished;
 use crate::store::{FileSum, JtlReader, LATENCY, REQUESTS, RequestCounts, TRIAL, TrialRecord, atomic, latency};
@@ -33,7 +34,7 @@ pub(super) fn record(folder: &Path, ended: &AttemptFinished) -> Result<TrialReco
 ///
 /// # Errors
 /// What is wrong or does not agree, in words that begin with the path.
-pub(super) fn requests(folder: &Path, record: &TrialRecord) -> Result<Histograms, String> {
+pub(super) fn requests(folder: &Path, record: &TrialRecord) -> Result<(Histograms, Course), String> {
     let path = folder.join(REQUESTS);
     let mut reader = JtlReader::open(&path).map_err(|e| e.to_string())?;
     let mut counts = RequestCounts {
@@ -41,10 +42,13 @@ pub(super) fn requests(folder: &Path, record: &TrialRecord) -> Result<Histograms
         warm_up: record.requests.warm_up,
         ..RequestCounts::default()
     };
-    let mut seen = Histograms::new();
+    let (mut seen, mut course) = (Histograms::new(), Course::new());
     while let Some(request) = reader.next_row().map_err(|e| e.to_string())? {
         counts.add(&request);
         seen.record(&request);
+        if let Some(window) = &record.window {
+            course.record(&request, window);
+        }
     }
     let stored = latency::read(&folder.join(LATENCY)).map_err(|e| e.to_string())?;
     let path = path.display();
@@ -57,6 +61,6 @@ pub(super) fn requests(folder: &Path, record: &TrialRecord) -> Result<Histograms
     } else if seen != stored {
         Err(format!("{path}: its times are not those of {LATENCY}"))
     } else {
-        Ok(stored)
+        Ok((stored, course))
     }
 }

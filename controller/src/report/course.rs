@@ -1,0 +1,99 @@
+//! Response times over the course of the measured window, where users send a list in its order: the thesis' figure 27.
+
+use crate::load::Request;
+use crate::store::Window;
+
+/// Into how many slices a window is cut.
+const SLICES: usize = 100;
+
+/// Sums of response times by the part of the window in which their requests were due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Course(Vec<Slice>);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Slice {
+    sum_ns: u128,
+    requests: u64,
+}
+
+impl Course {
+    /// Without any request.
+    pub fn new() -> Self {
+        Self(vec![Slice::default(); SLICES])
+    }
+
+    /// Adds a request that was answered as expected.
+    pub fn record(&mut self, request: &Request, window: &Window) {
+        let length = u128::from(window.end_ns.saturating_sub(window.start_ns).max(1));
+        let since = u128::from(request.intended_ns.saturating_sub(window.start_ns));
+        let place = usize::try_from(since * SLICES as u128 / length).unwrap_or(usize::MAX);
+        if let (None, false, Some(slice)) = (request.error, request.warm_up, self.0.get_mut(place)) {
+            slice.sum_ns += u128::from(request.response_ns());
+            slice.requests += 1;
+        }
+    }
+
+    /// Adds another trial's.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
+            mine.sum_ns += theirs.sum_ns;
+            mine.requests += theirs.requests;
+        }
+    }
+
+    /// The mean of each slice that has requests: percent of the window, ms.
+    pub fn means(&self) -> Vec<(f64, f64)> {
+        let point = |(place, slice): (usize, &Slice)| {
+            let mean_ns = slice.sum_ns as f64 / slice.requests as f64;
+            ((place as f64 + 0.5) * 100.0 / SLICES as f64, mean_ns / 1e6)
+        };
+        let filled = self.0.iter().enumerate().filter(|(_, slice)| slice.requests > 0);
+        filled.map(point).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::ErrorKind;
+
+    #[test]
+    fn requests_count_where_they_were_due() {
+        let window = Window {
+            origin_epoch_ns: 0,
+            start_ns: 1_000,
+            end_ns: 101_000_000,
+            runner_start_ns: 0,
+            runner_end_ns: 0,
+            error_ns: 0,
+        };
+        let request = |intended_ns, took_ns| Request {
+            intended_ns,
+            done_ns: intended_ns + took_ns,
+            sent_ns: Some(intended_ns),
+            connected_ns: None,
+            first_byte_ns: None,
+            label: 0,
+            status: 200,
+            bytes_in: 0,
+            bytes_out: 0,
+            connection: 0,
+            thread: 0,
+            in_flight: 0,
+            error: None,
+            warm_up: false,
+        };
+        let mut course = Course::new();
+        course.record(&request(1_000, 2_000_000), &window);
+        course.record(&request(1_000, 4_000_000), &window);
+        course.record(&request(100_999_000, 1_000_000), &window);
+        let failed = Request {
+            error: Some(ErrorKind::Timeout),
+            ..request(1_000, 9_000_000)
+        };
+        course.record(&failed, &window);
+        let mut twice = course.clone();
+        twice.add(&course);
+        assert_eq!(twice.means(), [(0.5, 3.0), (99.5, 1.0)]);
+    }
+}
