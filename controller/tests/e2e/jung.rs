@@ -35,7 +35,8 @@ const SERVICES: [&str; 9] = [
 fn experiment(lab: &Lab, platforms: &str, more: &str) -> Experiment {
     let kafka_port = loop {
         let port = free_port();
-        if std::net::TcpListener::bind(("0.0.0.0", port + 1)).is_ok() {
+        // The broker takes the next one, too.
+        if free_port() == port + 1 {
             break port;
         }
     };
