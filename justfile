@@ -39,3 +39,7 @@ fuzz seconds="150":
 # Jung's microservices under the thesis' load, beside the thesis' tables
 bench-jung *args:
     cargo run --release -p workloads --example jung -- {{args}}
+
+# the load generator beside wrk, httperf, oha and JMeter in one run; about eight minutes on two quiet cores
+bench-load *args:
+    cargo run --release -p controller --example bench_load -- {{args}}

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Has real Apache JMeter read a JTL, from its published jars: no tarball.
+# Has real Apache JMeter read a JTL or run a test plan, from its published jars: no tarball.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-jmeter.sh: what Apache JMeter makes of a JTL
+jmeter.sh: what Apache JMeter makes of a JTL, or of a test plan
 
   jmeter.sh FILE.jtl DIR     read FILE as `jmeter -g` does and write DIR/statistics.json; DIR must not exist or be empty
+  jmeter.sh run PLAN.jmx FILE.jtl   run a test plan (HTTP samplers, constant timers) without its windows and write FILE; FILE must not exist
   jmeter.sh jars             fetch the jars only, print their folder
 
 Exit code 1: JMeter does not accept the file; its words are on stderr.
@@ -27,7 +28,7 @@ home=
 
 # Prints the folder of the jars; fetches them first if this version is not in the cache. Two callers at once are safe.
 jars() {
-    local jars=$cache/$version
+    local jars=$cache/$version-http
     if [ ! -e "$jars/complete" ]; then
         command -v mvn >/dev/null || die "Maven is missing: apt-get install maven"
         mkdir -p "$cache"
@@ -53,7 +54,7 @@ make_home() {
     mkdir -p "$home/bin/report-template" "$home/lib/ext" "$home/lib/junit"
     echo 'sampleresult.timestamp.start=true' > "$home/bin/jmeter.properties"
     : > "$home/bin/user.properties"; : > "$home/bin/system.properties"; : > "$home/bin/upgrade.properties"
-    printf '_version=5.0\n_file_encoding=UTF-8\n' > "$home/bin/saveservice.properties"
+    aliases > "$home/bin/saveservice.properties"
     cat > "$home/bin/reportgenerator.properties" <<'TEXT'
 jmeter.reportgenerator.exporter.json.classname=org.apache.jmeter.report.dashboard.JsonExporter
 TEXT
@@ -61,6 +62,56 @@ TEXT
 <Configuration status="WARN"><Appenders><Console name="c" target="SYSTEM_ERR"><PatternLayout pattern="%p %c{1}: %m%n%ex{0}"/></Console></Appenders>
 <Loggers><Root level="warn"><AppenderRef ref="c"/></Root></Loggers></Configuration>
 TEXT
+}
+
+# The words of a test plan and the classes behind them, as far as our plans use them.
+aliases() {
+    printf '_version=5.0\n_file_encoding=UTF-8\n'
+    local converter
+    for converter in BooleanPropertyConverter IntegerPropertyConverter LongPropertyConverter StringPropertyConverter; do
+        echo "_org.apache.jmeter.save.converters.$converter="
+    done
+    for converter in HashTreeConverter MultiPropertyConverter TestElementConverter TestElementPropertyConverter; do
+        echo "_org.apache.jmeter.save.converters.$converter=collection"
+    done
+    echo '_org.apache.jmeter.save.ScriptWrapperConverter=mapping'
+    cat <<'TEXT'
+jmeterTestPlan=org.apache.jmeter.save.ScriptWrapper
+hashTree=org.apache.jorphan.collections.ListedHashTree
+boolProp=org.apache.jmeter.testelement.property.BooleanProperty
+intProp=org.apache.jmeter.testelement.property.IntegerProperty
+longProp=org.apache.jmeter.testelement.property.LongProperty
+stringProp=org.apache.jmeter.testelement.property.StringProperty
+elementProp=org.apache.jmeter.testelement.property.TestElementProperty
+collectionProp=org.apache.jmeter.testelement.property.CollectionProperty
+TestPlan=org.apache.jmeter.testelement.TestPlan
+TestPlanGui=org.apache.jmeter.control.gui.TestPlanGui
+ThreadGroup=org.apache.jmeter.threads.ThreadGroup
+ThreadGroupGui=org.apache.jmeter.threads.gui.ThreadGroupGui
+LoopController=org.apache.jmeter.control.LoopController
+ConstantTimer=org.apache.jmeter.timers.ConstantTimer
+Arguments=org.apache.jmeter.config.Arguments
+HTTPSamplerProxy=org.apache.jmeter.protocol.http.sampler.HTTPSamplerProxy
+HttpTestSampleGui=org.apache.jmeter.protocol.http.control.gui.HttpTestSampleGui
+TEXT
+}
+
+# Runs a test plan. The heap is that of JMeter's own start script.
+run_plan() {
+    local plan file lib
+    plan=$(realpath -e -- "$1") || die "$1: no such file"
+    file=$(realpath -m -- "$2")
+    [ -e "$file" ] && die "$2: is already there"
+    command -v java >/dev/null || die "Java is missing: apt-get install openjdk-17-jre-headless"
+    lib=$(jars)
+    home=$(mktemp -d)
+    trap 'rm -rf "$home"' EXIT
+    make_home "$home"
+    cp "$lib"/ApacheJMeter_http-*.jar "$home/lib/ext/"
+    cd "$home/bin"
+    java -Xms1g -Xmx1g -Djava.awt.headless=true -Dlog4j2.configurationFile=log4j2.xml -Djmeter.home="$home" \
+        -cp "$lib/*" org.apache.jmeter.NewDriver -n -t "$plan" -l "$file" -Jsearch_paths="$home/lib/ext" >&2
+    [ -s "$file" ] || { echo "jmeter.sh: JMeter wrote no JTL" >&2; exit 1; }
 }
 
 read_jtl() {
@@ -82,6 +133,8 @@ read_jtl() {
 case ${1:-} in
     ''|-h|--help) usage ;;
     jars)         jars ;;
+    run)          [ $# -eq 3 ] || die "name a test plan and a JTL; see --help"
+                  run_plan "$2" "$3" ;;
     *)            [ $# -eq 2 ] || die "name a JTL and a folder; see --help"
                   read_jtl "$1" "$2" ;;
 esac

@@ -252,6 +252,22 @@ pub enum LoadError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Another program is not there.
+    #[error("{program} is missing: {remedy}")]
+    Missing {
+        /// Its name.
+        program: String,
+        /// How to get it.
+        remedy: &'static str,
+    },
+    /// Another program failed, or wrote what cannot be read.
+    #[error("{program} failed: {why}")]
+    Program {
+        /// Its name.
+        program: String,
+        /// What it said.
+        why: String,
+    },
     /// A thread of the engine panicked, which is a defect.
     #[error("a thread of the load generator panicked; this is a defect, please report it")]
     Panicked,

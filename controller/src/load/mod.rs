@@ -32,6 +32,7 @@ mod clock;
 mod control;
 mod cpu;
 mod error;
+pub mod external;
 mod histograms;
 mod http;
 mod limits;

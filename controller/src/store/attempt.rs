@@ -90,6 +90,12 @@ impl AttemptWriter {
         Ok(())
     }
 
+    /// The length of a file that was written, bytes; `None` if it was not.
+    #[must_use]
+    pub fn length_of(&self, name: &str) -> Option<u64> {
+        self.files.get(name).map(|sum| sum.bytes)
+    }
+
     /// Writes `samples.csv`.
     ///
     /// # Errors
