@@ -94,6 +94,7 @@ fn good() -> TrialRecord {
         }),
         labels: vec![],
         ramp: None,
+        external: None,
         generator: Some(GeneratorRecord {
             threads: 1,
             busiest_share: 0.99,

@@ -166,6 +166,8 @@ impl Load {
             LoadKind::Ramp(load) => &mut load.cpus,
             LoadKind::Users(load) => &mut load.cpus,
             LoadKind::Max(load) => &mut load.cpus,
+            LoadKind::Httperf(load) => &mut load.cpus,
+            LoadKind::Jmeter(load) => &mut load.cpus,
         };
         if own.is_empty() {
             own.extend(cpus.cpus().iter().map(|&cpu| cpu as usize));
@@ -184,6 +186,10 @@ pub enum LoadKind {
     Users(UsersLoad),
     /// Closed loop as fast as so many connections go.
     Max(MaxLoad),
+    /// The real httperf.
+    Httperf(HttperfLoad),
+    /// The real Apache JMeter.
+    Jmeter(JmeterLoad),
 }
 
 /// What every load has of time.
@@ -304,6 +310,34 @@ pub struct MaxLoad {
     pub cpus: Vec<usize>,
 }
 
+/// The real httperf: open loop by connection rate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttperfLoad {
+    /// Connections a second.
+    pub rate_per_s: f64,
+    /// How long; the warm-up is a run of its own.
+    pub timing: Timing,
+    /// Requests on each connection.
+    pub calls: u32,
+    /// The CPUs that it may use; empty: any.
+    pub cpus: Vec<usize>,
+}
+
+/// The real Apache JMeter: closed loop of threads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JmeterLoad {
+    /// Threads.
+    pub users: u32,
+    /// How long.
+    pub timing: Timing,
+    /// The pause of a thread after each reply.
+    pub think: Duration,
+    /// `true`: each thread keeps its connection.
+    pub keep_alive: bool,
+    /// The CPUs that it may use; empty: any.
+    pub cpus: Vec<usize>,
+}
+
 impl LoadKind {
     /// How long it takes.
     #[must_use]
@@ -313,6 +347,8 @@ impl LoadKind {
             Self::Ramp(load) => &load.timing,
             Self::Users(load) => &load.timing,
             Self::Max(load) => &load.timing,
+            Self::Httperf(load) => &load.timing,
+            Self::Jmeter(load) => &load.timing,
         }
     }
 
@@ -324,6 +360,8 @@ impl LoadKind {
             Self::Ramp(load) => &load.cpus,
             Self::Users(load) => &load.cpus,
             Self::Max(load) => &load.cpus,
+            Self::Httperf(load) => &load.cpus,
+            Self::Jmeter(load) => &load.cpus,
         }
     }
 }

@@ -249,6 +249,8 @@ raw_table! {
         ramp_up: duration -> Duration,
         /// max: how many.
         connections: whole -> i64,
+        /// httperf: requests on each connection.
+        calls: whole -> i64,
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::call::Label;
 use super::clock::monotonic_ns;
 use super::cpu::Usage;
+use super::external::External;
 use super::histograms::Histograms;
 use super::little::Little;
 use super::log::RequestLog;
@@ -43,6 +44,8 @@ pub struct Outcome {
     pub left_open: u64,
     /// What the search for the highest rate found, of a load that is one.
     pub ramp: Option<Ramp>,
+    /// What is known of the program that fired, where it was not one of our engines.
+    pub external: Option<External>,
     /// Whether the run was cancelled, so that the schedule was not run to its end.
     pub cancelled: bool,
 }
@@ -65,6 +68,7 @@ impl Outcome {
             closed_idle: tally.closed_idle,
             left_open: tally.left_open,
             ramp: None,
+            external: None,
             cancelled: false,
             requests,
         }
@@ -95,6 +99,15 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// A moment that is known on two clocks; nothing is timed by the third then.
+    pub(super) fn at(instant: Instant, unix_ms: u64) -> Self {
+        Self {
+            monotonic_ns: 0,
+            instant,
+            unix_ms,
+        }
+    }
+
     /// A moment so long from now.
     pub fn after(delay: Duration) -> Self {
         let (now, instant, wall) = (monotonic_ns(), Instant::now(), SystemTime::now());

@@ -45,6 +45,24 @@ impl Counts {
             .filter(|(_, count)| *count > 0)
     }
 
+    /// The counts of a program that tells only sums; what it does not account for counts as not sent.
+    pub(super) fn of_sums(due: u64, succeeded: u64, errors: &[(ErrorKind, u64)]) -> Self {
+        let mut counts = Self {
+            due,
+            succeeded: succeeded.min(due),
+            ..Self::default()
+        };
+        let mut left = due - counts.succeeded;
+        for (kind, count) in errors {
+            let count = left.min(*count);
+            counts.failed[*kind as usize] += count;
+            left -= count;
+        }
+        counts.failed[ErrorKind::NotSent as usize] += left;
+        counts.sent = due - counts.of(ErrorKind::NotSent);
+        counts
+    }
+
     /// Adds the counts of another thread or loader.
     pub fn add(&mut self, other: &Self) {
         self.due += other.due;

@@ -143,8 +143,8 @@ impl Metric {
             }
             Self::ResponseMean => response.map(|r| ms(r.mean_ns)),
             Self::ResponseP50 => response.map(|r| ms(r.p50_ns as f64)),
-            Self::ResponseP90 => response.map(|r| ms(r.p90_ns as f64)),
-            Self::ResponseP99 => response.map(|r| ms(r.p99_ns as f64)),
+            Self::ResponseP90 => known(response.map(|r| r.p90_ns)).map(ms),
+            Self::ResponseP99 => known(response.map(|r| r.p99_ns)).map(ms),
             Self::ResponseMax => response.map(|r| ms(r.max_ns as f64)),
             Self::Failed => (record.requests.total > 0).then(|| record.requests.failed_share() * 100.0),
             Self::CpuTotal => used(|u| u.cpu_total_percent),
@@ -159,6 +159,11 @@ impl Metric {
             }
         }
     }
+}
+
+/// A percentile, unless the program that fired does not tell it: it is 0 then.
+fn known(ns: Option<u64>) -> Option<f64> {
+    ns.filter(|&ns| ns > 0).map(|ns| ns as f64)
 }
 
 /// Bytes in a MiB.

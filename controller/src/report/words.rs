@@ -102,6 +102,15 @@ fn order(load: &LoadOrder) -> String {
             };
             format!("closed loop of {} users, {extent}, {think}, {connections}", users.users)
         }
+        PaceOrder::Httperf(httperf) => format!(
+            "httperf: {} connections/s of {} requests for {seconds} s; it does not tell single requests, percentiles above the median, and its own lag",
+            httperf.rate_per_s, httperf.calls
+        ),
+        PaceOrder::Jmeter(jmeter) => format!(
+            "Apache JMeter: {} threads for {seconds} s, think time of {} s, {connections}; it tells whole milliseconds, and not its own lag",
+            jmeter.users,
+            jmeter.think_ns as f64 / 1e9
+        ),
         PaceOrder::Max(max) => {
             let count = max.connections;
             format!("closed loop of {count} connections as fast as they go for {seconds} s, {connections}")

@@ -34,6 +34,10 @@ pub enum PaceOrder {
     Users(UsersOrder),
     /// Closed loop as fast as so many connections go.
     Max(MaxOrder),
+    /// The real httperf.
+    Httperf(HttperfOrder),
+    /// The real Apache JMeter.
+    Jmeter(JmeterOrder),
 }
 
 /// Open loop at a constant rate.
@@ -92,6 +96,26 @@ pub struct MaxOrder {
     pub connections: u32,
 }
 
+/// The real httperf: open loop by connection rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttperfOrder {
+    /// Connections a second.
+    pub rate_per_s: f64,
+    /// Requests on each connection.
+    pub calls: u32,
+}
+
+/// The real Apache JMeter: closed loop of threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JmeterOrder {
+    /// Threads.
+    pub users: u32,
+    /// The pause of a thread after each reply, ns.
+    pub think_ns: u64,
+}
+
 impl LoadOrder {
     /// What of a load the results depend on.
     #[must_use]
@@ -133,6 +157,20 @@ impl LoadOrder {
                 });
                 (pace, &max.timing, max.keep_alive)
             }
+            LoadKind::Httperf(load) => {
+                let pace = PaceOrder::Httperf(HttperfOrder {
+                    rate_per_s: load.rate_per_s,
+                    calls: load.calls,
+                });
+                (pace, &load.timing, load.calls > 1)
+            }
+            LoadKind::Jmeter(load) => {
+                let pace = PaceOrder::Jmeter(JmeterOrder {
+                    users: load.users,
+                    think_ns: ns(load.think),
+                });
+                (pace, &load.timing, load.keep_alive)
+            }
         };
         Self {
             pace,
@@ -146,7 +184,10 @@ impl LoadOrder {
     /// Whether replies decide when the next request is due.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        matches!(self.pace, PaceOrder::Users(_) | PaceOrder::Max(_))
+        matches!(
+            self.pace,
+            PaceOrder::Users(_) | PaceOrder::Max(_) | PaceOrder::Jmeter(_)
+        )
     }
 
     /// How many requests are due in the window, where the order says so exactly.
@@ -154,7 +195,7 @@ impl LoadOrder {
     pub fn due(&self) -> Option<f64> {
         match self.pace {
             PaceOrder::Rate(rate) if rate.uniform => Some(rate.rate_per_s * self.duration_ns as f64 / 1e9),
-            PaceOrder::Rate(_) | PaceOrder::Ramp(_) | PaceOrder::Users(_) | PaceOrder::Max(_) => None,
+            _ => None,
         }
     }
 }

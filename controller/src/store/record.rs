@@ -11,6 +11,7 @@ use protocol::{AttemptId, Name};
 use serde::{Deserialize, Serialize};
 
 use super::digest::FileSum;
+use super::external::ExternalRecord;
 use super::generator::GeneratorRecord;
 use super::host::BandRecord;
 use super::label::LabelRecord;
@@ -119,6 +120,9 @@ pub struct TrialRecord {
     /// The same by what was asked, where the load has several calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<LabelRecord>,
+    /// What is known of the program that fired, where it was not one of our engines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalRecord>,
     /// What the search for the highest rate found, of a load that is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ramp: Option<RampRecord>,

@@ -6,7 +6,11 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{Arrivals, LoadKind, MaxLoad, MixPart, RampLoad, RateLoad, Think, Timing, UsersLoad};
+use crate::config::{
+    Arrivals, HttperfLoad, JmeterLoad, LoadKind, MaxLoad, MixPart, RampLoad, RateLoad, Think, Timing, UsersLoad,
+};
+use crate::load::external::httperf::{Httperf, HttperfPlan};
+use crate::load::external::jmeter::{Jmeter, JmeterPlan};
 use crate::load::{
     self, Call, Connections, Engine, Expect, Extent, Label, LoadError, Max, MaxPlan, Message, RampPlan, Ramping, Rate,
     RatePlan, Script, Target, Users, UsersPlan,
@@ -39,6 +43,8 @@ pub fn engine(
         LoadKind::Ramp(load) => Box::new(Ramping::new(ramp_plan(load, seed), target)?),
         LoadKind::Users(load) => Box::new(Users::new(users_plan(load, address, expect, seed)?)?),
         LoadKind::Max(load) => Box::new(Max::new(&max_plan(load), &target)?),
+        LoadKind::Httperf(load) => Box::new(httperf(load, target)),
+        LoadKind::Jmeter(load) => Box::new(jmeter(load, target)),
     })
 }
 
@@ -92,6 +98,35 @@ fn max_plan(load: &MaxLoad) -> MaxPlan {
         keep_alive: load.keep_alive,
         cpus: load.cpus.clone(),
         ..MaxPlan::new(load.connections, load.timing.duration)
+    }
+}
+
+fn httperf(load: &HttperfLoad, target: Target) -> Httperf {
+    Httperf {
+        plan: HttperfPlan {
+            rate_per_s: load.rate_per_s,
+            duration: load.timing.duration,
+            calls: load.calls,
+            timeout: load.timing.timeout,
+        },
+        warm_up: load.timing.warm_up,
+        cpus: load.cpus.clone(),
+        target,
+    }
+}
+
+fn jmeter(load: &JmeterLoad, target: Target) -> Jmeter {
+    Jmeter {
+        plan: JmeterPlan {
+            threads: load.users,
+            duration: load.timing.warm_up + load.timing.duration,
+            think: load.think,
+            keep_alive: load.keep_alive,
+            timeout: load.timing.timeout,
+        },
+        warm_up: load.timing.warm_up,
+        cpus: load.cpus.clone(),
+        target,
     }
 }
 

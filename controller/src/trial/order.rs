@@ -132,7 +132,7 @@ impl Order {
                 Some((rate.rate_per_s * time.as_secs_f64()) as u64)
             }
             LoadKind::Users(users) => users.requests.map(|list| u64::from(list.each) * u64::from(users.users)),
-            LoadKind::Ramp(_) | LoadKind::Max(_) => None,
+            LoadKind::Ramp(_) | LoadKind::Max(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) => None,
         }
     }
 

@@ -15,9 +15,9 @@ use crate::load::Outcome;
 use crate::stats::ledger::{Frame, ledger};
 use crate::stats::usage::{Cut, ServiceUse, usage};
 use crate::store::{
-    AttemptWriter, BandRecord, ClockOffset, FORMAT, FailureRecord, FileSum, GeneratorRecord, JtlContext, LabelRecord,
-    LabelTallies, Latency, LittleRecord, RampRecord, ReadyRecord, RequestCounts, RunFolder, SamplingRecord, StoreError,
-    TrialRecord, Window,
+    AttemptWriter, BandRecord, ClockOffset, ExternalRecord, FORMAT, FailureRecord, FileSum, GeneratorRecord,
+    JtlContext, LabelRecord, LabelTallies, Latency, LittleRecord, RampRecord, ReadyRecord, RequestCounts, RunFolder,
+    SamplingRecord, StoreError, TrialRecord, Window, external,
 };
 
 /// Writes an attempt's folder, raw data and record. Returns the record with its verdict, and the sums of the files for the journal.
@@ -113,9 +113,14 @@ fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &Hos
             .map(|clock| clock_offset(clock, driven.began, driven.exchanges)),
         window,
         requests: outcome.map(counts).unwrap_or_default(),
-        little: outcome.map(little),
-        generator: outcome.map(GeneratorRecord::of),
-        latency: outcome.map(|outcome| Latency::of(&outcome.histograms)),
+        little: outcome.filter(|outcome| tells_requests(outcome)).map(little),
+        generator: outcome
+            .filter(|outcome| outcome.external.is_none())
+            .map(GeneratorRecord::of),
+        external: outcome
+            .and_then(|outcome| outcome.external.as_ref())
+            .map(ExternalRecord::of),
+        latency: outcome.map(latency),
         labels: Vec::new(),
         ramp: outcome.and_then(|outcome| outcome.ramp.as_ref()).map(RampRecord::of),
         truth: driven.truth.clone(),
@@ -179,6 +184,19 @@ fn window(outcome: &Outcome, driven: &Driven) -> Option<Window> {
         runner_end_ns: since_ready(outcome.window.end),
         error_ns: clock.error_ns(),
     })
+}
+
+/// Whether every request is known.
+fn tells_requests(outcome: &Outcome) -> bool {
+    outcome.external.as_ref().is_none_or(|external| external.requests)
+}
+
+fn latency(outcome: &Outcome) -> Latency {
+    let mut latency = Latency::of(&outcome.histograms);
+    if let Some(response) = external::response(outcome) {
+        latency.response = response;
+    }
+    latency
 }
 
 fn length(outcome: &Outcome) -> Duration {

@@ -1,9 +1,14 @@
 //! httperf: its command line, and its report.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::load::error::ErrorKind;
+use super::outcome::External;
+use super::program::{pinned, run};
+use crate::load::Engine;
+use crate::load::control::Control;
+use crate::load::error::{ErrorKind, LoadError};
+use crate::load::outcome::Outcome;
 use crate::load::target::Target;
 
 /// What to do where it is missing.
@@ -52,6 +57,70 @@ impl HttperfPlan {
             command.arg(key).arg(value);
         }
         command
+    }
+}
+
+/// The engine `httperf`: the real program, once for the warm-up and once for the window.
+#[derive(Debug, Clone)]
+pub struct Httperf {
+    /// The window.
+    pub plan: HttperfPlan,
+    /// How long it is run before.
+    pub warm_up: Duration,
+    /// Cores that it may use; empty: any.
+    pub cpus: Vec<usize>,
+    /// What it asks for.
+    pub target: Target,
+}
+
+impl Httperf {
+    fn run_for(&self, duration: Duration, control: &Control) -> Result<String, LoadError> {
+        let plan = HttperfPlan {
+            duration,
+            ..self.plan.clone()
+        };
+        run(pinned(plan.command(&self.target), &self.cpus), REMEDY, control)
+    }
+}
+
+impl Engine for Httperf {
+    fn run(&self, control: &Control) -> Result<Outcome, LoadError> {
+        if !self.warm_up.is_zero() {
+            self.run_for(self.warm_up, control)?;
+        }
+        let started = Instant::now();
+        let text = self.run_for(self.plan.duration, control)?;
+        let report = Report::parse(&text).map_err(|why| LoadError::Program {
+            program: "httperf".to_owned(),
+            why,
+        })?;
+        let due = self.plan.connections() * u64::from(self.plan.calls);
+        let wrong = report.replies.saturating_sub(report.good);
+        let mut errors = report.errors.clone();
+        errors.push((ErrorKind::WrongStatus, wrong));
+        let [min, mean, max, median, sd] = report.connection_ms.map(|ms| ms * 1e6);
+        let external = External {
+            program: "httperf",
+            absent: &[
+                "single requests",
+                "p90 and above",
+                "its own lag",
+                "bodies",
+                "Little's law",
+            ],
+            requests: false,
+            // The life of a connection is a response time only where it carries one call.
+            response_ns: (self.plan.calls == 1 && report.good > 0).then_some([min, mean, sd, median, max]),
+            report: text,
+        };
+        let length = (started, report.duration);
+        Ok(Outcome::of_sums(
+            (due, report.good),
+            &errors,
+            length,
+            &self.target,
+            external,
+        ))
     }
 }
 

@@ -1,9 +1,16 @@
 //! Apache JMeter: its test plan, and its JTL.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
-use crate::load::error::ErrorKind;
+use super::outcome::External;
+use super::program::{pinned, run};
+use crate::load::Engine;
+use crate::load::control::Control;
+use crate::load::error::{ErrorKind, LoadError};
+use crate::load::outcome::Outcome;
 use crate::load::request::Request;
 use crate::load::target::Target;
 
@@ -72,6 +79,63 @@ impl JmeterPlan {
             sampler.concat(),
         )
     }
+}
+
+/// The engine `jmeter`: the real program, by `deploy/jmeter/jmeter.sh`.
+#[derive(Debug, Clone)]
+pub struct Jmeter {
+    /// What it does; its duration holds the warm-up.
+    pub plan: JmeterPlan,
+    /// The part of the duration that is warm-up.
+    pub warm_up: Duration,
+    /// Cores that it may use; empty: any.
+    pub cpus: Vec<usize>,
+    /// What it asks for.
+    pub target: Target,
+}
+
+impl Engine for Jmeter {
+    fn run(&self, control: &Control) -> Result<Outcome, LoadError> {
+        let fail = |why: String| LoadError::Program {
+            program: "jmeter".to_owned(),
+            why,
+        };
+        let folder = tempfile::tempdir_in(control.scratch()).map_err(|error| fail(error.to_string()))?;
+        let (plan, jtl) = (folder.path().join("plan.jmx"), folder.path().join("requests.jtl"));
+        std::fs::write(&plan, self.plan.jmx(&self.target)).map_err(|error| fail(error.to_string()))?;
+        let mut command = Command::new(script());
+        command.arg("run").arg(&plan).arg(&jtl);
+        run(pinned(command, &self.cpus), REMEDY, control)?;
+        let file = std::fs::File::open(&jtl).map_err(|error| fail(error.to_string()))?;
+        let samples = Samples::read(file, self.warm_up).map_err(fail)?;
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let external = External {
+            program: "JMeter",
+            absent: &["times below a millisecond", "its own lag"],
+            requests: true,
+            response_ns: None,
+            report: String::new(),
+        };
+        let window = nanos(self.warm_up)..nanos(self.plan.duration);
+        Ok(Outcome::of_requests(
+            samples.requests,
+            samples.origin_ms,
+            window,
+            &self.target,
+            external,
+        ))
+    }
+}
+
+/// The script that runs JMeter: named by `JUNG_JMETER`, that of the folder where the controller was started, or that of the folder where it was built.
+#[must_use]
+pub fn script() -> PathBuf {
+    const PLACE: &str = "deploy/jmeter/jmeter.sh";
+    let here = || Some(PathBuf::from(PLACE)).filter(|path| path.is_file());
+    let built = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/jmeter/jmeter.sh"));
+    let named = std::env::var_os("JUNG_JMETER").map(PathBuf::from);
+    let script = named.or_else(here).unwrap_or_else(built);
+    std::path::absolute(&script).unwrap_or(script)
 }
 
 /// What JMeter's JTL says of its requests.

@@ -7,6 +7,8 @@
 
 pub mod httperf;
 pub mod jmeter;
+mod outcome;
 mod program;
 
-pub use program::run;
+pub use outcome::External;
+pub use program::{is_there, run};

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -13,6 +14,31 @@ use crate::load::error::LoadError;
 
 /// How often the end and the wish for it are looked for.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// The command on these cores only; on any if there are none.
+pub(super) fn pinned(command: Command, cpus: &[usize]) -> Command {
+    if cpus.is_empty() {
+        return command;
+    }
+    let list: Vec<_> = cpus.iter().map(usize::to_string).collect();
+    let mut taskset = Command::new("taskset");
+    taskset
+        .arg("-c")
+        .arg(list.join(","))
+        .arg(command.get_program())
+        .args(command.get_args());
+    taskset
+}
+
+/// Whether a program can be found by its name or path.
+#[must_use]
+pub fn is_there(program: &Path) -> bool {
+    if program.components().count() > 1 {
+        return program.is_file();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
 
 /// Runs a program to its end; what it wrote to standard output. A cancelled load ends it and all that it started.
 ///

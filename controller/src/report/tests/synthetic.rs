@@ -278,6 +278,7 @@ fn attempt(
         latency: Some(Latency::of(&histograms)),
         labels: vec![],
         ramp: None,
+        external: None,
         generator: None,
         little: None,
         load,

@@ -1,5 +1,6 @@
 //! `[[load]]`.
 
+mod external;
 mod max;
 mod ramp;
 mod rate;
@@ -23,14 +24,18 @@ enum Kind {
     Ramp,
     Users,
     Max,
+    Httperf,
+    Jmeter,
 }
 
 /// Their words.
-const KINDS: [(&str, Kind); 4] = [
+const KINDS: [(&str, Kind); 6] = [
     ("rate", Kind::Rate),
     ("ramp", Kind::Ramp),
     ("users", Kind::Users),
     ("max", Kind::Max),
+    ("httperf", Kind::Httperf),
+    ("jmeter", Kind::Jmeter),
 ];
 
 /// Keys of every kind.
@@ -69,6 +74,8 @@ impl Kind {
                 "ramp_up",
             ],
             Self::Max => &["connections"],
+            Self::Httperf => &["rate", "calls"],
+            Self::Jmeter => &["users", "think_time"],
         }
     }
 }
@@ -108,6 +115,8 @@ fn one(raw: &RawLoad, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option
         Kind::Ramp => ramp::check(keys, &mut at).map(LoadKind::Ramp),
         Kind::Users => users::check(raw, problems).map(LoadKind::Users),
         Kind::Max => max::check(keys, &mut at).map(LoadKind::Max),
+        Kind::Httperf => external::httperf(keys, &mut at).map(LoadKind::Httperf),
+        Kind::Jmeter => external::jmeter(keys, &mut at).map(LoadKind::Jmeter),
     };
     Some(Load {
         name: name?,
