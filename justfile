@@ -43,3 +43,7 @@ bench-jung *args:
 # the load generator beside wrk, httperf, oha and JMeter in one run; about eight minutes on two quiet cores
 bench-load *args:
     cargo run --release -p controller --example bench_load -- {{args}}
+
+# throws replies at the reader of the load generator for so many seconds (needs nightly Rust and cargo-fuzz)
+fuzz-reply seconds="150":
+    cd controller && cargo +nightly fuzz run reply -- -max_total_time={{seconds}} -rss_limit_mb=2048

@@ -113,14 +113,14 @@ warm_up_requests = 3
 "#), @r#"
     x.toml:8: [[load]] "a": duration: this key is missing; write e.g. duration = "10s", or requests = 100
     x.toml:11: [[load]] "a": users = 0: a number of users is 1 to 10000; write e.g. 20
-    x.toml:12: [[load]] "a": rate = 5: a load of kind "users" has no such key; remove it; it belongs to kind = "rate"
+    x.toml:12: [[load]] "a": rate = 5: a load of kind "users" has no such key; remove it; it belongs to kind = "rate" and kind = "httperf"
     x.toml:18: [[load]] "b": warm_up = "1s": a load with `requests` warms up by requests; write warm_up_requests = 5 instead
     x.toml:19: [[load]] "b": warm_up_requests = 3: no request of a user would be measured; write fewer than `requests`
     x.toml:21: [[load.mix]] 1: path = "x y": a path begins with / and consists of printable ASCII without spaces; write e.g. "/users?page=1"
     x.toml:24: [[load.mix]] 2: shares = 2: this key is unknown; did you mean share?
     x.toml:27: [[load.mix]] 3: label = "/a": the label "/a" is already taken; give each part a label of its own
     x.toml:28: [[load]] "c": connections: this key is missing; write e.g. connections = 64
-    x.toml:32: [[load]] "c": users = 2: a load of kind "max" has no such key; remove it; it belongs to kind = "users"
+    x.toml:32: [[load]] "c": users = 2: a load of kind "max" has no such key; remove it; it belongs to kind = "users" and kind = "jmeter"
     x.toml:33: [[load.mix]] 1: only users have a mix; remove it, or write kind = "users"
     x.toml:35: [[load]] "d": duration: this key is missing; write e.g. duration = "10s", or requests = 100
     x.toml:39: [[load]] "d": warm_up_requests = 3: only a load with `requests` has it; remove it, or write requests = 100

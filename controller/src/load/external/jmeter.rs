@@ -298,7 +298,7 @@ mod tests {
         assert!(
             Samples::read(b"a,b\n1,2\n".as_slice(), Duration::ZERO)
                 .unwrap_err()
-                .contains("timeStamp")
+                .contains("no column")
         );
         let bad = JTL.replace("1005,2000", "1005,soon");
         assert!(
