@@ -53,7 +53,7 @@ pub(super) fn requests(folder: &Path, record: &TrialRecord) -> Result<(Histogram
     let stored = latency::read(&folder.join(LATENCY)).map_err(|e| e.to_string())?;
     if record.external.as_ref().is_some_and(|external| !external.requests) {
         // Of a program that tells only sums there is nothing to hold against them.
-        return Ok(stored);
+        return Ok((stored, course));
     }
     let path = path.display();
     if counts != record.requests {
