@@ -11,6 +11,8 @@ usage: deploy/setup.sh WHAT... [--yes]
   native       nothing: processes of the host need nothing
   docker       Docker's engine: package docker.io, started by systemd, or by hand where there is none
   docker-running  says whether an engine answers, by the exit code; installs and starts nothing
+  crun, runsc  another runtime for Docker's containers (runsc: gVisor); says how the engine is told of it
+  podman       Podman, whose Docker-compatible service is an engine, too; says how it is started
   stop-docker  ends an engine that this script started by hand, and no other
 
   --yes        do not ask before a package is installed (asked on a terminal only; without one, --yes is needed)
@@ -77,6 +79,7 @@ test_setup() {
     install_missing kcat httperf iproute2 iptables util-linux python3 python3-confluent-kafka shellcheck procps
     command -v java >/dev/null || install_missing default-jre-headless
     command -v mvn >/dev/null || install_missing maven
+    install_missing crun runsc podman
     "$(dirname "$0")/linux/setup-qemu.sh"
     say "what the tests need is there"
 }
@@ -161,13 +164,30 @@ docker_stop() {
     as_root rm -f "$mark"
 }
 
+# A runtime: installed here; the engine, which others may use, is told by whoever owns it.
+runtime_setup() {
+    install_missing "$1"
+    path=/usr/bin/$1
+    # See there: Debian 12's runsc does not start a sandbox on a newer kernel.
+    if [ "$1" = runsc ] && [ -e /proc/sys/net/core/rmem_default ] && runsc --version | grep -q '0.0~2022'; then
+        path=$(cd "$(dirname "$0")" && pwd)/docker/runsc.sh
+    fi
+    say "$1 is there: $("$1" --version | head -n 1)"
+    say "tell the engine in /etc/docker/daemon.json: {\"runtimes\": {\"$1\": {\"path\": \"$path\"}}}, then 'systemctl reload docker' (or kill -HUP its dockerd)"
+}
+
+podman_setup() {
+    install_missing podman
+    say "$(podman --version) is there; its service: 'systemctl enable --now podman.socket', or 'podman system service --time=0 unix:///run/podman/podman.sock'"
+}
+
 yes=
 wants=
 for arg in "$@"; do
     case $arg in
         --yes | -y) yes=1 ;;
         --help | -h) help; exit 0 ;;
-        build | test | native | docker | docker-running | stop-docker) wants="$wants $arg" ;;
+        build | test | native | docker | docker-running | stop-docker | crun | runsc | podman) wants="$wants $arg" ;;
         *) help >&2; fail 2 "what is $arg?" ;;
     esac
 done
@@ -179,6 +199,8 @@ for want in $wants; do
         native) say "native needs nothing" ;;
         docker-running) version=$(engine_version) || exit 1; say "Docker's engine $version is there" ;;
         docker) docker_setup ;;
+        crun | runsc) runtime_setup "$want" ;;
+        podman) podman_setup ;;
         stop-docker) docker_stop ;;
     esac
 done

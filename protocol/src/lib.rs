@@ -4,6 +4,7 @@
 //! * [`envelope`] — the signed, versioned JSON wrapping of every message.
 //! * [`command`] — what a controller says; [`event`] — what a runner says.
 //! * [`spec`] — what a RUN asks for; [`sample`], [`summary`] and [`facts`] — what comes back.
+//! * [`engine`] — which container engine and which of its runtimes.
 //! * [`size`] — how large a service is where it lies.
 //! * [`counter`] — the closed list of figures that a sample can hold.
 //! * [`sign`] — HMAC-SHA256 over an envelope.
@@ -24,6 +25,7 @@
 pub mod bus;
 pub mod command;
 pub mod counter;
+pub mod engine;
 pub mod envelope;
 pub mod event;
 pub mod facts;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::{EngineSocket, RuntimeName};
 use crate::ids::Name;
 use crate::surroundings::Place;
 
@@ -111,9 +112,12 @@ pub struct DockerSpec {
     /// What the containers are connected to.
     #[serde(default, skip_serializing_if = "is_default")]
     pub network: ContainerNetwork,
+    /// Where the engine listens; `None`: where the runner's environment says, else at the engine's usual place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<EngineSocket>,
     /// The engine's name for what runs its containers, e.g. `runsc` or `crun`; `None`: the engine's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub runtime: Option<String>,
+    pub runtime: Option<RuntimeName>,
     /// `true`: the endpoint is a port published on the host (through docker-proxy or NAT), which other machines can reach.
     /// `false`: the container's own address on the bridge, reachable from the host and over a route to it.
     pub publish: bool,

@@ -174,6 +174,8 @@ fn commands() {
         PlatformSpec::Docker(DockerSpec {
             publish: true,
             image: Some("mine:1".into()),
+            runtime: Some("runsc".parse().unwrap()),
+            socket: Some("unix:///run/podman/podman.sock".parse().unwrap()),
             ..DockerSpec::default()
         }),
         PlatformSpec::Fake(FakeSpec {

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use protocol::spec::PlatformSpec;
 use protocol::{AttemptId, Epoch, Name};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,9 @@ pub struct Record {
     pub trial: String,
     /// The runner's wall clock at its start, ms since 1970.
     pub started_unix_ms: u64,
+    /// What it ran on; `None`: written by an older runner.
+    #[serde(default)]
+    pub platform: Option<PlatformSpec>,
 }
 
 /// A file of the ledger could not be used.
@@ -141,6 +145,7 @@ mod tests {
             epoch: Epoch(7),
             trial: "night native.tcp.r500".to_owned(),
             started_unix_ms: NOW - age_ms,
+            platform: None,
         }
     }
 

@@ -49,7 +49,7 @@ async fn until(
     };
     let host = host(&config);
     let ledger = Ledger::open(&config.state)?;
-    let left = sweep::sweep(&host).await;
+    let left = sweep::sweep(&host, &ledger).await;
     let lost = sweep::lost(&ledger, &host, &left)?;
     let connected = tokio::select! {
         connected = link::connect(&config.bus, &config.name, wait) => connected,

@@ -129,6 +129,8 @@ raw_table! {
         optional: flag -> bool,
         /// docker: whose engine.
         engine: text -> String,
+        /// docker: where the engine listens.
+        socket: text -> String,
         /// docker: what runs the containers.
         runtime: text -> String,
         /// docker: whether the port is published on the host.

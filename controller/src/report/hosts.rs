@@ -68,7 +68,10 @@ fn host(host: &HostFacts) -> Vec<(String, String)> {
     }
     for platform in host.platforms.iter().filter(|p| !p.details.is_empty()) {
         let details: Vec<_> = platform.details.iter().map(|(k, v)| format!("{k} {v}")).collect();
-        rows.push((platform.kind.word().to_owned(), details.join(", ")));
+        // Several platforms of one kind differ in what they run on.
+        let runtime = platform.details.get("runtime").map(|runtime| format!(", {runtime}"));
+        let kind = format!("{}{}", platform.kind, runtime.unwrap_or_default());
+        rows.push((kind, details.join(", ")));
     }
     let named = |(what, value)| (format!("{}: {what}", host.host), value);
     rows.into_iter().map(named).collect()

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, PortBinding};
+use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, PortBinding, ResourcesUlimits};
+use nix::sys::resource::{Resource, getrlimit};
 use protocol::spec::ServiceSpec;
 
 use super::container::Order;
@@ -40,7 +41,8 @@ pub(super) fn body(order: &Order, mark: &Mark, service: &ServiceSpec) -> Contain
             cpuset_mems: resources.mems.as_ref().map(ToString::to_string),
             port_bindings: bindings,
             network_mode: order.network.clone(),
-            runtime: order.runtime.clone(),
+            runtime: order.maker.asked.clone(),
+            ulimits: order.maker.is_podman.then(own_limits),
             log_config: Some(log_config()),
             ..HostConfig::default()
         }),
@@ -57,13 +59,46 @@ fn log_config() -> HostConfigLogConfig {
     }
 }
 
+/// The runner's own limits of open files and processes, which a native service has, too. Podman asks for a million of each otherwise, which a host
+/// may not allow; its service has already lowered its own to as many processes as there are numbers. Docker's containers have those of its daemon.
+fn own_limits() -> Vec<ResourcesUlimits> {
+    let numbers = std::fs::read_to_string("/proc/sys/kernel/pid_max").ok();
+    let numbers: Option<i64> = numbers.and_then(|text| text.trim().parse().ok());
+    let limits = [
+        ("nofile", Resource::RLIMIT_NOFILE, None),
+        ("nproc", Resource::RLIMIT_NPROC, numbers),
+    ];
+    let own = |(name, resource, most): (&str, Resource, Option<i64>)| {
+        let (soft, hard) = getrlimit(resource).ok()?;
+        // What does not fit is no limit at all, which both engines write as -1.
+        let whole = |limit: u64| {
+            let limit = i64::try_from(limit).ok().or(most)?;
+            Some(most.map_or(limit, |most| limit.min(most)))
+        };
+        Some(ResourcesUlimits {
+            name: Some(name.to_owned()),
+            soft: Some(whole(soft).unwrap_or(-1)),
+            hard: Some(whole(hard).unwrap_or(-1)),
+        })
+    };
+    limits.into_iter().filter_map(own).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docker::runtime::Maker;
     use std::net::IpAddr;
 
     use protocol::spec::{HttpProbe, Probe, Resources, UdpProbe};
     use protocol::surroundings::Place;
+
+    fn maker() -> Maker {
+        Maker {
+            asked: Some("runsc".into()),
+            ..Maker::default()
+        }
+    }
 
     fn json(resources: Resources, publish: Option<IpAddr>) -> serde_json::Value {
         let ready = Probe::Http(HttpProbe {
@@ -71,10 +106,10 @@ mod tests {
             status: 200,
             body_bytes: None,
         });
-        json_of(ready, resources, publish)
+        json_of(maker(), ready, resources, publish)
     }
 
-    fn json_of(ready: Probe, resources: Resources, publish: Option<IpAddr>) -> serde_json::Value {
+    fn json_of(maker: Maker, ready: Probe, resources: Resources, publish: Option<IpAddr>) -> serde_json::Value {
         let attempt = "018f8f6e-0000-7000-8000-000000000001".parse().unwrap();
         let mark = Mark {
             runner: "lab".parse().unwrap(),
@@ -94,7 +129,7 @@ mod tests {
             logs: "/nowhere".into(),
             publish: publish.map(|address| (address, address)),
             network: Some("jb01234567".into()),
-            runtime: Some("runsc".into()),
+            maker,
         };
         serde_json::to_value(body(&order, &mark, &service)).unwrap()
     }
@@ -134,8 +169,27 @@ mod tests {
             packet: "1".into(),
             answer: "1".into(),
         });
-        let json = json_of(ready, Resources::default(), Some("192.0.2.7".parse().unwrap()));
+        let json = json_of(maker(), ready, Resources::default(), Some("192.0.2.7".parse().unwrap()));
         assert!(json["ExposedPorts"]["8080/udp"].is_object(), "{json}");
         assert_eq!(json["HostConfig"]["PortBindings"]["8080/udp"][0]["HostPort"], "8080");
+    }
+
+    #[test]
+    fn podman_is_given_limits_and_docker_keeps_its_own() {
+        let made = |maker: Maker| {
+            let ready = Probe::Udp(UdpProbe {
+                packet: "1".into(),
+                answer: "1".into(),
+            });
+            json_of(maker, ready, Resources::default(), None)["HostConfig"].clone()
+        };
+        assert_eq!(made(maker()).get("Ulimits"), None);
+        let podman = made(Maker {
+            is_podman: true,
+            ..Maker::default()
+        });
+        assert_eq!(podman.get("Runtime"), None);
+        assert_eq!(podman["Ulimits"][0]["Name"], "nofile");
+        assert!(podman["Ulimits"][1]["Hard"].is_i64(), "{podman}");
     }
 }

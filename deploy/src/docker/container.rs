@@ -14,8 +14,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::engine::{is_missing, said};
+use super::memory::Kills;
 use super::parts::Known;
-use super::{body, image, remove, size, watch};
+use super::runtime::Maker;
+use super::{body, engine, image, remove, size, watch};
 use crate::cgroup::{self, Layout};
 use crate::mark::Mark;
 use crate::member::{Gone, Member};
@@ -35,8 +37,8 @@ pub(super) struct Order {
     pub(super) publish: Option<(IpAddr, IpAddr)>,
     /// The engine's name of the network that they are on; `None`: its own bridge.
     pub(super) network: Option<String>,
-    /// What runs them; `None`: the engine's default.
-    pub(super) runtime: Option<String>,
+    /// What makes them.
+    pub(super) maker: Maker,
 }
 
 /// One service as a container, running or ended.
@@ -74,17 +76,15 @@ impl Container {
             .publish
             .and_then(|(bind, _)| Some((service.ready.transport(), (bind, service.port?).into())));
         let warnings = create(docker, order, mark, service).await?;
+        let kills = Kills::look(order.maker.is_podman && order.resources.memory_mib.is_some());
         docker
             .start_container(&name, None)
             .await
             .map_err(|error| could_not_start(&error, service, published))?;
         let exists_since = Instant::now();
-        let end = tokio::spawn(watch::wait_for_end(docker.clone(), name.clone()));
-        let inspect = docker
-            .inspect_container(&name, None)
-            .await
-            .map_err(|error| said(&error))?;
-        let place = match place(&inspect, service) {
+        let end = tokio::spawn(watch::wait_for_end(docker.clone(), name.clone(), kills));
+        let inspect = engine::inspect(docker, &name).await.map_err(|error| said(&error))?;
+        let place = match place(&inspect, service, kills) {
             Ok(place) => place,
             Err(error) => {
                 last_words(docker, &name, log).await;
@@ -266,7 +266,7 @@ struct Place {
 }
 
 /// Reads where a container is, and proves that its process is one of this host: an engine elsewhere would have us sample strangers.
-fn place(inspect: &ContainerInspectResponse, service: &ServiceSpec) -> Result<Place, DeployError> {
+fn place(inspect: &ContainerInspectResponse, service: &ServiceSpec, kills: Kills) -> Result<Place, DeployError> {
     let say = |message: String| DeployError::Platform {
         platform: "docker",
         message,
@@ -275,7 +275,7 @@ fn place(inspect: &ContainerInspectResponse, service: &ServiceSpec) -> Result<Pl
     let state = inspect.state.clone().unwrap_or_default();
     let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid > 0);
     let Some(pid) = pid.filter(|_| state.running == Some(true)) else {
-        let how = match watch::exit(&state) {
+        let how = match kills.explain(watch::exit(&state)) {
             Exit::OutOfMemory => "killed for memory: give it a higher memory limit".to_owned(),
             Exit::Signal(number) => format!("by signal {number}"),
             Exit::Code(code) => format!("with exit code {code}"),

@@ -4,73 +4,56 @@ use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::io;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::errors::Error;
+use bollard::models::{ContainerInspectResponse, SystemInfo, SystemVersion};
 use protocol::spec::Engine;
 
+use super::address::Address;
 use crate::DeployError;
 
 /// How long an engine may take to say its version. One that takes longer hangs.
 const HELLO: Duration = Duration::from_secs(10);
 
-/// What to do where an engine's bridge was taken from under it, as a second engine with `--bridge none` does.
-const LOST_BRIDGE: &str = " (restart the engine: it makes its bridge only when it starts)";
+/// How long an answer may stay unreadable, and how often it is asked for.
+const READABLE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(20);
 
-/// The variable that says where an engine listens, and where it does that nobody has told otherwise.
-const fn place(engine: Engine) -> (&'static str, &'static str) {
-    match engine {
-        Engine::Docker => ("DOCKER_HOST", "unix:///var/run/docker.sock"),
-        Engine::Podman => ("CONTAINER_HOST", "unix:///run/podman/podman.sock"),
-    }
+/// What engines and runtimes say, and what to do about it.
+const REMEDIES: [(&str, &str); 3] = [
+    // It was taken from under it, as a second engine with `--bridge none` does.
+    (
+        "could not find bridge",
+        "restart the engine: it makes its bridge only when it starts",
+    ),
+    (
+        "cgroups in hybrid mode not supported",
+        "crun refuses a host where versions 1 and 2 of cgroups share the controllers: start the engine where /sys/fs/cgroup/unified is unmounted, as deploy/docker/engine.sh does, or boot with version 2 alone",
+    ),
+    // https://github.com/google/gvisor/issues/10704
+    (
+        "cannot run with network enabled in root network namespace",
+        "this gVisor is older than the kernel and takes every network namespace for the first: install a newer one, or register deploy/docker/runsc.sh in its place",
+    ),
+];
+
+/// Connects to an engine and agrees on an API version (Debian's 20.10 and Podman's 4.3 speak 1.41).
+pub(super) async fn connect(address: &Address) -> Result<bollard::Docker, DeployError> {
+    connect_to(address, HELLO).await
 }
 
-/// Connects to the engine that the environment names, or to the local one, and agrees on an API version (Debian's 20.10 speaks 1.41).
-pub(super) async fn connect(engine: Engine) -> Result<bollard::Docker, DeployError> {
-    let (variable, local) = place(engine);
-    let host = std::env::var(variable).ok().filter(|host| !host.is_empty());
-    let connected = connect_to(host.as_deref().unwrap_or(local), HELLO).await;
-    match (engine, connected) {
-        (Engine::Podman, Err(DeployError::Unmet { .. })) => Err(DeployError::Unmet {
-            need: "no service of Podman answers on this host".into(),
-            remedy: format!(
-                "start one by `podman system service --time 0 {local} &` or podman.socket, or name its socket in {variable}"
-            ),
-        }),
-        (_, connected) => connected,
-    }
-}
-
-/// Whether an engine has a runtime of this name, or is told a shim of containerd's by its whole name.
-///
-/// # Errors
-/// [`DeployError::Unmet`] where it has none.
-pub(super) async fn has_runtime(docker: &bollard::Docker, name: &str) -> Result<(), DeployError> {
-    let info = docker.info().await.map_err(|error| said(&error))?;
-    let known = info.runtimes.unwrap_or_default();
-    if known.contains_key(name) || name.starts_with("io.containerd.") {
-        return Ok(());
-    }
-    let mut names: Vec<&str> = known.keys().map(String::as_str).collect();
-    names.sort_unstable();
-    Err(DeployError::Unmet {
-        need: format!("the engine has no runtime {name}, only {}", names.join(", ")),
-        remedy: format!(
-            "install it (Debian: {name}) and tell dockerd by \"runtimes\": {{\"{name}\": {{\"path\": \"/usr/bin/{name}\"}}}} in /etc/docker/daemon.json"
-        ),
-    })
-}
-
-async fn connect_to(host: &str, patience: Duration) -> Result<bollard::Docker, DeployError> {
-    let docker = bollard::Docker::connect_with_host(host).map_err(|error| no_engine(&error))?;
+async fn connect_to(address: &Address, patience: Duration) -> Result<bollard::Docker, DeployError> {
+    let docker = bollard::Docker::connect_with_host(&address.at).map_err(|error| no_engine(&error, address))?;
     match tokio::time::timeout(patience, docker.negotiate_version()).await {
         Ok(Ok(docker)) => Ok(docker),
-        Ok(Err(error)) => Err(no_engine(&error)),
+        Ok(Err(error)) => Err(no_engine(&error, address)),
         // Not unmet: it is there, and what it runs it may still run.
         Err(_) => Err(DeployError::Platform {
             platform: "docker",
             message: format!(
-                "no word from the engine at {host} within {} ms: look at its log and restart it",
+                "no word from the engine at {} within {} ms: look at its log and restart it",
+                address.at,
                 patience.as_millis()
             ),
         }),
@@ -78,9 +61,14 @@ async fn connect_to(host: &str, patience: Duration) -> Result<bollard::Docker, D
 }
 
 /// What the engine says about itself.
-pub(super) async fn details(docker: &bollard::Docker) -> Result<BTreeMap<String, String>, DeployError> {
+pub(super) async fn about(docker: &bollard::Docker) -> Result<(SystemInfo, SystemVersion), DeployError> {
     let version = docker.version().await.map_err(|error| said(&error))?;
     let info = docker.info().await.map_err(|error| said(&error))?;
+    Ok((info, version))
+}
+
+/// The same for people who compare installations.
+pub(super) fn details(docker: &bollard::Docker, info: SystemInfo, version: SystemVersion) -> BTreeMap<String, String> {
     let mut details = BTreeMap::from([("client_api".to_owned(), docker.client_version().to_string())]);
     let mut put = |key: &str, value: Option<String>| {
         value.map(|value| details.insert(key.to_owned(), value));
@@ -96,10 +84,12 @@ pub(super) async fn details(docker: &bollard::Docker) -> Result<BTreeMap<String,
     put("cpuset", info.cpu_set.map(|able| able.to_string()));
     for component in version.components.into_iter().flatten() {
         if component.name != "Engine" {
-            put(&component.name.to_lowercase(), Some(component.version));
+            // Podman's names have spaces, and its versions several lines.
+            let version = component.version.lines().next().map(str::to_owned);
+            put(&component.name.to_lowercase().replace(' ', "_"), version);
         }
     }
-    Ok(details)
+    details
 }
 
 /// The host's address on the bridge that containers are put on.
@@ -122,18 +112,31 @@ pub(super) async fn gateway(docker: &bollard::Docker) -> Result<IpAddr, DeployEr
 pub(super) fn said(error: &Error) -> DeployError {
     match error {
         Error::DockerResponseServerError { message, .. } => {
-            let remedy = if message.contains("could not find bridge") {
-                LOST_BRIDGE
-            } else {
-                ""
-            };
+            let known = REMEDIES.iter().find(|(words, _)| message.contains(words));
+            let remedy = known.map_or_else(String::new, |(_, remedy)| format!(" ({remedy})"));
             DeployError::Platform {
                 platform: "docker",
                 message: format!("{message}{remedy}"),
             }
         }
-        other => no_engine(other),
+        other => lost(other, &chain(other)),
     }
+}
+
+/// Asks again while the answer cannot be read: for moments Podman shows a container as `stopped`, a state that Docker's API does not have.
+pub(super) async fn patiently<T, F: Future<Output = Result<T, Error>>>(ask: impl Fn() -> F) -> Result<T, Error> {
+    let until = Instant::now() + READABLE;
+    loop {
+        match ask().await {
+            Err(Error::JsonDataError { .. }) if Instant::now() < until => tokio::time::sleep(LOOK).await,
+            answer => return answer,
+        }
+    }
+}
+
+/// What the engine knows of a container.
+pub(super) async fn inspect(docker: &bollard::Docker, container: &str) -> Result<ContainerInspectResponse, Error> {
+    patiently(|| docker.inspect_container(container, None)).await
 }
 
 /// Whether the engine says that there is no such thing.
@@ -141,29 +144,43 @@ pub(super) const fn is_missing(error: &Error) -> bool {
     matches!(error, Error::DockerResponseServerError { status_code: 404, .. })
 }
 
-fn no_engine(error: &Error) -> DeployError {
+/// Why an engine does not answer, with what to do.
+fn no_engine(error: &Error, address: &Address) -> DeployError {
     let kind = io_kind(error);
+    let whose = match address.engine {
+        Engine::Docker => "Docker engine",
+        Engine::Podman => "service of Podman",
+    };
     if matches!(error, Error::SocketNotFoundError(_)) || kind == Some(io::ErrorKind::NotFound) {
         DeployError::Unmet {
-            need: "there is no Docker engine on this host".into(),
-            remedy: "install one with `deploy/setup.sh docker` (Debian's docker.io), or name its socket in DOCKER_HOST"
-                .into(),
+            need: format!("there is no {whose} on this host, at {}", address.at),
+            remedy: address.remedy(false),
         }
     } else if kind == Some(io::ErrorKind::ConnectionRefused) {
         DeployError::Unmet {
-            need: "the Docker engine does not run".into(),
-            remedy: "start it with `systemctl start docker`, or `dockerd` where there is no systemd".into(),
-        }
-    } else if kind == Some(io::ErrorKind::PermissionDenied) {
-        DeployError::Unmet {
-            need: "this user may not talk to the Docker engine".into(),
-            remedy: "add the user to the group docker (`usermod -aG docker <user>`, then log in again), or run the runner as root".into(),
+            need: format!("the {whose} does not run at {}", address.at),
+            remedy: address.remedy(true),
         }
     } else {
-        DeployError::Platform {
+        lost(error, &format!("{} at {}", chain(error), address.at))
+    }
+}
+
+/// Why an engine that may well be there cannot be talked to.
+fn lost(error: &Error, words: &str) -> DeployError {
+    match io_kind(error) {
+        Some(io::ErrorKind::PermissionDenied) => DeployError::Unmet {
+            need: "this user may not talk to the Docker engine".into(),
+            remedy: "add the user to the group docker (`usermod -aG docker <user>`, then log in again), or run the runner as root".into(),
+        },
+        Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => DeployError::Unmet {
+            need: "the engine is gone".into(),
+            remedy: "see why it ended (`journalctl -u docker`), and start it again".into(),
+        },
+        _ => DeployError::Platform {
             platform: "docker",
-            message: chain(error),
-        }
+            message: words.to_owned(),
+        },
     }
 }
 
@@ -200,24 +217,32 @@ fn chain(error: &Error) -> String {
 mod tests {
     use super::*;
 
+    fn at(engine: Engine, socket: &std::path::Path) -> Address {
+        Address {
+            engine,
+            at: format!("unix://{}", socket.display()),
+        }
+    }
+
     #[tokio::test]
     async fn each_way_of_not_being_there_has_its_remedy() {
         let dir = tempfile::tempdir().unwrap();
         let dead = dir.path().join("dead.sock");
         drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
-        for (socket, expected) in [
-            (dir.path().join("none.sock"), "setup.sh docker"),
-            (dead, "systemctl start docker"),
+        let none = dir.path().join("none.sock");
+        for (address, expected) in [
+            (at(Engine::Docker, &none), "setup.sh docker"),
+            (at(Engine::Docker, &dead), "systemctl start docker"),
+            (at(Engine::Podman, &none), "podman system service"),
+            (at(Engine::Podman, &dead), "podman system service"),
         ] {
-            let error = connect_to(&format!("unix://{}", socket.display()), HELLO)
-                .await
-                .unwrap_err();
+            let error = connect_to(&address, HELLO).await.unwrap_err();
             assert!(
                 matches!(&error, DeployError::Unmet { remedy, .. } if remedy.contains(expected)),
                 "{error}"
             );
         }
-        let denied = no_engine(&Error::IOError {
+        let denied = said(&Error::IOError {
             err: io::ErrorKind::PermissionDenied.into(),
         });
         assert!(denied.to_string().contains("group docker"), "{denied}");
@@ -228,7 +253,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("deaf.sock");
         let _deaf = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        let error = connect_to(&format!("unix://{}", socket.display()), Duration::from_millis(100))
+        let error = connect_to(&at(Engine::Docker, &socket), Duration::from_millis(100))
             .await
             .unwrap_err();
         assert!(
@@ -244,5 +269,10 @@ mod tests {
             message: "no space left".into(),
         };
         assert_eq!(said(&error).to_string(), "docker says: no space left");
+        let error = said(&Error::DockerResponseServerError {
+            status_code: 500,
+            message: "cannot run with network enabled in root network namespace: unknown".into(),
+        });
+        assert!(error.to_string().contains("newer one"), "{error}");
     }
 }

@@ -1,18 +1,27 @@
 //! `docker`: a service is a container of a Docker engine on this host.
 //!
 //! The image is built FROM scratch out of the static workload binary, so it holds that one file; or it is one that the engine already has. The
-//! endpoint is the container's own address on the bridge or, with `publish`, a port of the host. The engine is Debian's 20.10 or any later one.
+//! endpoint is the container's own address on the bridge or, with `publish`, a port of the host. The engine is Debian's 20.10 or any later one,
+//! or Podman's Docker-compatible service; which OCI runtime makes the containers is the platform's to say.
+//!
+//! What counts as the service is what its cgroup holds. With gVisor (`runsc`) that is the sandbox, in which the service's system calls are served by
+//! a kernel of its own, the stubs that run its code, and the gofer that opens its files: the service and its kernel, as with a guest. Beside it
+//! stand the engine, and for each container a monitor: containerd's shim or Podman's conmon.
 
+mod address;
 mod body;
 mod container;
 mod engine;
 mod image;
+mod memory;
 mod meter;
 mod network;
 mod parts;
 mod remove;
 mod running;
+mod runtime;
 mod size;
+mod strays;
 mod unfinished;
 mod watch;
 
@@ -29,10 +38,12 @@ use crate::mark::Mark;
 use crate::network::bridge::Bridge;
 use crate::{DeployError, Deployment, Door, Driver, Host, limits};
 
+use address::Address;
 use container::Order;
 pub use meter::EngineMeter;
 use network::Network;
 pub use running::DockerRunning;
+use runtime::Maker;
 
 /// The driver for containers. Keep one over `prepare` and `start`: it remembers its connection and its image.
 #[derive(Debug)]
@@ -40,6 +51,8 @@ pub struct Docker {
     spec: DockerSpec,
     host: Host,
     engine: OnceCell<bollard::Docker>,
+    /// What makes the containers.
+    maker: OnceCell<Maker>,
     /// The name of the image that was prepared last.
     image: Mutex<Option<String>>,
     /// The network that was prepared last, until a deployment takes it.
@@ -54,14 +67,27 @@ impl Docker {
             spec: spec.clone(),
             host: host.clone(),
             engine: OnceCell::new(),
+            maker: OnceCell::new(),
             image: Mutex::new(None),
             network: Mutex::new(None),
         }
     }
 
     async fn engine(&self) -> Result<&bollard::Docker, DeployError> {
-        let connect = || engine::connect(self.spec.engine);
+        let connect = || async { engine::connect(&self.address()).await };
         self.engine.get_or_try_init(connect).await
+    }
+
+    fn address(&self) -> Address {
+        Address::of(&self.spec)
+    }
+
+    async fn maker(&self) -> Result<&Maker, DeployError> {
+        let choose = || async {
+            let (info, version) = engine::about(self.engine().await?).await?;
+            Maker::choose(&self.spec, &info, &version)
+        };
+        self.maker.get_or_try_init(choose).await
     }
 
     /// The network on the runner's bridge, if that is where the containers go: the one that was prepared, or a new one.
@@ -78,7 +104,7 @@ impl Docker {
         let prepared = self.network.lock().unwrap_or_else(PoisonError::into_inner).take();
         match prepared {
             Some(network) => Ok(Some(network)),
-            None => Network::make(self.spec.engine, self.engine().await?, &self.host.runner)
+            None => Network::make(&self.address(), self.engine().await?, &self.host.runner)
                 .await
                 .map(Some),
         }
@@ -96,11 +122,14 @@ impl Docker {
 
     async fn facts(&self, details: &mut BTreeMap<String, String>) -> Result<(), DeployError> {
         let engine = self.engine().await?;
-        details.extend(engine::details(engine).await?);
-        if let Some(runtime) = &self.spec.runtime {
-            details.insert("runtime".into(), runtime.clone());
-            engine::has_runtime(engine, runtime).await?;
-        }
+        details.insert("socket".into(), self.address().at);
+        let (info, version) = engine::about(engine).await?;
+        let maker = Maker::choose(&self.spec, &info, &version);
+        details.extend(engine::details(engine, info, version));
+        let maker = maker?;
+        details.extend(maker.details().await);
+        // A start that is timed need not ask again.
+        let _ = self.maker.set(maker);
         let network = match self.spec.network {
             ContainerNetwork::Engine => "the engine's own bridge".to_owned(),
             ContainerNetwork::Bridge => format!("the runner's bridge {}", Bridge::of(&self.host.runner).name()),
@@ -144,7 +173,7 @@ impl Docker {
             image,
             publish,
             network: network.map(Network::name),
-            runtime: self.spec.runtime.clone(),
+            maker: self.maker().await?.clone(),
             resources: deployment.resources.clone(),
             logs: deployment.logs.clone(),
         })
@@ -179,6 +208,7 @@ impl Driver for Docker {
     }
 
     async fn prepare(&self, _deployment: &Deployment) -> Result<(), DeployError> {
+        self.maker().await?;
         self.ensure_image().await?;
         let network = self.network().await?;
         *self.network.lock().unwrap_or_else(PoisonError::into_inner) = network;
@@ -191,7 +221,7 @@ impl Driver for Docker {
         let network = self.network().await?;
         let order = self.order(deployment, network.as_ref()).await?;
         let engine = self.engine().await?.clone();
-        let running = DockerRunning::new(self.spec.engine, engine, deployment.grace, network);
+        let running = DockerRunning::new(self.address(), engine, deployment.grace, network);
         let services: Vec<_> = deployment
             .services
             .iter()
@@ -226,8 +256,9 @@ impl Driver for Docker {
                 found.extend(network::sweep(engine, &self.host.runner).await);
                 Ok(found)
             }
-            // Where there is no engine, or none that we may talk to, there is no container of ours either.
-            Err(DeployError::Unmet { .. }) => Ok(Vec::new()),
+            // Where there is no engine, or none that we may talk to, there is no container of ours either. But Podman's containers need no engine
+            // to live on, so one that was named must answer.
+            Err(DeployError::Unmet { .. }) if self.spec.socket.is_none() => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

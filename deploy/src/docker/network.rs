@@ -10,13 +10,13 @@ use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use protocol::ids::Name;
 use tokio::time::{Instant, sleep};
 
+use super::address::Address;
 use super::engine::{self, is_missing, said};
 use super::unfinished::Unfinished;
 use crate::DeployError;
 use crate::mark::RUNNER_LABEL;
 use crate::network::bridge::Bridge;
 use crate::network::subnet::Subnet;
-use protocol::spec::Engine;
 
 /// How long an engine may take to let go of a network whose containers are on their way out.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// A runner's network. Dropping it removes it, soon after, and the bridge if nothing else is on it.
 #[derive(Debug)]
 pub(super) struct Network {
-    engine: Engine,
+    address: Address,
     docker: Box<bollard::Docker>,
     bridge: Bridge,
     gone: bool,
@@ -34,9 +34,9 @@ pub(super) struct Network {
 
 impl Network {
     /// Makes it, and the bridge if need be. One that a dead self left is taken away first.
-    pub(super) async fn make(engine: Engine, docker: &bollard::Docker, runner: &Name) -> Result<Self, DeployError> {
+    pub(super) async fn make(address: &Address, docker: &bollard::Docker, runner: &Name) -> Result<Self, DeployError> {
         let network = Self {
-            engine,
+            address: address.clone(),
             docker: Box::new(docker.clone()),
             bridge: Bridge::of(runner),
             gone: false,
@@ -65,7 +65,7 @@ impl Drop for Network {
         if self.gone {
             return;
         }
-        let (engine, bridge, work) = (self.engine, self.bridge.clone(), Unfinished::begin());
+        let (address, bridge, work) = (self.address.clone(), self.bridge.clone(), Unfinished::begin());
         // On a thread with a runtime of its own, since the one that we are in may be shutting down.
         std::thread::spawn(move || {
             let _work = work;
@@ -73,7 +73,7 @@ impl Drop for Network {
                 return;
             };
             runtime.block_on(async {
-                if let Ok(docker) = engine::connect(engine).await {
+                if let Ok(docker) = engine::connect(&address).await {
                     for left in take_away(&docker, &bridge).await {
                         tracing::warn!("could not remove {left}");
                     }

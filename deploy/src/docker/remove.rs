@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use protocol::ids::Name;
-use protocol::spec::{Engine, Transport};
+use protocol::spec::Transport;
 use tokio::time::{Instant, sleep};
 
+use super::address::Address;
 use super::engine::{self, is_missing, said};
+use super::strays;
 use super::unfinished::{self, Unfinished};
 use crate::mark::RUNNER_LABEL;
 use crate::{DeployError, network};
@@ -19,13 +21,22 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Removes a container with force, looks until the engine does not know it any more, and says what is left.
+/// Removes a container with force, looks until neither the engine knows it nor a process of it runs any more, and says what is left.
 pub(super) async fn remove(docker: &bollard::Docker, name: &str) -> Vec<String> {
+    let known = engine::inspect(docker, name).await.ok();
+    let id = known.and_then(|container| container.id).unwrap_or_default();
+    let mut left = forget(docker, name).await;
+    left.extend(strays::end(&id).await);
+    left
+}
+
+/// Removes a container from its engine, and says if that still knows it.
+async fn forget(docker: &bollard::Docker, name: &str) -> Vec<String> {
     let until = Instant::now() + PATIENCE;
     loop {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         let asked = docker.remove_container(name, Some(options)).await;
-        match docker.inspect_container(name, None).await {
+        match engine::inspect(docker, name).await {
             Err(error) if is_missing(&error) => return Vec::new(),
             _ if Instant::now() < until => sleep(LOOK).await,
             _ => {
@@ -56,8 +67,7 @@ pub(super) async fn sweep(docker: &bollard::Docker, runner: &Name) -> Result<Vec
     unfinished::settle().await;
     let filters = HashMap::from([("label", vec![format!("{RUNNER_LABEL}={runner}")])]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-    let containers = docker
-        .list_containers(Some(options))
+    let containers = engine::patiently(|| docker.list_containers(Some(options.clone())))
         .await
         .map_err(|error| said(&error))?;
     let mut found = Vec::new();
@@ -78,14 +88,14 @@ pub(super) async fn sweep(docker: &bollard::Docker, runner: &Name) -> Result<Vec
 
 /// Removes containers from a destructor: on a thread with a runtime of its own, since the one that we are in may be shutting down. What it
 /// does not get done before the program ends, the next sweep does.
-pub(super) fn remove_detached(engine: Engine, names: Vec<String>, work: Unfinished) {
+pub(super) fn remove_detached(address: Address, names: Vec<String>, work: Unfinished) {
     std::thread::spawn(move || {
         let _work = work;
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
             return;
         };
         runtime.block_on(async {
-            let Ok(docker) = engine::connect(engine).await else {
+            let Ok(docker) = engine::connect(&address).await else {
                 return;
             };
             for name in names {

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use protocol::ids::Name;
-use protocol::spec::{Engine, ServiceSpec};
+use protocol::spec::ServiceSpec;
 use protocol::summary::Exit;
 use tokio_util::sync::CancellationToken;
 
+use super::address::Address;
 use super::container::{Container, Order};
 use super::meter::EngineMeter;
 use super::network::Network;
@@ -21,7 +22,7 @@ use crate::{DeployError, Running, Started, Stopped};
 /// A deployment of containers. Dropping it removes them, soon after.
 #[derive(Debug)]
 pub struct DockerRunning {
-    engine: Engine,
+    address: Address,
     docker: bollard::Docker,
     grace: Duration,
     containers: Vec<Container>,
@@ -35,9 +36,9 @@ pub struct DockerRunning {
 }
 
 impl DockerRunning {
-    pub(super) fn new(engine: Engine, docker: bollard::Docker, grace: Duration, network: Option<Network>) -> Self {
+    pub(super) fn new(address: Address, docker: bollard::Docker, grace: Duration, network: Option<Network>) -> Self {
         Self {
-            engine,
+            address,
             network,
             docker,
             grace,
@@ -148,7 +149,7 @@ impl Drop for DockerRunning {
     fn drop(&mut self) {
         if !self.names.is_empty() {
             let work = self.unfinished.take().unwrap_or_else(Unfinished::begin);
-            remove::remove_detached(self.engine, std::mem::take(&mut self.names), work);
+            remove::remove_detached(self.address.clone(), std::mem::take(&mut self.names), work);
         }
     }
 }

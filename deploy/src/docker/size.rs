@@ -4,11 +4,15 @@ use bollard::models::{ImageHistoryResponseItem, ImageInspect};
 use bollard::query_parameters::InspectContainerOptionsBuilder;
 use protocol::size::{Part, Size};
 
+use super::engine::patiently;
+
 /// Everything that the engine can tell; what it cannot is left out.
 pub(super) async fn of(docker: &bollard::Docker, container: &str, image: &str) -> Vec<Size> {
     let mut sizes = layers(docker, image).await.unwrap_or_default();
     let options = InspectContainerOptionsBuilder::new().size(true).build();
-    let inspect = docker.inspect_container(container, Some(options)).await.ok();
+    let inspect = patiently(|| docker.inspect_container(container, Some(options.clone())))
+        .await
+        .ok();
     let written = inspect.and_then(|inspect| inspect.size_rw).map(|bytes| Size {
         part: Part::Written,
         id: container.to_owned(),

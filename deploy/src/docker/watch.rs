@@ -11,7 +11,8 @@ use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
-use super::engine::is_missing;
+use super::engine::{inspect, is_missing};
+use super::memory::Kills;
 use crate::DeployError;
 
 /// How often an engine that does not answer is asked again, and after what pause.
@@ -48,7 +49,7 @@ pub(super) async fn copy_log(docker: bollard::Docker, container: String, mut fil
 }
 
 /// Waits until a container does not run any more. An engine that restarts meanwhile is asked again.
-pub(super) async fn wait_for_end(docker: bollard::Docker, container: String) -> Exit {
+pub(super) async fn wait_for_end(docker: bollard::Docker, container: String, kills: Kills) -> Exit {
     let (tries, pause) = PATIENCE;
     let mut silent = 0;
     while silent < tries {
@@ -57,10 +58,10 @@ pub(super) async fn wait_for_end(docker: bollard::Docker, container: String) -> 
             .wait_container(&container, None::<WaitContainerOptions>)
             .next()
             .await;
-        match docker.inspect_container(&container, None).await {
+        match inspect(&docker, &container).await {
             Ok(inspect) => match inspect.state {
                 Some(state) if state.running == Some(true) => {}
-                state => return confirm(&docker, &container, state.as_ref()).await,
+                state => return kills.explain(confirm(&docker, &container, state.as_ref()).await),
             },
             Err(error) if is_missing(&error) => return Exit::Unknown,
             Err(_) => silent += 1,
@@ -77,11 +78,7 @@ async fn confirm(docker: &bollard::Docker, container: &str, state: Option<&Conta
         return first;
     }
     sleep(OOM_WORD).await;
-    let second = docker
-        .inspect_container(container, None)
-        .await
-        .ok()
-        .and_then(|inspect| inspect.state);
+    let second = inspect(docker, container).await.ok().and_then(|inspect| inspect.state);
     second.as_ref().map_or(first, exit)
 }
 

@@ -33,7 +33,11 @@ impl Lab {
             workload: workload(),
             state: dir.path().join("state"),
         };
-        let engine = bollard::Docker::connect_with_defaults().unwrap();
+        let engine = match &spec.socket {
+            Some(socket) => bollard::Docker::connect_with_host(socket.as_str()),
+            None => bollard::Docker::connect_with_defaults(),
+        };
+        let engine = engine.unwrap();
         Self {
             driver: Docker::new(&spec, &host),
             runner,
@@ -100,7 +104,14 @@ impl Lab {
     pub async fn containers(&self) -> Vec<String> {
         let filters = HashMap::from([("label", vec![format!("jung.runner={}", self.runner)])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let containers = self.engine.list_containers(Some(options)).await.unwrap();
+        let until = Instant::now() + Duration::from_secs(60);
+        let containers = loop {
+            match self.engine.list_containers(Some(options.clone())).await {
+                // Podman shows a state for moments that the client does not know.
+                Err(bollard::errors::Error::JsonDataError { .. }) if Instant::now() < until => {}
+                containers => break containers.unwrap(),
+            }
+        };
         containers.into_iter().map(|container| container.id.unwrap()).collect()
     }
 

@@ -4,8 +4,10 @@
 
 mod bridge;
 mod ends;
+mod engine;
 mod lab;
 mod limits;
+mod runtimes;
 mod sweep;
 
 use std::collections::BTreeMap;

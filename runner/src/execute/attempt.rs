@@ -198,6 +198,7 @@ impl Attempt {
                 trial.experiment, trial.cell, trial.block, trial.attempt
             ),
             started_unix_ms: envelope::unix_ms(),
+            platform: Some(order.run.platform.clone()),
         }
     }
 }

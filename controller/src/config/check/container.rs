@@ -17,8 +17,13 @@ pub(super) fn check(raw: &RawPlatform, at: &mut At<'_>) -> Option<DockerSpec> {
     let engine = at.or(&raw.engine, Engine::Docker, value::choice(&engines));
     let network = at.or(&raw.network, ContainerNetwork::Engine, value::choice(&networks));
     let runtime = at.optional(&raw.runtime, |text| {
-        plain(text, "._-", 100)
-            .ok_or_else(|| Fault::new("this is no name of a runtime", "write e.g. runtime = \"runsc\""))
+        text.parse()
+            .map_err(|_| Fault::new("this is no name of a runtime", "write e.g. runtime = \"runsc\""))
+    });
+    let socket = at.optional(&raw.socket, |text| {
+        let remedy = "write it like \"unix:///run/podman/podman.sock\": an engine of the runner's own host";
+        text.parse()
+            .map_err(|_| Fault::new("this is no socket of an engine", remedy))
     });
     let publish = at.or(&raw.publish, false, value::any);
     let image = at.optional(&raw.image, |text| {
@@ -40,6 +45,7 @@ pub(super) fn check(raw: &RawPlatform, at: &mut At<'_>) -> Option<DockerSpec> {
     Some(DockerSpec {
         engine: engine?,
         network: network?,
+        socket: socket?,
         runtime: runtime?,
         publish: publish?,
         image: image?,
@@ -50,6 +56,7 @@ pub(super) fn check(raw: &RawPlatform, at: &mut At<'_>) -> Option<DockerSpec> {
 pub(super) fn foreign(raw: &RawPlatform, at: &mut At<'_>) {
     let what = "this key is for kind = \"docker\"";
     at.foreign(&raw.engine, what, "leave it out here");
+    at.foreign(&raw.socket, what, "leave it out here");
     at.foreign(&raw.runtime, what, "leave it out here");
     at.foreign(&raw.publish, what, "leave it out here");
     at.foreign(&raw.image, what, "leave it out here");
@@ -90,11 +97,12 @@ mod tests {
     #[test]
     fn containers_can_share_the_bridge_of_the_guests() {
         let text = "[[platform]]\nkind = 'docker'\n\
-                    [[platform]]\nkind = 'docker'\nname = 'gvisor'\nengine = 'podman'\nruntime = 'runsc'\nnetwork = 'bridge'\n";
+                    [[platform]]\nkind = 'docker'\nname = 'gvisor'\nengine = 'podman'\nsocket = 'unix:///run/p.sock'\nruntime = 'runsc'\nnetwork = 'bridge'\n";
         let expected = DockerSpec {
             engine: Engine::Podman,
             network: ContainerNetwork::Bridge,
-            runtime: Some("runsc".into()),
+            socket: Some("unix:///run/p.sock".parse().unwrap()),
+            runtime: Some("runsc".parse().unwrap()),
             publish: false,
             image: None,
         };
@@ -110,7 +118,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_said() {
         let bad = "[[platform]]\nkind = 'docker'\nnetwork = 'bridge'\npublish = true\n\
-                   [[platform]]\nkind = 'docker'\nname = 'b'\nnetwork = 'user'\nruntime = '--privileged'\nvhost = true\n\
+                   [[platform]]\nkind = 'docker'\nname = 'b'\nnetwork = 'user'\nruntime = '--privileged'\nvhost = true\nsocket = 'tcp://10.0.0.1:2375'\n\
                    [[platform]]\nkind = 'native'\nruntime = 'runsc'\nnetwork = 'bridge'\n";
         insta::assert_snapshot!(platforms(bad).unwrap_err());
     }

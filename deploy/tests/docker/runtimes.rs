@@ -1,0 +1,208 @@
+//! Other runtimes than the engine's own, and Podman in Docker's place: each serves, is limited, found and removed like any container.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use deploy::procfs::Procfs;
+use deploy::{Deployment, Driver, Running, ready};
+use protocol::spec::{DockerSpec, Resources};
+use protocol::summary::Exit;
+
+use crate::LONG;
+use crate::engine::Engine;
+use crate::lab::{Lab, name};
+
+fn spec(engine: &Engine, runtime: Option<&str>) -> DockerSpec {
+    DockerSpec {
+        engine: engine.whose,
+        runtime: runtime.map(|runtime| runtime.parse().unwrap()),
+        socket: Some(engine.socket.clone()),
+        ..DockerSpec::default()
+    }
+}
+
+fn limited(lab: &Lab) -> Deployment {
+    let mut deployment = lab.deployment(&[lab.tcp("one", &[]), lab.tcp("two", &[])]);
+    deployment.resources = Resources {
+        cpuset: Some("0".parse().unwrap()),
+        memory_mib: Some(64),
+        ..Resources::default()
+    };
+    deployment
+}
+
+/// The processes whose cgroup bears a container's id.
+fn processes(id: &str) -> Vec<u32> {
+    let procfs = Procfs::default();
+    let mut pids = procfs.pids();
+    pids.retain(|&pid| procfs.cgroups(pid).is_some_and(|cgroups| cgroups.contains(id)) && procfs.is_alive(pid));
+    pids
+}
+
+/// Two services side by side under limits: ready, sampled where they are, stopped by their own will, gone.
+async fn serves(lab: &Lab, processes_of_one: usize) {
+    let deployment = limited(lab);
+    lab.driver.prepare(&deployment).await.unwrap();
+    let running = lab.driver.start(&deployment).await.unwrap();
+    let started = running.services().to_vec();
+    ready::wait(&deployment.services, &started, LONG).await.unwrap();
+    let containers = lab.containers().await;
+    assert_eq!(containers.len(), 2);
+    for started in &started {
+        let pids = running.pids(&started.service);
+        assert!(pids.contains(&started.pid), "{started:?} in {pids:?}");
+        assert_eq!(pids.len(), processes_of_one, "{pids:?}");
+        for pid in pids {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
+        }
+    }
+    assert_eq!(running.deviations(), [] as [String; 0]);
+    let stopped = running.stop().await;
+    assert_eq!(
+        stopped.exits,
+        [(name("one"), Exit::Code(0)), (name("two"), Exit::Code(0))]
+    );
+    assert_eq!(stopped.teardown.leftovers, [] as [String; 0]);
+    assert_eq!(lab.containers().await, [] as [String; 0]);
+    for container in containers {
+        assert_eq!(processes(&container), [] as [u32; 0]);
+    }
+    assert!(lab.log("one").contains("listening on"), "{:?}", lab.log("one"));
+}
+
+#[test]
+#[ignore = "needs Docker, crun, runsc and root"]
+fn each_runtime_of_one_engine_serves_and_says_what_it_is() {
+    let engine = Engine::docker(None);
+    engine.within(|| async {
+        // gVisor's: the gofer, the sandbox, and a stub for it and for the service.
+        for (runtime, version, processes_of_one) in [
+            ("runc", None, 1),
+            ("crun", Some("crun version"), 1),
+            ("runsc", Some("runsc version"), 4),
+        ] {
+            let lab = Lab::new(spec(&engine, Some(runtime)));
+            let facts = lab.driver.probe().await;
+            assert_eq!(facts.unmet, None);
+            assert_eq!(facts.details["runtime"], runtime);
+            if let Some(version) = version {
+                assert!(facts.details["runtime_version"].starts_with(version), "{facts:?}");
+            }
+            serves(&lab, processes_of_one).await;
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs Podman, crun and root"]
+fn podman_serves_in_dockers_place() {
+    let engine = Engine::podman("crun");
+    engine.within(|| async {
+        let lab = Lab::new(spec(&engine, None));
+        let facts = lab.driver.probe().await;
+        assert_eq!((facts.unmet, facts.details["runtime"].as_str()), (None, "crun"));
+        assert!(facts.details.contains_key("podman_engine"), "{:?}", facts.details);
+        serves(&lab, 1).await;
+        // Its own runtime may be named, another is refused before a container exists.
+        assert_eq!(Lab::new(spec(&engine, Some("crun"))).driver.probe().await.unmet, None);
+        let unmet = Lab::new(spec(&engine, Some("runc")))
+            .driver
+            .probe()
+            .await
+            .unmet
+            .unwrap();
+        assert!(
+            unmet.remedy.contains("podman --runtime runc system service"),
+            "{unmet:?}"
+        );
+    });
+}
+
+#[test]
+#[ignore = "needs Podman, runsc and root"]
+fn podman_with_gvisor_serves() {
+    let engine = Engine::podman("runsc");
+    engine.within(|| async { serves(&Lab::new(spec(&engine, Some("runsc"))), 4).await });
+}
+
+#[test]
+#[ignore = "needs Docker, Podman, crun and root"]
+fn what_is_dropped_or_left_by_a_dead_self_is_removed_and_memory_is_told_apart() {
+    for engine in [Engine::docker(None), Engine::podman("crun")] {
+        engine.within(|| async {
+            let lab = Lab::new(spec(&engine, Some("crun")));
+            let deployment = limited(&lab);
+            let running = lab.driver.start(&deployment).await.unwrap();
+            assert_eq!(lab.containers().await.len(), 2);
+            drop(running);
+            lab.until_containers(0).await;
+
+            // As after `kill -9`: the deployment is never dropped, and a new self of the same name sweeps.
+            std::mem::forget(lab.driver.start(&limited(&lab)).await.unwrap());
+            let reborn = Lab::of_runner(spec(&engine, None), lab.runner.clone());
+            let found = reborn.driver.sweep().await.unwrap();
+            assert_eq!(found.len(), 2, "{found:?}");
+            assert_eq!(lab.containers().await, [] as [String; 0]);
+            assert_eq!(reborn.driver.sweep().await.unwrap(), [] as [String; 0]);
+
+            let mut glutton = lab.deployment(&[lab.tcp("glutton", &["--reply-bytes", "67108864"])]);
+            glutton.resources.memory_mib = Some(16);
+            match lab.driver.start(&glutton).await {
+                Ok(mut running) => {
+                    assert_eq!(running.ended().await.1, Exit::OutOfMemory);
+                    assert_eq!(running.stop().await.teardown.leftovers, [] as [String; 0]);
+                }
+                Err(error) => assert!(error.to_string().contains("killed for memory"), "{error}"),
+            }
+            assert_eq!(lab.containers().await, [] as [String; 0]);
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs Docker and root"]
+fn a_runtime_that_fails_at_the_start_leaves_no_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let broken = dir.path().join("broken.sh");
+    // It makes the container and does not start it; an engine forgets that one, and its processes live on.
+    let script = "#!/bin/sh\nfor word in \"$@\"; do [ \"$word\" != start ] || { echo no start today >&2; exit 1; }; done\nexec runc \"$@\"\n";
+    std::fs::write(&broken, script).unwrap();
+    std::fs::set_permissions(&broken, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let engine = Engine::docker(Some(&format!("broken={}", broken.display())));
+    engine.within(|| async {
+        let lab = Lab::new(spec(&engine, Some("broken")));
+        let deployment = lab.deployment(&[lab.tcp("one", &[])]);
+        lab.driver.prepare(&deployment).await.unwrap();
+        let before = inits();
+        let error = lab.driver.start(&deployment).await.unwrap_err().to_string();
+        assert!(error.contains("no start today"), "{error}");
+        assert_eq!(lab.containers().await, [] as [String; 0]);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(inits(), before);
+
+        let unmet = Lab::new(spec(&engine, Some("kata")))
+            .driver
+            .probe()
+            .await
+            .unmet
+            .unwrap();
+        assert!(
+            unmet.need.contains("no runtime kata") && unmet.remedy.contains("daemon.json"),
+            "{unmet:?}"
+        );
+    });
+}
+
+/// The processes of this engine's containers that wait to be started, and their shims.
+fn inits() -> Vec<u32> {
+    let procfs = Procfs::default();
+    let mut pids = procfs.pids();
+    pids.retain(|&pid| {
+        procfs
+            .cgroups(pid)
+            .is_some_and(|cgroups| cgroups.contains("/jung-engine-"))
+            && procfs.is_alive(pid)
+    });
+    pids
+}
