@@ -114,10 +114,10 @@ start() {
     set --
     while IFS= read -r word; do set -- "$@" "$word"; done <"$own/words"
     [ "$kind" = docker ] || set -- "$@" system service --time=0 "unix://$socket"
-    # A session of its own: it must outlive this script and its terminal.
-    # shellcheck disable=SC2016 # for the inner shell
     # conmon writes into its working directory when memory runs out.
     cd "$own"
+    # A session of its own: it must outlive this script and its terminal.
+    # shellcheck disable=SC2016 # for the inner shell
     CONTAINERS_CONF=$own/containers.conf setsid nsenter --net="/run/netns/$netns" unshare --mount --propagation private \
         sh -c 'echo $$ >"$1"; shift; '"$inside" sh "$own/pid" "$@" >"$own/log" 2>&1 </dev/null &
     tries=0
