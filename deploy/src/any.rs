@@ -92,7 +92,10 @@ impl Driver for AnyDriver {
     async fn start(&self, deployment: &Deployment) -> Result<AnyRunning, DeployError> {
         match self {
             Self::Native(driver) => driver.start(deployment).await.map(AnyRunning::Native),
-            Self::Docker(driver) => driver.start(deployment).await.map(AnyRunning::Docker),
+            Self::Docker(driver) => driver
+                .start(deployment)
+                .await
+                .map(|running| AnyRunning::Docker(Box::new(running))),
             Self::Qemu(driver) => driver.start(deployment).await.map(AnyRunning::Qemu),
             Self::Fake(driver) => driver.start(deployment).await.map(AnyRunning::Fake),
         }
@@ -114,7 +117,7 @@ pub enum AnyRunning {
     /// Processes of the host.
     Native(NativeRunning),
     /// Containers of a Docker engine.
-    Docker(DockerRunning),
+    Docker(Box<DockerRunning>),
     /// Guests under QEMU.
     Qemu(QemuRunning),
     /// The one that only pretends.
