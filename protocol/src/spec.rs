@@ -254,7 +254,7 @@ pub enum Probe {
     Http(HttpProbe),
     /// Its port takes a connection: enough for a process of the host, where nothing stands in front.
     Connects(ConnectsProbe),
-    /// It was started. For a service that listens nowhere: whether it works, the probe of one that needs it has to show.
+    /// It was started, and its guest, if it is in one, is up by its console's word. For a service that listens nowhere: whether it works, the probe of one that needs it has to show.
     Started(StartedProbe),
     /// A packet of UDP that is answered as expected.
     Udp(UdpProbe),

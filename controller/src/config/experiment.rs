@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::jung::JungWorkload;
 use protocol::ids::Name;
 use protocol::spec::{CpuSet, PlatformSpec, Resources};
+use serde::{Deserialize, Serialize};
 
 use super::host::{Band, HostNeeds};
 
@@ -42,6 +43,8 @@ pub struct Experiment {
     pub workloads: Vec<Workload>,
     /// The loads, in the file's order.
     pub loads: Vec<Load>,
+    /// Cells that are left out.
+    pub skips: Vec<Skip>,
     /// The limits that every service gets.
     pub resources: Resources,
     /// The distance of two samples.
@@ -54,6 +57,42 @@ pub struct Experiment {
     pub host_needs: HostNeeds,
     /// What it must be like again before every trial.
     pub band: Band,
+}
+
+impl Experiment {
+    /// Whether a cell is left out.
+    #[must_use]
+    pub fn skips(&self, platform: &Name, workload: &Name, load: &Name) -> bool {
+        self.skips.iter().any(|skip| skip.covers(platform, workload, load))
+    }
+
+    /// Whether a load is fired at a workload on any platform.
+    #[must_use]
+    pub fn pairs(&self, workload: &Name, load: &Name) -> bool {
+        let mut platforms = self.platforms.iter();
+        platforms.any(|platform| !self.skips(&platform.name, workload, load))
+    }
+}
+
+/// Cells that are left out: those that have every name that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skip {
+    /// The platform; `None`: any.
+    pub platform: Option<Name>,
+    /// The workload; `None`: any.
+    pub workload: Option<Name>,
+    /// The load; `None`: any.
+    pub load: Option<Name>,
+}
+
+impl Skip {
+    /// Whether a cell has every name that is given.
+    #[must_use]
+    pub fn covers(&self, platform: &Name, workload: &Name, load: &Name) -> bool {
+        let fits = |given: &Option<Name>, name: &Name| given.as_ref().is_none_or(|given| given == name);
+        fits(&self.platform, platform) && fits(&self.workload, workload) && fits(&self.load, load)
+    }
 }
 
 /// The order of trials.

@@ -25,6 +25,8 @@ pub struct RawExperiment {
     pub workloads: Vec<RawWorkload>,
     /// Every `[[load]]`.
     pub loads: Vec<RawLoad>,
+    /// Every `[[skip]]`.
+    pub skips: Vec<RawSkip>,
     /// `[resources]`.
     pub resources: RawResources,
     /// `[sampling]`.
@@ -278,6 +280,18 @@ pub struct RawLoad {
 }
 
 raw_table! {
+    /// `[[skip]]`.
+    RawSkip {
+        /// The platform.
+        platform: text -> String,
+        /// The workload.
+        workload: text -> String,
+        /// The load.
+        load: text -> String,
+    }
+}
+
+raw_table! {
     /// `[resources]`.
     RawResources {
         /// The services' CPUs.
@@ -413,6 +427,7 @@ impl RawExperiment {
         ("[[workload]]", RawWorkload::KEYS),
         ("[[load]]", RawLoadKeys::KEYS),
         ("[[load.mix]]", RawMix::KEYS),
+        ("[[skip]]", RawSkip::KEYS),
         ("[resources]", RawResources::KEYS),
         ("[sampling]", RawSampling::KEYS),
         ("[deadlines]", RawDeadlines::KEYS),
@@ -453,6 +468,7 @@ impl RawExperiment {
                 .into_iter()
                 .map(|table| RawLoad::read(table, problems))
                 .collect(),
+            skips: many(root.tables("skip"), RawSkip::read, problems),
             resources: one(root.table("resources"), RawResources::read, problems),
             sampling: one(root.table("sampling"), RawSampling::read, problems),
             deadlines: one(root.table("deadlines"), RawDeadlines::read, problems),

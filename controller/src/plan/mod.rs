@@ -94,6 +94,9 @@ fn cells(experiment: &Experiment) -> Vec<Cell> {
     for (p, platform) in experiment.platforms.iter().enumerate() {
         for (w, workload) in experiment.workloads.iter().enumerate() {
             for (l, load) in experiment.loads.iter().enumerate() {
+                if experiment.skips(&platform.name, &workload.name, &load.name) {
+                    continue;
+                }
                 cells.push(Cell {
                     name: cell_name(&platform.name, &workload.name, &load.name),
                     platform: p,

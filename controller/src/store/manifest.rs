@@ -14,7 +14,7 @@ use super::host::Preflight;
 use super::load_order::LoadOrder;
 use super::record::{CellKey, FORMAT, TrialKey};
 use super::run::RunId;
-use crate::config::{Experiment, Order, WorkloadKind};
+use crate::config::{Experiment, Order, Skip, WorkloadKind};
 
 /// The manifest of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +65,9 @@ pub struct ExperimentRecord {
     pub workloads: Vec<WorkloadRecord>,
     /// The loads, in the file's order.
     pub loads: Vec<LoadRecord>,
+    /// Cells that are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skips: Vec<Skip>,
     /// The limits that every service gets.
     pub resources: Resources,
     /// The distance of two samples, ms.
@@ -193,13 +196,22 @@ impl ExperimentRecord {
             platforms: experiment.platforms.iter().map(platform).collect(),
             workloads: experiment.workloads.iter().map(WorkloadRecord::of).collect(),
             loads: experiment.loads.iter().map(LoadRecord::of).collect(),
+            skips: experiment.skips.clone(),
             resources: experiment.resources.clone(),
             sampling_interval_ms: u64::try_from(experiment.sampling_interval.as_millis()).unwrap_or(u64::MAX),
         }
     }
 
-    /// Every cell, by workload, then load, then platform, as tables show them.
+    /// Every cell that is not left out, by workload, then load, then platform, as tables show them.
     pub fn cells(&self) -> impl Iterator<Item = CellKey> + '_ {
+        let left_out = |cell: &CellKey| {
+            let mut skips = self.skips.iter();
+            skips.any(|skip| skip.covers(&cell.platform, &cell.workload, &cell.load))
+        };
+        self.all().filter(move |cell| !left_out(cell))
+    }
+
+    fn all(&self) -> impl Iterator<Item = CellKey> + '_ {
         self.workloads.iter().flat_map(move |workload| {
             self.loads.iter().flat_map(move |load| {
                 self.platforms.iter().map(move |platform| CellKey {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use futures_util::future::try_join_all;
 use protocol::facts::PlatformFacts;
-use protocol::spec::{GuestNetwork, GuestSpec, PlatformKind, Resources, ServiceSpec};
+use protocol::spec::{GuestNetwork, GuestSpec, PlatformKind, Probe, Resources, ServiceSpec};
 use tokio::sync::Mutex;
 
 use super::own::{self, Overlay};
@@ -18,6 +18,7 @@ use super::running::QemuRunning;
 use super::vm::{Start, Vm};
 use crate::cgroup::Layout;
 use crate::mark::Mark;
+use crate::member::Member as _;
 use crate::network::bridge::{Bridge, Tap};
 use crate::procfs::Procfs;
 use crate::{DeployError, Deployment, Door, Driver, Host, limits, network, process};
@@ -172,6 +173,11 @@ impl Driver for Qemu {
             running.push(vm, from.elapsed());
         }
         try_join_all(running.vms().map(Vm::greet)).await?;
+        let silent = |vm: &&mut Vm| {
+            let spec = deployment.services.iter().find(|service| service.name == *vm.service());
+            spec.is_some_and(|service| matches!(service.ready, Probe::Started(_)))
+        };
+        try_join_all(running.vms().filter(silent).map(Vm::up)).await?;
         Ok(running)
     }
 

@@ -198,6 +198,29 @@ impl Vm {
         Ok(())
     }
 
+    /// Waits until its console says that the guest is up: all that is seen of a service that listens nowhere.
+    pub(super) async fn up(&mut self) -> Result<(), DeployError> {
+        let mut seen = self.seen.clone();
+        let told = seen.wait_for(|seen| seen.ready.is_some() || seen.panic.is_some());
+        let told = tokio::select! {
+            told = told => told.ok().map(|seen| (seen.ready.is_some(), seen.panic.clone())),
+            _ = self.process.wait() => None,
+        };
+        match told {
+            Some((true, _)) => Ok(()),
+            Some((false, panic)) => Err(refused(format!(
+                "the guest of service {} panicked: {}",
+                self.mark.service,
+                panic.unwrap_or_default()
+            ))),
+            None => Err(refused(format!(
+                "the guest of service {} ended before it was up: {}",
+                self.mark.service,
+                log::tail(&self.log)
+            ))),
+        }
+    }
+
     fn died(&self, status: io::Result<ExitStatus>) -> DeployError {
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         refused(format!(

@@ -15,3 +15,4 @@ mod lab;
 mod linux;
 mod osv;
 mod refusals;
+mod up;

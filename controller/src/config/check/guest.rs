@@ -140,7 +140,7 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments/guests.toml");
         let text = std::fs::read_to_string(path).unwrap();
         let checked = parse("guests.toml", &text, &Overrides::default()).unwrap();
-        assert_eq!(checked.experiment.platforms.len(), 4);
+        assert_eq!(checked.experiment.platforms.len(), 5);
         assert_eq!(checked.warnings, []);
     }
 }

@@ -107,7 +107,8 @@ pub(super) fn fit(raw: &RawExperiment, experiment: &Experiment, problems: &mut V
         let WorkloadKind::Jung(jung) = &workload.kind else {
             continue;
         };
-        for (raw, load) in raw.loads.iter().zip(&experiment.loads) {
+        let loads = raw.loads.iter().zip(&experiment.loads);
+        for (raw, load) in loads.filter(|(_, load)| experiment.pairs(&workload.name, &load.name)) {
             let mut at = At::new(&raw.keys.section, problems);
             let LoadKind::Users(users) = &load.kind else {
                 let what = format!("the requests of workload {} are those of users", workload.name);

@@ -11,6 +11,7 @@ mod kafka;
 mod limits;
 mod load;
 mod platform;
+mod skip;
 mod value;
 mod workload;
 
@@ -63,7 +64,7 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
         loads.iter_mut().for_each(|load| load.pin(&cpus));
     }
     let (sampling_interval, idle_window) = sampling?;
-    let experiment = Experiment {
+    let mut experiment = Experiment {
         baseline: head.baseline,
         name: head.name,
         iterations: head.iterations,
@@ -77,6 +78,7 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
         platforms: platforms?,
         workloads: workloads?,
         loads,
+        skips: Vec::new(),
         resources: resources?,
         sampling_interval,
         idle_window,
@@ -84,6 +86,8 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
         host_needs: host_needs?,
         band: band?,
     };
+    experiment.skips = skip::check(raw, &experiment, problems);
+    skip::anything_left(raw, &experiment, problems);
     limits::whole(raw, &experiment, problems);
     Some(experiment)
 }

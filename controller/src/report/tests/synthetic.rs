@@ -105,6 +105,7 @@ fn manifest(script: &Script) -> Manifest {
             what: "HTTP/1.1 over TCP, 1000 bytes a reply".into(),
         }],
         loads,
+        skips: Vec::new(),
         resources: Resources {
             cpuset: Some("0-1".parse().unwrap()),
             mems: None,
