@@ -12,6 +12,7 @@ pub mod binary;
 pub mod cgroup;
 pub mod docker;
 pub mod fake;
+mod first_output;
 pub mod guest;
 mod limits;
 pub mod mark;
@@ -183,7 +184,7 @@ pub trait Running: Send {
     /// The processes of a service now: the first, and whatever it has started. Empty: gone.
     fn pids(&self, service: &Name) -> Vec<u32>;
 
-    /// From the driver's call until the first byte of a service's guest on its console; `None`: there is no guest, or it is silent so far.
+    /// From the driver's call until the first byte of a service's output, or of its guest's console; `None`: silent so far.
     fn first_output(&self, _service: &Name) -> Option<Duration> {
         None
     }

@@ -209,7 +209,7 @@ fn bind_memory(nodes: &[u64]) -> io::Result<()> {
     }
 }
 
-fn open_log(path: &Path) -> io::Result<File> {
+pub(crate) fn open_log(path: &Path) -> io::Result<File> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir)?;
     }

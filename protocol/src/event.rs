@@ -151,7 +151,7 @@ pub struct StartUp {
     pub service: Name,
     /// Until its process exists, ns.
     pub process_ns: u64,
-    /// Until the first byte of its guest's console, ns; `None`: it has none, or was silent until READY.
+    /// Until the first byte of its output, or of its guest's console, ns; `None`: it was silent until READY.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_output_ns: Option<u64>,
     /// Until its first correct reply, ns; of a service that listens nowhere, until it was started.

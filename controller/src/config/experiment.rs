@@ -175,6 +175,8 @@ pub enum WorkloadKind {
 /// A service that answers every HTTP request with the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpWorkload {
+    /// How many of the service are started at once, on ports in a row; the load goes to the first.
+    pub copies: u16,
     /// The port that it listens on.
     pub port: u16,
     /// The length of the body, bytes.
@@ -207,6 +209,7 @@ impl Load {
             LoadKind::Max(load) => &mut load.cpus,
             LoadKind::Httperf(load) => &mut load.cpus,
             LoadKind::Jmeter(load) => &mut load.cpus,
+            LoadKind::None(_) => return,
         };
         if own.is_empty() {
             own.extend(cpus.cpus().iter().map(|&cpu| cpu as usize));
@@ -229,6 +232,8 @@ pub enum LoadKind {
     Httperf(HttperfLoad),
     /// The real Apache JMeter.
     Jmeter(JmeterLoad),
+    /// No load at all.
+    None(NoLoad),
 }
 
 /// What every load has of time.
@@ -377,6 +382,13 @@ pub struct JmeterLoad {
     pub cpus: Vec<usize>,
 }
 
+/// No load: the services are started, left alone and stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoLoad {
+    /// How long they are left alone.
+    pub timing: Timing,
+}
+
 impl LoadKind {
     /// How long it takes.
     #[must_use]
@@ -388,6 +400,7 @@ impl LoadKind {
             Self::Max(load) => &load.timing,
             Self::Httperf(load) => &load.timing,
             Self::Jmeter(load) => &load.timing,
+            Self::None(load) => &load.timing,
         }
     }
 
@@ -401,6 +414,7 @@ impl LoadKind {
             Self::Max(load) => &load.cpus,
             Self::Httperf(load) => &load.cpus,
             Self::Jmeter(load) => &load.cpus,
+            Self::None(_) => &[],
         }
     }
 }

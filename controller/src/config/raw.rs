@@ -167,6 +167,8 @@ raw_table! {
         port: whole -> i64,
         /// tcp: the length of the body, bytes.
         reply_bytes: whole -> i64,
+        /// tcp: how many of the service.
+        copies: whole -> i64,
         /// jung: users.
         users: whole -> i64,
         /// jung: devices of each user.

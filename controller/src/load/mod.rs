@@ -8,6 +8,7 @@
 //! | [`Ramping`] | open | as `Rate`, at one rate after another, in search of the highest that is sustained |
 //! | [`Users`] | closed | when its user is ready: its last reply came and its think time is over |
 //! | [`Max`] | closed | when the last reply on its connection came |
+//! | [`Rest`] | none | never: it only lets time pass |
 //!
 //! In an open loop every latency counts from the due time, so a stall counts for all that were due meanwhile. In a closed loop a stall keeps users from
 //! being ready: response time there is service time but for the generator's own lag, and must not be compared with an open loop's.
@@ -45,6 +46,7 @@ mod ramp;
 mod rate;
 mod reply;
 mod request;
+mod rest;
 mod schedule;
 mod tally;
 mod target;
@@ -66,6 +68,7 @@ pub use reply::{Fed, ReplyReader};
 pub use request::Request;
 #[cfg(test)]
 pub use request::tests::requests;
+pub use rest::Rest;
 pub use schedule::{Arrival, Schedule};
 pub use tally::Counts;
 pub use target::{BodyRule, Expect, Judge, Target};

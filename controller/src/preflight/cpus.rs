@@ -5,7 +5,7 @@ use std::fmt;
 use protocol::facts::HostFacts;
 use protocol::spec::CpuSet;
 
-use crate::config::Experiment;
+use crate::config::{Experiment, Load, LoadKind};
 
 /// Two that have CPUs in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub fn overlaps(experiment: &Experiment, facts: &HostFacts, boot_id: Option<&str
     let runner = facts.runner_cpus.clone().unwrap_or_else(|| all.clone());
     let mut parties = vec![("the services".to_owned(), services), ("the runner".to_owned(), runner)];
     if boot_id.is_some() && facts.settings.boot_id.as_deref() == boot_id {
-        let loads = experiment.loads.iter();
+        let is_silent = |load: &&Load| matches!(load.kind, LoadKind::None(_));
+        let loads = experiment.loads.iter().filter(|load| !is_silent(load));
         parties.extend(loads.map(|load| {
             let cpus = load.cpus().unwrap_or_else(|| all.clone());
             (format!("the generator of load {}", load.name), cpus)

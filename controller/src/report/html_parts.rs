@@ -82,7 +82,13 @@ fn table(data: &RunData, analysis: &Analysis, cells: &[&CellResult]) -> String {
         }
     }
     html.push_str("</tr>\n");
-    for metric in Metric::SHOWN {
+    // Where nothing was sent there are no response times to speak of.
+    let has = |metric| {
+        cells
+            .iter()
+            .any(|cell| cell.metric(metric).is_some_and(|m| m.median.is_some()))
+    };
+    for metric in Metric::SHOWN.into_iter().filter(|&metric| has(metric)) {
         row(&mut html, analysis, cells, metric, baseline);
     }
     html.push_str("</tbody></table></div>\n");

@@ -9,6 +9,7 @@ use super::hosts;
 use super::load::RunData;
 use super::metric::Metric;
 use super::plots::Plot;
+use super::startup;
 use super::{by_label, by_service, words};
 
 /// The whole text.
@@ -45,6 +46,9 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
             let _ = writeln!(text, "\n![{}](plots/{}.svg)", plot.caption, plot.name);
         }
     }
+    if let Some(table) = startup::table(data, analysis) {
+        text.push_str(&table.markdown(plain));
+    }
     let _ = writeln!(text, "\n## How it was measured\n");
     for line in words::method(data, analysis) {
         let _ = writeln!(text, "- {}", plain(&line));
@@ -70,7 +74,12 @@ fn table(text: &mut String, cells: &[&CellResult]) {
         let _ = write!(text, " {} |", count(cell.requests));
     }
     text.push('\n');
-    for metric in Metric::SHOWN {
+    let has = |metric| {
+        cells
+            .iter()
+            .any(|cell| cell.metric(metric).is_some_and(|m| m.median.is_some()))
+    };
+    for metric in Metric::SHOWN.into_iter().filter(|&metric| has(metric)) {
         let _ = write!(text, "| {}, {} |", metric.title(), metric.unit());
         for cell in cells {
             let summary = cell.metric(metric);

@@ -25,6 +25,7 @@ mod markdown;
 mod merge;
 mod metric;
 mod plots;
+mod startup;
 mod svg;
 mod table;
 #[cfg(test)]

@@ -111,6 +111,7 @@ fn order(load: &LoadOrder) -> String {
             jmeter.users,
             jmeter.think_ns as f64 / 1e9
         ),
+        PaceOrder::None(_) => format!("nothing is sent; the services are left alone for {seconds} s"),
         PaceOrder::Max(max) => {
             let count = max.connections;
             format!("closed loop of {count} connections as fast as they go for {seconds} s, {connections}")

@@ -38,6 +38,8 @@ pub enum PaceOrder {
     Httperf(HttperfOrder),
     /// The real Apache JMeter.
     Jmeter(JmeterOrder),
+    /// Nothing is sent.
+    None(NoneOrder),
 }
 
 /// Open loop at a constant rate.
@@ -116,6 +118,11 @@ pub struct JmeterOrder {
     pub think_ns: u64,
 }
 
+/// Nothing is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoneOrder {}
+
 impl LoadOrder {
     /// What of a load the results depend on.
     #[must_use]
@@ -171,6 +178,7 @@ impl LoadOrder {
                 });
                 (pace, &load.timing, load.keep_alive)
             }
+            LoadKind::None(none) => (PaceOrder::None(NoneOrder {}), &none.timing, false),
         };
         Self {
             pace,
@@ -195,6 +203,7 @@ impl LoadOrder {
     pub fn due(&self) -> Option<f64> {
         match self.pace {
             PaceOrder::Rate(rate) if rate.uniform => Some(rate.rate_per_s * self.duration_ns as f64 / 1e9),
+            PaceOrder::None(_) => Some(0.0),
             _ => None,
         }
     }

@@ -47,7 +47,9 @@ pub use jtl::JtlContext;
 pub use jtl_reader::JtlReader;
 pub use label::{LabelRecord, LabelTallies};
 pub use latency::{Distribution, Latency};
-pub use load_order::{HttperfOrder, JmeterOrder, LoadOrder, MaxOrder, PaceOrder, RampOrder, RateOrder, UsersOrder};
+pub use load_order::{
+    HttperfOrder, JmeterOrder, LoadOrder, MaxOrder, NoneOrder, PaceOrder, RampOrder, RateOrder, UsersOrder,
+};
 pub use manifest::{ExperimentRecord, LoadRecord, Manifest, PlannedTrial, PlatformRecord, Source, WorkloadRecord};
 pub use ramp::{KneeRecord, RampRecord, StepRecord};
 pub use record::{

@@ -13,7 +13,7 @@ use crate::load::external::httperf::{Httperf, HttperfPlan};
 use crate::load::external::jmeter::{Jmeter, JmeterPlan};
 use crate::load::{
     self, Call, Connections, Engine, Expect, Extent, Label, LoadError, Max, MaxPlan, Message, RampPlan, Ramping, Rate,
-    RatePlan, Script, Target, Users, UsersPlan,
+    RatePlan, Rest, Script, Target, Users, UsersPlan,
 };
 
 /// The service's path that is loaded where the load names none.
@@ -45,6 +45,7 @@ pub fn engine(
         LoadKind::Max(load) => Box::new(Max::new(&max_plan(load), &target)?),
         LoadKind::Httperf(load) => Box::new(httperf(load, target)),
         LoadKind::Jmeter(load) => Box::new(jmeter(load, target)),
+        LoadKind::None(load) => Box::new(Rest::new(load.timing.duration)),
     })
 }
 

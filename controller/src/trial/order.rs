@@ -133,6 +133,7 @@ impl Order {
             }
             LoadKind::Users(users) => users.requests.map(|list| u64::from(list.each) * u64::from(users.users)),
             LoadKind::Ramp(_) | LoadKind::Max(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) => None,
+            LoadKind::None(_) => Some(0),
         }
     }
 

@@ -19,6 +19,7 @@ use super::parts::Known;
 use super::runtime::Maker;
 use super::{body, engine, image, remove, size, watch};
 use crate::cgroup::{self, Layout};
+use crate::first_output::FirstOutput;
 use crate::mark::Mark;
 use crate::member::{Gone, Member};
 use crate::procfs::Procfs;
@@ -60,6 +61,7 @@ pub(super) struct Container {
     end: JoinHandle<Exit>,
     exit: Option<Exit>,
     log: JoinHandle<()>,
+    first_output: FirstOutput,
 }
 
 impl Container {
@@ -91,6 +93,8 @@ impl Container {
                 return Err(error);
             }
         };
+        let first_output = FirstOutput::default();
+        let log = watch::copy_log(docker.clone(), name.clone(), log, first_output.clone());
         let reached = order.publish.map_or(place.address, |(_, reached)| reached);
         Ok(Self {
             service: service.name.clone(),
@@ -103,7 +107,8 @@ impl Container {
             warnings,
             end,
             exit: None,
-            log: tokio::spawn(watch::copy_log(docker.clone(), name.clone(), log)),
+            log: tokio::spawn(log),
+            first_output,
             docker: docker.clone(),
             image: order.image.clone(),
             name,
@@ -137,6 +142,11 @@ impl Container {
     /// Its name at the engine.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// When its first output came from the engine.
+    pub(super) fn first_output(&self) -> Option<Instant> {
+        self.first_output.at()
     }
 
     /// What the engine said it cannot do, at the creation.
@@ -309,6 +319,6 @@ fn place(inspect: &ContainerInspectResponse, service: &ServiceSpec, kills: Kills
 
 /// Saves what a container said that ended at once.
 async fn last_words(docker: &bollard::Docker, name: &str, log: File) {
-    let copy = watch::copy_log(docker.clone(), name.to_owned(), log);
+    let copy = watch::copy_log(docker.clone(), name.to_owned(), log, FirstOutput::default());
     let _ = timeout(DEATH, copy).await;
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use protocol::ids::Name;
 use protocol::spec::ServiceSpec;
 use protocol::summary::Exit;
@@ -24,6 +25,8 @@ use crate::{DeployError, Running, Started, Stopped};
 pub struct DockerRunning {
     address: Address,
     docker: bollard::Docker,
+    /// The driver's call.
+    from: Instant,
     grace: Duration,
     containers: Vec<Container>,
     started: Vec<Started>,
@@ -41,6 +44,7 @@ impl DockerRunning {
             address,
             network,
             docker,
+            from: Instant::now(),
             grace,
             containers: Vec::new(),
             started: Vec::new(),
@@ -49,7 +53,7 @@ impl DockerRunning {
         }
     }
 
-    /// Starts one service after the other, until `cancelled`. On error nothing is left.
+    /// Starts all services at once, unless `cancelled`. On error nothing is left.
     pub(super) async fn fill(
         mut self,
         order: &Order,
@@ -57,21 +61,29 @@ impl DockerRunning {
         from: Instant,
         cancelled: &CancellationToken,
     ) -> Result<Self, DeployError> {
-        for (mark, service) in services {
-            // Whoever asked is gone: what is dropped here is removed.
-            if cancelled.is_cancelled() {
-                break;
-            }
-            self.names.push(mark.container());
-            match Container::start(&self.docker, order, mark, service).await {
+        // Whoever asked may be gone: what is dropped here is removed.
+        if cancelled.is_cancelled() {
+            return Ok(self);
+        }
+        self.from = from;
+        self.names = services.iter().map(|(mark, _)| mark.container()).collect();
+        let starting = services
+            .iter()
+            .map(|(mark, service)| Container::start(&self.docker, order, mark, service));
+        let mut broken = None;
+        for started in join_all(starting).await {
+            match started {
                 Ok(container) => self.push(container, from),
-                Err(error) => {
-                    self.abandon().await;
-                    return Err(error);
-                }
+                Err(error) => broken = broken.or(Some(error)),
             }
         }
-        Ok(self)
+        match broken {
+            None => Ok(self),
+            Some(error) => {
+                self.abandon().await;
+                Err(error)
+            }
+        }
     }
 
     /// Whoever waited for the start has it.
@@ -123,6 +135,14 @@ impl Running for DockerRunning {
         let named = |container: &Container| (container.service().clone(), container.name().to_owned());
         let containers = self.containers.iter().map(named).collect();
         Some(EngineMeter::new(self.docker.clone(), containers))
+    }
+
+    fn first_output(&self, service: &Name) -> Option<Duration> {
+        let container = self
+            .containers
+            .iter()
+            .find(|container| container.service() == service)?;
+        Some(container.first_output()?.saturating_duration_since(self.from))
     }
 
     fn deviations(&self) -> Vec<String> {

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::engine::{inspect, is_missing};
 use super::memory::Kills;
 use crate::DeployError;
+use crate::first_output::FirstOutput;
 
 /// How often an engine that does not answer is asked again, and after what pause.
 const PATIENCE: (usize, Duration) = (20, Duration::from_millis(500));
@@ -35,11 +36,14 @@ pub(super) async fn open_log(logs: &Path, service: &str) -> Result<File, DeployE
     })
 }
 
-/// Copies a container's output until it ends.
-pub(super) async fn copy_log(docker: bollard::Docker, container: String, mut file: File) {
+/// Copies a container's output until it ends, and notes when the first of it came.
+pub(super) async fn copy_log(docker: bollard::Docker, container: String, mut file: File, first: FirstOutput) {
     let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
     let mut output = docker.logs(&container, Some(options));
     while let Some(Ok(piece)) = output.next().await {
+        if !piece.as_ref().is_empty() {
+            first.came();
+        }
         if let Err(error) = file.write_all(piece.as_ref()).await {
             tracing::warn!(container, %error, "its output cannot be written any more");
             break;

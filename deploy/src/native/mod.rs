@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
+use futures_util::future::join_all;
 use protocol::facts::{PlatformFacts, Unmet};
 use protocol::spec::PlatformKind;
 
@@ -95,17 +96,30 @@ impl Driver for Native {
             })
             .collect();
         network::check_ports(places.iter().filter_map(|&(service, listen)| Some((service, listen?))))?;
-        let mut running = NativeRunning::new(deployment.grace);
-        for (service, listen) in places {
-            match Unit::start(&self.host, self.layout.as_ref(), deployment, service, listen) {
-                Ok(unit) => running.push(unit, from.elapsed()),
-                Err(error) => {
-                    running.abandon().await;
-                    return Err(error);
-                }
+        // Each on a thread of its own: joining a cgroup waits for the kernel, and the next service should not.
+        let starting = places.into_iter().map(|(service, listen)| {
+            let (host, layout) = (self.host.clone(), self.layout.clone());
+            let (deployment, service) = (deployment.clone(), service.clone());
+            tokio::task::spawn_blocking(move || {
+                let unit = Unit::start(&host, layout.as_ref(), &deployment, &service, listen)?;
+                Ok((unit, from.elapsed()))
+            })
+        });
+        let mut running = NativeRunning::new(from, deployment.grace);
+        let mut broken = None;
+        for started in join_all(starting).await {
+            match started.unwrap_or_else(|fault| Err(lost(&fault))) {
+                Ok((unit, after)) => running.push(unit, after),
+                Err(error) => broken = broken.or(Some(error)),
             }
         }
-        Ok(running)
+        match broken {
+            None => Ok(running),
+            Some(error) => {
+                running.abandon().await;
+                Err(error)
+            }
+        }
     }
 
     async fn sweep(&self) -> Result<Vec<String>, DeployError> {
@@ -121,6 +135,13 @@ impl Driver for Native {
             found.extend(swept.unwrap_or_default());
         }
         Ok(found)
+    }
+}
+
+fn lost(fault: &tokio::task::JoinError) -> DeployError {
+    DeployError::Platform {
+        platform: "native",
+        message: format!("the start broke: {fault}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A deployment of processes, alive.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::ids::Name;
 use protocol::summary::Exit;
@@ -12,14 +12,16 @@ use crate::{Running, Started, Stopped};
 /// A deployment of processes. Dropping it kills them.
 #[derive(Debug)]
 pub struct NativeRunning {
+    from: Instant,
     units: Vec<Unit>,
     started: Vec<Started>,
     grace: Duration,
 }
 
 impl NativeRunning {
-    pub(super) const fn new(grace: Duration) -> Self {
+    pub(super) const fn new(from: Instant, grace: Duration) -> Self {
         Self {
+            from,
             units: Vec::new(),
             started: Vec::new(),
             grace,
@@ -54,6 +56,11 @@ impl Running for NativeRunning {
             .find(|unit| unit.service() == service)
             .map(Unit::pids)
             .unwrap_or_default()
+    }
+
+    fn first_output(&self, service: &Name) -> Option<Duration> {
+        let unit = self.units.iter().find(|unit| unit.service() == service)?;
+        Some(unit.first_output()?.saturating_duration_since(self.from))
     }
 
     fn deviations(&self) -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::ids::Name;
 use protocol::size::Part;
@@ -11,6 +11,7 @@ use protocol::spec::{Resources, ServiceSpec, Transport};
 use protocol::summary::Exit;
 
 use crate::cgroup::{Cgroup, Layout};
+use crate::first_output::Watch;
 use crate::mark::{self, Mark};
 use crate::member::{Gone, Member};
 use crate::process::{self, Launch, Process};
@@ -30,6 +31,8 @@ pub(super) struct Unit {
     process: Process,
     program: PathBuf,
     cgroup: Option<Cgroup>,
+    /// `None`: its output cannot be watched.
+    output: Option<Watch>,
     deviations: Vec<String>,
     reported: bool,
     stopped: bool,
@@ -50,6 +53,8 @@ impl Unit {
             service: service.name.clone(),
         };
         let program = absolute(&host.workload)?;
+        let log = deployment.logs.join(format!("{}.log", service.name));
+        let output = watch(&log);
         let (mut cgroup, mut deviations) = make_cgroup(layout, &mark, &deployment.resources);
         let mut environment = vec![(
             "PATH",
@@ -61,7 +66,7 @@ impl Unit {
                 program: program.clone(),
                 args: service_args(service, listen),
                 environment: environment.clone(),
-                log: deployment.logs.join(format!("{}.log", service.name)),
+                log: log.clone(),
                 doors: cgroup.as_ref().map_or_else(|| Ok(Vec::new()), Cgroup::doors)?,
                 affinity: deployment.resources.cpuset.as_ref().and_then(limits::affinity),
                 mems: deployment.resources.mems.as_ref().map(limits::nodemask),
@@ -83,6 +88,7 @@ impl Unit {
                 process,
                 program,
                 cgroup,
+                output,
                 deviations,
                 reported: false,
                 stopped: false,
@@ -105,6 +111,11 @@ impl Unit {
     /// Its first process.
     pub(super) const fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// When it first said something.
+    pub(super) fn first_output(&self) -> Option<Instant> {
+        self.output.as_ref()?.at()
     }
 
     /// The limits that it does not have, in words.
@@ -181,6 +192,14 @@ impl Drop for Unit {
             std::thread::spawn(move || cgroup.remove(PATIENCE));
         }
     }
+}
+
+/// Watches the file of a service's output, which is made for it. Where that cannot be, only a figure is missing.
+fn watch(log: &std::path::Path) -> Option<Watch> {
+    let watched = process::open_log(log).and_then(|_| Watch::of(log));
+    watched
+        .inspect_err(|error| tracing::debug!(log = %log.display(), %error, "its output is not watched"))
+        .ok()
 }
 
 /// All living processes of a service: those in its process group and its cgroup, and those that bear its mark, wherever they went.

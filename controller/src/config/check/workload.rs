@@ -63,6 +63,7 @@ fn one(raw: &RawWorkload, taken: &mut Unique, problems: &mut Vec<Problem>) -> Op
         }
         Kind::Jung => {
             at.foreign(&raw.reply_bytes, "this key is for kind = \"tcp\"", "leave it out here");
+            at.foreign(&raw.copies, "this key is for kind = \"tcp\"", "leave it out here");
             jung::check(raw, &mut at).map(|jung| WorkloadKind::Jung(Box::new(jung)))
         }
     };
@@ -83,7 +84,15 @@ fn tcp(raw: &RawWorkload, at: &mut At<'_>) -> Option<TcpWorkload> {
         1000,
         value::whole("the length of a reply", 0..=MAX_REPLY, 1000),
     );
+    let copies = at.or(&raw.copies, 1, value::whole("a number of copies", 1..=200, 10));
+    if let (Some(port), Some(copies)) = (port, copies)
+        && 65_535 - port < copies - 1
+    {
+        let what = format!("{copies} copies need as many ports in a row, from {port}");
+        at.error(&raw.copies, Fault::new(what, "lower port, or copies"));
+    }
     Some(TcpWorkload {
+        copies: copies?,
         port: port?,
         reply_bytes: reply_bytes?,
     })

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::at::{At, Unique};
 use super::value;
-use crate::config::experiment::{Load, LoadKind, Timing};
+use crate::config::experiment::{Load, LoadKind, NoLoad, Timing};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawLoad, RawLoadKeys};
 use crate::config::section::Section;
@@ -26,16 +26,18 @@ enum Kind {
     Max,
     Httperf,
     Jmeter,
+    None,
 }
 
 /// Their words.
-const KINDS: [(&str, Kind); 6] = [
+const KINDS: [(&str, Kind); 7] = [
     ("rate", Kind::Rate),
     ("ramp", Kind::Ramp),
     ("users", Kind::Users),
     ("max", Kind::Max),
     ("httperf", Kind::Httperf),
     ("jmeter", Kind::Jmeter),
+    ("none", Kind::None),
 ];
 
 /// Keys of every kind.
@@ -76,6 +78,7 @@ impl Kind {
             Self::Max => &["connections"],
             Self::Httperf => &["rate", "calls"],
             Self::Jmeter => &["users", "think_time"],
+            Self::None => &[],
         }
     }
 }
@@ -117,6 +120,7 @@ fn one(raw: &RawLoad, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option
         Kind::Max => max::check(keys, &mut at).map(LoadKind::Max),
         Kind::Httperf => external::httperf(keys, &mut at).map(LoadKind::Httperf),
         Kind::Jmeter => external::jmeter(keys, &mut at).map(LoadKind::Jmeter),
+        Kind::None => none(keys, &mut at).map(LoadKind::None),
     };
     Some(Load {
         name: name?,
@@ -142,6 +146,22 @@ fn foreign(raw: &RawLoad, kind: Kind, at: &mut At<'_>) {
         let fault = Fault::new("only users have a mix", "remove it, or write kind = \"users\"");
         at.elsewhere(&mix.section).whole(fault);
     }
+}
+
+/// `kind = "none"`.
+fn none(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<NoLoad> {
+    let what = "where nothing is sent, this key has no meaning";
+    at.foreign(&keys.warm_up, what, "leave it out");
+    at.foreign(&keys.timeout, what, "leave it out");
+    at.foreign(&keys.keep_alive, what, "leave it out");
+    at.foreign(&keys.cpus, what, "leave it out");
+    let duration = at.or(&keys.duration, Duration::from_secs(2), window());
+    let timing = Timing {
+        warm_up: Duration::ZERO,
+        duration: duration?,
+        timeout: Duration::ZERO,
+    };
+    Some(NoLoad { timing })
 }
 
 /// What every load has of time; the window is `duration`.

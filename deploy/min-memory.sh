@@ -1,0 +1,110 @@
+#!/bin/sh
+# Finds the smallest `memory_mib` with which an experiment still passes on a platform, by bisection; every step is a whole run of the controller,
+# kept in the results. A runner must be up (see docs/lab.md).
+#
+#   deploy/min-memory.sh --platform native|docker|linux-vm|osv|includeos [--from MIB] [--to MIB] [--file FILE] [--controller PROGRAM]
+#                        [--keys 'TOML'] [-- OPTIONS OF THE CONTROLLER]
+#
+# --keys are further lines of the [[platform]] table, separated by `;`, e.g. --keys 'acceleration = "tcg"; network = "user"'.
+# Needs no privilege itself. Ends with 0 and the answer on its last line, 1 if even --to does not pass, 2 if it is called wrongly, 3 if the
+# controller ends for another reason than the service (its exit code is told).
+set -eu
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+platform=
+from=4
+to=256
+file=$here/experiments/min-memory.toml
+controller=
+keys=
+
+usage() {
+    sed -n '5,6p' "$0" | cut -c3- >&2
+    exit 2
+}
+
+whole() {
+    case $2 in
+    '' | *[!0-9]*) echo "$1 is a whole number of MiB, not \"$2\"" >&2 && exit 2 ;;
+    esac
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --) shift && break ;;
+    --platform | --from | --to | --file | --controller | --keys)
+        [ $# -ge 2 ] || usage
+        case $1 in
+        --platform) platform=$2 ;;
+        --from) from=$2 ;;
+        --to) to=$2 ;;
+        --file) file=$2 ;;
+        --controller) controller=$2 ;;
+        --keys) keys=$2 ;;
+        esac
+        shift 2
+        ;;
+    *) usage ;;
+    esac
+done
+case $platform in
+native | docker | linux-vm | osv | includeos) ;;
+*) usage ;;
+esac
+whole --from "$from"
+whole --to "$to"
+[ "$from" -lt "$to" ] || { echo "--from must be below --to" >&2 && exit 2; }
+if [ -z "$controller" ]; then
+    controller=$here/target/release/controller
+    [ -x "$controller" ] || controller=$here/target/debug/controller
+fi
+[ -x "$controller" ] || { echo "there is no controller at $controller: cargo build --release -p controller, or --controller" >&2 && exit 2; }
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT INT TERM
+printf '%s\n' "$keys" | tr ';' '\n' >"$work/keys"
+
+# passes MIB: 0 if every trial counts, 1 if not; ends the script if the controller ended for another reason.
+passes() {
+    mib=$1
+    shift
+    sed -e "s/@platform@/$platform/g" -e "s/@memory@/$mib/g" -e "/@platform-keys@/{r $work/keys
+d}" "$file" >"$work/step.toml"
+    code=0
+    "$controller" --config "$work/step.toml" "$@" >"$work/log" 2>&1 || code=$?
+    case $code in
+    0) echo "$mib MiB: passes" && return 0 ;;
+    8) echo "$mib MiB: does not pass: $(why)" && return 1 ;;
+    *)
+        cat "$work/log" >&2
+        echo "the controller ended with $code at $mib MiB" >&2
+        exit 3
+        ;;
+    esac
+}
+
+# The first reason that a trial was given up for.
+why() {
+    sed -n 's/.*given up after [0-9]* attempts: //p' "$work/log" | head -n 1 | cut -c1-200
+}
+
+passes "$to" "$@" || { echo "$platform: even $to MiB do not pass: raise --to" && exit 1; }
+low=$((from - 1))
+high=$to
+while [ $((high - low)) -gt 1 ]; do
+    middle=$(((low + high) / 2))
+    if passes "$middle" "$@"; then high=$middle; else low=$middle; fi
+done
+
+# Both ends once more: what passed or failed by luck must not be the answer.
+if ! passes "$high" "$@"; then
+    echo "$platform: $high MiB passed once and once not: the smallest that passes is above" && exit 1
+fi
+if [ "$low" -ge "$from" ] && passes "$low" "$@"; then
+    echo "$platform: $low MiB failed once and passed once: the smallest that passes is about $high MiB" && exit 0
+fi
+if [ "$low" -lt "$from" ]; then
+    echo "$platform: $high MiB pass, and less was not tried: lower --from"
+else
+    echo "$platform: the smallest memory that passes is $high MiB; $low MiB do not"
+fi
