@@ -15,8 +15,7 @@ use crate::process::until;
 const DOCKER: &str = "[[platform]]\nkind = \"docker\"\n";
 
 /// Five users with four devices each send 40 requests each.
-const LOAD: &str =
-    "[[load]]\nkind = \"users\"\nname = \"u5\"\nusers = 5\nrequests = 40\ntimeout = \"60s\"\nthink_time = \"20ms\"\n";
+const LOAD: &str = "[[load]]\nkind = \"users\"\nname = \"u5\"\nusers = 5\nrequests = 40\ntimeout = \"60s\"\n";
 
 /// The services of the benchmark, and the broker.
 const SERVICES: [&str; 9] = [
@@ -159,7 +158,8 @@ fn an_instance_that_is_killed_in_mid_run_is_told_and_the_trial_tried_again() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let mut experiment = experiment(&lab, NATIVE, "instances = { auth-manager = 2 }\n");
-    experiment.loads = LOAD.replace("20ms", "200ms");
+    // Long enough to be hit in the middle.
+    experiment.loads = LOAD.replace("= 40", "= 2000");
     lab.write(&experiment);
     let mut controller = lab.controller(&[]);
     controller.wait_for(": load");
