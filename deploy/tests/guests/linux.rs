@@ -137,3 +137,27 @@ async fn it_dies_in_the_middle_of_the_load() {
     .await;
     lab.assert_clean().await;
 }
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn a_microvm_serves_too() {
+    let lab = Lab::new(bridge());
+    // Without firmware tables the kernel measures its clock against a timer that emulation makes too slow: it is told the frequency.
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+    let mhz = cpuinfo.lines().find(|line| line.starts_with("cpu MHz")).unwrap();
+    let mhz: f64 = mhz.split(':').next_back().unwrap().trim().parse().unwrap();
+    lab.linux(&format!(
+        "machine = 'microvm'\nnic = 'virtio-net-device'\nload = ['virtio_mmio', 'virtio_net', 'button', 'evdev']\n\
+         append = 'console=ttyS0 panic=-1 tsc_early_khz={:.0} tsc=reliable no_timer_check quiet \
+         jung.ip={{ip}} jung.mask={{mask}} jung.gateway={{gateway}} -- {{args}}'",
+        mhz * 1000.0
+    ));
+    let services = [tcp("one")];
+    let mut running = lab.start("linux", &services).await;
+    ready(&services, &mut running).await.unwrap();
+    ask(running.services()[0].endpoint.unwrap(), 20).await;
+    let stopped = running.stop().await;
+    assert_eq!(stopped.exits, [(name("one"), Exit::Code(0))], "{}", lab.log("one"));
+    assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
+    lab.assert_clean().await;
+}
