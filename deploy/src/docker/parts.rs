@@ -1,6 +1,7 @@
-//! The processes that containers cost beside their own: the engine, its containerd, a shim for each container, a proxy for each published port.
+//! The processes that containers cost beside their own: the engine, its containerd, a monitor for each container (containerd's shim or Podman's
+//! conmon), a proxy for each published port.
 //!
-//! They are found by name and place: a shim is the parent of its container's first process, a proxy names the container's address.
+//! They are found by name and place: a monitor is the parent of its container's first process, a proxy names the container's address.
 
 use std::net::IpAddr;
 
@@ -31,7 +32,7 @@ pub(super) fn parts(procfs: &Procfs, containers: &[Known<'_>]) -> Vec<Part> {
     };
     for pid in procfs.pids() {
         match procfs.name(pid).as_deref() {
-            Some(name @ ("dockerd" | "containerd")) => put(name, None, pid),
+            Some(name @ ("dockerd" | "containerd" | "podman")) => put(name, None, pid),
             Some(name @ "docker-proxy") => {
                 let arguments = procfs.arguments(pid);
                 let address = arguments.iter().skip_while(|word| *word != "-container-ip").nth(1);
@@ -41,11 +42,11 @@ pub(super) fn parts(procfs: &Procfs, containers: &[Known<'_>]) -> Vec<Part> {
                 }
             }
             // The kernel cuts names to 15 characters.
-            Some("containerd-shim") => {
+            Some(name @ ("containerd-shim" | "conmon")) => {
                 let is_parent =
                     |container: &&Known<'_>| procfs.stat(container.pid).is_some_and(|stat| stat.parent == pid);
                 if let Some(container) = containers.iter().find(is_parent) {
-                    put("containerd-shim", Some(container.service), pid);
+                    put(name, Some(container.service), pid);
                 }
             }
             _ => {}
@@ -77,6 +78,8 @@ mod tests {
             ),
             (17, "docker-proxy", 10, "docker-proxy\0-container-ip\0172.17.0.9\0"),
             (18, "my dockerd", 1, "my\0"),
+            (19, "podman", 1, "podman\0system\0service\0"),
+            (20, "conmon", 1, "conmon\0-c\0another\0"),
         ] {
             let folder = root.path().join(pid.to_string());
             fs::create_dir(&folder).unwrap();
@@ -100,6 +103,7 @@ mod tests {
             ("containerd", false, 11),
             ("containerd-shim", true, 12),
             ("docker-proxy", true, 16),
+            ("podman", false, 19),
         ];
         assert_eq!(found, expected);
     }
