@@ -223,6 +223,25 @@ pub enum LoadError {
         /// Ports in the range.
         available: u64,
     },
+    /// A number of packets that makes no stream.
+    #[error("{packets} packets: there must be one for each thread at least, and {most} at most")]
+    Packets {
+        /// How many were ordered.
+        packets: u64,
+        /// The most there can be.
+        most: u64,
+    },
+    /// A packet that UDP cannot carry, or that has no room for its number.
+    #[error("packets of {size} bytes with replies of {reply} bytes: both must have 8 to 65507")]
+    PacketSize {
+        /// Bytes of a packet.
+        size: usize,
+        /// Bytes of its reply.
+        reply: usize,
+    },
+    /// Nothing says when the next packet is due.
+    #[error("packets need a pace, or a window of one packet for each thread at least")]
+    Unpaced,
     /// A thread cannot be bound to its CPU.
     #[error("cannot pin a thread of the load generator to CPU {cpu}: {source}; choose CPUs out of {allowed}")]
     Pin {

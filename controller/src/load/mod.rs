@@ -50,6 +50,7 @@ mod rest;
 mod schedule;
 mod tally;
 mod target;
+mod udp;
 mod users;
 
 pub use call::{Call, Label, Message};
@@ -72,6 +73,9 @@ pub use rest::Rest;
 pub use schedule::{Arrival, Schedule};
 pub use tally::Counts;
 pub use target::{BodyRule, Expect, Judge, Target};
+pub use udp::{
+    SearchFigures, SearchLimit, SearchStep, ServiceCounters, StreamFigures, Udp, UdpFigures, UdpPlan, UdpReply,
+};
 pub use users::{Extent, Script, Think, Users, UsersPlan};
 
 /// Something that puts load on services.

@@ -12,6 +12,7 @@ use super::little::Little;
 use super::log::RequestLog;
 use super::ramp::Ramp;
 use super::tally::{Counts, Tally};
+use super::udp::UdpFigures;
 
 /// All that was measured in one run of an engine.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub struct Outcome {
     pub external: Option<External>,
     /// Whether the run was cancelled, so that the schedule was not run to its end.
     pub cancelled: bool,
+    /// What only a stream of packets has: loss and where it was, duplicates, order.
+    pub udp: Option<UdpFigures>,
 }
 
 impl Outcome {
@@ -70,6 +73,7 @@ impl Outcome {
             ramp: None,
             external: None,
             cancelled: false,
+            udp: None,
             requests,
         }
     }

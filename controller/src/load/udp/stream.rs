@@ -1,0 +1,145 @@
+//! A stream over all flows, from its first packet to its last reply.
+
+use std::thread::{Builder, scope};
+
+use super::book::{Book, Counts, State};
+use super::figures::{SearchStep, StreamFigures};
+use super::flow::{Flow, Flown, Share};
+use crate::load::clock::Clock;
+use crate::load::control::Control;
+use crate::load::cpu::Usage;
+use crate::load::error::LoadError;
+
+/// A stream that is ordered of all flows together.
+#[derive(Debug, Clone, Copy)]
+pub struct Order {
+    /// How many packets.
+    pub packets: u64,
+    /// Their distance, ns.
+    pub pace_ns: u64,
+    /// Packets under way at most.
+    pub window: Option<u32>,
+    /// After which a packet is lost, ns.
+    pub timeout_ns: u64,
+    /// When the first is due, ns of the run.
+    pub start_ns: u64,
+    /// What its packets bear that those of other streams do not.
+    pub tag: u16,
+}
+
+impl Order {
+    /// What falls to a flow: every n-th packet of the pace.
+    fn share(&self, thread: usize, threads: usize) -> Share {
+        let (thread, threads) = (thread as u64, threads as u64);
+        let part = |whole: u64| whole / threads + u64::from(thread < whole % threads);
+        Share {
+            packets: part(self.packets),
+            pace_ns: self.pace_ns.saturating_mul(threads),
+            start_ns: self.start_ns + self.pace_ns.saturating_mul(thread),
+            window: self.window.map(|window| part(window.into())),
+            timeout_ns: self.timeout_ns,
+            tag: self.tag,
+        }
+    }
+}
+
+/// A stream that is over.
+#[derive(Debug)]
+pub struct Streamed {
+    /// When its first packet was due, ns of the run.
+    pub start_ns: u64,
+    /// What became of the packets of each flow.
+    pub books: Vec<Book>,
+    /// What each thread took.
+    pub usage: Vec<Usage>,
+    refused: u64,
+    dropped: Option<u64>,
+}
+
+/// Runs a stream, a thread for each flow.
+pub fn run(flows: &mut [Flow], clock: Clock, order: &Order, control: &Control) -> Result<Streamed, LoadError> {
+    let threads = flows.len();
+    let flown = scope(|scope| {
+        let running: Vec<_> = flows
+            .iter_mut()
+            .enumerate()
+            .map(|(thread, flow)| {
+                let share = order.share(thread, threads);
+                Builder::new()
+                    .name(format!("load-{thread}"))
+                    .spawn_scoped(scope, move || flow.run(share, clock, control))
+                    .map_err(|source| LoadError::System {
+                        what: "start a thread",
+                        source,
+                    })
+            })
+            .collect();
+        running
+            .into_iter()
+            .map(|thread| thread?.join().unwrap_or(Err(LoadError::Panicked)))
+            .collect::<Result<Vec<Flown>, _>>()
+    })?;
+    Ok(Streamed {
+        start_ns: order.start_ns,
+        refused: flown.iter().map(|flow| flow.refused).sum(),
+        dropped: flown.iter().map(|flow| flow.dropped).sum(),
+        usage: flown.iter().map(|flow| flow.usage).collect(),
+        books: flown.into_iter().map(|flow| flow.book).collect(),
+    })
+}
+
+impl Streamed {
+    /// Its figures.
+    pub fn figures(&self) -> StreamFigures {
+        let counts = self
+            .books
+            .iter()
+            .map(Book::counts)
+            .fold(Counts::default(), Counts::plus);
+        let packets = || self.books.iter().flat_map(Book::packets);
+        let of = |wanted: fn(&State) -> bool| packets().filter(|packet| wanted(&packet.state)).count() as u64;
+        let answered = || packets().filter(|packet| packet.state == State::Answered);
+        let first_ns = packets().map(|packet| packet.sent_ns).min().unwrap_or(0);
+        let last_ns = answered().map(|packet| packet.done_ns).max().unwrap_or(first_ns);
+        let unsent = of(|state| matches!(state, State::Failed(kind) if is_unsent(*kind)));
+        StreamFigures {
+            sent: packets().count() as u64 - unsent,
+            received: of(|state| *state == State::Answered),
+            lost: of(|state| matches!(state, State::Lost | State::Late)),
+            late: of(|state| *state == State::Late),
+            unsent,
+            duplicates: counts.duplicates,
+            reordered: counts.reordered,
+            furthest_behind: counts.furthest_behind,
+            wrong: counts.wrong,
+            stray: counts.stray,
+            read: counts.read,
+            refused: self.refused,
+            dropped: self.dropped,
+            total_ns: last_ns.saturating_sub(first_ns),
+            sending_ns: packets()
+                .map(|packet| packet.sent_ns)
+                .max()
+                .unwrap_or(0)
+                .saturating_sub(first_ns),
+        }
+    }
+
+    /// It, as a step of the search for a pace.
+    pub fn step(&self, pace_ns: u64) -> SearchStep {
+        let figures = self.figures();
+        SearchStep {
+            pace_ns,
+            sent: figures.sent,
+            lost: figures.lost + figures.unsent + figures.wrong,
+            dropped: figures.dropped,
+            sending_ns: figures.sending_ns,
+        }
+    }
+}
+
+/// Whether a packet that ended so never left.
+fn is_unsent(kind: crate::load::error::ErrorKind) -> bool {
+    use crate::load::error::ErrorKind;
+    !matches!(kind, ErrorKind::WrongBody | ErrorKind::Cancelled)
+}
