@@ -13,6 +13,7 @@ pub fn audit(record: &TrialRecord) -> Verdict {
     completed(record, &mut found);
     if let (Some(latency), Some(window)) = (&record.latency, &record.window) {
         requests(record, &mut found);
+        packets(record, &mut found);
         little(record, &mut found);
         lag(latency, &mut found);
         generator(record, &mut found);
@@ -106,6 +107,26 @@ fn requests(record: &TrialRecord, found: &mut Found) {
         found.invalid(Rule::Errors, text());
     } else if share > limits::FAILED_SUSPECT {
         found.suspect(Rule::Errors, text());
+    }
+}
+
+/// What the generator itself lost says nothing of the service.
+fn packets(record: &TrialRecord, found: &mut Found) {
+    let Some(udp) = &record.udp else { return };
+    let dropped = udp.stream.dropped.unwrap_or(0);
+    if dropped > 0 {
+        let text = format!(
+            "{dropped} replies were dropped at the generator's own sockets (a receive buffer of {} bytes): raise net.core.rmem_max there",
+            udp.receive_buffer
+        );
+        found.invalid(Rule::Errors, text);
+    }
+    if udp.stream.unsent > 0 {
+        let text = format!(
+            "{} packets could not be sent on the generator's machine",
+            udp.stream.unsent
+        );
+        found.invalid(Rule::Errors, text);
     }
 }
 

@@ -108,6 +108,7 @@ fn good() -> TrialRecord {
             samples: 13,
             ticks_per_s: 100,
         },
+        udp: None,
         resources: vec![ServiceUse {
             service: name("tcp"),
             processes: 1,

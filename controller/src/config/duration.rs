@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::problem::Fault;
 
 /// The units, in seconds. Longer words first where one begins with another.
-const UNITS: [(&str, f64); 7] = [
+const UNITS: [(&str, f64); 8] = [
+    ("ns", 1e-9),
     ("us", 1e-6),
     ("ms", 1e-3),
     ("min", 60.0),
@@ -20,7 +21,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, Fault> {
     let fault = || {
         Fault::new(
             "this is no duration",
-            "write a number and a unit (us, ms, s, m, h, d), e.g. \"500ms\", \"10s\", \"2m\", \"1h30m\"",
+            "write a number and a unit (ns, us, ms, s, m, h, d), e.g. \"500ms\", \"10s\", \"2m\", \"1h30m\"",
         )
     };
     let mut sum = Duration::ZERO;

@@ -60,15 +60,17 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// Whether a cell is left out.
+    /// Whether a cell is left out, or is none since the load cannot be fired at the workload.
     #[must_use]
-    pub fn skips(&self, platform: &Name, workload: &Name, load: &Name) -> bool {
-        self.skips.iter().any(|skip| skip.covers(platform, workload, load))
+    pub fn skips(&self, platform: &Name, workload: &Workload, load: &Load) -> bool {
+        let mut skips = self.skips.iter();
+        !load.kind.goes_with(workload.kind.speech())
+            || skips.any(|skip| skip.covers(platform, &workload.name, &load.name))
     }
 
     /// Whether a load is fired at a workload on any platform.
     #[must_use]
-    pub fn pairs(&self, workload: &Name, load: &Name) -> bool {
+    pub fn pairs(&self, workload: &Workload, load: &Load) -> bool {
         let mut platforms = self.platforms.iter();
         platforms.any(|platform| !self.skips(&platform.name, workload, load))
     }
@@ -170,6 +172,43 @@ pub enum WorkloadKind {
     Tcp(TcpWorkload),
     /// Fraga's IoT benchmark.
     Jung(Box<JungWorkload>),
+    /// Czipri's UDP service.
+    Udp(UdpWorkload),
+}
+
+/// What a workload and a load speak: only where it is the same they make a cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Speech {
+    /// HTTP/1.1.
+    #[default]
+    Http,
+    /// Numbered packets of UDP.
+    Udp,
+}
+
+impl WorkloadKind {
+    /// What it speaks.
+    #[must_use]
+    pub const fn speech(&self) -> Speech {
+        match self {
+            Self::Tcp(_) | Self::Jung(_) => Speech::Http,
+            Self::Udp(_) => Speech::Udp,
+        }
+    }
+}
+
+/// A service that answers every packet with the same letters and the packet's number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UdpWorkload {
+    /// The port that it listens on.
+    pub port: u16,
+    /// How many letters a reply begins with; `None`: it answers with the packet itself.
+    pub letters: Option<u32>,
+    /// Sockets on the port, a thread each.
+    pub sockets: u16,
+    /// The receive buffer of each socket, bytes; `None`: the system's own.
+    pub receive_buffer: Option<u32>,
 }
 
 /// A service that answers every HTTP request with the same bytes.
@@ -210,6 +249,7 @@ impl Load {
             LoadKind::Httperf(load) => &mut load.cpus,
             LoadKind::Jmeter(load) => &mut load.cpus,
             LoadKind::None(_) => return,
+            LoadKind::Udp(load) => &mut load.cpus,
         };
         if own.is_empty() {
             own.extend(cpus.cpus().iter().map(|&cpu| cpu as usize));
@@ -234,6 +274,8 @@ pub enum LoadKind {
     Jmeter(JmeterLoad),
     /// No load at all.
     None(NoLoad),
+    /// A stream of packets.
+    Udp(UdpLoad),
 }
 
 /// What every load has of time.
@@ -389,7 +431,46 @@ pub struct NoLoad {
     pub timing: Timing,
 }
 
+/// A stream of packets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UdpLoad {
+    /// How many are measured.
+    pub packets: u64,
+    /// The length of each, bytes.
+    pub size: u32,
+    /// The distance of two packets; zero only with a window: as fast as it goes.
+    pub pace: Duration,
+    /// Packets under way at most; `None`: an open loop.
+    pub window: Option<u32>,
+    /// How long the fastest pace without loss is looked for after the measured stream; `None`: not at all.
+    pub search: Option<Duration>,
+    /// How long; the window is the longest that the stream may take.
+    pub timing: Timing,
+    /// The CPUs that the generator's threads are pinned to; empty: not pinned.
+    pub cpus: Vec<usize>,
+}
+
+impl UdpLoad {
+    /// How long the measured stream takes if nothing is lost, about.
+    #[must_use]
+    pub fn expected(&self) -> Duration {
+        // As fast as it goes is some microseconds a packet.
+        let pace = self.pace.max(Duration::from_micros(5));
+        Duration::from_secs_f64(pace.as_secs_f64() * self.packets as f64)
+    }
+}
+
 impl LoadKind {
+    /// Whether it can be fired at a workload that speaks so; no load goes with all.
+    #[must_use]
+    pub fn goes_with(&self, speech: Speech) -> bool {
+        match self {
+            Self::None(_) => true,
+            Self::Udp(_) => speech == Speech::Udp,
+            _ => speech == Speech::Http,
+        }
+    }
+
     /// How long it takes.
     #[must_use]
     pub const fn timing(&self) -> &Timing {
@@ -401,6 +482,7 @@ impl LoadKind {
             Self::Httperf(load) => &load.timing,
             Self::Jmeter(load) => &load.timing,
             Self::None(load) => &load.timing,
+            Self::Udp(load) => &load.timing,
         }
     }
 
@@ -415,6 +497,7 @@ impl LoadKind {
             Self::Httperf(load) => &load.cpus,
             Self::Jmeter(load) => &load.cpus,
             Self::None(_) => &[],
+            Self::Udp(load) => &load.cpus,
         }
     }
 }

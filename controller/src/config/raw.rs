@@ -165,7 +165,7 @@ raw_table! {
         name: text -> String,
         /// tcp: the port. jung: the API gateway's.
         port: whole -> i64,
-        /// tcp: the length of the body, bytes.
+        /// tcp: the length of the body, bytes; udp: how many letters a reply begins with.
         reply_bytes: whole -> i64,
         /// tcp: how many of the service.
         copies: whole -> i64,
@@ -201,6 +201,12 @@ raw_table! {
         device_port: whole -> i64,
         /// jung: how long a service waits for another.
         reply_timeout: duration -> Duration,
+        /// udp: whether it answers with the packet itself.
+        echo: flag -> bool,
+        /// udp: sockets on its port.
+        sockets: whole -> i64,
+        /// udp: the receive buffer of each socket, bytes.
+        receive_buffer: whole -> i64,
     }
 }
 
@@ -257,6 +263,16 @@ raw_table! {
         connections: whole -> i64,
         /// httperf: requests on each connection.
         calls: whole -> i64,
+        /// udp: how many packets.
+        packets: whole -> i64,
+        /// udp: the length of each, bytes.
+        size: whole -> i64,
+        /// udp: the distance of two packets.
+        pace: duration -> Duration,
+        /// udp: packets under way at most.
+        window: whole -> i64,
+        /// udp: how long the fastest pace without loss is looked for.
+        search: duration -> Duration,
     }
 }
 

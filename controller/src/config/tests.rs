@@ -211,7 +211,7 @@ x.toml:26: [[platform]] 3: kind = "native": the name native is already taken (li
 x.toml:27: [[platform]] 3: optional = "yes": true or false is due here; write it without quotation marks
 x.toml:30: [[workload]] 1: port = 70000: a port is 1 to 65535; write e.g. 8080
 x.toml:34: [[load]] "heavy": rate = -5: a rate is above 0 requests a second; write e.g. rate = 500
-x.toml:35: [[load]] "heavy": duration = "10": this is no duration; write a number and a unit (us, ms, s, m, h, d), e.g. "500ms", "10s", "2m", "1h30m"
+x.toml:35: [[load]] "heavy": duration = "10": this is no duration; write a number and a unit (ns, us, ms, s, m, h, d), e.g. "500ms", "10s", "2m", "1h30m"
 x.toml:38: [[load]] "heavy": name = "heavy": the name heavy is already taken (line 31); give each its own name, e.g. name = "heavy-2"
 x.toml:39: [[load]] "heavy": rate = nan: a rate is above 0 requests a second; write e.g. rate = 500
 x.toml:41: [[load]] "heavy": timeout = "0s": a time-out is 1ms to 1h; write e.g. "2s"

@@ -17,6 +17,7 @@ pub fn load_time(kind: &LoadKind) -> Duration {
         LoadKind::Users(users) => users.requests.map_or(longest, |list| {
             longest.min(users.ramp_up + users.think.mean().saturating_mul(list.each))
         }),
+        LoadKind::Udp(udp) => timing.warm_up + udp.expected() + udp.search.unwrap_or_default(),
         _ => longest,
     }
 }

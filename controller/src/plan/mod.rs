@@ -14,7 +14,7 @@ use crate::config::{Experiment, Order};
 /// The trials of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Every platform x workload x load, in the file's order; trials name them by index.
+    /// Every platform x workload x load of one speech, in the file's order; trials name them by index.
     pub cells: Vec<Cell>,
     /// The trials, in the order they are run.
     pub trials: Vec<PlannedTrial>,
@@ -94,7 +94,7 @@ fn cells(experiment: &Experiment) -> Vec<Cell> {
     for (p, platform) in experiment.platforms.iter().enumerate() {
         for (w, workload) in experiment.workloads.iter().enumerate() {
             for (l, load) in experiment.loads.iter().enumerate() {
-                if experiment.skips(&platform.name, &workload.name, &load.name) {
+                if experiment.skips(&platform.name, workload, load) {
                     continue;
                 }
                 cells.push(Cell {

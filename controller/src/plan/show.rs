@@ -31,6 +31,10 @@ pub fn plan_text(experiment: &Experiment, plan: &Plan) -> String {
             trial.number, trial.block, cell.name
         );
     }
+    let all = experiment.platforms.len() * experiment.workloads.len() * experiment.loads.len();
+    if plan.cells.len() < all {
+        text += "packets go to services of packets only, requests to services of HTTP: the other pairs are no cells\n";
+    }
     for line in preflight::asked(experiment) {
         text += &format!("{line}\n");
     }

@@ -8,6 +8,7 @@ use super::analysis::{Analysis, CellResult, Comparison};
 use super::format::{count, escape, interval, maybe, number, p_value};
 use super::load::RunData;
 use super::metric::Metric;
+use super::packets;
 use super::plots::Plot;
 use super::table::Table;
 use super::{by_label, by_service, words};
@@ -33,8 +34,18 @@ pub(super) fn group(data: &RunData, analysis: &Analysis, plots: &[Plot], workloa
     format!(
         "<h2>{}</h2>\n{}{more}<div class=\"plots\">\n{figures}</div>\n",
         escape(&words::group_title(data, workload, load)),
-        table(data, analysis, &cells)
+        table(data, analysis, &cells) + &packets(data, &cells)
     )
+}
+
+/// Where packets were lost; nothing for other loads.
+fn packets(data: &RunData, cells: &[&CellResult]) -> String {
+    let lines = packets::lines(data, cells);
+    if lines.is_empty() {
+        String::new()
+    } else {
+        list("packets", &lines)
+    }
 }
 
 fn figure(plot: &Plot) -> String {
@@ -43,6 +54,16 @@ fn figure(plot: &Plot) -> String {
         plot.inline(),
         escape(&plot.caption)
     )
+}
+
+/// The metrics that some cell has values of: where nothing was sent there are no response times, and only packets can be reordered.
+pub(super) fn shown(cells: &[&CellResult]) -> impl Iterator<Item = Metric> {
+    let has = |metric: &Metric| {
+        cells
+            .iter()
+            .any(|cell| cell.metric(*metric).is_some_and(|m| m.median.is_some()))
+    };
+    Metric::SHOWN.into_iter().filter(has)
 }
 
 /// Platforms side by side, each beside the baseline with its ratio to it.
@@ -82,13 +103,7 @@ fn table(data: &RunData, analysis: &Analysis, cells: &[&CellResult]) -> String {
         }
     }
     html.push_str("</tr>\n");
-    // Where nothing was sent there are no response times to speak of.
-    let has = |metric| {
-        cells
-            .iter()
-            .any(|cell| cell.metric(metric).is_some_and(|m| m.median.is_some()))
-    };
-    for metric in Metric::SHOWN.into_iter().filter(|&metric| has(metric)) {
+    for metric in shown(cells) {
         row(&mut html, analysis, cells, metric, baseline);
     }
     html.push_str("</tbody></table></div>\n");

@@ -6,8 +6,9 @@ use super::analysis::{Analysis, CellResult};
 use super::banners::{self, Tone};
 use super::format::{count, interval, maybe, number, p_value};
 use super::hosts;
+use super::html_parts::shown;
 use super::load::RunData;
-use super::metric::Metric;
+use super::packets;
 use super::plots::Plot;
 use super::startup;
 use super::{by_label, by_service, words};
@@ -38,6 +39,9 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
             .filter(|c| c.cell.workload == workload && c.cell.load == load)
             .collect();
         table(&mut text, &cells);
+        for (nth, line) in packets::lines(data, &cells).iter().enumerate() {
+            let _ = writeln!(text, "{}- {}", if nth == 0 { "\n" } else { "" }, plain(line));
+        }
         tests(&mut text, &cells, analysis);
         for table in [by_service::tables(data, &cells), by_label::tables(data, &cells)].concat() {
             text.push_str(&table.markdown(plain));
@@ -74,12 +78,7 @@ fn table(text: &mut String, cells: &[&CellResult]) {
         let _ = write!(text, " {} |", count(cell.requests));
     }
     text.push('\n');
-    let has = |metric| {
-        cells
-            .iter()
-            .any(|cell| cell.metric(metric).is_some_and(|m| m.median.is_some()))
-    };
-    for metric in Metric::SHOWN.into_iter().filter(|&metric| has(metric)) {
+    for metric in shown(cells) {
         let _ = write!(text, "| {}, {} |", metric.title(), metric.unit());
         for cell in cells {
             let summary = cell.metric(metric);

@@ -1,6 +1,7 @@
 //! What is compared: one value a trial.
 
 use super::load::Trial;
+use crate::load::StreamFigures;
 use crate::stats::usage::ServiceUse;
 use crate::store::TrialRecord;
 
@@ -33,11 +34,19 @@ pub enum Metric {
     RssMax,
     /// From the driver's call to the first correct reply of the slowest service.
     StartUp,
+    /// Packets: from the first one sent to the last reply, as Czipri measured it.
+    TotalTime,
+    /// Share of packets without a reply in time.
+    Lost,
+    /// Share of packets whose reply came behind that to a later one.
+    Reordered,
+    /// Packets a second at the fastest pace that lost nothing.
+    LossFree,
 }
 
 impl Metric {
     /// Every metric, in the order they are shown.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::Throughput,
         Self::ResponseMean,
         Self::ResponseP50,
@@ -51,10 +60,14 @@ impl Metric {
         Self::RssMean,
         Self::RssMax,
         Self::StartUp,
+        Self::TotalTime,
+        Self::Lost,
+        Self::Reordered,
+        Self::LossFree,
     ];
 
     /// Those that a table shows.
-    pub const SHOWN: [Self; 9] = [
+    pub const SHOWN: [Self; 13] = [
         Self::Throughput,
         Self::ResponseP50,
         Self::ResponseP90,
@@ -64,15 +77,20 @@ impl Metric {
         Self::CpuTotal,
         Self::RssMean,
         Self::StartUp,
+        Self::TotalTime,
+        Self::Lost,
+        Self::Reordered,
+        Self::LossFree,
     ];
 
     /// Those that platforms are tested on against the baseline; lower is better in all of them. Few, since each costs power.
-    pub const COMPARED: [Self; 5] = [
+    pub const COMPARED: [Self; 6] = [
         Self::ResponseP50,
         Self::ResponseP99,
         Self::CpuTotal,
         Self::RssMean,
         Self::StartUp,
+        Self::TotalTime,
     ];
 
     /// Its key in JSON.
@@ -92,6 +110,10 @@ impl Metric {
             Self::RssMean => "rss_mean",
             Self::RssMax => "rss_max",
             Self::StartUp => "startup",
+            Self::TotalTime => "total_time",
+            Self::Lost => "packets_lost",
+            Self::Reordered => "packets_reordered",
+            Self::LossFree => "loss_free_rate",
         }
     }
 
@@ -112,6 +134,10 @@ impl Metric {
             Self::RssMean => "RAM (RSS), mean",
             Self::RssMax => "RAM (RSS), max",
             Self::StartUp => "Start-up",
+            Self::TotalTime => "Total time, first packet to last reply",
+            Self::Lost => "Packets lost",
+            Self::Reordered => "Packets reordered",
+            Self::LossFree => "Highest rate without loss",
         }
     }
 
@@ -120,7 +146,8 @@ impl Metric {
     pub const fn unit(self) -> &'static str {
         match self {
             Self::Throughput => "req/s",
-            Self::Failed => "%",
+            Self::Failed | Self::Lost | Self::Reordered => "%",
+            Self::LossFree => "packets/s",
             Self::CpuTotal | Self::CpuUser | Self::CpuSystem => "% of a core",
             Self::RssMean | Self::RssMax => "MiB",
             _ => "ms",
@@ -152,6 +179,13 @@ impl Metric {
             Self::CpuSystem => used(|u| u.cpu_system_percent),
             Self::RssMean => used(|u| u.rss_mean_bytes / MIB),
             Self::RssMax => used(|u| u.rss_max_bytes as f64 / MIB),
+            Self::TotalTime => record.udp.as_ref().map(|udp| ms(udp.stream.total_ns as f64)),
+            Self::Lost => share(record, |stream| stream.lost),
+            Self::Reordered => share(record, |stream| stream.reordered),
+            Self::LossFree => {
+                let pace_ns = record.udp.as_ref()?.search.as_ref()?.pace_ns?;
+                Some(1e9 / pace_ns as f64)
+            }
             Self::StartUp => {
                 let on_platform = record.ready.as_ref()?.startup.iter();
                 let on_platform = on_platform.filter(|s| !record.beside.contains(&s.service));
@@ -164,6 +198,12 @@ impl Metric {
 /// A percentile, unless the program that fired does not tell it: it is 0 then.
 fn known(ns: Option<u64>) -> Option<f64> {
     ns.filter(|&ns| ns > 0).map(|ns| ns as f64)
+}
+
+/// A count of packets as a share of those sent, percent.
+fn share(record: &TrialRecord, count: fn(&StreamFigures) -> u64) -> Option<f64> {
+    let stream = &record.udp.as_ref()?.stream;
+    (stream.sent > 0).then(|| count(stream) as f64 * 100.0 / stream.sent as f64)
 }
 
 /// Bytes in a MiB.

@@ -24,6 +24,7 @@ mod load;
 mod markdown;
 mod merge;
 mod metric;
+mod packets;
 mod plots;
 mod startup;
 mod svg;

@@ -36,14 +36,16 @@ pub(super) fn subtitle(data: &RunData) -> String {
     )
 }
 
-/// Every workload with every load.
+/// Every workload with every load that goes with it.
 pub(super) fn groups(data: &RunData) -> Vec<(Name, Name)> {
-    let experiment = &data.manifest.experiment;
-    let pairs = experiment
-        .workloads
-        .iter()
-        .flat_map(|w| experiment.loads.iter().map(|l| (w.name.clone(), l.name.clone())));
-    pairs.collect()
+    let mut pairs: Vec<_> = data
+        .manifest
+        .experiment
+        .cells()
+        .map(|cell| (cell.workload, cell.load))
+        .collect();
+    pairs.dedup();
+    pairs
 }
 
 /// The heading of a table.
@@ -112,6 +114,17 @@ fn order(load: &LoadOrder) -> String {
             jmeter.think_ns as f64 / 1e9
         ),
         PaceOrder::None(_) => format!("nothing is sent; the services are left alone for {seconds} s"),
+        PaceOrder::Udp(udp) => {
+            let pace = match udp.pace_ns {
+                0 => "as fast as they go".to_owned(),
+                ns => format!("one every {} us", ns as f64 / 1e3),
+            };
+            let window = match udp.window {
+                Some(window) => format!("at most {window} under way"),
+                None => "open loop".to_owned(),
+            };
+            format!("{} packets of {} bytes, {pace}, {window}", count(udp.packets), udp.size)
+        }
         PaceOrder::Max(max) => {
             let count = max.connections;
             format!("closed loop of {count} connections as fast as they go for {seconds} s, {connections}")

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Arrivals, LoadKind, Think};
+use crate::config::{Arrivals, LoadKind, Speech, Think};
 
 /// The load that was ordered: what of it the results depend on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,24 @@ pub enum PaceOrder {
     Jmeter(JmeterOrder),
     /// Nothing is sent.
     None(NoneOrder),
+    /// A stream of packets.
+    Udp(UdpOrder),
+}
+
+/// A stream of packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UdpOrder {
+    /// How many are measured.
+    pub packets: u64,
+    /// The length of each, bytes.
+    pub size: u32,
+    /// The distance of two packets, ns; 0: as fast as the window lets them.
+    pub pace_ns: u64,
+    /// Packets under way at most; `None`: an open loop.
+    pub window: Option<u32>,
+    /// How long the fastest pace without loss is looked for, ns; `None`: not at all.
+    pub search_ns: Option<u64>,
 }
 
 /// Open loop at a constant rate.
@@ -179,6 +197,16 @@ impl LoadOrder {
                 (pace, &load.timing, load.keep_alive)
             }
             LoadKind::None(none) => (PaceOrder::None(NoneOrder {}), &none.timing, false),
+            LoadKind::Udp(udp) => {
+                let pace = PaceOrder::Udp(UdpOrder {
+                    packets: udp.packets,
+                    size: udp.size,
+                    pace_ns: ns(udp.pace),
+                    window: udp.window,
+                    search_ns: udp.search.map(ns),
+                });
+                (pace, &udp.timing, false)
+            }
         };
         Self {
             pace,
@@ -192,10 +220,21 @@ impl LoadOrder {
     /// Whether replies decide when the next request is due.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        matches!(
-            self.pace,
-            PaceOrder::Users(_) | PaceOrder::Max(_) | PaceOrder::Jmeter(_)
-        )
+        match self.pace {
+            PaceOrder::Users(_) | PaceOrder::Max(_) | PaceOrder::Jmeter(_) => true,
+            PaceOrder::Udp(udp) => udp.window.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether it can be fired at a workload that speaks so; no load goes with all.
+    #[must_use]
+    pub fn goes_with(&self, speech: Speech) -> bool {
+        match self.pace {
+            PaceOrder::None(_) => true,
+            PaceOrder::Udp(_) => speech == Speech::Udp,
+            _ => speech == Speech::Http,
+        }
     }
 
     /// How many requests are due in the window, where the order says so exactly.
@@ -204,6 +243,7 @@ impl LoadOrder {
         match self.pace {
             PaceOrder::Rate(rate) if rate.uniform => Some(rate.rate_per_s * self.duration_ns as f64 / 1e9),
             PaceOrder::None(_) => Some(0.0),
+            PaceOrder::Udp(udp) => Some(udp.packets as f64),
             _ => None,
         }
     }

@@ -14,7 +14,7 @@ use super::host::Preflight;
 use super::load_order::LoadOrder;
 use super::record::{CellKey, FORMAT, TrialKey};
 use super::run::RunId;
-use crate::config::{Experiment, Order, Skip, WorkloadKind};
+use crate::config::{Experiment, Order, Skip, Speech, WorkloadKind};
 
 /// The manifest of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,6 +92,9 @@ pub struct WorkloadRecord {
     pub name: Name,
     /// What it is, in words.
     pub what: String,
+    /// What it speaks: only loads of the same make cells with it.
+    #[serde(default)]
+    pub speech: Speech,
 }
 
 /// A load.
@@ -213,7 +216,8 @@ impl ExperimentRecord {
 
     fn all(&self) -> impl Iterator<Item = CellKey> + '_ {
         self.workloads.iter().flat_map(move |workload| {
-            self.loads.iter().flat_map(move |load| {
+            let speaks = |load: &&LoadRecord| load.order.goes_with(workload.speech);
+            self.loads.iter().filter(speaks).flat_map(move |load| {
                 self.platforms.iter().map(move |platform| CellKey {
                     platform: platform.name.clone(),
                     workload: workload.name.clone(),
@@ -229,10 +233,15 @@ impl WorkloadRecord {
         let what = match &workload.kind {
             WorkloadKind::Tcp(tcp) => format!("HTTP/1.1 over TCP, {} bytes a reply", tcp.reply_bytes),
             WorkloadKind::Jung(jung) => jung.summary(),
+            WorkloadKind::Udp(udp) => match udp.letters {
+                Some(letters) => format!("UDP, {letters} letters and the packet's number a reply"),
+                None => "UDP, an echo".to_owned(),
+            },
         };
         Self {
             name: workload.name.clone(),
             what,
+            speech: workload.kind.speech(),
         }
     }
 }

@@ -21,6 +21,7 @@ use super::ramp::RampRecord;
 use super::request::RequestCounts;
 use super::truth::TruthRecord;
 use crate::audit::Verdict;
+use crate::load::UdpFigures;
 use crate::stats::ledger::Ledger;
 use crate::stats::usage::ServiceUse;
 
@@ -133,6 +134,9 @@ pub struct TrialRecord {
     /// The services that were processes of the host whatever the platform; they are no part of its figures.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub beside: BTreeSet<Name>,
+    /// What only a stream of packets has; `None`: the load was another one.
+    #[serde(default)]
+    pub udp: Option<UdpFigures>,
     /// CPU and memory in the measured window, one a service.
     pub resources: Vec<ServiceUse>,
     /// Where all of the host's CPU and memory went in the measured window; `None`: there was none, or nothing was sampled.

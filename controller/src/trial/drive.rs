@@ -228,7 +228,7 @@ impl<'a> Drive<'a> {
                 let front = &self.order.front;
                 let endpoint =
                     Order::endpoint(&ready, front).ok_or_else(|| format!("READY names no endpoint of {front}"))?;
-                reach(endpoint).await?;
+                reach(self.order.probe(), endpoint).await?;
                 self.exchange().await?;
                 self.load = Some(RunningLoad::fire(self.order, &ready, endpoint));
             }

@@ -7,13 +7,14 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::{
-    Arrivals, HttperfLoad, JmeterLoad, LoadKind, MaxLoad, MixPart, RampLoad, RateLoad, Think, Timing, UsersLoad,
+    Arrivals, HttperfLoad, JmeterLoad, LoadKind, MaxLoad, MixPart, RampLoad, RateLoad, Think, Timing, UdpLoad,
+    UsersLoad,
 };
 use crate::load::external::httperf::{Httperf, HttperfPlan};
 use crate::load::external::jmeter::{Jmeter, JmeterPlan};
 use crate::load::{
     self, Call, Connections, Engine, Expect, Extent, Label, LoadError, Max, MaxPlan, Message, RampPlan, Ramping, Rate,
-    RatePlan, Rest, Script, Target, Users, UsersPlan,
+    RatePlan, Rest, Script, Target, Udp, UdpPlan, UdpReply, Users, UsersPlan,
 };
 
 /// The service's path that is loaded where the load names none.
@@ -22,7 +23,7 @@ pub const PATH: &str = "/";
 /// Connections of a keep-alive pool that are opened before the load.
 const KEEP_ALIVE_POOL: u32 = 16;
 
-/// The engine of a load on a service of plain HTTP. The seed differs from trial to trial, so that what is random is drawn anew, and
+/// The engine of a load on one service. The seed differs from trial to trial, so that what is random is drawn anew, and
 /// is the same whenever the experiment is run again.
 ///
 /// # Errors
@@ -46,6 +47,7 @@ pub fn engine(
         LoadKind::Httperf(load) => Box::new(httperf(load, target)),
         LoadKind::Jmeter(load) => Box::new(jmeter(load, target)),
         LoadKind::None(load) => Box::new(Rest::new(load.timing.duration)),
+        LoadKind::Udp(load) => Box::new(Udp::new(udp_plan(load, expect), address)?),
     })
 }
 
@@ -128,6 +130,22 @@ fn jmeter(load: &JmeterLoad, target: Target) -> Jmeter {
         warm_up: load.timing.warm_up,
         cpus: load.cpus.clone(),
         target,
+    }
+}
+
+/// The letters of a reply are those of the body that the service answers with; any body is an echo.
+fn udp_plan(load: &UdpLoad, expect: &Expect) -> UdpPlan {
+    let letters = expect.body.length().and_then(|letters| usize::try_from(letters).ok());
+    UdpPlan {
+        size: load.size as usize,
+        pace: load.pace,
+        window: load.window,
+        timeout: load.timing.timeout,
+        warm_up: load.timing.warm_up,
+        search: load.search,
+        reply: letters.map_or(UdpReply::Echo, UdpReply::Letters),
+        cpus: load.cpus.clone(),
+        ..UdpPlan::new(load.packets)
     }
 }
 

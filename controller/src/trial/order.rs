@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use protocol::command::{Run, TrialRef};
 use protocol::event::Ready;
-use protocol::spec::{Deadlines, Sampling};
+use protocol::spec::{Deadlines, Probe, Sampling};
 use protocol::surroundings::BROKER;
 use protocol::{AttemptId, Name};
 
@@ -95,10 +95,8 @@ impl Order {
             deadlines: runner_deadlines(experiment),
         };
         let body = match &workload.kind {
-            WorkloadKind::Tcp(tcp) => BodyRule::Repeat {
-                byte: b'A',
-                count: tcp.reply_bytes,
-            },
+            WorkloadKind::Tcp(tcp) => letters(tcp.reply_bytes),
+            WorkloadKind::Udp(udp) => udp.letters.map_or(BodyRule::Any, |count| letters(count.into())),
             WorkloadKind::Jung(_) => BodyRule::Any,
         };
         let deadlines = PhaseLimits::new(experiment, &load.kind);
@@ -132,6 +130,7 @@ impl Order {
                 Some((rate.rate_per_s * time.as_secs_f64()) as u64)
             }
             LoadKind::Users(users) => users.requests.map(|list| u64::from(list.each) * u64::from(users.users)),
+            LoadKind::Udp(udp) => Some(udp.packets),
             LoadKind::Ramp(_) | LoadKind::Max(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) => None,
             LoadKind::None(_) => Some(0),
         }
@@ -152,11 +151,18 @@ impl Order {
         found.map(|endpoint| endpoint.address)
     }
 
+    /// What counts as a correct reply of the service that the load goes to.
+    #[must_use]
+    pub fn probe(&self) -> Option<&Probe> {
+        let front = self.run.services.iter().find(|service| service.name == self.front);
+        front.map(|service| &service.ready)
+    }
+
     /// Where the truth is read back after the load, for workloads that have one.
     #[must_use]
     pub fn witness(&self, ready: &Ready) -> Option<SocketAddr> {
         match &self.workload {
-            WorkloadKind::Tcp(_) => None,
+            WorkloadKind::Tcp(_) | WorkloadKind::Udp(_) => None,
             WorkloadKind::Jung(_) => Self::endpoint(ready, &truth::witness()),
         }
     }
@@ -167,7 +173,7 @@ impl Order {
     /// What is wrong with the plan.
     pub fn engine(&self, address: SocketAddr) -> Result<Box<dyn Engine + Send>, LoadError> {
         match &self.workload {
-            WorkloadKind::Tcp(_) => engine(&self.kind, address, &self.expect, self.seed),
+            WorkloadKind::Tcp(_) | WorkloadKind::Udp(_) => engine(&self.kind, address, &self.expect, self.seed),
             WorkloadKind::Jung(jung) => dataset::engine(&self.kind, jung, address, self.seed, &self.ledger),
         }
     }
@@ -184,6 +190,10 @@ impl PhaseLimits {
             renew: limits.lease / 3,
         }
     }
+}
+
+fn letters(count: u64) -> BodyRule {
+    BodyRule::Repeat { byte: b'A', count }
 }
 
 fn runner_deadlines(experiment: &Experiment) -> Deadlines {

@@ -131,6 +131,7 @@ fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &Hos
             samples: samples.len() as u64,
             ticks_per_s: facts.clock_ticks_per_s,
         },
+        udp: outcome.and_then(|outcome| outcome.udp.clone()),
         resources,
         ledger,
         summary: match &driven.end {

@@ -19,6 +19,7 @@ mod jung;
 mod kafka;
 mod lab;
 mod namespaces;
+mod packets;
 mod process;
 mod report;
 mod resume;

@@ -108,7 +108,7 @@ pub(super) fn fit(raw: &RawExperiment, experiment: &Experiment, problems: &mut V
             continue;
         };
         let loads = raw.loads.iter().zip(&experiment.loads);
-        for (raw, load) in loads.filter(|(_, load)| experiment.pairs(&workload.name, &load.name)) {
+        for (raw, load) in loads.filter(|(_, load)| experiment.pairs(workload, load)) {
             let mut at = At::new(&raw.keys.section, problems);
             let LoadKind::Users(users) = &load.kind else {
                 let what = format!("the requests of workload {} are those of users", workload.name);

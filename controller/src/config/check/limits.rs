@@ -6,7 +6,7 @@ use protocol::spec::Resources;
 
 use super::at::At;
 use super::{jung, value};
-use crate::config::experiment::{Brokers, Experiment};
+use crate::config::experiment::{Brokers, Experiment, LoadKind};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawResources, RawSampling};
 
@@ -55,14 +55,18 @@ pub(super) fn whole(raw: &RawExperiment, experiment: &Experiment, problems: &mut
         At::new(&raw.head.section, problems).error(&raw.head.iterations, fault);
     }
     jung::fit(raw, experiment, problems);
+    partners(raw, experiment, problems);
     for (raw_load, load) in raw.loads.iter().zip(&experiment.loads) {
         let mut at = At::new(&raw_load.keys.section, problems);
-        if load.kind.timing().duration < experiment.sampling_interval * 2 {
-            let what = "the measured window holds fewer than two samples of CPU and memory";
-            at.warn(
-                &raw_load.keys.duration,
-                Fault::new(what, "lengthen it, or shorten [sampling] interval"),
-            );
+        let short = |window: Duration| window < experiment.sampling_interval * 2;
+        let fault = Fault::new(
+            "the measured window holds fewer than two samples of CPU and memory",
+            "lengthen it, or shorten [sampling] interval",
+        );
+        match &load.kind {
+            LoadKind::Udp(udp) if short(udp.expected()) => at.warn(&raw_load.keys.packets, fault),
+            kind if short(kind.timing().duration) => at.warn(&raw_load.keys.duration, fault),
+            _ => {}
         }
         if let Some(shared) = shared_cpu(experiment, load.kind.cpus()) {
             let what =
@@ -71,6 +75,32 @@ pub(super) fn whole(raw: &RawExperiment, experiment: &Experiment, problems: &mut
                 &raw_load.keys.cpus,
                 Fault::new(what, "give the generator CPUs of its own"),
             );
+        }
+    }
+}
+
+/// A load that goes with no workload, and a workload that no load goes to, are mistakes; all other pairs of unlike speech are just no cells.
+fn partners(raw: &RawExperiment, experiment: &Experiment, problems: &mut Vec<Problem>) {
+    let (loads, workloads) = (&experiment.loads, &experiment.workloads);
+    for (raw, load) in raw.loads.iter().zip(loads) {
+        if !workloads
+            .iter()
+            .any(|workload| load.kind.goes_with(workload.kind.speech()))
+        {
+            let fault = Fault::new(
+                "no workload of the file goes with this load",
+                "loads of kind \"udp\" need a [[workload]] of kind \"udp\", all others one of another kind",
+            );
+            At::new(&raw.keys.section, problems).error(&raw.keys.kind, fault);
+        }
+    }
+    for (raw, workload) in raw.workloads.iter().zip(workloads) {
+        if !loads.iter().any(|load| load.kind.goes_with(workload.kind.speech())) {
+            let fault = Fault::new(
+                "no load of the file goes with this workload",
+                "a [[workload]] of kind \"udp\" needs a [[load]] of kind \"udp\", all others one of another kind",
+            );
+            At::new(&raw.section, problems).error(&raw.kind, fault);
         }
     }
 }

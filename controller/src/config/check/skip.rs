@@ -45,7 +45,7 @@ pub(super) fn check(raw: &RawExperiment, experiment: &Experiment, problems: &mut
 pub(super) fn anything_left(raw: &RawExperiment, experiment: &Experiment, problems: &mut Vec<Problem>) {
     let left = experiment.workloads.iter().any(|workload| {
         let mut loads = experiment.loads.iter();
-        loads.any(|load| experiment.pairs(&workload.name, &load.name))
+        loads.any(|load| experiment.pairs(workload, load))
     });
     if let Some(skip) = raw.skips.first().filter(|_| !left) {
         let fault = Fault::new("together these tables leave out every cell", "leave one of them out");

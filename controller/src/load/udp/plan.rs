@@ -83,6 +83,9 @@ impl UdpPlan {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), LoadError> {
+        if self.cpus.len() > MAX_THREADS {
+            return Err(LoadError::Threads(self.cpus.len()));
+        }
         let threads = self.threads() as u64;
         if !(threads..=MOST_PACKETS).contains(&self.packets) {
             return Err(LoadError::Packets {
@@ -104,7 +107,6 @@ impl UdpPlan {
                 value: self.timeout,
                 must: "above 0",
             }),
-            _ if self.cpus.len() > MAX_THREADS => Err(LoadError::Threads(self.cpus.len())),
             _ => Ok(()),
         }
     }

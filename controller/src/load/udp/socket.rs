@@ -164,6 +164,9 @@ impl Call {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "4 bytes")]
+const INT_BYTES: libc::socklen_t = size_of::<libc::c_int>() as libc::socklen_t;
+
 /// Makes the receive buffer as large as may be: beyond net.core.rmem_max with CAP_NET_ADMIN. Returns what it is.
 fn enlarge(socket: &UdpSocket) -> u64 {
     let wanted = libc::c_int::try_from(RECEIVE_BUFFER).unwrap_or(libc::c_int::MAX);
@@ -174,7 +177,7 @@ fn enlarge(socket: &UdpSocket) -> u64 {
             libc::SOL_SOCKET,
             libc::SO_RCVBUFFORCE,
             (&raw const wanted).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
+            INT_BYTES,
         )
     };
     let socket = SockRef::from(socket);

@@ -15,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::traffic::{requests, samples, summary};
 use crate::audit;
+use crate::config::Speech;
 use crate::load::{Histograms, Label, Request};
 use crate::stats::ledger::{Frame, ledger};
 use crate::stats::usage::{self, Cut};
@@ -103,6 +104,7 @@ fn manifest(script: &Script) -> Manifest {
         workloads: vec![WorkloadRecord {
             name: name("tcp"),
             what: "HTTP/1.1 over TCP, 1000 bytes a reply".into(),
+            speech: Speech::Http,
         }],
         loads,
         skips: Vec::new(),
@@ -291,6 +293,7 @@ fn attempt(
             samples: all.len() as u64,
             ticks_per_s: 100,
         },
+        udp: None,
         resources: usage::usage(&all, cut),
         ledger: ledger(
             &all,

@@ -1,6 +1,6 @@
 //! What the workloads ask for: their services, what is around them, and where the load goes.
 //!
-//! * [`tcp`], [`jung`] — the services of each kind;
+//! * [`tcp`], [`udp`], [`jung`] — the services of each kind;
 //! * [`dataset`] — what Jung's users send, and the check of each reply;
 //! * [`truth`] — what Jung's platform really did, read back after the load.
 
@@ -8,6 +8,7 @@ pub mod dataset;
 mod jung;
 mod tcp;
 pub mod truth;
+mod udp;
 
 use protocol::spec::ServiceSpec;
 use protocol::surroundings::{BrokerSpec, SeedSpec};
@@ -33,6 +34,7 @@ pub struct Asked {
 pub fn asked(workload: &Workload, attempt: AttemptId, limits: &PhaseDeadlines) -> Asked {
     match &workload.kind {
         WorkloadKind::Tcp(tcp) => tcp::asked(&workload.name, tcp),
+        WorkloadKind::Udp(udp) => udp::asked(&workload.name, udp),
         WorkloadKind::Jung(jung) => jung::asked(jung, attempt, limits),
     }
 }

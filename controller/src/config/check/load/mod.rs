@@ -4,6 +4,7 @@ mod external;
 mod max;
 mod ramp;
 mod rate;
+mod udp;
 mod users;
 
 use std::time::Duration;
@@ -27,10 +28,11 @@ enum Kind {
     Httperf,
     Jmeter,
     None,
+    Udp,
 }
 
 /// Their words.
-const KINDS: [(&str, Kind); 7] = [
+const KINDS: [(&str, Kind); 8] = [
     ("rate", Kind::Rate),
     ("ramp", Kind::Ramp),
     ("users", Kind::Users),
@@ -38,10 +40,11 @@ const KINDS: [(&str, Kind); 7] = [
     ("httperf", Kind::Httperf),
     ("jmeter", Kind::Jmeter),
     ("none", Kind::None),
+    ("udp", Kind::Udp),
 ];
 
 /// Keys of every kind.
-const COMMON: [&str; 7] = ["kind", "name", "duration", "warm_up", "timeout", "keep_alive", "cpus"];
+const COMMON: [&str; 5] = ["kind", "name", "warm_up", "timeout", "cpus"];
 
 impl Kind {
     /// The word for it.
@@ -55,8 +58,10 @@ impl Kind {
     /// Keys besides the common ones.
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Rate => &["rate", "arrivals"],
+            Self::Rate => &["duration", "keep_alive", "rate", "arrivals"],
             Self::Ramp => &[
+                "duration",
+                "keep_alive",
                 "arrivals",
                 "from",
                 "to",
@@ -68,6 +73,8 @@ impl Kind {
                 "repeats",
             ],
             Self::Users => &[
+                "duration",
+                "keep_alive",
                 "users",
                 "requests",
                 "warm_up_requests",
@@ -75,10 +82,11 @@ impl Kind {
                 "think",
                 "ramp_up",
             ],
-            Self::Max => &["connections"],
-            Self::Httperf => &["rate", "calls"],
-            Self::Jmeter => &["users", "think_time"],
-            Self::None => &[],
+            Self::Max => &["duration", "keep_alive", "connections"],
+            Self::Httperf => &["duration", "keep_alive", "rate", "calls"],
+            Self::Jmeter => &["duration", "keep_alive", "users", "think_time"],
+            Self::None => &["duration", "keep_alive"],
+            Self::Udp => &["packets", "size", "pace", "window", "search"],
         }
     }
 }
@@ -121,6 +129,7 @@ fn one(raw: &RawLoad, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option
         Kind::Httperf => external::httperf(keys, &mut at).map(LoadKind::Httperf),
         Kind::Jmeter => external::jmeter(keys, &mut at).map(LoadKind::Jmeter),
         Kind::None => none(keys, &mut at).map(LoadKind::None),
+        Kind::Udp => udp::check(keys, &mut at).map(LoadKind::Udp),
     };
     Some(Load {
         name: name?,
