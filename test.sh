@@ -58,7 +58,7 @@ failed=
 # Leaves out the tests with a name, and says so at the end, with the reason.
 not_run() {
     skip+=(--skip "$1")
-    left_out+=("NOT RUN: the tests $1* (deploy, guests): $2")
+    left_out+=("NOT RUN: the tests $1*: $2")
 }
 
 say "installing what is missing"

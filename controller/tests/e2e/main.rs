@@ -15,6 +15,7 @@ mod broker_dies;
 mod docker;
 mod docker_breaks;
 mod experiment;
+mod includeos;
 mod jung;
 mod kafka;
 mod lab;
