@@ -47,3 +47,7 @@ bench-load *args:
 # throws replies at the reader of the load generator for so many seconds (needs nightly Rust and cargo-fuzz)
 fuzz-reply seconds="150":
     cd controller && cargo +nightly fuzz run reply -- -max_total_time={{seconds}} -rss_limit_mb=2048
+
+# how right the sampler is and what it costs, beside pidstat, psutil and docker stats; all, or: cpu memory cost sum disturbance
+bench-sampler *args:
+    JUNG_TEST_WORKLOAD=${JUNG_TEST_WORKLOAD:-$(deploy/build-workload.sh | tail -n 1)} cargo run --release -p runner --example sampler -- {{args}}

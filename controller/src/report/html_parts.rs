@@ -11,7 +11,7 @@ use super::metric::Metric;
 use super::packets;
 use super::plots::Plot;
 use super::table::Table;
-use super::{by_label, by_service, words};
+use super::{by_label, by_service, where_it_went, words};
 use crate::stats::rank;
 
 /// A list.
@@ -29,7 +29,12 @@ pub(super) fn group(data: &RunData, analysis: &Analysis, plots: &[Plot], workloa
         .filter(|p| p.workload == *workload && p.load == *load)
         .map(figure)
         .collect();
-    let more = [by_service::tables(data, &cells), by_label::tables(data, &cells)].concat();
+    let more = [
+        by_service::tables(data, &cells),
+        by_label::tables(data, &cells),
+        where_it_went::tables(data, &cells),
+    ]
+    .concat();
     let more: String = more.iter().map(Table::html).collect();
     format!(
         "<h2>{}</h2>\n{}{more}<div class=\"plots\">\n{figures}</div>\n",

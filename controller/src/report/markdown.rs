@@ -10,8 +10,7 @@ use super::html_parts::shown;
 use super::load::RunData;
 use super::packets;
 use super::plots::Plot;
-use super::startup;
-use super::{by_label, by_service, words};
+use super::{by_label, by_service, startup, where_it_went, words};
 
 /// The whole text.
 pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> String {
@@ -43,7 +42,12 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
             let _ = writeln!(text, "{}- {}", if nth == 0 { "\n" } else { "" }, plain(line));
         }
         tests(&mut text, &cells, analysis);
-        for table in [by_service::tables(data, &cells), by_label::tables(data, &cells)].concat() {
+        let more = [
+            by_service::tables(data, &cells),
+            by_label::tables(data, &cells),
+            where_it_went::tables(data, &cells),
+        ];
+        for table in more.concat() {
             text.push_str(&table.markdown(plain));
         }
         for plot in plots.iter().filter(|p| p.workload == workload && p.load == load) {

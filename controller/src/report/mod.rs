@@ -32,6 +32,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 mod verify;
+mod where_it_went;
 mod words;
 
 use std::path::{Path, PathBuf};

@@ -134,18 +134,42 @@ impl Rest {
         known.round = rounds;
     }
 
-    /// Lets go of those that have ended, and adds what parents have got of children beyond what was counted of these while they lived.
+    /// Lets go of those that have ended, and adds what parents have got of children beyond what was counted of these while they lived. Whose parent
+    /// has ended, too, has gone to the next that lives.
     fn settle(&mut self, mut reaped: BTreeMap<u32, u64>) {
-        let rounds = self.rounds;
-        self.known.retain(|_, known| {
-            let lives = known.round == rounds;
-            if !lives && let Some(of_parent) = reaped.get_mut(&known.stat.parent) {
-                *of_parent = of_parent.saturating_sub(known.stat.all_ticks());
+        let ended: Vec<u32> = self
+            .known
+            .iter()
+            .filter(|(_, known)| known.round != self.rounds)
+            .map(|(&pid, _)| pid)
+            .collect();
+        for pid in &ended {
+            if let (Some(known), Some(heir)) = (self.known.get(pid), self.heir(*pid))
+                && let Some(of_heir) = reaped.get_mut(&heir)
+            {
+                *of_heir = of_heir.saturating_sub(known.stat.all_ticks());
             }
-            lives
-        });
+        }
+        for pid in ended {
+            self.known.remove(&pid);
+        }
         // Whether short-lived children were in user mode is not kept apart: a figure of totals.
         self.programs.user += reaped.values().sum::<u64>();
+    }
+
+    /// The next living process above one that has ended; the host's first where the line is broken.
+    fn heir(&self, pid: u32) -> Option<u32> {
+        const INIT: u32 = 1;
+        let mut above = self.known.get(&pid)?.stat.parent;
+        // No line of parents is longer than there are processes.
+        for _ in 0..self.known.len() {
+            match self.known.get(&above) {
+                Some(known) if known.round == self.rounds => return Some(above),
+                Some(known) => above = known.stat.parent,
+                None => return Some(INIT),
+            }
+        }
+        None
     }
 }
 
@@ -227,6 +251,20 @@ mod tests {
         host.write(5, 1, 0, 10, 43, 1);
         assert_eq!(host.programs(), 43);
         assert_eq!(host.programs(), 43);
+    }
+
+    #[test]
+    fn a_parent_and_its_child_that_end_together_are_inherited_once() {
+        let mut host = Host::new();
+        host.write(5, 1, 0, 10, 0, 1);
+        host.write(6, 5, 0, 300, 100, 2);
+        host.write(7, 6, 0, 5000, 0, 3);
+        host.programs();
+        // 7 used 4 more, 6 got it and used 2 more, 5 got both.
+        host.end(7);
+        host.end(6);
+        host.write(5, 1, 0, 10, 5004 + 402, 1);
+        assert_eq!(host.programs(), 6);
     }
 
     #[test]

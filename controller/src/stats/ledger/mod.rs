@@ -16,7 +16,7 @@ use protocol::event::IdleWindow;
 use protocol::sample::Sample;
 use serde::{Deserialize, Serialize};
 
-pub use cpu::{CpuLedger, CpuRow, Group};
+pub use cpu::{CpuLedger, CpuRow, Group, HostCpu};
 pub use memory::{MemoryLedger, MemoryOf, PartMemory};
 pub use views::View;
 

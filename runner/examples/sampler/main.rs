@@ -1,0 +1,45 @@
+//! `just bench-sampler`: how right the sampler's figures are and what it costs, beside pidstat, psutil and `docker stats` on the same processes.
+//!
+//! Needs Linux; as root it also uses cgroups and Docker. What is not installed is said and left out. Takes some six minutes.
+
+mod burn;
+mod child;
+mod cost;
+mod disturb;
+mod memory;
+mod others;
+mod sum;
+mod table;
+
+use std::process::ExitCode;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use table::Table;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, rest @ ..] = &arguments[..]
+        && child::play(first, rest)
+    {
+        return ExitCode::SUCCESS;
+    }
+    let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|one| one == name);
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Some thousand files of /proc are kept open.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    let mut table = Table::begin();
+    let parts: [(&str, fn(&mut Table) -> anyhow::Result<()>); 5] = [
+        ("cpu", burn::run),
+        ("memory", memory::run),
+        ("cost", cost::run),
+        ("sum", sum::run),
+        ("disturbance", disturb::run),
+    ];
+    for (name, part) in parts.into_iter().filter(|(name, _)| wanted(name)) {
+        if let Err(error) = part(&mut table) {
+            table.failed(name, &error);
+        }
+    }
+    table.end()
+}

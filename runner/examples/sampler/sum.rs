@@ -1,0 +1,177 @@
+//! The sum of the views against the whole host, with the tcp service under load: as a process, and in a container beside `docker stats`.
+
+use std::time::Duration;
+
+use deploy::docker::Docker;
+use deploy::native::Native;
+use deploy::{Deployment, Driver, Host, Running};
+use protocol::AttemptId;
+use protocol::sample::{Counter, Sample, Subject};
+use protocol::spec::{DockerSpec, NativeSpec, PlatformSpec, Resources, ServiceSpec};
+use protocol::surroundings::Place;
+use runner::sampler::{Part, Service, Targets};
+
+use super::burn::{Watch, grown};
+use super::disturb::{Load, probe, workload};
+use super::table::Table;
+
+const SECONDS: u64 = 20;
+
+/// Both platforms.
+pub fn run(table: &mut Table) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let state = tempfile_dir()?;
+    let host = Host {
+        runner: "bench".parse()?,
+        address: std::net::Ipv4Addr::LOCALHOST.into(),
+        workload: workload()?,
+        state: state.clone(),
+    };
+    let native = Native::new(&host);
+    runtime.block_on(one(table, &native, PlatformSpec::Native(NativeSpec {}), &host))?;
+    let docker = Docker::new(&DockerSpec::default(), &host);
+    let is_there = runtime.block_on(docker.probe()).unmet.is_none();
+    if is_there {
+        runtime.block_on(one(table, &docker, PlatformSpec::Docker(DockerSpec::default()), &host))?;
+    } else {
+        table.beside("sum of the views, a container", "there is no Docker engine here");
+    }
+    let _ = std::fs::remove_dir_all(state);
+    Ok(())
+}
+
+fn tempfile_dir() -> anyhow::Result<std::path::PathBuf> {
+    let path = std::env::temp_dir().join(format!("jung-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&path)?;
+    Ok(path)
+}
+
+async fn one<D: Driver>(table: &mut Table, driver: &D, platform: PlatformSpec, host: &Host) -> anyhow::Result<()> {
+    let word = platform.kind().word();
+    let name: protocol::Name = "tcp".parse()?;
+    let service = ServiceSpec {
+        name: name.clone(),
+        place: Place::Platform,
+        args: ["tcp", "--listen", "{listen}"].map(str::to_owned).to_vec(),
+        port: Some(18_473),
+        ready: probe(),
+    };
+    let deployment = Deployment {
+        attempt: AttemptId::fresh(),
+        platform,
+        services: vec![service.clone()],
+        resources: Resources::default(),
+        logs: host.state.join("logs"),
+        grace: Duration::from_secs(2),
+    };
+    driver.prepare(&deployment).await?;
+    let running = driver.start(&deployment).await?;
+    let started = running.services().to_vec();
+    deploy::ready::wait(&[service], &started, Duration::from_secs(30)).await?;
+    let endpoint = started[0].endpoint.ok_or_else(|| anyhow::anyhow!("no endpoint"))?;
+    let part = |part: deploy::Part| Part {
+        name: part.name,
+        service: part.service,
+        pid: part.pid,
+    };
+    let targets = Targets {
+        services: vec![Service::new(name.clone(), running.pids(&name))],
+        platform: running.parts().into_iter().map(part).collect(),
+    };
+    let load = Load::begin(endpoint, 2);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let meter = running.meter();
+    let before = match &meter {
+        Some(meter) => meter.read().await,
+        None => Vec::new(),
+    };
+    let watch = Watch::of(targets, 1000)?;
+    tokio::time::sleep(Duration::from_secs(SECONDS)).await;
+    let after = match &meter {
+        Some(meter) => meter.read().await,
+        None => Vec::new(),
+    };
+    let (samples, _) = tokio::task::spawn_blocking(move || watch.end()).await?;
+    let replies = load.end();
+    running.stop().await;
+    sum(table, word, &samples, replies);
+    if let (Some((_, before)), Some((_, after))) = (before.first(), after.first()) {
+        engine(table, &samples, before, after);
+    }
+    Ok(())
+}
+
+fn sum(table: &mut Table, word: &str, samples: &[Sample], replies: u64) {
+    let tick_ns = 1e7;
+    let ns = |is: fn(&Subject) -> bool| of_each(samples, is, Counter::CpuNs);
+    let ticks = |is: fn(&Subject) -> bool, counters: &[Counter]| -> f64 {
+        counters
+            .iter()
+            .map(|&counter| of_each(samples, is, counter) * tick_ns)
+            .sum()
+    };
+    let is_rest = |subject: &Subject| matches!(subject, Subject::Rest(_));
+    let is_host = |subject: &Subject| matches!(subject, Subject::Host(_));
+    let service = match ns(|subject| matches!(subject, Subject::Cgroup(_))) {
+        0.0 => ns(|subject| matches!(subject, Subject::Process(_))),
+        cgroup => cgroup,
+    };
+    let platform = ns(|subject| matches!(subject, Subject::Platform(_)));
+    // This process is the load, with the sampler in it.
+    let runner = ns(|subject| matches!(subject, Subject::Runner(_)));
+    let rest = ticks(is_rest, &[Counter::UserTicks, Counter::SystemTicks]);
+    let busy = [
+        Counter::UserTicks,
+        Counter::NiceTicks,
+        Counter::SystemTicks,
+        Counter::IrqTicks,
+        Counter::SoftirqTicks,
+    ];
+    let host = ticks(is_host, &busy);
+    let remainder = (host - service - platform - runner - rest) / host * 100.0;
+    let percent = |ns: f64| ns / SECONDS as f64 / 1e7;
+    let shown = format!(
+        "{remainder:+.2} % of {:.1} % of a core: service {:.1}, platform {:.1}, runner and load {:.1}, kernel and others {:.1}; {replies} replies",
+        percent(host),
+        percent(service),
+        percent(platform),
+        percent(runner),
+        percent(rest)
+    );
+    table.row(
+        &format!("sum of the views under load, {word}"),
+        "remainder < 3 %",
+        &shown,
+        remainder.abs() < 3.0,
+    );
+}
+
+/// The sum over things of the growth of a counter.
+fn of_each(samples: &[Sample], is: fn(&Subject) -> bool, counter: Counter) -> f64 {
+    let subjects: std::collections::BTreeSet<&Subject> =
+        samples.iter().map(|sample| &sample.of).filter(|of| is(of)).collect();
+    subjects
+        .into_iter()
+        .filter_map(|subject| grown(samples, |of| of == subject, counter))
+        .sum()
+}
+
+/// The engine's own figures beside ours.
+fn engine(table: &Table, samples: &[Sample], before: &protocol::sample::Counters, after: &protocol::sample::Counters) {
+    let get = |counters: &protocol::sample::Counters, counter| counters.get(counter).unwrap_or(0) as f64;
+    let theirs = get(after, Counter::CpuNs) - get(before, Counter::CpuNs);
+    let ours = of_each(samples, |subject| matches!(subject, Subject::Cgroup(_)), Counter::CpuNs);
+    let engine = of_each(
+        samples,
+        |subject| matches!(subject, Subject::Platform(_)),
+        Counter::CpuNs,
+    );
+    let shown = format!(
+        "{:.2} s of CPU between its two looks, {:.2} s between our samples, and {:.2} s of its own that it does not show; {:.2} MiB",
+        theirs / 1e9,
+        ours / 1e9,
+        engine / 1e9,
+        get(after, Counter::ShownBytes) / 1_048_576.0
+    );
+    table.beside("- docker stats of the container", &shown);
+}

@@ -1,0 +1,50 @@
+//! The rows as they come, and how many were met.
+
+use std::process::ExitCode;
+
+/// What has been measured so far.
+#[derive(Debug)]
+pub struct Table {
+    met: u32,
+    missed: u32,
+}
+
+impl Table {
+    /// Prints the head.
+    pub fn begin() -> Self {
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        println!("Linux {}, load {}", kernel.trim(), load.trim());
+        println!("| what | must reach | measured | |\n|---|---|---|---|");
+        Self { met: 0, missed: 0 }
+    }
+
+    /// A figure with its goal.
+    pub fn row(&mut self, what: &str, goal: &str, measured: &str, met: bool) {
+        if met {
+            self.met += 1;
+        } else {
+            self.missed += 1;
+        }
+        println!(
+            "| {what} | {goal} | {measured} | {} |",
+            if met { "met" } else { "NOT MET" }
+        );
+    }
+
+    /// A figure of somebody else, or one without a goal.
+    pub fn beside(&self, what: &str, measured: &str) {
+        println!("| {what} | | {measured} | |");
+    }
+
+    /// A part that could not be measured.
+    pub fn failed(&mut self, part: &str, error: &anyhow::Error) {
+        self.row(part, "", &format!("could not be measured: {error:#}"), false);
+    }
+
+    /// Prints the count.
+    pub fn end(self) -> ExitCode {
+        println!("\n{} met, {} not met", self.met, self.missed);
+        ExitCode::from(u8::from(self.missed > 0))
+    }
+}
