@@ -44,6 +44,11 @@ impl Mounts {
         mounts
     }
 
+    /// Whether version 1 accounts for anything here.
+    fn is_version_1(&self) -> bool {
+        V1.iter().any(|file| self.v1.contains_key(file.controller))
+    }
+
     /// The files of a process's own cgroups, out of its `/proc/PID/cgroup`. A hierarchy in which it is where `others` are, such as the root or the
     /// runner's own place, tells nothing of it alone and is left out.
     fn files(&self, memberships: &str, others: &[&str]) -> Vec<Source> {
@@ -72,7 +77,8 @@ impl Mounts {
                 };
                 files.map(source).collect()
             };
-            if controllers.is_empty() {
+            // Where version 1 has a controller of ours, version 2 is only mounted beside it, and would count the same once more.
+            if controllers.is_empty() && !self.is_version_1() {
                 found.extend(self.v2.iter().flat_map(|mount| of(V2, mount, "")));
             }
             for controller in controllers.split(',') {
@@ -137,7 +143,7 @@ mod tests {
     fn a_hybrid_host_has_files_of_version_1_where_the_process_is_alone() {
         let mounts = Mounts::read(HYBRID);
         let found = mounts.files(
-            "5:cpu,cpuacct:/docker/1f\n4:memory:/docker/1f\n1:name=systemd:/x\n0::/\n",
+            "5:cpu,cpuacct:/docker/1f\n4:memory:/docker/1f\n1:name=systemd:/x\n0::/docker/1f\n",
             &[],
         );
         let paths = paths(&found);
