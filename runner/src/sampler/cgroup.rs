@@ -176,10 +176,13 @@ mod tests {
         assert!(paths.contains(&"/sys/fs/cgroup/system.slice/docker-1f.scope/cpu.stat".to_owned()));
     }
 
+    /// A recorded tree: its mounts, its files with their contents, and `/proc/PID/cgroup` of who is in it.
+    type Recorded<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
     /// Both versions as recorded trees.
     #[test]
     fn a_recorded_cgroup_of_each_version_is_read() {
-        let trees: [(&str, &[(&str, &str)], &str); 2] = [
+        let trees: [Recorded<'_>; 2] = [
             (
                 "1 2 0:3 / {root}/cpuacct rw - cgroup cgroup rw,cpuacct\n1 2 0:4 / {root}/memory rw - cgroup cgroup rw,memory\n",
                 &[
