@@ -159,10 +159,13 @@ fn sampler_percent(trial: &Trial) -> Option<f64> {
     (span > 0).then(|| summary.sampler_cpu_ns as f64 / span as f64 * 100.0)
 }
 
+/// One figure of a service's memory.
+type Bytes = fn(&MemoryOf) -> Option<f64>;
+
 fn memory_rows(columns: &[Vec<&Trial>]) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     let mut put = |title: &str, value: Value<'_>| rows.extend(row(title, columns, value));
-    let of: [(&str, fn(&MemoryOf) -> Option<f64>); 17] = [
+    let of: [(&str, Bytes); 17] = [
         ("Services: resident (RSS)", |memory| memory.rss_bytes),
         ("   highest RSS", |memory| memory.peak_rss_bytes),
         ("Services: proportional (PSS), at READY", |memory| {

@@ -16,6 +16,9 @@ use std::process::ExitCode;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use table::Table;
 
+/// A part of the bench: measures, and puts its rows into the table.
+type Part = fn(&mut Table) -> anyhow::Result<()>;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [first, rest @ ..] = &arguments[..]
@@ -29,7 +32,7 @@ fn main() -> ExitCode {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
     let mut table = Table::begin();
-    let parts: [(&str, fn(&mut Table) -> anyhow::Result<()>); 5] = [
+    let parts: [(&str, Part); 5] = [
         ("cpu", burn::run),
         ("memory", memory::run),
         ("cost", cost::run),
