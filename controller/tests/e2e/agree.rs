@@ -188,7 +188,9 @@ fn agree_attempt(run: &Path, attempt: &Attempt) {
     let requests = folder.join("requests.jtl");
     if requests.exists() {
         agree_rows(&requests, &line["requests"]);
-        let warm_up = rows(&folder.join("warmup.jtl")).len() as u64;
+        // A load without a warm-up has no such file.
+        let warm_up = folder.join("warmup.jtl");
+        let warm_up = if warm_up.exists() { rows(&warm_up).len() as u64 } else { 0 };
         assert_eq!(line["requests"]["warm_up"], warm_up, "{}", attempt.folder);
     } else {
         assert!(
