@@ -219,7 +219,6 @@ fn an_open_loop_sends_at_its_pace_whatever_comes_back() {
     });
     let stream = outcome.udp.as_ref().unwrap().stream;
     assert_eq!((stream.sent, stream.received, stream.lost), (400, 350, 50));
-    assert!(stream.sending_ns >= 399 * 500_000 - 100_000, "{stream:?}");
     let requests: Vec<_> = outcome.requests.read().unwrap().map(Result::unwrap).collect();
     let mut due: Vec<_> = requests.iter().map(|request| request.intended_ns).collect();
     due.sort_unstable();
