@@ -190,7 +190,11 @@ fn agree_attempt(run: &Path, attempt: &Attempt) {
         agree_rows(&requests, &line["requests"]);
         // A load without a warm-up has no such file.
         let warm_up = folder.join("warmup.jtl");
-        let warm_up = if warm_up.exists() { rows(&warm_up).len() as u64 } else { 0 };
+        let warm_up = if warm_up.exists() {
+            rows(&warm_up).len() as u64
+        } else {
+            0
+        };
         assert_eq!(line["requests"]["warm_up"], warm_up, "{}", attempt.folder);
     } else {
         assert!(
