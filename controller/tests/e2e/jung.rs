@@ -133,23 +133,21 @@ fn jung_in_containers_with_its_gateways_beside_them() {
 
 #[test]
 #[ignore = "needs Docker and Apache Kafka"]
-fn jung_in_containers_over_apache_kafka_that_the_runner_starts() {
+fn jung_as_processes_and_in_containers_over_apache_kafka_that_the_runner_starts() {
     let lab = Lab::new();
     let _runner = lab.runner();
-    let mut experiment = experiment(&lab, DOCKER, "kafka = \"apache\"\nbeside = [\"device-gateway\"]\n");
+    let platforms = [NATIVE, DOCKER, "publish = true\n"].concat();
+    let mut experiment = experiment(&lab, &platforms, "kafka = \"apache\"\nbeside = [\"device-gateway\"]\n");
     experiment.deadlines.push_str("\nready = \"3m\"");
-    experiment.platforms = "[[platform]]\nkind = \"docker\"\npublish = true\n".to_owned();
     lab.run(&experiment, 0);
-    let records = assert_whole(&lab.run_folder(), &["docker"]);
-    let kafka = records[0]["resources"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|used| used["service"] == "kafka");
-    assert!(
-        kafka.unwrap()["rss_mean_bytes"].as_f64().unwrap() > 100e6,
-        "it is a JVM"
-    );
+    for record in assert_whole(&lab.run_folder(), &["native", "docker"]) {
+        let used = record["resources"].as_array().unwrap();
+        let kafka = used.iter().find(|used| used["service"] == "kafka").unwrap();
+        assert!(
+            kafka["rss_mean_bytes"].as_f64().unwrap() > 100e6,
+            "it is a JVM: {kafka}"
+        );
+    }
     assert_eq!(containers(&lab), Vec::<String>::new());
 }
 
