@@ -68,8 +68,9 @@ printf '%s\n' "$keys" | tr ';' '\n' >"$work/keys"
 passes() {
     mib=$1
     shift
-    sed -e "s/@platform@/$platform/g" -e "s/@memory@/$mib/g" -e "/@platform-keys@/{r $work/keys
-d}" "$file" >"$work/step.toml"
+    sed -e "s/^name = \"min-memory\".*/name = \"min-memory-$platform\"/" -e "s/^memory_mib = .*/memory_mib = $mib/" \
+        -e "/^kind = \"native\"/{s/native/$platform/;r $work/keys
+}" "$file" >"$work/step.toml"
     code=0
     "$controller" --config "$work/step.toml" "$@" >"$work/log" 2>&1 || code=$?
     case $code in
