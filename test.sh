@@ -94,6 +94,7 @@ if [ -z "$quick" ]; then
     as_root deploy/linux/disk.sh "$JUNG_GUEST_CACHE"
     [ -n "${JUNG_OSV_KERNEL:-}" ] || not_run osv:: "JUNG_OSV_KERNEL names no kernel of OSv"
     [ -n "${JUNG_INCLUDEOS_IMAGE:-}" ] || not_run includeos:: "JUNG_INCLUDEOS_IMAGE names no image of IncludeOS"
+    as_root unshare -n tc qdisc add dev lo root netem loss 1% 2>/dev/null || not_run netem:: "this kernel has no netem (module sch_netem)"
 
     say "tests that need Docker, Apache Kafka, JMeter, QEMU or root"
     # Not among them: one that writes a report for eyes, one that is only a child process of another test.
