@@ -296,10 +296,17 @@ fn a_search_finds_a_pace_or_says_that_its_time_was_over() {
         ..plan(300)
     });
     let search = outcome.udp.unwrap().search.unwrap();
-    assert!(search.limit != SearchLimit::Time, "{search:?}");
-    assert!(search.pace_ns.is_some_and(|pace| pace < 10_000_000), "{search:?}");
     let last = search.steps.last().unwrap();
-    assert_eq!((last.sent, last.lost, Some(last.pace_ns)), (300, 0, search.pace_ns));
+    if search.limit == SearchLimit::Time {
+        // Only a machine so busy that packets are lost again and again keeps it from an end.
+        assert!(
+            search.steps.iter().filter(|step| step.lost > 0).count() > 1,
+            "{search:?}"
+        );
+    } else {
+        assert!(search.pace_ns.is_some_and(|pace| pace < 10_000_000), "{search:?}");
+        assert_eq!((last.sent, last.lost, Some(last.pace_ns)), (300, 0, search.pace_ns));
+    }
 
     let silent = Service::start(|_| Deed::Swallow);
     let outcome = silent.run(UdpPlan {
