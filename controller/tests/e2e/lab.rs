@@ -103,6 +103,11 @@ impl Lab {
     pub fn runner_command(&self) -> Command {
         let mut command = program("runner");
         command
+            // The program may have been built outside the repository, where it looks for the script.
+            .env(
+                "JUNG_RUNNER__APACHE_KAFKA",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kafka/kafka.sh"),
+            )
             .args([
                 "--name",
                 &self.host,
