@@ -1,5 +1,7 @@
 //! Containers on the runner's own bridge, beside the taps of guests.
 
+use std::time::Duration;
+
 use deploy::network::bridge::Bridge;
 use deploy::{Driver, Running, ready};
 use protocol::spec::{ContainerNetwork, DockerSpec};
@@ -74,6 +76,10 @@ async fn what_a_dead_self_left_is_swept_or_taken_over() {
     let running = lab.driver.start(&deployment).await.unwrap();
     drop(running);
     lab.until_containers(0).await;
+    // The network and its bridge go after the containers; the next start must not meet them half gone.
+    while !networks(&lab).await.is_empty() || !Bridge::of(&lab.runner).leftovers().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let next = lab.driver.start(&lab.deployment(&[lab.tcp("one", &[])])).await.unwrap();
     assert_eq!(next.stop().await.exits, [(name("one"), Exit::Code(0))]);
     assert_eq!(Bridge::of(&lab.runner).leftovers(), Vec::<String>::new());
