@@ -1,6 +1,6 @@
 //! Containers on the runner's own bridge, beside the taps of guests.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deploy::network::bridge::Bridge;
 use deploy::{Driver, Running, ready};
@@ -77,7 +77,9 @@ async fn what_a_dead_self_left_is_swept_or_taken_over() {
     drop(running);
     lab.until_containers(0).await;
     // The network and its bridge go after the containers; the next start must not meet them half gone.
+    let until = Instant::now() + LONG;
     while !networks(&lab).await.is_empty() || !Bridge::of(&lab.runner).leftovers().is_empty() {
+        assert!(Instant::now() < until, "the bridge stays: {:?}", networks(&lab).await);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let next = lab.driver.start(&lab.deployment(&[lab.tcp("one", &[])])).await.unwrap();
