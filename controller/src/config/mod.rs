@@ -14,6 +14,7 @@ mod experiment;
 mod field;
 mod host;
 mod jung;
+mod loads;
 mod overrides;
 mod problem;
 mod raw;
@@ -21,6 +22,7 @@ mod section;
 mod show;
 mod source;
 mod table;
+mod workloads;
 
 use std::path::Path;
 
@@ -29,10 +31,12 @@ pub use duration::show as show_duration;
 pub use experiment::*;
 pub use host::{Band, HostNeeds, Need, Otherwise};
 pub use jung::{Amounts, JungWorkload, ServicesKafka};
+pub use loads::*;
 pub use overrides::Overrides;
 pub use problem::{Problem, Severity};
 pub use raw::RawExperiment;
 pub use show::{counted, problems_json, problems_text};
+pub use workloads::*;
 
 /// Reads and checks an experiment file. It reads that file and the key file that it names, and changes nothing.
 ///

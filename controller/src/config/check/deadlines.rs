@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::at::At;
 use super::value;
-use crate::config::experiment::PhaseDeadlines;
+use crate::config::PhaseDeadlines;
 use crate::config::problem::Problem;
 use crate::config::raw::RawDeadlines;
 

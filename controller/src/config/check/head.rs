@@ -6,7 +6,7 @@ use protocol::ids::Name;
 
 use super::at::At;
 use super::{platform, value};
-use crate::config::experiment::Order;
+use crate::config::Order;
 use crate::config::problem::{Fault, Problem, did_you_mean};
 use crate::config::raw::RawExperiment;
 

@@ -10,11 +10,11 @@ use workloads::jung::service::Service;
 
 use super::at::At;
 use super::value;
-use crate::config::experiment::{Experiment, LoadKind, WorkloadKind};
 use crate::config::field::Field;
 use crate::config::jung::{Amounts, JungWorkload, ServicesKafka};
 use crate::config::problem::{Fault, Problem, did_you_mean};
 use crate::config::raw::{RawExperiment, RawWorkload};
+use crate::config::{Experiment, LoadKind, WorkloadKind};
 
 /// The services that have an address, of which there is one each.
 const GATEWAYS: [Service; 2] = [Service::ApiGateway, Service::DeviceGateway];

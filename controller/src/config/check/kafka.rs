@@ -9,9 +9,9 @@ use protocol::sign::SigningKey;
 
 use super::at::At;
 use super::value;
-use crate::config::experiment::{Brokers, EmbeddedBroker, Kafka};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawKafka, RawKafkaKeys};
+use crate::config::{Brokers, EmbeddedBroker, Kafka};
 
 const EMBEDDED: &str = "embedded";
 /// Topic names have at most 249 characters; this leaves room for ours.

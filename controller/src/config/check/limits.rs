@@ -6,9 +6,9 @@ use protocol::spec::Resources;
 
 use super::at::At;
 use super::{jung, value};
-use crate::config::experiment::{Brokers, Experiment, LoadKind};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawResources, RawSampling};
+use crate::config::{Brokers, Experiment, LoadKind};
 
 /// The most trials of a run.
 const MAX_TRIALS: usize = 1_000_000;

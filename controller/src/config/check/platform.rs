@@ -7,7 +7,7 @@ use super::at::{At, Unique};
 use super::container;
 use super::guest;
 use super::value;
-use crate::config::experiment::Platform;
+use crate::config::Platform;
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawPlatform};
 use crate::config::section::Section;

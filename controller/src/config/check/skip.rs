@@ -3,10 +3,10 @@
 use protocol::ids::Name;
 
 use super::at::At;
-use crate::config::experiment::{Experiment, Skip};
 use crate::config::field::Field;
 use crate::config::problem::{Fault, Problem, did_you_mean};
 use crate::config::raw::{RawExperiment, RawSkip};
+use crate::config::{Experiment, Skip};
 
 /// Checks every `[[skip]]` against the names of the others. What is wrong is noted and left out.
 pub(super) fn check(raw: &RawExperiment, experiment: &Experiment, problems: &mut Vec<Problem>) -> Vec<Skip> {

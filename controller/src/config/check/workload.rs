@@ -4,10 +4,10 @@ use protocol::ids::Name;
 
 use super::at::{At, Unique};
 use super::{jung, value};
-use crate::config::experiment::{TcpWorkload, UdpWorkload, Workload, WorkloadKind};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawWorkload};
 use crate::config::section::Section;
+use crate::config::{TcpWorkload, UdpWorkload, Workload, WorkloadKind};
 
 /// The longest body, bytes.
 const MAX_REPLY: i64 = 16 << 20;

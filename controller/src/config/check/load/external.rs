@@ -7,9 +7,9 @@ use super::super::at::At;
 use super::super::value;
 use super::rate::rate;
 use super::{HOUR, cpus, duration, timing};
-use crate::config::experiment::{HttperfLoad, JmeterLoad};
 use crate::config::problem::Fault;
 use crate::config::raw::RawLoadKeys;
+use crate::config::{HttperfLoad, JmeterLoad};
 use crate::load::external::{httperf, is_there, jmeter};
 
 pub(super) fn httperf(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<HttperfLoad> {

@@ -3,7 +3,7 @@
 use super::super::at::At;
 use super::super::value;
 use super::{cpus, duration, timing};
-use crate::config::experiment::MaxLoad;
+use crate::config::MaxLoad;
 use crate::config::raw::RawLoadKeys;
 
 pub(super) fn check(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<MaxLoad> {

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use super::at::{At, Unique};
 use super::value;
-use crate::config::experiment::{Load, LoadKind, NoLoad, Timing};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawLoad, RawLoadKeys};
 use crate::config::section::Section;
+use crate::config::{Load, LoadKind, NoLoad, Timing};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

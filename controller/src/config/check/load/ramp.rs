@@ -6,9 +6,9 @@ use super::super::at::At;
 use super::super::value;
 use super::rate::{arrivals, rate};
 use super::{HOUR, cpus, duration, timing};
-use crate::config::experiment::{RampLoad, Timing};
 use crate::config::problem::Fault;
 use crate::config::raw::RawLoadKeys;
+use crate::config::{RampLoad, Timing};
 use crate::load::{Bounds, Limit};
 
 /// The most steps of a search.

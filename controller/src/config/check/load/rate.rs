@@ -3,9 +3,9 @@
 use super::super::at::At;
 use super::super::value;
 use super::{cpus, duration, timing};
-use crate::config::experiment::{Arrivals, RateLoad};
 use crate::config::problem::Fault;
 use crate::config::raw::RawLoadKeys;
+use crate::config::{Arrivals, RateLoad};
 
 /// The highest rate, requests a second: above what one generator on one machine can send.
 const MAX_RATE: f64 = 1e6;

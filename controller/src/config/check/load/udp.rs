@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::super::at::At;
 use super::super::value;
 use super::{HOUR, cpus};
-use crate::config::experiment::{Timing, UdpLoad};
 use crate::config::problem::Fault;
 use crate::config::raw::RawLoadKeys;
+use crate::config::{Timing, UdpLoad};
 
 /// Most packets of a stream.
 const MOST: i64 = 10_000_000;

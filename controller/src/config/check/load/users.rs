@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::super::at::At;
 use super::super::value;
 use super::{HOUR, cpus, timing, window};
-use crate::config::experiment::{MixPart, Think, Timing, UserRequests, UsersLoad};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawLoad, RawLoadKeys, RawMix};
+use crate::config::{MixPart, Think, Timing, UserRequests, UsersLoad};
 
 /// The longest window of a load that ends with its users' requests, unless said otherwise.
 const LONGEST: Duration = HOUR;
