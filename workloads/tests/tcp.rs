@@ -2,33 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic as the test may")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+mod service;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::Command;
+use std::time::Duration;
 
-/// A running service that ends with the test.
-struct Service {
-    child: Child,
-    address: SocketAddr,
-}
+use service::{PATIENCE, Service};
 
 impl Service {
     fn start(options: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_workload"))
-            .args(["tcp", "--listen", "127.0.0.1:0"])
-            .args(options)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
-        Self { child, address }
+        Self::of("tcp", options)
     }
 
     fn connect(&self) -> TcpStream {
@@ -44,32 +29,6 @@ impl Service {
         let mut reply = String::new();
         stream.read_to_string(&mut reply).unwrap();
         reply
-    }
-
-    fn terminate(&self) {
-        let killed = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(killed.success());
-    }
-
-    fn exit_code(&mut self) -> Option<i32> {
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("the service did not end");
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -174,7 +133,7 @@ fn sigterm_ends_it_with_code_0() {
         let mut service = Service::start(&["--threads", threads]);
         let _idle = service.connect();
         assert!(service.ask(b"GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200"));
-        service.terminate();
+        service.signal("-TERM");
         assert_eq!(service.exit_code(), Some(0));
     }
 }
@@ -188,7 +147,7 @@ fn sigterm_lets_a_request_under_way_finish() {
         .unwrap();
     let mut reply = [0; 25];
     stream.read_exact(&mut reply).unwrap();
-    service.terminate();
+    service.signal("-TERM");
     stream.write_all(b"xy").unwrap();
     let mut rest = String::new();
     stream.read_to_string(&mut rest).unwrap();
@@ -218,17 +177,9 @@ impl Service {
             "ulimit -n 24; exec {} tcp --listen 127.0.0.1:0",
             env!("CARGO_BIN_EXE_workload")
         );
-        let mut child = Command::new("sh")
-            .args(["-c", &script])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
-        Self { child, address }
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]);
+        Self::by(command)
     }
 }
 
