@@ -1,21 +1,26 @@
-//! What a controller says to a runner.
+//! What a controller says to a runner, and to a loader, which is a runner that fires a part of a load.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Name;
+use crate::load::{Prepare, Start};
 use crate::spec::{Deadlines, PlatformSpec, Resources, Sampling, ServiceSpec};
 use crate::surroundings::{BrokerSpec, SeedSpec};
 
 /// A command. On the wire `{"RUN": {...}}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Command {
-    /// Say what host this is and prove the platforms named; answered by FACTS.
+    /// Say what host this is and prove the platforms named; answered by FACTS, of a loader by LOADER.
     Describe(Describe),
     /// Answered by PONG at once; estimates the offset between the two clocks and shows that the runner lives.
     Ping(Ping),
     /// Deploy and sample; answered by ACCEPTED or REFUSED, then READY or FAILED. Sent again with the same attempt when no answer comes.
     Run(Box<Run>),
+    /// Of a loader: make everything ready for a part of a load; answered by PREPARED, REFUSED or FAILED. Sent again when no answer comes.
+    Prepare(Box<Prepare>),
+    /// Of a loader: begin at this instant; answered by PROGRESS. Sent again when no answer comes.
+    Start(Start),
     /// Hold the lease of the running attempt; not answered.
     Renew(Renew),
     /// End the attempt, whatever its state; answered by SUMMARY, or FAILED where there is nothing to sum up.
@@ -30,6 +35,8 @@ impl Command {
             Self::Describe(_) => "DESCRIBE",
             Self::Ping(_) => "PING",
             Self::Run(_) => "RUN",
+            Self::Prepare(_) => "PREPARE",
+            Self::Start(_) => "START",
             Self::Renew(_) => "RENEW",
             Self::Stop(_) => "STOP",
         }

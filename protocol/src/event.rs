@@ -1,9 +1,10 @@
-//! What a runner says to the controller.
+//! What a runner says to the controller, and a loader, which is a runner that fires a part of a load.
 
 use serde::{Deserialize, Serialize};
 
 use crate::facts::HostFacts;
 use crate::ids::Name;
+use crate::load::{Chunk, Fired, LoaderFacts, Prepared, Progress};
 use crate::sample::Samples;
 use crate::spec::CpuSet;
 use crate::summary::{HostUse, Summary, Teardown};
@@ -14,6 +15,8 @@ use crate::summary::{HostUse, Summary, Teardown};
 pub enum Event {
     /// The answer to DESCRIBE.
     Facts(Box<HostFacts>),
+    /// The answer of a loader to DESCRIBE.
+    Loader(Box<LoaderFacts>),
     /// The answer to PING.
     Pong(Pong),
     /// The RUN is taken on.
@@ -22,6 +25,14 @@ pub enum Event {
     Refused(Refused),
     /// Every service gave its first correct reply.
     Ready(Ready),
+    /// Of a loader: everything waits for START.
+    Prepared(Prepared),
+    /// Of a loader: how far the load is.
+    Progress(Progress),
+    /// Of a loader: a piece of what it brings back, on the third topic.
+    Chunk(Chunk),
+    /// Of a loader: the load is over, and this came of it.
+    Fired(Box<Fired>),
     /// A batch of samples, on the third topic.
     Samples(Samples),
     /// The end of an attempt that was READY, after its teardown.
@@ -36,10 +47,15 @@ impl Event {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Facts(_) => "FACTS",
+            Self::Loader(_) => "LOADER",
             Self::Pong(_) => "PONG",
             Self::Accepted(_) => "ACCEPTED",
             Self::Refused(_) => "REFUSED",
             Self::Ready(_) => "READY",
+            Self::Prepared(_) => "PREPARED",
+            Self::Progress(_) => "PROGRESS",
+            Self::Chunk(_) => "CHUNK",
+            Self::Fired(_) => "FIRED",
             Self::Samples(_) => "SAMPLES",
             Self::Summary(_) => "SUMMARY",
             Self::Failed(_) => "FAILED",
@@ -186,6 +202,8 @@ pub enum Stage {
     Seed,
     /// A service ended by itself after READY.
     Running,
+    /// Of a loader: firing its part of the load.
+    Load,
     /// The controller was silent for longer than the lease.
     Lease,
     /// The runner does not know the attempt: it never got the RUN, or it died in between and has cleaned up.
@@ -204,6 +222,7 @@ impl Stage {
             Self::Ready => "ready",
             Self::Seed => "seed",
             Self::Running => "running",
+            Self::Load => "load",
             Self::Lease => "lease",
             Self::Unknown => "unknown",
             Self::Stopped => "stopped",

@@ -6,8 +6,10 @@
 //! * [`spec`] — what a RUN asks for; [`sample`], [`summary`] and [`facts`] — what comes back.
 //! * [`engine`] — which container engine and which of its runtimes.
 //! * [`size`] — how large a service is where it lies.
+//! * [`load`] — what a loader is told and brings back.
 //! * [`counter`] — the closed list of figures that a sample can hold.
 //! * [`sign`] — HMAC-SHA256 over an envelope.
+//! * [`daemon`] — what every daemon at the far end of the bus has.
 //! * [`bus`] — the typed ends over Kafka. Topic names, keys, JSON and signatures stay inside it.
 //!
 //! ```text
@@ -25,11 +27,13 @@
 pub mod bus;
 pub mod command;
 pub mod counter;
+pub mod daemon;
 pub mod engine;
 pub mod envelope;
 pub mod event;
 pub mod facts;
 pub mod ids;
+pub mod load;
 pub mod sample;
 pub mod sign;
 pub mod size;

@@ -2,6 +2,9 @@
 //! `BLESS=1 cargo test -p protocol --test golden` writes them anew.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "golden/load.rs"]
+mod load;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::PathBuf;

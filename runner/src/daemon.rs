@@ -1,9 +1,10 @@
 //! The daemon: one task that owns the [`Table`] and does what it says. It waits for nothing but its channels: deployments are made by
-//! [`crate::execute`], events are sent by [`crate::outbox`], commands are received by [`crate::link`].
+//! [`crate::execute`], events are sent by [`protocol::daemon::outbox`], commands are received by [`protocol::daemon::link`].
 
 use std::time::Instant;
 
 use protocol::bus::{EventSender, Reply};
+use protocol::daemon::outbox::Outbox;
 use protocol::event::Pong;
 use protocol::{AttemptId, Command, Envelope, Event};
 use tokio::sync::{mpsc, watch};
@@ -15,7 +16,6 @@ use tracing::{error, info};
 use crate::clock;
 use crate::execute::{Context, Executors, Order};
 use crate::facts;
-use crate::outbox::Outbox;
 use crate::sweep::Lost;
 use crate::table::{Effect, Report, Table};
 
@@ -142,6 +142,8 @@ fn log(command: &Envelope<Command>) {
         Command::Run(run) => info!(%controller, attempt, cell = run.trial.cell, block = run.trial.block, "RUN"),
         Command::Stop(stop) => info!(%controller, attempt, reason = ?stop.reason, "STOP"),
         Command::Describe(_) => info!(%controller, "DESCRIBE"),
-        Command::Ping(_) | Command::Renew(_) => tracing::debug!(%controller, "{}", command.body.word()),
+        Command::Ping(_) | Command::Renew(_) | Command::Prepare(_) | Command::Start(_) => {
+            tracing::debug!(%controller, "{}", command.body.word())
+        }
     }
 }

@@ -11,11 +11,11 @@
 //!
 //! * [`cli`], [`config`], [`exit`] — how it is told what to do, and how it ends.
 //! * [`serve`] — from a checked configuration to the exit code; [`doctor`] — `runner check`.
-//! * [`daemon`] — one task owns the [`table`]: [`hold`] (which controller may speak), [`order`] (does the RUN make sense), [`state`]
+//! * [`daemon`] — one task owns the [`table`]: [`hold`](protocol::daemon::hold) (which controller may speak), [`order`] (does the RUN make sense), [`state`]
 //!   (where each attempt stands). All four are pure.
 //! * [`execute`] — one task for every attempt; [`ledger`] and [`sweep`] — what survives `kill -9`; [`lock`] — one runner a state folder; [`pin`] — its own CPUs.
 //! * [`sampler`], [`summarise`], [`facts`], [`kernel_log`], [`clock`] — what is measured.
-//! * [`link`], [`outbox`] — Kafka.
+//! * [`protocol::daemon`] — Kafka.
 
 pub mod cli;
 pub mod clock;
@@ -25,13 +25,10 @@ pub mod doctor;
 pub mod execute;
 pub mod exit;
 pub mod facts;
-pub mod hold;
 pub mod kernel_log;
 pub mod ledger;
-pub mod link;
 pub mod lock;
 pub mod order;
-pub mod outbox;
 pub mod pin;
 pub mod sampler;
 pub mod serve;

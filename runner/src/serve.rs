@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use deploy::Host;
 use protocol::bus::BusError;
+use protocol::daemon::link;
 use protocol::spec::CpuSet;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -16,7 +17,7 @@ use crate::daemon::Daemon;
 use crate::execute::Context;
 use crate::exit::Exit;
 use crate::ledger::Ledger;
-use crate::{facts, link, lock, sweep};
+use crate::{facts, lock, sweep};
 
 /// Commands that wait for the daemon; more wait in Kafka.
 const COMMANDS: usize = 64;

@@ -1,6 +1,6 @@
 //! Everything that the runner knows of attempts and controllers, and what is to be done about each message. Pure: no clock, no I/O.
 //!
-//! The table passes a command through three gates: the sender's standing ([`crate::hold`]), the order's sense ([`crate::order`]), and the
+//! The table passes a command through three gates: the sender's standing ([`protocol::daemon::hold`]), the order's sense ([`crate::order`]), and the
 //! attempt's own state ([`crate::state`]). At most one attempt is wanted at a time; one more may still be on its way out, and the executor
 //! of the next waits for it.
 
@@ -8,16 +8,19 @@ use std::time::{Duration, Instant};
 
 use protocol::bus::Reply;
 use protocol::command::{Describe, Run};
+use protocol::daemon::hold::{Hold, Standing};
 use protocol::event::{Refused, RefusedReason};
 use protocol::sample::Samples;
 use protocol::{AttemptId, Command, Envelope, Event};
 
-use crate::hold::{Hold, Standing};
 use crate::order;
 use crate::state::{Action, IllegalEvent, Input, State, Why};
 
 /// Attempts that are over and still answered for.
 pub const REMEMBERED: usize = 64;
+
+/// The answer to what only a loader does.
+const NO_LOADER: &str = "this is a runner, and loads are fired by loaders: start `controller loader` under a name of its own, and name that in `loaders`";
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +87,7 @@ impl Table {
             Command::Describe(body) => vec![Effect::Describe(reply, body)],
             Command::Run(body) => self.run(reply, *body, now),
             Command::Stop(body) => self.known(reply, Input::Stop(body.reason), "STOP"),
+            Command::Prepare(_) | Command::Start(_) => vec![refuse(reply, RefusedReason::Invalid, NO_LOADER)],
             Command::Renew(_) if reply.attempt.is_none() => Vec::new(),
             Command::Renew(_) => self.known(reply, Input::Renew, "RENEW"),
         });

@@ -1,7 +1,12 @@
 //! The view from outside on a running load: how far it is, and the wish that it end.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::barrier::Barrier;
+use super::outcome::Origin;
 
 /// Most threads of an engine.
 pub const MAX_THREADS: usize = 64;
@@ -11,6 +16,7 @@ pub const MAX_THREADS: usize = 64;
 pub struct Control {
     cancelled: AtomicBool,
     scratch: PathBuf,
+    barrier: Option<Arc<Barrier>>,
     lanes: Box<[Lane]>,
 }
 
@@ -39,6 +45,7 @@ impl Default for Control {
         Self {
             cancelled: AtomicBool::new(false),
             scratch: scratch(),
+            barrier: None,
             lanes: (0..MAX_THREADS).map(|_| Lane::default()).collect(),
         }
     }
@@ -49,6 +56,24 @@ impl Control {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A control of a load that waits at a barrier before its first request.
+    #[must_use]
+    pub fn behind(barrier: Arc<Barrier>) -> Self {
+        Self {
+            barrier: Some(barrier),
+            ..Self::default()
+        }
+    }
+
+    /// The start of a load whose threads are ready: so long from now, or what the barrier says.
+    pub(super) fn origin(&self, head_start: Duration) -> Origin {
+        let start = self
+            .barrier
+            .as_ref()
+            .and_then(|barrier| barrier.wait(|| self.is_cancelled()));
+        start.map_or_else(|| Origin::after(head_start), Origin::at_monotonic)
     }
 
     /// Asks the load to end; it stays cancelled.
@@ -72,8 +97,13 @@ impl Control {
         })
     }
 
+    /// Shows the progress of a part of the load that another machine fires.
+    pub fn publish(&self, part: usize, progress: Progress) {
+        self.lane(part).publish(progress);
+    }
+
     /// The folder of the log of requests while the load runs.
-    pub(super) fn scratch(&self) -> &Path {
+    pub(crate) fn scratch(&self) -> &Path {
         &self.scratch
     }
 

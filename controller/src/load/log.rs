@@ -106,6 +106,7 @@ impl Spill {
             tail,
             shift_ns: 0,
             warm_up: false,
+            first_thread: 0,
         });
         Ok(RequestLog {
             threads: threads.collect(),
@@ -148,6 +149,8 @@ struct ThreadLog {
     shift_ns: u64,
     /// Whether all of it is warm-up.
     warm_up: bool,
+    /// What is added to every thread of it.
+    first_thread: u8,
 }
 
 impl RequestLog {
@@ -161,8 +164,45 @@ impl RequestLog {
                 tail,
                 shift_ns: 0,
                 warm_up: false,
+                first_thread: 0,
             }],
         }
+    }
+
+    /// A log that was received as [`RequestLog::pieces`] made it; `None` is of no request.
+    pub(super) fn of_file(file: Option<File>) -> Self {
+        let log = ThreadLog {
+            file,
+            tail: Vec::new(),
+            shift_ns: 0,
+            warm_up: false,
+            first_thread: 0,
+        };
+        Self { threads: vec![log] }
+    }
+
+    /// Adds the log of another machine, whose threads count on from this one.
+    pub(super) fn beside(&mut self, other: Self, first_thread: u8) {
+        self.threads.extend(other.threads.into_iter().map(|log| ThreadLog {
+            first_thread: log.first_thread.saturating_add(first_thread),
+            ..log
+        }));
+    }
+
+    /// All requests in the order of their end as bytes, so many in a piece at most: how they go over the wire.
+    ///
+    /// # Errors
+    /// Those of the file that holds them.
+    pub fn pieces(&self, most: usize) -> io::Result<impl Iterator<Item = io::Result<Vec<u8>>> + '_> {
+        let mut requests = self.read()?.peekable();
+        Ok(std::iter::from_fn(move || {
+            requests.peek()?;
+            let piece = requests
+                .by_ref()
+                .take(most)
+                .map(|request| request.map(Request::to_bytes));
+            Some(piece.collect::<io::Result<Vec<_>>>().map(|piece| piece.concat()))
+        }))
     }
 
     /// Adds a log whose times count from so much later, all of it as warm-up if told.
@@ -197,6 +237,7 @@ struct Head<'a> {
     tail: std::slice::ChunksExact<'a, u8>,
     shift_ns: u64,
     warm_up: bool,
+    first_thread: u8,
     next: Option<Request>,
 }
 
@@ -216,6 +257,7 @@ impl<'a> Head<'a> {
             tail: log.tail.chunks_exact(BYTES),
             shift_ns: log.shift_ns,
             warm_up: log.warm_up,
+            first_thread: log.first_thread,
             next: None,
         };
         head.advance()?;
@@ -232,7 +274,10 @@ impl<'a> Head<'a> {
                 true
             }),
         };
-        let next = found.then(|| Request::from_bytes(&bytes).shifted(self.shift_ns, self.warm_up));
+        let next = found.then(|| {
+            let request = Request::from_bytes(&bytes).shifted(self.shift_ns, self.warm_up);
+            request.of_thread(request.thread.saturating_add(self.first_thread))
+        });
         Ok(std::mem::replace(&mut self.next, next))
     }
 }

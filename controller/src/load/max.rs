@@ -7,6 +7,7 @@ use super::call::{Call, Label};
 use super::control::Control;
 use super::error::LoadError;
 use super::outcome::Outcome;
+use super::part::Part;
 use super::target::Target;
 use super::users::{Extent, Script, Users, UsersPlan};
 
@@ -23,6 +24,8 @@ pub struct MaxPlan {
     pub timeout: Duration,
     /// `true`: connections stay open. `false`: each request opens its own.
     pub keep_alive: bool,
+    /// Which of the connections are this machine's.
+    pub part: Part,
     /// Cores to pin to, one thread each; empty: one thread that is not pinned.
     pub cpus: Vec<usize>,
 }
@@ -37,6 +40,7 @@ impl MaxPlan {
             duration,
             timeout: Duration::from_secs(2),
             keep_alive: true,
+            part: Part::WHOLE,
             cpus: Vec::new(),
         }
     }
@@ -60,6 +64,7 @@ impl MaxPlan {
         Ok(UsersPlan {
             keep_alive: self.keep_alive,
             timeout: self.timeout,
+            part: self.part,
             cpus: self.cpus.clone(),
             ..UsersPlan::new(vec![call], vec![label], users, extent)
         })

@@ -28,6 +28,7 @@
 //! response time = done - intended · service time = done - sent · lag = sent - intended ·
 //! connect time = connected - sent.
 
+mod barrier;
 mod call;
 mod clock;
 mod control;
@@ -40,10 +41,13 @@ mod limits;
 mod little;
 mod log;
 mod max;
+mod merge;
 mod outcome;
+mod part;
 mod plan;
 mod ramp;
 mod rate;
+mod received;
 mod reply;
 mod request;
 mod rest;
@@ -53,6 +57,7 @@ mod target;
 mod udp;
 mod users;
 
+pub use barrier::Barrier;
 pub use call::{Call, Label, Message};
 pub use control::{Control, Progress};
 pub use cpu::Usage;
@@ -61,10 +66,13 @@ pub use histograms::Histograms;
 pub use little::Little;
 pub use log::{RequestLog, Requests};
 pub use max::{Max, MaxPlan};
+pub use merge::merge;
 pub use outcome::Outcome;
+pub use part::Part;
 pub use plan::{Arrivals, Connections, RatePlan};
 pub use ramp::{Bounds, Knee, Limit, Ramp, RampPlan, Ramping, Search, Step, Sustained};
 pub use rate::Rate;
+pub use received::ReceivedLog;
 pub use reply::{Fed, ReplyReader};
 pub use request::Request;
 #[cfg(test)]

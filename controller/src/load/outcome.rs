@@ -29,6 +29,8 @@ pub struct Outcome {
     pub histograms: Histograms,
     /// The start of the run (of the warm-up), from which all times count.
     pub started: Instant,
+    /// The same on CLOCK_MONOTONIC, ns; 0 where nothing was timed by it.
+    pub started_monotonic_ns: u64,
     /// The same on the wall clock, ms since 1970, read once: times of requests are offsets from it.
     pub started_unix_ms: u64,
     /// The measured window, ns from the start.
@@ -63,6 +65,7 @@ impl Outcome {
             warm_up: tally.warm_up,
             histograms: tally.histograms,
             started: origin.instant,
+            started_monotonic_ns: origin.monotonic_ns,
             started_unix_ms: origin.unix_ms,
             window,
             little: tally.integral.law(),
@@ -109,6 +112,25 @@ impl Origin {
             monotonic_ns: 0,
             instant,
             unix_ms,
+        }
+    }
+
+    /// A time of CLOCK_MONOTONIC, ns, on the other clocks as well.
+    pub fn at_monotonic(ns: u64) -> Self {
+        let now = monotonic_ns();
+        if ns >= now {
+            return Self {
+                monotonic_ns: ns,
+                ..Self::after(Duration::from_nanos(ns - now))
+            };
+        }
+        let past = Duration::from_nanos(now - ns);
+        let (instant, wall) = (Instant::now(), SystemTime::now());
+        let unix = wall.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(past);
+        Self {
+            monotonic_ns: ns,
+            instant: instant.checked_sub(past).unwrap_or(instant),
+            unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::control::MAX_THREADS;
 use super::error::LoadError;
+use super::part::Part;
 
 /// An open-loop load: so many requests a second, whatever the replies do.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +21,8 @@ pub struct RatePlan {
     pub arrivals: Arrivals,
     /// What they travel on.
     pub connections: Connections,
+    /// Which of the requests are this machine's; limits of connections are its own already.
+    pub part: Part,
     /// Cores to pin to, one thread each; empty: one thread that is not pinned.
     pub cpus: Vec<usize>,
     /// How long before a request is due its thread stops sleeping and watches the clock.
@@ -77,6 +80,7 @@ impl RatePlan {
             timeout: Duration::from_secs(2),
             arrivals: Arrivals::Uniform,
             connections: Connections::PerRequest { at_most: None },
+            part: Part::WHOLE,
             cpus: Vec::new(),
             spin: DEFAULT_SPIN,
         }
@@ -115,7 +119,8 @@ impl RatePlan {
         reason = "a positive float saturates"
     )]
     pub fn most_connections(&self) -> u64 {
-        let unbounded = (self.rate_per_s * self.timeout.as_secs_f64()).ceil() as u64 + 1;
+        let rate_per_s = self.rate_per_s / f64::from(self.part.of());
+        let unbounded = (rate_per_s * self.timeout.as_secs_f64()).ceil() as u64 + 1;
         match self.connections {
             Connections::PerRequest { at_most } => at_most.map_or(unbounded, |most| unbounded.min(most.into())),
             Connections::KeepAlive { at_most, .. } => at_most.into(),

@@ -81,7 +81,12 @@ impl Request {
         }
     }
 
-    /// Its form in a file, which this process alone reads.
+    /// The same as a request of another thread.
+    pub(super) const fn of_thread(self, thread: u8) -> Self {
+        Self { thread, ..self }
+    }
+
+    /// Its form in a file that this process alone reads, and on the way from a loader: a change of it is a change of the protocol.
     pub(super) fn to_bytes(self) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
         let times = [
@@ -159,6 +164,33 @@ pub mod tests {
                 in_flight: rest.5, error: error.map(|at| ErrorKind::ALL[at]), warm_up: rest.3,
             }
         }
+    }
+
+    /// A loader of an older release would be misread if this changed.
+    #[test]
+    fn the_form_on_the_wire_stays_what_it_is() {
+        let request = Request {
+            intended_ns: 1,
+            sent_ns: Some(2),
+            connected_ns: None,
+            first_byte_ns: Some(3),
+            done_ns: 4,
+            label: 5,
+            status: 200,
+            bytes_in: 7,
+            bytes_out: 8,
+            connection: 9,
+            thread: 10,
+            in_flight: 11,
+            error: Some(ErrorKind::Timeout),
+            warm_up: true,
+        };
+        let bytes: String = request.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let times = "01000000000000000200000000000000ffffffffffffffff03000000000000000400000000000000";
+        assert_eq!(
+            bytes,
+            format!("{times}07000000080000000900000 00b0000000500c800050a0100").replace(' ', "")
+        );
     }
 
     proptest! {

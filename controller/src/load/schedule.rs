@@ -3,6 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::part::Part;
 use super::plan::{Arrivals, RatePlan};
 
 const NS_PER_S: f64 = 1e9;
@@ -24,12 +25,15 @@ pub struct Arrival {
 /// window, so the window holds exactly `rate x duration` of them however the warm-up was cut. Their
 /// times are computed from `n` and never summed up, so no rounding error grows. Poisson arrivals are
 /// one process over both.
+///
+/// A part of a load has every n-th arrival of the whole, at its time: all parts together are what one machine would fire.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     rate_per_s: f64,
     warm_up_ns: u64,
     end_ns: u64,
     next: u64,
+    part: Part,
     kind: Kind,
 }
 
@@ -60,6 +64,7 @@ impl Schedule {
             warm_up_ns,
             end_ns: warm_up_ns + nanos(plan.duration),
             next: 0,
+            part: plan.part,
             kind,
         }
     }
@@ -68,8 +73,8 @@ impl Schedule {
     #[must_use]
     pub fn expected(&self) -> u64 {
         match self.kind {
-            Kind::Uniform { total, .. } => total,
-            Kind::Poisson { .. } => count(self.rate_per_s, self.end_ns),
+            Kind::Uniform { total, .. } => self.part.count(total),
+            Kind::Poisson { .. } => self.part.count(count(self.rate_per_s, self.end_ns)),
         }
     }
 }
@@ -78,6 +83,18 @@ impl Iterator for Schedule {
     type Item = Arrival;
 
     fn next(&mut self) -> Option<Arrival> {
+        loop {
+            let arrival = self.of_all()?;
+            if self.part.has(arrival.number) {
+                return Some(arrival);
+            }
+        }
+    }
+}
+
+impl Schedule {
+    /// The next arrival, whichever part it belongs to.
+    fn of_all(&mut self) -> Option<Arrival> {
         let number = self.next;
         let at_ns = match &mut self.kind {
             Kind::Uniform { total, .. } if number >= *total => return None,
@@ -207,6 +224,23 @@ mod tests {
             prop_assert!(all.iter().all(|a| a.at_ns < (warm_up_ms + duration_ms) * 1_000_000));
             prop_assert!(all.iter().all(|a| a.warm_up == (a.at_ns < warm_up_ms * 1_000_000)));
             prop_assert_eq!(all, Schedule::new(&plan).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn the_parts_together_are_the_whole(
+            rate in 0.1_f64..20_000.0, duration_ms in 1_u64..200, seed in any::<u64>(), poisson in any::<bool>(), of in 1_u32..6,
+        ) {
+            let arrivals = if poisson { Arrivals::Poisson { seed } } else { Arrivals::Uniform };
+            let whole = plan(rate, duration_ms / 2, duration_ms, arrivals);
+            let part = |index| RatePlan { part: Part::new(index, of).unwrap(), ..whole.clone() };
+            let parts: Vec<_> = (0..of).map(part).collect();
+            let mut merged: Vec<_> = parts.iter().flat_map(Schedule::new).collect();
+            merged.sort_by_key(|arrival| arrival.number);
+            prop_assert_eq!(&merged, &Schedule::new(&whole).collect::<Vec<_>>());
+            if !poisson {
+                let expected: u64 = parts.iter().map(|part| Schedule::new(part).expected()).sum();
+                prop_assert_eq!(expected, merged.len() as u64);
+            }
         }
     }
 }

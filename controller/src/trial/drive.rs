@@ -181,7 +181,13 @@ impl<'a> Drive<'a> {
             }
             Event::Summary(summary) => self.feed(Input::Summary(summary)).await,
             Event::Failed(failed) => self.feed(Input::Failed(failed)).await,
-            Event::Facts(_) | Event::Pong(_) => {}
+            Event::Facts(_)
+            | Event::Pong(_)
+            | Event::Loader(_)
+            | Event::Prepared(_)
+            | Event::Progress(_)
+            | Event::Chunk(_)
+            | Event::Fired(_) => {}
         }
     }
 

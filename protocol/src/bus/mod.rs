@@ -3,8 +3,8 @@
 //! | topic | who writes | key | what |
 //! |---|---|---|---|
 //! | `<prefix>controller` | controllers | host | commands; one host's stay in order, so a STOP never overtakes its RUN |
-//! | `<prefix>runner` | runners | host | every event but SAMPLES |
-//! | `<prefix>samples` | runners | host | SAMPLES |
+//! | `<prefix>runner` | runners, loaders | host | every event but SAMPLES and CHUNK |
+//! | `<prefix>samples` | runners, loaders | host | SAMPLES, CHUNK |
 //!
 //! Both ends read every partition from the end that the topic has when they connect, without a consumer group's rebalancing (a runner that was
 //! killed would otherwise wait out its own ghost's session), and commit by hand what they have handled. What is lost on the way is asked for

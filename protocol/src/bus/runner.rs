@@ -94,7 +94,7 @@ impl EventSender {
     /// # Errors
     /// [`BusError::Undelivered`]; [`BusError::Envelope`] where it is too large.
     pub async fn send(&self, to: &Reply, event: Event) -> Result<(), BusError> {
-        let topic = if matches!(event, Event::Samples(_)) {
+        let topic = if matches!(event, Event::Samples(_) | Event::Chunk(_)) {
             &self.samples
         } else {
             &self.events

@@ -100,7 +100,7 @@ fn run_threads<'a, P: Pace<'a>>(
             })
             .collect();
         let started = threads.iter().filter(|thread| thread.is_ok()).count();
-        let origin = gate.open(started, started == threads.len(), || Origin::after(HEAD_START));
+        let origin = gate.open(started, started == threads.len(), || control.origin(HEAD_START));
         let gathered = threads
             .into_iter()
             .map(|thread| thread.and_then(join))

@@ -9,6 +9,7 @@ use super::pace::Pace;
 use super::packet::{self, Read};
 use super::plan::{UdpPlan, UdpReply};
 use super::socket::{BATCH, Socket};
+use super::stream::Order;
 use crate::load::clock::Clock;
 use crate::load::control::{Control, Progress};
 use crate::load::cpu::{Schedstat, Usage, pin};
@@ -31,23 +32,6 @@ pub struct Flow {
     progress: Progress,
 }
 
-/// A flow's share of a stream.
-#[derive(Debug, Clone, Copy)]
-pub struct Share {
-    /// How many packets.
-    pub packets: u64,
-    /// Their distance, ns.
-    pub pace_ns: u64,
-    /// When the first is due.
-    pub start_ns: u64,
-    /// Packets under way at most.
-    pub window: Option<u64>,
-    /// After which a packet is lost, ns.
-    pub timeout_ns: u64,
-    /// The stream.
-    pub tag: u16,
-}
-
 /// What a flow brings back of a stream.
 #[derive(Debug)]
 pub struct Flown {
@@ -64,7 +48,7 @@ pub struct Flown {
 /// A stream under way.
 struct Stream<'a> {
     flow: &'a mut Flow,
-    share: Share,
+    share: Order,
     clock: Clock,
     pace: Pace,
     book: Book,
@@ -94,7 +78,7 @@ impl Flow {
     }
 
     /// Sends its share of a stream, and waits for all replies or the end of their time-outs.
-    pub fn run(&mut self, share: Share, clock: Clock, control: &Control) -> Result<Flown, LoadError> {
+    pub fn run(&mut self, share: Order, clock: Clock, control: &Control) -> Result<Flown, LoadError> {
         if let Some(cpu) = self.cpu {
             pin(cpu)?;
         }

@@ -7,7 +7,7 @@
 //! * [`socket`] — many packets in one system call, and what the kernel dropped here;
 //! * [`flow`] — one thread with one socket; [`stream`] — all of them, from the first packet to the last reply;
 //! * [`service`] — what the service counted; [`search`] — the fastest pace without loss, pure;
-//! * [`figures`] — what comes of it.
+//! * [`protocol::load::UdpFigures`] — what comes of it: loaders send it over the wire.
 //!
 //! A run is a warm-up stream, whose replies are waited for, then the measured stream, then those of the search. The window of the outcome
 //! begins with the first packet of the measured stream and ends with its last reply. Beside the calls of the kernel nothing but a few stores
@@ -19,7 +19,6 @@
 //! time-out.
 
 mod book;
-mod figures;
 mod flow;
 mod pace;
 mod packet;
@@ -32,8 +31,8 @@ mod stream;
 
 use std::net::SocketAddr;
 
-pub use figures::{SearchFigures, SearchLimit, SearchStep, ServiceCounters, StreamFigures, UdpFigures};
 pub use plan::{UdpPlan, UdpReply};
+pub use protocol::load::{SearchFigures, SearchLimit, SearchStep, ServiceCounters, StreamFigures, UdpFigures};
 
 use super::Engine;
 use super::call::Label;
@@ -42,6 +41,7 @@ use super::control::Control;
 use super::error::LoadError;
 use super::log::Spill;
 use super::outcome::{Origin, Outcome};
+use super::part::Part;
 use super::tally::Tally;
 use flow::Flow;
 use requests::{Bytes, gather};
@@ -50,6 +50,49 @@ use stream::{Order, Streamed};
 
 /// Packets of a stream under a pace that are due before its threads can run.
 const HEAD_START_NS: u64 = 2_000_000;
+
+/// When the streams of several machines begin, ns from their common start; all 0 for one machine, which begins one after the other.
+///
+/// Between the last reply to a packet of the warm-up and the measured stream all are quiet, so that each learns the same of the service.
+#[derive(Debug, Clone, Copy, Default)]
+struct Times {
+    warm_up_ns: u64,
+    quiet_ns: u64,
+    measured_ns: u64,
+}
+
+impl Times {
+    fn of(plan: &UdpPlan, warms_up: bool) -> Self {
+        if plan.part == Part::WHOLE {
+            return Self::default();
+        }
+        let timeout = if warms_up {
+            plan.timeout
+        } else {
+            std::time::Duration::ZERO
+        };
+        let quiet_ns = HEAD_START_NS + nanos(plan.warm_up + timeout);
+        Self {
+            warm_up_ns: HEAD_START_NS,
+            quiet_ns,
+            measured_ns: quiet_ns + nanos(service::LONGEST),
+        }
+    }
+}
+
+/// Sleeps up to a time of the run, or until it is cancelled.
+fn wait_until(clock: Clock, at_ns: u64, control: &Control) {
+    while !control.is_cancelled() {
+        let left = at_ns.saturating_sub(clock.now_ns());
+        if left == 0 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_nanos(left).min(LOOK_EVERY));
+    }
+}
+
+/// How often it is looked whether the load is cancelled.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// The engine `udp`.
 #[derive(Debug, Clone)]
@@ -68,12 +111,12 @@ impl Udp {
         Ok(Self { plan, address })
     }
 
-    /// The streams' common order.
+    /// The streams' common order, of all machines together.
     fn order(&self) -> Order {
         Order {
             packets: self.plan.packets,
             pace_ns: nanos(self.plan.pace),
-            window: self.plan.window,
+            window: self.plan.window.map(u64::from),
             timeout_ns: nanos(self.plan.timeout),
             start_ns: 0,
             tag: rand::random(),
@@ -131,25 +174,26 @@ impl Engine for Udp {
         let mut flows = (0..plan.threads())
             .map(|thread| Flow::open(thread, plan, self.address))
             .collect::<Result<Vec<_>, _>>()?;
-        let origin = Origin::after(std::time::Duration::ZERO);
+        let origin = control.origin(std::time::Duration::ZERO);
         let clock = Clock::from_origin(origin.monotonic_ns);
-        let order = self.order();
-        let warm_up = match self.warm_up(&order) {
-            Some(order) => {
-                let start_ns = clock.now_ns() + HEAD_START_NS;
-                Some(stream::run(&mut flows, clock, &Order { start_ns, ..order }, control)?)
-            }
-            None => None,
+        let (order, warm_up) = (self.order(), self.warm_up(&self.order()));
+        let times = Times::of(plan, warm_up.is_some());
+        let own = |order: Order, earliest_ns: u64| {
+            let start_ns = earliest_ns.max(clock.now_ns() + HEAD_START_NS);
+            Order { start_ns, ..order }.part(plan.part)
         };
+        let warm_up = warm_up
+            .map(|order| stream::run(&mut flows, clock, &own(order, times.warm_up_ns), control))
+            .transpose()?;
+        wait_until(clock, times.quiet_ns, control);
         let before = service::ask(self.address);
-        let host = service::HostCounters::read();
-        let start_ns = clock.now_ns() + HEAD_START_NS;
-        let measured = stream::run(&mut flows, clock, &Order { start_ns, ..order }, control)?;
+        let host = service::of_host();
+        let measured = stream::run(&mut flows, clock, &own(order, times.measured_ns), control)?;
         let after = service::ask(self.address);
         let figures = UdpFigures {
             stream: measured.figures(),
             receive_buffer: flows.first().map_or(0, Flow::receive_buffer),
-            host: host.and_then(|host| Some(service::HostCounters::read()?.since(host))),
+            host: host.and_then(|host| Some(service::of_host()?.since(host))),
             service: before.zip(after).map(|(before, after)| after.since(&before)),
             search: self.search(&mut flows, clock, order, control)?,
         };

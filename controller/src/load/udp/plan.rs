@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::load::control::MAX_THREADS;
 use crate::load::error::LoadError;
+use crate::load::part::Part;
 
 use super::packet::NUMBER_BYTES;
 
@@ -31,6 +32,8 @@ pub struct UdpPlan {
     pub search: Option<Duration>,
     /// What the service answers.
     pub reply: UdpReply,
+    /// Which of the packets, and of the places in the window, are this machine's.
+    pub part: Part,
     /// Cores to pin to, one thread with a socket of its own each; empty: one thread that is not pinned.
     pub cpus: Vec<usize>,
 }
@@ -68,6 +71,7 @@ impl UdpPlan {
             warm_up: Duration::ZERO,
             search: None,
             reply: UdpReply::Letters(1000),
+            part: Part::WHOLE,
             cpus: Vec::new(),
         }
     }
@@ -87,7 +91,7 @@ impl UdpPlan {
             return Err(LoadError::Threads(self.cpus.len()));
         }
         let threads = self.threads() as u64;
-        if !(threads..=MOST_PACKETS).contains(&self.packets) {
+        if self.part.count(self.packets) < threads || self.packets > MOST_PACKETS {
             return Err(LoadError::Packets {
                 packets: self.packets,
                 most: MOST_PACKETS,
@@ -101,7 +105,7 @@ impl UdpPlan {
         }
         match self.window {
             None if self.pace.is_zero() => Err(LoadError::Unpaced),
-            Some(window) if u64::from(window) < threads => Err(LoadError::Unpaced),
+            Some(window) if self.part.count(window.into()) < threads => Err(LoadError::Unpaced),
             _ if self.timeout.is_zero() => Err(LoadError::Time {
                 name: "the time-out",
                 value: self.timeout,

@@ -12,7 +12,7 @@
 //! ```
 //! A stream that the generator could not send at its pace proves nothing about the platform: the search then ends at what could be sent.
 
-use super::figures::{SearchFigures, SearchLimit, SearchStep};
+use protocol::load::{SearchFigures, SearchLimit, SearchStep};
 
 /// Both ends are near enough at this ratio.
 const NEAR: f64 = 1.05;

@@ -3,15 +3,16 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::figures::ServiceCounters;
+use protocol::load::{HostCounters, ServiceCounters};
 
 /// The word that asks, as the workload `udp` has it.
 const ASK: &[u8] = b"STAT";
 /// How often it is asked, and how long an answer may take: the packet, or its answer, may be lost.
 const TRIES: u64 = 5;
 const PATIENCE: Duration = Duration::from_millis(300);
+
+/// The longest that asking takes, and a little more.
+pub const LONGEST: Duration = Duration::from_millis(2000);
 
 /// Asks a service what it has counted so far; `None`: it does not tell.
 pub fn ask(address: SocketAddr) -> Option<ServiceCounters> {
@@ -53,70 +54,25 @@ fn parse(lines: &[u8]) -> Option<ServiceCounters> {
     })
 }
 
-impl ServiceCounters {
-    /// What was counted since an earlier answer.
-    #[must_use]
-    pub fn since(&self, before: &Self) -> Self {
-        Self {
-            received: self.received.saturating_sub(before.received),
-            answered: self.answered.saturating_sub(before.answered),
-            unsent: self.unsent.saturating_sub(before.unsent),
-            dropped: self
-                .dropped
-                .zip(before.dropped)
-                .map(|(now, before)| now.saturating_sub(before)),
-            ..*self
-        }
-    }
+/// Reads what this host's kernel counts; `None` where it does not tell.
+pub fn of_host() -> Option<HostCounters> {
+    of_snmp(&std::fs::read_to_string("/proc/net/snmp").ok()?)
 }
 
-/// What the kernel counts of UDP over IPv4 for all sockets of a network (`/proc/net/snmp`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HostCounters {
-    /// `RcvbufErrors`: packets that found a receive buffer full.
-    pub receive_buffer_errors: u64,
-    /// `SndbufErrors`: packets that found no memory to be sent from.
-    pub send_buffer_errors: u64,
-    /// `InCsumErrors`: packets with a wrong checksum.
-    pub checksum_errors: u64,
-    /// `NoPorts`: packets to a port where nothing listens.
-    pub no_ports: u64,
-}
-
-impl HostCounters {
-    /// Reads them; `None` where the kernel does not tell.
-    #[must_use]
-    pub fn read() -> Option<Self> {
-        Self::parse(&std::fs::read_to_string("/proc/net/snmp").ok()?)
-    }
-
-    /// What was counted since.
-    #[must_use]
-    pub const fn since(self, before: Self) -> Self {
-        Self {
-            receive_buffer_errors: self.receive_buffer_errors.saturating_sub(before.receive_buffer_errors),
-            send_buffer_errors: self.send_buffer_errors.saturating_sub(before.send_buffer_errors),
-            checksum_errors: self.checksum_errors.saturating_sub(before.checksum_errors),
-            no_ports: self.no_ports.saturating_sub(before.no_ports),
-        }
-    }
-
-    /// Two lines that begin with `Udp:`: names, then values.
-    fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp:"));
-        let (names, values) = (lines.next()?, lines.next()?);
-        let value = |name: &str| {
-            let place = names.split_whitespace().position(|known| known == name)?;
-            values.split_whitespace().nth(place)?.parse::<u64>().ok()
-        };
-        Some(Self {
-            receive_buffer_errors: value("RcvbufErrors")?,
-            send_buffer_errors: value("SndbufErrors")?,
-            checksum_errors: value("InCsumErrors").unwrap_or(0),
-            no_ports: value("NoPorts")?,
-        })
-    }
+/// Two lines that begin with `Udp:`: names, then values.
+fn of_snmp(text: &str) -> Option<HostCounters> {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp:"));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let value = |name: &str| {
+        let place = names.split_whitespace().position(|known| known == name)?;
+        values.split_whitespace().nth(place)?.parse::<u64>().ok()
+    };
+    Some(HostCounters {
+        receive_buffer_errors: value("RcvbufErrors")?,
+        send_buffer_errors: value("SndbufErrors")?,
+        checksum_errors: value("InCsumErrors").unwrap_or(0),
+        no_ports: value("NoPorts")?,
+    })
 }
 
 #[cfg(test)]
@@ -137,10 +93,10 @@ mod tests {
     #[test]
     fn the_kernels_counters_are_found_by_their_names() {
         let text = "Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors\nUdp: 1 2 3 4 5 6 7\nUdpLite: x\n";
-        let counters = HostCounters::parse(text).unwrap();
+        let counters = of_snmp(text).unwrap();
         assert_eq!((counters.receive_buffer_errors, counters.no_ports), (5, 2));
         assert_eq!((counters.send_buffer_errors, counters.checksum_errors), (6, 7));
-        assert_eq!(HostCounters::parse("Udp: InDatagrams\n"), None);
+        assert_eq!(of_snmp("Udp: InDatagrams\n"), None);
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::thread::{Builder, scope};
 
 use super::book::{Book, Counts, State};
-use super::figures::{SearchStep, StreamFigures};
-use super::flow::{Flow, Flown, Share};
+use super::flow::{Flow, Flown};
 use crate::load::clock::Clock;
 use crate::load::control::Control;
 use crate::load::cpu::Usage;
 use crate::load::error::LoadError;
+use crate::load::part::Part;
+use protocol::load::{SearchStep, StreamFigures};
 
 /// A stream that is ordered of all flows together.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +19,7 @@ pub struct Order {
     /// Their distance, ns.
     pub pace_ns: u64,
     /// Packets under way at most.
-    pub window: Option<u32>,
+    pub window: Option<u64>,
     /// After which a packet is lost, ns.
     pub timeout_ns: u64,
     /// When the first is due, ns of the run.
@@ -28,17 +29,14 @@ pub struct Order {
 }
 
 impl Order {
-    /// What falls to a flow: every n-th packet of the pace.
-    fn share(&self, thread: usize, threads: usize) -> Share {
-        let (thread, threads) = (thread as u64, threads as u64);
-        let part = |whole: u64| whole / threads + u64::from(thread < whole % threads);
-        Share {
-            packets: part(self.packets),
-            pace_ns: self.pace_ns.saturating_mul(threads),
-            start_ns: self.start_ns + self.pace_ns.saturating_mul(thread),
-            window: self.window.map(|window| part(window.into())),
-            timeout_ns: self.timeout_ns,
-            tag: self.tag,
+    /// What falls to a machine, or on it to a flow: every n-th packet of the pace.
+    pub fn part(&self, part: Part) -> Self {
+        Self {
+            packets: part.count(self.packets),
+            pace_ns: self.pace_ns.saturating_mul(part.of().into()),
+            start_ns: self.start_ns + self.pace_ns.saturating_mul(part.index().into()),
+            window: self.window.map(|window| part.count(window)),
+            ..*self
         }
     }
 }
@@ -64,7 +62,7 @@ pub fn run(flows: &mut [Flow], clock: Clock, order: &Order, control: &Control) -
             .iter_mut()
             .enumerate()
             .map(|(thread, flow)| {
-                let share = order.share(thread, threads);
+                let share = order.part(Part::nth(thread, threads));
                 Builder::new()
                     .name(format!("load-{thread}"))
                     .spawn_scoped(scope, move || flow.run(share, clock, control))
@@ -142,4 +140,33 @@ impl Streamed {
 fn is_unsent(kind: crate::load::error::ErrorKind) -> bool {
     use crate::load::error::ErrorKind;
     !matches!(kind, ErrorKind::WrongBody | ErrorKind::Cancelled)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Machines, and threads of each, together send the packets of the whole stream at the whole stream's times.
+        #[test]
+        fn the_parts_together_are_the_whole(
+            packets in 0_u64..500, machines in 1_usize..5, threads in 1_usize..4, pace_ns in 1_u64..1000, window in 0_u64..100,
+        ) {
+            let whole = Order { packets, pace_ns, window: Some(window), timeout_ns: 1, start_ns: 17, tag: 0 };
+            let parts: Vec<_> = (0..machines)
+                .flat_map(|machine| (0..threads).map(move |thread| (machine, thread)))
+                .map(|(machine, thread)| whole.part(Part::nth(machine, machines)).part(Part::nth(thread, threads)))
+                .collect();
+            let times = |order: &Order| {
+                let (start_ns, pace_ns) = (order.start_ns, order.pace_ns);
+                (0..order.packets).map(move |number| start_ns + number * pace_ns).collect::<Vec<_>>()
+            };
+            let mut merged: Vec<_> = parts.iter().flat_map(times).collect();
+            merged.sort_unstable();
+            prop_assert_eq!(merged, times(&whole));
+            prop_assert_eq!(parts.iter().filter_map(|part| part.window).sum::<u64>(), window);
+        }
+    }
 }

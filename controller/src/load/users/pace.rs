@@ -50,7 +50,7 @@ struct User<'a> {
 impl<'a> ByUsers<'a> {
     pub fn new(plan: &'a UsersPlan, thread: usize) -> Self {
         let (places, addresses) = places(&plan.calls);
-        let mine = || (0..plan.users.len()).skip(thread).step_by(plan.threads());
+        let mine = || plan.own().skip(thread).step_by(plan.threads());
         let users: Vec<_> = mine().map(|number| User::new(plan, number, addresses)).collect();
         let (warm_up_ns, warm_up_calls, end_ns) = match plan.extent {
             Extent::Window { warm_up, duration } => (nanos(warm_up), 0, nanos(warm_up + duration)),

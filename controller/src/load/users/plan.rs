@@ -8,6 +8,7 @@ use crate::load::call::{Call, Label};
 use crate::load::control::MAX_THREADS;
 use crate::load::error::LoadError;
 use crate::load::http::window;
+use crate::load::part::Part;
 use crate::load::plan::{DEFAULT_SPIN, check_time};
 
 /// A closed load: each user sends its next call when the last one is answered and its think time is over.
@@ -29,6 +30,8 @@ pub struct UsersPlan {
     pub extent: Extent,
     /// The users begin spread evenly over this time (JMeter's ramp-up period); zero: all at once.
     pub ramp_up: Duration,
+    /// Which of the users are this machine's.
+    pub part: Part,
     /// Cores to pin to, one thread each; empty: one thread that is not pinned.
     pub cpus: Vec<usize>,
     /// How long before a call is due its thread stops sleeping and watches the clock; matters only with think time.
@@ -96,6 +99,7 @@ impl UsersPlan {
             timeout: Duration::from_secs(2),
             extent,
             ramp_up: Duration::ZERO,
+            part: Part::WHOLE,
             cpus: Vec::new(),
             spin: DEFAULT_SPIN,
         }
@@ -127,7 +131,7 @@ impl UsersPlan {
     }
 
     fn check_lists(&self) -> Result<(), LoadError> {
-        if self.users.iter().all(|user| user.calls.is_empty()) {
+        if self.own().all(|number| self.users[number].calls.is_empty()) {
             return Err(LoadError::Users(
                 "no user has a call to make: give at least one a list of calls",
             ));
@@ -156,6 +160,12 @@ impl UsersPlan {
         Ok(())
     }
 
+    /// The places of the users of this machine.
+    pub(super) fn own(&self) -> impl Iterator<Item = usize> {
+        let part = self.part;
+        (0..self.users.len()).filter(move |&number| part.has(number as u64))
+    }
+
     /// Threads the engine runs.
     #[must_use]
     pub fn threads(&self) -> usize {
@@ -169,7 +179,7 @@ impl UsersPlan {
         let each = if self.keep_alive { addresses.len().max(1) } else { 1 };
         // A server that does not close when it was asked to keeps a connection for a while beside the next one.
         let closing = if self.keep_alive { 2 } else { 8 };
-        (self.users.len() * each) as u64 * closing + self.threads() as u64
+        (self.own().count() * each) as u64 * closing + self.threads() as u64
     }
 
     /// The measured window, ns from the start; open at its end with lists.

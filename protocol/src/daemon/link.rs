@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::bus::{self, BusConfig, BusError, CommandReceiver, EventSender};
-use protocol::{Command, Envelope, Name};
+use crate::bus::{self, BusConfig, BusError, CommandReceiver, EventSender};
+use crate::{Command, Envelope, Name};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::{error, info, warn};

@@ -1,4 +1,4 @@
-//! Which controller holds this runner.
+//! Which controller holds this daemon.
 //!
 //! A controller takes hold with a RUN and keeps it by speaking at least once a lease; with the lease its hold ends. While it holds, every
 //! other controller is refused. Of two controllers of one name the one with the higher epoch is alive: it takes over, and what the older
@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::event::{Refused, RefusedReason};
-use protocol::{Epoch, Name};
+use crate::event::{Refused, RefusedReason};
+use crate::{Epoch, Name};
 
 /// The newest epochs that are remembered, one a controller's name.
 const REMEMBERED: usize = 64;
@@ -30,7 +30,7 @@ struct Holder {
 /// What a command's sender may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Go on. Nobody holds this runner, or this very controller does.
+    /// Go on. Nobody holds this daemon, or this very controller does.
     Welcome,
     /// Go on; it is a newer life of the holder, so what the older one began has to be ended first.
     TakesOver,
@@ -61,7 +61,7 @@ impl Hold {
             Some(holder) if holder.name != *name => refuse(
                 RefusedReason::Held,
                 format!(
-                    "controller {} holds this runner and was heard within its lease of {} ms: wait for its end, or use another runner",
+                    "controller {} holds this host and was heard within its lease of {} ms: wait for its end, or use another host",
                     holder.name,
                     holder.lease.as_millis()
                 ),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_speaks_once_a_lease_keeps_the_runner() {
+    fn whoever_speaks_once_a_lease_keeps_the_daemon() {
         let (mut hold, mut now) = (Hold::default(), Instant::now());
         assert_eq!(hold.hear(&name("a"), Epoch(1), now), Standing::Welcome);
         hold.take(&name("a"), LEASE, now);

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use protocol::Event;
-use protocol::bus::{BusError, EventSender, Reply};
+use crate::Event;
+use crate::bus::{BusError, EventSender, Reply};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -15,7 +15,7 @@ use tracing::{debug, error, warn};
 /// The pause before an event is said again.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long the last words may take when the runner ends.
+/// How long the last words may take when the daemon ends.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The way out.

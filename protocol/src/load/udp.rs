@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::service::HostCounters;
-
 /// The packets of the measured stream, and what was counted along their way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,6 +70,50 @@ pub struct ServiceCounters {
     pub receive_buffer: u64,
     /// Its sockets.
     pub sockets: u64,
+}
+
+/// What the kernel counts of UDP over IPv4 for all sockets of a network (`/proc/net/snmp`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostCounters {
+    /// `RcvbufErrors`: packets that found a receive buffer full.
+    pub receive_buffer_errors: u64,
+    /// `SndbufErrors`: packets that found no memory to be sent from.
+    pub send_buffer_errors: u64,
+    /// `InCsumErrors`: packets with a wrong checksum.
+    pub checksum_errors: u64,
+    /// `NoPorts`: packets to a port where nothing listens.
+    pub no_ports: u64,
+}
+
+impl HostCounters {
+    /// What was counted since.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self {
+            receive_buffer_errors: self.receive_buffer_errors.saturating_sub(before.receive_buffer_errors),
+            send_buffer_errors: self.send_buffer_errors.saturating_sub(before.send_buffer_errors),
+            checksum_errors: self.checksum_errors.saturating_sub(before.checksum_errors),
+            no_ports: self.no_ports.saturating_sub(before.no_ports),
+        }
+    }
+}
+
+impl ServiceCounters {
+    /// What was counted since an earlier answer.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            received: self.received.saturating_sub(before.received),
+            answered: self.answered.saturating_sub(before.answered),
+            unsent: self.unsent.saturating_sub(before.unsent),
+            dropped: self
+                .dropped
+                .zip(before.dropped)
+                .map(|(now, before)| now.saturating_sub(before)),
+            ..*self
+        }
+    }
 }
 
 impl UdpFigures {

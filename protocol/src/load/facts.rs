@@ -1,0 +1,35 @@
+//! The machine of a loader.
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::CpuSet;
+
+/// The answer of a loader to DESCRIBE: the machine it is on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoaderFacts {
+    /// The version of its program.
+    pub version: String,
+    /// The git commit it was built from, where the build knew.
+    pub commit: Option<String>,
+    /// The machine's name.
+    pub machine: String,
+    /// Distribution and its version.
+    pub os: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The machine's architecture.
+    pub arch: String,
+    /// The CPU's model.
+    pub cpu_model: String,
+    /// Logical CPUs that it may use.
+    pub cpus: u32,
+    /// Physical memory, bytes.
+    pub memory_bytes: u64,
+    /// The CPU frequency governor, where there is one.
+    pub governor: Option<String>,
+    /// This boot of the machine: whoever has the same one is on the same machine.
+    pub boot_id: Option<String>,
+    /// The CPUs that its threads are pinned to, a thread on each; `None`: those that the experiment names.
+    pub pinned: Option<CpuSet>,
+}

@@ -1,0 +1,27 @@
+//! What a loader is told and what it brings back: a runner of the role *loader* deploys nothing and fires a part of a load.
+//!
+//! ```text
+//! controller                      loader
+//!   DESCRIBE  ------------------>   LOADER
+//!   PREPARE   ------------------>   PREPARED | REFUSED | FAILED
+//!   PING      ------------------>   PONG             (the offset of its clock)
+//!   START     ------------------>                    (an instant of its own clock)
+//!   RENEW     ------------------>                    (holds the lease)
+//!             <------------------   PROGRESS ...     (twice a second: it lives)
+//!             <------------------   CHUNK ...        (third topic, once the load is over)
+//!             <------------------   FIRED            (or FAILED)
+//! ```
+//! Nothing is sent while requests are under way but PROGRESS, so that the load is not disturbed by what it brings back.
+
+mod facts;
+mod plan;
+mod result;
+mod udp;
+
+pub use facts::LoaderFacts;
+pub use plan::{
+    EchoSpec, JungSpec, LettersSpec, LoadSpec, MaxSpec, MixSpec, PartSpec, Prepare, RateSpec, Start, TargetSpec,
+    TimingSpec, UdpSpec, UsersSpec,
+};
+pub use result::{Chunk, Fired, Little, Prepared, Progress, RequestLabel, Stream, Tally, Usage};
+pub use udp::{HostCounters, SearchFigures, SearchLimit, SearchStep, ServiceCounters, StreamFigures, UdpFigures};

@@ -1,0 +1,139 @@
+//! What a loader brings back.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::udp::UdpFigures;
+
+/// The body of PREPARED: nothing. Threads and connections of the load are there and wait for START.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prepared {}
+
+/// The body of PROGRESS: how far the load is, warm-up included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// Requests that went out.
+    pub sent: u64,
+    /// Requests with a right reply.
+    pub succeeded: u64,
+    /// Requests that failed.
+    pub failed: u64,
+}
+
+/// The body of FIRED: what a part of a load measured. Its requests and what was accepted come in chunks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fired {
+    /// What the requests are; each names its place in here.
+    pub labels: Vec<RequestLabel>,
+    /// Requests that were intended in the window.
+    pub window: Tally,
+    /// Requests that were intended in the warm-up.
+    pub warm_up: Tally,
+    /// The histograms of the window as a log of HdrHistogram (V2, compressed), five tagged lines.
+    pub histograms: String,
+    /// The start of the load on the loader's clock, ns: the zero of all times of its requests.
+    pub start_clock_ns: u64,
+    /// The beginning of the measured window, ns from the start.
+    pub window_start_ns: u64,
+    /// Its end.
+    pub window_end_ns: u64,
+    /// Both sides of Little's law over the window.
+    pub little: Little,
+    /// What the loader's threads took.
+    pub usage: Usage,
+    /// Threads that fired.
+    pub threads: u32,
+    /// Kept connections that the server closed between two requests.
+    pub closed_idle: u64,
+    /// Connections that the server left open although it was asked to close them.
+    pub left_open: u64,
+    /// What only a stream of packets has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<UdpFigures>,
+    /// Chunks of [`Stream::Requests`].
+    pub request_chunks: u64,
+    /// Requests in them.
+    pub requests: u64,
+    /// Chunks of [`Stream::Accepted`].
+    pub accepted_chunks: u64,
+}
+
+/// What requests are, for tables and files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestLabel {
+    /// The name among the calls of the load; empty where it has only one.
+    pub name: String,
+    /// Where they go.
+    pub url: String,
+}
+
+/// How many requests ended how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tally {
+    /// Requests that were due.
+    pub due: u64,
+    /// Requests that were sent.
+    pub sent: u64,
+    /// Requests with a right reply.
+    pub succeeded: u64,
+    /// Requests that failed, by kind.
+    pub failed: BTreeMap<String, u64>,
+    /// Bytes read, heads included.
+    pub bytes_in: u64,
+    /// Bytes written.
+    pub bytes_out: u64,
+}
+
+/// Both sides of Little's law.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Little {
+    /// Mean number of requests under way, by integration over time.
+    pub concurrency: f64,
+    /// Requests that ended in the window, a second.
+    pub throughput_per_s: f64,
+    /// Mean time from sent to done of those, ns.
+    pub mean_ns: f64,
+}
+
+/// What threads took, from the start of the load to their end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// Time on a CPU, ns, summed over threads.
+    pub cpu_ns: u64,
+    /// Time ready to run but without a CPU, ns, summed over threads.
+    pub run_queue_ns: u64,
+    /// Time that passed, ns, summed over threads.
+    pub wall_ns: u64,
+    /// CPU time of the busiest thread as a share of its own wall time, parts per million.
+    pub busiest_ppm: u64,
+}
+
+/// The body of CHUNK: a piece of what is too long for one message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chunk {
+    /// What it is a piece of.
+    pub of: Stream,
+    /// Which piece, from 0.
+    pub number: u64,
+    /// Its bytes, by zlib (RFC 1950) and base64.
+    pub data: String,
+}
+
+/// What comes in chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stream {
+    /// Every request in the order of their end, 64 bytes each.
+    Requests,
+    /// What the services accepted and must not have lost: JSON, an object a line.
+    Accepted,
+}
