@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use controller::load::{BodyRule, Connections, Control, Engine, Expect, Max, MaxPlan, Outcome, Rate, RatePlan, Target};
+use controller::load::{
+    BodyRule, Connections, Control, Engine, Expect, Max, MaxPlan, Outcome, Rate, RatePlan, Target, Wait,
+};
 
 use super::Bench;
 use super::servers::{BODY, Server};
@@ -35,6 +37,17 @@ pub fn max(bench: &Bench, server: &Server, connections: u32, keep_alive: bool) -
 
 /// At a rate on a pool of connections.
 pub fn rate(bench: &Bench, server: &Server, rate: f64, seconds: f64, pool: u32) -> anyhow::Result<Outcome> {
+    rate_by(Wait::Sleep, bench, server, (rate, seconds), pool)
+}
+
+/// The same with threads that may not sleep.
+pub fn rate_by(
+    wait: Wait,
+    bench: &Bench,
+    server: &Server,
+    (rate, seconds): (f64, f64),
+    pool: u32,
+) -> anyhow::Result<Outcome> {
     let plan = RatePlan {
         warm_up: Duration::from_secs(1),
         timeout: Duration::from_secs(10),
@@ -43,6 +56,7 @@ pub fn rate(bench: &Bench, server: &Server, rate: f64, seconds: f64, pool: u32) 
             at_most: pool.max(16) * 4,
         },
         cpus: vec![bench.cpu],
+        wait,
         ..RatePlan::new(rate, Duration::from_secs_f64(seconds))
     };
     Ok(Rate::new(plan, target(server.address))?.run(&Control::new())?)

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use controller::load::Wait;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::Bench;
-use super::engine::{failures, rate};
+use super::engine::{failures, rate, rate_by};
 use super::rows::Rows;
 use super::servers::Server;
 use super::tools;
@@ -95,20 +96,30 @@ pub fn stall(bench: &Bench, rows: &mut Rows) -> anyhow::Result<()> {
 }
 
 /// The median of the response time from a server that answers after a known delay.
+///
+/// It counts at a rate at which the kernel's code stays in the caches of both cores. At a low one every call of it costs many times as much, of whoever
+/// calls; and a thread that sleeps is woken late. Both are shown, too.
 pub fn delay(bench: &Bench, rows: &mut Rows) -> anyhow::Result<()> {
+    const OFTEN: f64 = 1000.0;
+    const SELDOM: f64 = 20.0;
     for millis in [1_u64, 5, 20] {
         let server = Server::delay(bench.server_cpu, millis * 1000)?;
-        let outcome = rate(bench, &server, 20.0, bench.seconds.max(4.0), 4)?;
-        let median_ns = outcome.histograms.response.value_at_quantile(0.5);
-        let error_us = median_ns as f64 / 1e3 - millis as f64 * 1e3;
-        let ours = format!(
-            "median {:.3} ms, error {error_us:+.1} us{}",
-            median_ns as f64 / 1e6,
-            failures(&outcome)
+        let error = |wait, rate| -> anyhow::Result<(f64, String)> {
+            let outcome = rate_by(wait, bench, &server, (rate, bench.seconds), 32)?;
+            let median_ns = outcome.histograms.response.value_at_quantile(0.5);
+            let error_us = median_ns as f64 / 1e3 - millis as f64 * 1e3;
+            Ok((error_us, format!("{error_us:+.1} us{}", failures(&outcome))))
+        };
+        let (error_us, ours) = error(Wait::Spin, OFTEN)?;
+        let others = format!(
+            "sleep {}; at {SELDOM}/s: spin {}, sleep {}",
+            error(Wait::Sleep, OFTEN)?.1,
+            error(Wait::Spin, SELDOM)?.1,
+            error(Wait::Sleep, SELDOM)?.1
         );
         rows.add(
-            &format!("a server with a delay of {millis} ms"),
-            ours,
+            &format!("a server with a delay of {millis} ms, {OFTEN}/s, wait = \"spin\", median"),
+            format!("error {ours}; wait = {others}"),
             String::new(),
             "error < 50 us",
             error_us.abs() < 50.0,

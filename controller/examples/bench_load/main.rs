@@ -4,6 +4,7 @@
 //! `--server-cpu`, every generator in turn on `--cpu`. Needs nginx, wrk and httperf (Debian), oha (`cargo install`, into the cache), JMeter
 //! (`deploy/jmeter/jmeter.sh`); what is missing is said, and its line is not met.
 
+mod delayed;
 mod engine;
 mod latency;
 mod memory;
@@ -89,7 +90,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     match options.child {
         Some(Child::ServeTcp { port }) => servers::serve_tcp(port)?,
-        Some(Child::ServeDelay { port, micros }) => servers::serve_delay(port, micros)?,
+        Some(Child::ServeDelay { port, micros }) => delayed::serve(port, micros)?,
         Some(Child::Memory {
             address,
             requests,

@@ -1,6 +1,5 @@
 //! The servers: nginx, the workload tcp, and one with a known delay, each a process on the servers' core.
 
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -133,28 +132,5 @@ pub fn serve_tcp(port: u16) -> anyhow::Result<()> {
     let (shutdown, _trigger) = Shutdown::by_hand()?;
     let listeners = workloads::listen::tcp(listen, 1)?;
     workloads::tcp::serve(listeners, &options, &shutdown)?;
-    Ok(())
-}
-
-/// Answers after a delay that is kept by watching the clock, for ever: a sleep would be as late as the kernel likes.
-pub fn serve_delay(port: u16, micros: u64) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(("127.0.0.1", port))?;
-    let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n{}", "A".repeat(BODY));
-    for client in listener.incoming() {
-        let (mut client, reply) = (client?, reply.clone());
-        client.set_nodelay(true)?;
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(1..) = client.read(&mut buffer) {
-                let due = Instant::now() + Duration::from_micros(micros);
-                while Instant::now() < due {
-                    std::hint::spin_loop();
-                }
-                if client.write_all(reply.as_bytes()).is_err() {
-                    return;
-                }
-            }
-        });
-    }
     Ok(())
 }

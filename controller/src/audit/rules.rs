@@ -201,7 +201,7 @@ fn generator(record: &TrialRecord, found: &mut Found) {
     let percent = |share: f64| share * 100.0;
     if record.load.is_closed() && generator.busiest_share > limits::GENERATOR_BUSY {
         let text = format!(
-            "a thread of the generator was on its CPU {:.0} % of the time: the throughput is the generator's own limit, not the server's; name more `cpus`",
+            "a thread of the generator had something to do {:.0} % of the time: the throughput is the generator's own limit, not the server's; name more `cpus`",
             percent(generator.busiest_share)
         );
         found.suspect(Rule::GeneratorLimit, text);

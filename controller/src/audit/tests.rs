@@ -10,6 +10,7 @@ use protocol::summary::{
 };
 
 use super::{Rule, Validity, audit};
+use crate::load::Wait;
 use crate::stats::usage::{CpuSource, ServiceUse};
 use crate::store::{
     AttemptKey, BandRecord, CellKey, Distribution, FORMAT, FailureRecord, GeneratorRecord, Latency, LittleRecord,
@@ -56,6 +57,7 @@ fn good() -> TrialRecord {
             duration_ns: 10 * S,
             timeout_ns: 2 * S,
             keep_alive: false,
+            wait: Wait::Sleep,
         },
         ready: Some(ReadyRecord {
             clock_ns: 0,
@@ -321,7 +323,7 @@ fn the_generator_and_littles_law() {
 #[test]
 fn a_figure_that_is_the_generators_own() {
     use Validity::Suspect;
-    // The good record's thread is as busy, but spins in an open loop.
+    // The good record's thread is as busy, but in an open loop.
     broken(
         Rule::GeneratorLimit,
         Suspect,

@@ -6,7 +6,7 @@ use protocol::ids::Name;
 use protocol::spec::CpuSet;
 
 use super::workloads::Speech;
-use crate::load::{Bounds, Limit};
+use crate::load::{Bounds, Limit, Wait};
 
 /// A load of the comparison.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub struct Load {
     pub name: Name,
     /// What it is.
     pub kind: LoadKind,
+    /// Whether the threads of its generator sleep.
+    pub wait: Wait,
 }
 
 impl Load {

@@ -17,7 +17,9 @@ pub struct Usage {
     pub run_queue_ns: u64,
     /// Time that passed, ns, summed over threads.
     pub wall_ns: u64,
-    /// CPU time of the busiest thread, as a share of its own wall time in parts per million.
+    /// Of the time on a CPU what passed while nothing was to be done and a thread watched the clock instead of sleeping, ns, summed over threads.
+    pub spun_ns: u64,
+    /// CPU time of the busiest thread without what it spun, as a share of its own wall time in parts per million.
     pub busiest_ppm: u64,
 }
 
@@ -29,6 +31,7 @@ impl Usage {
             cpu_ns: self.cpu_ns + other.cpu_ns,
             run_queue_ns: self.run_queue_ns + other.run_queue_ns,
             wall_ns: self.wall_ns + other.wall_ns,
+            spun_ns: self.spun_ns + other.spun_ns,
             busiest_ppm: self.busiest_ppm.max(other.busiest_ppm),
         }
     }
@@ -38,6 +41,13 @@ impl Usage {
     #[expect(clippy::cast_precision_loss, reason = "a share for people to read")]
     pub fn cpu_share(&self) -> f64 {
         self.cpu_ns as f64 / self.wall_ns.max(1) as f64
+    }
+
+    /// The same without what was spun: 1 is a thread that always had something to do.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share for people to read")]
+    pub fn work_share(&self) -> f64 {
+        self.cpu_ns.saturating_sub(self.spun_ns) as f64 / self.wall_ns.max(1) as f64
     }
 }
 
@@ -65,14 +75,17 @@ impl Schedstat {
         })
     }
 
-    /// What was used since an earlier reading, over a wall time in ns.
-    pub fn since(self, earlier: Self, wall_ns: u64) -> Usage {
+    /// What was used since an earlier reading, over a wall time in ns, of which `spun_ns` were spent on watching the clock.
+    pub fn since(self, earlier: Self, wall_ns: u64, spun_ns: u64) -> Usage {
         let cpu_ns = self.cpu_ns.saturating_sub(earlier.cpu_ns);
+        // Who spins may lose its CPU meanwhile.
+        let spun_ns = spun_ns.min(cpu_ns);
         Usage {
             cpu_ns,
             run_queue_ns: self.run_queue_ns.saturating_sub(earlier.run_queue_ns),
             wall_ns,
-            busiest_ppm: cpu_ns.saturating_mul(1_000_000) / wall_ns.max(1),
+            spun_ns,
+            busiest_ppm: (cpu_ns - spun_ns).saturating_mul(1_000_000) / wall_ns.max(1),
         }
     }
 }

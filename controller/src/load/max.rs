@@ -10,6 +10,7 @@ use super::outcome::Outcome;
 use super::part::Part;
 use super::target::Target;
 use super::users::{Extent, Script, Users, UsersPlan};
+use super::wait::Wait;
 
 /// A load of connections that never rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct MaxPlan {
     pub part: Part,
     /// Cores to pin to, one thread each; empty: one thread that is not pinned.
     pub cpus: Vec<usize>,
+    /// Whether threads sleep while they wait for replies.
+    pub wait: Wait,
 }
 
 impl MaxPlan {
@@ -42,6 +45,7 @@ impl MaxPlan {
             keep_alive: true,
             part: Part::WHOLE,
             cpus: Vec::new(),
+            wait: Wait::Sleep,
         }
     }
 
@@ -66,6 +70,7 @@ impl MaxPlan {
             timeout: self.timeout,
             part: self.part,
             cpus: self.cpus.clone(),
+            wait: self.wait,
             ..UsersPlan::new(vec![call], vec![label], users, extent)
         })
     }

@@ -56,6 +56,7 @@ mod tally;
 mod target;
 mod udp;
 mod users;
+mod wait;
 
 pub use barrier::Barrier;
 pub use call::{Call, Label, Message};
@@ -85,6 +86,7 @@ pub use udp::{
     SearchFigures, SearchLimit, SearchStep, ServiceCounters, StreamFigures, Udp, UdpFigures, UdpPlan, UdpReply,
 };
 pub use users::{Extent, Script, Think, Users, UsersPlan};
+pub use wait::Wait;
 
 /// Something that puts load on services.
 pub trait Engine {

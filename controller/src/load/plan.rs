@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::control::MAX_THREADS;
 use super::error::LoadError;
 use super::part::Part;
+use super::wait::Wait;
 
 /// An open-loop load: so many requests a second, whatever the replies do.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,8 @@ pub struct RatePlan {
     /// It bounds the lag where the kernel wakes threads late, and costs CPU: the share `spin x rate`
     /// of a core. Zero sleeps up to the due time.
     pub spin: Duration,
+    /// Whether threads sleep at all.
+    pub wait: Wait,
 }
 
 /// How requests are spread over time.
@@ -83,6 +86,7 @@ impl RatePlan {
             part: Part::WHOLE,
             cpus: Vec::new(),
             spin: DEFAULT_SPIN,
+            wait: Wait::Sleep,
         }
     }
 

@@ -6,6 +6,7 @@ use super::analysis::{Analysis, CellResult, Comparison};
 use super::format::{count, interval, number, p_value};
 use super::load::RunData;
 use super::metric::Metric;
+use crate::load::Wait;
 use crate::stats::bootstrap::RESAMPLES;
 use crate::stats::trend;
 use crate::store::{LoadOrder, PaceOrder};
@@ -245,10 +246,15 @@ pub(super) fn method(data: &RunData, analysis: &Analysis) -> Vec<String> {
             )
         }
     };
+    let awake = if e.loads.iter().any(|load| load.order.wait == Wait::Spin) {
+        " Threads of the generator never slept while they waited for replies (wait = \"spin\")."
+    } else {
+        " Threads of the generator slept while they waited for replies, so what the kernel took to wake them is in the response time (wait = \"sleep\")."
+    };
     vec![
         format!("Order: {order}; seed {}, {} blocks, up to {} attempts a trial.", e.seed, e.iterations, e.max_attempts),
         format!("Every service gets {limits}. Every trial is a fresh deployment, and its teardown is verified."),
-        "Load: open loop. Response time counts from when a request was due, so a stall of the service or of the generator counts in full; percentiles are of good replies.".to_owned(),
+        format!("Load: response time counts from when a request was due, so in an open loop a stall of the service or of the generator counts in full; percentiles are of good replies.{awake}"),
         "Latency percentiles come from histograms in ns with three significant digits, added over trials, never averaged.".to_owned(),
         format!("CPU (% of one core) and resident memory: raw counters of every process of the services, every {} ms, cut to the measured window.", e.sampling_interval_ms),
         "Start-up: from the driver's call to the first correct reply; making the image is not part of it.".to_owned(),

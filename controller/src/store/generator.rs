@@ -12,7 +12,10 @@ pub struct GeneratorRecord {
     pub threads: u32,
     /// Their time on a CPU as a share of the time that passed; 1 is all of them without a pause. What they spin before a request is due is in it.
     pub cpu_share: f64,
-    /// The same of the busiest of them.
+    /// Of that what they spent on watching the clock and their sockets while nothing was to be done.
+    #[serde(default)]
+    pub spun_share: f64,
+    /// Time on a CPU without that, of the busiest of them; 1 is a thread that always had something to do.
     pub busiest_share: f64,
     /// The share of the time that they were ready to run and had no CPU.
     pub run_queue_share: f64,
@@ -30,6 +33,7 @@ impl GeneratorRecord {
         Self {
             threads: u32::try_from(outcome.threads).unwrap_or(u32::MAX),
             cpu_share: usage.cpu_share(),
+            spun_share: usage.cpu_share() - usage.work_share(),
             busiest_share: usage.busiest_ppm as f64 / 1e6,
             run_queue_share: usage.run_queue_ns as f64 / usage.wall_ns.max(1) as f64,
             closed_idle: outcome.closed_idle,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Arrivals, LoadKind, Speech, Think};
+use crate::config::{Arrivals, Load, LoadKind, Speech, Think};
+use crate::load::Wait;
 
 /// The load that was ordered: what of it the results depend on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub struct LoadOrder {
     pub timeout_ns: u64,
     /// Whether connections stay open.
     pub keep_alive: bool,
+    /// Whether the generator's threads slept while there was nothing to do.
+    #[serde(default)]
+    pub wait: Wait,
 }
 
 /// What decides when a request is due.
@@ -144,8 +148,8 @@ pub struct NoneOrder {}
 impl LoadOrder {
     /// What of a load the results depend on.
     #[must_use]
-    pub fn of(kind: &LoadKind) -> Self {
-        let (pace, timing, keep_alive) = match kind {
+    pub fn of(load: &Load) -> Self {
+        let (pace, timing, keep_alive) = match &load.kind {
             LoadKind::Rate(rate) => {
                 let pace = PaceOrder::Rate(RateOrder {
                     rate_per_s: rate.rate_per_s,
@@ -214,6 +218,7 @@ impl LoadOrder {
             duration_ns: ns(timing.duration),
             timeout_ns: ns(timing.timeout),
             keep_alive,
+            wait: load.wait,
         }
     }
 

@@ -252,7 +252,7 @@ impl LoadRecord {
     pub fn of(load: &crate::config::Load) -> Self {
         Self {
             name: load.name.clone(),
-            order: LoadOrder::of(&load.kind),
+            order: LoadOrder::of(load),
         }
     }
 }

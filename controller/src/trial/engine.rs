@@ -14,7 +14,7 @@ use crate::load::external::httperf::{Httperf, HttperfPlan};
 use crate::load::external::jmeter::{Jmeter, JmeterPlan};
 use crate::load::{
     self, Call, Connections, Engine, Expect, Extent, Label, LoadError, Max, MaxPlan, Message, RampPlan, Ramping, Rate,
-    RatePlan, Rest, Script, Target, Udp, UdpPlan, UdpReply, Users, UsersPlan,
+    RatePlan, Rest, Script, Target, Udp, UdpPlan, UdpReply, Users, UsersPlan, Wait,
 };
 
 /// The service's path that is loaded where the load names none.
@@ -29,7 +29,7 @@ const KEEP_ALIVE_POOL: u32 = 16;
 /// # Errors
 /// What is wrong with the plan.
 pub fn engine(
-    kind: &LoadKind,
+    (kind, wait): (&LoadKind, Wait),
     address: SocketAddr,
     expect: &Expect,
     seed: u64,
@@ -40,18 +40,18 @@ pub fn engine(
         expect: expect.clone(),
     };
     Ok(match kind {
-        LoadKind::Rate(load) => Box::new(Rate::new(rate_plan(load, seed), target)?),
-        LoadKind::Ramp(load) => Box::new(Ramping::new(ramp_plan(load, seed), target)?),
-        LoadKind::Users(load) => Box::new(Users::new(users_plan(load, address, expect, seed)?)?),
-        LoadKind::Max(load) => Box::new(Max::new(&max_plan(load), &target)?),
+        LoadKind::Rate(load) => Box::new(Rate::new(rate_plan(load, wait, seed), target)?),
+        LoadKind::Ramp(load) => Box::new(Ramping::new(ramp_plan(load, wait, seed), target)?),
+        LoadKind::Users(load) => Box::new(Users::new(users_plan((load, wait), address, expect, seed)?)?),
+        LoadKind::Max(load) => Box::new(Max::new(&max_plan(load, wait), &target)?),
         LoadKind::Httperf(load) => Box::new(httperf(load, target)),
         LoadKind::Jmeter(load) => Box::new(jmeter(load, target)),
         LoadKind::None(load) => Box::new(Rest::new(load.timing.duration)),
-        LoadKind::Udp(load) => Box::new(Udp::new(udp_plan(load, expect), address)?),
+        LoadKind::Udp(load) => Box::new(Udp::new(udp_plan(load, wait, expect), address)?),
     })
 }
 
-fn rate_plan(load: &RateLoad, seed: u64) -> RatePlan {
+fn rate_plan(load: &RateLoad, wait: Wait, seed: u64) -> RatePlan {
     let Timing {
         warm_up,
         duration,
@@ -65,6 +65,7 @@ fn rate_plan(load: &RateLoad, seed: u64) -> RatePlan {
             Arrivals::Poisson => load::Arrivals::Poisson { seed },
         },
         cpus: load.cpus.clone(),
+        wait,
         ..RatePlan::new(load.rate_per_s, duration)
     };
     let most = u32::try_from(plan.most_connections()).unwrap_or(u32::MAX);
@@ -78,7 +79,7 @@ fn rate_plan(load: &RateLoad, seed: u64) -> RatePlan {
     }
 }
 
-fn ramp_plan(load: &RampLoad, seed: u64) -> RampPlan {
+fn ramp_plan(load: &RampLoad, wait: Wait, seed: u64) -> RampPlan {
     // Pools and limits of connections are those that the highest rate may need.
     let step = RateLoad {
         rate_per_s: load.bounds.to,
@@ -90,16 +91,17 @@ fn ramp_plan(load: &RampLoad, seed: u64) -> RampPlan {
     RampPlan {
         bounds: load.bounds,
         limit: load.limit,
-        step: rate_plan(&step, seed),
+        step: rate_plan(&step, wait, seed),
     }
 }
 
-fn max_plan(load: &MaxLoad) -> MaxPlan {
+fn max_plan(load: &MaxLoad, wait: Wait) -> MaxPlan {
     MaxPlan {
         warm_up: load.timing.warm_up,
         timeout: load.timing.timeout,
         keep_alive: load.keep_alive,
         cpus: load.cpus.clone(),
+        wait,
         ..MaxPlan::new(load.connections, load.timing.duration)
     }
 }
@@ -134,7 +136,7 @@ fn jmeter(load: &JmeterLoad, target: Target) -> Jmeter {
 }
 
 /// The letters of a reply are those of the body that the service answers with; any body is an echo.
-fn udp_plan(load: &UdpLoad, expect: &Expect) -> UdpPlan {
+fn udp_plan(load: &UdpLoad, wait: Wait, expect: &Expect) -> UdpPlan {
     let letters = expect.body.length().and_then(|letters| usize::try_from(letters).ok());
     UdpPlan {
         size: load.size as usize,
@@ -145,11 +147,17 @@ fn udp_plan(load: &UdpLoad, expect: &Expect) -> UdpPlan {
         search: load.search,
         reply: letters.map_or(UdpReply::Echo, UdpReply::Letters),
         cpus: load.cpus.clone(),
+        wait,
         ..UdpPlan::new(load.packets)
     }
 }
 
-fn users_plan(load: &UsersLoad, address: SocketAddr, expect: &Expect, seed: u64) -> Result<UsersPlan, LoadError> {
+fn users_plan(
+    (load, wait): (&UsersLoad, Wait),
+    address: SocketAddr,
+    expect: &Expect,
+    seed: u64,
+) -> Result<UsersPlan, LoadError> {
     let (mut calls, mut labels) = (Vec::new(), Vec::new());
     for (label, part) in (0..).zip(&load.mix) {
         calls.push(Call {
@@ -165,7 +173,7 @@ fn users_plan(load: &UsersLoad, address: SocketAddr, expect: &Expect, seed: u64)
     }
     let users = (0..load.users).map(|user| script(load, u64::from(user), seed));
     Ok(paced(
-        load,
+        (load, wait),
         seed,
         UsersPlan::new(calls, labels, users.collect(), extent(load)),
     ))
@@ -184,7 +192,7 @@ pub fn extent(load: &UsersLoad) -> Extent {
 }
 
 /// A plan with the pace that a load has, whatever it asks for.
-pub fn paced(load: &UsersLoad, seed: u64, plan: UsersPlan) -> UsersPlan {
+pub fn paced((load, wait): (&UsersLoad, Wait), seed: u64, plan: UsersPlan) -> UsersPlan {
     UsersPlan {
         think: match load.think {
             Think::Constant(pause) if pause.is_zero() => load::Think::None,
@@ -195,6 +203,7 @@ pub fn paced(load: &UsersLoad, seed: u64, plan: UsersPlan) -> UsersPlan {
         timeout: load.timing.timeout,
         ramp_up: load.ramp_up,
         cpus: load.cpus.clone(),
+        wait,
         ..plan
     }
 }
@@ -266,7 +275,13 @@ mod tests {
             status: 200,
             body: BodyRule::Any,
         };
-        users_plan(&load(requests), ([127, 0, 0, 1], 80).into(), &expect, seed).unwrap()
+        users_plan(
+            (&load(requests), Wait::Sleep),
+            ([127, 0, 0, 1], 80).into(),
+            &expect,
+            seed,
+        )
+        .unwrap()
     }
 
     #[test]

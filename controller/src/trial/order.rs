@@ -14,7 +14,7 @@ use super::engine::engine;
 use super::workload::dataset::{self, Ledger};
 use super::workload::{asked, truth};
 use crate::config::{Experiment, Load, LoadKind, Platform, Workload, WorkloadKind};
-use crate::load::{BodyRule, Engine, Expect, LoadError};
+use crate::load::{BodyRule, Engine, Expect, LoadError, Wait};
 use crate::store::{AttemptKey, LoadOrder};
 
 /// An attempt, ordered.
@@ -36,6 +36,8 @@ pub struct Order {
     pub load: LoadOrder,
     /// What is asked of the load engine.
     pub kind: LoadKind,
+    /// Whether the engine's threads sleep.
+    pub wait: Wait,
     /// The seed of what is random in the load; another in each trial.
     pub seed: u64,
     /// What every reply of a service of plain HTTP is checked against.
@@ -107,8 +109,9 @@ impl Order {
             run,
             workload: workload.kind.clone(),
             front: asked.front,
-            load: LoadOrder::of(&load.kind),
+            load: LoadOrder::of(load),
             kind: load.kind.clone(),
+            wait: load.wait,
             seed: experiment.seed ^ u64::from(index),
             expect: Expect { status: 200, body },
             ledger: Ledger::default(),
@@ -172,9 +175,10 @@ impl Order {
     /// # Errors
     /// What is wrong with the plan.
     pub fn engine(&self, address: SocketAddr) -> Result<Box<dyn Engine + Send>, LoadError> {
+        let load = (&self.kind, self.wait);
         match &self.workload {
-            WorkloadKind::Tcp(_) | WorkloadKind::Udp(_) => engine(&self.kind, address, &self.expect, self.seed),
-            WorkloadKind::Jung(jung) => dataset::engine(&self.kind, jung, address, self.seed, &self.ledger),
+            WorkloadKind::Tcp(_) | WorkloadKind::Udp(_) => engine(load, address, &self.expect, self.seed),
+            WorkloadKind::Jung(jung) => dataset::engine(load, jung, address, self.seed, &self.ledger),
         }
     }
 }

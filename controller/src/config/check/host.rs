@@ -1,15 +1,13 @@
-//! `[host]`, `[band]` and `[generator]`.
+//! `[host]` and `[band]`.
 
 use std::time::Duration;
-
-use protocol::spec::CpuSet;
 
 use super::at::At;
 use super::value;
 use crate::config::field::Field;
 use crate::config::host::{Band, HostNeeds, Need, Otherwise};
 use crate::config::problem::{Fault, Problem, did_you_mean};
-use crate::config::raw::{RawBand, RawGenerator, RawHost};
+use crate::config::raw::{RawBand, RawHost};
 
 /// The most MiB that a key takes.
 const MAX_MIB: i64 = 1 << 30;
@@ -104,11 +102,6 @@ pub(super) fn band(raw: &RawBand, problems: &mut Vec<Problem>) -> Option<Band> {
         deadline: deadline?,
         otherwise: otherwise?,
     })
-}
-
-/// Checks `[generator]`: the CPUs of every load that names none. `None` has left a problem.
-pub(super) fn generator(raw: &RawGenerator, problems: &mut Vec<Problem>) -> Option<Option<CpuSet>> {
-    At::new(&raw.section, problems).optional(&raw.cpus, value::cpus)
 }
 
 #[expect(

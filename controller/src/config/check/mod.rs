@@ -3,6 +3,7 @@
 mod at;
 mod container;
 mod deadlines;
+mod generator;
 mod guest;
 mod head;
 mod host;
@@ -57,12 +58,10 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
     let deadlines = deadlines::check(&raw.deadlines, problems);
     let host_needs = host::needs(&raw.host, problems);
     let band = host::band(&raw.band, problems);
-    let generator = host::generator(&raw.generator, problems);
+    let generator = generator::check(&raw.generator, problems);
     let head = head?;
     let mut loads = loads?;
-    if let Some(cpus) = generator? {
-        loads.iter_mut().for_each(|load| load.pin(&cpus));
-    }
+    generator?.give(&mut loads, raw, problems)?;
     let (sampling_interval, idle_window) = sampling?;
     let mut experiment = Experiment {
         baseline: head.baseline,

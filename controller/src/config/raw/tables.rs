@@ -271,6 +271,8 @@ raw_table! {
     RawGenerator {
         /// The CPUs of every load that names none.
         cpus: text -> String,
+        /// Whether it sleeps while there is nothing to do.
+        wait: text -> String,
     }
 }
 

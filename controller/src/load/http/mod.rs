@@ -13,6 +13,7 @@
 mod connection;
 mod gate;
 mod late;
+mod rest;
 mod table;
 mod threads;
 mod turn;

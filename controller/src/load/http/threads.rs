@@ -17,6 +17,7 @@ use crate::load::limits;
 use crate::load::log::{LogWriter, Spill};
 use crate::load::outcome::{Origin, Outcome};
 use crate::load::tally::Tally;
+use crate::load::wait::Wait;
 
 pub use super::turn::window;
 pub use super::wire::share;
@@ -33,6 +34,8 @@ pub struct Setup {
     pub timeout: Duration,
     /// How long before a request is due its thread stops sleeping and watches the clock.
     pub spin: Duration,
+    /// Whether threads sleep at all.
+    pub wait: Wait,
     /// Whether connections serve more than one request.
     pub keeps_alive: bool,
     /// Connections open at once at most, over all threads.
@@ -139,12 +142,7 @@ fn prepare<'a, P: Pace<'a>>(
     }
     let mut wire = Wire::open(thread, setup, log)?;
     let pace = pace(thread, &mut wire);
-    Ok(Turn {
-        wire,
-        pace,
-        spin: setup.spin,
-        control,
-    })
+    Ok(Turn::new(wire, pace, setup, control))
 }
 
 /// What a thread brings back; `None` if it never ran because another one could not.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use mio::Events;
 
 use super::Pace;
+use super::rest::{Moments, Rest};
+use super::threads::Setup;
 use super::wire::{Wire, nanos};
 use crate::load::clock::Clock;
 use crate::load::control::Control;
@@ -15,26 +17,34 @@ use crate::load::error::LoadError;
 use crate::load::log::LogWriter;
 use crate::load::tally::Tally;
 
-/// How long a cancellation may go unseen.
-const ATTENTION: Duration = Duration::from_millis(50);
 /// Requests started in one go when several are due, so that replies do not go unread for long.
 const BURST: usize = 32;
 
 /// One thread at work.
 #[derive(Debug)]
 pub struct Turn<'a, P> {
-    pub wire: Wire<'a>,
-    pub pace: P,
-    pub spin: Duration,
-    pub control: &'a Control,
+    wire: Wire<'a>,
+    pace: P,
+    rest: Rest,
+    control: &'a Control,
 }
 
 impl<'a, P: Pace<'a>> Turn<'a, P> {
+    /// A thread that is ready to run.
+    pub fn new(wire: Wire<'a>, pace: P, setup: &Setup, control: &'a Control) -> Self {
+        Self {
+            wire,
+            pace,
+            rest: Rest::new(setup.wait, setup.spin),
+            control,
+        }
+    }
+
     /// Runs to the end of the load.
     pub fn run(mut self, clock: Clock) -> Result<(Tally, LogWriter), LoadError> {
         self.wire.clock = clock;
         let before = Schedstat::of_this_thread();
-        clock.wait_for_start(self.spin);
+        clock.wait_for_start(self.rest.awake());
         let lane = self.control.lane(usize::from(self.wire.thread));
         let mut events = Events::with_capacity(1024);
         while !self.is_over() {
@@ -61,7 +71,8 @@ impl<'a, P: Pace<'a>> Turn<'a, P> {
                 self.cancel();
             }
         }
-        self.wire.tally.usage = Schedstat::of_this_thread().since(before, clock.now_ns());
+        let spun_ns = self.rest.spun_ns();
+        self.wire.tally.usage = Schedstat::of_this_thread().since(before, clock.now_ns(), spun_ns);
         lane.publish(self.wire.tally.progress);
         Ok((self.wire.tally, self.wire.log))
     }
@@ -94,23 +105,22 @@ impl<'a, P: Pace<'a>> Turn<'a, P> {
 
     /// Waits for events up to the next moment at which something is to be done.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let now_ns = self.wire.now_ns();
-        let due_ns = self.pace.next_ns().map(|at| at.saturating_sub(nanos(self.spin)));
-        let late_ns = self.wire.late_ns().into_iter().chain(self.pace.late_ns()).min();
-        let mut timeout = late_ns.map_or(ATTENTION, |at| {
-            // To the millisecond, as epoll_wait counts; the timer below is for what must be exact.
-            Duration::from_nanos(at.saturating_sub(now_ns)).min(ATTENTION)
-        });
-        match due_ns {
-            _ if !self.wire.again.is_empty() => timeout = Duration::ZERO,
-            Some(due_ns) if due_ns <= now_ns => timeout = Duration::ZERO,
-            Some(due_ns) => self.wire.timer.arm(self.wire.clock, due_ns)?,
-            None => {}
+        let moments = Moments {
+            now_ns: self.wire.now_ns(),
+            due_ns: self.pace.next_ns(),
+            late_ns: self.wire.late_ns().into_iter().chain(self.pace.late_ns()).min(),
+            at_once: !self.wire.again.is_empty(),
+        };
+        let sleep = self.rest.until(&moments, self.wire.tally.progress.sent);
+        if let Some(at_ns) = sleep.alarm_ns {
+            self.wire.timer.arm(self.wire.clock, at_ns)?;
         }
-        match self.wire.poll.poll(events, Some(timeout)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            other => other,
+        match self.wire.poll.poll(events, Some(sleep.at_most)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => other?,
         }
+        self.rest.woke(events.is_empty());
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ use crate::load::clock::Clock;
 use crate::load::control::{Control, Progress};
 use crate::load::cpu::{Schedstat, Usage, pin};
 use crate::load::error::{ErrorKind, LoadError};
+use crate::load::wait::Wait;
 
 /// So long before something is due, and after something happened, the thread watches the clock instead of sleeping.
 const SPIN_NS: u64 = 50_000;
@@ -25,6 +26,7 @@ const LONGEST: Duration = Duration::from_millis(20);
 pub struct Flow {
     thread: usize,
     cpu: Option<usize>,
+    wait: Wait,
     size: usize,
     reply: UdpReply,
     socket: Socket,
@@ -57,6 +59,10 @@ struct Stream<'a> {
     full: bool,
     /// When something happened last.
     active_ns: u64,
+    /// When there was nothing to do and the thread stayed awake.
+    idle_ns: Option<u64>,
+    /// What was spent on that, ns.
+    spun_ns: u64,
 }
 
 impl Flow {
@@ -65,6 +71,7 @@ impl Flow {
         Ok(Self {
             thread,
             cpu: plan.cpus.get(thread).copied(),
+            wait: plan.wait,
             size: plan.size,
             reply: plan.reply,
             socket: Socket::open(address, plan.size, plan.reply.bytes(plan.size) + 1)?,
@@ -92,16 +99,18 @@ impl Flow {
             refused: 0,
             full: false,
             active_ns: 0,
+            idle_ns: None,
+            spun_ns: 0,
             flow: self,
         };
         stream.run(control);
-        let (book, refused) = (stream.book, stream.refused);
+        let (book, refused, spun_ns) = (stream.book, stream.refused, stream.spun_ns);
         let wall_ns = clock.now_ns() - began_ns;
         Ok(Flown {
             book,
             refused,
             dropped: dropped.and_then(|before| Some(self.socket.dropped()?.saturating_sub(before))),
-            usage: Schedstat::of_this_thread().since(began, wall_ns),
+            usage: Schedstat::of_this_thread().since(began, wall_ns, spun_ns),
         })
     }
 }
@@ -118,9 +127,11 @@ impl Stream<'_> {
             let now_ns = self.clock.now_ns();
             self.expire(now_ns);
             lane.publish(self.flow.progress);
+            let since_ns = self.idle_ns.take();
             if moved > 0 {
                 self.active_ns = now_ns;
             } else {
+                self.spun_ns += since_ns.map_or(0, |since| now_ns.saturating_sub(since));
                 self.rest(now_ns);
             }
         }
@@ -235,7 +246,7 @@ impl Stream<'_> {
             .oldest_sent_ns()
             .map(|sent| sent.saturating_add(self.share.timeout_ns));
         let next_ns = due.into_iter().chain(late).min().unwrap_or(now_ns);
-        let awake = now_ns.saturating_sub(self.active_ns) < SPIN_NS;
+        let awake = self.flow.wait == Wait::Spin || now_ns.saturating_sub(self.active_ns) < SPIN_NS;
         // What is due already waits for room in the kernel.
         let sleep_ns = if self.full {
             1_000_000
@@ -243,6 +254,7 @@ impl Stream<'_> {
             next_ns.saturating_sub(now_ns + SPIN_NS)
         };
         if sleep_ns == 0 || (awake && !self.full) {
+            self.idle_ns = Some(now_ns);
             std::hint::spin_loop();
         } else {
             self.flow

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::load::control::MAX_THREADS;
 use crate::load::error::LoadError;
 use crate::load::part::Part;
+use crate::load::wait::Wait;
 
 use super::packet::NUMBER_BYTES;
 
@@ -36,6 +37,8 @@ pub struct UdpPlan {
     pub part: Part,
     /// Cores to pin to, one thread with a socket of its own each; empty: one thread that is not pinned.
     pub cpus: Vec<usize>,
+    /// Whether threads sleep at all.
+    pub wait: Wait,
 }
 
 /// What the service answers a packet with.
@@ -73,6 +76,7 @@ impl UdpPlan {
             reply: UdpReply::Letters(1000),
             part: Part::WHOLE,
             cpus: Vec::new(),
+            wait: Wait::Sleep,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::load::error::LoadError;
 use crate::load::http::window;
 use crate::load::part::Part;
 use crate::load::plan::{DEFAULT_SPIN, check_time};
+use crate::load::wait::Wait;
 
 /// A closed load: each user sends its next call when the last one is answered and its think time is over.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +37,8 @@ pub struct UsersPlan {
     pub cpus: Vec<usize>,
     /// How long before a call is due its thread stops sleeping and watches the clock; matters only with think time.
     pub spin: Duration,
+    /// Whether threads sleep at all.
+    pub wait: Wait,
 }
 
 /// What one user does, in this order.
@@ -102,6 +105,7 @@ impl UsersPlan {
             part: Part::WHOLE,
             cpus: Vec::new(),
             spin: DEFAULT_SPIN,
+            wait: Wait::Sleep,
         }
     }
 

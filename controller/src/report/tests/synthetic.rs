@@ -77,6 +77,7 @@ fn order(rate: u32, seconds: u64) -> LoadOrder {
         duration_ns: seconds * S,
         timeout_ns: 2 * S,
         keep_alive: false,
+        wait: crate::load::Wait::Sleep,
     }
 }
 

@@ -8,7 +8,7 @@ use workloads::jung::bench::names;
 use workloads::jung::bench::reply::{self, Asked, Commanded};
 
 use crate::config::{JungWorkload, LoadKind};
-use crate::load::{BodyRule, Call, Engine, Expect, Judge, Label, LoadError, Message, Script, Users, UsersPlan};
+use crate::load::{BodyRule, Call, Engine, Expect, Judge, Label, LoadError, Message, Script, Users, UsersPlan, Wait};
 use crate::trial::engine::{extent, paced};
 
 /// The commands that the platform accepted: each has to reach its device.
@@ -47,7 +47,7 @@ fn labels(address: SocketAddr) -> Vec<Label> {
 /// # Errors
 /// What is wrong with the plan; a load that is none of users.
 pub fn engine(
-    kind: &LoadKind,
+    (kind, wait): (&LoadKind, Wait),
     jung: &JungWorkload,
     address: SocketAddr,
     seed: u64,
@@ -75,7 +75,7 @@ pub fn engine(
         });
     }
     let plan = UsersPlan::new(all, labels(address), scripts, extent(load));
-    Ok(Box::new(Users::new(paced(load, seed, plan))?))
+    Ok(Box::new(Users::new(paced((load, wait), seed, plan))?))
 }
 
 /// The calls of one user in their order, each with its own check; commands that were accepted go into the ledger.

@@ -15,6 +15,7 @@ use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawLoad, RawLoadKeys};
 use crate::config::section::Section;
 use crate::config::{Load, LoadKind, NoLoad, Timing};
+use crate::load::Wait;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -134,6 +135,7 @@ fn one(raw: &RawLoad, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option
     Some(Load {
         name: name?,
         kind: kind?,
+        wait: Wait::default(),
     })
 }
 
