@@ -1,15 +1,18 @@
 //! The load generator beside the tools of the field, in one run on the same server and cores; each line of issue 6's table met or not.
 //!
 //! `just bench-load` or `cargo run --release -p controller --example bench_load`. It takes about eight minutes on two quiet cores: the server is on
-//! `--server-cpu`, every generator in turn on `--cpu`. Needs nginx, wrk and httperf (Debian), oha (`cargo install`, into the cache), JMeter
+//! `--server-cpu`, every generator in turn on `--cpu`. Needs nginx, wrk, httperf and sockperf (Debian: `deploy/setup.sh bench`), root for the veth pair, oha (`cargo install`, into the cache), JMeter
 //! (`deploy/jmeter/jmeter.sh`); what is missing is said, and its line is not met.
 
 mod delayed;
 mod engine;
 mod latency;
 mod memory;
+mod packets;
+mod path;
 mod rows;
 mod servers;
+mod sockperf;
 mod speed;
 mod tools;
 
@@ -46,7 +49,7 @@ pub struct Bench {
     /// Requests of the test of memory.
     #[arg(long, default_value_t = 10_000_000)]
     pub requests: u64,
-    /// Parts to run: keep-alive, connections, oha, jmeter, stall, delay, timer, memory; all without it.
+    /// Parts to run: keep-alive, connections, oha, jmeter, stall, delay, timer, udp, memory; all without it.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<String>,
 }
@@ -65,6 +68,14 @@ enum Child {
     ServeTcp {
         /// Its port.
         port: u16,
+    },
+    /// The workload udp, on a free port that it prints.
+    ServeUdp {
+        /// Where it listens.
+        address: std::net::IpAddr,
+        /// Answer with the packet itself.
+        #[arg(long)]
+        echo: bool,
     },
     /// A server that answers so many microseconds after it read a request.
     ServeDelay {
@@ -90,6 +101,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     match options.child {
         Some(Child::ServeTcp { port }) => servers::serve_tcp(port)?,
+        Some(Child::ServeUdp { address, echo }) => packets::serve(address, echo)?,
         Some(Child::ServeDelay { port, micros }) => delayed::serve(port, micros)?,
         Some(Child::Memory {
             address,
@@ -107,7 +119,7 @@ type Part = fn(&Bench, &mut Rows) -> anyhow::Result<()>;
 
 fn bench(bench: &Bench) -> anyhow::Result<ExitCode> {
     let mut rows = Rows::default();
-    let parts: [(&str, Part); 8] = [
+    let parts: [(&str, Part); 9] = [
         ("keep-alive", speed::keep_alive),
         ("connections", speed::connections),
         ("oha", speed::oha),
@@ -115,6 +127,7 @@ fn bench(bench: &Bench) -> anyhow::Result<ExitCode> {
         ("stall", latency::stall),
         ("delay", latency::delay),
         ("timer", latency::timer),
+        ("udp", packets::both),
         ("memory", memory::flat),
     ];
     for (name, part) in parts.into_iter().filter(|(name, _)| bench.wants(name)) {

@@ -29,21 +29,22 @@ impl Rows {
         self.0.push(row);
     }
 
-    /// A line of requests a second that must be so many times those of another.
-    pub fn ratio(&mut self, what: &str, ours: f64, theirs: Option<f64>, least: f64, note: &str) {
+    /// A line of what must be so many times another.
+    pub fn ratio(&mut self, what: &str, (ours, our_text): (f64, String), theirs: Option<(f64, String)>, least: f64) {
         let must = format!("{least} x");
-        let Some(theirs) = theirs else {
-            return self.add(
-                what,
-                format!("{ours:.0}/s{note}"),
-                "could not be run".into(),
-                &must,
-                false,
-            );
-        };
-        let ratio = ours / theirs;
-        let ours = format!("{ours:.0}/s{note} = {ratio:.2} x");
-        self.add(what, ours, format!("{theirs:.0}/s"), &must, ratio >= least);
+        match theirs {
+            Some((theirs, their_text)) => {
+                let ratio = ours / theirs;
+                self.add(
+                    what,
+                    format!("{our_text} = {ratio:.2} x"),
+                    their_text,
+                    &must,
+                    ratio >= least,
+                );
+            }
+            None => self.add(what, our_text, "could not be run".to_owned(), &must, false),
+        }
     }
 
     /// A part that could not be measured.

@@ -4,79 +4,139 @@ use super::Bench;
 use super::engine::{cpu_us, failures, max};
 use super::rows::Rows;
 use super::servers::Server;
-use super::tools;
+use super::tools::{self, Speed};
 
 /// Connections in every closed loop.
 const CONNECTIONS: u32 = 64;
 
 /// The median.
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// Ours and theirs in turn, so that a change of the machine meets both; medians of both, and our note.
-fn in_turn(
-    bench: &Bench,
-    server: &Server,
-    theirs: impl Fn() -> anyhow::Result<f64>,
-) -> anyhow::Result<(f64, Option<f64>, String)> {
-    let (mut our_rates, mut their_rates, mut note) = (Vec::new(), Vec::new(), String::new());
+/// What ours and theirs did on a server.
+struct Sides {
+    ours: Speed,
+    theirs: Option<Speed>,
+    /// Our failures, in words.
+    failures: String,
+}
+
+/// Ours and theirs in turn, so that a change of the machine meets both; medians of both.
+fn in_turn(bench: &Bench, server: &Server, theirs: impl Fn() -> anyhow::Result<Speed>) -> anyhow::Result<Sides> {
+    let (mut ours, mut others, mut failed) = (Vec::new(), Vec::new(), String::new());
     for _ in 0..bench.rounds {
         match theirs() {
-            Ok(rate) => their_rates.push(rate),
+            Ok(speed) => others.push(speed),
             Err(error) => eprintln!("   {error:#}"),
         }
         let outcome = max(bench, server, CONNECTIONS, true)?;
-        our_rates.push(outcome.throughput_per_s());
-        note = format!(
-            ", {:.1} us CPU each, busy {:.0} %{}",
-            cpu_us(&outcome),
-            outcome.usage.cpu_share() * 100.0,
-            failures(&outcome)
-        );
+        ours.push(Speed {
+            rate: outcome.throughput_per_s(),
+            cores: outcome.usage.cpu_share(),
+        });
+        failed += &failures(&outcome);
     }
-    let theirs = (!their_rates.is_empty()).then(|| median(their_rates));
-    Ok((median(our_rates), theirs, note))
+    Ok(Sides {
+        ours: middle(&ours),
+        theirs: (!others.is_empty()).then(|| middle(&others)),
+        failures: failed,
+    })
+}
+
+fn middle(all: &[Speed]) -> Speed {
+    Speed {
+        rate: median(all.iter().map(|speed| speed.rate).collect()),
+        cores: median(all.iter().map(|speed| speed.cores).collect()),
+    }
 }
 
 fn servers(bench: &Bench) -> anyhow::Result<[Server; 2]> {
     Ok([Server::nginx(bench.server_cpu)?, Server::tcp(bench.server_cpu)?])
 }
 
-/// wrk on kept connections.
+/// wrk on kept connections; and the two servers, as either sees them.
 pub fn keep_alive(bench: &Bench, rows: &mut Rows) -> anyhow::Result<()> {
+    let text = |speed: Speed| {
+        format!(
+            "{:.0}/s, {:.2} us CPU each, busy {:.0} %",
+            speed.rate,
+            speed.cpu_us(),
+            speed.cores * 100.0
+        )
+    };
+    let mut seen = Vec::new();
     for server in servers(bench)? {
-        let theirs = || Ok(tools::wrk(bench, &server, bench.seconds, &[])?.rate);
-        let (ours, theirs, note) = in_turn(bench, &server, theirs)?;
+        let sides = in_turn(bench, &server, || {
+            Ok(tools::wrk(bench, &server, bench.seconds, &[])?.speed)
+        })?;
+        let ours = (sides.ours.rate, text(sides.ours) + &sides.failures);
+        let theirs = sides.theirs.map(|theirs| (theirs.rate, text(theirs)));
         rows.ratio(
             &format!("wrk, keep-alive, 64 connections, {}", server.name),
             ours,
             theirs,
             1.0,
-            &note,
         );
+        seen.push(sides);
+    }
+    if let [nginx, tcp] = &seen[..] {
+        let rate = |speed: Speed| (speed.rate, format!("{:.0}/s", speed.rate));
+        rows.ratio(
+            "our tcp service beside nginx, driven by us",
+            rate(tcp.ours),
+            Some(rate(nginx.ours)),
+            0.8,
+        );
+        if let Some(tcp) = tcp.theirs {
+            rows.ratio(
+                "our tcp service beside nginx, driven by wrk",
+                rate(tcp),
+                nginx.theirs.map(rate),
+                0.8,
+            );
+        }
     }
     Ok(())
 }
 
 /// oha on kept connections.
 pub fn oha(bench: &Bench, rows: &mut Rows) -> anyhow::Result<()> {
-    let server = Server::nginx(bench.server_cpu)?;
-    let (ours, theirs, note) = in_turn(bench, &server, || tools::oha(bench, &server))?;
-    rows.ratio("oha, one core, nginx", ours, theirs, 3.0, &note);
-    Ok(())
+    per_core("oha", bench, rows, 3.0, |server| tools::oha(bench, server))
 }
 
 /// JMeter on kept connections.
 pub fn jmeter(bench: &Bench, rows: &mut Rows) -> anyhow::Result<()> {
-    let server = Server::nginx(bench.server_cpu)?;
     let once = Bench {
         rounds: 1,
         ..bench.clone()
     };
-    let (ours, theirs, note) = in_turn(&once, &server, || tools::jmeter(bench, &server))?;
-    rows.ratio("JMeter, one core, nginx", ours, theirs, 10.0, &note);
+    per_core("JMeter", &once, rows, 10.0, |server| tools::jmeter(bench, server))
+}
+
+/// Requests a second for each core that was used: a generator that leaves the server's core as the limit is not done with its own.
+fn per_core(
+    name: &str,
+    bench: &Bench,
+    rows: &mut Rows,
+    least: f64,
+    theirs: impl Fn(&Server) -> anyhow::Result<Speed>,
+) -> anyhow::Result<()> {
+    let server = Server::nginx(bench.server_cpu)?;
+    let sides = in_turn(bench, &server, || theirs(&server))?;
+    let side = |speed: Speed| {
+        let text = format!(
+            "{:.0}/s for each core used ({:.0}/s on {:.2})",
+            speed.per_core(),
+            speed.rate,
+            speed.cores
+        );
+        (speed.per_core(), text)
+    };
+    let (ours, text) = side(sides.ours);
+    let what = format!("{name}, keep-alive, nginx, one core each");
+    rows.ratio(&what, (ours, text + &sides.failures), sides.theirs.map(side), least);
     Ok(())
 }
 
@@ -87,7 +147,7 @@ pub fn connections(bench: &Bench, rows: &mut Rows) -> anyhow::Result<()> {
         if let Err(error) = &clean {
             eprintln!("   {error:#}");
         }
-        let wrk = tools::wrk(bench, &server, bench.seconds, &["-H", "Connection: close"]).map(|wrk| wrk.rate);
+        let wrk = tools::wrk(bench, &server, bench.seconds, &["-H", "Connection: close"]).map(|wrk| wrk.speed.rate);
         let mut rates = Vec::new();
         let mut note = String::new();
         for _ in 0..bench.rounds {
@@ -102,7 +162,9 @@ pub fn connections(bench: &Bench, rows: &mut Rows) -> anyhow::Result<()> {
             );
         }
         let what = format!("httperf, a connection a request, {}", server.name);
-        rows.ratio(&what, median(rates), clean.ok(), 1.5, &note);
+        let ours = median(rates);
+        let theirs = clean.ok().map(|rate| (rate, format!("{rate:.0}/s")));
+        rows.ratio(&what, (ours, format!("{ours:.0}/s{note}")), theirs, 1.5);
     }
     Ok(())
 }

@@ -2,23 +2,60 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use controller::load::Control;
 use controller::load::external::httperf::{HttperfPlan, Report};
 use controller::load::external::jmeter::{JmeterPlan, Samples};
 use controller::load::external::run;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::Bench;
 use super::engine::target;
 use super::servers::{Server, pinned};
 
+/// How fast a generator was, and what it took for that.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Speed {
+    /// Requests a second.
+    pub rate: f64,
+    /// How many cores it kept busy.
+    pub cores: f64,
+}
+
+impl Speed {
+    /// Requests for a second of CPU time.
+    pub fn per_core(&self) -> f64 {
+        self.rate / self.cores
+    }
+
+    /// CPU time for a request, us.
+    pub fn cpu_us(&self) -> f64 {
+        1e6 / self.per_core()
+    }
+}
+
+/// Runs a program to its end; what it printed, and how many cores it kept busy.
+fn timed(command: Command, remedy: &'static str) -> anyhow::Result<(String, f64)> {
+    let (start, before) = (Instant::now(), children_cpu_s()?);
+    let text = run(command, remedy, &Control::new())?;
+    Ok((text, (children_cpu_s()? - before) / start.elapsed().as_secs_f64()))
+}
+
+/// CPU time of all children that have ended so far, seconds.
+fn children_cpu_s() -> anyhow::Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let seconds = |time: TimeVal| time.num_microseconds() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
+}
+
 /// What wrk says.
 #[derive(Debug, Clone, Copy)]
 pub struct Wrk {
-    /// Requests a second.
-    pub rate: f64,
+    /// How fast it was.
+    pub speed: Speed,
     /// Its 99th percentile, ms.
     pub p99_ms: f64,
     /// Its 99.9th percentile, ms.
@@ -39,7 +76,7 @@ pub fn wrk(bench: &Bench, server: &Server, seconds: f64, header: &[&str]) -> any
         .args(["-t1", "-c64", &format!("-d{}s", seconds.round().max(1.0)), "-s"])
         .arg(script.path());
     command.args(header).arg(server.url());
-    let text = run(command, "apt-get install wrk", &Control::new())?;
+    let (text, cores) = timed(command, "apt-get install wrk")?;
     let line = text.lines().find_map(|line| line.strip_prefix("JUNG "));
     let numbers: Vec<f64> = line
         .context("wrk said nothing")?
@@ -47,7 +84,11 @@ pub fn wrk(bench: &Bench, server: &Server, seconds: f64, header: &[&str]) -> any
         .filter_map(|n| n.parse().ok())
         .collect();
     match numbers[..] {
-        [rate, p99_ms, p999_ms] => Ok(Wrk { rate, p99_ms, p999_ms }),
+        [rate, p99_ms, p999_ms] => Ok(Wrk {
+            speed: Speed { rate, cores },
+            p99_ms,
+            p999_ms,
+        }),
         _ => bail!("wrk's script wrote {line:?}"),
     }
 }
@@ -72,17 +113,18 @@ pub fn httperf(bench: &Bench, server: &Server, rate: f64, seconds: f64, calls: u
 }
 
 /// Runs oha on 64 connections, without its display, which is its fast path.
-pub fn oha(bench: &Bench, server: &Server) -> anyhow::Result<f64> {
+pub fn oha(bench: &Bench, server: &Server) -> anyhow::Result<Speed> {
     let mut command = pinned(oha_path()?, bench.cpu);
     command.args(["--no-tui", "-c", "64", "--output-format", "json", "-z"]);
     command
         .arg(format!("{}s", bench.seconds.round().max(1.0)))
         .arg(server.url());
-    let text = run(command, OHA, &Control::new())?;
+    let (text, cores) = timed(command, OHA)?;
     let all: serde_json::Value = serde_json::from_str(&text)?;
-    all["summary"]["requestsPerSec"]
+    let rate = all["summary"]["requestsPerSec"]
         .as_f64()
-        .context("oha names no requestsPerSec")
+        .context("oha names no requestsPerSec")?;
+    Ok(Speed { rate, cores })
 }
 
 const OHA: &str = "cargo install oha --locked --root ~/.cache/jung/oha";
@@ -111,8 +153,9 @@ fn oha_path() -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Runs JMeter on 64 threads; requests a second without its first three seconds, in which it warms up.
-pub fn jmeter(bench: &Bench, server: &Server) -> anyhow::Result<f64> {
+/// Runs JMeter on 64 threads; requests a second without its first three seconds, in which it warms up. Its cores are those of all its time, start included: it
+/// takes the whole core then, too.
+pub fn jmeter(bench: &Bench, server: &Server) -> anyhow::Result<Speed> {
     const WARM_UP: Duration = Duration::from_secs(3);
     let folder = tempfile::tempdir()?;
     let (plan, jtl) = (folder.path().join("plan.jmx"), folder.path().join("out.jtl"));
@@ -130,7 +173,7 @@ pub fn jmeter(bench: &Bench, server: &Server) -> anyhow::Result<f64> {
         .collect();
     let mut command = pinned(script, bench.cpu);
     command.arg("run").arg(&plan).arg(&jtl);
-    run(command, "deploy/jmeter/jmeter.sh", &Control::new())?;
+    let (_, cores) = timed(command, "deploy/jmeter/jmeter.sh")?;
     let samples = Samples::read(std::fs::File::open(&jtl)?, WARM_UP).map_err(anyhow::Error::msg)?;
     let good: Vec<_> = samples
         .requests
@@ -142,5 +185,6 @@ pub fn jmeter(bench: &Bench, server: &Server) -> anyhow::Result<f64> {
         .map(|r| r.done_ns)
         .max()
         .context("JMeter made no request after its warm-up")?;
-    Ok(good.len() as f64 * 1e9 / (last - 3_000_000_000) as f64)
+    let rate = good.len() as f64 * 1e9 / (last - 3_000_000_000) as f64;
+    Ok(Speed { rate, cores })
 }
