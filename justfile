@@ -40,7 +40,7 @@ fuzz seconds="150":
 bench-jung *args:
     cargo run --release -p workloads --example jung -- {{args}}
 
-# the load generator beside wrk, httperf, oha and JMeter in one run; about eight minutes on two quiet cores
+# the load generator beside wrk, httperf, oha, JMeter and sockperf in one run; about twelve minutes on two quiet cores (`deploy/setup.sh bench` installs them)
 bench-load *args:
     cargo run --release -p controller --example bench_load -- {{args}}
 

@@ -8,6 +8,7 @@ usage: deploy/setup.sh WHAT... [--yes]
 
   build        what compiling needs: a C compiler, make, zlib, OpenSSL, and Rust by rustup if cargo is absent
   test         what the tests need besides: Java, Maven, kcat, httperf, network tools, QEMU, shellcheck
+  bench        what `just bench-load` sets our load generator beside: nginx, wrk, httperf, sockperf, Java and Maven (JMeter); oha it installs itself
   native       nothing: processes of the host need nothing
   docker       Docker's engine: package docker.io, started by systemd, or by hand where there is none
   docker-running  says whether an engine answers, by the exit code; installs and starts nothing
@@ -82,6 +83,13 @@ test_setup() {
     install_missing crun runsc podman
     "$(dirname "$0")/linux/setup-qemu.sh"
     say "what the tests need is there"
+}
+
+bench_setup() {
+    install_missing nginx wrk httperf sockperf iproute2 util-linux
+    command -v java >/dev/null || install_missing default-jre-headless
+    command -v mvn >/dev/null || install_missing maven
+    say "what the bench of the load generator needs is there (a running nginx.service of this package is not needed: systemctl disable --now nginx)"
 }
 
 socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
@@ -187,7 +195,7 @@ for arg in "$@"; do
     case $arg in
         --yes | -y) yes=1 ;;
         --help | -h) help; exit 0 ;;
-        build | test | native | docker | docker-running | stop-docker | crun | runsc | podman) wants="$wants $arg" ;;
+        build | test | bench | native | docker | docker-running | stop-docker | crun | runsc | podman) wants="$wants $arg" ;;
         *) help >&2; fail 2 "what is $arg?" ;;
     esac
 done
@@ -196,6 +204,7 @@ for want in $wants; do
     case $want in
         build) build_setup ;;
         test) test_setup ;;
+        bench) bench_setup ;;
         native) say "native needs nothing" ;;
         docker-running) version=$(engine_version) || exit 1; say "Docker's engine $version is there" ;;
         docker) docker_setup ;;

@@ -1,9 +1,10 @@
 //! The load generator beside the tools of the field, in one run on the same server and cores; each line of issue 6's table met or not.
 //!
-//! `just bench-load` or `cargo run --release -p controller --example bench_load`. It takes about eight minutes on two quiet cores: the server is on
-//! `--server-cpu`, every generator in turn on `--cpu`. Needs nginx, wrk, httperf and sockperf (Debian: `deploy/setup.sh bench`), root for the veth pair, oha (`cargo install`, into the cache), JMeter
-//! (`deploy/jmeter/jmeter.sh`); what is missing is said, and its line is not met.
+//! `just bench-load` or `cargo run --release -p controller --example bench_load`. It takes about twelve minutes on two quiet cores: the server is on
+//! `--server-cpu`, every generator in turn on `--cpu`. Needs nginx, wrk, httperf, sockperf and Java with Maven for JMeter (`deploy/setup.sh bench`), oha
+//! (which it installs into the cache itself), and root for the veth pair; what is missing is said, and its line is not met.
 
+mod bare;
 mod delayed;
 mod engine;
 mod latency;

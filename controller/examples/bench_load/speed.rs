@@ -1,6 +1,7 @@
 //! Requests a second, side by side.
 
 use super::Bench;
+use super::bare::bare;
 use super::engine::{cpu_us, failures, max};
 use super::rows::Rows;
 use super::servers::Server;
@@ -71,7 +72,9 @@ pub fn keep_alive(bench: &Bench, rows: &mut Rows) -> anyhow::Result<()> {
         let sides = in_turn(bench, &server, || {
             Ok(tools::wrk(bench, &server, bench.seconds, &[])?.speed)
         })?;
-        let ours = (sides.ours.rate, text(sides.ours) + &sides.failures);
+        let floor = bare(bench, &server, CONNECTIONS as usize)?;
+        let note = format!("{}; bare calls {}", sides.failures, text(floor));
+        let ours = (sides.ours.rate, text(sides.ours) + &note);
         let theirs = sides.theirs.map(|theirs| (theirs.rate, text(theirs)));
         rows.ratio(
             &format!("wrk, keep-alive, 64 connections, {}", server.name),
@@ -135,8 +138,11 @@ fn per_core(
         (speed.per_core(), text)
     };
     let (ours, text) = side(sides.ours);
+    let floor = bare(bench, &server, CONNECTIONS as usize)?.per_core();
+    let most = sides.theirs.map_or(0.0, |theirs| floor / theirs.per_core());
+    let note = format!("{}; bare calls {floor:.0}/s: {most:.1} x is the most", sides.failures);
     let what = format!("{name}, keep-alive, nginx, one core each");
-    rows.ratio(&what, (ours, text + &sides.failures), sides.theirs.map(side), least);
+    rows.ratio(&what, (ours, text + &note), sides.theirs.map(side), least);
     Ok(())
 }
 

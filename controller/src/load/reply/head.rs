@@ -51,18 +51,26 @@ impl Head {
 
 /// Reads one head from the start of `input`.
 ///
-/// Only whole lines within [`MAX_HEAD`] are looked at, so that the outcome does not depend on how the
-/// bytes were split over packets.
+/// Only whole lines within [`MAX_HEAD`] are looked at, so that the outcome does not depend on how the bytes were split over packets. A head that is
+/// complete is so whatever follows it; only what is not is looked at again without its last piece of a line.
 pub fn parse(input: &[u8]) -> Result<Parsed, ErrorKind> {
     let window = &input[..input.len().min(MAX_HEAD)];
+    if let Ok(Parsed::Complete(head)) = parse_lines(window) {
+        return Ok(Parsed::Complete(head));
+    }
     let lines = window.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    match parse_lines(&window[..lines])? {
+        Parsed::Incomplete if window.len() == MAX_HEAD => Err(ErrorKind::HeadTooLarge),
+        parsed => Ok(parsed),
+    }
+}
+
+fn parse_lines(lines: &[u8]) -> Result<Parsed, ErrorKind> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut reply = httparse::Response::new(&mut []);
-    let parsed =
-        httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut reply, &window[..lines], &mut fields);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut reply, lines, &mut fields);
     match parsed {
         Ok(httparse::Status::Complete(len)) => read(&reply, len).map(Parsed::Complete),
-        Ok(httparse::Status::Partial) if window.len() == MAX_HEAD => Err(ErrorKind::HeadTooLarge),
         Ok(httparse::Status::Partial) => Ok(Parsed::Incomplete),
         Err(httparse::Error::TooManyHeaders) => Err(ErrorKind::HeadTooLarge),
         Err(_) => Err(ErrorKind::Malformed),
