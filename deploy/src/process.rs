@@ -7,9 +7,11 @@ use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use protocol::summary::Exit;
@@ -19,6 +21,20 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 const LOOK: Duration = Duration::from_millis(10);
 /// How long a process that got SIGKILL may take to be gone.
 const DEATH: Duration = Duration::from_secs(5);
+
+/// The limits of open files, soft and hard, that children get; not set: those of this process.
+static OPEN_FILES: OnceLock<(u64, u64)> = OnceLock::new();
+
+/// Has children get the limit of open files that this process has now, even if it raises its own afterwards: a service must not find another
+/// limit than the host gives its programs.
+///
+/// # Errors
+/// Where the system does not tell it.
+pub fn keep_open_files_of_children() -> io::Result<()> {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE)?;
+    OPEN_FILES.get_or_init(|| limit);
+    Ok(())
+}
 
 /// What to start, and how.
 #[derive(Debug)]
@@ -65,15 +81,19 @@ impl Process {
             .stderr(log)
             .process_group(0);
         let (doors, affinity, mems) = (launch.doors, launch.affinity, launch.mems);
+        let open_files = OPEN_FILES.get().copied();
         #[expect(
             unsafe_code,
             reason = "only the child itself can join a cgroup before its first instruction"
         )]
-        // SAFETY: between fork and exec the closure makes system calls only (write, sched_setaffinity, set_mempolicy), on descriptors and memory that the
+        // SAFETY: between fork and exec the closure makes system calls only (write, setrlimit, sched_setaffinity, set_mempolicy), on descriptors and memory that the
         // parent prepared; it neither allocates nor takes a lock.
         unsafe {
             command.pre_exec(move || {
                 doors.iter().try_for_each(|mut door| door.write_all(b"0"))?;
+                if let Some((soft, hard)) = open_files {
+                    setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?;
+                }
                 if let Some(cpus) = &affinity {
                     sched_setaffinity(Pid::from_raw(0), cpus)?;
                 }

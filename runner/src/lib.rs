@@ -13,7 +13,8 @@
 //! * [`serve`] — from a checked configuration to the exit code; [`doctor`] — `runner check`.
 //! * [`daemon`] — one task owns the [`table`]: [`hold`](protocol::daemon::hold) (which controller may speak), [`order`] (does the RUN make sense), [`state`]
 //!   (where each attempt stands). All four are pure.
-//! * [`execute`] — one task for every attempt; [`ledger`] and [`sweep`] — what survives `kill -9`; [`lock`] — one runner a state folder; [`pin`] — its own CPUs.
+//! * [`execute`] — one task for every attempt; [`ledger`] and [`sweep`] — what survives `kill -9`; [`lock`] — one runner a state folder; [`pin`] — its own CPUs;
+//!   [`limits`] — its open files.
 //! * [`sampler`], [`summarise`], [`facts`], [`kernel_log`], [`clock`] — what is measured.
 //! * [`protocol::daemon`] — Kafka.
 
@@ -27,6 +28,7 @@ pub mod exit;
 pub mod facts;
 pub mod kernel_log;
 pub mod ledger;
+pub mod limits;
 pub mod lock;
 pub mod order;
 pub mod pin;

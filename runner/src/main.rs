@@ -9,7 +9,7 @@ use runner::cli::{Cli, Settings, What};
 use runner::config::problem::Problems;
 use runner::config::{Config, RawConfig};
 use runner::exit::Exit;
-use runner::{doctor, pin, serve};
+use runner::{doctor, limits, pin, serve};
 use tokio::runtime::Runtime;
 
 /// How long tasks that are dropped at the end may take: killing what they own is quick.
@@ -54,6 +54,9 @@ fn run(config: Config, wait: Option<Duration>) -> anyhow::Result<Exit> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
+    if let Err(error) = limits::raise_open_files() {
+        tracing::warn!("{error}");
+    }
     // Before any thread is started: threads inherit it.
     let free_cpus = match &config.cpus {
         Some(cpus) => Some(pin::keep_to(cpus)?),

@@ -68,6 +68,11 @@ impl Totals {
         self.rounds += 1;
     }
 
+    /// Counts samples that are of no round, such as those of page tables alone.
+    pub fn add_apart(&mut self, samples: &[Sample]) {
+        self.samples += samples.len() as u64;
+    }
+
     /// Samples in all.
     #[must_use]
     pub fn samples(&self) -> u64 {

@@ -49,13 +49,15 @@ impl Attempt {
         let platform = fleet.platform();
         let zero_ns = clock::now_ns();
         let (out, batches) = mpsc::unbounded_channel();
-        let sampler = match Sampler::start(self.sampling(zero_ns, fleet.targets(&platform)), out) {
+        let mut sampler = match Sampler::start(self.sampling(zero_ns, fleet.targets(&platform)), out) {
             Ok(sampler) => sampler,
             Err(error) => {
                 let why = format!("no thread to sample with: {error}");
                 return served(Over::Broken(Stage::Ready, why), None);
             }
         };
+        // Opening is done before anything is asked of the services, and no tick is late for it.
+        sampler.opened().await;
         let placement = placement::of(&Tree::default(), &fleet.targets(&platform));
         let mut ready = ready_event(fleet, up, zero_ns);
         ready

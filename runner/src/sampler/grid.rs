@@ -12,14 +12,14 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// A grid that begins at `zero_ns`.
+    /// The grid of `zero_ns` from its next tick on: those that have passed before `now_ns` are nobody's.
     #[must_use]
-    pub fn new(zero_ns: u64, interval: Duration) -> Self {
+    pub fn from(zero_ns: u64, interval: Duration, now_ns: u64) -> Self {
         let interval_ns = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
         Self {
             zero_ns,
             interval_ns,
-            tick: 0,
+            tick: now_ns.saturating_sub(zero_ns) / interval_ns,
         }
     }
 
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn ticks_that_were_slept_through_are_counted_and_the_grid_does_not_move() {
-        let mut grid = Grid::new(1000, Duration::from_nanos(100));
+        let mut grid = Grid::from(1000, Duration::from_nanos(100), 1000);
         assert_eq!(grid.next(1003), (Duration::from_nanos(97), 0));
         assert_eq!(grid.next(1101), (Duration::from_nanos(99), 0));
         assert_eq!(
@@ -51,10 +51,17 @@ mod tests {
         assert_eq!(grid.next(1500), (Duration::from_nanos(100), 0));
     }
 
+    #[test]
+    fn ticks_before_the_beginning_are_not_missed() {
+        let mut grid = Grid::from(1000, Duration::from_nanos(100), 1250);
+        assert_eq!(grid.next(1260), (Duration::from_nanos(40), 0));
+        assert_eq!(grid.next(1420), (Duration::from_nanos(80), 1));
+    }
+
     proptest! {
         #[test]
         fn every_tick_is_kept_or_missed(steps in proptest::collection::vec(0u64..1000, 1..50)) {
-            let mut grid = Grid::new(50, Duration::from_nanos(100));
+            let mut grid = Grid::from(50, Duration::from_nanos(100), 50);
             let (mut now, mut rounds, mut missed_in_all) = (50, 0, 0);
             for step in steps {
                 now += step;

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -34,6 +34,22 @@ impl Kept {
         }
     }
 
+    /// Opens a folder for what the system says of it, which needs no permission to list it; `None`: there is none.
+    ///
+    /// # Errors
+    /// What is not "gone".
+    pub fn folder(path: &Path) -> io::Result<Option<Self>> {
+        let opened = File::options()
+            .read(true)
+            .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
+            .open(path);
+        match opened {
+            Ok(file) => Ok(Some(Self(file))),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads the file from its beginning; the buffer grows if need be. For files that the kernel writes in one piece.
     ///
     /// # Errors
@@ -41,6 +57,18 @@ impl Kept {
     pub fn read(&self, buffer: &mut Vec<u8>) -> io::Result<Read> {
         // One read gives the whole of such a file; a second one would only cost.
         self.fill(buffer, |text| text.ends_with(b"\n"))
+    }
+
+    /// What the system says of the open file, or folder.
+    ///
+    /// # Errors
+    /// What is not "gone".
+    pub fn metadata(&self) -> io::Result<Option<std::fs::Metadata>> {
+        match self.0.metadata() {
+            Ok(told) => Ok(Some(told)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads the file to its end. For lists, which the kernel writes in several pieces.

@@ -1,7 +1,8 @@
 //! One process: CPU and resident memory at every tick, all its counters now and then, its page tables at checkpoints.
 //!
 //! Measured on Linux 6.18, a file that is open: `schedstat` of a thread 0.6 us, `statm` 1.2, `io` 1.2, `stat` 4, `status` 7, `smaps_rollup`
-//! from 30 us for a small process to milliseconds for a large one, whose memory map it locks.
+//! from 30 us for a small process to milliseconds for a large one, whose memory map it locks. Opening costs more than reading, so files stay
+//! open ([`super::files`]); and of a process that has not run since, what cannot have changed is not read again.
 
 use std::fs;
 use std::io;
@@ -9,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use protocol::sample::{Counter, Counters, Role};
 
+use super::files::Slot;
 use super::kept::{Kept, Read};
-use super::parse::{self, Stat, process as texts};
+use super::parse::{self, Sched, Stat, process as texts};
 use super::source::{Depth, Reader};
 use super::threads::{Threads, Used};
 
@@ -19,12 +21,24 @@ use super::threads::{Threads, Used};
 pub struct Process {
     pid: u32,
     folder: PathBuf,
-    stat: Kept,
-    statm: Option<Kept>,
+    stat: Slot,
+    statm: Slot,
+    io: Slot,
+    fds: Slot,
     threads: Threads,
     first: Stat,
     /// Whether this kernel tells nanoseconds of it.
     has_schedstat: bool,
+    /// What was last read of all its counters but memory.
+    last: Option<Last>,
+}
+
+/// What was read of a process, and what its threads had used just before.
+#[derive(Debug)]
+struct Last {
+    sched: Sched,
+    living: u64,
+    counters: Counters,
 }
 
 impl Process {
@@ -35,20 +49,21 @@ impl Process {
     /// What is not "gone", such as too many open files; a text that is not understood is [`io::ErrorKind::InvalidData`].
     pub fn find(root: &Path, pid: u32, vcpus: Option<Vec<u32>>, reader: &mut Reader) -> io::Result<Option<Self>> {
         let folder = root.join(pid.to_string());
-        let Some(stat) = Kept::open(&folder.join("stat"))? else {
-            return Ok(None);
-        };
-        let Some(first) = read_stat(&stat, reader)? else {
+        let mut stat = Slot::default();
+        let Some(first) = read_stat(&mut stat, &folder, reader)? else {
             return Ok(None);
         };
         Ok(Some(Self {
             pid,
             threads: Threads::of(&folder, vcpus),
-            statm: Kept::open(&folder.join("statm"))?,
+            statm: Slot::default(),
+            io: Slot::default(),
+            fds: Slot::default(),
             folder,
             stat,
             first,
             has_schedstat: true,
+            last: None,
         }))
     }
 
@@ -64,44 +79,65 @@ impl Process {
         self.threads.by_role()
     }
 
-    /// Reads its counters; `None`: it has ended, though it may still wait to be collected.
+    /// Reads its counters; `None`: it has ended, though it may still wait to be collected, or its PID names another one by now.
     ///
     /// # Errors
     /// What is not "gone"; a text that is not understood is [`io::ErrorKind::InvalidData`].
     pub fn read(&mut self, depth: Depth, reader: &mut Reader) -> io::Result<Option<Counters>> {
-        let mut counters = Counters::with_capacity(if depth == Depth::Quick { 5 } else { 24 });
+        let mut counters = Counters::with_capacity(if depth == Depth::Quick { 5 } else { 28 });
         let told = self.threads.read(depth, reader)?;
         let pages = self.pages(reader)?;
-        // A process without memory has ended, or is the kernel's own.
-        let is_odd = pages.is_none_or(|pages| pages == 0) && !self.first.is_kernel;
-        if depth > Depth::Quick || !told || !self.has_schedstat || is_odd {
-            let Some(stat) = read_stat(&self.stat, reader)? else {
+        if self.needs_stat(depth, told, pages) {
+            let Some(stat) = read_stat(&mut self.stat, &self.folder, reader)? else {
                 return Ok(None);
             };
-            if stat.is_dead {
+            if stat.is_dead || stat.start_ticks != self.first.start_ticks {
                 return Ok(None);
             }
-            stat.put(&mut counters);
             let pages = pages.unwrap_or(stat.rss_pages);
             counters.put(Counter::RssBytes, pages.saturating_mul(reader.page_bytes));
+            stat.put(&mut counters);
             // A kernel that does not keep schedstat says 0 for ever.
             self.has_schedstat =
                 told && (self.threads.used().sched.cpu_ns > 0 || stat.user_ticks + stat.system_ticks == 0);
         } else if let Some(pages) = pages {
             counters.put(Counter::RssBytes, pages.saturating_mul(reader.page_bytes));
         }
-        self.put_threads(depth, &mut counters);
         if depth > Depth::Quick {
-            self.read_details(reader, &mut counters);
+            self.details(depth, &mut counters, reader);
         }
+        self.put_threads(depth, &mut counters);
         if depth == Depth::Checkpoint {
-            let (path, of) = (self.folder.join("smaps_rollup"), format!("pid {}", self.pid));
-            reader.once("status", &self.folder.join("status"), texts::status, &of, &mut counters);
-            let mut rollup = Counters::default();
-            reader.once("smaps_rollup", &path, texts::smaps_rollup, &of, &mut rollup);
-            rollup.iter().for_each(|(counter, value)| counters.put(counter, value));
+            self.walk(&mut counters, reader);
         }
         Ok(Some(counters))
+    }
+
+    /// What only a walk through its page tables tells, which can take milliseconds.
+    pub fn walk(&self, counters: &mut Counters, reader: &mut Reader) {
+        let of = format_args!("pid {}", self.pid);
+        reader.once("status", &self.folder.join("status"), texts::status, &of, counters);
+        let mut rollup = Counters::with_capacity(10);
+        let path = self.folder.join("smaps_rollup");
+        reader.once("smaps_rollup", &path, texts::smaps_rollup, &of, &mut rollup);
+        rollup.iter().for_each(|(counter, value)| counters.put(counter, value));
+    }
+
+    /// Whether `stat` has to be read: for its figures, or to know that this is still the process.
+    fn needs_stat(&self, depth: Depth, told: bool, pages: Option<u64>) -> bool {
+        let is_kept = self.stat.is_kept() && self.statm.is_kept() && self.threads.are_kept();
+        // A process without memory has ended, or is the kernel's own.
+        let is_odd = pages.is_none_or(|pages| pages == 0) && !self.first.is_kernel;
+        let is_wanted = depth == Depth::Checkpoint || (depth == Depth::Full && !self.has_slept());
+        is_wanted || !is_kept || !told || !self.has_schedstat || is_odd
+    }
+
+    /// Whether none of its threads has run since all its counters were last read: they are the same then, for only what a process does itself
+    /// changes them. Memory is another matter, and is read every time.
+    fn has_slept(&self) -> bool {
+        let used = self.threads.used();
+        let as_before = |last: &Last| (last.sched, last.living) == (used.sched, used.living);
+        used.sched.cpu_ns > 0 && self.last.as_ref().is_some_and(as_before)
     }
 
     fn put_threads(&self, depth: Depth, counters: &mut Counters) {
@@ -115,20 +151,36 @@ impl Process {
         }
     }
 
-    fn read_details(&self, reader: &mut Reader, counters: &mut Counters) {
-        let of = format_args!("pid {}", self.pid);
-        reader.once("io", &self.folder.join("io"), texts::io, &of, counters);
-        match open_files(&self.folder.join("fd")) {
-            Ok(Some(count)) => counters.put(Counter::Fds, count),
-            Ok(None) => {}
+    /// Adds what the files say that only a full reading needs; of a process that has slept, what they said before.
+    fn details(&mut self, depth: Depth, counters: &mut Counters, reader: &mut Reader) {
+        if depth == Depth::Full && self.has_slept() {
+            let known = self.last.iter().flat_map(|last| last.counters.iter());
+            known.for_each(|(counter, value)| counters.put(counter, value));
+            return;
+        }
+        let (folder, of) = (&self.folder, format_args!("pid {}", self.pid));
+        reader.slot(&mut self.io, || folder.join("io"), texts::io, ("io", &of), counters);
+        match self.fds.with(
+            || Kept::folder(&folder.join("fd")),
+            reader,
+            |fds, _| open_files(fds, folder),
+        ) {
+            Ok(Some(Some(count))) => counters.put(Counter::Fds, count),
+            Ok(_) => {}
             Err(error) => reader.notes.unreadable("fd", &of, &error),
         }
+        let used = self.threads.used();
+        let fixed = counters.iter().filter(|(counter, _)| *counter != Counter::RssBytes);
+        self.last = Some(Last {
+            sched: used.sched,
+            living: used.living,
+            counters: fixed.collect(),
+        });
     }
 
     /// Resident memory, pages; `None`: gone.
-    fn pages(&self, reader: &mut Reader) -> io::Result<Option<u64>> {
-        let Some(statm) = &self.statm else { return Ok(None) };
-        match statm.read(&mut reader.buffer)? {
+    fn pages(&mut self, reader: &mut Reader) -> io::Result<Option<u64>> {
+        match self.statm.read(|| self.folder.join("statm"), reader)? {
             Read::Bytes(bytes) => match texts::statm(&reader.buffer[..bytes]) {
                 Ok((_, resident)) => Ok(Some(resident)),
                 Err(error) => Err(invalid(error)),
@@ -139,22 +191,22 @@ impl Process {
 }
 
 /// Reads `stat`; `None`: gone.
-fn read_stat(file: &Kept, reader: &mut Reader) -> io::Result<Option<Stat>> {
-    match file.read(&mut reader.buffer)? {
+fn read_stat(file: &mut Slot, folder: &Path, reader: &mut Reader) -> io::Result<Option<Stat>> {
+    match file.read(|| folder.join("stat"), reader)? {
         Read::Bytes(bytes) => parse::stat(&reader.buffer[..bytes]).map(Some).map_err(invalid),
         Read::Gone => Ok(None),
     }
 }
 
-/// How many files are open: since Linux 6.2 the size of the folder, before that the number of its entries. `None`: the process is gone.
-fn open_files(folder: &Path) -> io::Result<Option<u64>> {
-    let counted = fs::metadata(folder).and_then(|told| match told.len() {
-        // Whose files may not be seen shows none.
-        0 => fs::read_dir(folder).map(|entries| entries.count() as u64),
-        count => Ok(count),
-    });
-    match counted {
-        Ok(count) => Ok(Some(count)),
+/// How many files are open: since Linux 6.2 the size of the folder `fd`, before that the number of its entries. `None`: the process is gone.
+fn open_files(fds: &Kept, process: &Path) -> io::Result<Option<u64>> {
+    let Some(told) = fds.metadata()? else { return Ok(None) };
+    if told.len() > 0 {
+        return Ok(Some(told.len()));
+    }
+    // Whose files may not be seen shows none.
+    match fs::read_dir(process.join("fd")) {
+        Ok(entries) => Ok(Some(entries.count() as u64)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -167,6 +219,38 @@ fn invalid(error: parse::ParseError) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_have_changed_is_not_read_again_but_memory_is() {
+        let root = recorded(&[(7, "1000 20 3\n")]);
+        let mut reader = Reader::new(4096);
+        let mut process = Process::find(root.path(), 7, None, &mut reader).unwrap().unwrap();
+        let mut read = |depth| {
+            let counters = process.read(depth, &mut reader).unwrap().unwrap();
+            let get = |counter| counters.get(counter).unwrap();
+            (get(Counter::UserTicks), get(Counter::RssBytes) / 4096)
+        };
+        assert_eq!(read(Depth::Full), (70, 360));
+        let put = |name: &str, text: &str| fs::write(root.path().join("7").join(name), text).unwrap();
+        put("stat", &STAT.replace(" 70 ", " 71 "));
+        put("statm", "765 361 1 1 0 1 0\n");
+        assert_eq!(read(Depth::Full), (70, 361), "no thread has run");
+        put("task/7/schedstat", "1001 20 4\n");
+        assert_eq!(read(Depth::Full), (71, 361));
+        put("stat", STAT);
+        assert_eq!(read(Depth::Checkpoint), (70, 361), "checkpoints read everything");
+    }
+
+    #[test]
+    fn a_pid_that_names_another_process_is_seen_without_files_that_stay_open() {
+        let root = recorded(&[(7, "1000 20 3\n")]);
+        let mut reader = Reader::new(4096);
+        reader.files = crate::sampler::files::Budget::of(0);
+        let mut process = Process::find(root.path(), 7, None, &mut reader).unwrap().unwrap();
+        assert!(process.read(Depth::Quick, &mut reader).unwrap().is_some());
+        fs::write(root.path().join("7/stat"), STAT.replace(" 500 ", " 501 ")).unwrap();
+        assert_eq!(process.read(Depth::Quick, &mut reader).unwrap(), None);
+    }
 
     const STAT: &str = "7 (a) b) S 1 1 1 0 -1 4194304 102 0 5 0 70 30 6 4 20 0 1 0 500 3133440 365 0\n";
 

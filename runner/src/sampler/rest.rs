@@ -9,18 +9,17 @@ use std::path::PathBuf;
 
 use protocol::sample::{Counter, Counters, RestKind};
 
-use super::kept::{Kept, Read};
+use super::files::Slot;
+use super::kept::Read;
 use super::parse::{self, Stat};
 use super::source::Reader;
-
-/// Files that stay open; those of further processes are opened for every reading.
-const KEPT: usize = 512;
 
 /// The processes that nobody else sums.
 #[derive(Debug)]
 pub struct Rest {
     root: PathBuf,
     known: HashMap<u32, Known>,
+    files: HashMap<u32, Slot>,
     rounds: u64,
     kernel: Sum,
     programs: Sum,
@@ -28,7 +27,6 @@ pub struct Rest {
 
 #[derive(Debug)]
 struct Known {
-    file: Option<Kept>,
     stat: Stat,
     round: u64,
 }
@@ -59,6 +57,7 @@ impl Rest {
         Self {
             root,
             known: HashMap::new(),
+            files: HashMap::new(),
             rounds: 0,
             kernel: Sum::default(),
             programs: Sum::default(),
@@ -87,35 +86,33 @@ impl Rest {
 
     /// Reads one process. A file that is open since its process ended is opened anew, for the PID may name another one by now.
     fn stat(&mut self, pid: u32, reader: &mut Reader) -> Option<Stat> {
-        let kept = self.known.get(&pid).and_then(|known| known.file.as_ref());
-        let read = |file: &Kept, reader: &mut Reader| match file.read(&mut reader.buffer) {
+        let path = || self.root.join(pid.to_string()).join("stat");
+        let read = |file: &mut Slot, reader: &mut Reader| match file.read(path, reader) {
             Ok(Read::Bytes(bytes)) => parse::stat(&reader.buffer[..bytes]).ok(),
             _ => None,
         };
-        if let Some(stat) = kept.and_then(|file| read(file, reader)) {
+        if let Some(stat) = self.files.get_mut(&pid).and_then(|file| read(file, reader)) {
             return Some(stat);
         }
-        let file = Kept::open(&self.root.join(pid.to_string()).join("stat"))
-            .ok()
-            .flatten()?;
-        read(&file, reader)
+        let mut file = Slot::default();
+        let stat = read(&mut file, reader);
+        match stat {
+            Some(_) => self.files.insert(pid, file),
+            None => self.files.remove(&pid),
+        };
+        stat
     }
 
     /// Adds what a process has used since it was last seen; one that is new after the first round has used all of it since.
     fn take(&mut self, pid: u32, stat: Stat, reaped: &mut BTreeMap<u32, u64>) {
-        let (rounds, root, kept) = (self.rounds, &self.root, self.known.len());
+        let rounds = self.rounds;
         let is_first = rounds == 1;
         let known = self.known.entry(pid).or_insert_with(|| Known {
-            file: None,
             stat: if is_first { stat } else { Stat::default() },
             round: 0,
         });
         if known.round > 0 && known.stat.start_ticks != stat.start_ticks {
-            known.file = None;
             known.stat = Stat::default();
-        }
-        if known.file.is_none() && kept <= KEPT {
-            known.file = Kept::open(&root.join(pid.to_string()).join("stat")).ok().flatten();
         }
         let sum = if stat.is_kernel {
             &mut self.kernel
@@ -152,6 +149,7 @@ impl Rest {
         }
         for pid in ended {
             self.known.remove(&pid);
+            self.files.remove(&pid);
         }
         // Whether short-lived children were in user mode is not kept apart: a figure of totals.
         self.programs.user += reaped.values().sum::<u64>();

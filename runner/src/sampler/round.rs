@@ -18,6 +18,8 @@ pub struct Rounds {
     root: PathBuf,
     open: BTreeMap<u32, Open>,
     rounds: u64,
+    /// Those whose page tables are still to be walked.
+    unwalked: Vec<Subject>,
     system: System,
     reader: Reader,
 }
@@ -42,6 +44,7 @@ impl Rounds {
             root,
             open: BTreeMap::new(),
             rounds: 0,
+            unwalked: Vec::new(),
             reader,
         }
     }
@@ -92,6 +95,39 @@ impl Rounds {
                 .everything(&targets.services, |pid| open.contains_key(&pid), &mut self.reader, put);
         }
         samples
+    }
+
+    /// Samples all counters once, but page tables: those are for [`Self::walk`], process by process.
+    pub fn begin_walk(&mut self, targets: &Targets, offset_ns: impl Fn() -> u64) -> Vec<Sample> {
+        let samples = self.sample(targets, Depth::Full, offset_ns);
+        let processes = samples.iter().filter(|sample| pid(&sample.of).is_some());
+        self.unwalked = processes.map(|sample| sample.of.clone()).collect();
+        // The services' come first.
+        self.unwalked.reverse();
+        samples
+    }
+
+    /// Whether page tables are still to be walked.
+    #[must_use]
+    pub const fn has_to_walk(&self) -> bool {
+        !self.unwalked.is_empty()
+    }
+
+    /// Walks the page tables of the next process; `None`: it has ended.
+    pub fn walk(&mut self, offset_ns: impl Fn() -> u64) -> Option<Sample> {
+        let of = self.unwalked.pop()?;
+        let (pid, start_ticks) = pid(&of)?;
+        let open = self
+            .open
+            .get(&pid)
+            .filter(|open| open.process.start_ticks() == start_ticks)?;
+        let mut counters = Counters::with_capacity(12);
+        open.process.walk(&mut counters, &mut self.reader);
+        (!counters.is_empty()).then(|| Sample {
+            offset_ns: offset_ns(),
+            of,
+            counters,
+        })
     }
 
     fn service(&mut self, service: &Service, depth: Depth, put: &mut impl FnMut(Subject, Counters)) {
@@ -186,6 +222,16 @@ impl Rounds {
     }
 }
 
+/// The process that a sample is of, with its start.
+const fn pid(of: &Subject) -> Option<(u32, u64)> {
+    match of {
+        Subject::Process(of) => Some((of.pid, of.start_ticks)),
+        Subject::Platform(of) => Some((of.pid, of.start_ticks)),
+        Subject::Runner(of) => Some((of.pid, of.start_ticks)),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,6 +313,38 @@ mod tests {
             seen(&rounds.sample(&targets(&[5]), Depth::Quick, || 1)),
             [(5, 200, Some(1))]
         );
+    }
+
+    #[test]
+    fn page_tables_are_walked_one_by_one_after_a_reading() {
+        let mut rounds = Rounds::new("/proc".into(), Path::new("/sys"), crate::facts::page_bytes());
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let samples = rounds.begin_walk(&targets(&[child.id()]), || 1);
+        assert!(
+            samples
+                .iter()
+                .all(|sample| sample.counters.get(Counter::PssBytes).is_none())
+        );
+        let mut walked = Vec::new();
+        while rounds.has_to_walk() {
+            walked.extend(rounds.walk(|| 2));
+        }
+        assert_eq!(walked.len(), 2, "the child and this very process: {walked:?}");
+        assert_eq!(pid(&walked[0].of).map(|of| of.0), Some(child.id()));
+        for sample in &walked {
+            assert!(sample.counters.get(Counter::PssBytes).is_some_and(|bytes| bytes > 0));
+            assert_eq!(
+                (
+                    sample.counters.get(Counter::CpuNs),
+                    sample.counters.get(Counter::RssBytes)
+                ),
+                (None, None)
+            );
+        }
+        rounds.begin_walk(&targets(&[child.id()]), || 3);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(rounds.walk(|| 4), None, "it has ended");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use protocol::sample::Counters;
 
+use super::files::{Budget, Slot};
 use super::kept::{Kept, Read};
 use super::notes::Notes;
 use super::parse::Parser;
@@ -29,6 +30,8 @@ pub struct Reader {
     pub page_bytes: u64,
     /// What could not be read.
     pub notes: Notes,
+    /// Places for files that stay open.
+    pub files: Budget,
 }
 
 impl Reader {
@@ -39,6 +42,7 @@ impl Reader {
             buffer: vec![0; 8192],
             page_bytes,
             notes: Notes::default(),
+            files: Budget::of_this_process(),
         }
     }
 
@@ -52,7 +56,33 @@ impl Reader {
 
     /// Reads an open file into counters; `false`: it is gone, or cannot be read, which is noted.
     pub fn read(&mut self, name: &str, file: &Kept, parse: Parser, of: &dyn Display, counters: &mut Counters) -> bool {
-        match file.read(&mut self.buffer) {
+        let read = file.read(&mut self.buffer);
+        self.take(read, name, parse, of, counters)
+    }
+
+    /// Reads a file that stays open if it can into counters; `false`: it is gone, or cannot be read, which is noted.
+    pub fn slot(
+        &mut self,
+        slot: &mut Slot,
+        path: impl FnOnce() -> PathBuf,
+        parse: Parser,
+        named: (&str, &dyn Display),
+        counters: &mut Counters,
+    ) -> bool {
+        let read = slot.read(path, self);
+        self.take(read, named.0, parse, named.1, counters)
+    }
+
+    /// Takes what came of reading into counters.
+    fn take(
+        &mut self,
+        read: std::io::Result<Read>,
+        name: &str,
+        parse: Parser,
+        of: &dyn Display,
+        counters: &mut Counters,
+    ) -> bool {
+        match read {
             Ok(Read::Bytes(bytes)) => match parse(&self.buffer[..bytes], counters) {
                 Ok(()) => return true,
                 Err(error) => self.notes.unreadable(name, of, &std::io::Error::other(error)),

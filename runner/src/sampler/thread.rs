@@ -10,6 +10,7 @@ use std::time::Duration;
 use protocol::sample::{Counters, Sample, Samples, Subject};
 use protocol::summary::HostUse;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::grid::Grid;
@@ -52,9 +53,15 @@ pub struct Order {
 pub struct Sampler {
     shared: Arc<Shared>,
     zero_ns: u64,
-    stop: Option<mpsc::Sender<()>>,
+    /// Dropped, it tells the thread to end.
+    tell: Option<mpsc::Sender<Edge>>,
+    opened: Option<oneshot::Receiver<()>>,
     thread: Option<JoinHandle<Sampled>>,
 }
+
+/// The thread is told that the measured window begins or ends.
+#[derive(Clone, Copy, Debug)]
+struct Edge;
 
 /// What the thread is told while it runs.
 #[derive(Debug)]
@@ -75,6 +82,8 @@ pub struct Sampled {
     pub missed_ticks: u64,
     /// CPU that the thread used, ns.
     pub cpu_ns: u64,
+    /// The part of it before the first tick and after the last: opening files, and two looks at all page tables.
+    pub ends_cpu_ns: u64,
     /// The whole host from the first to the last round.
     pub host: HostUse,
     /// What could not be read.
@@ -87,7 +96,8 @@ impl Sampler {
     /// # Errors
     /// If the system gives no thread.
     pub fn start(order: Order, out: UnboundedSender<Samples>) -> io::Result<Self> {
-        let (stop, stopped) = mpsc::channel();
+        let (tell, told) = mpsc::channel();
+        let (open, opened) = oneshot::channel();
         let shared = Arc::new(Shared {
             targets: Mutex::new(Arc::new(order.targets.clone())),
             more: Mutex::default(),
@@ -95,13 +105,30 @@ impl Sampler {
         let (of_thread, zero_ns) = (Arc::clone(&shared), order.zero_ns);
         let thread = std::thread::Builder::new()
             .name("sampler".to_owned())
-            .spawn(move || Work::new(&order, out, of_thread).until(&stopped, &order))?;
+            .spawn(move || Work::new(order, out, of_thread).until_told(&told, open))?;
         Ok(Self {
             shared,
             zero_ns,
-            stop: Some(stop),
+            tell: Some(tell),
+            opened: Some(opened),
             thread: Some(thread),
         })
+    }
+
+    /// Waits for the end of the first round, which opens every file and so takes longer than others.
+    pub async fn opened(&mut self) {
+        if let Some(opened) = self.opened.take() {
+            // A thread that is gone has opened what it could; its end tells.
+            let _ = opened.await;
+        }
+    }
+
+    /// The measured window begins or ends now: all counters are read at once, and page tables as soon as no tick is kept waiting by it.
+    pub fn edge(&self) {
+        if let Some(tell) = &self.tell {
+            // As above.
+            let _ = tell.send(Edge);
+        }
     }
 
     /// The processes from now on.
@@ -125,7 +152,7 @@ impl Sampler {
     }
 
     fn end(&mut self) -> Option<Sampled> {
-        drop(self.stop.take());
+        drop(self.tell.take());
         let thread = self.thread.take()?;
         thread.join().inspect_err(|_| warn!("the sampler panicked")).ok()
     }
@@ -163,67 +190,116 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// What the thread works with.
 struct Work {
+    order: Order,
     rounds: Rounds,
+    pace: Pace,
     out: UnboundedSender<Samples>,
     shared: Arc<Shared>,
     waiting: Vec<Sample>,
     sent_at_ns: u64,
+    /// How long the longest walk through the page tables of one process has taken, ns.
+    longest_walk_ns: u64,
     sampled: Sampled,
     host_first: Option<HostUse>,
 }
 
 impl Work {
-    fn new(order: &Order, out: UnboundedSender<Samples>, shared: Arc<Shared>) -> Self {
+    fn new(order: Order, out: UnboundedSender<Samples>, shared: Arc<Shared>) -> Self {
         Self {
             rounds: Rounds::new(order.root.clone(), &order.sys, order.page_bytes),
+            pace: Pace::new(ns(order.interval)),
             out,
             shared,
             waiting: Vec::new(),
             sent_at_ns: clock::now_ns(),
+            longest_walk_ns: 0,
             sampled: Sampled::default(),
             host_first: host(&order.root),
+            order,
         }
     }
 
-    fn until(mut self, stopped: &mpsc::Receiver<()>, order: &Order) -> Sampled {
-        self.sampled.notes.extend(order.priority.apply().err());
-        let mut grid = Grid::new(order.zero_ns, order.interval);
-        let mut pace = Pace::new(u64::try_from(order.interval.as_nanos()).unwrap_or(u64::MAX));
-        let mut depth = Depth::Checkpoint;
+    fn until_told(mut self, told: &mpsc::Receiver<Edge>, open: oneshot::Sender<()>) -> Sampled {
+        self.sampled.notes.extend(self.order.priority.apply().err());
+        self.checkpoint();
+        self.pace.took(clock::now_ns(), 0);
+        let opening_cpu_ns = clock::thread_cpu_ns();
+        // Nobody need wait for it.
+        let _ = open.send(());
+        let mut grid = Grid::from(self.order.zero_ns, self.order.interval, clock::now_ns());
         loop {
-            let (began, cpu) = (clock::now_ns(), clock::thread_cpu_ns());
-            self.round(order, depth);
-            if depth > Depth::Quick {
-                // Checkpoints are the ends: what they cost says nothing of full rounds.
-                let cost = if depth == Depth::Full {
-                    clock::thread_cpu_ns() - cpu
-                } else {
-                    0
-                };
-                pace.took(began, cost);
-            }
             let (wait, missed) = grid.next(clock::now_ns());
             self.sampled.missed_ticks += missed;
-            if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+            if !self.wait(clock::now_ns() + ns(wait), told) {
                 break;
             }
-            depth = pace.depth(clock::now_ns());
+            self.round();
         }
-        self.round(order, Depth::Checkpoint);
+        let before_closing = clock::thread_cpu_ns();
+        self.checkpoint();
         self.send();
-        if let (Some(first), Some(last)) = (&self.host_first, host(&order.root)) {
+        if let (Some(first), Some(last)) = (&self.host_first, host(&self.order.root)) {
             self.sampled.host = parse::host_between(first, &last);
         }
         self.sampled.notes.extend(self.rounds.take_notes());
         self.sampled.cpu_ns = clock::thread_cpu_ns();
+        self.sampled.ends_cpu_ns = opening_cpu_ns + self.sampled.cpu_ns - before_closing;
         self.sampled
     }
 
-    fn round(&mut self, order: &Order, depth: Depth) {
+    /// Waits for the next tick, and meanwhile does what it is told and what is left to do; `false`: it is to end.
+    fn wait(&mut self, due_ns: u64, told: &mpsc::Receiver<Edge>) -> bool {
+        loop {
+            let left = due_ns.saturating_sub(clock::now_ns());
+            // A walk that takes longer than an interval would never be due: it may then delay a tick.
+            let may_walk = self.rounds.has_to_walk() && left >= self.longest_walk_ns.min(ns(self.order.interval) / 2);
+            let patience = if may_walk { 0 } else { left };
+            match told.recv_timeout(Duration::from_nanos(patience)) {
+                Ok(Edge) => self.edge(),
+                Err(RecvTimeoutError::Timeout) if may_walk => self.walk(),
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// What is due at a tick.
+    fn round(&mut self) {
+        let (began, cpu) = (clock::now_ns(), clock::thread_cpu_ns());
+        let depth = self.pace.depth(began);
+        self.sample(|rounds, targets, offset| rounds.sample(targets, depth, offset));
+        if depth == Depth::Full {
+            self.pace.took(began, clock::thread_cpu_ns() - cpu);
+        }
+    }
+
+    /// All counters, page tables at once.
+    fn checkpoint(&mut self) {
+        self.sample(|rounds, targets, offset| rounds.sample(targets, Depth::Checkpoint, offset));
+    }
+
+    /// All counters at an edge of the window, page tables to follow.
+    fn edge(&mut self) {
+        let (began, cpu) = (clock::now_ns(), clock::thread_cpu_ns());
+        self.sample(|rounds, targets, offset| rounds.begin_walk(targets, offset));
+        self.pace.took(began, clock::thread_cpu_ns() - cpu);
+    }
+
+    fn walk(&mut self) {
+        let began = clock::now_ns();
+        let zero_ns = self.order.zero_ns;
+        let sample = self.rounds.walk(|| clock::now_ns().saturating_sub(zero_ns));
+        self.longest_walk_ns = self.longest_walk_ns.max(clock::now_ns() - began);
+        self.sampled.totals.add_apart(sample.as_slice());
+        self.waiting.extend(sample);
+    }
+
+    fn sample(&mut self, round: impl FnOnce(&mut Rounds, &Targets, &dyn Fn() -> u64) -> Vec<Sample>) {
         let targets = Arc::clone(&locked(&self.shared.targets));
-        let offset = || clock::now_ns().saturating_sub(order.zero_ns);
+        let zero_ns = self.order.zero_ns;
+        let offset = || clock::now_ns().saturating_sub(zero_ns);
         let mut samples = std::mem::take(&mut *locked(&self.shared.more));
-        samples.extend(self.rounds.sample(&targets, depth, offset));
+        samples.extend(round(&mut self.rounds, &targets, &offset));
         self.sampled.totals.add_round(&samples);
         self.waiting.extend(samples);
         if clock::now_ns() - self.sent_at_ns >= BATCH_NS {
@@ -246,6 +322,10 @@ impl Work {
             waiting = rest;
         }
     }
+}
+
+fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// How many of the samples fit into one message, at least one.
@@ -295,7 +375,9 @@ mod tests {
         sampler
             .inlet()
             .add([(engine.clone(), Counters::from_iter([(Counter::ShownBytes, 7)]))]);
-        std::thread::sleep(Duration::from_millis(1100));
+        std::thread::sleep(Duration::from_millis(550));
+        sampler.edge();
+        std::thread::sleep(Duration::from_millis(550));
         let first = batches.blocking_recv().unwrap();
         sampler.watch(Targets::default());
         let sampled = sampler.finish();
@@ -318,16 +400,27 @@ mod tests {
         assert!(totals.len() > 3 && totals.is_sorted());
         assert!(
             own.clone()
-                .all(|sample| sample.counters.get(Counter::RssBytes).is_some_and(|rss| rss > 0))
+                .filter_map(|sample| sample.counters.get(Counter::RssBytes))
+                .all(|rss| rss > 0)
         );
-        // Most rounds are quick, the ends are checkpoints.
+        // Most rounds are quick, the ends are checkpoints, and the edge has all counters and then page tables.
+        let walked = own
+            .clone()
+            .filter(|sample| sample.counters.get(Counter::RssBytes).is_none());
+        assert!(
+            walked
+                .clone()
+                .all(|sample| sample.counters.get(Counter::PssBytes).is_some())
+        );
+        assert_eq!(walked.count(), 1);
         let with = |counter| {
             own.clone()
                 .filter(|sample| sample.counters.get(counter).is_some())
                 .count()
         };
-        assert!(with(Counter::UserTicks) < totals.len() && with(Counter::PssBytes) >= 1);
-        assert!(sampled.cpu_ns > 0 && sampled.host.idle_ticks + sampled.host.user_ticks > 0);
+        assert!(with(Counter::UserTicks) < totals.len() && with(Counter::PssBytes) >= 2);
+        assert!(sampled.cpu_ns > sampled.ends_cpu_ns && sampled.ends_cpu_ns > 0);
+        assert!(sampled.host.idle_ticks + sampled.host.user_ticks > 0);
     }
 
     #[test]

@@ -4,33 +4,29 @@
 //! process's clock ticks.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use protocol::sample::{Counter, Counters, Role};
 
+use super::files::Slot;
 use super::kept::{Kept, Read};
 use super::parse::process::switches;
 use super::parse::{self, Sched};
 use super::source::{Depth, Reader};
-
-/// Thread files that stay open, a process; those of further threads are opened for every reading, so that a service of thousands of
-/// threads does not use up the runner's files.
-const KEPT: usize = 128;
 
 /// The threads of a process.
 #[derive(Debug)]
 pub struct Threads {
     folder: PathBuf,
     /// The folder, open: its link count is 2 + the number of threads, which costs less than listing them.
-    handle: Option<File>,
+    handle: Slot,
     known: BTreeMap<u32, Thread>,
     ended: BTreeMap<Option<Role>, Used>,
     /// The guest's virtual CPUs; `None`: it is no QEMU.
     vcpus: Option<Vec<u32>>,
-    open: usize,
 }
 
 /// What threads have used.
@@ -55,27 +51,36 @@ impl Used {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Thread {
-    file: Option<Kept>,
+    sched: Slot,
+    status: Slot,
     role: Option<Role>,
     used: Used,
+    /// The scheduler's times before its switches were last read.
+    switches_of: Option<Sched>,
     /// Whether the last listing still had it.
     listed: bool,
+}
+
+impl Thread {
+    /// Whether its switches may be others than when they were last read. A thread that has not run since has the same: whatever takes it off a CPU
+    /// first adds what it has run. (Where the kernel keeps no such times, nothing is known.)
+    fn may_have_switched(&self) -> bool {
+        self.used.sched.cpu_ns == 0 || self.switches_of != Some(self.used.sched)
+    }
 }
 
 impl Threads {
     /// The threads below a process's folder; `vcpus` are the threads of a guest's CPUs, and `None` where it is no QEMU.
     #[must_use]
     pub fn of(process: &Path, vcpus: Option<Vec<u32>>) -> Self {
-        let folder = process.join("task");
         Self {
-            handle: File::open(&folder).ok(),
-            folder,
+            handle: Slot::default(),
+            folder: process.join("task"),
             known: BTreeMap::new(),
             ended: BTreeMap::new(),
             vcpus,
-            open: 0,
         }
     }
 
@@ -84,28 +89,36 @@ impl Threads {
     /// # Errors
     /// What is not "gone"; a text that is not understood is [`io::ErrorKind::InvalidData`].
     pub fn read(&mut self, depth: Depth, reader: &mut Reader) -> io::Result<bool> {
-        if depth > Depth::Quick || !self.is_complete() {
+        if !self.is_complete(reader) {
             self.list();
         }
+        let (mut told, some_ended) = self.read_times(reader)?;
+        if some_ended && depth > Depth::Quick {
+            // As many may have been born as have ended.
+            self.list();
+            told = self.read_times(reader)?.0;
+        }
+        if depth > Depth::Quick {
+            self.read_switches(reader);
+        }
+        Ok(told)
+    }
+
+    /// Whether the times of all of them come from files that stay open, which never tell of another process.
+    #[must_use]
+    pub fn are_kept(&self) -> bool {
+        self.handle.is_kept() && self.known.values().all(|thread| thread.sched.is_kept())
+    }
+
+    /// Reads the scheduler's times of all of them; says whether any told, and whether any have ended.
+    fn read_times(&mut self, reader: &mut Reader) -> io::Result<(bool, bool)> {
         let mut told = false;
         let mut ended = Vec::new();
         for (&tid, thread) in &mut self.known {
-            let opened;
-            let file = match &thread.file {
-                Some(file) => file,
-                None => {
-                    let path = self.folder.join(format!("{tid}/schedstat"));
-                    let Some(file) = Kept::open(&path)? else { continue };
-                    if self.open < KEPT {
-                        self.open += 1;
-                        thread.file.insert(file)
-                    } else {
-                        opened = file;
-                        &opened
-                    }
-                }
-            };
-            match file.read(&mut reader.buffer)? {
+            match thread
+                .sched
+                .read(|| self.folder.join(format!("{tid}/schedstat")), reader)?
+            {
                 Read::Bytes(bytes) => {
                     let sched = parse::schedstat(&reader.buffer[..bytes]);
                     thread.used.sched = sched.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
@@ -114,26 +127,28 @@ impl Threads {
                 Read::Gone => ended.push(tid),
             }
         }
+        let some_ended = !ended.is_empty();
         for tid in ended {
             self.forget(tid);
         }
-        if depth > Depth::Quick {
-            self.read_switches(reader);
-        }
-        Ok(told)
+        Ok((told, some_ended))
     }
 
     fn read_switches(&mut self, reader: &mut Reader) {
-        for (tid, thread) in &mut self.known {
-            let mut counters = Counters::default();
-            let path = self.folder.join(format!("{tid}/status"));
-            reader.once("status", &path, switches, &format_args!("thread {tid}"), &mut counters);
+        for (tid, thread) in self.known.iter_mut().filter(|(_, thread)| thread.may_have_switched()) {
+            let mut counters = Counters::with_capacity(2);
+            let (path, of) = (
+                || self.folder.join(format!("{tid}/status")),
+                format_args!("thread {tid}"),
+            );
+            reader.slot(&mut thread.status, path, switches, ("status", &of), &mut counters);
             if let Some(count) = counters.get(Counter::VoluntarySwitches) {
                 thread.used.voluntary = count;
             }
             if let Some(count) = counters.get(Counter::InvoluntarySwitches) {
                 thread.used.involuntary = count;
             }
+            thread.switches_of = Some(thread.used.sched);
         }
     }
 
@@ -160,11 +175,11 @@ impl Threads {
     }
 
     /// Whether as many threads are known as there are. A thread that ended and one that was born in its stead show when the one's file says gone.
-    fn is_complete(&self) -> bool {
-        let links = self
+    fn is_complete(&mut self, reader: &mut Reader) -> bool {
+        let seen = self
             .handle
-            .as_ref()
-            .and_then(|folder| Some(folder.metadata().ok()?.nlink()));
+            .with(|| Kept::folder(&self.folder), reader, |folder, _| folder.metadata());
+        let links = seen.ok().flatten().flatten().map(|told| told.nlink());
         links == Some(self.known.len() as u64 + 2)
     }
 
@@ -182,13 +197,13 @@ impl Threads {
                 thread.listed = true;
             } else {
                 let thread = Thread {
-                    file: None,
                     role: self.role(tid),
                     used: Used {
                         living: 1,
                         ..Used::default()
                     },
                     listed: true,
+                    ..Thread::default()
                 };
                 self.known.insert(tid, thread);
             }
@@ -207,7 +222,6 @@ impl Threads {
     /// Keeps what a thread had used.
     fn forget(&mut self, tid: u32) {
         if let Some(thread) = self.known.remove(&tid) {
-            self.open -= usize::from(thread.file.is_some());
             let last = Used {
                 living: 0,
                 ..thread.used
@@ -244,6 +258,7 @@ fn role_of_name(name: &[u8]) -> Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sampler::files::Budget;
 
     fn write(process: &Path, tid: u32, sched: &str, name: &str) {
         let folder = process.join(format!("task/{tid}"));
@@ -254,7 +269,9 @@ mod tests {
         fs::write(folder.join("status"), status).unwrap();
     }
 
+    /// The kernel's file of a dead thread is empty for whoever has it open.
     fn remove(process: &Path, tid: u32) {
+        fs::write(process.join(format!("task/{tid}/schedstat")), "").unwrap();
         fs::remove_dir_all(process.join(format!("task/{tid}"))).unwrap();
     }
 
@@ -315,10 +332,43 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         (1..=300).for_each(|tid| write(root.path(), tid, "10 1 1\n", "t"));
         let mut threads = Threads::of(root.path(), None);
-        for _ in 0..2 {
-            threads.read(Depth::Quick, &mut Reader::new(4096)).unwrap();
+        let mut reader = Reader::new(4096);
+        reader.files = Budget::of(100);
+        for depth in [Depth::Quick, Depth::Quick, Depth::Full] {
+            threads.read(depth, &mut reader).unwrap();
             assert_eq!(threads.used().sched.cpu_ns, 3000);
         }
-        assert_eq!(threads.open, KEPT);
+        assert_eq!(threads.used().voluntary, (1..=300).sum::<u64>());
+        assert!(!threads.are_kept());
+        assert_eq!(
+            threads.known.values().filter(|thread| thread.sched.is_kept()).count(),
+            99
+        );
+    }
+
+    #[test]
+    fn switches_are_read_again_only_of_a_thread_that_has_run() {
+        let root = tempfile::tempdir().unwrap();
+        let mut reader = Reader::new(4096);
+        write(root.path(), 7, "1000 10 1\n", "a");
+        write(root.path(), 8, "0 0 0\n", "b");
+        let mut threads = Threads::of(root.path(), None);
+        let mut voluntary = |seven: (&str, u64), eight: u64| {
+            for (tid, sched, count) in [(7, seven.0, seven.1), (8, "0 0 0\n", eight)] {
+                let folder = root.path().join(format!("task/{tid}"));
+                fs::write(folder.join("schedstat"), sched).unwrap();
+                fs::write(
+                    folder.join("status"),
+                    format!("x:\t1\nvoluntary_ctxt_switches:\t{count}\nnonvoluntary_ctxt_switches:\t0\n"),
+                )
+                .unwrap();
+            }
+            threads.read(Depth::Full, &mut reader).unwrap();
+            threads.used().voluntary
+        };
+        assert_eq!(voluntary(("1000 10 1\n", 100), 1), 101);
+        // The kernel cannot do this; it shows that the file is not read. Where it keeps no times, the file always is.
+        assert_eq!(voluntary(("1000 10 1\n", 200), 2), 102);
+        assert_eq!(voluntary(("1001 10 1\n", 300), 3), 303);
     }
 }
