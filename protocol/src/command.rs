@@ -23,6 +23,8 @@ pub enum Command {
     Start(Start),
     /// Hold the lease of the running attempt; not answered.
     Renew(Renew),
+    /// The measured window of the attempt begins or ends now: read all counters at once. Not answered, and nothing breaks without it.
+    Edge(Edge),
     /// End the attempt, whatever its state; answered by SUMMARY, or FAILED where there is nothing to sum up.
     Stop(Stop),
 }
@@ -38,6 +40,7 @@ impl Command {
             Self::Prepare(_) => "PREPARE",
             Self::Start(_) => "START",
             Self::Renew(_) => "RENEW",
+            Self::Edge(_) => "EDGE",
             Self::Stop(_) => "STOP",
         }
     }
@@ -98,6 +101,11 @@ pub struct TrialRef {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Renew {}
+
+/// The body of EDGE: nothing, the envelope says which attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edge {}
 
 /// The body of STOP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

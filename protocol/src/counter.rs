@@ -210,6 +210,8 @@ counters! {
     EnergyUj "energy_uj" Total,
     /// Where the energy counter begins anew, uJ.
     EnergyRangeUj "energy_range_uj" Now,
+    /// CPUs that are online.
+    Cpus "cpus" Now,
     /// 1: the kernel keeps the time of interrupts apart from that of the processes that they interrupt; 0: it does not.
     IrqApart "irq_apart" Now,
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
-use protocol::command::{Describe, Ping, Renew, Run, Stop, StopReason, TrialRef};
+use protocol::command::{Describe, Edge, Ping, Renew, Run, Stop, StopReason, TrialRef};
 use protocol::event::{
     Accepted, Endpoint, Failed, IdleWindow, LogTail, Placement, Pong, Ready, Refused, RefusedReason, Stage, StartUp,
 };
@@ -198,6 +198,7 @@ fn commands() {
     );
     check("run-surrounded", surrounded());
     check("renew", Command::Renew(Renew {}));
+    check("edge", Command::Edge(Edge {}));
     check(
         "stop",
         Command::Stop(Stop {

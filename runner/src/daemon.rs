@@ -106,6 +106,7 @@ impl Daemon {
                     });
                 }
                 Effect::Start(reply, run) => self.start(&reply, *run),
+                Effect::Edge(attempt) => self.executors.edge(attempt),
                 Effect::End(attempt, why) => {
                     info!(%attempt, ?why, "ending");
                     self.executors.end(attempt, why);
@@ -142,7 +143,7 @@ fn log(command: &Envelope<Command>) {
         Command::Run(run) => info!(%controller, attempt, cell = run.trial.cell, block = run.trial.block, "RUN"),
         Command::Stop(stop) => info!(%controller, attempt, reason = ?stop.reason, "STOP"),
         Command::Describe(_) => info!(%controller, "DESCRIBE"),
-        Command::Ping(_) | Command::Renew(_) | Command::Prepare(_) | Command::Start(_) => {
+        Command::Ping(_) | Command::Renew(_) | Command::Edge(_) | Command::Prepare(_) | Command::Start(_) => {
             tracing::debug!(%controller, "{}", command.body.word())
         }
     }

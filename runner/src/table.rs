@@ -33,6 +33,8 @@ pub enum Effect {
     Describe(Reply, Describe),
     /// Start an executor for the attempt that the reply names.
     Start(Reply, Box<Run>),
+    /// Tell an executor that its measured window begins or ends.
+    Edge(AttemptId),
     /// Tell an executor to end.
     End(AttemptId, Why),
 }
@@ -88,6 +90,7 @@ impl Table {
             Command::Run(body) => self.run(reply, *body, now),
             Command::Stop(body) => self.known(reply, Input::Stop(body.reason), "STOP"),
             Command::Prepare(_) | Command::Start(_) => vec![refuse(reply, RefusedReason::Invalid, NO_LOADER)],
+            Command::Edge(_) => self.edge(reply.attempt),
             Command::Renew(_) if reply.attempt.is_none() => Vec::new(),
             Command::Renew(_) => self.known(reply, Input::Renew, "RENEW"),
         });
@@ -166,6 +169,13 @@ impl Table {
         self.known(reply, Input::Run(Box::new(run)), "RUN")
     }
 
+    /// Only what is READY has a window; for anything else an edge is an old story.
+    fn edge(&self, attempt: Option<AttemptId>) -> Vec<Effect> {
+        let is_meant = |entry: &&Entry| Some(entry.id) == attempt && matches!(entry.state, State::Ready(_));
+        let meant = self.attempts.iter().find(is_meant);
+        meant.map(|entry| Effect::Edge(entry.id)).into_iter().collect()
+    }
+
     /// Passes a command on to the state of its attempt, which from now on answers this command.
     fn known(&mut self, reply: Reply, input: Input, word: &str) -> Vec<Effect> {
         let Some(id) = reply.attempt else {
@@ -228,7 +238,7 @@ impl Entry {
 fn refusal(command: &Command, reply: Reply, refused: Refused) -> Vec<Effect> {
     match command {
         Command::Ping(_) if refused.reason == RefusedReason::Held => vec![Effect::Pong(reply)],
-        Command::Renew(_) => Vec::new(),
+        Command::Renew(_) | Command::Edge(_) => Vec::new(),
         _ => vec![Effect::Say(reply, Box::new(Event::Refused(refused)))],
     }
 }

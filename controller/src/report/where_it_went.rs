@@ -41,8 +41,9 @@ pub(super) fn tables(data: &RunData, cells: &[&CellResult]) -> Vec<Table> {
 
 const CPU_NOTE: &str = "Mean ± standard deviation over trials, of the measured window. The service view is the cgroup of each service, of a guest \
     all of its QEMU; the process view is what pidstat shows for the same PIDs, in whole clock ticks and without children; the platform view is what \
-    works for the services beside them, also within their cgroups. The rows below do not overlap. They should add up to the whole host, whose busy \
-    time the kernel counts on its own, in clock ticks; interrupts are within the rows that they hit, unless they are said to be kept apart.";
+    works for the services beside them, also within their cgroups. The rows below do not overlap. They should add up to the whole host: the time \
+    in which its CPUs were neither idle nor stolen. The kernel counts its busy time by clock ticks, of which one that comes late counts as one; what \
+    no tick has counted is said. Interrupts are within the rows that they hit, unless they are said to be kept apart.";
 
 const MEMORY_NOTE: &str = "Mean ± standard deviation over trials. Resident memory (RSS) counts a shared page in every process, proportional \
     memory (PSS) counts its share. What is charged to a cgroup contains page cache and the kernel's memory; the working set leaves the page cache out \
@@ -110,7 +111,14 @@ fn cpu_rows(columns: &[Vec<&Trial>]) -> Vec<Vec<String>> {
         Some(host.irq_percent + host.softirq_percent)
     });
     put("= accounted for", &host(|host| host.accounted_percent));
-    put("Whole host, busy", &host(|host| host.busy_percent));
+    put("Whole host, in use", &host(HostCpu::used_percent));
+    put(
+        "   of which by the kernel's ticks (busy)",
+        &host(|host| host.busy_percent),
+    );
+    put("   of which no tick has counted", &|ledger, _| {
+        ledger.cpu.host.as_ref()?.unticked_percent
+    });
     put(
         "   of which interrupts, by clock ticks",
         &host(|host| host.irq_percent + host.softirq_percent),
@@ -119,9 +127,9 @@ fn cpu_rows(columns: &[Vec<&Trial>]) -> Vec<Vec<String>> {
         Some(ledger.cpu.host.as_ref()?.guest_percent).filter(|&percent| percent > 0.0)
     });
     put("Remainder", &host(|host| host.remainder_percent));
-    put("Remainder, % of the busy time", &|ledger, _| {
-        let host = ledger.cpu.host.as_ref().filter(|host| host.busy_percent > 0.0)?;
-        Some(host.remainder_percent / host.busy_percent * 100.0)
+    put("Remainder, % of that use", &|ledger, _| {
+        let host = ledger.cpu.host.as_ref().filter(|host| host.used_percent() > 0.0)?;
+        Some(host.remainder_percent / host.used_percent() * 100.0)
     });
     put("Idle host just before", &|ledger, _| {
         ledger.cpu.host.as_ref()?.idle_percent
@@ -165,11 +173,17 @@ type Bytes = fn(&MemoryOf) -> Option<f64>;
 fn memory_rows(columns: &[Vec<&Trial>]) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     let mut put = |title: &str, value: Value<'_>| rows.extend(row(title, columns, value));
-    let of: [(&str, Bytes); 17] = [
+    let of: [(&str, Bytes); 19] = [
         ("Services: resident (RSS)", |memory| memory.rss_bytes),
         ("   highest RSS", |memory| memory.peak_rss_bytes),
         ("Services: proportional (PSS), at READY", |memory| {
             memory.pss_ready_bytes
+        }),
+        ("Services: proportional (PSS), where the window begins", |memory| {
+            memory.pss_start_bytes
+        }),
+        ("Services: proportional (PSS), where it ends", |memory| {
+            memory.pss_end_bytes
         }),
         ("Services: proportional (PSS), at STOP", |memory| memory.pss_stop_bytes),
         ("   anonymous", |memory| memory.pss_anon_bytes),

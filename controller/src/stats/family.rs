@@ -30,7 +30,7 @@ struct Member<'a> {
 #[derive(Debug)]
 pub struct Family<'a> {
     members: Vec<Member<'a>>,
-    /// Whether every sample tells ns.
+    /// Whether every sample that tells its CPU time tells ns.
     has_ns: bool,
     last_ns: u64,
     tick_ns: f64,
@@ -49,7 +49,10 @@ impl<'a> Family<'a> {
         let members: Vec<_> = processes.map(member).collect();
         let samples = || members.iter().flat_map(|member| member.samples);
         Self {
-            has_ns: samples().all(|sample| sample.counters.get(Counter::CpuNs).is_some()),
+            has_ns: samples().all(|sample| {
+                let has = |counter| sample.counters.get(counter).is_some();
+                has(Counter::CpuNs) || !has(Counter::RssBytes) && !has(Counter::UserTicks)
+            }),
             last_ns: samples().map(|sample| sample.offset_ns).max().unwrap_or(0),
             tick_ns,
             members,
@@ -127,6 +130,23 @@ impl<'a> Family<'a> {
         self.at_end(counter, Track::first, |samples| {
             samples.first().is_some_and(|first| first.offset_ns <= begin + SWEEP_NS)
         })
+    }
+
+    /// The sum over its processes of a state near a moment; `None`: one that was there then has no sample of it within that distance.
+    #[must_use]
+    pub fn near(&self, counter: Counter, at: u64, within_ns: u64) -> Option<f64> {
+        let is_there = |member: &&Member<'_>| {
+            let ends = (member.samples.first(), member.samples.last());
+            matches!(ends, (Some(first), Some(last)) if first.offset_ns <= at && last.offset_ns >= at)
+        };
+        let one = |member: &Member<'a>| {
+            let (offset, value) = Track::of(member.samples, counter).nearest(at)?;
+            (offset.abs_diff(at) <= within_ns).then_some(value)
+        };
+        let values: Option<Vec<f64>> = self.members.iter().filter(is_there).map(one).collect();
+        values
+            .filter(|values| !values.is_empty())
+            .map(|values| values.iter().sum())
     }
 
     fn at_end(

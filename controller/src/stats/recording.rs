@@ -124,6 +124,12 @@ impl Track {
         Some((self.0.first()?.0, self.0.last()?.0))
     }
 
+    /// The sample nearest to a moment, with its time; `None`: there is none.
+    #[must_use]
+    pub fn nearest(&self, at: u64) -> Option<(u64, f64)> {
+        self.0.iter().copied().min_by_key(|point| point.0.abs_diff(at))
+    }
+
     /// The last value.
     #[must_use]
     pub fn last(&self) -> Option<f64> {

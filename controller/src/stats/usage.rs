@@ -127,12 +127,17 @@ fn service_use(recording: &Recording<'_>, service: &Name, cut: &Cut) -> Option<S
 /// The resident memory of all processes of a service at each tick of the window, bytes.
 fn resident(recording: &Recording<'_>, service: &Name, cut: &Cut) -> Vec<u64> {
     let own = recording.only(of_process).filter(|(of, _)| of.service == *service);
-    let inside = own.flat_map(|(_, samples)| samples.iter().copied());
+    let inside = own.flat_map(|(_, samples)| samples.iter().copied().filter(|sample| tells_memory(sample)));
     let inside = sorted(inside.filter(|sample| (cut.start_ns..=cut.end_ns).contains(&sample.offset_ns)));
     sweeps(&inside, cut.interval_ns)
         .iter()
         .map(|sweep| rss(sweep))
         .collect()
+}
+
+/// Whether it is of a tick: one of page tables alone has no resident memory.
+fn tells_memory(sample: &Sample) -> bool {
+    sample.counters.get(Counter::RssBytes).is_some()
 }
 
 fn rss(sweep: &[&Sample]) -> u64 {
@@ -156,7 +161,8 @@ pub struct Point {
 /// The processes of all services together over time, one point a tick from the second on.
 #[must_use]
 pub fn series(samples: &[Sample], interval_ns: u64, ticks_per_s: u64) -> Vec<Point> {
-    let all = sorted(samples.iter().filter(|sample| of_process(&sample.of).is_some()));
+    let of_ticks = |sample: &&Sample| of_process(&sample.of).is_some() && tells_memory(sample);
+    let all = sorted(samples.iter().filter(of_ticks));
     let sweeps = sweeps(&all, interval_ns);
     let mut known = BTreeMap::new();
     let mut points = Vec::new();

@@ -236,7 +236,7 @@ impl<'a> Drive<'a> {
                     Order::endpoint(&ready, front).ok_or_else(|| format!("READY names no endpoint of {front}"))?;
                 reach(self.order.probe(), endpoint).await?;
                 self.exchange().await?;
-                self.load = Some(RunningLoad::fire(self.order, &ready, endpoint));
+                self.load = Some(RunningLoad::fire(self.order, &ready, endpoint, self.mouth.clone()));
             }
         }
         Ok(())

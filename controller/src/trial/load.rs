@@ -5,9 +5,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::Command;
 use protocol::event::Ready;
 use protocol::spec::Probe;
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
 use super::order::Order;
@@ -32,15 +34,17 @@ pub struct Measured {
 }
 
 impl RunningLoad {
-    /// Fires the load, and then looks what the services made of it.
+    /// Fires the load, says through `mouth` where its window begins and ends, and then looks what the services made of it.
     #[must_use]
-    pub fn fire(order: &Order, ready: &Ready, address: SocketAddr) -> Self {
+    pub fn fire(order: &Order, ready: &Ready, address: SocketAddr, mouth: UnboundedSender<Command>) -> Self {
+        let edges = order.edges();
         let control = Arc::new(Control::new());
         let (engine, watched) = (order.engine(address), Arc::clone(&control));
         let (witness, ledger) = (order.witness(ready), order.ledger.clone());
         let work = async move {
             let thread = tokio::task::spawn_blocking(move || engine?.run(&watched));
-            let outcome: Result<Outcome, LoadError> = thread
+            let outcome: Result<Outcome, LoadError> = edges
+                .tell(&mouth, thread)
                 .await
                 .map_err(|panic| format!("the load engine panicked: {panic}"))?;
             let outcome = outcome.map_err(|error| error.to_string())?;

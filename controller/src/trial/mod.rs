@@ -2,9 +2,11 @@
 //!
 //! * [`order`] — what is asked of the runner and of the load engine, pure;
 //! * [`drive`] — the conversation driven to its end, with the load in between;
+//! * `edges` — when the measured window begins and ends, told to the runner;
 //! * [`record`] — what came of it as the record that is stored.
 
 pub mod drive;
+mod edges;
 mod engine;
 mod load;
 pub mod order;

@@ -10,6 +10,7 @@ use protocol::spec::{Deadlines, Probe, Sampling};
 use protocol::surroundings::BROKER;
 use protocol::{AttemptId, Name};
 
+use super::edges::Edges;
 use super::engine::engine;
 use super::workload::dataset::{self, Ledger};
 use super::workload::{asked, truth};
@@ -117,6 +118,12 @@ impl Order {
             ledger: Ledger::default(),
             deadlines,
         }
+    }
+
+    /// When the window of its load begins and ends.
+    #[must_use]
+    pub fn edges(&self) -> Edges {
+        Edges::of(&self.kind)
     }
 
     /// How many requests the load will send, warm-up included, as far as that is known; on random arrivals about so many.

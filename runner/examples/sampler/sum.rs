@@ -127,11 +127,19 @@ fn sum(table: &mut Table, word: &str, samples: &[Sample], replies: u64) {
         Counter::IrqTicks,
         Counter::SoftirqTicks,
     ];
-    let host = ticks(is_host, &busy);
-    let remainder = (host - service - platform - runner - rest) / host * 100.0;
-    let percent = |ns: f64| ns / SECONDS as f64 / 1e7;
+    let (length_ns, cpus) = host_span(samples);
+    let not_in_use = ticks(
+        is_host,
+        &[Counter::IdleTicks, Counter::IowaitTicks, Counter::StealTicks],
+    );
+    let busy = ticks(is_host, &busy);
+    let host = length_ns * cpus - not_in_use;
+    let percent = |ns: f64| ns / length_ns * 100.0;
+    let of_host = |ns: f64| (host - ns) / host * 100.0;
+    let parts = service + platform + runner + rest;
     let shown = format!(
-        "{remainder:+.2} % of {:.1} % of a core: service {:.1}, platform {:.1}, runner and load {:.1}, kernel and others {:.1}; {replies} replies",
+        "{:+.2} % of {:.1} % of a core in use: service {:.1}, platform {:.1}, runner and load {:.1}, kernel and others {:.1}; {replies} replies",
+        of_host(parts),
         percent(host),
         percent(service),
         percent(platform),
@@ -142,8 +150,26 @@ fn sum(table: &mut Table, word: &str, samples: &[Sample], replies: u64) {
         &format!("sum of the views under load, {word}"),
         "remainder < 3 %",
         &shown,
-        remainder.abs() < 3.0,
+        of_host(parts).abs() < 3.0,
     );
+    let shown = format!(
+        "{:.1} % of a core in use = {cpus} CPUs less idle, iowait and steal ({:.1} %); busy by ticks {:.1} %, counted by no tick {:+.1} %",
+        percent(host),
+        percent(not_in_use),
+        percent(busy),
+        percent(host - busy)
+    );
+    table.beside("- the host, by its own columns", &shown);
+}
+
+/// From the first to the last look at the host, ns, and how many CPUs it has.
+fn host_span(samples: &[Sample]) -> (f64, f64) {
+    let mut looks = samples.iter().filter(|sample| matches!(sample.of, Subject::Host(_)));
+    let (Some(first), Some(last)) = (looks.next(), looks.next_back()) else {
+        return (1.0, 1.0);
+    };
+    let cpus = last.counters.get(Counter::Cpus).unwrap_or(1);
+    ((last.offset_ns - first.offset_ns) as f64, cpus as f64)
 }
 
 /// The sum over things of the growth of a counter.

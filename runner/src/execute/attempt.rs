@@ -10,7 +10,7 @@ use protocol::spec::{NativeSpec, PlatformSpec};
 use protocol::summary::Teardown;
 use protocol::surroundings::{BROKER, SEED};
 use protocol::{Event, envelope};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -51,6 +51,8 @@ pub(super) struct Attempt {
     pub(super) context: Arc<Context>,
     pub(super) order: Order,
     pub(super) ending: watch::Receiver<Option<Why>>,
+    /// The edges of the measured window.
+    pub(super) edges: mpsc::UnboundedReceiver<()>,
     pub(super) reports: Reports,
 }
 

@@ -71,6 +71,13 @@ pub struct Order {
 /// Reports of all attempts.
 pub type Reports = mpsc::UnboundedSender<(AttemptId, Report)>;
 
+/// What an attempt is told by.
+#[derive(Debug)]
+struct Reins {
+    end: watch::Sender<Option<Why>>,
+    edge: mpsc::UnboundedSender<()>,
+}
+
 /// The tasks. Dropping this aborts none of them; they end with the runtime.
 #[derive(Debug)]
 pub struct Executors {
@@ -78,7 +85,7 @@ pub struct Executors {
     reports: Reports,
     /// One attempt at a time has the host: the next waits for the teardown of the one before.
     slot: Arc<Semaphore>,
-    ends: HashMap<AttemptId, watch::Sender<Option<Why>>>,
+    reins: HashMap<AttemptId, Reins>,
 }
 
 impl Executors {
@@ -89,7 +96,7 @@ impl Executors {
             context: Arc::new(context),
             reports,
             slot: Arc::new(Semaphore::new(1)),
-            ends: HashMap::new(),
+            reins: HashMap::new(),
         }
     }
 
@@ -101,14 +108,16 @@ impl Executors {
 
     /// Starts an attempt; its last report is [`Input::Finished`], whatever happens to it.
     pub fn start(&mut self, order: Order) {
-        self.ends.retain(|_, end| !end.is_closed());
+        self.reins.retain(|_, reins| !reins.end.is_closed());
         let (end, ending) = watch::channel(None);
-        self.ends.insert(order.attempt, end);
+        let (edge, edges) = mpsc::unbounded_channel();
+        self.reins.insert(order.attempt, Reins { end, edge });
         let (id, reports) = (order.attempt, self.reports.clone());
         let attempt = Attempt {
             context: Arc::clone(&self.context),
             order,
             ending,
+            edges,
             reports: self.reports.clone(),
         };
         let slot = Arc::clone(&self.slot);
@@ -128,10 +137,18 @@ impl Executors {
         });
     }
 
+    /// Tells an attempt that its measured window begins or ends.
+    pub fn edge(&self, attempt: AttemptId) {
+        if let Some(reins) = self.reins.get(&attempt) {
+            // An attempt that is over has no window.
+            let _ = reins.edge.send(());
+        }
+    }
+
     /// Tells an attempt to end; the first reason counts.
     pub fn end(&mut self, attempt: AttemptId, why: Why) {
-        if let Some(end) = self.ends.get(&attempt) {
-            end.send_if_modified(|first| {
+        if let Some(reins) = self.reins.get(&attempt) {
+            reins.end.send_if_modified(|first| {
                 let is_first = first.is_none();
                 first.get_or_insert(why);
                 is_first

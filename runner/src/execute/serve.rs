@@ -93,6 +93,7 @@ impl Attempt {
                     let why = format!("service {service} ended by itself ({})", words(&exit));
                     break Over::Broken(Stage::Running, why);
                 }
+                Some(()) = self.edges.recv() => sampler.edge(),
                 Some(samples) = batches.recv() => out.send(samples),
                 _ = look.tick() => sampler.watch(fleet.targets(platform)),
             }

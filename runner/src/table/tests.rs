@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use protocol::command::{Ping, Renew, Stop, StopReason};
+use protocol::command::{Edge, Ping, Renew, Stop, StopReason};
 use protocol::event::Stage;
 use protocol::{Epoch, Name};
 use uuid::Uuid;
@@ -39,6 +39,7 @@ fn words(effects: &[Effect]) -> Vec<String> {
         Effect::Pong(_) => "PONG".to_owned(),
         Effect::Describe(..) => "FACTS".to_owned(),
         Effect::Start(..) => "start".to_owned(),
+        Effect::Edge(_) => "edge".to_owned(),
         Effect::End(_, why) => format!("end {why:?}"),
     };
     effects.iter().map(word).collect()
@@ -125,6 +126,26 @@ fn a_silent_controller_loses_its_lease() {
 }
 
 #[test]
+fn edges_are_for_what_is_ready_and_say_nothing() {
+    let now = Instant::now();
+    let edge = |controller, number| said(controller, 1, number, Command::Edge(Edge {}));
+    let mut table = Table::default();
+    table.command(order("a", 1, 1), now);
+    assert_eq!(table.command(edge("a", Some(1)), now), []);
+    let mut table = serving(now);
+    assert_eq!(table.command(edge("a", Some(1)), now), [Effect::Edge(attempt(1))]);
+    assert_eq!(table.command(edge("a", Some(2)), now), []);
+    assert_eq!(table.command(edge("a", None), now), []);
+    assert_eq!(
+        table.command(edge("b", Some(1)), now),
+        [],
+        "another controller is not obeyed"
+    );
+    table.command(stop("a", 1, 1), now);
+    assert_eq!(table.command(edge("a", Some(1)), now), []);
+}
+
+#[test]
 fn orders_without_sense_are_refused() {
     let now = Instant::now();
     let mut table = Table::default();
@@ -181,10 +202,11 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let who = prop_oneof![Just(("a", 1u64)), Just(("a", 2)), Just(("b", 1))];
-    let command = (who, 1u128..5, 0..5u8).prop_map(|((controller, epoch), number, kind)| match kind {
+    let command = (who, 1u128..5, 0..6u8).prop_map(|((controller, epoch), number, kind)| match kind {
         0 | 1 => order(controller, epoch, number),
         2 => stop(controller, epoch, number),
         3 => said(controller, epoch, Some(number), Command::Renew(Renew {})),
+        4 => said(controller, epoch, Some(number), Command::Edge(Edge {})),
         _ => said(controller, epoch, None, Command::Ping(Ping {})),
     });
     prop_oneof![
@@ -244,7 +266,7 @@ proptest! {
         for step in steps {
             let effects = match step {
                 Step::Command(command) => {
-                    let is_answerable = !matches!(command.body, Command::Renew(_));
+                    let is_answerable = !matches!(command.body, Command::Renew(_) | Command::Edge(_));
                     let sender = command.controller.clone();
                     let effects = table.command(*command, now);
                     let is_refused = words(&effects).iter().any(|word| word.starts_with("REFUSED"));

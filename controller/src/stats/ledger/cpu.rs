@@ -62,8 +62,12 @@ pub enum Group {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostCpu {
-    /// Everything but idle, iowait and steal.
+    /// Everything but idle, iowait and steal, as the kernel counts it: by the clock ticks that hit it.
     pub busy_percent: f64,
+    /// Time of the CPUs that is in none of the kernel's columns, because a tick that comes late still counts as one; `None`: it is not known how many
+    /// CPUs there are.
+    #[serde(default)]
+    pub unticked_percent: Option<f64>,
     /// The part of it in hard interrupts.
     pub irq_percent: f64,
     /// The part of it in soft interrupts, the network's among them.
@@ -78,8 +82,16 @@ pub struct HostCpu {
     pub irq_apart: Option<bool>,
     /// The sum of all rows, with the interrupts where they are kept apart.
     pub accounted_percent: f64,
-    /// The busy time less that sum.
+    /// The busy time, and what no tick has counted, less that sum.
     pub remainder_percent: f64,
+}
+
+impl HostCpu {
+    /// All time in which a CPU was neither idle nor taken by the hypervisor below.
+    #[must_use]
+    pub fn used_percent(&self) -> f64 {
+        self.busy_percent + self.unticked_percent.unwrap_or(0.0)
+    }
 }
 
 impl CpuLedger {
@@ -205,6 +217,10 @@ fn host(book: &Book<'_>, rows: f64) -> Option<HostCpu> {
         let ticks = track(counter).growth(book.from(), book.to(), false);
         book.percent(ticks * book.frame.cut.tick_ns())
     };
+    let others: f64 = [Counter::IdleTicks, Counter::IowaitTicks, Counter::StealTicks]
+        .map(percent)
+        .iter()
+        .sum();
     let [irq, softirq] = [Counter::IrqTicks, Counter::SoftirqTicks].map(percent);
     let programs: f64 = [Counter::UserTicks, Counter::NiceTicks, Counter::SystemTicks]
         .map(percent)
@@ -213,9 +229,13 @@ fn host(book: &Book<'_>, rows: f64) -> Option<HostCpu> {
     let busy = programs + irq + softirq;
     let irq_apart = track(Counter::IrqApart).last().map(|apart| apart > 0.0);
     let accounted = rows + if irq_apart == Some(true) { irq + softirq } else { 0.0 };
+    // The idle time is measured by the clock and the other columns by ticks (kernel/time/tick-sched.c, kernel/sched/cputime.c), so that only together
+    // with this they make up the time of all CPUs.
+    let unticked = track(Counter::Cpus).last().map(|cpus| cpus * 100.0 - busy - others);
     let guests: f64 = [Counter::GuestTicks, Counter::GuestNiceTicks].map(percent).iter().sum();
     Some(HostCpu {
         busy_percent: busy,
+        unticked_percent: unticked,
         irq_percent: irq,
         softirq_percent: softirq,
         guest_percent: guests,
@@ -232,6 +252,6 @@ fn host(book: &Book<'_>, rows: f64) -> Option<HostCpu> {
         }),
         irq_apart,
         accounted_percent: accounted,
-        remainder_percent: busy - accounted,
+        remainder_percent: busy + unticked.unwrap_or(0.0) - accounted,
     })
 }

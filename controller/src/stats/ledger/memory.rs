@@ -36,6 +36,12 @@ pub struct MemoryOf {
     pub peak_rss_bytes: Option<f64>,
     /// Proportional memory at READY.
     pub pss_ready_bytes: Option<f64>,
+    /// Proportional memory where the window begins; `None`: not read within a second of it.
+    #[serde(default)]
+    pub pss_start_bytes: Option<f64>,
+    /// Proportional memory where the window ends; `None`: not read within a second of it.
+    #[serde(default)]
+    pub pss_end_bytes: Option<f64>,
     /// Proportional memory at STOP.
     pub pss_stop_bytes: Option<f64>,
     /// Its anonymous part at STOP.
@@ -102,6 +108,9 @@ pub(super) fn memory(book: &Book<'_>) -> MemoryLedger {
     }
 }
 
+/// How far from an edge of the window page tables may have been walked to count as there.
+const NEAR_NS: u64 = 1_000_000_000;
+
 fn of_service(book: &Book<'_>, name: &Name) -> MemoryOf {
     let family = usage::family(book.recording, name, &book.frame.cut);
     let subject = |of: fn(OfService) -> Subject| of(OfService { service: name.clone() });
@@ -115,6 +124,8 @@ fn of_service(book: &Book<'_>, name: &Name) -> MemoryOf {
         rss_bytes: family.mean(Counter::RssBytes, book.from(), book.to()),
         peak_rss_bytes: family.last(Counter::PeakRssBytes),
         pss_ready_bytes: family.first(Counter::PssBytes),
+        pss_start_bytes: family.near(Counter::PssBytes, book.from(), NEAR_NS),
+        pss_end_bytes: family.near(Counter::PssBytes, book.to(), NEAR_NS),
         pss_stop_bytes: family.last(Counter::PssBytes),
         pss_anon_bytes: family.last(Counter::PssAnonBytes),
         pss_file_bytes: family.last(Counter::PssFileBytes),

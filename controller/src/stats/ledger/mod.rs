@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use protocol::Name;
 use protocol::event::IdleWindow;
-use protocol::sample::Sample;
+use protocol::sample::{Counter, Sample, Subject, WholeHost};
 use serde::{Deserialize, Serialize};
 
 pub use cpu::{CpuLedger, CpuRow, Group, HostCpu};
@@ -32,6 +32,20 @@ pub struct Ledger {
     pub memory: MemoryLedger,
     /// Every counter of everything that was sampled.
     pub views: Vec<View>,
+    /// How far from the window's ends all counters were read; `None`: the host was not sampled.
+    #[serde(default)]
+    pub edges: Option<Edges>,
+}
+
+/// The distance of the nearest reading of all counters from each end of the window. In between, what counts is read on the line between the readings
+/// before and after the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edges {
+    /// From its beginning, ns.
+    pub start_off_ns: u64,
+    /// From its end, ns.
+    pub end_off_ns: u64,
 }
 
 /// What the samples are held against.
@@ -60,6 +74,7 @@ pub fn ledger(samples: &[Sample], frame: &Frame<'_>) -> Option<Ledger> {
         cpu: cpu::cpu(&book),
         memory: memory::memory(&book),
         views: views::views(&book),
+        edges: book.edges(),
     })
 }
 
@@ -77,6 +92,17 @@ impl Book<'_> {
 
     const fn to(&self) -> u64 {
         self.frame.cut.end_ns
+    }
+
+    /// All counters are read together, those of the host among them.
+    fn edges(&self) -> Option<Edges> {
+        let host = Subject::Host(WholeHost {});
+        let track = self.recording.track(&host, Counter::UserTicks);
+        let off = |at| track.nearest(at).map(|(offset, _)| offset.abs_diff(at));
+        Some(Edges {
+            start_off_ns: off(self.from())?,
+            end_off_ns: off(self.to())?,
+        })
     }
 
     const fn watched(&self) -> bool {

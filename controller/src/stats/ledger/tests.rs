@@ -192,6 +192,45 @@ fn interrupts_are_a_row_only_where_the_kernel_keeps_them_apart() {
 }
 
 #[test]
+fn time_that_no_tick_has_counted_belongs_to_the_host() {
+    let mut samples = container();
+    host(&mut samples, None);
+    let cpus: (Counter, &dyn Fn(u64) -> u64) = (Counter::Cpus, &|_| 2);
+    put(&mut samples, &Subject::Host(WholeHost {}), &[cpus]);
+    let host = account(&samples, &[]).cpu.host.unwrap();
+    // Of 200, 62 are busy, 100 idle and 7 stolen.
+    near(host.unticked_percent.unwrap(), 31.0);
+    near(host.used_percent(), 93.0);
+    near(host.remainder_percent, 33.0);
+}
+
+#[test]
+fn the_nearest_readings_of_the_edges_are_said_and_page_tables_count_there() {
+    let mut samples = container();
+    host(&mut samples, None);
+    let at = |offset_ns, of, counter, value| Sample {
+        offset_ns,
+        of,
+        counters: [(counter, value)].into_iter().collect(),
+    };
+    let off = |samples: &[Sample]| account(samples, &[]).edges.unwrap();
+    assert_eq!((off(&samples).start_off_ns, off(&samples).end_off_ns), (0, 0));
+    samples.retain(|sample| ![2 * S, 6 * S].contains(&sample.offset_ns));
+    samples.push(at(2 * S + 7, Subject::Host(WholeHost {}), Counter::UserTicks, 70));
+    assert_eq!((off(&samples).start_off_ns, off(&samples).end_off_ns), (7, S));
+    // A sample of page tables alone is no tick, and changes neither CPU time nor resident memory.
+    let before = account(&samples, &[]);
+    samples.push(at(2 * S + 9, process("web", 7), Counter::PssBytes, 900));
+    let ledger = account(&samples, &[]);
+    assert_eq!(ledger.cpu, before.cpu);
+    let (web, old) = (&ledger.memory.services[0], &before.memory.services[0]);
+    assert_eq!((web.pss_start_bytes, web.pss_end_bytes), (Some(900.0), Some(605.0)));
+    assert_eq!(web.rss_bytes, old.rss_bytes);
+    samples.retain(|sample| sample.offset_ns < 4 * S || sample.counters.get(Counter::PssBytes).is_none());
+    assert_eq!(account(&samples, &[]).memory.services[0].pss_end_bytes, None);
+}
+
+#[test]
 fn a_guest_is_its_virtual_cpus_and_the_rest_of_qemu_its_platform() {
     let mut samples = Vec::new();
     put(&mut samples, &Subject::Cgroup(of("vm")), &[(Counter::CpuNs, &ns(50))]);

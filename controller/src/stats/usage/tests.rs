@@ -120,6 +120,16 @@ fn samples_without_ticks_do_not_bend_the_parts() {
 }
 
 #[test]
+fn a_sample_of_page_tables_alone_is_no_tick() {
+    let mut samples = steady(1, 0..=8, 30);
+    samples.extend(steady(2, 0..=8, 30));
+    let before = (only(&samples), series(&samples, S, 100));
+    samples.push(sample(1, 0, 3 * S + 5, &[(Counter::PssBytes, Some(77))]));
+    assert_eq!((only(&samples), series(&samples, S, 100)), before);
+    assert_eq!(before.0.cpu_source, CpuSource::Schedstat);
+}
+
+#[test]
 fn a_process_born_inside_counts_from_nothing_and_one_that_vanished_to_its_last_sample() {
     let mut samples = steady(1, 0..=4, 50);
     samples.extend(process(2, 4, 4..=8, 50, true, S / 10));

@@ -32,7 +32,7 @@ const CPU: [Counter; 10] = [
     Counter::GuestNiceTicks,
 ];
 
-/// Reads `/proc/stat`: the times of all CPUs together, context switches, new processes, soft interrupts of the network. Guest time is part of the
+/// Reads `/proc/stat`: the times of all CPUs together, how many there are, context switches, new processes, soft interrupts of the network. Guest time is part of the
 /// user time there, too. Idle and iowait may go back by a tick.
 ///
 /// # Errors
@@ -56,6 +56,14 @@ pub fn stat(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
         &[("ctxt", Counter::Switches, 1), ("processes", Counter::Forks, 1)],
         counters,
     );
+    let is_cpu = |line: &[u8]| {
+        line.strip_prefix(b"cpu")
+            .is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
+    };
+    let cpus = lines(text).filter(|line| is_cpu(line)).count() as u64;
+    if cpus > 0 {
+        counters.put(Counter::Cpus, cpus);
+    }
     let softirq = lines(text).find_map(|line| line.strip_prefix(b"softirq "));
     // The total, then HI, TIMER, NET_TX, NET_RX.
     let mut kinds = softirq.into_iter().flat_map(words).skip(3);
