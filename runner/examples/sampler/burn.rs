@@ -199,6 +199,11 @@ impl Watch {
         Ok(Self { sampler, batches })
     }
 
+    /// An edge of the window.
+    pub fn edge(&self) {
+        self.sampler.edge();
+    }
+
     /// Ends, with everything that was sampled.
     pub fn end(mut self) -> (Vec<Sample>, Sampled) {
         let sampled = self.sampler.finish();

@@ -28,6 +28,7 @@ pub fn play(part: &str, arguments: &[String]) -> bool {
         "play-spin" => spin(Duration::from_millis(number(0))),
         "play-hold" => super::memory::hold(arguments.first().map_or("", String::as_str), number(1), number(2)),
         "play-sleep" => wait(),
+        "play-wake" => wake(Duration::from_millis(number(0))),
         _ => return false,
     }
     true
@@ -36,6 +37,13 @@ pub fn play(part: &str, arguments: &[String]) -> bool {
 /// Waits for a line.
 pub fn wait() {
     let _ = std::io::stdin().lock().read_line(&mut String::new());
+}
+
+/// Runs for a moment again and again.
+fn wake(every: Duration) {
+    loop {
+        std::thread::sleep(every);
+    }
 }
 
 /// Says something at once.

@@ -4,6 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use protocol::Name;
+use protocol::sample::{Sample, Subject};
 use runner::clock;
 use runner::sampler::round::Rounds;
 use runner::sampler::source::Depth;
@@ -13,19 +14,41 @@ use super::burn::Watch;
 use super::others;
 use super::table::Table;
 
-const SECONDS: u64 = 10;
+/// The processes of the first rows.
+const CROWD: usize = 400;
+const SECONDS: u64 = 20;
+/// Processes that are awake run so often: each has run since it was last looked at.
+const WAKE_MS: u64 = 400;
 
-/// Processes that sleep, and end with this.
+/// Processes that do next to nothing, and end with this.
 struct Crowd(Vec<Child>);
 
 impl Crowd {
-    fn gather(count: usize) -> anyhow::Result<Self> {
+    /// They sleep for good.
+    fn asleep(count: usize) -> anyhow::Result<Self> {
+        Self::gather(count, || {
+            let mut command = Command::new("sleep");
+            command.arg("600");
+            Ok(command)
+        })
+    }
+
+    /// They run for a moment every now and then.
+    fn awake(count: usize) -> anyhow::Result<Self> {
+        Self::gather(count, || {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.args(["play-wake", &WAKE_MS.to_string()]);
+            Ok(command)
+        })
+    }
+
+    fn gather(count: usize, command: impl Fn() -> anyhow::Result<Command>) -> anyhow::Result<Self> {
         let mut crowd = Self(Vec::new());
         for _ in 0..count {
-            crowd
-                .0
-                .push(Command::new("sleep").arg("600").stdin(Stdio::null()).spawn()?);
+            crowd.0.push(command()?.stdin(Stdio::null()).spawn()?);
         }
+        // Until all have come to rest.
+        std::thread::sleep(Duration::from_millis(2 * WAKE_MS));
         Ok(crowd)
     }
 
@@ -43,65 +66,117 @@ impl Drop for Crowd {
 
 /// Everything about cost.
 pub fn run(table: &mut Table) -> anyhow::Result<()> {
-    let crowd = Crowd::gather(400)?;
-    rounds(table, crowd.pids())?;
-    against_others(table, &crowd.pids())?;
-    drop(crowd);
+    let alone = Cost::of(&[])?;
+    let asleep = Crowd::asleep(CROWD)?;
+    let of_asleep = Cost::of(&asleep.pids())?;
+    drop(asleep);
+    let awake = Crowd::awake(CROWD)?;
+    rounds(table, &alone, &of_asleep, &Cost::of(&awake.pids())?);
+    against_others(table, &awake.pids())?;
+    drop(awake);
     thousand(table)
 }
 
+/// The mean CPU time of a round, ms.
+struct Cost {
+    quick_ms: f64,
+    full_ms: f64,
+    edge_ms: f64,
+}
+
+impl Cost {
+    fn of(pids: &[u32]) -> anyhow::Result<Self> {
+        let name: Name = "bench".parse()?;
+        let targets = Targets {
+            services: vec![Service::new(name, pids.to_vec())],
+            ..Targets::default()
+        };
+        let mut rounds = Rounds::new(
+            "/proc".into(),
+            std::path::Path::new("/sys"),
+            runner::facts::page_bytes(),
+        );
+        rounds.sample(&targets, Depth::Full, || 0);
+        let mut cost = |repeats: u32, round: &mut dyn FnMut(&mut Rounds)| {
+            let mut spent = 0;
+            for _ in 0..repeats {
+                // In between, those that are awake run.
+                std::thread::sleep(Duration::from_millis(WAKE_MS + WAKE_MS / 4));
+                let before = clock::thread_cpu_ns();
+                round(&mut rounds);
+                spent += clock::thread_cpu_ns() - before;
+            }
+            spent as f64 / f64::from(repeats) / 1e6
+        };
+        Ok(Self {
+            quick_ms: cost(10, &mut |rounds| {
+                drop(rounds.sample(&targets, Depth::Quick, clock::now_ns));
+            }),
+            full_ms: cost(10, &mut |rounds| {
+                drop(rounds.sample(&targets, Depth::Full, clock::now_ns));
+            }),
+            edge_ms: cost(3, &mut |rounds| {
+                drop(rounds.begin_walk(&targets, clock::now_ns));
+                while rounds.has_to_walk() {
+                    drop(rounds.walk(clock::now_ns));
+                }
+            }),
+        })
+    }
+}
+
 /// One round, by depth.
-fn rounds(table: &mut Table, pids: Vec<u32>) -> anyhow::Result<()> {
-    let name: Name = "bench".parse()?;
-    let count = pids.len();
-    let targets = Targets {
-        services: vec![Service::new(name, pids)],
-        ..Targets::default()
-    };
-    let mut rounds = Rounds::new(
-        "/proc".into(),
-        std::path::Path::new("/sys"),
-        runner::facts::page_bytes(),
+fn rounds(table: &mut Table, alone: &Cost, asleep: &Cost, awake: &Cost) {
+    let a_pid = |ms: f64| ms * 1000.0 / CROWD as f64;
+    for (what, ms) in [
+        ("one quick sample (CPU, memory)", awake.quick_ms),
+        ("one full sample (all counters, and the host)", awake.full_ms),
+    ] {
+        let us = a_pid(ms);
+        table.row(what, "< 20 us a PID", &format!("{us:.2} us"), us < 20.0);
+    }
+    let shown = format!("{:.2} us", a_pid(asleep.full_ms));
+    table.beside("- of processes none of whose threads has run since the last", &shown);
+    let shown = format!(
+        "quick {:.0} us, full {:.0} us",
+        alone.quick_ms * 1e3,
+        alone.full_ms * 1e3
     );
-    rounds.sample(&targets, Depth::Full, || 0);
-    let mut cost = |depth, repeats: u32| {
-        let before = clock::thread_cpu_ns();
-        (0..repeats).for_each(|_| drop(rounds.sample(&targets, depth, clock::now_ns)));
-        (clock::thread_cpu_ns() - before) as f64 / f64::from(repeats) / count as f64 / 1000.0
-    };
-    let (quick, full) = (cost(Depth::Quick, 50), cost(Depth::Full, 5));
-    table.row(
-        "one quick sample (CPU, memory)",
-        "< 20 us a PID",
-        &format!("{quick:.2} us"),
-        quick < 20.0,
+    table.beside(
+        "- a round without any PID: the runner, the host, its other processes",
+        &shown,
     );
-    table.row(
-        "one full sample (all counters, and the host)",
-        "< 20 us a PID",
-        &format!("{full:.2} us"),
-        full < 20.0,
+    let shown = format!("{:.1} us", a_pid(awake.edge_ms));
+    table.beside(
+        "- an edge of the window: a full sample and the page tables (PSS)",
+        &shown,
     );
-    Ok(())
 }
 
 /// The same processes once a second.
 fn against_others(table: &mut Table, pids: &[u32]) -> anyhow::Result<()> {
     let watch = Watch::begin(pids.to_vec(), 1000)?;
     std::thread::sleep(Duration::from_secs(SECONDS));
-    let (_, sampled) = watch.end();
-    let ours = sampled.cpu_ns as f64 / 1e9;
+    let (samples, sampled) = watch.end();
+    let ours = (sampled.cpu_ns - sampled.ends_cpu_ns) as f64 / 1e9;
+    let is_full = |sample: &&Sample| matches!(sample.of, Subject::Host(_));
+    let full = samples.iter().filter(is_full).count().saturating_sub(2);
+    let json_s = encoding_s(&samples)?;
     let spent = |tool: &dyn Fn() -> Option<String>| {
         let before = others::children_s();
         tool().map(|_| others::children_s() - before)
     };
     let pidstat = |flags: &'static str| spent(&|| others::said(others::pidstat(flags, pids, SECONDS)));
-    let what = format!("CPU for {} PIDs, once a second for {SECONDS} s", pids.len());
+    let what = format!(
+        "CPU for {} PIDs that are awake, once a second for {SECONDS} s",
+        pids.len()
+    );
+    let in_depth = format!("CPU and memory each second, all counters in {full} of them: at most 1/1000 of a CPU");
     match (pidstat("-urdwv"), pidstat("-u")) {
         (Some(all), Some(cpu)) => {
             let ratio = ours / all;
             let shown = format!(
-                "{:.1} ms: {ratio:.3} of pidstat -urdwv ({:.1} ms)",
+                "{:.1} ms: {ratio:.3} of pidstat -urdwv ({:.1} ms); {in_depth}",
                 ours * 1e3,
                 all * 1e3
             );
@@ -111,28 +186,57 @@ fn against_others(table: &mut Table, pids: &[u32]) -> anyhow::Result<()> {
                 &format!("{:.1} ms: {:.3}", cpu * 1e3, ours / cpu),
             );
         }
-        _ => table.beside(&what, &format!("{:.1} ms; pidstat is not installed", ours * 1e3)),
+        _ => table.beside(
+            &what,
+            &format!("{:.1} ms; pidstat is not installed; {in_depth}", ours * 1e3),
+        ),
     }
+    let ends = sampled.ends_cpu_ns as f64 / 1e6;
+    table.beside(
+        "- besides, once: opening all files, all counters and page tables (PSS) at READY and at STOP",
+        &format!("{ends:.1} ms"),
+    );
+    table.beside(
+        "- besides, in the runner's other threads: making JSON of these samples",
+        &format!("{:.1} ms", json_s * 1e3),
+    );
     let psutil = spent(&|| others::said(others::psutil(pids, SECONDS)));
     let shown = psutil.map_or("not installed".to_owned(), |s| format!("{:.1} ms", s * 1e3));
     table.beside("- a psutil script with the same figures", &shown);
     Ok(())
 }
 
-/// A thousand processes ten times a second.
+/// CPU time of writing samples as they go over the wire, s.
+fn encoding_s(samples: &[Sample]) -> anyhow::Result<f64> {
+    let before = clock::thread_cpu_ns();
+    for batch in samples.chunks(CROWD) {
+        serde_json::to_writer(std::io::sink(), batch)?;
+    }
+    Ok((clock::thread_cpu_ns() - before) as f64 / 1e9)
+}
+
+/// A thousand processes ten times a second, with the edges of a window in between.
 fn thousand(table: &mut Table) -> anyhow::Result<()> {
-    let crowd = Crowd::gather(1000)?;
+    let crowd = Crowd::awake(1000)?;
     let watch = Watch::begin(crowd.pids(), 100)?;
-    std::thread::sleep(Duration::from_secs(SECONDS));
+    for stretch in [1, SECONDS - 2, 1] {
+        std::thread::sleep(Duration::from_secs(stretch));
+        watch.edge();
+    }
     let (samples, sampled) = watch.end();
-    let percent = sampled.cpu_ns as f64 / SECONDS as f64 / 1e7;
-    let shown = format!("{percent:.2} %, {} samples", samples.len());
-    table.row("1,000 PIDs at 10 Hz", "< 15 % of a core", &shown, percent < 15.0);
+    let steady = (sampled.cpu_ns - sampled.ends_cpu_ns) as f64;
+    let percent = steady / SECONDS as f64 / 1e7;
+    let whole = sampled.cpu_ns as f64 / SECONDS as f64 / 1e7;
+    let shown = format!(
+        "{percent:.2} %, with READY and STOP {whole:.2} %; {} samples",
+        samples.len()
+    );
+    table.row("1,000 PIDs at 10 Hz", "< 15 % of a core", &shown, whole < 15.0);
     let missed = sampled.missed_ticks;
     table.row(
         "- ticks missed",
         "none on an idle host",
-        &missed.to_string(),
+        &format!("{missed} of {}", SECONDS * 10),
         missed == 0,
     );
     Ok(())

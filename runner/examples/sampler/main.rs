@@ -1,6 +1,6 @@
 //! `just bench-sampler`: how right the sampler's figures are and what it costs, beside pidstat, psutil and `docker stats` on the same processes.
 //!
-//! Needs Linux; as root it also uses cgroups and Docker. What is not installed is said and left out. Takes some six minutes.
+//! Needs Linux; as root it also uses cgroups and Docker. What is not installed is said and left out. Takes some nine minutes.
 
 mod burn;
 mod child;
@@ -13,7 +13,6 @@ mod table;
 
 use std::process::ExitCode;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use table::Table;
 
 /// A part of the bench: measures, and puts its rows into the table.
@@ -27,9 +26,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|one| one == name);
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Some thousand files of /proc are kept open.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    if let Err(error) = runner::limits::raise_open_files() {
+        eprintln!("{error}");
     }
     let mut table = Table::begin();
     let parts: [(&str, Part); 5] = [

@@ -38,11 +38,17 @@ pub fn run(table: &mut Table) -> anyhow::Result<()> {
         let pages = |bytes: f64| bytes / page as f64;
         let all = (count * (SHARED + PRIVATE)) as f64;
         let rss = pages(grown(Counter::RssBytes)) - all;
-        // The kernel rounds each process's part down to a KiB.
-        let pss =
-            pages(grown(Counter::PssShmemBytes) + grown(Counter::PssAnonBytes)) - (SHARED + count * PRIVATE) as f64;
-        let off = format!("RSS {rss:+.0}, PSS {pss:+.2} pages of {all:.0}");
-        let met = rss.abs() < 1.0 && pss.abs() < count as f64;
+        let pss = pages(grown(Counter::PssShmemBytes) + grown(Counter::PssAnonBytes));
+        let (kernels, real) = (
+            pages(kernels_pss(count, page) as f64),
+            (SHARED + count * PRIVATE) as f64,
+        );
+        let off = format!(
+            "RSS {rss:+.0} of {all:.0} pages; PSS {:+.2} of the {kernels:.2} pages of the kernel's arithmetic, {:+.2} of the {real:.0} that there are",
+            pss - kernels,
+            pss - real
+        );
+        let met = rss == 0.0 && pss == kernels;
         table.row(
             &format!("memory, {count} processes that share {SHARED} pages and have {PRIVATE} each"),
             "exact to the page",
@@ -51,6 +57,14 @@ pub fn run(table: &mut Table) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// The PSS of all processes together as the kernel counts it, bytes. It adds up 1/4096 of a byte: of a page that n processes have mapped each gets
+/// 1/n, rounded down to that; and it tells KiB, rounded down (`fs/proc/task_mmu.c`, `PSS_SHIFT`). So each process is less than a KiB short.
+fn kernels_pss(count: u64, page: u64) -> u64 {
+    const SHIFT: u32 = 12;
+    let shared = SHARED * ((page << SHIFT) / count);
+    count * (((shared >> SHIFT) >> 10 << 10) + PRIVATE * page)
 }
 
 fn sums(played: &[Played]) -> anyhow::Result<Counters> {

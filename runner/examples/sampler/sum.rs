@@ -78,7 +78,7 @@ async fn one<D: Driver>(table: &mut Table, driver: &D, platform: PlatformSpec, h
         services: vec![Service::new(name.clone(), running.pids(&name))],
         platform: running.parts().into_iter().map(part).collect(),
     };
-    let load = Load::begin(endpoint, 2);
+    let load = Load::begin(endpoint, 2, None);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let meter = running.meter();
     let before = match &meter {

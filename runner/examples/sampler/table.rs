@@ -2,11 +2,29 @@
 
 use std::process::ExitCode;
 
+/// Whether a goal is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is.
+    Met,
+    /// It is not.
+    Missed,
+    /// The measurement cannot tell.
+    Unresolved,
+}
+
+impl From<bool> for Verdict {
+    fn from(met: bool) -> Self {
+        if met { Self::Met } else { Self::Missed }
+    }
+}
+
 /// What has been measured so far.
 #[derive(Debug)]
 pub struct Table {
     met: u32,
     missed: u32,
+    unresolved: u32,
 }
 
 impl Table {
@@ -16,20 +34,22 @@ impl Table {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         println!("Linux {}, load {}", kernel.trim(), load.trim());
         println!("| what | must reach | measured | |\n|---|---|---|---|");
-        Self { met: 0, missed: 0 }
+        Self {
+            met: 0,
+            missed: 0,
+            unresolved: 0,
+        }
     }
 
     /// A figure with its goal.
-    pub fn row(&mut self, what: &str, goal: &str, measured: &str, met: bool) {
-        if met {
-            self.met += 1;
-        } else {
-            self.missed += 1;
-        }
-        println!(
-            "| {what} | {goal} | {measured} | {} |",
-            if met { "met" } else { "NOT MET" }
-        );
+    pub fn row(&mut self, what: &str, goal: &str, measured: &str, verdict: impl Into<Verdict>) {
+        let (count, word) = match verdict.into() {
+            Verdict::Met => (&mut self.met, "met"),
+            Verdict::Missed => (&mut self.missed, "NOT MET"),
+            Verdict::Unresolved => (&mut self.unresolved, "unresolved"),
+        };
+        *count += 1;
+        println!("| {what} | {goal} | {measured} | {word} |");
     }
 
     /// A figure of somebody else, or one without a goal.
@@ -44,7 +64,10 @@ impl Table {
 
     /// Prints the count.
     pub fn end(self) -> ExitCode {
-        println!("\n{} met, {} not met", self.met, self.missed);
-        ExitCode::from(u8::from(self.missed > 0))
+        println!(
+            "\n{} met, {} not met, {} unresolved",
+            self.met, self.missed, self.unresolved
+        );
+        ExitCode::from(u8::from(self.missed + self.unresolved > 0))
     }
 }
