@@ -13,7 +13,7 @@ use protocol::spec::{Resources, Transport};
 use protocol::summary::Exit;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 use super::args::{Accelerator, VmSpec, args};
 use super::console::{self, Seen, Watch};
@@ -34,7 +34,7 @@ use crate::{DeployError, limits, network};
 
 /// How long QEMU may take until it talks to us: it loads its firmware and the guest's files first.
 const HANDSHAKE: Duration = Duration::from_secs(30);
-/// How long QEMU may take to quit when told so.
+/// How long QEMU may take to quit when told so, or when its guest has panicked.
 const QUIT: Duration = Duration::from_secs(2);
 /// How long the console may take to end after QEMU has.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -91,6 +91,8 @@ pub(super) struct Vm {
     cgroup: Option<Cgroup>,
     deviations: Vec<String>,
     end: Option<End>,
+    /// Until when a guest that has panicked may end by itself.
+    doomed: Option<Instant>,
     reported: bool,
     stopped: bool,
     // After the process, which is killed first: a tap in use cannot be removed.
@@ -154,6 +156,7 @@ impl Vm {
             cgroup,
             deviations,
             end: None,
+            doomed: None,
             reported: false,
             stopped: false,
             tap: start.tap,
@@ -285,13 +288,16 @@ impl Vm {
         self.seen.clone()
     }
 
-    /// Waits for QEMU's end, a panic on the console, or a machine that was stopped.
+    /// Waits for QEMU's end, a panic on the console, or a machine that was stopped. Whoever asks may look elsewhere every moment and ask again.
     async fn fail(&mut self) {
         let (mut seen, mut events) = (self.seen.clone(), self.events.clone());
+        let doomed = &mut self.doomed;
         let panicked = async {
             if seen.wait_for(|seen| seen.panic.is_some()).await.is_err() {
                 std::future::pending::<()>().await;
             }
+            // A guest that switches itself off after its panic does so by itself, and says more before.
+            sleep_until((*doomed.get_or_insert_with(|| Instant::now() + QUIT)).into()).await;
         };
         let halted = async {
             let known = match &mut events {
@@ -304,10 +310,7 @@ impl Vm {
         };
         tokio::select! {
             _ = self.process.wait() => {}
-            () = panicked => {
-                // A guest that switches itself off after its panic does so by itself, and says more before.
-                let _ = timeout(QUIT, self.process.wait()).await;
-            }
+            () = panicked => {}
             () = halted => {}
         }
     }

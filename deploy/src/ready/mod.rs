@@ -9,10 +9,13 @@ mod udp;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
+use futures_util::stream::FuturesUnordered;
 use protocol::ids::Name;
 use protocol::spec::{Probe, ServiceSpec, UdpProbe};
 use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout_at};
 
 use crate::Started;
 
@@ -22,6 +25,9 @@ const EAGER: Duration = Duration::from_millis(2);
 const PATIENT: Duration = Duration::from_millis(20);
 /// How long attempts stay eager.
 const PATIENT_AFTER: Duration = Duration::from_secs(5);
+/// After so long without a reply a further one is asked for, while the others are still waited for: what forwards for a guest that is not up
+/// yet takes a request and loses it, and a service on a busy host may need longer for the right reply.
+const OVERDUE: Duration = Duration::from_secs(1);
 
 /// The first correct reply of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,21 +111,26 @@ async fn first_reply(probe: &Probe, started: &Started, until: Instant) -> Result
     }
 }
 
-/// Asks over a new connection each time.
+/// Asks over a new connection each time, several at a time where replies are overdue.
 async fn first_of_many(probe: &Probe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
     let from = Instant::now();
-    let mut last = "no attempt was finished".to_owned();
+    let mut last = "no whole reply came".to_owned();
+    let mut asked = FuturesUnordered::new();
     loop {
-        match tokio::time::timeout_at(until.into(), ask(probe, address)).await {
-            Ok(Ok(())) => return Ok(Instant::now()),
-            Ok(Err(error)) => last = error,
-            Err(_) => return Err(last),
+        asked.push(ask(probe, address));
+        let overdue = (Instant::now() + OVERDUE).min(until);
+        // Until the newest has failed like all before it, or is overdue.
+        while let Ok(Some(outcome)) = timeout_at(overdue.into(), asked.next()).await {
+            match outcome {
+                Ok(()) => return Ok(Instant::now()),
+                Err(error) => last = error,
+            }
         }
-        let pause = pause(from);
+        let pause = if asked.is_empty() { pause(from) } else { Duration::ZERO };
         if Instant::now() + pause >= until {
             return Err(last);
         }
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
     }
 }
 
@@ -156,7 +167,7 @@ async fn first_answer(probe: &UdpProbe, address: SocketAddr, until: Instant) -> 
             return Err(wrong.to_string());
         }
         if matches!(wrong, udp::Wrong::Io(_)) {
-            tokio::time::sleep(pause).await;
+            sleep(pause).await;
         }
     }
 }

@@ -127,6 +127,36 @@ async fn a_service_that_comes_late_is_found() {
     reply.unwrap();
 }
 
+/// A reply that takes longer than is waited for before the next is asked for; and what swallows the first request for ever, as a forward to a guest
+/// that is not up yet does.
+#[tokio::test]
+async fn a_slow_reply_is_waited_for_and_a_lost_request_is_not() {
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    for (lost, slow) in [(0, OVERDUE * 5 / 2), (2, Duration::ZERO)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let mut held = Vec::new();
+            for number in 0.. {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 1024]).await;
+                if number < lost {
+                    held.push(stream);
+                    continue;
+                }
+                // Each takes its time, whoever else waits.
+                tokio::spawn(async move {
+                    sleep(slow).await;
+                    let _ = stream.write_all(ok.as_bytes()).await;
+                });
+            }
+        });
+        let replies = wait(&[service("tcp", Some(0))], &[started("tcp", address)], LONG).await;
+        replies.unwrap();
+        server.abort();
+    }
+}
+
 #[tokio::test]
 async fn one_of_two_is_named() {
     let good = serve(&["HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]).await;

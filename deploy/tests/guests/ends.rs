@@ -52,6 +52,26 @@ async fn a_panic_whose_guest_stays_is_seen_and_killed() {
     assert!(log.contains("the guest panicked: PANIC: out of luck"), "{log}");
 }
 
+/// As a runner does that looks at its samples in between.
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn a_panic_is_told_to_who_asks_again_and_again() {
+    let lab = Lab::new(user());
+    lab.tiny(&Kernel::default().say("up\nPANIC: out of luck\n").halt(), "");
+    let mut running = lab.start("tiny", &[tcp("one")]).await;
+    let asked = async {
+        loop {
+            if let Ok(ended) = tokio::time::timeout(Duration::from_millis(100), running.ended()).await {
+                break ended;
+            }
+        }
+    };
+    let ended = tokio::time::timeout(crate::lab::PATIENCE, asked).await.unwrap();
+    assert_eq!(ended, (name("one"), Exit::Crashed));
+    running.stop().await;
+    lab.assert_clean().await;
+}
+
 #[tokio::test]
 #[ignore = "needs QEMU"]
 async fn a_guest_that_is_killed() {

@@ -21,8 +21,8 @@ use crate::jung::message::{
 };
 use crate::jung::service::Service;
 
-/// How long one look may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long one look may take. Emulated guests on a busy host need seconds to answer; one that is not up yet finds the question when it is.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long its finding is believed, so that impatient probes do not fill the topics.
 const BELIEVED: Duration = Duration::from_millis(200);
