@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use protocol::Name;
+use protocol::spec::EMULATED;
+
 use super::analysis::Analysis;
 use super::load::RunData;
 use crate::audit::Validity;
@@ -77,6 +80,14 @@ pub(super) fn banners(data: &RunData, analysis: &Analysis) -> Vec<Banner> {
         );
         add(Tone::Red, title, invalid);
     }
+    let emulated = emulated(data);
+    if !emulated.is_empty() {
+        add(
+            Tone::Red,
+            "Guests were emulated (TCG), not virtualised".to_owned(),
+            emulated,
+        );
+    }
     if !data.manifest.left_out.is_empty() {
         add(
             Tone::Amber,
@@ -139,12 +150,46 @@ fn missing(data: &RunData) -> Vec<String> {
         .collect()
 }
 
-/// Each deviation once, with the platforms and how many trials bear it.
+/// The platforms whose guests were emulated, with how many trials bear it, and why it was not KVM where that was tried.
+fn emulated(data: &RunData) -> Vec<String> {
+    let (mut found, mut why) = (BTreeMap::<&Name, u32>::new(), None);
+    for trial in &data.trials {
+        let told = trial
+            .record
+            .deviations
+            .iter()
+            .find_map(|text| text.strip_prefix(EMULATED));
+        if let Some(more) = told {
+            *found.entry(&trial.record.key.trial.cell.platform).or_default() += 1;
+            why = why.or_else(|| more.strip_prefix("; "));
+        }
+    }
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let counted: Vec<String> = found
+        .iter()
+        .map(|(platform, n)| format!("{platform} ({n} trials)"))
+        .collect();
+    let line = format!(
+        "{}: their instructions were translated, not executed. Times, rates, CPU and start-up of these platforms are not those of a machine with \
+         virtualisation; compare them with each other at most.",
+        counted.join(", ")
+    );
+    [Some(line), why.map(str::to_owned)].into_iter().flatten().collect()
+}
+
+/// Each deviation once, with the platforms and how many trials bear it; emulation has a banner of its own.
 fn deviations(data: &RunData) -> Vec<String> {
     let mut found: BTreeMap<(String, String), u32> = BTreeMap::new();
     for trial in &data.trials {
         let platform = trial.record.key.trial.cell.platform.to_string();
-        for deviation in &trial.record.deviations {
+        for deviation in trial
+            .record
+            .deviations
+            .iter()
+            .filter(|text| !text.starts_with(EMULATED))
+        {
             *found.entry((platform.clone(), deviation.clone())).or_default() += 1;
         }
     }

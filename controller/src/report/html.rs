@@ -7,9 +7,9 @@ use super::hosts;
 use super::html_parts::{group, list};
 use super::load::RunData;
 use super::plots::Plot;
-use super::startup;
 use super::svg::PALETTE;
 use super::words;
+use super::{sizes, startup};
 
 const STYLE: &str = "\
 *{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif}\
@@ -40,13 +40,16 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
         .iter()
         .map(|(name, value)| format!("<tr><td>{}</td><td>{}</td></tr>\n", escape(name), escape(value)))
         .collect();
-    let startup = startup::table(data, analysis).map_or_else(String::new, |table| table.html());
-    let startup = startup.replacen("<h3>", "<h2>", 1).replacen("</h3>", "</h2>", 1);
+    let of_the_run: String = [startup::table(data, analysis), sizes::table(data, analysis)]
+        .iter()
+        .flatten()
+        .map(|table| table.html().replacen("<h3>", "<h2>", 1).replacen("</h3>", "</h2>", 1))
+        .collect();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
          <title>{title}</title>\n<style>{PALETTE}\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
-         <p class=\"sub\">{}</p>\n{banners}<h2>Findings</h2>\n{}{groups}{startup}<h2>How it was measured</h2>\n{}\
+         <p class=\"sub\">{}</p>\n{banners}<h2>Findings</h2>\n{}{groups}{of_the_run}<h2>How it was measured</h2>\n{}\
          <h2>Hosts and programs</h2>\n<div class=\"scroll\"><table class=\"key\">\n{hosts}</table></div>\n\
          <h2>The experiment's file</h2>\n<pre>{}</pre>\n</main>\n</body>\n</html>\n",
         escape(&words::subtitle(data)),

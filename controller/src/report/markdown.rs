@@ -10,7 +10,7 @@ use super::html_parts::shown;
 use super::load::RunData;
 use super::packets;
 use super::plots::Plot;
-use super::{by_label, by_service, startup, where_it_went, words};
+use super::{by_label, by_service, sizes, startup, where_it_went, words};
 
 /// The whole text.
 pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> String {
@@ -54,7 +54,10 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
             let _ = writeln!(text, "\n![{}](plots/{}.svg)", plot.caption, plot.name);
         }
     }
-    if let Some(table) = startup::table(data, analysis) {
+    for table in [startup::table(data, analysis), sizes::table(data, analysis)]
+        .iter()
+        .flatten()
+    {
         text.push_str(&table.markdown(plain));
     }
     let _ = writeln!(text, "\n## How it was measured\n");

@@ -26,6 +26,7 @@ mod merge;
 mod metric;
 mod packets;
 mod plots;
+mod sizes;
 mod startup;
 mod svg;
 mod table;

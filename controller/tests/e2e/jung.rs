@@ -207,7 +207,7 @@ fn a_filling_that_cannot_be_done_says_so_and_leaves_nothing() {
 }
 
 /// The process of a service that a runner of this name has started.
-fn pid_of(runner: &str, service: &str) -> Option<i32> {
+pub fn pid_of(runner: &str, service: &str) -> Option<i32> {
     let bears = |environ: &[u8], key: &str, value: &str| {
         let entry = format!("{key}={value}");
         environ.split(|&byte| byte == 0).any(|found| found == entry.as_bytes())

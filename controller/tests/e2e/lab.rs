@@ -100,6 +100,13 @@ impl Lab {
         self.controller(&[]).ends_with(code)
     }
 
+    /// The same, waited for as long as guests may take.
+    #[track_caller]
+    pub fn run_patiently(&self, experiment: &Experiment, code: i32) -> String {
+        self.write(experiment);
+        self.controller(&[]).patiently().ends_with(code)
+    }
+
     pub fn runner_command(&self) -> Command {
         let mut command = program("runner");
         command

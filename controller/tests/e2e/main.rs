@@ -1,7 +1,8 @@
 //! Whole experiments with the real programs: `controller`, `runner`, `broker` and `workload` as processes of their own.
 //!
 //! * [`lab`] — a folder, ports and names of its own, and the programs in it; [`process`] — one program, ended with the test;
-//! * [`experiment`] — a small experiment file; [`agree`] — every count in the results is the same, everywhere.
+//! * [`experiment`] — a small experiment file; [`agree`] — every count in the results is the same, everywhere;
+//! * [`guest_lab`] — what guests are booted from, and what may not be left of them; [`kernel`] — guests of a few instructions.
 //!
 //! The other programs are taken from beside the controller: `cargo build --workspace` makes them.
 
@@ -15,11 +16,17 @@ mod broker_dies;
 mod docker;
 mod docker_breaks;
 mod experiment;
+mod guest_breaks;
+mod guest_lab;
+mod guests;
 mod includeos;
 mod jung;
 mod kafka;
+#[path = "../../../deploy/tests/guests/kernel.rs"]
+mod kernel;
 mod lab;
 mod namespaces;
+mod osv;
 mod packets;
 mod process;
 mod report;

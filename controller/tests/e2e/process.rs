@@ -13,6 +13,9 @@ use nix::unistd::Pid;
 /// Nothing here takes so long, however busy the machine is.
 pub const SOON: Duration = Duration::from_secs(180);
 
+/// The same for what boots guests, which are emulated.
+pub const LONG: Duration = Duration::from_secs(1200);
+
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -21,10 +24,15 @@ const CLEAN_UP: Duration = Duration::from_secs(30);
 
 /// Waits until something is so.
 #[track_caller]
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + SOON;
+pub fn until(what: &str, is_so: impl FnMut() -> bool) {
+    within(SOON, what, is_so);
+}
+
+#[track_caller]
+fn within(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !is_so() {
-        assert!(Instant::now() < deadline, "not within {} s: {what}", SOON.as_secs());
+        assert!(Instant::now() < deadline, "not within {} s: {what}", patience.as_secs());
         std::thread::sleep(LOOK);
     }
 }
@@ -33,6 +41,7 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 pub struct Running {
     child: Child,
     what: &'static str,
+    patience: Duration,
     log: PathBuf,
     /// Bytes of the log that are of an earlier program.
     skip: usize,
@@ -53,9 +62,16 @@ impl Running {
         Self {
             child,
             what,
+            patience: SOON,
             log: log.to_owned(),
             skip,
         }
+    }
+
+    /// It is waited for longer: for [`LONG`].
+    pub fn patiently(mut self) -> Self {
+        self.patience = LONG;
+        self
     }
 
     /// What it has said so far.
@@ -73,19 +89,23 @@ impl Running {
     /// Waits until it has said something so many times.
     #[track_caller]
     pub fn wait_for_times(&mut self, text: &str, times: usize) {
-        until(&format!("the {} says {text:?} {times} times", self.what), || {
-            let ended = self.child.try_wait().unwrap();
-            let said = self.log().matches(text).count() >= times;
-            assert!(said || ended.is_none(), "the {} ended: {ended:?}", self.what);
-            said
-        });
+        within(
+            self.patience,
+            &format!("the {} says {text:?} {times} times", self.what),
+            || {
+                let ended = self.child.try_wait().unwrap();
+                let said = self.log().matches(text).count() >= times;
+                assert!(said || ended.is_none(), "the {} ended: {ended:?}", self.what);
+                said
+            },
+        );
     }
 
     /// Waits for its end.
     #[track_caller]
     pub fn end(&mut self) -> ExitStatus {
         let mut status = None;
-        until(&format!("the {} ends", self.what), || {
+        within(self.patience, &format!("the {} ends", self.what), || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });

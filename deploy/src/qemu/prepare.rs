@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use protocol::ids::{AttemptId, Name};
-use protocol::spec::{Acceleration, GuestNetwork};
+use protocol::spec::{Acceleration, EMULATED, GuestNetwork};
 use tracing::warn;
 
 use super::args::Accelerator;
@@ -18,9 +18,6 @@ use super::probe::{find, problems};
 use super::proof::{self, Verdict};
 use crate::guest::Guest;
 use crate::{DeployError, Deployment};
-
-/// How reports name emulation.
-const EMULATED: &str = "emulated (TCG): the guest's instructions are translated, not executed, so its times and rates are not those of a machine with virtualisation";
 
 /// What the guests of a deployment are started from.
 #[derive(Debug)]

@@ -162,6 +162,9 @@ pub struct GuestSpec {
     pub vcpus: Option<u32>,
 }
 
+/// How the deviation of a guest that was emulated begins; reports look for it.
+pub const EMULATED: &str = "emulated (TCG): the guest's instructions are translated, not executed, so its times and rates are not those of a machine with virtualisation";
+
 /// What executes a guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,0 +1,33 @@
+//! Whole runs with Linux guests: a kernel with an initramfs, and a whole Debian on a disk.
+
+use crate::guest_lab::{both_services, debian, linux, platform, served};
+use crate::lab::Lab;
+
+#[test]
+#[ignore = "needs QEMU"]
+fn a_kernel_with_an_initramfs_serves_requests_and_packets_on_both_networks() {
+    let lab = Lab::new();
+    linux(&lab, "linux", "");
+    let _runner = lab.runner();
+    let platforms = platform("vm-bridge", "linux", "bridge") + &platform("vm-user", "linux", "user");
+    lab.run_patiently(&both_services(&lab, &platforms), 0);
+    served(&lab, 4);
+}
+
+/// A boot takes its time, so each network and each service is had once.
+#[test]
+#[ignore = "needs QEMU"]
+fn a_disk_with_a_distribution_serves_requests_and_packets() {
+    let lab = Lab::new();
+    debian(&lab);
+    let _runner = lab.runner();
+    let mut experiment = both_services(
+        &lab,
+        &(platform("vm-bridge", "debian", "bridge") + &platform("vm-user", "debian", "user")),
+    );
+    for (platform, workload) in [("vm-bridge", "udp"), ("vm-user", "tcp")] {
+        experiment.loads += &format!("[[skip]]\nplatform = \"{platform}\"\nworkload = \"{workload}\"\n\n");
+    }
+    lab.run_patiently(&experiment, 0);
+    served(&lab, 2);
+}
