@@ -13,6 +13,7 @@ usage: deploy/setup.sh WHAT... [--yes]
   docker       Docker's engine: package docker.io, started by systemd, or by hand where there is none
   docker-running  says whether an engine answers, by the exit code; installs and starts nothing
   crun, runsc  another runtime for Docker's containers (runsc: gVisor); says how the engine is told of it
+  lxc          LXC, whose containers are a platform of their own
   podman       Podman, whose Docker-compatible service is an engine, too; says how it is started
   stop-docker  ends an engine that this script started by hand, and no other
 
@@ -80,7 +81,7 @@ test_setup() {
     install_missing kcat httperf iproute2 iptables util-linux python3 python3-confluent-kafka shellcheck procps
     command -v java >/dev/null || install_missing default-jre-headless
     command -v mvn >/dev/null || install_missing maven
-    install_missing crun runsc podman
+    install_missing crun runsc podman lxc
     "$(dirname "$0")/linux/setup-qemu.sh"
     say "what the tests need is there"
 }
@@ -189,13 +190,18 @@ podman_setup() {
     say "$(podman --version) is there; its service: 'systemctl enable --now podman.socket', or 'podman system service --time=0 unix:///run/podman/podman.sock'"
 }
 
+lxc_setup() {
+    install_missing lxc
+    say "LXC $(lxc-start --version) is there; a runner that uses it has to be root"
+}
+
 yes=
 wants=
 for arg in "$@"; do
     case $arg in
         --yes | -y) yes=1 ;;
         --help | -h) help; exit 0 ;;
-        build | test | bench | native | docker | docker-running | stop-docker | crun | runsc | podman) wants="$wants $arg" ;;
+        build | test | bench | native | docker | docker-running | stop-docker | crun | runsc | podman | lxc) wants="$wants $arg" ;;
         *) help >&2; fail 2 "what is $arg?" ;;
     esac
 done
@@ -210,6 +216,7 @@ for want in $wants; do
         docker) docker_setup ;;
         crun | runsc) runtime_setup "$want" ;;
         podman) podman_setup ;;
+        lxc) lxc_setup ;;
         stop-docker) docker_stop ;;
     esac
 done

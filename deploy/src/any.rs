@@ -8,6 +8,7 @@ use protocol::summary::Exit;
 use crate::accounts::{GuestAccount, Part};
 use crate::docker::{Docker, DockerRunning, EngineMeter};
 use crate::fake::{Fake, FakeRunning};
+use crate::lxc::{Lxc, LxcRunning};
 use crate::native::{Native, NativeRunning};
 use crate::qemu::{Qemu, QemuRunning};
 use crate::{DeployError, Deployment, Door, Driver, Host, Running, Started, Stopped};
@@ -19,6 +20,8 @@ pub enum AnyDriver {
     Native(Native),
     /// Containers of a Docker engine.
     Docker(Box<Docker>),
+    /// Containers of LXC.
+    Lxc(Box<Lxc>),
     /// Guests under QEMU.
     Qemu(Box<Qemu>),
     /// The one that only pretends.
@@ -32,6 +35,7 @@ impl AnyDriver {
         match spec {
             PlatformSpec::Native(_) => Self::Native(Native::new(host)),
             PlatformSpec::Docker(spec) => Self::Docker(Box::new(Docker::new(spec, host))),
+            PlatformSpec::Lxc(_) => Self::Lxc(Box::new(Lxc::new(host))),
             PlatformSpec::Osv(guest)
             | PlatformSpec::Includeos(guest)
             | PlatformSpec::LinuxVm(guest)
@@ -53,6 +57,7 @@ impl AnyDriver {
                 },
                 host,
             ))),
+            Self::Lxc(Box::new(Lxc::new(host))),
             Self::Qemu(Box::new(Qemu::to_sweep(host))),
             Self::Fake(Fake::new(&FakeSpec::default())),
         ]
@@ -66,6 +71,7 @@ impl Driver for AnyDriver {
         match self {
             Self::Native(driver) => driver.probe().await,
             Self::Docker(driver) => driver.probe().await,
+            Self::Lxc(driver) => driver.probe().await,
             Self::Qemu(driver) => driver.probe().await,
             Self::Fake(driver) => driver.probe().await,
         }
@@ -75,6 +81,7 @@ impl Driver for AnyDriver {
         match self {
             Self::Native(driver) => driver.door().await,
             Self::Docker(driver) => driver.door().await,
+            Self::Lxc(driver) => driver.door().await,
             Self::Qemu(driver) => driver.door().await,
             Self::Fake(driver) => driver.door().await,
         }
@@ -84,6 +91,7 @@ impl Driver for AnyDriver {
         match self {
             Self::Native(driver) => driver.prepare(deployment).await,
             Self::Docker(driver) => driver.prepare(deployment).await,
+            Self::Lxc(driver) => driver.prepare(deployment).await,
             Self::Qemu(driver) => driver.prepare(deployment).await,
             Self::Fake(driver) => driver.prepare(deployment).await,
         }
@@ -96,6 +104,7 @@ impl Driver for AnyDriver {
                 .start(deployment)
                 .await
                 .map(|running| AnyRunning::Docker(Box::new(running))),
+            Self::Lxc(driver) => driver.start(deployment).await.map(AnyRunning::Lxc),
             Self::Qemu(driver) => driver.start(deployment).await.map(AnyRunning::Qemu),
             Self::Fake(driver) => driver.start(deployment).await.map(AnyRunning::Fake),
         }
@@ -105,6 +114,7 @@ impl Driver for AnyDriver {
         match self {
             Self::Native(driver) => driver.sweep().await,
             Self::Docker(driver) => driver.sweep().await,
+            Self::Lxc(driver) => driver.sweep().await,
             Self::Qemu(driver) => driver.sweep().await,
             Self::Fake(driver) => driver.sweep().await,
         }
@@ -118,6 +128,8 @@ pub enum AnyRunning {
     Native(NativeRunning),
     /// Containers of a Docker engine.
     Docker(Box<DockerRunning>),
+    /// Containers of LXC.
+    Lxc(LxcRunning),
     /// Guests under QEMU.
     Qemu(QemuRunning),
     /// The one that only pretends.
@@ -129,6 +141,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.services(),
             Self::Docker(running) => running.services(),
+            Self::Lxc(running) => running.services(),
             Self::Qemu(running) => running.services(),
             Self::Fake(running) => running.services(),
         }
@@ -138,6 +151,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.pids(service),
             Self::Docker(running) => running.pids(service),
+            Self::Lxc(running) => running.pids(service),
             Self::Qemu(running) => running.pids(service),
             Self::Fake(running) => running.pids(service),
         }
@@ -147,6 +161,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.first_output(service),
             Self::Docker(running) => running.first_output(service),
+            Self::Lxc(running) => running.first_output(service),
             Self::Qemu(running) => running.first_output(service),
             Self::Fake(running) => running.first_output(service),
         }
@@ -156,6 +171,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.parts(),
             Self::Docker(running) => running.parts(),
+            Self::Lxc(running) => running.parts(),
             Self::Qemu(running) => running.parts(),
             Self::Fake(running) => running.parts(),
         }
@@ -165,6 +181,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.guest(service),
             Self::Docker(running) => running.guest(service),
+            Self::Lxc(running) => running.guest(service),
             Self::Qemu(running) => running.guest(service),
             Self::Fake(running) => running.guest(service),
         }
@@ -174,6 +191,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.interface(service),
             Self::Docker(running) => running.interface(service),
+            Self::Lxc(running) => running.interface(service),
             Self::Qemu(running) => running.interface(service),
             Self::Fake(running) => running.interface(service),
         }
@@ -183,6 +201,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.meter(),
             Self::Docker(running) => running.meter(),
+            Self::Lxc(running) => running.meter(),
             Self::Qemu(running) => running.meter(),
             Self::Fake(running) => running.meter(),
         }
@@ -192,6 +211,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.deviations(),
             Self::Docker(running) => running.deviations(),
+            Self::Lxc(running) => running.deviations(),
             Self::Qemu(running) => running.deviations(),
             Self::Fake(running) => running.deviations(),
         }
@@ -201,6 +221,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.ended().await,
             Self::Docker(running) => running.ended().await,
+            Self::Lxc(running) => running.ended().await,
             Self::Qemu(running) => running.ended().await,
             Self::Fake(running) => running.ended().await,
         }
@@ -210,6 +231,7 @@ impl Running for AnyRunning {
         match self {
             Self::Native(running) => running.stop().await,
             Self::Docker(running) => running.stop().await,
+            Self::Lxc(running) => running.stop().await,
             Self::Qemu(running) => running.stop().await,
             Self::Fake(running) => running.stop().await,
         }

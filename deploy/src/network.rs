@@ -2,7 +2,11 @@
 
 pub mod bridge;
 pub mod interface;
+mod lease;
+mod netlink;
 pub mod subnet;
+
+pub(crate) use lease::Lease;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};

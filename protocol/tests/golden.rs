@@ -24,8 +24,8 @@ use protocol::sign::SigningKey;
 use protocol::size::{Part, Size};
 use protocol::spec::{
     Acceleration, BridgeSpec, ConnectsProbe, Deadlines, DockerSpec, FakeFailure, FakeSpec, GuestNetwork, GuestSpec,
-    HttpProbe, NativeSpec, PlatformKind, PlatformSpec, Probe, Resources, Sampling, ServiceSpec, StartedProbe, UdpProbe,
-    UserNetSpec,
+    HttpProbe, LxcSpec, NativeSpec, PlatformKind, PlatformSpec, Probe, Resources, Sampling, ServiceSpec, StartedProbe,
+    UdpProbe, UserNetSpec,
 };
 use protocol::summary::{
     Exit, HostUse, KernelLogSummary, KernelTrouble, ServiceSummary, Summary, Teardown, TroubleKind,
@@ -174,6 +174,7 @@ fn commands() {
         PlatformSpec::LinuxVm(guest("linux", Acceleration::Kvm, bridge(false), None)),
         PlatformSpec::Guest(guest("mine", Acceleration::Tcg, user, Some(1))),
         PlatformSpec::Native(NativeSpec {}),
+        PlatformSpec::Lxc(LxcSpec {}),
         PlatformSpec::Docker(DockerSpec {
             publish: true,
             image: Some("mine:1".into()),

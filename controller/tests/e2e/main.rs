@@ -31,4 +31,5 @@ mod packets;
 mod process;
 mod report;
 mod resume;
+mod runtimes;
 mod whole;

@@ -36,18 +36,10 @@ impl Layout {
     pub fn read(mountinfo: &str) -> Option<Self> {
         let mut mounts = Mounts::default();
         let mut unified = None;
-        for line in mountinfo.lines() {
-            let Some((left, right)) = line.split_once(" - ") else {
-                continue;
-            };
-            let Some(point) = left.split(' ').nth(4).map(PathBuf::from) else {
-                continue;
-            };
-            let mut right = right.split(' ');
-            match (right.next(), right.nth(1)) {
-                (Some("cgroup2"), _) => unified = unified.or(Some(point)),
-                (Some("cgroup"), Some(options)) => mounts.take(&point, options),
-                _ => {}
+        for (point, options) in hierarchies(mountinfo) {
+            match options {
+                None => unified = unified.or(Some(point)),
+                Some(options) => mounts.take(&point, options),
             }
         }
         if mounts == Mounts::default() {
@@ -100,6 +92,29 @@ impl Layout {
             Self::V2(mount) => in_mount("", mount),
         }
     }
+}
+
+/// Where every hierarchy of this host is mounted, also those that no limit or counter here needs.
+pub(super) fn everywhere() -> Vec<PathBuf> {
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mut points: Vec<PathBuf> = hierarchies(&mountinfo).map(|(point, _)| point).collect();
+    points.sort();
+    points.dedup();
+    points
+}
+
+/// The mount points of hierarchies, each with its options if it is of version 1.
+fn hierarchies(mountinfo: &str) -> impl Iterator<Item = (PathBuf, Option<&str>)> {
+    mountinfo.lines().filter_map(|line| {
+        let (left, right) = line.split_once(" - ")?;
+        let point = left.split(' ').nth(4).map(PathBuf::from)?;
+        let mut right = right.split(' ');
+        match (right.next(), right.nth(1)) {
+            (Some("cgroup2"), _) => Some((point, None)),
+            (Some("cgroup"), options @ Some(_)) => Some((point, options)),
+            _ => None,
+        }
+    })
 }
 
 impl Mounts {

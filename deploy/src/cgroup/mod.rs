@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use protocol::spec::Resources;
 
-pub use layout::Layout;
+pub use layout::{Layout, Mounts};
 pub use sweep::sweep;
 
 /// How often a creation is tried again that was crossed by a removal.
@@ -57,6 +57,19 @@ impl Cgroup {
             outcome = create();
         }
         outcome
+    }
+
+    /// What somebody else has made by these names within the group, in every hierarchy of the host.
+    #[must_use]
+    pub fn of_others(group: &str, leaves: &[String]) -> Self {
+        let groups = layout::everywhere().into_iter().map(|mount| mount.join(group));
+        Self {
+            dirs: groups
+                .flat_map(|group| leaves.iter().map(move |leaf| group.join(leaf)))
+                .collect(),
+            unkept: Vec::new(),
+            oom_file: None,
+        }
     }
 
     /// The limits that could not be set, in words.
@@ -116,8 +129,18 @@ pub(crate) fn procs(dir: &Path) -> Vec<u32> {
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
-/// Removes a cgroup directory and, where it was the last, the group around it; `true`: it is gone.
+/// The cgroups within a cgroup.
+fn within(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    dirs.map(|entry| entry.path()).collect()
+}
+
+/// Removes a cgroup directory with those in it and, where it was the last, the group around it; `true`: it is gone.
 fn remove_dir(dir: &Path) -> bool {
+    for inner in within(dir) {
+        remove_dir(&inner);
+    }
     let gone = match fs::remove_dir(dir) {
         Ok(()) => true,
         Err(error) => error.kind() == io::ErrorKind::NotFound,
@@ -141,6 +164,20 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     match fs::create_dir(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Whether a limit of swap can be set, and matters.
+pub(crate) fn counts_swap(layout: &Layout) -> bool {
+    match layout {
+        Layout::V1(mounts) => {
+            let file = mounts
+                .memory
+                .as_ref()
+                .map(|mount| mount.join("memory.memsw.limit_in_bytes"));
+            file.is_some_and(|file| file.exists())
+        }
+        Layout::V2(_) => host_swaps(),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Finding and removing the cgroups of a runner that died.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
-use super::{Cgroup, Layout, procs, v2};
+use super::{Cgroup, Layout, layout, procs, v2, within};
 use crate::process::kill;
 
 /// How long a killed process may take to leave.
@@ -13,14 +13,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Kills what is in the cgroups under `group`, removes them, and says what was found. Blocks up to some seconds.
 #[must_use]
 pub fn sweep(layout: &Layout, group: &str) -> Vec<String> {
-    let mut bases = layout.roots();
+    let mut bases = layout::everywhere();
     if let Layout::V2(mount) = layout {
         bases.extend(v2::delegated(mount));
     }
     let mut found = Vec::new();
     for base in bases {
-        for dir in leaves(&base.join(group)) {
-            for pid in procs(&dir) {
+        for dir in within(&base.join(group)) {
+            for pid in all_procs(&dir) {
                 kill(pid);
                 found.push(format!("killed pid {pid} in cgroup {}", dir.display()));
             }
@@ -42,13 +42,9 @@ pub fn sweep(layout: &Layout, group: &str) -> Vec<String> {
     found
 }
 
-fn leaves(group: &std::path::Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(group) else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|e| e.path())
-        .collect()
+/// The processes in a cgroup and in those within it.
+fn all_procs(dir: &Path) -> Vec<u32> {
+    let mut pids = procs(dir);
+    pids.extend(within(dir).iter().flat_map(|inner| all_procs(inner)));
+    pids
 }

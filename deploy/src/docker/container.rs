@@ -14,12 +14,12 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::engine::{is_missing, said};
-use super::memory::Kills;
 use super::parts::Known;
 use super::runtime::Maker;
 use super::{body, engine, image, remove, size, watch};
 use crate::cgroup::{self, Layout};
 use crate::first_output::FirstOutput;
+use crate::kills::Kills;
 use crate::mark::Mark;
 use crate::member::{Gone, Member};
 use crate::procfs::Procfs;

@@ -13,7 +13,6 @@ mod body;
 mod container;
 mod engine;
 mod image;
-mod memory;
 mod meter;
 mod network;
 mod parts;

@@ -12,9 +12,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
 use super::engine::{inspect, is_missing};
-use super::memory::Kills;
 use crate::DeployError;
 use crate::first_output::FirstOutput;
+use crate::kills::Kills;
 
 /// How often an engine that does not answer is asked again, and after what pause.
 const PATIENCE: (usize, Duration) = (20, Duration::from_millis(500));

@@ -19,7 +19,7 @@ use crate::procfs::Procfs;
 use crate::{DeployError, Deployment, Host, limits, network, service_args, size};
 
 /// How long an emptied cgroup may take until it can be removed.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One service as a process. Dropping it kills it and what it has started.
 #[derive(Debug)]
@@ -195,7 +195,7 @@ impl Drop for Unit {
 }
 
 /// Watches the file of a service's output, which is made for it. Where that cannot be, only a figure is missing.
-fn watch(log: &std::path::Path) -> Option<Watch> {
+pub(crate) fn watch(log: &std::path::Path) -> Option<Watch> {
     let watched = process::open_log(log).and_then(|_| Watch::of(log));
     watched
         .inspect_err(|error| tracing::debug!(log = %log.display(), %error, "its output is not watched"))

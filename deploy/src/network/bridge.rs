@@ -1,22 +1,25 @@
 //! A runner's bridge and the tap devices on it.
 //!
-//! Their names bear the runner's mark: `jb<hash>` is the bridge, `jt<hash>-<n>` the tap of the guest with the address `.n`, where the hash is of
-//! the runner's name. The bridge is there while something is connected to it: a tap, a container. What a dead runner left is found by these names.
+//! Their names bear the runner's mark: `jb<hash>` is the bridge, `jt<hash>-<n>` the interface of the guest with the address `.n`, where the hash is
+//! of the runner's name: a tap, or one end of a veth that somebody else makes for a container ([`super::lease`]). The bridge is there while something
+//! is connected to it. What a dead runner left is found by these names.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use protocol::ids::Name;
 use sha2::{Digest, Sha256};
 
-use super::interface;
 use super::subnet::{FIRST_GUEST, LAST_GUEST, MASK, Subnet, mac};
+use super::{interface, netlink};
 use crate::DeployError;
 
-/// Taps are made and removed one at a time: a free address is looked for and taken in one step.
-static CHANGE: Mutex<()> = Mutex::new(());
+/// Interfaces are made and removed one at a time: a free address is looked for and taken in one step. The names are taken, though there is no
+/// interface of that name yet.
+static CHANGE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// How long a guest that was killed may take to let go of its tap.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,16 +62,9 @@ impl Bridge {
     /// # Errors
     /// [`DeployError::Unmet`] without the privilege or a free network, else [`DeployError::Io`].
     pub fn tap(&self) -> Result<Tap, DeployError> {
-        let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
-        let subnet = self.ensure()?;
-        let free = |last: &u8| interface::index(&self.tap_name(*last)).is_none();
-        let Some(last) = (FIRST_GUEST..=LAST_GUEST).find(free) else {
-            return Err(DeployError::Unmet {
-                need: format!("all addresses of bridge {} are in use", self.name()),
-                remedy: "stop guests of this runner, or start it anew: it sweeps what is left over".into(),
-            });
-        };
-        let name = self.tap_name(last);
+        let taken = change();
+        let (subnet, last) = self.free(&taken)?;
+        let name = self.port(last);
         interface::add_tap(&name).map_err(|error| denied(&name, error))?;
         let tap = Tap {
             bridge: self.clone(),
@@ -88,19 +84,34 @@ impl Bridge {
         }
     }
 
+    /// Its network and the last part of a free address in it, until the next change.
+    pub(super) fn free(&self, taken: &BTreeSet<String>) -> Result<(Subnet, u8), DeployError> {
+        let subnet = self.ensure()?;
+        let free = |last: &u8| {
+            let name = self.port(*last);
+            !taken.contains(&name) && interface::index(&name).is_none()
+        };
+        let last = (FIRST_GUEST..=LAST_GUEST).find(free);
+        let last = last.ok_or_else(|| DeployError::Unmet {
+            need: format!("all addresses of bridge {} are in use", self.name()),
+            remedy: "stop guests of this runner, or start it anew: it sweeps what is left over".into(),
+        })?;
+        Ok((subnet, last))
+    }
+
     /// The host's address on it; it is made if need be, and goes with its last tap or at the next sweep.
     ///
     /// # Errors
     /// [`DeployError::Unmet`] without the privilege or a free network, else [`DeployError::Io`].
     pub fn host(&self) -> Result<Ipv4Addr, DeployError> {
-        let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+        let _change = change();
         self.ensure().map(Subnet::host)
     }
 
     /// Removes it if no tap is on it; says what is left.
     #[must_use]
     pub fn release(&self) -> Option<String> {
-        let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+        let _change = change();
         self.remove_if_unused()
     }
 
@@ -141,20 +152,18 @@ impl Bridge {
         left
     }
 
-    /// Removes it and every tap of the runner's; says in words what was found. Waits some seconds for guests that are on their way out.
+    /// Removes it and every tap and veth of the runner's; says in words what was found. One that has gone meanwhile is as good as removed.
     #[must_use]
     pub fn sweep(&self) -> Vec<String> {
-        let until = Instant::now() + PATIENCE;
         let mut found = Vec::new();
-        for tap in self.taps() {
-            let mut outcome = interface::delete_tap(&tap);
-            while outcome.is_err() && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(5));
-                outcome = interface::delete_tap(&tap);
-            }
-            found.push(said("tap", &tap, outcome));
+        let _change = change();
+        for port in self.taps() {
+            let outcome = match netlink::delete(&port) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                outcome => outcome,
+            };
+            found.push(said("tap", &port, outcome));
         }
-        let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
         if interface::index(&self.name()).is_some() {
             found.push(said("bridge", &self.name(), interface::delete_bridge(&self.name())));
         }
@@ -167,12 +176,13 @@ impl Bridge {
         names.into_iter().filter(|name| name.starts_with(&prefix)).collect()
     }
 
-    fn tap_name(&self, last: u8) -> String {
+    /// The name of the interface that leads to the address with this last part.
+    pub(super) fn port(&self, last: u8) -> String {
         format!("jt{}-{last}", self.hash)
     }
 
     /// Removes it unless a tap or a container is still connected to it.
-    fn remove_if_unused(&self) -> Option<String> {
+    pub(super) fn remove_if_unused(&self) -> Option<String> {
         let used = interface::ports(&self.name()).is_ok_and(|ports| ports > 0);
         if used || interface::index(&self.name()).is_none() {
             return None;
@@ -182,6 +192,11 @@ impl Bridge {
     }
 }
 
+/// Holds every change off, and shows which names are taken.
+pub(super) fn change() -> MutexGuard<'static, BTreeSet<String>> {
+    CHANGE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn said(kind: &str, name: &str, outcome: io::Result<()>) -> String {
     match outcome {
         Ok(()) => format!("removed {kind} {name}"),
@@ -189,7 +204,7 @@ fn said(kind: &str, name: &str, outcome: io::Result<()>) -> String {
     }
 }
 
-fn denied(name: &str, error: io::Error) -> DeployError {
+pub(super) fn denied(name: &str, error: io::Error) -> DeployError {
     if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) {
         return DeployError::Unmet {
             need: format!("interface {name} cannot be made: {error}"),
@@ -207,7 +222,7 @@ impl Tap {
     /// Its name as an interface.
     #[must_use]
     pub fn name(&self) -> String {
-        self.bridge.tap_name(self.last)
+        self.bridge.port(self.last)
     }
 
     /// The guest's address.
@@ -233,7 +248,7 @@ impl Tap {
         let until = Instant::now() + patience;
         loop {
             let left = {
-                let _change = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+                let _change = change();
                 self.delete_now()
             };
             if left.is_empty() || Instant::now() >= until {
@@ -293,7 +308,7 @@ mod tests {
     fn names_fit_and_differ() {
         let (one, two) = (Bridge::of(&runner("a")), Bridge::of(&runner("b")));
         assert_ne!(one.name(), two.name());
-        assert!(one.tap_name(LAST_GUEST).len() <= 15, "{}", one.tap_name(LAST_GUEST));
+        assert!(one.port(LAST_GUEST).len() <= 15, "{}", one.port(LAST_GUEST));
     }
 
     #[test]

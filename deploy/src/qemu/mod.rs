@@ -17,7 +17,6 @@ pub mod console;
 mod driver;
 mod end;
 mod image;
-mod log;
 mod own;
 mod plan;
 mod prepare;

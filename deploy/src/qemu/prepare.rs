@@ -14,9 +14,10 @@ use super::driver::{Qemu, overlays};
 use super::image::{self, Made};
 use super::own::Overlay;
 use super::plan::{Plan, size};
-use super::probe::{find, problems};
+use super::probe::{REMEDY, problems};
 use super::proof::{self, Verdict};
 use crate::guest::Guest;
+use crate::programs::find;
 use crate::{DeployError, Deployment};
 
 /// What the guests of a deployment are started from.
@@ -59,7 +60,7 @@ impl Prepared {
 pub(super) async fn prepare(qemu: &Qemu, deployment: &Deployment) -> Result<Prepared, DeployError> {
     let spec = qemu.spec()?;
     let guest = Guest::read(&qemu.description(spec)).map_err(|error| problems(&error))?;
-    let program = find("qemu-system-x86_64")?;
+    let program = find("qemu-system-x86_64", REMEDY)?;
     let (workload, state) = (qemu.host.workload.clone(), qemu.host.state.clone());
     let made = tokio::task::spawn_blocking(move || {
         let guest = with_kernel(guest, &state)?;

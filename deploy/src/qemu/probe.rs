@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
 
 use protocol::facts::Unmet;
 use protocol::spec::{Acceleration, GuestNetwork, GuestSpec};
@@ -10,9 +9,10 @@ use protocol::spec::{Acceleration, GuestNetwork, GuestSpec};
 use super::driver::Qemu;
 use crate::DeployError;
 use crate::guest::{Guest, Problems};
+use crate::programs::{self, find};
 
-/// Where programs are looked for besides `PATH`.
-const DIRS: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
+/// What to do where QEMU is missing.
+pub(super) const REMEDY: &str = "run deploy/linux/setup-qemu.sh (Debian: qemu-system-x86 and qemu-utils)";
 
 /// The first need that is not met, with what tells this installation from another in `details`.
 pub(super) async fn unmet(qemu: &Qemu, details: &mut BTreeMap<String, String>) -> Option<Unmet> {
@@ -28,13 +28,13 @@ pub(super) async fn unmet(qemu: &Qemu, details: &mut BTreeMap<String, String>) -
 
 async fn check(qemu: &Qemu, details: &mut BTreeMap<String, String>) -> Result<(), DeployError> {
     let spec = qemu.spec()?;
-    let program = find("qemu-system-x86_64")?;
-    details.insert("qemu".into(), version(&program).await);
+    let program = find("qemu-system-x86_64", REMEDY)?;
+    details.insert("qemu".into(), programs::version(&program).await);
     let guest = Guest::read(&qemu.description(spec)).map_err(|error| problems(&error))?;
     details.insert("guest".into(), spec.guest.to_string());
     details.insert("machine".into(), guest.machine.word().into());
     if guest.disks.iter().any(|disk| disk.writable) {
-        find("qemu-img")?;
+        find("qemu-img", REMEDY)?;
     }
     let files = guest
         .kernel
@@ -78,34 +78,6 @@ fn devices(spec: &GuestSpec) -> Result<(), DeployError> {
         }
     }
     Ok(())
-}
-
-async fn version(program: &std::path::Path) -> String {
-    let said = tokio::process::Command::new(program)
-        .arg("--version")
-        .kill_on_drop(true)
-        .output()
-        .await;
-    let text = said
-        .map(|said| String::from_utf8_lossy(&said.stdout).into_owned())
-        .unwrap_or_default();
-    text.lines().next().unwrap_or("of unknown version").to_owned()
-}
-
-/// A program, by its whole path.
-///
-/// # Errors
-/// [`DeployError::Unmet`] if it is not installed.
-pub(super) fn find(program: &str) -> Result<PathBuf, DeployError> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let dirs = std::env::split_paths(&path).chain(std::env::split_paths(DIRS));
-    dirs.filter(|dir| dir.is_absolute())
-        .map(|dir| dir.join(program))
-        .find(|file| file.is_file())
-        .ok_or_else(|| DeployError::Unmet {
-            need: format!("{program} is not installed"),
-            remedy: "run deploy/linux/setup-qemu.sh (Debian: qemu-system-x86 and qemu-utils)".into(),
-        })
 }
 
 /// A bad description as an unmet need.

@@ -13,13 +13,12 @@ use protocol::spec::Resources;
 
 use super::args::Accelerator;
 use super::driver::{Qemu, overlays};
-use super::log;
 use super::plan::{Place, Plan};
 use super::prepare::Prepared;
 use super::vm::{Start, Vm};
 use crate::mark::Mark;
 use crate::member::Member as _;
-use crate::{DeployError, Deployment};
+use crate::{DeployError, Deployment, log};
 
 /// How long a guest may take to come up with KVM, where a second is usual.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -18,7 +18,6 @@ use tokio::time::{sleep_until, timeout};
 use super::args::{Accelerator, VmSpec, args};
 use super::console::{self, Seen, Watch};
 use super::end::{self, End, Evidence};
-use super::log;
 use super::own::Own;
 use super::qmp::{Qmp, QmpEvent, Vcpu};
 use super::socket::Socket;
@@ -30,7 +29,7 @@ use crate::native::unit;
 use crate::network::bridge::Tap;
 use crate::process::{self, Launch, Process};
 use crate::procfs::Procfs;
-use crate::{DeployError, limits, network};
+use crate::{DeployError, limits, log, network};
 
 /// How long QEMU may take until it talks to us: it loads its firmware and the guest's files first.
 const HANDSHAKE: Duration = Duration::from_secs(30);

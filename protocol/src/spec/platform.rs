@@ -13,6 +13,8 @@ pub enum PlatformSpec {
     Native(NativeSpec),
     /// A container of a Docker engine.
     Docker(DockerSpec),
+    /// A container of LXC.
+    Lxc(LxcSpec),
     /// An OSv unikernel under QEMU.
     Osv(GuestSpec),
     /// An IncludeOS unikernel under QEMU.
@@ -33,6 +35,8 @@ pub enum PlatformKind {
     Native,
     /// See [`PlatformSpec::Docker`].
     Docker,
+    /// See [`PlatformSpec::Lxc`].
+    Lxc,
     /// See [`PlatformSpec::Osv`].
     Osv,
     /// See [`PlatformSpec::Includeos`].
@@ -47,9 +51,10 @@ pub enum PlatformKind {
 
 impl PlatformKind {
     /// Every kind, in the order they are shown.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Native,
         Self::Docker,
+        Self::Lxc,
         Self::Osv,
         Self::Includeos,
         Self::LinuxVm,
@@ -63,6 +68,7 @@ impl PlatformKind {
         match self {
             Self::Native => "native",
             Self::Docker => "docker",
+            Self::Lxc => "lxc",
             Self::Osv => "osv",
             Self::Includeos => "includeos",
             Self::LinuxVm => "linux-vm",
@@ -85,6 +91,7 @@ impl PlatformSpec {
         match self {
             Self::Native(_) => PlatformKind::Native,
             Self::Docker(_) => PlatformKind::Docker,
+            Self::Lxc(_) => PlatformKind::Lxc,
             Self::Osv(_) => PlatformKind::Osv,
             Self::Includeos(_) => PlatformKind::Includeos,
             Self::LinuxVm(_) => PlatformKind::LinuxVm,
@@ -121,6 +128,11 @@ pub struct DockerSpec {
     /// An image that the engine already has; `None` builds one FROM scratch out of the static workload binary.
     pub image: Option<String>,
 }
+
+/// A container of LXC, on the runner's bridge.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LxcSpec {}
 
 /// An engine with Docker's API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

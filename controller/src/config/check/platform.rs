@@ -1,7 +1,7 @@
 //! `[[platform]]`.
 
 use protocol::ids::Name;
-use protocol::spec::{FakeFailure, FakeSpec, NativeSpec, PlatformKind, PlatformSpec};
+use protocol::spec::{FakeFailure, FakeSpec, LxcSpec, NativeSpec, PlatformKind, PlatformSpec};
 
 use super::at::{At, Unique};
 use super::container;
@@ -58,6 +58,7 @@ fn one(raw: &RawPlatform, taken: &mut Unique, problems: &mut Vec<Problem>) -> Op
     let spec = match kind {
         PlatformKind::Native => Some(PlatformSpec::Native(NativeSpec {})),
         PlatformKind::Docker => container::check(raw, &mut at).map(PlatformSpec::Docker),
+        PlatformKind::Lxc => Some(PlatformSpec::Lxc(LxcSpec {})),
         PlatformKind::Osv => guest::check(raw, kind, &mut at).map(PlatformSpec::Osv),
         PlatformKind::Includeos => guest::check(raw, kind, &mut at).map(PlatformSpec::Includeos),
         PlatformKind::LinuxVm => guest::check(raw, kind, &mut at).map(PlatformSpec::LinuxVm),

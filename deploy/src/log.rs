@@ -8,14 +8,14 @@ use std::path::Path;
 const TAIL: u64 = 600;
 
 /// Adds a line of ours. A log that cannot be written is no reason to fail.
-pub(super) fn say(log: &Path, what: &str) {
+pub(crate) fn say(log: &Path, what: &str) {
     if let Ok(mut log) = OpenOptions::new().append(true).create(true).open(log) {
         let _ = writeln!(log, "\n[jung: {what}]");
     }
 }
 
 /// The last lines, as one.
-pub(super) fn tail(log: &Path) -> String {
+pub(crate) fn tail(log: &Path) -> String {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(log)?;
         let from = file.metadata()?.len().saturating_sub(TAIL);

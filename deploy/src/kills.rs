@@ -1,7 +1,7 @@
-//! Whether memory was the reason of a death, where the engine does not say.
+//! Whether memory was the reason of a container's death, where nobody says.
 //!
 //! Docker tells by `OOMKilled`. Podman 4.3's service leaves that false (measured with version 1 of cgroups: conmon's note of it lands in the service's
-//! working directory), and the container's own counter is gone with it.
+//! working directory), LXC nothing at all, and the container's own counter is gone with it.
 //! So the host's counter is compared: a container with a memory limit that died by SIGKILL while the kernel killed for memory died of that. Another's
 //! kill in the same trial could be taken for it, which is seldom and still points at memory.
 
@@ -11,19 +11,19 @@ use protocol::summary::Exit;
 
 /// The host's kills for memory before a container was started.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Kills {
+pub(crate) struct Kills {
     before: Option<u64>,
 }
 
 impl Kills {
-    /// Looks now. `is_needed`: the engine does not tell, and there is a limit.
-    pub(super) fn look(is_needed: bool) -> Self {
+    /// Looks now. `is_needed`: nobody tells, and there is a limit.
+    pub(crate) fn look(is_needed: bool) -> Self {
         let text = if is_needed { read() } else { String::new() };
         Self { before: count(&text) }
     }
 
     /// An end, with its reason if it was memory.
-    pub(super) fn explain(self, exit: Exit) -> Exit {
+    pub(crate) fn explain(self, exit: Exit) -> Exit {
         self.explain_by(exit, read)
     }
 

@@ -1,0 +1,362 @@
+//! One service as a container: its monitor, its first process, its cgroups, its address and its files.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use protocol::ids::Name;
+use protocol::size::Part;
+use protocol::spec::{Resources, ServiceSpec};
+use protocol::summary::Exit;
+use tokio::time::sleep;
+
+use super::config::{self, Config};
+use super::rootfs::PROGRAM;
+use super::{end, said, trace};
+use crate::cgroup::{self, Cgroup, Layout};
+use crate::first_output::Watch;
+use crate::kills::Kills;
+use crate::mark::{self, Mark};
+use crate::member::{Gone, Member};
+use crate::native::unit;
+use crate::network::Lease;
+use crate::network::bridge::Bridge;
+use crate::process::{self, Launch, Process};
+use crate::procfs::Procfs;
+use crate::{DeployError, log, service_args, size};
+
+/// How often it is looked whether the service's program runs: `process_after` is at most so much too late.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// What every container of a deployment is made with.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    /// `lxc-start`.
+    pub(super) starter: PathBuf,
+    /// Where cgroups are.
+    pub(super) layout: Layout,
+    /// The root file system.
+    pub(super) root: PathBuf,
+    /// Where the folder of each container goes.
+    pub(super) containers: PathBuf,
+    /// The bridge that they are on.
+    pub(super) bridge: Bridge,
+    /// The limits of each.
+    pub(super) resources: Resources,
+    /// Where the outputs go.
+    pub(super) logs: PathBuf,
+}
+
+/// One service as a container. Dropping it kills it and takes away what it had.
+#[derive(Debug)]
+pub(super) struct Container {
+    mark: Mark,
+    /// `lxc-start`.
+    monitor: Process,
+    /// The service's first process.
+    pid: u32,
+    exists_since: Instant,
+    endpoint: Option<SocketAddr>,
+    program: PathBuf,
+    log: PathBuf,
+    /// The directory of its cgroup in the first hierarchy of ours.
+    cgroup: PathBuf,
+    output: Option<Watch>,
+    kills: Kills,
+    exit: Option<Exit>,
+    reported: bool,
+    stopped: bool,
+    // After the monitor, which is killed first.
+    lease: Option<Lease>,
+    files: Files,
+}
+
+impl Container {
+    /// Starts a service; it runs when this returns. On error nothing is left of it.
+    pub(super) async fn start(order: &Order, mark: Mark, service: &ServiceSpec) -> Result<Self, DeployError> {
+        let lease = Lease::take(&order.bridge)?;
+        let files = Files::write(order, &mark, &lease)?;
+        let log = order.logs.join(format!("{}.log", service.name));
+        let output = unit::watch(&log);
+        let kills = Kills::look(order.resources.memory_mib.is_some());
+        let root = order.layout.roots().into_iter().next().unwrap_or_default();
+        let place = service.port.map(|port| (lease.address(), port).into());
+        let monitor = Process::spawn(Launch {
+            program: order.starter.clone(),
+            args: files.arguments(service_args(service, place)),
+            environment: environment(&mark),
+            log: log.clone(),
+            doors: Vec::new(),
+            affinity: None,
+            mems: None,
+        });
+        let monitor = monitor.map_err(|source| DeployError::Io {
+            what: format!("starting {} for service {}", order.starter.display(), service.name),
+            source,
+        })?;
+        let mut container = Self {
+            cgroup: root.join(config::cgroup(&mark)),
+            mark,
+            pid: 0,
+            exists_since: Instant::now(),
+            monitor,
+            endpoint: place,
+            program: order.root.join(PROGRAM),
+            log,
+            output,
+            kills,
+            exit: None,
+            reported: false,
+            stopped: false,
+            lease: Some(lease),
+            files,
+        };
+        match container.up().await {
+            Ok(()) => Ok(container),
+            Err(error) => {
+                container.stop(Duration::ZERO).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until the service's program runs.
+    async fn up(&mut self) -> Result<(), DeployError> {
+        let procfs = Procfs::default();
+        loop {
+            // Before its exec it is still called lxc-start.
+            let runs = |pid: &u32| procfs.name(*pid).as_deref() == Some(PROGRAM);
+            if let Some(pid) = cgroup::procs(&self.cgroup).into_iter().find(runs) {
+                self.pid = pid;
+                self.exists_since = Instant::now();
+                return Ok(());
+            }
+            tokio::select! {
+                status = self.monitor.wait() => return Err(self.ended_at_once(status)),
+                () = sleep(LOOK) => {}
+            }
+        }
+    }
+
+    fn ended_at_once(&mut self, status: io::Result<ExitStatus>) -> DeployError {
+        self.exit = Some(Exit::Unknown);
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let service = &self.mark.service;
+        said(format!(
+            "the container of {service} ended at once ({} left with {status}): {}",
+            super::STARTER,
+            log::tail(&self.log)
+        ))
+    }
+
+    pub(super) const fn endpoint(&self) -> Option<SocketAddr> {
+        self.endpoint
+    }
+
+    pub(super) const fn exists_since(&self) -> Instant {
+        self.exists_since
+    }
+
+    /// The service's first process.
+    pub(super) const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The process that LXC costs.
+    pub(super) const fn monitor(&self) -> u32 {
+        self.monitor.pid()
+    }
+
+    pub(super) fn first_output(&self) -> Option<Instant> {
+        self.output.as_ref()?.at()
+    }
+
+    /// The host's end of its network.
+    pub(super) fn interface(&self) -> Option<String> {
+        self.lease.as_ref().map(Lease::name)
+    }
+
+    /// Its processes now: what its cgroup holds.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        match self.exit {
+            None => cgroup::procs(&self.cgroup),
+            Some(_) => Vec::new(),
+        }
+    }
+
+    fn exit(&self, status: io::Result<ExitStatus>) -> Exit {
+        if self.monitor.was_killed() {
+            return Exit::Killed;
+        }
+        match status {
+            Ok(status) if status.success() => self.kills.explain(self.files.end(self.pid)),
+            _ => Exit::Unknown,
+        }
+    }
+
+    /// Takes away what it had; says what is left.
+    async fn leave(&mut self) -> Vec<String> {
+        let mark = self.mark.clone();
+        let members = || unit::members(&mark, self.monitor(), None);
+        process::kill_all(members).await;
+        let mut left: Vec<String> = members()
+            .iter()
+            .map(|pid| format!("pid {pid} of {}", mark.service))
+            .collect();
+        left.extend(unit::remove(cgroups(&mark)).await);
+        left.extend(self.lease.take().map(Lease::give_back).unwrap_or_default());
+        left.extend(self.files.remove());
+        left
+    }
+}
+
+impl Member for Container {
+    fn service(&self) -> &Name {
+        &self.mark.service
+    }
+
+    fn is_reported(&self) -> bool {
+        self.reported
+    }
+
+    async fn ended(&mut self) -> (Name, Exit) {
+        let status = self.monitor.wait().await;
+        let exit = self.exit(status);
+        self.exit = Some(exit.clone());
+        self.reported = true;
+        (self.mark.service.clone(), exit)
+    }
+
+    async fn stop(&mut self, grace: Duration) -> Gone {
+        let exit = match self.exit.clone() {
+            Some(exit) => exit,
+            None => {
+                // lxc-start hands the signal on to its container.
+                let status = self.monitor.end(grace, Vec::new).await;
+                self.exit(status)
+            }
+        };
+        self.exit = Some(exit.clone());
+        let left = self.leave().await;
+        self.stopped = true;
+        Gone {
+            exit,
+            left,
+            sizes: size::file(Part::Program, &self.program).into_iter().collect(),
+        }
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if self.stopped {
+            return;
+        }
+        unit::members(&self.mark, self.monitor(), None)
+            .into_iter()
+            .for_each(process::kill);
+        let cgroups = cgroups(&self.mark);
+        // The killed take a moment to leave, and a destructor must not wait for them.
+        std::thread::spawn(move || cgroups.remove(unit::PATIENCE));
+    }
+}
+
+/// All cgroups that LXC makes for a container and its monitor.
+fn cgroups(mark: &Mark) -> Cgroup {
+    let leaf = mark.cgroup();
+    let leaves = ["", ".monitor", ".pivot"].map(|end| format!("{leaf}{end}"));
+    Cgroup::of_others(&mark::cgroup_group(&mark.runner), &leaves)
+}
+
+fn environment(mark: &Mark) -> Vec<(&'static str, String)> {
+    let mut environment = vec![("PATH", "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())];
+    environment.extend(mark.environment());
+    environment
+}
+
+/// The files of one container: what LXC is told, and what it says. Dropping it removes them.
+#[derive(Debug)]
+struct Files {
+    containers: PathBuf,
+    name: String,
+}
+
+impl Files {
+    fn write(order: &Order, mark: &Mark, lease: &Lease) -> Result<Self, DeployError> {
+        let files = Self {
+            containers: order.containers.clone(),
+            name: mark.container(),
+        };
+        let config = Config {
+            mark,
+            root: &order.root,
+            bridge: lease.bridge(),
+            interface: lease.name(),
+            address: lease.address(),
+            gateway: lease.host(),
+            resources: &order.resources,
+            layout: &order.layout,
+            seccomp: config::seccomp(),
+            log: &files.log(),
+        };
+        let written = fs::create_dir_all(files.folder()).and_then(|()| fs::write(files.config(), config.text()));
+        written.map_err(|source| DeployError::Io {
+            what: format!("writing {}", files.config().display()),
+            source,
+        })?;
+        Ok(files)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.containers.join(&self.name)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder().join("config")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder().join("lxc.log")
+    }
+
+    /// What lxc-start is given; the service's arguments go through as they are.
+    fn arguments(&self, service: Vec<String>) -> Vec<String> {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let own = [
+            "--foreground".to_owned(),
+            format!("--name={}", self.name),
+            format!("--lxcpath={}", text(&self.containers)),
+            format!("--rcfile={}", text(&self.config())),
+            "--".to_owned(),
+            format!("/{PROGRAM}"),
+        ];
+        own.into_iter().chain(service).collect()
+    }
+
+    /// How the container ended whose first process this was.
+    fn end(&self, pid: u32) -> Exit {
+        let log = fs::read(self.log()).unwrap_or_default();
+        end::read(&String::from_utf8_lossy(&log), pid)
+    }
+
+    /// Removes them; says what is left.
+    fn remove(&self) -> Option<String> {
+        let removed = fs::remove_dir_all(self.folder());
+        trace::remove_lock(&self.containers, &self.name);
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Some(format!("{}: {error}", self.folder().display()))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}

@@ -1,0 +1,117 @@
+//! An address on a runner's bridge for a container whose interface somebody else makes.
+
+use std::io;
+use std::net::Ipv4Addr;
+
+use super::bridge::{Bridge, change, denied};
+use super::subnet::{Subnet, mac};
+use super::{interface, netlink};
+use crate::DeployError;
+
+/// An address and a name for one container. While it lives nobody else gets them; dropping it removes the interface of that name, and the bridge
+/// after the last.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    bridge: Bridge,
+    subnet: Subnet,
+    last: u8,
+}
+
+impl Lease {
+    /// Takes a free address, and makes the bridge if need be. The host knows the container's card from now on.
+    ///
+    /// # Errors
+    /// [`DeployError::Unmet`] without the privilege or a free address, else [`DeployError::Io`].
+    pub(crate) fn take(bridge: &Bridge) -> Result<Self, DeployError> {
+        let mut taken = change();
+        let (subnet, last) = bridge.free(&taken)?;
+        taken.insert(bridge.port(last));
+        drop(taken);
+        let lease = Self {
+            bridge: bridge.clone(),
+            subnet,
+            last,
+        };
+        let address = lease.address();
+        interface::set_neighbour(&bridge.name(), address, mac(address))
+            .map_err(|error| denied(&lease.name(), error))?;
+        Ok(lease)
+    }
+
+    /// The name of the host's end.
+    pub(crate) fn name(&self) -> String {
+        self.bridge.port(self.last)
+    }
+
+    /// The bridge that the host's end belongs to.
+    pub(crate) fn bridge(&self) -> String {
+        self.bridge.name()
+    }
+
+    /// The container's address.
+    pub(crate) const fn address(&self) -> Ipv4Addr {
+        self.subnet.at(self.last)
+    }
+
+    /// The host's address, the container's gateway.
+    pub(crate) const fn host(&self) -> Ipv4Addr {
+        self.subnet.host()
+    }
+
+    /// Gives it back, with the interface; says what is left.
+    pub(crate) fn give_back(self) -> Vec<String> {
+        self.end()
+    }
+
+    /// Doing it again does nothing more.
+    fn end(&self) -> Vec<String> {
+        let mut taken = change();
+        let name = self.name();
+        if !taken.remove(&name) {
+            return Vec::new();
+        }
+        let mut left = Vec::new();
+        match netlink::delete(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => left.push(format!("interface {name}: {error}")),
+            _ => {}
+        }
+        left.extend(self.bridge.remove_if_unused());
+        left
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        for left in self.end() {
+            tracing::warn!("could not remove {left}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs CAP_NET_ADMIN"]
+    fn nobody_gets_a_taken_address_and_none_is_kept() {
+        let bridge = Bridge::of(&format!("lease-{}", std::process::id()).parse().unwrap());
+        let first = Lease::take(&bridge).unwrap();
+        let second = Lease::take(&bridge).unwrap();
+        let tap = bridge.tap().unwrap();
+        let last = |address: Ipv4Addr| address.octets()[3];
+        assert_eq!(
+            [last(first.address()), last(second.address()), last(tap.guest())],
+            [2, 3, 4]
+        );
+        assert_eq!(first.give_back(), Vec::<String>::new());
+        assert_eq!(
+            last(Lease::take(&bridge).unwrap().address()),
+            2,
+            "an address is used again"
+        );
+        drop(tap);
+        drop(second);
+        assert_eq!(bridge.leftovers(), Vec::<String>::new());
+    }
+}

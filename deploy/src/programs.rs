@@ -1,0 +1,37 @@
+//! The programs of this host that drivers start.
+
+use std::path::{Path, PathBuf};
+
+use crate::DeployError;
+
+/// Where programs are looked for besides `PATH`.
+const DIRS: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
+
+/// A program, by its whole path.
+///
+/// # Errors
+/// [`DeployError::Unmet`] with the remedy if it is not installed.
+pub(crate) fn find(program: &str, remedy: &str) -> Result<PathBuf, DeployError> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let dirs = std::env::split_paths(&path).chain(std::env::split_paths(DIRS));
+    dirs.filter(|dir| dir.is_absolute())
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
+        .ok_or_else(|| DeployError::Unmet {
+            need: format!("{program} is not installed"),
+            remedy: remedy.into(),
+        })
+}
+
+/// The first line of what a program says of its version.
+pub(crate) async fn version(program: &Path) -> String {
+    let said = tokio::process::Command::new(program)
+        .arg("--version")
+        .kill_on_drop(true)
+        .output()
+        .await;
+    let text = said
+        .map(|said| String::from_utf8_lossy(&said.stdout).into_owned())
+        .unwrap_or_default();
+    text.lines().next().unwrap_or("of unknown version").to_owned()
+}

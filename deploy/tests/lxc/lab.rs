@@ -1,0 +1,164 @@
+//! A runner of its own for every test.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use deploy::lxc::Lxc;
+use deploy::network::bridge::Bridge;
+use deploy::procfs::Procfs;
+use deploy::{Deployment, Host};
+use nix::sys::signal::{Signal, kill as send};
+use nix::unistd::Pid;
+use protocol::ids::{AttemptId, Name};
+use protocol::spec::{HttpProbe, LxcSpec, PlatformSpec, Probe, Resources, ServiceSpec, UdpProbe};
+use protocol::surroundings::Place;
+
+pub struct Lab {
+    pub driver: Lxc,
+    host: Host,
+    dir: tempfile::TempDir,
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host {
+            runner: name(&format!("test-{}", AttemptId::fresh())),
+            address: "127.0.0.1".parse().unwrap(),
+            workload: workload(),
+            state: dir.path().join("state"),
+        };
+        Self {
+            driver: Lxc::new(&host),
+            host,
+            dir,
+        }
+    }
+
+    /// The driver of the runner's next self.
+    pub fn reborn(&self) -> Lxc {
+        Lxc::new(&self.host)
+    }
+
+    pub fn tcp(&self, service: &str, more: &[&str]) -> ServiceSpec {
+        let args = ["tcp", "--listen", "{listen}"].iter().chain(more);
+        ServiceSpec {
+            name: name(service),
+            args: args.map(ToString::to_string).collect(),
+            place: Place::Platform,
+            port: Some(5000),
+            ready: Probe::Http(HttpProbe {
+                path: "/".into(),
+                status: 200,
+                body_bytes: Some(1000),
+            }),
+        }
+    }
+
+    pub fn udp(&self, service: &str) -> ServiceSpec {
+        ServiceSpec {
+            args: ["udp", "--listen", "{listen}", "--reply-bytes", "3"]
+                .map(str::to_owned)
+                .to_vec(),
+            ready: Probe::Udp(UdpProbe {
+                packet: "12345678".into(),
+                answer: "AAA12345678".into(),
+            }),
+            ..self.tcp(service, &[])
+        }
+    }
+
+    pub fn deployment(&self, services: &[ServiceSpec]) -> Deployment {
+        Deployment {
+            attempt: AttemptId::fresh(),
+            platform: PlatformSpec::Lxc(LxcSpec {}),
+            services: services.to_vec(),
+            resources: Resources::default(),
+            logs: self.dir.path().join("logs"),
+            grace: Duration::from_secs(30),
+        }
+    }
+
+    pub fn log(&self, service: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join(format!("logs/{service}.log"))).unwrap_or_default()
+    }
+
+    /// The memory limit of a service's cgroup, bytes.
+    pub fn limit(&self, service: &str, attempt: AttemptId) -> u64 {
+        let group = format!("jung-{}/{attempt}-{service}", self.host.runner);
+        let files = [
+            format!("/sys/fs/cgroup/memory/{group}/memory.limit_in_bytes"),
+            format!("/sys/fs/cgroup/{group}/memory.max"),
+        ];
+        let text = files.iter().find_map(|file| std::fs::read_to_string(file).ok());
+        text.unwrap().trim().parse().unwrap()
+    }
+
+    /// What there is of this runner: processes, interfaces, cgroups, folders of containers.
+    pub fn traces(&self) -> Vec<String> {
+        let runner = &self.host.runner;
+        let marked = Procfs::default().marked(|mark| mark.runner == *runner);
+        let mut traces: Vec<String> = marked.iter().map(|pid| format!("pid {pid}")).collect();
+        traces.extend(Bridge::of(runner).leftovers());
+        for hierarchy in std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
+            let group = format!("jung-{runner}");
+            let places = [hierarchy.path().join(&group), Path::new("/sys/fs/cgroup").join(&group)];
+            let there = places.iter().filter(|place| place.exists());
+            traces.extend(there.map(|place| place.display().to_string()));
+        }
+        let folders = std::fs::read_dir(self.host.state.join("lxc/containers"));
+        traces.extend(
+            folders
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|folder| folder.path().display().to_string()),
+        );
+        let locks = Path::new("/run/lxc/lock").join(self.host.state.strip_prefix("/").unwrap());
+        traces.extend(locks.exists().then(|| locks.display().to_string()));
+        traces
+    }
+
+    #[track_caller]
+    pub fn assert_clean(&self) {
+        assert_eq!(self.traces(), Vec::<String>::new());
+    }
+}
+
+pub fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+pub fn alive(pid: u32) -> bool {
+    Procfs::default().is_alive(pid)
+}
+
+pub fn kill(pid: u32) {
+    send(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
+}
+
+pub fn freeze(pid: u32) {
+    send(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGSTOP).unwrap();
+}
+
+/// Waits until a condition holds; generous, for the machine may be busy.
+pub async fn eventually(mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < until, "it did not come");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The static workload: `JUNG_TEST_WORKLOAD`, or where deploy/build-workload.sh puts it.
+pub fn workload() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+    let path = std::env::var_os("JUNG_TEST_WORKLOAD").map_or(target.join("static/workload"), PathBuf::from);
+    assert!(
+        path.exists(),
+        "{} is not there: run deploy/build-workload.sh",
+        path.display()
+    );
+    path
+}
