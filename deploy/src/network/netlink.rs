@@ -15,6 +15,8 @@ const NLMSG_ERROR: u16 = 2;
 const REQUEST_ACK: u16 = 0x1 | 0x4;
 /// Bytes of a message's header, and of what it says of an interface.
 const HALF: usize = 16;
+/// Bytes of the whole message.
+const LENGTH: u32 = 32;
 
 /// Removes an interface, whatever it is; with one end of a veth goes the other.
 ///
@@ -37,7 +39,7 @@ pub fn delete(name: &str) -> io::Result<()> {
 /// `struct nlmsghdr`, then `struct ifinfomsg`.
 fn request(index: u32) -> [u8; 2 * HALF] {
     let mut message = [0; 2 * HALF];
-    message[..4].copy_from_slice(&(2 * HALF as u32).to_ne_bytes());
+    message[..4].copy_from_slice(&LENGTH.to_ne_bytes());
     message[4..6].copy_from_slice(&RTM_DELLINK.to_ne_bytes());
     message[6..8].copy_from_slice(&REQUEST_ACK.to_ne_bytes());
     message[HALF + 4..HALF + 8].copy_from_slice(&index.to_ne_bytes());
