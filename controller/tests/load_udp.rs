@@ -11,6 +11,8 @@ use controller::load::{Control, Engine, ErrorKind, Outcome, SearchLimit, Udp, Ud
 
 #[path = "load_udp/netem.rs"]
 mod netem;
+#[path = "load_udp/relay.rs"]
+mod relay;
 
 /// What a service does with the nth packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
