@@ -8,7 +8,7 @@
 //! A [`Wire`] carries requests and knows nothing of when they are due. A [`Pace`] decides that and nothing else: by a schedule
 //! (`rate`), or by its users (`users`, `max`). Each thread has one of both; nothing is shared while the load runs but the flag that
 //! cancels it. On the way of a request nothing is allocated: its bytes were made before, replies are checked where they were
-//! read, and tables have their size beforehand.
+//! read, and tables have their size beforehand (`tests/load_allocations.rs` counts).
 
 mod connection;
 mod gate;

@@ -41,7 +41,7 @@ pub struct Wire<'a> {
     /// When connections that the server should close are reset; some may be closed.
     pub(super) closing: VecDeque<(u64, Token)>,
     /// Connections with more to read.
-    pub(super) again: Vec<Token>,
+    pub(super) again: VecDeque<Token>,
     /// Requests that ended and that the pace has not heard of yet.
     pub(super) ended: VecDeque<Ended>,
     pub(super) under_way: u32,
@@ -91,7 +91,7 @@ impl<'a> Wire<'a> {
             table: Table::new(most.max(1)),
             deadlines: VecDeque::with_capacity(1024),
             closing: VecDeque::with_capacity(1024),
-            again: Vec::with_capacity(64),
+            again: VecDeque::with_capacity(64),
             ended: VecDeque::with_capacity(64),
             under_way: 0,
             tally: Tally::new(setup.window.clone()),
@@ -221,7 +221,9 @@ impl<'a> Wire<'a> {
 
     /// Gives connections another turn that did not come to an end in theirs.
     pub(super) fn go_on(&mut self) {
-        for token in std::mem::take(&mut self.again) {
+        // Whoever still has more goes to the end, and waits for the next round.
+        for _ in 0..self.again.len() {
+            let Some(token) = self.again.pop_front() else { return };
             if let Some(connection) = self.table.get(token) {
                 let mut context = Context {
                     clock: self.clock,
@@ -237,7 +239,7 @@ impl<'a> Wire<'a> {
     pub(super) fn take(&mut self, token: Token, step: Step) {
         match step {
             Step::Wait => {}
-            Step::Again => self.again.push(token),
+            Step::Again => self.again.push_back(token),
             Step::Done(now_ns, next) => self.done(token, now_ns, next),
             Step::Failed(now_ns, kind) => self.fail(token, now_ns, kind),
             Step::Gone => {
