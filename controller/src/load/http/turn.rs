@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use mio::Events;
 
-use super::Pace;
 use super::rest::{Moments, Rest};
 use super::threads::Setup;
 use super::wire::{Wire, nanos};
+use super::{Carrier, Pace};
 use crate::load::clock::Clock;
 use crate::load::control::Control;
 use crate::load::cpu::Schedstat;

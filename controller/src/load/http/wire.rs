@@ -49,7 +49,7 @@ pub struct Wire<'a> {
     pub(super) log: LogWriter,
     serial: u64,
     timeout_ns: u64,
-    keeps_alive: bool,
+    pub(super) keeps_alive: bool,
     buffer: Box<[u8]>,
 }
 
@@ -103,11 +103,6 @@ impl<'a> Wire<'a> {
         })
     }
 
-    /// The time since the start of the run, ns.
-    pub fn now_ns(&self) -> u64 {
-        self.clock.now_ns()
-    }
-
     /// Opens connections before the run and marks them as idle. One that fails is left to the first request that needs it.
     pub fn fill_pool(&mut self, address: SocketAddr, connections: usize) {
         let timeout = Duration::from_nanos(self.timeout_ns).min(POOL_WAIT);
@@ -127,66 +122,8 @@ impl<'a> Wire<'a> {
         }
     }
 
-    /// The connection that was marked as idle longest; it is not any more.
-    pub fn take_idle(&mut self) -> Option<Token> {
-        self.table.take_idle()
-    }
-
-    /// Marks a connection as idle, for whoever asks next.
-    pub fn release(&mut self, token: Token) {
-        self.table.release(token);
-    }
-
-    /// Whether one more connection may be opened.
-    pub fn has_room(&self) -> bool {
-        self.table.has_room()
-    }
-
-    /// Sends a request on an idle connection; false if it is gone.
-    pub fn send(&mut self, token: Token, due: Due<'a>) -> bool {
-        if self.table.get(token).is_none_or(|c| c.phase != Phase::Idle) {
-            return false;
-        }
-        let request = self.begin(due, token);
-        let clock = self.clock;
-        let Some(connection) = self.table.get(token) else {
-            return false;
-        };
-        if let Step::Failed(now_ns, kind) = connection.send(request, clock) {
-            self.fail(token, now_ns, kind);
-        }
-        true
-    }
-
-    /// Opens a connection and sends a request on it.
-    pub fn connect(&mut self, due: Due<'a>) {
-        let (token, number) = self.table.reserve();
-        let request = self.begin(due, token);
-        let opened = Connection::open(due.call.address, number, request).and_then(|mut connection| {
-            if self.keeps_alive {
-                connection.stream.set_nodelay(true)?;
-            }
-            self.watch(&mut connection, token)?;
-            Ok(connection)
-        });
-        match opened {
-            Ok(connection) => self.table.insert(connection),
-            Err(error) => {
-                let now_ns = self.clock.now_ns();
-                self.end(&request, 0, number, Some(ErrorKind::of_connect(&error)), now_ns, None);
-            }
-        }
-    }
-
-    /// Records a request that was due and was never sent.
-    pub fn never_sent(&mut self, due: Due<'a>, now_ns: u64, kind: ErrorKind) {
-        let mut record = UnderWay::new(due, 0, now_ns).end(now_ns, 0, u32::MAX, Some(kind));
-        record.sent_ns = None;
-        self.record(record);
-    }
-
     /// Notes that a request is about to be sent.
-    fn begin(&mut self, due: Due<'a>, token: Token) -> UnderWay<'a> {
+    pub(super) fn begin(&mut self, due: Due<'a>, token: Token) -> UnderWay<'a> {
         self.serial += 1;
         let request = UnderWay::new(due, self.serial, self.clock.now_ns());
         self.under_way += 1;
@@ -199,7 +136,7 @@ impl<'a> Wire<'a> {
         request
     }
 
-    fn watch(&self, connection: &mut Connection<'a>, token: Token) -> io::Result<()> {
+    pub(super) fn watch(&self, connection: &mut Connection<'a>, token: Token) -> io::Result<()> {
         // Both from the start: with edges, watching for room to write costs one event a connection and no call.
         self.poll
             .registry()
@@ -290,7 +227,7 @@ impl<'a> Wire<'a> {
     }
 
     /// Records the end of a request that was sent.
-    fn end(
+    pub(super) fn end(
         &mut self,
         request: &UnderWay<'a>,
         status: u16,
@@ -313,7 +250,7 @@ impl<'a> Wire<'a> {
 }
 
 impl Wire<'_> {
-    fn record(&mut self, mut request: Request) {
+    pub(super) fn record(&mut self, mut request: Request) {
         request.thread = self.thread;
         self.tally.record(&request);
         self.log.push(&request);

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use super::plan::{Extent, Think, UsersPlan};
 use crate::load::call::Call;
 use crate::load::error::ErrorKind;
-use crate::load::http::{Due, Ended, Pace, Wire};
+use crate::load::http::{Carrier, Due, Ended, Pace};
 
 /// Pause after a connection that could not be had, so that a service that is down is not asked as fast as the kernel refuses.
 const RETRY_NS: u64 = 10_000_000;
@@ -77,7 +77,7 @@ impl<'a> ByUsers<'a> {
     }
 
     /// Sends a user's next call, if it has one and the load is not over.
-    fn call(&mut self, wire: &mut Wire<'a>, number: u32, at_ns: u64) {
+    fn call(&mut self, wire: &mut impl Carrier<'a>, number: u32, at_ns: u64) {
         let Some(user) = self.users.get_mut(number as usize).filter(|_| at_ns < self.end_ns) else {
             return;
         };
@@ -98,7 +98,7 @@ impl<'a> ByUsers<'a> {
     }
 
     /// Connections that wait for a server to close them may take all room for a while.
-    fn connect(&mut self, wire: &mut Wire<'a>, due: Due<'a>) {
+    fn connect(&mut self, wire: &mut impl Carrier<'a>, due: Due<'a>) {
         if wire.has_room() {
             wire.connect(due);
         } else {
@@ -109,7 +109,7 @@ impl<'a> ByUsers<'a> {
 }
 
 impl<'a> Pace<'a> for ByUsers<'a> {
-    fn start_due(&mut self, wire: &mut Wire<'a>, most: usize) {
+    fn start_due(&mut self, wire: &mut impl Carrier<'a>, most: usize) {
         for _ in 0..most {
             let Some(&Reverse((at_ns, number))) = self.thinking.peek() else {
                 return;
@@ -122,7 +122,7 @@ impl<'a> Pace<'a> for ByUsers<'a> {
         }
     }
 
-    fn ended(&mut self, wire: &mut Wire<'a>, end: Ended) {
+    fn ended(&mut self, wire: &mut impl Carrier<'a>, end: Ended) {
         let Some(user) = self.users.get_mut(end.user as usize) else {
             return;
         };
@@ -154,7 +154,7 @@ impl<'a> Pace<'a> for ByUsers<'a> {
         self.thinking.is_empty()
     }
 
-    fn cancel(&mut self, _: &mut Wire<'a>, now_ns: u64) {
+    fn cancel(&mut self, _: &mut impl Carrier<'a>, now_ns: u64) {
         self.thinking.clear();
         self.end_ns = self.end_ns.min(now_ns);
     }
@@ -217,4 +217,68 @@ fn places(calls: &[Call]) -> (Vec<usize>, usize) {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::plan::Script;
+    use super::*;
+    use crate::load::call::Label;
+    use crate::load::http::paused::{Paused, call};
+
+    const MS: u64 = 1_000_000;
+
+    fn plan(users: usize, calls: usize, think: Think, ramp_up: Duration) -> UsersPlan {
+        let label = Label {
+            name: String::new(),
+            url: String::new(),
+        };
+        let script = Script {
+            calls: vec![0; calls],
+            repeat: false,
+        };
+        let extent = Extent::Lists {
+            warm_up_calls: 0,
+            at_most: Duration::from_secs(86_400),
+        };
+        UsersPlan {
+            think,
+            ramp_up,
+            ..UsersPlan::new(vec![call()], vec![label], vec![script; users], extent)
+        }
+    }
+
+    proptest! {
+        /// Whatever the stalls: each user makes all its calls, one at a time; the next is due its think time after the last one ended, and is sent at the
+        /// first moment at which the thread is awake from then on.
+        #[test]
+        fn each_user_goes_on_when_it_has_thought(
+            users in 1_usize..8, calls in 1_usize..12, think_ns in 0..20 * MS, ramp_up_ms in 0_u64..50, keeps_alive in any::<bool>(),
+            stalls in prop::collection::vec(prop_oneof![4 => Just(0), 1 => 0..30 * MS], 1..30),
+            services in prop::collection::vec(1..40 * MS, 1..20),
+        ) {
+            let think = if think_ns == 0 { Think::None } else { Think::Constant(Duration::from_nanos(think_ns)) };
+            let plan = plan(users, calls, think, Duration::from_millis(ramp_up_ms));
+            let mut wire = Paused::new(users, keeps_alive, services);
+            wire.run(ByUsers::new(&plan, 0), &stalls);
+            prop_assert!(wire.most_under_way <= users);
+            for user in 0..users {
+                let made: Vec<_> = wire.sent.iter().filter(|sent| sent.user as usize == user).collect();
+                let number = u32::try_from(user).unwrap();
+                let ends = &wire.ends[&number];
+                prop_assert_eq!((made.len(), ends.len()), (calls, calls));
+                let start_ns = ramp_up_ms * MS * user as u64 / users as u64;
+                prop_assert!(made[0].at_ns.abs_diff(start_ns) <= 1);
+                for (call, end) in made[1..].iter().zip(ends) {
+                    prop_assert_eq!(call.at_ns, end + think_ns);
+                }
+                for call in made {
+                    let woke = wire.moments.partition_point(|&moment| moment < call.at_ns);
+                    prop_assert_eq!(call.sent_ns, Some(wire.moments[woke]));
+                }
+            }
+        }
+    }
 }
