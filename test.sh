@@ -93,6 +93,7 @@ if [ -z "$quick" ]; then
     deploy/linux/kernel.sh "$JUNG_GUEST_CACHE"
     as_root deploy/linux/disk.sh "$JUNG_GUEST_CACHE"
     [ -n "${JUNG_OSV_KERNEL:-}" ] || not_run osv:: "JUNG_OSV_KERNEL names no kernel of OSv"
+    [ -n "${JUNG_OSV_LOADER_IMG:-}" ] || not_run osv_image:: "JUNG_OSV_LOADER_IMG names no loader.img of OSv"
     [ -n "${JUNG_INCLUDEOS_IMAGE:-}" ] || not_run includeos:: "JUNG_INCLUDEOS_IMAGE names no image of IncludeOS"
     as_root unshare -n tc qdisc add dev lo root netem loss 1% 2>/dev/null || not_run netem:: "this kernel has no netem (module sch_netem)"
 

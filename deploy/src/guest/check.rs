@@ -125,6 +125,7 @@ impl Checks {
             );
         }
         let image = self.image(&raw);
+        let append_at = self.append_at(&raw);
         let kernel = self.path("kernel", raw.kernel);
         let initrd = self.path("initrd", raw.initrd);
         let kernel_sha256 = raw.kernel_sha256.and_then(|text| self.sha256(&text));
@@ -163,6 +164,7 @@ impl Checks {
             machine: machine?,
             memory_mib,
             append,
+            append_at,
             nic: nic?,
             random: raw.random.unwrap_or(true),
             stop: stop?,
@@ -213,6 +215,21 @@ impl Checks {
                 }))
             }
         }
+    }
+
+    /// Where the boot arguments go on the first disk; what it had there stays as it is where there are none.
+    fn append_at(&mut self, raw: &RawGuest) -> Option<u64> {
+        let at = raw.append_at?;
+        if raw.kernel.is_some() {
+            let what = "a kernel takes its arguments itself: leave one of the two out";
+            self.wrong("append_at", what.into());
+        }
+        let kept_from_guests = raw.disks.first().is_some_and(|disk| !disk.writable);
+        if raw.append.is_some() && kept_from_guests {
+            let what = "boot arguments are written into an overlay of the first disk: say `writable = true` there, or leave `append` out";
+            self.wrong("append", what.into());
+        }
+        Some(at)
     }
 
     fn disk(&mut self, raw: &RawDisk) -> Option<Disk> {

@@ -29,6 +29,8 @@ pub struct Guest {
     pub memory_mib: u64,
     /// The boot arguments.
     pub append: Option<Template>,
+    /// Where on the first disk they stand, bytes from the front, if it is the disk that boots; `None`: they go to the kernel.
+    pub append_at: Option<u64>,
     /// The network card.
     pub nic: Nic,
     /// Whether it gets a source of random numbers.

@@ -39,6 +39,8 @@ pub struct RawGuest {
     pub memory_mib: Option<u64>,
     /// The boot arguments, with `{ip}` and its kin.
     pub append: Option<String>,
+    /// Where on the first disk the boot arguments stand that its own boot sector reads, bytes from the front: for a guest without a kernel.
+    pub append_at: Option<u64>,
     /// The network card.
     pub nic: Option<String>,
     /// Whether the guest gets a source of random numbers.

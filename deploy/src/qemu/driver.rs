@@ -81,12 +81,19 @@ impl Qemu {
         }
     }
 
-    fn boot(&self, deployment: &Deployment, prepared: &mut Prepared, service: &ServiceSpec) -> Result<Vm, DeployError> {
+    async fn boot(
+        &self,
+        deployment: &Deployment,
+        prepared: &mut Prepared,
+        service: &ServiceSpec,
+    ) -> Result<Vm, DeployError> {
         let spec = self.spec()?;
         let (place, tap) = self.place(&spec.network, service)?;
         let overlays = prepared.overlays.remove(&service.name).unwrap_or_default();
         let plan = prepared.plan();
-        let own = plan.own(&self.host.state, deployment.attempt, service, &place, overlays)?;
+        let own = plan
+            .own(&self.host.state, deployment.attempt, service, &place, overlays)
+            .await?;
         Vm::start(Start {
             qemu: &prepared.qemu,
             mark: Mark {
@@ -169,7 +176,7 @@ impl Driver for Qemu {
         self.check_ports(spec, deployment)?;
         let mut running = QemuRunning::new(from, deployment.grace, prepared.deviations.clone());
         for service in &deployment.services {
-            let vm = self.boot(deployment, &mut prepared, service)?;
+            let vm = self.boot(deployment, &mut prepared, service).await?;
             running.push(vm, from.elapsed());
         }
         try_join_all(running.vms().map(Vm::greet)).await?;

@@ -111,10 +111,36 @@ impl Overlay {
             let fresh = occupied(&file.path);
             return Ok(Self { file, fresh });
         }
-        Err(DeployError::Platform {
-            platform: "qemu-img",
-            message: String::from_utf8_lossy(&made.stderr).trim().replace('\n', " "),
-        })
+        Err(said("qemu-img", &made.stderr))
+    }
+
+    /// Writes boot arguments to where the disk's own boot sector reads them, ended by a zero byte. They do not count as written by the guest.
+    pub(super) async fn put_arguments(&mut self, at: u64, text: &str) -> Result<(), DeployError> {
+        let file = Scratch {
+            path: self.path().with_extension("arguments"),
+            kept: false,
+        };
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.push(0);
+        fs::write(file.path(), &bytes).map_err(|source| failed(file.path(), source))?;
+        // qemu-io splits its commands at spaces, which the name of a file of ours does not have, whatever the path to it.
+        let name = file.path().file_name().unwrap_or_default().to_string_lossy();
+        let command = format!("write -q -s {name} {at} {}", bytes.len());
+        let put = tokio::process::Command::new("qemu-io")
+            .args(["-f", "qcow2", "-c"])
+            .arg(command)
+            .arg(self.path().file_name().unwrap_or_default())
+            .current_dir(self.path().parent().unwrap_or(Path::new("/")))
+            .kill_on_drop(true)
+            .output()
+            .await
+            .map_err(|source| failed(self.path(), source))?;
+        // It ends with 0 also where the write failed, which it says.
+        if !put.status.success() || !put.stderr.is_empty() || !put.stdout.is_empty() {
+            return Err(said("qemu-io", &[put.stdout, put.stderr].concat()));
+        }
+        self.fresh = occupied(self.path());
+        Ok(())
     }
 
     /// Where it is.
@@ -134,6 +160,14 @@ impl Overlay {
 
 fn occupied(path: &Path) -> u64 {
     size::file(Part::Written, path).map_or(0, |size| size.bytes)
+}
+
+/// What a program of QEMU's said.
+fn said(platform: &'static str, words: &[u8]) -> DeployError {
+    DeployError::Platform {
+        platform,
+        message: String::from_utf8_lossy(words).trim().replace('\n', " "),
+    }
 }
 
 fn failed(path: &Path, source: std::io::Error) -> DeployError {

@@ -96,18 +96,24 @@ pub(super) struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// The files that the guest of a service has for itself, written: its overlays, and its seed where it has a cloud-init.
+    /// The files that the guest of a service has for itself, written: its overlays, the first with boot arguments where its disk holds them, and its
+    /// seed where it has a cloud-init.
     ///
     /// # Errors
     /// [`DeployError`] for an argument that a unit of systemd cannot carry, or a file that cannot be written.
-    pub(super) fn own(
+    pub(super) async fn own(
         &self,
         state: &Path,
         attempt: AttemptId,
         service: &ServiceSpec,
         place: &Place,
-        overlays: Vec<Overlay>,
+        mut overlays: Vec<Overlay>,
     ) -> Result<Own, DeployError> {
+        if let (Some(at), Some(overlay)) = (self.guest.append_at, overlays.first_mut())
+            && let Some(arguments) = self.filled(self.guest.append.as_ref(), service, place)?
+        {
+            overlay.put_arguments(at, &arguments).await?;
+        }
         let seed = match self.guest.image {
             Image::Cloud(_) => Some(seed(attempt, service, place)?),
             _ => None,
@@ -124,22 +130,7 @@ impl Plan<'_> {
     /// # Errors
     /// [`DeployError::Unmet`] for an argument that a guest's command line cannot carry.
     pub(super) fn vm(&self, service: &ServiceSpec, place: &Place, own: &Own) -> Result<VmSpec, DeployError> {
-        let args = service_args(service, service.port.map(|port| (place.ip, port).into()));
-        let filling = Filling {
-            ip: place.ip,
-            mask: MASK,
-            gateway: place.gateway,
-            port: service.port.unwrap_or(0),
-            service: service.name.as_str(),
-            args: &args,
-        };
-        let fill = |template: &Option<Template>| match template {
-            None => Ok(None),
-            Some(template) => template
-                .fill(&filling)
-                .map(Some)
-                .map_err(|error| unsafe_argument(service, &error)),
-        };
+        let fill = |template: &Option<Template>| self.filled(template.as_ref(), service, place);
         Ok(VmSpec {
             machine: self.guest.machine,
             accelerator: self.accelerator,
@@ -162,6 +153,26 @@ impl Plan<'_> {
             monitor: String::new(),
             console: String::new(),
         })
+    }
+
+    /// A text of the description for the guest of a service.
+    fn filled(
+        &self,
+        template: Option<&Template>,
+        service: &ServiceSpec,
+        place: &Place,
+    ) -> Result<Option<String>, DeployError> {
+        let args = service_args(service, service.port.map(|port| (place.ip, port).into()));
+        let filling = Filling {
+            ip: place.ip,
+            mask: MASK,
+            gateway: place.gateway,
+            port: service.port.unwrap_or(0),
+            service: service.name.as_str(),
+            args: &args,
+        };
+        let filled = template.map(|template| template.fill(&filling));
+        filled.transpose().map_err(|error| unsafe_argument(service, &error))
     }
 
     /// What a guest boots from, by size.
@@ -296,7 +307,7 @@ mod tests {
         }
     }
 
-    fn vm(guest: &Guest, made: &Made, args: &[&str]) -> Result<VmSpec, DeployError> {
+    async fn vm(guest: &Guest, made: &Made, args: &[&str]) -> Result<VmSpec, DeployError> {
         let plan = Plan {
             guest,
             made,
@@ -306,40 +317,45 @@ mod tests {
         };
         let place = Place::behind("127.0.0.1".parse().unwrap(), Some(5000)).unwrap();
         let state = tempfile::tempdir().unwrap();
-        let own = plan.own(state.path(), AttemptId::fresh(), &service(args), &place, Vec::new())?;
+        let own = plan
+            .own(state.path(), AttemptId::fresh(), &service(args), &place, Vec::new())
+            .await?;
         plan.vm(&service(args), &place, &own)
     }
 
-    #[test]
-    fn the_service_listens_where_the_guest_is() {
+    #[tokio::test]
+    async fn the_service_listens_where_the_guest_is() {
         let osv = guest("preset = 'osv'\nkernel = '/k'");
         let made = Made::Disk("/s/x.raw".into());
-        let vm = vm(&osv, &made, &["tcp", "--listen", "{listen}"]).unwrap();
+        let vm = vm(&osv, &made, &["tcp", "--listen", "{listen}"]).await.unwrap();
         let append = vm.append.unwrap();
         assert!(append.ends_with("/workload tcp --listen 10.0.2.15:5000"), "{append}");
         assert!(append.contains("--ip=eth0,10.0.2.15,255.255.255.0"), "{append}");
         assert!(vm.disks[0].read_only);
     }
 
-    #[test]
-    fn an_argument_that_would_split_is_refused() {
+    #[tokio::test]
+    async fn an_argument_that_would_split_is_refused() {
         let osv = guest("preset = 'osv'\nkernel = '/k'");
-        let error = vm(&osv, &Made::Nothing, &["tcp", "x; /other"]).unwrap_err().to_string();
+        let error = vm(&osv, &Made::Nothing, &["tcp", "x; /other"])
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("service tcp") && error.contains("x; /other"), "{error}");
     }
 
-    #[test]
-    fn a_multiboot_module_has_arguments() {
+    #[tokio::test]
+    async fn a_multiboot_module_has_arguments() {
         let text = "kernel = '/k/chainloader'\ninitrd = '/k/service.elf'\ninitrd_append = '{ip} {port}'\nready = 'x'";
-        let vm = vm(&guest(text), &Made::Nothing, &[]).unwrap();
+        let vm = vm(&guest(text), &Made::Nothing, &[]).await.unwrap();
         assert_eq!(vm.initrd.unwrap(), "/k/service.elf 10.0.2.15 5000");
     }
 
-    #[test]
-    fn a_cloud_image_has_the_program_and_a_seed_behind_its_disk() {
+    #[tokio::test]
+    async fn a_cloud_image_has_the_program_and_a_seed_behind_its_disk() {
         let text = "preset = 'cloud'\n[[disks]]\npath = '/a'\nformat = 'raw'";
         let made = Made::Program("/s/program.raw".into());
-        let vm = vm(&guest(text), &made, &["tcp", "--listen", "{listen}"]).unwrap();
+        let vm = vm(&guest(text), &made, &["tcp", "--listen", "{listen}"]).await.unwrap();
         let shown: Vec<_> = vm.disks.iter().map(|disk| disk.path.to_str().unwrap()).collect();
         assert_eq!(shown[..2], ["/a", "/s/program.raw"]);
         assert!(shown[2].ends_with("-tcp.seed"), "{shown:?}");
@@ -347,11 +363,33 @@ mod tests {
         assert_eq!(vm.append, None);
     }
 
-    #[test]
-    fn a_seed_takes_no_argument_that_would_split() {
+    #[tokio::test]
+    async fn a_seed_takes_no_argument_that_would_split() {
         let text = "preset = 'cloud'\n[[disks]]\npath = '/a'\nformat = 'raw'";
-        let error = vm(&guest(text), &Made::Nothing, &["tcp", "a\nExecStop=/x"]).unwrap_err();
+        let error = vm(&guest(text), &Made::Nothing, &["tcp", "a\nExecStop=/x"])
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("cannot pass through"), "{error}");
+    }
+
+    /// What QEMU is told of an OSv whose root file system is not ours.
+    async fn passed_through(text: &str) -> String {
+        let guest = guest(&format!(
+            "preset = 'osv'\nimage = 'none'\nkernel = '/k/loader-stripped.elf'\n{text}"
+        ));
+        let mut spec = vm(&guest, &Made::Nothing, &["tcp"]).await.unwrap();
+        (spec.monitor, spec.console) = ("monitor".into(), "console".into());
+        crate::qemu::args::args(&spec).join("\n")
+    }
+
+    #[tokio::test]
+    async fn a_zfs_or_ramfs_of_osv_is_passed_through() {
+        let net = "--ip=eth0,{ip},{mask} --defaultgw={gateway}";
+        let disk = "[[disks]]\npath = '/i/usr.img'\nformat = 'qcow2'";
+        let zfs = passed_through(&format!("append = '--rootfs=zfs {net} /app {{port}}'\n{disk}")).await;
+        insta::assert_snapshot!("osv_on_zfs", zfs);
+        let ramfs = passed_through(&format!("append = '--rootfs=ramfs {net} /app {{port}}'")).await;
+        insta::assert_snapshot!("osv_on_ramfs", ramfs);
     }
 
     #[test]

@@ -35,6 +35,7 @@ async fn check(qemu: &Qemu, details: &mut BTreeMap<String, String>) -> Result<()
     details.insert("machine".into(), guest.machine.word().into());
     if guest.disks.iter().any(|disk| disk.writable) {
         find("qemu-img", REMEDY)?;
+        find("qemu-io", REMEDY)?;
     }
     let files = guest
         .kernel

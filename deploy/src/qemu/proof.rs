@@ -76,7 +76,7 @@ async fn boot(qemu: &Qemu, deployment: &Deployment, prepared: &Prepared) -> Resu
         accelerator: Accelerator::Kvm,
         ..prepared.plan()
     };
-    let own = plan.own(&qemu.host.state, attempt, service, &place, overlays)?;
+    let own = plan.own(&qemu.host.state, attempt, service, &place, overlays).await?;
     let log = deployment.logs.join(format!("{}.kvm.log", service.name));
     let mut vm = Vm::start(Start {
         qemu: &prepared.qemu,

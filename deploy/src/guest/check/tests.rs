@@ -22,6 +22,18 @@ fn a_preset_needs_only_what_the_host_knows() {
 }
 
 #[test]
+fn an_image_made_elsewhere_keeps_its_command_line_or_gets_another() {
+    let disk = |writable: bool| format!("[[disks]]\npath = '/i'\nformat = 'qcow2'\nwritable = {writable}");
+    let kept = parse(&format!("preset = 'osv-image'\n{}", disk(false))).unwrap();
+    assert_eq!((kept.append_at, kept.append.is_none()), (Some(512), true));
+    let own = "preset = 'osv-image'\nappend = '--ip=eth0,{ip},{mask} /app'\n";
+    assert!(parse(&format!("{own}{}", disk(true))).unwrap().append.is_some());
+    let wrong = parse(&format!("{own}kernel = '/k'\n{}", disk(false))).unwrap_err();
+    let keys: Vec<&str> = wrong.problems.iter().map(|problem| problem.key).collect();
+    assert_eq!(keys, ["append_at", "append"], "{wrong}");
+}
+
+#[test]
 fn own_keys_win_over_the_preset() {
     let osv = parse("preset = 'osv'\nkernel = '/k'\nmachine = 'pc'\nmemory_mib = 64").unwrap();
     assert_eq!((osv.machine, osv.memory_mib), (Machine::Pc, 64));
@@ -69,7 +81,7 @@ fn unknown_keys_and_presets_are_named() {
         .to_string();
     assert!(unknown.contains("kernl"), "{unknown}");
     let preset = parse("preset = 'xen'").unwrap_err().to_string();
-    assert!(preset.contains("osv, includeos, linux"), "{preset}");
+    assert!(preset.contains("osv, osv-image, includeos, linux, cloud"), "{preset}");
     assert!(parse("= [").is_err());
 }
 
