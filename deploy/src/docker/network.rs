@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::address::Address;
 use super::engine::{self, is_missing, said};
-use super::unfinished::Unfinished;
+use super::unfinished::{self, Unfinished};
 use crate::DeployError;
 use crate::mark::RUNNER_LABEL;
 use crate::network::bridge::Bridge;
@@ -33,19 +33,39 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Makes it, and the bridge if need be. One that a dead self left is taken away first.
+    /// Makes it, and the bridge if need be. One that a dead self left is taken away first, and what is still on its way out is waited for: it has
+    /// the same name and the same bridge.
     pub(super) async fn make(address: &Address, docker: &bollard::Docker, runner: &Name) -> Result<Self, DeployError> {
+        unfinished::settle().await;
         let network = Self {
             address: address.clone(),
             docker: Box::new(docker.clone()),
             bridge: Bridge::of(runner),
             gone: false,
         };
-        remove(docker, &network.name(), PATIENCE).await?;
-        let subnet = Subnet::around(network.bridge.host()?);
-        let request = request(&network.bridge, runner, subnet);
-        docker.create_network(request).await.map_err(|error| said(&error))?;
-        Ok(network)
+        let runner = runner.clone();
+        // A request that is dropped half-way may still be obeyed, so this is seen through by a task of its own; what nobody waits for any more is
+        // removed when it is done.
+        let work = Unfinished::begin();
+        let made = tokio::spawn(async move { (network.fill(&runner).await.map(|()| network), work) });
+        match made.await {
+            Ok((made, _)) => made,
+            Err(error) => Err(DeployError::Platform {
+                platform: "docker",
+                message: format!("making a network broke: {error}"),
+            }),
+        }
+    }
+
+    async fn fill(&self, runner: &Name) -> Result<(), DeployError> {
+        remove(&self.docker, &self.name(), PATIENCE).await?;
+        let subnet = Subnet::around(self.bridge.host()?);
+        let request = request(&self.bridge, runner, subnet);
+        self.docker
+            .create_network(request)
+            .await
+            .map_err(|error| said(&error))?;
+        Ok(())
     }
 
     /// Its name in the engine: that of the bridge.
@@ -54,9 +74,15 @@ impl Network {
     }
 
     /// Removes it; says what is left.
-    pub(super) async fn remove(mut self) -> Vec<String> {
+    pub(super) async fn remove(self) -> Vec<String> {
+        let docker = self.docker.clone();
+        self.remove_by(&docker).await
+    }
+
+    /// Removes it over another connection to its engine; says what is left.
+    pub(super) async fn remove_by(mut self, docker: &bollard::Docker) -> Vec<String> {
         self.gone = true;
-        take_away(&self.docker, &self.bridge).await
+        take_away(docker, &self.bridge).await
     }
 }
 
@@ -134,14 +160,20 @@ async fn remove(docker: &bollard::Docker, name: &str, patience: Duration) -> Res
     }
 }
 
-/// Removes what a dead self left; says what was found.
+/// Removes what a dead self left, and the bridge if nothing is on it; says what was found.
 pub(super) async fn sweep(docker: &bollard::Docker, runner: &Name) -> Vec<String> {
-    let name = Bridge::of(runner).name();
-    match remove(docker, &name, PATIENCE).await {
+    let bridge = Bridge::of(runner);
+    let mut found = match remove(docker, &bridge.name(), PATIENCE).await {
         Ok(false) => Vec::new(),
-        Ok(true) => vec![format!("removed network {name}")],
+        Ok(true) => vec![format!("removed network {}", bridge.name())],
         Err(error) => vec![error.to_string()],
+    };
+    let was_there = bridge.exists();
+    found.extend(bridge.release());
+    if was_there && !bridge.exists() {
+        found.push(format!("removed bridge {}", bridge.name()));
     }
+    found
 }
 
 #[cfg(test)]

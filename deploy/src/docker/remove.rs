@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::address::Address;
 use super::engine::{self, is_missing, said};
+use super::network::Network;
 use super::strays;
 use super::unfinished::{self, Unfinished};
 use crate::mark::RUNNER_LABEL;
@@ -86,9 +87,9 @@ pub(super) async fn sweep(docker: &bollard::Docker, runner: &Name) -> Result<Vec
     Ok(found)
 }
 
-/// Removes containers from a destructor: on a thread with a runtime of its own, since the one that we are in may be shutting down. What it
-/// does not get done before the program ends, the next sweep does.
-pub(super) fn remove_detached(address: Address, names: Vec<String>, work: Unfinished) {
+/// Removes containers, and then the network that they are on, from a destructor: on a thread with a runtime of its own, since the one that we are
+/// in may be shutting down. What it does not get done before the program ends, the next sweep does.
+pub(super) fn remove_detached(address: Address, names: Vec<String>, network: Option<Network>, work: Unfinished) {
     std::thread::spawn(move || {
         let _work = work;
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
@@ -98,10 +99,15 @@ pub(super) fn remove_detached(address: Address, names: Vec<String>, work: Unfini
             let Ok(docker) = engine::connect(&address).await else {
                 return;
             };
+            let mut left = Vec::new();
             for name in names {
-                for left in remove(&docker, &name).await {
-                    tracing::warn!("could not remove {left}");
-                }
+                left.extend(remove(&docker, &name).await);
+            }
+            if let Some(network) = network {
+                left.extend(network.remove_by(&docker).await);
+            }
+            for left in left {
+                tracing::warn!("could not remove {left}");
             }
         });
     });

@@ -169,7 +169,8 @@ impl Drop for DockerRunning {
     fn drop(&mut self) {
         if !self.names.is_empty() {
             let work = self.unfinished.take().unwrap_or_else(Unfinished::begin);
-            remove::remove_detached(self.address.clone(), std::mem::take(&mut self.names), work);
+            let names = std::mem::take(&mut self.names);
+            remove::remove_detached(self.address.clone(), names, self.network.take(), work);
         }
     }
 }

@@ -57,6 +57,12 @@ impl Bridge {
         format!("jb{}", self.hash)
     }
 
+    /// Whether it is there.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        interface::index(&self.name()).is_some()
+    }
+
     /// Makes a tap device on it, and it if need be.
     ///
     /// # Errors
@@ -119,7 +125,7 @@ impl Bridge {
     fn ensure(&self) -> Result<Subnet, DeployError> {
         let name = self.name();
         let failed = |error| denied(&name, error);
-        if interface::index(&name).is_some()
+        if self.exists()
             && let Some((address, _)) = interface::address(&name).map_err(failed)?
         {
             return Ok(Subnet::around(address));
@@ -146,7 +152,7 @@ impl Bridge {
     #[must_use]
     pub fn leftovers(&self) -> Vec<String> {
         let mut left: Vec<String> = self.taps().into_iter().map(|tap| format!("tap {tap}")).collect();
-        if interface::index(&self.name()).is_some() {
+        if self.exists() {
             left.push(format!("bridge {}", self.name()));
         }
         left
@@ -164,7 +170,7 @@ impl Bridge {
             };
             found.push(said("tap", &port, outcome));
         }
-        if interface::index(&self.name()).is_some() {
+        if self.exists() {
             found.push(said("bridge", &self.name(), interface::delete_bridge(&self.name())));
         }
         found
@@ -184,7 +190,7 @@ impl Bridge {
     /// Removes it unless a tap or a container is still connected to it.
     pub(super) fn remove_if_unused(&self) -> Option<String> {
         let used = interface::ports(&self.name()).is_ok_and(|ports| ports > 0);
-        if used || interface::index(&self.name()).is_none() {
+        if used || !self.exists() {
             return None;
         }
         let outcome = interface::delete_bridge(&self.name());

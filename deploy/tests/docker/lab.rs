@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use deploy::docker::Docker;
+use deploy::network::bridge::Bridge;
 use deploy::procfs::Procfs;
-use deploy::{Deployment, Host};
+use deploy::{Deployment, Driver as _, Host};
 use protocol::ids::{AttemptId, Name};
 use protocol::spec::{DockerSpec, HttpProbe, PlatformSpec, Probe, Resources, ServiceSpec, UdpProbe};
 use protocol::surroundings::Place;
@@ -17,6 +18,7 @@ pub struct Lab {
     pub runner: Name,
     pub engine: bollard::Docker,
     spec: DockerSpec,
+    host: Host,
     dir: tempfile::TempDir,
 }
 
@@ -43,8 +45,14 @@ impl Lab {
             runner,
             engine,
             spec,
+            host,
             dir,
         }
+    }
+
+    /// Takes another driver, as a runner does for every attempt; the one before is dropped.
+    pub fn another_driver(&mut self) {
+        self.driver = Docker::new(&self.spec, &self.host);
     }
 
     pub fn tcp(&self, service: &str, more: &[&str]) -> ServiceSpec {
@@ -126,6 +134,21 @@ impl Lab {
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+}
+
+/// A test that fails half-way leaves its containers to nobody: its runner's name never comes again.
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let driver = Docker::new(&self.spec, &self.host);
+        let swept = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(driver.sweep())
+        });
+        if let Ok(Err(error)) = swept.join() {
+            eprintln!("the sweep after the test: {error}");
+        }
+        let _ = Bridge::of(&self.runner).sweep();
     }
 }
 
