@@ -81,7 +81,7 @@ test_setup() {
     install_missing kcat httperf iproute2 iptables util-linux python3 python3-confluent-kafka shellcheck procps
     command -v java >/dev/null || install_missing default-jre-headless
     command -v mvn >/dev/null || install_missing maven
-    install_missing crun runsc podman lxc
+    install_missing crun runsc podman lxc openssh-client
     "$(dirname "$0")/linux/setup-qemu.sh"
     say "what the tests need is there"
 }

@@ -12,7 +12,8 @@ PATH=$PATH:/usr/sbin:/sbin
 cache=${1:?"usage: disk.sh CACHE [STATE]"}
 state=${2:-}
 release=${JUNG_DISK_RELEASE:-bookworm}
-# What a cloud's image of Debian has, as far as a service needs it: systemd and its bus (which the power button needs), a kernel, cloud-init.
+# What a cloud's image of Debian has, as far as a service needs it: systemd and its bus (which the power button needs), a kernel, cloud-init, and a
+# server of SSH, which only runs where a guest's description says start = "ssh".
 packages=systemd-sysv,udev,dbus,iproute2,initramfs-tools,linux-image-cloud-amd64
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
@@ -20,7 +21,7 @@ cache=$(cd "$cache" && pwd)
 # debootstrap knows no package that another one provides, as cloud-init's libraries need one: it comes by apt.
 fill() {
     debootstrap --variant=minbase --include="$packages" "$release" "$1" ${JUNG_DEBIAN_MIRROR:+"$JUNG_DEBIAN_MIRROR"} &&
-        DEBIAN_FRONTEND=noninteractive chroot "$1" apt-get install -y -q --no-install-recommends cloud-init
+        DEBIAN_FRONTEND=noninteractive chroot "$1" apt-get install -y -q --no-install-recommends cloud-init openssh-server
 }
 
 # What debootstrap left for its own use, and what would run beside the service.
@@ -31,12 +32,16 @@ settle() {
     echo 'LABEL=jung-root / ext4 defaults 0 1' >"$root/etc/fstab"
     echo 'datasource_list: [NoCloud]' >"$root/etc/cloud/cloud.cfg.d/90-jung.cfg"
     chroot "$root" systemctl -q enable systemd-networkd
+    chroot "$root" systemctl -q disable ssh.service
+    # A key that many machines share proves nothing.
+    rm -f "$root"/etc/ssh/ssh_host_*
     for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer e2scrub_reap.service; do
         chroot "$root" systemctl -q mask "$unit"
     done
 }
 
-if [ ! -e "$cache/disk/root.qcow2" ]; then
+# A disk from before there was a server of SSH on it is made anew.
+if [ ! -e "$cache/disk/root.qcow2" ] || ! grep -q '^openssh-server' "$cache/disk/packages"; then
     [ "$(id -u)" = 0 ] || { echo "disk.sh: a root file system is made by root: run it as root or by sudo" >&2; exit 3; }
     work=$(mktemp -d "$cache/.disk.XXXXXX")
     trap 'rm -rf "$work"' EXIT

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::description::{CloudImage, Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Stop};
+use super::description::{
+    CloudImage, CloudStart, Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Stop,
+};
 use super::preset;
 use super::raw::{RawDisk, RawGuest};
 use super::template::Template;
@@ -182,6 +184,13 @@ impl Checks {
                 "only the image \"initramfs\" loads modules: leave it out".into(),
             );
         }
+        let start = self.choice("start", raw.start.as_deref().unwrap_or("unit"), &STARTS)?;
+        if kind != ImageKind::Cloud && raw.start.is_some() {
+            self.wrong(
+                "start",
+                "only the image \"cloud\" has two ways to start: leave it out".into(),
+            );
+        }
         match kind {
             ImageKind::None => Some(Image::None),
             ImageKind::Rofs => Some(Image::Rofs(RofsImage {})),
@@ -192,7 +201,7 @@ impl Checks {
                         "the image \"cloud\" needs a disk with a distribution and its cloud-init (deploy/linux/disk.sh)".into(),
                     );
                 }
-                Some(Image::Cloud(CloudImage {}))
+                Some(Image::Cloud(CloudImage { start }))
             }
             ImageKind::Initramfs => {
                 if raw.initrd.is_some() {
@@ -335,6 +344,7 @@ const MACHINES: [(&str, Machine); 3] = [
     ("pc", Machine::Pc),
     ("microvm", Machine::Microvm),
 ];
+const STARTS: [(&str, CloudStart); 2] = [("unit", CloudStart::Unit), ("ssh", CloudStart::Ssh)];
 const STOPS: [(&str, Stop); 2] = [("powerdown", Stop::Powerdown), ("quit", Stop::Quit)];
 const NICS: [(&str, Nic); 5] = [
     ("virtio-net-pci", Nic::VirtioPci),

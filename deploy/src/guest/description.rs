@@ -106,7 +106,19 @@ pub struct RofsImage {}
 
 /// What the cloud-init of a whole distribution is told: address, program, unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CloudImage {}
+pub struct CloudImage {
+    /// How the service is started.
+    pub start: CloudStart,
+}
+
+/// How the service of a cloud image is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloudStart {
+    /// By a unit, from a disk with the program.
+    Unit,
+    /// By a unit, too, once the runner has logged in and copied the program.
+    Ssh,
+}
 
 /// QEMU's machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,5 +20,7 @@ pub mod template;
 pub mod tree;
 
 pub use check::{Problem, Problems};
-pub use description::{CloudImage, Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Stop};
+pub use description::{
+    CloudImage, CloudStart, Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Stop,
+};
 pub use raw::{RawDisk, RawGuest};

@@ -24,6 +24,8 @@ pub struct RawGuest {
     pub disks: Vec<RawDisk>,
     /// What is made for the guest out of the workload: `initramfs`, `rofs`, `cloud` or `none`.
     pub image: Option<String>,
+    /// How the image `cloud` starts the service: `unit` (from a disk, by itself) or `ssh` (copied and started by the runner).
+    pub start: Option<String>,
     /// Below which directory the kernel's modules are.
     pub modules: Option<PathBuf>,
     /// The modules that the initramfs loads, with all that they need.

@@ -88,7 +88,10 @@ impl Qemu {
         service: &ServiceSpec,
     ) -> Result<Vm, DeployError> {
         let spec = self.spec()?;
-        let (place, tap) = self.place(&spec.network, service)?;
+        let (mut place, tap) = self.place(&spec.network, service)?;
+        if prepared.keys.is_some() {
+            place = place.with_ssh()?;
+        }
         let overlays = prepared.overlays.remove(&service.name).unwrap_or_default();
         let plan = prepared.plan();
         let own = plan
@@ -112,6 +115,7 @@ impl Qemu {
             log: deployment.logs.join(format!("{}.log", service.name)),
             endpoint: place.endpoint,
             forward: place.forward,
+            ssh: place.ssh,
             tap,
             sizes: plan.sizes(),
             own,
@@ -180,6 +184,10 @@ impl Driver for Qemu {
             running.push(vm, from.elapsed());
         }
         try_join_all(running.vms().map(Vm::greet)).await?;
+        if let Some(keys) = &prepared.keys {
+            let program = &self.host.workload;
+            try_join_all(running.vms().map(|vm| vm.log_in(keys, program))).await?;
+        }
         let silent = |vm: &&mut Vm| {
             let spec = deployment.services.iter().find(|service| service.name == *vm.service());
             spec.is_some_and(|service| matches!(service.ready, Probe::Started(_)))

@@ -15,7 +15,7 @@ use crate::guest::linux::{fat, initramfs, modules};
 use crate::guest::multiboot;
 use crate::guest::osv::{disk, rofs};
 use crate::guest::tree::{Device, Tree};
-use crate::guest::{Guest, Image, InitramfsImage};
+use crate::guest::{CloudImage, CloudStart, Guest, Image, InitramfsImage};
 
 /// What OSv mounts on the empty directories of its root.
 const FSTAB: &str = "none /dev devfs defaults 0 0\nnone /proc procfs defaults 0 0\nnone /sys sysfs defaults 0 0\nnone /tmp ramfs defaults 0 0\n";
@@ -45,6 +45,7 @@ pub(super) fn make(guest: &Guest, workload: &Path, state: &Path) -> Result<Made,
             let bytes = initramfs::write(&tree).map_err(broken)?;
             keep(state, "initramfs", "cpio", &bytes).map(Made::Initramfs)
         }
+        Image::Cloud(CloudImage { start: CloudStart::Ssh }) => Ok(Made::Nothing),
         Image::Cloud(_) => {
             let mut tree = Tree::default();
             workload_and_files(&mut tree, guest, workload)?;

@@ -25,6 +25,7 @@ mod proof;
 pub mod qmp;
 mod running;
 mod socket;
+mod ssh;
 mod vm;
 
 pub use driver::Qemu;

@@ -56,7 +56,7 @@ impl Own {
 
 impl Scratch {
     /// A file that does not exist yet; its directory does.
-    fn new(state: &Path, attempt: AttemptId, name: &str) -> Result<Self, DeployError> {
+    pub(super) fn new(state: &Path, attempt: AttemptId, name: &str) -> Result<Self, DeployError> {
         let dir = dir(state);
         let path = dir.join(format!("{attempt}-{name}"));
         fs::create_dir_all(&dir).map_err(|source| failed(&path, source))?;

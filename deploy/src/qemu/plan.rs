@@ -1,6 +1,6 @@
 //! From a guest's description and a service to what QEMU is to start.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::path::Path;
 
 use protocol::ids::AttemptId;
@@ -10,6 +10,7 @@ use protocol::spec::{GuestSpec, Resources, ServiceSpec};
 use super::args::{Accelerator, VmDisk, VmNetwork, VmSpec};
 use super::image::Made;
 use super::own::{Overlay, Own, Scratch};
+use super::ssh::{self, Keys};
 use crate::guest::linux::seed::Seed;
 use crate::guest::template::{self, Filling, Template, UnsafeArgument};
 use crate::guest::{Disk, DiskFormat, Guest, Image};
@@ -33,6 +34,8 @@ pub(super) struct Place {
     pub(super) endpoint: Option<SocketAddr>,
     /// The port of this host that is forwarded.
     pub(super) forward: Option<SocketAddr>,
+    /// Where the guest can be logged in to, if it lets anybody in.
+    pub(super) ssh: Option<SocketAddr>,
 }
 
 impl Place {
@@ -47,6 +50,7 @@ impl Place {
             },
             endpoint: port.map(|port| (tap.guest(), port).into()),
             forward: None,
+            ssh: Some((tap.guest(), ssh::PORT).into()),
         }
     }
 
@@ -81,7 +85,25 @@ impl Place {
             network: VmNetwork::User { guest, forwards },
             endpoint: None,
             forward: None,
+            ssh: None,
         }
+    }
+
+    /// The same place, reached by SSH too: behind QEMU's own network through one more port of this host.
+    ///
+    /// # Errors
+    /// [`DeployError::Io`] where no port is free.
+    pub(super) fn with_ssh(mut self) -> Result<Self, DeployError> {
+        if let VmNetwork::User { forwards, .. } = &mut self.network {
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+            let free = free.map_err(|source| DeployError::Io {
+                what: "looking for a free port for SSH".into(),
+                source,
+            })?;
+            forwards.push((SocketAddrV4::new(Ipv4Addr::LOCALHOST, free.port()), ssh::PORT));
+            self.ssh = Some(free);
+        }
+        Ok(self)
     }
 }
 
@@ -93,6 +115,8 @@ pub(super) struct Plan<'a> {
     pub(super) accelerator: Accelerator,
     pub(super) vcpus: u32,
     pub(super) memory_mib: u64,
+    /// The keys of guests that are logged in to.
+    pub(super) keys: Option<&'a Keys>,
 }
 
 impl Plan<'_> {
@@ -115,7 +139,7 @@ impl Plan<'_> {
             overlay.put_arguments(at, &arguments).await?;
         }
         let seed = match self.guest.image {
-            Image::Cloud(_) => Some(seed(attempt, service, place)?),
+            Image::Cloud(_) => Some(seed(attempt, service, place, self.keys)?),
             _ => None,
         };
         let name = format!("{}.seed", service.name);
@@ -235,7 +259,7 @@ impl Plan<'_> {
 }
 
 /// What the cloud-init of a service's guest reads.
-fn seed(attempt: AttemptId, service: &ServiceSpec, place: &Place) -> Result<Vec<u8>, DeployError> {
+fn seed(attempt: AttemptId, service: &ServiceSpec, place: &Place, keys: Option<&Keys>) -> Result<Vec<u8>, DeployError> {
     let args = service_args(service, service.port.map(|port| (place.ip, port).into()));
     template::check(&args).map_err(|error| unsafe_argument(service, &error))?;
     let seed = Seed {
@@ -246,6 +270,7 @@ fn seed(attempt: AttemptId, service: &ServiceSpec, place: &Place) -> Result<Vec<
         gateway: place.gateway,
         mac: &mac_text(mac(place.ip)),
         args: &args,
+        access: keys.map(Keys::access),
     };
     seed.disk().map_err(|error| DeployError::Platform {
         platform: "guest image",
@@ -314,6 +339,7 @@ mod tests {
             accelerator: Accelerator::Tcg,
             vcpus: 1,
             memory_mib: 64,
+            keys: None,
         };
         let place = Place::behind("127.0.0.1".parse().unwrap(), Some(5000)).unwrap();
         let state = tempfile::tempdir().unwrap();

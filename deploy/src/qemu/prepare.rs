@@ -16,7 +16,8 @@ use super::own::Overlay;
 use super::plan::{Plan, size};
 use super::probe::{REMEDY, problems};
 use super::proof::{self, Verdict};
-use crate::guest::Guest;
+use super::ssh::Keys;
+use crate::guest::{CloudImage, CloudStart, Guest, Image};
 use crate::programs::find;
 use crate::{DeployError, Deployment};
 
@@ -32,6 +33,8 @@ pub(super) struct Prepared {
     pub(super) memory_mib: u64,
     pub(super) deviations: Vec<String>,
     pub(super) overlays: BTreeMap<Name, Vec<Overlay>>,
+    /// Of guests that are logged in to.
+    pub(super) keys: Option<Keys>,
 }
 
 impl Prepared {
@@ -43,6 +46,7 @@ impl Prepared {
             accelerator: self.accelerator,
             vcpus: self.vcpus,
             memory_mib: self.memory_mib,
+            keys: self.keys.as_ref(),
         }
     }
 
@@ -84,7 +88,13 @@ pub(super) async fn prepare(qemu: &Qemu, deployment: &Deployment) -> Result<Prep
         memory_mib,
         deviations,
         overlays: BTreeMap::new(),
+        keys: None,
     };
+    if logs_in(&prepared.guest) {
+        prepared.keys = Some(Keys::make(&qemu.host.state, deployment.attempt).await?);
+        let word = "started over SSH: its server runs in the guest beside the service, which was copied into it";
+        prepared.deviations.push(word.into());
+    }
     if matches!(spec.network, GuestNetwork::User(_)) {
         let word = "user-mode network: every packet passes through a TCP of QEMU's own";
         prepared.deviations.push(word.into());
@@ -95,6 +105,11 @@ pub(super) async fn prepare(qemu: &Qemu, deployment: &Deployment) -> Result<Prep
         prepared.overlays.insert(service.name.clone(), made);
     }
     Ok(prepared)
+}
+
+/// Whether the runner logs in to a guest.
+pub(super) fn logs_in(guest: &Guest) -> bool {
+    matches!(guest.image, Image::Cloud(CloudImage { start: CloudStart::Ssh }))
 }
 
 /// KVM where it is wanted and proven; emulation is a deviation, and never comes silently.

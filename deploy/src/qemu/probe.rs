@@ -7,6 +7,8 @@ use protocol::facts::Unmet;
 use protocol::spec::{Acceleration, GuestNetwork, GuestSpec};
 
 use super::driver::Qemu;
+use super::prepare::logs_in;
+use super::ssh;
 use crate::DeployError;
 use crate::guest::{Guest, Problems};
 use crate::programs::{self, find};
@@ -36,6 +38,9 @@ async fn check(qemu: &Qemu, details: &mut BTreeMap<String, String>) -> Result<()
     if guest.disks.iter().any(|disk| disk.writable) {
         find("qemu-img", REMEDY)?;
         find("qemu-io", REMEDY)?;
+    }
+    if logs_in(&guest) {
+        ssh::check()?;
     }
     let files = guest
         .kernel

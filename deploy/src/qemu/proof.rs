@@ -93,6 +93,7 @@ async fn boot(qemu: &Qemu, deployment: &Deployment, prepared: &Prepared) -> Resu
         log: log.clone(),
         endpoint: place.endpoint,
         forward: None,
+        ssh: None,
         tap: None,
         sizes: Vec::new(),
         own,

@@ -21,6 +21,7 @@ use super::end::{self, End, Evidence};
 use super::own::Own;
 use super::qmp::{Qmp, QmpEvent, Vcpu};
 use super::socket::Socket;
+use super::ssh::Keys;
 use crate::cgroup::{Cgroup, Layout};
 use crate::guest::Stop;
 use crate::mark::Mark;
@@ -61,6 +62,8 @@ pub(super) struct Start<'a> {
     pub(super) endpoint: Option<SocketAddr>,
     /// The port of this host that is forwarded.
     pub(super) forward: Option<SocketAddr>,
+    /// Where it can be logged in to, if it lets anybody in.
+    pub(super) ssh: Option<SocketAddr>,
     /// Its tap.
     pub(super) tap: Option<Tap>,
     /// What it boots from, by size.
@@ -86,6 +89,7 @@ pub(super) struct Vm {
     log: PathBuf,
     endpoint: Option<SocketAddr>,
     forward: Option<SocketAddr>,
+    ssh: Option<SocketAddr>,
     sizes: Vec<Size>,
     cgroup: Option<Cgroup>,
     deviations: Vec<String>,
@@ -151,6 +155,7 @@ impl Vm {
             log: start.log,
             endpoint: start.endpoint,
             forward: start.forward,
+            ssh: start.ssh,
             sizes: start.sizes,
             cgroup,
             deviations,
@@ -198,6 +203,16 @@ impl Vm {
         self.events = Some(qmp.events());
         self.qmp = Some(qmp);
         Ok(())
+    }
+
+    /// Copies the program into the guest and starts the service, as soon as somebody answers there.
+    pub(super) async fn log_in(&mut self, keys: &Keys, program: &Path) -> Result<(), DeployError> {
+        let Some(at) = self.ssh else { return Ok(()) };
+        let log = self.log.clone();
+        tokio::select! {
+            () = keys.install(at, program, |words| log::say(&log, words)) => Ok(()),
+            status = self.process.wait() => Err(self.died(status)),
+        }
     }
 
     /// Waits until its console says that the guest is up: all that is seen of a service that listens nowhere.

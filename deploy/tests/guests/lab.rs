@@ -73,10 +73,15 @@ impl Lab {
 
     /// Describes the guest `debian` with the disk of the cache, which it returns.
     pub fn debian(&self) -> PathBuf {
+        self.debian_with("")
+    }
+
+    /// The same with keys of its own.
+    pub fn debian_with(&self, more: &str) -> PathBuf {
         let disk = cached("disk", "root.qcow2");
         let append = "root=LABEL=jung-root ro console=ttyS0 panic=-1 tsc=reliable no_timer_check quiet systemd.show_status=false";
         let text = format!(
-            "preset = 'cloud'\nkernel = {:?}\ninitrd = {:?}\nappend = '{append}'\n[[disks]]\npath = {:?}\nformat = 'qcow2'\nwritable = true",
+            "preset = 'cloud'\nkernel = {:?}\ninitrd = {:?}\nappend = '{append}'\n{more}\n[[disks]]\npath = {:?}\nformat = 'qcow2'\nwritable = true",
             disk.join("vmlinuz"),
             disk.join("initrd.img"),
             disk.join("root.qcow2")

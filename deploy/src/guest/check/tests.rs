@@ -34,6 +34,25 @@ fn an_image_made_elsewhere_keeps_its_command_line_or_gets_another() {
 }
 
 #[test]
+fn a_cloud_image_is_started_in_one_of_two_ways() {
+    let cloud = |more: &str| {
+        parse(&format!(
+            "preset = 'cloud'\n{more}\n[[disks]]\npath = '/i'\nformat = 'raw'"
+        ))
+    };
+    let start = |more: &str| match cloud(more).unwrap().image {
+        Image::Cloud(image) => image.start,
+        image => panic!("{image:?}"),
+    };
+    assert_eq!([start(""), start("start = 'ssh'")], [CloudStart::Unit, CloudStart::Ssh]);
+    assert!(cloud("start = 'telnet'").is_err());
+    let elsewhere = parse("preset = 'osv'\nkernel = '/k'\nstart = 'ssh'")
+        .unwrap_err()
+        .to_string();
+    assert!(elsewhere.contains("start: only the image"), "{elsewhere}");
+}
+
+#[test]
 fn own_keys_win_over_the_preset() {
     let osv = parse("preset = 'osv'\nkernel = '/k'\nmachine = 'pc'\nmemory_mib = 64").unwrap();
     assert_eq!((osv.machine, osv.memory_mib), (Machine::Pc, 64));

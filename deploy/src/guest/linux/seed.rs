@@ -17,8 +17,12 @@ pub const PROGRAM_LABEL: &str = "JUNG";
 const SEED_LABEL: &str = "CIDATA";
 /// Where the disk with the program is mounted.
 const MOUNT: &str = "/run/jung";
+/// Where the runner puts the program that it copies.
+pub const PROGRAM: &str = "/usr/local/bin/workload";
 /// Where the script stands that says how the service has ended.
 const ENDED: &str = "/usr/local/lib/jung-ended";
+/// Says on the console that the guest can be logged in to; the guest is up then, though its service is not.
+const SSH_IS_UP: &str = "printf '\\njung: started ssh\\n' >/dev/console";
 /// systemd's two words on an end, as one number: a code, or a signal below zero.
 const ENDED_SCRIPT: &str = "#!/bin/sh
 case $EXIT_CODE.$EXIT_STATUS in
@@ -49,6 +53,19 @@ pub struct Seed<'a> {
     pub mac: &'a str,
     /// The arguments of the workload program, each of plain characters.
     pub args: &'a [String],
+    /// Who may log in; `None`: nobody, and the service starts by itself.
+    pub access: Option<&'a Access>,
+}
+
+/// The keys by which a runner logs in as root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The public key that is let in.
+    pub authorized: String,
+    /// The server's own key.
+    pub host_private: String,
+    /// The server's public key.
+    pub host_public: String,
 }
 
 /// Why there is no seed.
@@ -92,7 +109,7 @@ impl Seed<'_> {
     }
 
     fn user_data(&self) -> Value {
-        json!({
+        let mut data = json!({
             // No account, no key: nothing that costs time and that nobody asked for.
             "users": [],
             "ssh_deletekeys": false,
@@ -101,19 +118,30 @@ impl Seed<'_> {
                 {"path": "/etc/systemd/system/jung.service", "content": self.unit()},
             ],
             "runcmd": [["systemctl", "start", "--no-block", "jung.service"]],
-        })
+        });
+        if let Some(access) = self.access {
+            data["disable_root"] = json!(false);
+            data["ssh_authorized_keys"] = json!([access.authorized]);
+            data["ssh_keys"] = json!({"ed25519_private": access.host_private, "ed25519_public": access.host_public});
+            data["runcmd"] = json!([["systemctl", "start", "ssh.service"], ["sh", "-c", SSH_IS_UP]]);
+        }
+        data
     }
 
     /// The unit. The machine switches itself off when the service has ended, as the other guests do.
     fn unit(&self) -> String {
         // A percent sign begins what systemd calls a specifier.
         let args = self.args.join(" ").replace('%', "%%");
+        let program = match self.access {
+            Some(_) => format!("ExecStart={PROGRAM}"),
+            None => format!(
+                "ExecStartPre=/bin/mkdir -p {MOUNT}\nExecStartPre=/bin/mount -o ro LABEL={PROGRAM_LABEL} {MOUNT}\nExecStart={MOUNT}/workload"
+            ),
+        };
         format!(
             "[Unit]\nDescription=Jung: {service}\nSuccessAction=poweroff\nFailureAction=poweroff\n\n\
              [Service]\nStandardOutput=journal+console\nStandardError=journal+console\nLimitNOFILE=1048576\n\
-             ExecStartPre=/bin/mkdir -p {MOUNT}\n\
-             ExecStartPre=/bin/mount -o ro LABEL={PROGRAM_LABEL} {MOUNT}\n\
-             ExecStart={MOUNT}/workload {args}\n\
+             {program} {args}\n\
              ExecStartPost=/bin/sh -c 'printf \"\\\\njung: started {service}\\\\n\" >/dev/console'\n\
              ExecStopPost=/bin/sh {ENDED}\n",
             service = self.service,
@@ -130,6 +158,10 @@ mod tests {
     use super::*;
 
     fn files(args: &[&str]) -> [String; 3] {
+        files_with(args, None)
+    }
+
+    fn files_with(args: &[&str], access: Option<Access>) -> [String; 3] {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
         let seed = Seed {
             instance: "018f-tcp_1",
@@ -139,6 +171,7 @@ mod tests {
             gateway: Ipv4Addr::new(10, 213, 1, 1),
             mac: "52:54:0a:d5:01:02",
             args: &args,
+            access: access.as_ref(),
         };
         let disk = FileSystem::new(Cursor::new(seed.disk().unwrap()), FsOptions::new()).unwrap();
         assert_eq!(disk.volume_label(), "CIDATA");
@@ -172,5 +205,24 @@ mod tests {
         let user: Value = serde_json::from_str(json).unwrap();
         let unit = user["write_files"][1]["content"].as_str().unwrap();
         insta::assert_snapshot!(unit);
+    }
+
+    #[test]
+    fn a_runner_that_logs_in_is_known_and_brings_the_program() {
+        let access = Access {
+            authorized: "ssh-ed25519 A jung".into(),
+            host_private: "-----BEGIN\nB\n".into(),
+            host_public: "ssh-ed25519 C jung".into(),
+        };
+        let [_, _, user] = files_with(&["tcp"], Some(access));
+        let user: Value = serde_json::from_str(user.strip_prefix("#cloud-config\n").unwrap()).unwrap();
+        assert_eq!(user["ssh_authorized_keys"], json!(["ssh-ed25519 A jung"]));
+        assert_eq!(user["ssh_keys"]["ed25519_private"], "-----BEGIN\nB\n");
+        let unit = user["write_files"][1]["content"].as_str().unwrap();
+        assert!(
+            unit.contains("\nExecStart=/usr/local/bin/workload tcp\n") && !unit.contains("mount"),
+            "{unit}"
+        );
+        assert!(!user["runcmd"].to_string().contains("jung.service"), "{user}");
     }
 }

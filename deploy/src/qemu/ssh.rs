@@ -1,0 +1,195 @@
+//! The way into a guest over SSH: for a disk image whose owner wants the service started as a person would, by `scp` and `ssh`.
+//!
+//! Both sides' keys are made for the trial and thrown away with it. The guest is told them by its cloud-init, so it is known before it is first spoken to,
+//! and nobody else's key opens it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use protocol::ids::AttemptId;
+use tokio::process::Command;
+use tokio::time::sleep;
+
+use super::own::Scratch;
+use crate::DeployError;
+use crate::guest::linux::seed::{Access, PROGRAM};
+use crate::programs::find;
+
+/// The port of the guest's server.
+pub(super) const PORT: u16 = 22;
+/// What to do where a program is missing.
+const REMEDY: &str =
+    "install OpenSSH's client (Debian: openssh-client), or say start = \"unit\" in the guest's description";
+/// By which name the guest is known, whatever its address.
+const ALIAS: &str = "jung-guest";
+/// How long is waited between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The keys of one deployment. Dropping it removes their files.
+#[derive(Debug)]
+pub(super) struct Keys {
+    client: Scratch,
+    known_hosts: Scratch,
+    access: Access,
+    programs: Programs,
+}
+
+/// OpenSSH's programs.
+#[derive(Debug)]
+struct Programs {
+    ssh: PathBuf,
+    scp: PathBuf,
+}
+
+/// Looks whether the programs are there.
+///
+/// # Errors
+/// [`DeployError::Unmet`] with the one that is missing.
+pub(super) fn check() -> Result<(), DeployError> {
+    ["ssh-keygen", "ssh", "scp"]
+        .into_iter()
+        .try_for_each(|program| find(program, REMEDY).map(drop))
+}
+
+impl Keys {
+    /// Makes them.
+    ///
+    /// # Errors
+    /// [`DeployError`] where a program is missing or says no.
+    pub(super) async fn make(state: &Path, attempt: AttemptId) -> Result<Self, DeployError> {
+        let programs = Programs {
+            ssh: find("ssh", REMEDY)?,
+            scp: find("scp", REMEDY)?,
+        };
+        let (client, authorized) = pair(state, attempt, "client").await?;
+        let (host, host_public) = pair(state, attempt, "host").await?;
+        let host_private = std::fs::read_to_string(host.path()).map_err(|source| DeployError::Io {
+            what: format!("reading {}", host.path().display()),
+            source,
+        })?;
+        let known = format!("{ALIAS} {host_public}\n");
+        Ok(Self {
+            client,
+            known_hosts: Scratch::write(state, attempt, "known_hosts", known.as_bytes())?,
+            access: Access {
+                authorized,
+                host_private,
+                host_public,
+            },
+            programs,
+        })
+    }
+
+    /// What the guest is told of them.
+    pub(super) const fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Copies the program into a guest and starts its unit, as often as it takes: the server is not up at first. `say` gets what is new of the failures.
+    pub(super) async fn install(&self, at: SocketAddr, program: &Path, say: impl Fn(&str)) {
+        let mut last = String::new();
+        while let Err(words) = self.try_to_install(at, program).await {
+            if words != last {
+                say(&words);
+                last = words;
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn try_to_install(&self, at: SocketAddr, program: &Path) -> Result<(), String> {
+        let mut copy = self.command(&self.programs.scp, "-P", at);
+        copy.arg(program).arg(format!("root@{}:{PROGRAM}.new", at.ip()));
+        run(copy).await?;
+        let mut start = self.command(&self.programs.ssh, "-p", at);
+        start.arg(format!("root@{}", at.ip()));
+        // No part of it comes from elsewhere: the service's arguments are in the unit.
+        start.arg(format!(
+            "mv {PROGRAM}.new {PROGRAM} && chmod 755 {PROGRAM} && systemctl start jung.service"
+        ));
+        run(start).await
+    }
+
+    /// A call that asks nobody anything and believes only the keys of this trial.
+    fn command(&self, program: &Path, port: &str, at: SocketAddr) -> Command {
+        let mut command = Command::new(program);
+        command.args(["-q", "-F", "none", port]).arg(at.port().to_string());
+        command.arg("-i").arg(self.client.path());
+        let known = format!("UserKnownHostsFile={}", self.known_hosts.path().display());
+        for option in [
+            "BatchMode=yes",
+            "IdentitiesOnly=yes",
+            "StrictHostKeyChecking=yes",
+            "GlobalKnownHostsFile=/dev/null",
+            "ConnectTimeout=5",
+            "LogLevel=ERROR",
+            &format!("HostKeyAlias={ALIAS}"),
+            &known,
+        ] {
+            command.args(["-o", option]);
+        }
+        command
+    }
+}
+
+/// Makes a pair of keys; returns the file of the private one and the text of the public one.
+async fn pair(state: &Path, attempt: AttemptId, whose: &str) -> Result<(Scratch, String), DeployError> {
+    let private = Scratch::new(state, attempt, &format!("{whose}.key"))?;
+    let public = Scratch::new(state, attempt, &format!("{whose}.key.pub"))?;
+    let mut keygen = Command::new(find("ssh-keygen", REMEDY)?);
+    keygen
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "jung", "-f"])
+        .arg(private.path());
+    run(keygen).await.map_err(|message| DeployError::Platform {
+        platform: "ssh-keygen",
+        message,
+    })?;
+    let text = std::fs::read_to_string(public.path()).map_err(|source| DeployError::Io {
+        what: format!("reading {}", public.path().display()),
+        source,
+    })?;
+    Ok((private, text.trim().to_owned()))
+}
+
+/// Runs a program to its end; the error: its words.
+async fn run(mut command: Command) -> Result<(), String> {
+    let Output { status, stdout, stderr } = command
+        .stdin(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| error.to_string())?;
+    if status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&[stdout, stderr].concat())
+        .trim()
+        .replace('\n', " ");
+    Err(format!("ssh: {status}: {words}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn keys_are_made_and_leave_no_file() {
+        let state = tempfile::tempdir().unwrap();
+        let keys = Keys::make(state.path(), AttemptId::fresh()).await.unwrap();
+        assert!(keys.access().authorized.starts_with("ssh-ed25519 "));
+        assert!(
+            keys.access()
+                .host_private
+                .starts_with("-----BEGIN OPENSSH PRIVATE KEY-----")
+        );
+        assert_ne!(keys.access().authorized, keys.access().host_public);
+        let nobody = "127.0.0.1:1".parse().unwrap();
+        let refused = keys.try_to_install(nobody, Path::new("/bin/true")).await.unwrap_err();
+        assert!(refused.starts_with("ssh: "), "{refused}");
+        drop(keys);
+        let left = std::fs::read_dir(state.path().join("guests/overlays")).unwrap();
+        assert_eq!(left.count(), 0);
+    }
+}
