@@ -64,35 +64,38 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
 printf '%s\n' "$keys" | tr ';' '\n' >"$work/keys"
 
-# passes MIB: 0 if every trial counts, 1 if not; ends the script if the controller ended for another reason.
+# passes MIB: 0 if every trial counts, 1 if not; ends the script if the controller ended for another reason. What the generator's machine or the host
+# spoiled says nothing of the memory, so such a step is made again.
 passes() {
     mib=$1
     shift
     sed -e "s/^name = \"min-memory\".*/name = \"min-memory-$platform\"/" -e "s/^memory_mib = .*/memory_mib = $mib/" \
         -e "/^kind = \"native\"/{s/native/$platform/;r $work/keys
 }" "$file" >"$work/step.toml"
-    code=0
-    "$controller" --config "$work/step.toml" "$@" >"$work/log" 2>&1 || code=$?
-    case $code in
-    0) echo "$mib MiB: passes" && return 0 ;;
-    8)
-        # What the generator's machine or the host spoiled says nothing of the memory.
-        case $(why) in
-        *generator* | *hypervisor*)
+    for try in 1 2 3 4 5; do
+        code=0
+        "$controller" --config "$work/step.toml" "$@" >"$work/log" 2>&1 || code=$?
+        case $code in
+        0) echo "$mib MiB: passes" && return 0 ;;
+        8) ;;
+        *)
             cat "$work/log" >&2
-            echo "$mib MiB: not decided: $(why)" >&2
-            echo "the host is too busy to tell; try again when it is quiet" >&2
+            echo "the controller ended with $code at $mib MiB" >&2
             exit 3
             ;;
         esac
-        echo "$mib MiB: does not pass: $(why)" && return 1
-        ;;
-    *)
-        cat "$work/log" >&2
-        echo "the controller ended with $code at $mib MiB" >&2
-        exit 3
-        ;;
-    esac
+        case $(why) in
+        *"was killed for memory"* | *crashed* | *"broke off"* | *"requests failed"*) break ;;
+        *generator* | *hypervisor*) echo "$mib MiB: try $try does not tell: $(why)" ;;
+        *) break ;;
+        esac
+        if [ "$try" = 5 ]; then
+            echo "$mib MiB: not decided: the host is too busy to tell; try again when it is quiet" >&2
+            exit 3
+        fi
+    done
+    echo "$mib MiB: does not pass: $(why)"
+    return 1
 }
 
 # The first reason that a trial was given up for.
