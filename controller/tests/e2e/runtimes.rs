@@ -1,10 +1,12 @@
 //! Whole runs with other makers of containers than Docker's own.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::agree::{Agreed, agree, json};
 use crate::experiment::NATIVE;
-use crate::lab::Lab;
+use crate::lab::{Lab, started_by};
 
 const LXC: &str = "[[platform]]\nkind = \"lxc\"\n";
 
@@ -21,7 +23,68 @@ fn a_process_and_a_container_of_lxc_in_one_report() {
     assert!(!lab.path("state/lxc/containers").read_dir().unwrap().any(|_| true));
 }
 
-/// Every trial on a platform has these processes as overhead, and no others.
+#[test]
+#[ignore = "needs Docker, Podman, crun and root"]
+fn an_engine_of_several_is_the_overhead_of_its_own_containers_only() {
+    let lab = Lab::new();
+    let docker = Engine::start("docker", &lab.path("d"), None);
+    let podman = Engine::start("podman", &lab.path("p"), Some(&docker.netns));
+    let within = ["nsenter", &format!("--net={}", docker.netns)];
+    let _runner = lab.runner_with(started_by(&within, &lab.runner_command()));
+    let platforms = format!(
+        "[[platform]]\nkind = \"docker\"\nname = \"crun\"\nruntime = \"crun\"\nsocket = \"{}\"\n\
+         [[platform]]\nkind = \"docker\"\nname = \"podman\"\nengine = \"podman\"\nsocket = \"{}\"\n",
+        docker.socket, podman.socket
+    );
+    lab.write(&lab.experiment().with_platforms(&platforms).with_blocks(1));
+    let mut controller = lab.controller_with(started_by(&within, &lab.controller_command(&[])));
+    controller.ends_with(0);
+    let agreed = agree(&lab.run_folder());
+    assert_eq!(agreed.counted().count(), 2);
+    overhead(&lab, &agreed, "crun", &["containerd", "containerd-shim", "dockerd"]);
+    overhead(&lab, &agreed, "podman", &["conmon", "podman"]);
+}
+
+/// An engine of the test's own (`deploy/docker/engine.sh`); it and all that is in it are gone with this.
+struct Engine {
+    dir: PathBuf,
+    netns: String,
+    socket: String,
+}
+
+impl Engine {
+    /// Starts one, in a network namespace of its own or in this one.
+    fn start(kind: &str, dir: &Path, netns: Option<&str>) -> Self {
+        let mut command = Self::script();
+        command.args(["start", kind, "--dir"]).arg(dir);
+        if let Some(netns) = netns {
+            command.args(["--netns", netns]);
+        }
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let lines: Vec<&str> = said.lines().collect();
+        let [netns, socket] = lines[..] else {
+            panic!("{kind}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        };
+        Self {
+            dir: dir.to_owned(),
+            netns: netns.to_owned(),
+            socket: socket.to_owned(),
+        }
+    }
+
+    fn script() -> Command {
+        Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/docker/engine.sh"))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = Self::script().args(["stop", "--dir"]).arg(&self.dir).status();
+    }
+}
+
+/// Every trial on a platform has these processes as overhead, each once, and no others.
 fn overhead(lab: &Lab, agreed: &Agreed, platform: &str, parts: &[&str]) {
     for attempt in agreed.counted().filter(|attempt| attempt.platform == platform) {
         assert_eq!((attempt.total, attempt.ok), (100, 100), "{}", attempt.folder);

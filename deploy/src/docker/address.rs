@@ -1,5 +1,8 @@
 //! Where an engine listens, and whose it is.
 
+use std::os::unix::net::UnixStream;
+
+use nix::sys::socket::{getsockopt, sockopt};
 use protocol::spec::{DockerSpec, Engine};
 
 /// An engine to connect to.
@@ -25,6 +28,14 @@ impl Address {
             engine: spec.engine,
             at: at.unwrap_or_else(|| usual.to_owned()),
         }
+    }
+
+    /// The process that listens there, as the kernel knows it; `None`: no socket of this host, or nobody whom we see. Where systemd made the socket, it is
+    /// systemd.
+    pub(super) fn listener(&self) -> Option<u32> {
+        let socket = UnixStream::connect(self.at.strip_prefix("unix://")?).ok()?;
+        let peer = getsockopt(&socket, sockopt::PeerCredentials).ok()?;
+        u32::try_from(peer.pid()).ok().filter(|&pid| pid > 0)
     }
 
     /// How it is started where it does not run, and how it is got where it is not there.
@@ -56,6 +67,19 @@ const fn place(engine: Engine) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_listens_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let address = Address {
+            engine: Engine::Docker,
+            at: format!("unix://{}", path.display()),
+        };
+        assert_eq!(address.listener(), None);
+        let _listening = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(address.listener(), Some(std::process::id()));
+    }
 
     #[test]
     fn the_platforms_word_counts_before_the_environments() {

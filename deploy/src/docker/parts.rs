@@ -1,7 +1,9 @@
 //! The processes that containers cost beside their own: the engine, its containerd, a monitor for each container (containerd's shim or Podman's
 //! conmon), a proxy for each published port.
 //!
-//! They are found by name and place: a monitor is the parent of its container's first process, a proxy names the container's address.
+//! They are found by name and place: a monitor is the parent of its container's first process, a proxy names the container's address. Which of several
+//! engines is ours is told by who listens on its socket. Where that is none of them (systemd made the socket, or it is another machine's), those of all
+//! engines are counted.
 
 use std::net::IpAddr;
 
@@ -21,8 +23,47 @@ pub(super) struct Known<'a> {
     pub(super) address: IpAddr,
 }
 
-/// The processes that these containers cost beside their own.
-pub(super) fn parts(procfs: &Procfs, containers: &[Known<'_>]) -> Vec<Part> {
+/// The engine that listens on our socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ours {
+    /// It was not found.
+    Unknown,
+    /// This `dockerd`.
+    Docker(u32),
+    /// This `podman`.
+    Podman(u32),
+}
+
+impl Ours {
+    fn of(procfs: &Procfs, listener: Option<u32>) -> Self {
+        let Some(pid) = listener else { return Self::Unknown };
+        match procfs.name(pid).as_deref() {
+            Some("dockerd") => Self::Docker(pid),
+            Some("podman") => Self::Podman(pid),
+            _ => Self::Unknown,
+        }
+    }
+
+    fn is(self, pid: u32) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Docker(own) | Self::Podman(own) => own == pid,
+        }
+    }
+
+    /// Whether a containerd works for it: its child, or one that nobody's dockerd has started.
+    fn has(self, procfs: &Procfs, containerd: u32) -> bool {
+        let Self::Docker(own) = self else {
+            return self == Self::Unknown;
+        };
+        let parent = procfs.stat(containerd).map_or(0, |stat| stat.parent);
+        parent == own || procfs.name(parent).as_deref() != Some("dockerd")
+    }
+}
+
+/// The processes that these containers cost beside their own; `listener` listens on the engine's socket.
+pub(super) fn parts(procfs: &Procfs, containers: &[Known<'_>], listener: Option<u32>) -> Vec<Part> {
+    let ours = Ours::of(procfs, listener);
     let mut parts = Vec::new();
     let mut put = |name: &str, service: Option<&Name>, pid| {
         if let Ok(name) = name.parse() {
@@ -32,7 +73,8 @@ pub(super) fn parts(procfs: &Procfs, containers: &[Known<'_>]) -> Vec<Part> {
     };
     for pid in procfs.pids() {
         match procfs.name(pid).as_deref() {
-            Some(name @ ("dockerd" | "containerd" | "podman")) => put(name, None, pid),
+            Some(name @ ("dockerd" | "podman")) if ours.is(pid) => put(name, None, pid),
+            Some(name @ "containerd") if ours.has(procfs, pid) => put(name, None, pid),
             Some(name @ "docker-proxy") => {
                 let arguments = procfs.arguments(pid);
                 let address = arguments.iter().skip_while(|word| *word != "-container-ip").nth(1);
@@ -80,6 +122,8 @@ mod tests {
             (18, "my dockerd", 1, "my\0"),
             (19, "podman", 1, "podman\0system\0service\0"),
             (20, "conmon", 1, "conmon\0-c\0another\0"),
+            (21, "dockerd", 1, "dockerd\0--data-root\0/another\0"),
+            (22, "containerd", 21, "containerd\0"),
         ] {
             let folder = root.path().join(pid.to_string());
             fs::create_dir(&folder).unwrap();
@@ -93,18 +137,28 @@ mod tests {
             pid: 13,
             address: "172.17.0.2".parse().unwrap(),
         };
-        let found = parts(&Procfs::at(root.path()), &[ours]);
-        let found: Vec<(&str, bool, u32)> = found
-            .iter()
-            .map(|part| (part.name.as_str(), part.service.is_some(), part.pid))
-            .collect();
-        let expected = [
-            ("dockerd", false, 10),
-            ("containerd", false, 11),
-            ("containerd-shim", true, 12),
-            ("docker-proxy", true, 16),
-            ("podman", false, 19),
+        let procfs = Procfs::at(root.path());
+        let found = |listener| -> Vec<(String, bool, u32)> {
+            let parts = parts(&procfs, &[ours], listener).into_iter();
+            parts
+                .map(|part| (part.name.to_string(), part.service.is_some(), part.pid))
+                .collect()
+        };
+        let shown = |parts: &[(&str, bool, u32)]| -> Vec<(String, bool, u32)> {
+            parts
+                .iter()
+                .map(|&(name, of_one, pid)| (name.to_owned(), of_one, pid))
+                .collect()
+        };
+        let (shim, proxy) = (("containerd-shim", true, 12), ("docker-proxy", true, 16));
+        let docker = [("dockerd", false, 10), ("containerd", false, 11), shim, proxy];
+        assert_eq!(found(Some(10)), shown(&docker));
+        assert_eq!(found(Some(19)), shown(&[shim, proxy, ("podman", false, 19)]));
+        let all = [
+            docker.as_slice(),
+            &[("podman", false, 19), ("dockerd", false, 21), ("containerd", false, 22)],
         ];
-        assert_eq!(found, expected);
+        assert_eq!(found(Some(1)), shown(&all.concat()), "the listener is systemd");
+        assert_eq!(found(None), shown(&all.concat()));
     }
 }

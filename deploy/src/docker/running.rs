@@ -128,7 +128,7 @@ impl Running for DockerRunning {
 
     fn parts(&self) -> Vec<Part> {
         let known: Vec<_> = self.containers.iter().map(Container::known).collect();
-        parts::parts(&Procfs::default(), &known)
+        parts::parts(&Procfs::default(), &known, self.address.listener())
     }
 
     fn meter(&self) -> Option<EngineMeter> {
