@@ -31,7 +31,7 @@ pub enum Command {
     /// Run the experiment (what happens without a command, too).
     Run(RunArgs),
     /// Say everything that is wrong with an experiment file, and run nothing.
-    Check(FileArgs),
+    Check(CheckArgs),
     /// Print the trials in their order and how long they will take, and run nothing.
     Plan(FileArgs),
     /// Make the reports of a run again out of its raw data, offline.
@@ -99,6 +99,17 @@ pub struct FileArgs {
     /// Print JSON, for programs.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `check`.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// The file, and how the answer looks.
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Ask the runner, too, whether its host is what [host] and [band] require, and which platforms can be used there.
+    #[arg(long)]
+    pub ask_host: bool,
 }
 
 /// Options of `report`.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Parser;
 use controller::campaign::CampaignError;
-use controller::cli::{Cli, Command, Common, DiffArgs, FileArgs, PingArgs, ReportArgs, RunArgs};
+use controller::cli::{CheckArgs, Cli, Command, Common, DiffArgs, FileArgs, PingArgs, ReportArgs, RunArgs};
 use controller::config::{self, Checked, problems_json, problems_text};
 use controller::exit::Exit;
 use controller::plan::{Plan, plan_json, plan_text};
@@ -74,22 +74,48 @@ fn failed(error: &CampaignError) -> Exit {
 }
 
 /// Says what is wrong with an experiment file.
-fn check(common: &Common, args: &FileArgs) -> anyhow::Result<Exit> {
-    let path = args.path(common);
+fn check(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
+    let path = args.file.path(common);
     let checked = config::load(path, &common.overrides());
     let (problems, exit) = match &checked {
         Ok(checked) => (&checked.warnings, Exit::Ok),
         Err(problems) => (problems, Exit::Config),
     };
-    if args.json {
-        say(&problems_json(path, problems))?;
-        return Ok(exit);
+    let of_file = problems_json(path, problems);
+    if !args.file.json {
+        complain(&problems_text(path, problems));
+        if exit == Exit::Ok {
+            say(&format!("{} is good\n", path.display()))?;
+        }
     }
-    complain(&problems_text(path, problems));
-    if exit == Exit::Ok {
-        say(&format!("{} is good\n", path.display()))?;
+    match checked {
+        Ok(checked) if args.ask_host => check_host(common, &checked, args.file.json.then_some(&of_file)),
+        _ if args.file.json => {
+            say(&of_file)?;
+            Ok(exit)
+        }
+        _ => Ok(exit),
     }
-    Ok(exit)
+}
+
+/// Says whether the host is what an experiment needs; with the JSON of the file's check, as a part of that.
+fn check_host(common: &Common, checked: &Checked, of_file: Option<&str>) -> anyhow::Result<Exit> {
+    if let Err(error) = log_to(LogWriter::plain(), &common.log) {
+        return Ok(bad_filter(&error));
+    }
+    let found = match tokio::runtime::Runtime::new()?.block_on(job::check_host(&checked.experiment)) {
+        Ok(found) => found,
+        Err(error) => return Ok(failed(&error)),
+    };
+    match of_file {
+        Some(of_file) => {
+            let mut value: serde_json::Value = serde_json::from_str(of_file)?;
+            value["host"] = serde_json::to_value(&found)?;
+            say(&format!("{value:#}\n"))?;
+        }
+        None => say(&found.to_string())?,
+    }
+    Ok(if found.is_met() { Exit::Ok } else { Exit::Host })
 }
 
 /// Prints the trials in order and runs nothing.

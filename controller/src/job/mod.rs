@@ -1,5 +1,6 @@
-//! What the program's commands do once the experiment is checked: run it, or ping its runner.
+//! What the program's commands do once the experiment is checked: run it, ask about the host, or ping its runner.
 
+mod host;
 mod ping;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use crate::progress::Progress;
 use crate::shutdown::on_signals;
 use crate::store::Source;
 
+pub use host::{HostCheck, check_host};
 pub use ping::{RoundTrips, ping};
 
 /// Runs an experiment from its file, or goes on with an earlier run, and shows how it went. Ctrl-C ends it after the attempt is stopped.

@@ -22,6 +22,13 @@ use cpus::Overlap;
 /// # Errors
 /// One line for everything that is required, not met and not waived.
 pub fn check(experiment: &Experiment, facts: &HostFacts, boot_id: Option<&str>) -> Result<Preflight, Vec<String>> {
+    let (outcome, unmet) = examine(experiment, facts, boot_id);
+    if unmet.is_empty() { Ok(outcome) } else { Err(unmet) }
+}
+
+/// Holds the host against the experiment: what is met, waived or shared, and one line for everything that is required, not met and not waived.
+#[must_use]
+pub fn examine(experiment: &Experiment, facts: &HostFacts, boot_id: Option<&str>) -> (Preflight, Vec<String>) {
     let overlaps = cpus::overlaps(experiment, facts, boot_id);
     let mut outcome = Preflight {
         shared_cpus: overlaps.iter().map(Overlap::to_string).collect(),
@@ -43,7 +50,7 @@ pub fn check(experiment: &Experiment, facts: &HostFacts, boot_id: Option<&str>) 
         }
     }
     unmet.extend(band::blind(&experiment.band, &facts.now));
-    if unmet.is_empty() { Ok(outcome) } else { Err(unmet) }
+    (outcome, unmet)
 }
 
 /// What `[host]` and `[band]` ask for, as far as that can be said without a host; empty: nothing.

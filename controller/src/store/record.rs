@@ -26,7 +26,7 @@ use crate::stats::ledger::Ledger;
 use crate::stats::usage::ServiceUse;
 
 /// The number of the format of all JSON files of a run.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A platform, a workload and a load.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

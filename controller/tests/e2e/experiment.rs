@@ -20,6 +20,10 @@ pub struct Experiment {
     pub kafka: String,
     /// Keys of [deadlines].
     pub deadlines: String,
+    /// The distance of two samples.
+    pub interval: String,
+    /// More tables.
+    pub more: String,
 }
 
 pub const NATIVE: &str = "[[platform]]\nkind = \"native\"\n";
@@ -38,6 +42,8 @@ impl Experiment {
             loads,
             kafka,
             deadlines,
+            interval,
+            more,
         } = self;
         let tcp = || format!("[[workload]]\nkind = \"tcp\"\nport = {port}\n");
         let workload = workload.clone().unwrap_or_else(tcp);
@@ -61,10 +67,12 @@ results = "results"
 {loads}
 
 [sampling]
-interval = "200ms"
+interval = "{interval}"
 
 [deadlines]
 {deadlines}
+
+{more}
 "#
         )
     }
@@ -80,6 +88,11 @@ interval = "200ms"
 
     pub fn with_platforms(mut self, platforms: &str) -> Self {
         self.platforms = platforms.to_owned();
+        self
+    }
+
+    pub fn with_more(mut self, tables: &str) -> Self {
+        self.more = tables.to_owned();
         self
     }
 

@@ -53,6 +53,8 @@ impl Lab {
                 self.prefix()
             ),
             deadlines: "answer = \"60s\"\nlease = \"30s\"".into(),
+            interval: "200ms".into(),
+            more: String::new(),
         }
     }
 
@@ -166,7 +168,8 @@ impl Lab {
         assert_eq!(self.run_folders(), Vec::<PathBuf>::new());
     }
 
-    fn run_folders(&self) -> Vec<PathBuf> {
+    /// The folders of all runs, in the order of their starts.
+    pub fn run_folders(&self) -> Vec<PathBuf> {
         folders(&self.path("results/small"))
     }
 }

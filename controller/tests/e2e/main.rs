@@ -30,6 +30,8 @@ mod osv;
 mod packets;
 mod process;
 mod report;
+mod required;
 mod resume;
 mod runtimes;
+mod sums;
 mod whole;

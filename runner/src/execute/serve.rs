@@ -87,13 +87,15 @@ impl Attempt {
         let mut look = tokio::time::interval(self.order.run.sampling.interval());
         look.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let over = loop {
+            // An edge that was told before the end is read before it.
             tokio::select! {
+                biased;
+                Some(()) = self.edges.recv() => sampler.edge(),
                 why = ended(&mut self.ending) => break Over::Ended(why, Stage::Running),
                 (service, exit) = fleet.ended() => {
                     let why = format!("service {service} ended by itself ({})", words(&exit));
                     break Over::Broken(Stage::Running, why);
                 }
-                Some(()) = self.edges.recv() => sampler.edge(),
                 Some(samples) = batches.recv() => out.send(samples),
                 _ = look.tick() => sampler.watch(fleet.targets(platform)),
             }

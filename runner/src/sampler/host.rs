@@ -1,8 +1,10 @@
 //! The whole host: its counters, network interfaces and energy.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use flate2::read::GzDecoder;
 use protocol::sample::{Counter, Counters};
 
 use super::kept::{Kept, Read};
@@ -28,10 +30,9 @@ impl Host {
             quick: false,
             parse,
         };
-        let config = fs::read_to_string(format!("/boot/config-{}", release(root))).ok();
         Self {
             sources: Sources::open("the host".to_owned(), parse::host::FILES.iter().map(source), reader),
-            irq_apart: config.as_deref().map(keeps_interrupts_apart),
+            irq_apart: configuration(root).as_deref().map(keeps_interrupts_apart),
         }
     }
 
@@ -43,6 +44,18 @@ impl Host {
         }
         counters
     }
+}
+
+/// What the kernel was built with: from its package, or from the kernel itself where it has that along; `None`: neither.
+fn configuration(root: &Path) -> Option<String> {
+    let of_package = fs::read_to_string(format!("/boot/config-{}", release(root)));
+    let of_kernel = || {
+        let mut text = String::new();
+        let file = fs::File::open(root.join("config.gz")).ok()?;
+        GzDecoder::new(file).read_to_string(&mut text).ok()?;
+        Some(text)
+    };
+    of_package.ok().or_else(of_kernel)
 }
 
 /// The kernel's release.
@@ -201,6 +214,20 @@ mod tests {
         assert!(!keeps_interrupts_apart(
             "# CONFIG_IRQ_TIME_ACCOUNTING is not set\nCONFIG_HAVE_IRQ_TIME_ACCOUNTING=y\n"
         ));
+    }
+
+    #[test]
+    fn a_kernel_that_has_its_configuration_along_tells_it() {
+        use std::io::Write as _;
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(configuration(root.path()), None);
+        let file = fs::File::create(root.path().join("config.gz")).unwrap();
+        let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+        packed.write_all(b"CONFIG_IRQ_TIME_ACCOUNTING=y\n").unwrap();
+        packed.finish().unwrap();
+        assert!(keeps_interrupts_apart(&configuration(root.path()).unwrap()));
+        fs::write(root.path().join("config.gz"), "no gzip").unwrap();
+        assert_eq!(configuration(root.path()), None);
     }
 
     #[test]

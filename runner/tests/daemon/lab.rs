@@ -97,9 +97,14 @@ impl Lab {
 
     /// Starts the runner; it serves soon.
     pub fn runner(&self) -> Runner {
+        self.start(self.command(&[]))
+    }
+
+    /// Starts what becomes the runner.
+    pub fn start(&self, mut command: Process) -> Runner {
         let log = self.folder.path().join("runner.log");
         let file = std::fs::File::options().create(true).append(true).open(&log).unwrap();
-        let child = self.command(&[]).stdin(Stdio::null()).stderr(file).spawn().unwrap();
+        let child = command.stdin(Stdio::null()).stderr(file).spawn().unwrap();
         Runner { child, log }
     }
 

@@ -7,4 +7,5 @@ mod breakage;
 mod broker_restart;
 mod conversation;
 mod lab;
+mod sampling;
 mod surroundings;

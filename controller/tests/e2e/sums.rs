@@ -1,0 +1,174 @@
+//! Whether what the sampler tells of a service under load adds up to the whole host: a process, a container, a guest.
+//!
+//! All rows and the host are of the same window, so it does not matter what else the machine does: that is in the rows of others. What may keep the
+//! sum from closing are clock ticks (10 ms of each row's 8 s and more), and the time that one round takes, some ms at each end: 3 % is far from both.
+
+use serde_json::Value;
+
+use crate::agree::{agree, json};
+use crate::experiment::{Experiment, NATIVE};
+use crate::lab::Lab;
+
+/// Two users who never pause: as much work as a machine has CPUs for.
+const LOAD: &str = "[[load]]\nkind = \"max\"\nname = \"max\"\nconnections = 2\nduration = \"8s\"\nwarm_up = \"1s\"\n";
+
+/// The part of the host's use that the rows may be off by.
+const REMAINDER: f64 = 0.03;
+
+fn experiment(lab: &Lab, platform: &str) -> Experiment {
+    Experiment {
+        loads: LOAD.to_owned(),
+        ..lab.experiment().with_platforms(platform).with_blocks(1)
+    }
+}
+
+/// Runs one trial and gives its ledger, whose sum is closed.
+fn ledger(lab: &Lab, experiment: &Experiment) -> Value {
+    lab.run(experiment, 0);
+    let run = lab.run_folder();
+    let agreed = agree(&run);
+    let folder = &agreed.counted().next().unwrap().folder;
+    let ledger = json(&run.join(folder).join("trial.json"))["ledger"].take();
+    closes(&ledger);
+    ledger
+}
+
+/// The rows make up what the host had in use, and the service is seen to work.
+fn closes(ledger: &Value) {
+    let cpu = &ledger["cpu"];
+    let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} of {cpu}"));
+    let host = &cpu["host"];
+    let used = number(&host["busy_percent"]) + number(&host["unticked_percent"]);
+    let remainder = number(&host["remainder_percent"]);
+    assert!(remainder.abs() <= REMAINDER * used, "{remainder} of {used}: {cpu}");
+    let rows: f64 = cpu["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| number(&row["percent"]))
+        .sum();
+    assert!(
+        (rows - number(&host["accounted_percent"])).abs() < 1e-6 || host["irq_apart"] == true,
+        "{cpu}"
+    );
+    assert!(number(&cpu["services_percent"]) > 5.0, "{cpu}");
+    for edge in ["start_off_ns", "end_off_ns"] {
+        assert!(
+            ledger["edges"][edge].as_u64().is_some_and(|off| off < 1_000_000_000),
+            "{}",
+            ledger["edges"]
+        );
+    }
+}
+
+/// The sum of the rows of a group, but those of a part.
+fn group(ledger: &Value, group: &str, but: &str) -> f64 {
+    let rows = ledger["cpu"]["rows"].as_array().unwrap();
+    let wanted = rows.iter().filter(|row| row["group"] == group && row["part"] != but);
+    wanted.map(|row| row["percent"].as_f64().unwrap()).sum()
+}
+
+#[test]
+#[ignore = "needs root and cgroups"]
+fn a_process_adds_up() {
+    let lab = Lab::new();
+    let _runner = lab.runner();
+    ledger(&lab, &experiment(&lab, NATIVE));
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_container_adds_up() {
+    let lab = Lab::new();
+    let _runner = lab.runner();
+    // Through the engine's proxy, so that the platform has work to do, too.
+    let published = "[[platform]]\nkind = \"docker\"\npublish = true\n";
+    let ledger = ledger(&lab, &experiment(&lab, published));
+    let service = &ledger["memory"]["services"][0];
+    for figure in [
+        "charged_bytes",
+        "pss_ready_bytes",
+        "pss_start_bytes",
+        "pss_end_bytes",
+        "pss_stop_bytes",
+    ] {
+        assert!(
+            service[figure].as_f64().is_some_and(|bytes| bytes > 0.0),
+            "{figure} of {service}"
+        );
+    }
+    assert!(ledger["cpu"]["platform_percent"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+#[ignore = "needs QEMU"]
+fn a_guest_adds_up_and_is_counted_once() {
+    let cache = std::env::var("JUNG_GUEST_CACHE").unwrap_or_else(|_| "/var/cache/jung-guests".into());
+    let kernel = std::path::Path::new(&cache).join("kernel");
+    assert!(
+        kernel.join("vmlinuz").exists(),
+        "no kernel in {cache}: run deploy/linux/kernel.sh {cache}"
+    );
+    let lab = Lab::new();
+    let guests = lab.path("state/guests");
+    std::fs::create_dir_all(&guests).unwrap();
+    let (image, modules) = (kernel.join("vmlinuz"), kernel.join("modules"));
+    let description = format!("preset = 'linux'\nkernel = {image:?}\nmodules = {modules:?}\n");
+    std::fs::write(guests.join("linux.toml"), description).unwrap();
+    let _runner = lab.runner();
+    let platform = "[[platform]]\nkind = \"linux-vm\"\nacceleration = \"tcg\"\n";
+    let slow = Experiment {
+        deadlines: "answer = \"60s\"\nlease = \"30s\"\nready = \"10m\"".into(),
+        ..experiment(&lab, platform)
+    };
+    let ledger = ledger(&lab, &slow);
+    // All of QEMU is the service's, and once: what its virtual CPUs used, and what its other threads did for the platform.
+    let services = ledger["cpu"]["services_percent"].as_f64().unwrap();
+    let parts = group(&ledger, "service", "") + group(&ledger, "platform", "");
+    assert!(
+        (services - parts).abs() < 0.01 * services,
+        "{services} is not {parts}: {}",
+        ledger["cpu"]
+    );
+    let views = ledger["views"].as_array().unwrap();
+    let cpu_ns = |of: &str| -> f64 {
+        let wanted = views.iter().filter(|view| view["of"] == of);
+        wanted.map(|view| view["per_second"]["cpu_ns"].as_f64().unwrap()).sum()
+    };
+    // The threads are read within microseconds of each other; one that was born and died in between is in the process only.
+    assert!(
+        (cpu_ns("threads") - cpu_ns("processes")).abs() < REMAINDER * cpu_ns("processes"),
+        "{views:?}"
+    );
+    assert!(ledger["memory"]["services"][0]["guest_bytes"].as_f64().unwrap() >= f64::from(16 << 20));
+}
+
+/// Ticks ten seconds apart say nothing of two seconds; the readings at their ends do.
+#[test]
+fn a_window_between_two_ticks_is_measured_by_its_edges() {
+    let lab = Lab::new();
+    let _runner = lab.runner();
+    let rare = Experiment {
+        interval: "10s".into(),
+        loads: "[[load]]\nkind = \"max\"\nname = \"max\"\nconnections = 2\nduration = \"3s\"\nwarm_up = \"500ms\"\n"
+            .into(),
+        ..experiment(&lab, NATIVE)
+    };
+    lab.run(&rare, 0);
+    let run = lab.run_folder();
+    let folder = agree(&run).counted().next().unwrap().folder.clone();
+    let record = json(&run.join(folder).join("trial.json"));
+    let edges = &record["ledger"]["edges"];
+    for edge in ["start_off_ns", "end_off_ns"] {
+        assert!(edges[edge].as_u64().is_some_and(|off| off < 1_000_000_000), "{edges}");
+    }
+    assert!(
+        record["resources"][0]["cpu_total_percent"].as_f64().unwrap() > 5.0,
+        "{record}"
+    );
+    let service = &record["ledger"]["memory"]["services"][0];
+    assert!(
+        service["pss_start_bytes"].as_f64().is_some_and(|bytes| bytes > 0.0),
+        "{service}"
+    );
+}
