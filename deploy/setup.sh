@@ -8,7 +8,7 @@ usage: deploy/setup.sh WHAT... [--yes]
 
   build        what compiling needs: a C compiler, make, zlib, OpenSSL, and Rust by rustup if cargo is absent
   test         what the tests need besides: Java, Maven, kcat, httperf, network tools, QEMU, shellcheck
-  bench        what `just bench-load` sets our load generator beside: nginx, wrk, httperf, sockperf, Java and Maven (JMeter); oha it installs itself
+  bench        what `just bench-sampler` sets our sampler beside: sysstat (pidstat), psutil; and `just bench-load` our load generator: nginx, wrk, httperf, sockperf, Java and Maven (JMeter); oha it installs itself
   native       nothing: processes of the host need nothing
   docker       Docker's engine: package docker.io, started by systemd, or by hand where there is none
   docker-running  says whether an engine answers, by the exit code; installs and starts nothing
@@ -87,10 +87,10 @@ test_setup() {
 }
 
 bench_setup() {
-    install_missing nginx wrk httperf sockperf iproute2 util-linux
+    install_missing nginx wrk httperf sockperf iproute2 util-linux sysstat python3 python3-psutil
     command -v java >/dev/null || install_missing default-jre-headless
     command -v mvn >/dev/null || install_missing maven
-    say "what the bench of the load generator needs is there (a running nginx.service of this package is not needed: systemctl disable --now nginx)"
+    say "what the benches need is there (a running nginx.service of this package is not needed: systemctl disable --now nginx)"
 }
 
 socket=${DOCKER_HOST:-unix:///var/run/docker.sock}

@@ -8,7 +8,9 @@ use protocol::sample::Counter;
 fn every_counter_has_a_row_with_its_source() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let begin = text.find("Every counter, its file").expect("the tables of counters begin so");
+    let begin = text
+        .find("Every counter, its file")
+        .expect("the tables of counters begin so");
     let end = text[begin..].find("When what is read:").expect("and end so") + begin;
     let rows = text[begin..end].lines().filter(|line| line.starts_with("| `"));
     // The first cell names counters, the others say where they come from.
@@ -20,7 +22,10 @@ fn every_counter_has_a_row_with_its_source() {
         })
         .flat_map(|names| names.split('`').skip(1).step_by(2))
         .collect();
-    let missing: Vec<&Counter> = Counter::ALL.iter().filter(|counter| !defined.contains(counter.name())).collect();
+    let missing: Vec<&Counter> = Counter::ALL
+        .iter()
+        .filter(|counter| !defined.contains(counter.name()))
+        .collect();
     assert!(missing.is_empty(), "not defined in docs/metrics.md: {missing:?}");
     let strange: Vec<&&str> = defined.iter().filter(|name| Counter::of_name(name).is_none()).collect();
     assert!(strange.is_empty(), "no counter is called so: {strange:?}");

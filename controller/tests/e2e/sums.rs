@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::agree::{agree, json};
 use crate::experiment::{Experiment, NATIVE};
+use crate::guest_lab;
 use crate::lab::Lab;
 
 /// Two users who never pause: as much work as a machine has CPUs for.
@@ -103,24 +104,11 @@ fn a_container_adds_up() {
 #[test]
 #[ignore = "needs QEMU"]
 fn a_guest_adds_up_and_is_counted_once() {
-    let cache = std::env::var("JUNG_GUEST_CACHE").unwrap_or_else(|_| "/var/cache/jung-guests".into());
-    let kernel = std::path::Path::new(&cache).join("kernel");
-    assert!(
-        kernel.join("vmlinuz").exists(),
-        "no kernel in {cache}: run deploy/linux/kernel.sh {cache}"
-    );
     let lab = Lab::new();
-    let guests = lab.path("state/guests");
-    std::fs::create_dir_all(&guests).unwrap();
-    let (image, modules) = (kernel.join("vmlinuz"), kernel.join("modules"));
-    let description = format!("preset = 'linux'\nkernel = {image:?}\nmodules = {modules:?}\n");
-    std::fs::write(guests.join("linux.toml"), description).unwrap();
+    guest_lab::linux(&lab, "linux", "");
     let _runner = lab.runner();
-    let platform = "[[platform]]\nkind = \"linux-vm\"\nacceleration = \"tcg\"\n";
-    let slow = Experiment {
-        deadlines: "answer = \"60s\"\nlease = \"30s\"\nready = \"10m\"".into(),
-        ..experiment(&lab, platform)
-    };
+    let mut slow = experiment(&lab, &guest_lab::platform("linux", "linux", "bridge"));
+    slow.deadlines += "\nready = \"15m\"\ngrace = \"2m\"";
     let ledger = ledger(&lab, &slow);
     // All of QEMU is the service's, and once: what its virtual CPUs used, and what its other threads did for the platform.
     let services = ledger["cpu"]["services_percent"].as_f64().unwrap();

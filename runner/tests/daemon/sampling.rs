@@ -82,8 +82,14 @@ async fn an_edge_of_the_window_is_read_in_full_with_page_tables() {
     let of_host = samples.iter().filter(|sample| matches!(sample.of, Subject::Host(_)));
     assert_eq!(of_host.count(), 3, "at READY, at the edge, and at STOP");
     let has = |sample: &&Sample, counter| sample.counters.get(counter).is_some();
-    let processes: Vec<&Sample> = samples.iter().filter(|sample| matches!(sample.of, Subject::Process(_))).collect();
-    let full = processes.iter().filter(|sample| has(sample, Counter::UserTicks)).count();
+    let processes: Vec<&Sample> = samples
+        .iter()
+        .filter(|sample| matches!(sample.of, Subject::Process(_)))
+        .collect();
+    let full = processes
+        .iter()
+        .filter(|sample| has(sample, Counter::UserTicks))
+        .count();
     assert!(full >= 3, "{processes:?}");
     assert!(processes.iter().filter(|sample| has(sample, Counter::PssBytes)).count() >= 2);
 }
