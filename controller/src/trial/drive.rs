@@ -200,7 +200,11 @@ impl<'a> Drive<'a> {
                     .await
                     .map_or_else(Input::LoadBroken, |()| Input::LoadOver)
             }
-            Err(why) => Input::LoadBroken(why),
+            Err(why) => {
+                // Nothing more comes of it, and nobody may wait for that.
+                self.load = None;
+                Input::LoadBroken(why)
+            }
         };
         self.feed(input).await;
     }

@@ -35,6 +35,59 @@ fn the_port_of_the_service_is_taken_by_another_program() {
     assert!(report.contains(&address), "{report}");
 }
 
+/// The generator itself cannot run: told, tried again, and not waited for.
+#[test]
+fn a_load_that_cannot_be_fired() {
+    let lab = Lab::new();
+    let _runner = lab.runner();
+    let load = |name: &str, cpus: &str| {
+        format!(
+            "[[load]]\nkind = \"max\"\nname = \"{name}\"\nconnections = 2\nduration = \"500ms\"\nwarm_up = \"100ms\"\n{cpus}\n"
+        )
+    };
+    let experiment = Experiment {
+        max_attempts: 2,
+        iterations: 1,
+        loads: load("nowhere", "cpus = \"999\"") + &load("somewhere", ""),
+        ..lab.experiment()
+    };
+    let said = lab.run(&experiment, 8);
+    assert!(said.contains("given up after 2 attempts"), "{said}");
+    let agreed = agree_so_far(&lab.run_folder());
+    let (nowhere, somewhere): (Vec<_>, Vec<_>) = agreed
+        .attempts
+        .iter()
+        .partition(|attempt| attempt.trial.contains("nowhere"));
+    assert_eq!(nowhere.len(), 2, "{agreed:?}");
+    assert!(
+        nowhere.iter().all(|attempt| attempt.reasons.contains("CPU 999")),
+        "{agreed:?}"
+    );
+    assert!(!somewhere.is_empty(), "the run goes on: {agreed:?}");
+}
+
+/// The search for the highest rate, from the file to the report.
+#[test]
+fn a_ramp_reports_its_knee() {
+    let lab = Lab::new();
+    let _runner = lab.runner();
+    let ramp = "[[load]]\nkind = \"ramp\"\nname = \"ramp\"\nfrom = 20\nto = 60\nstep = 40\nrepeats = 0\nduration = \"500ms\"\nwarm_up = \"100ms\"\ntimeout = \"10s\"\n";
+    let experiment = Experiment {
+        iterations: 1,
+        loads: ramp.to_owned(),
+        ..lab.experiment()
+    };
+    lab.run(&experiment, 0);
+    let run = lab.run_folder();
+    let agreed = agree(&run);
+    let trial = run.join(&agreed.counted().next().unwrap().folder).join("trial.json");
+    let record: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(trial).unwrap()).unwrap();
+    // Nothing but errors limits it, and there are none: the last rate is sustained.
+    assert_eq!(record["ramp"]["knee"]["rate_per_s"], 60.0, "{}", record["ramp"]);
+    let report = std::fs::read_to_string(run.join("report.md")).unwrap();
+    assert!(report.contains("the highest rate sustained lies at 60 requests"), "{report}");
+}
+
 #[test]
 fn kill_9_of_the_service_in_the_middle_of_a_load() {
     let lab = Lab::new();
