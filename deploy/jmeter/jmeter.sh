@@ -90,6 +90,7 @@ ThreadGroup=org.apache.jmeter.threads.ThreadGroup
 ThreadGroupGui=org.apache.jmeter.threads.gui.ThreadGroupGui
 LoopController=org.apache.jmeter.control.LoopController
 ConstantTimer=org.apache.jmeter.timers.ConstantTimer
+ConstantTimerGui=org.apache.jmeter.timers.gui.ConstantTimerGui
 Arguments=org.apache.jmeter.config.Arguments
 HTTPSamplerProxy=org.apache.jmeter.protocol.http.sampler.HTTPSamplerProxy
 HttpTestSampleGui=org.apache.jmeter.protocol.http.control.gui.HttpTestSampleGui

@@ -6,6 +6,7 @@ use super::analysis::{Analysis, CellResult, Comparison};
 use super::format::{count, interval, number, p_value};
 use super::load::RunData;
 use super::metric::Metric;
+use crate::config::counted;
 use crate::load::Wait;
 use crate::stats::bootstrap::RESAMPLES;
 use crate::stats::trend;
@@ -106,8 +107,9 @@ fn order(load: &LoadOrder) -> String {
             format!("closed loop of {} users, {extent}, {think}, {connections}", users.users)
         }
         PaceOrder::Httperf(httperf) => format!(
-            "httperf: {} connections/s of {} requests for {seconds} s; it does not tell single requests, percentiles above the median, and its own lag",
-            httperf.rate_per_s, httperf.calls
+            "httperf: {} connections/s of {} for {seconds} s; it does not tell single requests, percentiles above the median, and its own lag",
+            httperf.rate_per_s,
+            counted(httperf.calls as usize, "request")
         ),
         PaceOrder::Jmeter(jmeter) => format!(
             "Apache JMeter: {} threads for {seconds} s, think time of {} s, {connections}; it tells whole milliseconds, and not its own lag",
@@ -173,8 +175,9 @@ fn knees(data: &RunData) -> Vec<String> {
         if let Some(middle) = knees.get(knees.len().saturating_sub(1) / 2) {
             let n = ramps.len();
             lines.push(format!(
-                "{cell}: the highest rate sustained lies {} (the median of {n} trials).",
-                middle.phrase()
+                "{cell}: the highest rate sustained lies {} (the median of {}).",
+                middle.phrase(),
+                counted(n, "trial")
             ));
         } else if !ramps.is_empty() {
             lines.push(format!("{cell}: not even the first rate of the search was sustained."));

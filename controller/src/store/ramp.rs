@@ -1,5 +1,6 @@
 //! What a search for the highest rate found.
 
+use crate::config::counted;
 use serde::{Deserialize, Serialize};
 
 use crate::load::{Knee, Ramp, Step, Sustained};
@@ -104,8 +105,11 @@ impl KneeRecord {
             ""
         };
         format!(
-            "between {:.1} and {above:.1} requests/s{own} (tried again {} times: the lower held {}, the upper failed {})",
-            self.rate_per_s, self.repeats, self.held, self.failed
+            "between {:.1} and {above:.1} requests/s{own} (of {} that tried both again the lower held in {}, the upper failed in {})",
+            self.rate_per_s,
+            counted(self.repeats as usize, "round"),
+            self.held,
+            self.failed
         )
     }
 }

@@ -85,7 +85,10 @@ fn a_ramp_reports_its_knee() {
     // Nothing but errors limits it, and there are none: the last rate is sustained.
     assert_eq!(record["ramp"]["knee"]["rate_per_s"], 60.0, "{}", record["ramp"]);
     let report = std::fs::read_to_string(run.join("report.md")).unwrap();
-    assert!(report.contains("the highest rate sustained lies at 60 requests"), "{report}");
+    assert!(
+        report.contains("the highest rate sustained lies at 60 requests"),
+        "{report}"
+    );
 }
 
 #[test]

@@ -67,7 +67,9 @@ impl JmeterPlan {
             String::new()
         } else {
             let delay = text("ConstantTimer.delay", &self.think.as_millis().to_string());
-            format!("<ConstantTimer testname=\"think\" enabled=\"true\">{delay}</ConstantTimer><hashTree/>")
+            format!(
+                "<ConstantTimer guiclass=\"ConstantTimerGui\" testclass=\"ConstantTimer\" testname=\"think\" enabled=\"true\">{delay}</ConstantTimer><hashTree/>"
+            )
         };
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<jmeterTestPlan version=\"1.2\" properties=\"5.0\" jmeter=\"5.6.3\"><hashTree>\n\

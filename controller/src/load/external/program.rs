@@ -45,7 +45,7 @@ pub fn is_there(program: &Path) -> bool {
 /// # Errors
 /// [`LoadError::Missing`] if it is not there, with `remedy`; [`LoadError::Program`] if it failed.
 pub fn run(mut command: Command, remedy: &'static str, control: &Control) -> Result<String, LoadError> {
-    let program = command.get_program().to_string_lossy().into_owned();
+    let program = name(&command);
     let fail = |why: String| LoadError::Program {
         program: program.clone(),
         why,
@@ -81,12 +81,29 @@ pub fn run(mut command: Command, remedy: &'static str, control: &Control) -> Res
     if status.success() {
         return Ok(output);
     }
-    let last = errors
+    Err(fail(format!("{status}: {}", last_words(&errors))))
+}
+
+/// What a command runs: behind `taskset` the program that it pins.
+fn name(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let is_pinned = command.get_program() == "taskset";
+    let mut words = words.skip(if is_pinned { 3 } else { 0 });
+    words.next().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The last lines that say something, some hundred letters of them; rules and blank lines are none.
+fn last_words(errors: &str) -> String {
+    const LINES: usize = 4;
+    let saying: Vec<_> = errors
         .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or("it said nothing");
-    Err(fail(format!("{status}: {last}")))
+        .map(str::trim)
+        .filter(|line| line.contains(char::is_alphanumeric))
+        .collect();
+    match &saying[saying.len().saturating_sub(LINES)..] {
+        [] => "it said nothing".to_owned(),
+        last => last.join("; "),
+    }
 }
 
 /// Reads a pipe to its end on a thread of its own, so that the program never waits for a reader.
@@ -118,7 +135,7 @@ mod tests {
             "{text}"
         );
         let mut failing = Command::new("sh");
-        failing.args(["-c", "echo because >&2; exit 3"]);
+        failing.args(["-c", "echo because >&2; echo -------- >&2; echo >&2; exit 3"]);
         let text = run(failing, "", &Control::new()).unwrap_err().to_string();
         assert!(text.contains("because") && text.contains('3'), "{text}");
     }
