@@ -15,7 +15,8 @@ pub(crate) fn number(value: f64) -> String {
         a if a >= 0.1 => 3,
         _ => 4,
     };
-    format!("{value:.decimals$}")
+    // A sum of nothing may come out as -0.0, which is no number for people.
+    format!("{:.decimals$}", value + 0.0)
 }
 
 /// The number, or a dash.
@@ -72,8 +73,11 @@ mod tests {
 
     #[test]
     fn numbers_keep_three_digits() {
-        let written = [0.0, 0.012_34, 0.1234, 1.2345, 12.345, 123.45, 12_345.6, f64::NAN].map(number);
-        assert_eq!(written, ["0", "0.0123", "0.123", "1.23", "12.3", "123", "12346", "–"]);
+        let written = [0.0, -0.0, 0.012_34, 0.1234, 1.2345, 12.345, 123.45, 12_345.6, f64::NAN].map(number);
+        assert_eq!(
+            written,
+            ["0", "0", "0.0123", "0.123", "1.23", "12.3", "123", "12346", "–"]
+        );
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(
             (p_value(0.0004), p_value(0.0314)),
