@@ -6,9 +6,10 @@ use protocol::spec::{DockerSpec, Engine, FakeSpec, PlatformSpec};
 use protocol::summary::Exit;
 
 use crate::accounts::{GuestAccount, Part};
-use crate::docker::{Docker, DockerRunning, EngineMeter};
+use crate::docker::{Docker, DockerRunning};
 use crate::fake::{Fake, FakeRunning};
 use crate::lxc::{Lxc, LxcRunning};
+use crate::meter::Meter;
 use crate::native::{Native, NativeRunning};
 use crate::qemu::{Qemu, QemuRunning};
 use crate::{DeployError, Deployment, Door, Driver, Host, Running, Started, Stopped};
@@ -197,7 +198,7 @@ impl Running for AnyRunning {
         }
     }
 
-    fn meter(&self) -> Option<EngineMeter> {
+    fn meter(&self) -> Option<Meter> {
         match self {
             Self::Native(running) => running.meter(),
             Self::Docker(running) => running.meter(),

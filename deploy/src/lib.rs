@@ -20,6 +20,7 @@ mod log;
 pub mod lxc;
 pub mod mark;
 mod member;
+mod meter;
 pub mod native;
 pub mod network;
 pub mod process;
@@ -43,8 +44,8 @@ use protocol::summary::{Exit, Teardown};
 pub use accounts::{GuestAccount, Part};
 pub use any::{AnyDriver, AnyRunning};
 pub use arguments::service_args;
-pub use docker::EngineMeter;
 pub use limits::affinity;
+pub use meter::Meter;
 
 /// What every driver of a runner knows of its host.
 #[derive(Clone, Debug)]
@@ -209,7 +210,7 @@ pub trait Running: Send {
     }
 
     /// What asks the platform for its own figures; `None`: it has none.
-    fn meter(&self) -> Option<EngineMeter> {
+    fn meter(&self) -> Option<Meter> {
         None
     }
 

@@ -49,6 +49,10 @@ pub enum Subject {
     Link(Link),
     /// What the container engine says of a service itself.
     Engine(OfService),
+    /// What the system in a guest says of itself.
+    Guest(OfService),
+    /// What the system in a guest says of one of its threads.
+    GuestThread(GuestThread),
     /// A domain of the processor's energy counters.
     Energy(Energy),
 }
@@ -59,6 +63,18 @@ pub enum Subject {
 pub struct OfService {
     /// Its name.
     pub service: Name,
+}
+
+/// A thread in a guest, as its system knows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestThread {
+    /// The service that the guest is.
+    pub service: Name,
+    /// The thread's number in the guest.
+    pub id: u32,
+    /// The thread's name there, which others may have, too.
+    pub name: String,
 }
 
 /// A process of a service.
@@ -194,7 +210,8 @@ impl Subject {
     #[must_use]
     pub const fn service(&self) -> Option<&Name> {
         match self {
-            Self::Cgroup(of) | Self::Engine(of) => Some(&of.service),
+            Self::Cgroup(of) | Self::Engine(of) | Self::Guest(of) => Some(&of.service),
+            Self::GuestThread(of) => Some(&of.service),
             Self::Process(of) => Some(&of.service),
             Self::Threads(of) => Some(&of.service),
             Self::Platform(of) => of.service.as_ref(),

@@ -17,8 +17,8 @@ use protocol::facts::{
     CpuFacts, HostFacts, HostNow, KernelFacts, MemoryFacts, NumaNode, PlatformFacts, Program, Temperature, Unmet,
 };
 use protocol::sample::{
-    Counter, Counters, Energy, Link, OfService, OneProcess, PlatformProcess, ProcessOf, Rest, RestKind, Role, Sample,
-    Samples, Subject, ThreadsOf, WholeHost,
+    Counter, Counters, Energy, GuestThread, Link, OfService, OneProcess, PlatformProcess, ProcessOf, Rest, RestKind,
+    Role, Sample, Samples, Subject, ThreadsOf, WholeHost,
 };
 use protocol::sign::SigningKey;
 use protocol::size::{Part, Size};
@@ -394,7 +394,13 @@ fn samples() -> Samples {
             service: Some(name("tcp")),
             interface: "eth0".into(),
         }),
-        Subject::Engine(of),
+        Subject::Engine(of.clone()),
+        Subject::Guest(of),
+        Subject::GuestThread(GuestThread {
+            service: name("tcp"),
+            id: 7,
+            name: "/workload".into(),
+        }),
         Subject::Energy(Energy {
             domain: "package-0".into(),
         }),

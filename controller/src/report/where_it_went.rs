@@ -208,6 +208,9 @@ fn memory_rows(columns: &[Vec<&Trial>]) -> Vec<Vec<String>> {
     put("Guests: memory given (-m)", &|ledger, trial| {
         services(ledger, trial, |memory| memory.guest_bytes)
     });
+    put("   in use, as the guest says", &|ledger, trial| {
+        services(ledger, trial, |memory| memory.guest_used_bytes)
+    });
     let names: BTreeSet<String> = columns
         .iter()
         .flatten()

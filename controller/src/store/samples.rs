@@ -8,8 +8,8 @@ use std::path::Path;
 
 use protocol::Name;
 use protocol::sample::{
-    Counter, Counters, Energy, Link, OfService, OneProcess, PlatformProcess, ProcessOf, Rest, RestKind, Role, Sample,
-    Samples, Subject, ThreadsOf, WholeHost,
+    Counter, Counters, Energy, GuestThread, Link, OfService, OneProcess, PlatformProcess, ProcessOf, Rest, RestKind,
+    Role, Sample, Samples, Subject, ThreadsOf, WholeHost,
 };
 
 use super::error::{At, StoreError};
@@ -68,6 +68,8 @@ fn head(subject: &Subject) -> [String; 5] {
         Subject::Host(_) => ("host", String::new(), None),
         Subject::Link(of) => ("link", of.interface.clone(), None),
         Subject::Engine(_) => ("engine", String::new(), None),
+        Subject::Guest(_) => ("guest", String::new(), None),
+        Subject::GuestThread(of) => ("guest-thread", of.name.clone(), Some((of.id, 0))),
         Subject::Energy(of) => ("energy", of.domain.clone(), None),
     };
     let [pid, start] = process.map_or_else(Default::default, |(pid, start)| [pid.to_string(), start.to_string()]);
@@ -131,6 +133,12 @@ fn subject(row: &csv::StringRecord) -> Result<Subject, String> {
     Ok(match field(2) {
         "cgroup" => Subject::Cgroup(OfService { service: service()? }),
         "engine" => Subject::Engine(OfService { service: service()? }),
+        "guest" => Subject::Guest(OfService { service: service()? }),
+        "guest-thread" => Subject::GuestThread(GuestThread {
+            service: service()?,
+            id: pid()?,
+            name: field(4).to_owned(),
+        }),
         "process" => Subject::Process(ProcessOf {
             service: service()?,
             pid: pid()?,
@@ -187,7 +195,13 @@ mod tests {
         };
         let mut subjects = vec![
             Subject::Cgroup(of.clone()),
-            Subject::Engine(of),
+            Subject::Engine(of.clone()),
+            Subject::Guest(of),
+            Subject::GuestThread(GuestThread {
+                service: service.clone(),
+                id: 3,
+                name: "a, \"odd\" one".into(),
+            }),
             Subject::Process(ProcessOf {
                 service: service.clone(),
                 pid: 7,

@@ -17,6 +17,7 @@ use super::{parts, remove};
 use crate::accounts::Part;
 use crate::mark::Mark;
 use crate::member::{self, Member as _};
+use crate::meter::Meter;
 use crate::procfs::Procfs;
 use crate::{DeployError, Running, Started, Stopped};
 
@@ -131,10 +132,10 @@ impl Running for DockerRunning {
         parts::parts(&Procfs::default(), &known, self.address.listener())
     }
 
-    fn meter(&self) -> Option<EngineMeter> {
+    fn meter(&self) -> Option<Meter> {
         let named = |container: &Container| (container.service().clone(), container.name().to_owned());
         let containers = self.containers.iter().map(named).collect();
-        Some(EngineMeter::new(self.docker.clone(), containers))
+        Some(Meter::Engine(EngineMeter::new(self.docker.clone(), containers)))
     }
 
     fn first_output(&self, service: &Name) -> Option<Duration> {

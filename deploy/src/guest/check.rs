@@ -169,6 +169,7 @@ impl Checks {
             append_at,
             nic: nic?,
             random: raw.random.unwrap_or(true),
+            rest: raw.rest,
             stop: stop?,
             ready: ready?,
             panic,

@@ -35,6 +35,8 @@ pub struct Guest {
     pub nic: Nic,
     /// Whether it gets a source of random numbers.
     pub random: bool,
+    /// The port of OSv's REST API, if it is in the guest.
+    pub rest: Option<u16>,
     /// How it is asked to end.
     pub stop: Stop,
     /// What a line of the console matches once the guest is up.

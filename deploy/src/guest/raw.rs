@@ -47,6 +47,8 @@ pub struct RawGuest {
     pub nic: Option<String>,
     /// Whether the guest gets a source of random numbers.
     pub random: Option<bool>,
+    /// The port on which the system in the guest tells of itself by OSv's REST API.
+    pub rest: Option<u16>,
     /// How the guest is asked to end: `powerdown` or `quit`.
     pub stop: Option<String>,
     /// What a line of the console matches once the guest is up.

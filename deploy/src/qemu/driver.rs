@@ -15,6 +15,7 @@ use super::plan::{self, Place};
 use super::prepare::{Prepared, prepare};
 use super::probe;
 use super::running::QemuRunning;
+use super::ssh;
 use super::vm::{Start, Vm};
 use crate::cgroup::Layout;
 use crate::mark::Mark;
@@ -89,9 +90,8 @@ impl Qemu {
     ) -> Result<Vm, DeployError> {
         let spec = self.spec()?;
         let (mut place, tap) = self.place(&spec.network, service)?;
-        if prepared.keys.is_some() {
-            place = place.with_ssh()?;
-        }
+        let ssh = prepared.keys.as_ref().map(|_| place.reach(ssh::PORT)).transpose()?;
+        let rest = prepared.guest.rest.map(|port| place.reach(port)).transpose()?;
         let overlays = prepared.overlays.remove(&service.name).unwrap_or_default();
         let plan = prepared.plan();
         let own = plan
@@ -115,7 +115,8 @@ impl Qemu {
             log: deployment.logs.join(format!("{}.log", service.name)),
             endpoint: place.endpoint,
             forward: place.forward,
-            ssh: place.ssh,
+            ssh,
+            rest,
             tap,
             sizes: plan.sizes(),
             own,

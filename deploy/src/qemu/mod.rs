@@ -23,6 +23,7 @@ mod prepare;
 mod probe;
 mod proof;
 pub mod qmp;
+mod rest;
 mod running;
 mod socket;
 mod ssh;
@@ -30,4 +31,5 @@ mod vm;
 
 pub use driver::Qemu;
 pub use end::End;
+pub use rest::GuestMeter;
 pub use running::QemuRunning;

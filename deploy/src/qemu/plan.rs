@@ -10,7 +10,7 @@ use protocol::spec::{GuestSpec, Resources, ServiceSpec};
 use super::args::{Accelerator, VmDisk, VmNetwork, VmSpec};
 use super::image::Made;
 use super::own::{Overlay, Own, Scratch};
-use super::ssh::{self, Keys};
+use super::ssh::Keys;
 use crate::guest::linux::seed::Seed;
 use crate::guest::template::{self, Filling, Template, UnsafeArgument};
 use crate::guest::{Disk, DiskFormat, Guest, Image};
@@ -34,8 +34,6 @@ pub(super) struct Place {
     pub(super) endpoint: Option<SocketAddr>,
     /// The port of this host that is forwarded.
     pub(super) forward: Option<SocketAddr>,
-    /// Where the guest can be logged in to, if it lets anybody in.
-    pub(super) ssh: Option<SocketAddr>,
 }
 
 impl Place {
@@ -50,7 +48,6 @@ impl Place {
             },
             endpoint: port.map(|port| (tap.guest(), port).into()),
             forward: None,
-            ssh: Some((tap.guest(), ssh::PORT).into()),
         }
     }
 
@@ -85,25 +82,24 @@ impl Place {
             network: VmNetwork::User { guest, forwards },
             endpoint: None,
             forward: None,
-            ssh: None,
         }
     }
 
-    /// The same place, reached by SSH too: behind QEMU's own network through one more port of this host.
+    /// Where a further port of the guest is reached: behind QEMU's own network through one more port of this host.
     ///
     /// # Errors
     /// [`DeployError::Io`] where no port is free.
-    pub(super) fn with_ssh(mut self) -> Result<Self, DeployError> {
-        if let VmNetwork::User { forwards, .. } = &mut self.network {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-            let free = free.map_err(|source| DeployError::Io {
-                what: "looking for a free port for SSH".into(),
-                source,
-            })?;
-            forwards.push((SocketAddrV4::new(Ipv4Addr::LOCALHOST, free.port()), ssh::PORT));
-            self.ssh = Some(free);
-        }
-        Ok(self)
+    pub(super) fn reach(&mut self, port: u16) -> Result<SocketAddr, DeployError> {
+        let VmNetwork::User { forwards, .. } = &mut self.network else {
+            return Ok((self.ip, port).into());
+        };
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+        let free = free.map_err(|source| DeployError::Io {
+            what: format!("looking for a free port that leads to port {port} of the guest"),
+            source,
+        })?;
+        forwards.push((SocketAddrV4::new(Ipv4Addr::LOCALHOST, free.port()), port));
+        Ok(free)
     }
 }
 

@@ -94,6 +94,7 @@ async fn boot(qemu: &Qemu, deployment: &Deployment, prepared: &Prepared) -> Resu
         endpoint: place.endpoint,
         forward: None,
         ssh: None,
+        rest: None,
         tap: None,
         sizes: Vec::new(),
         own,

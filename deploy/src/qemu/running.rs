@@ -6,9 +6,11 @@ use protocol::ids::Name;
 use protocol::summary::Exit;
 
 use super::end::End;
+use super::rest::GuestMeter;
 use super::vm::Vm;
 use crate::accounts::GuestAccount;
 use crate::member::{self, Member as _};
+use crate::meter::Meter;
 use crate::{Running, Started, Stopped};
 
 /// A deployment of guests. Dropping it kills them.
@@ -88,6 +90,12 @@ impl Running for QemuRunning {
 
     fn interface(&self, service: &Name) -> Option<String> {
         self.vm(service)?.interface()
+    }
+
+    fn meter(&self) -> Option<Meter> {
+        let told = |vm: &Vm| Some((vm.service().clone(), vm.rest()?));
+        let guests: Vec<_> = self.vms.iter().filter_map(told).collect();
+        (!guests.is_empty()).then(|| Meter::Guests(GuestMeter::new(guests)))
     }
 
     fn deviations(&self) -> Vec<String> {

@@ -64,6 +64,8 @@ pub(super) struct Start<'a> {
     pub(super) forward: Option<SocketAddr>,
     /// Where it can be logged in to, if it lets anybody in.
     pub(super) ssh: Option<SocketAddr>,
+    /// Where its system tells of itself, if it does.
+    pub(super) rest: Option<SocketAddr>,
     /// Its tap.
     pub(super) tap: Option<Tap>,
     /// What it boots from, by size.
@@ -90,6 +92,7 @@ pub(super) struct Vm {
     endpoint: Option<SocketAddr>,
     forward: Option<SocketAddr>,
     ssh: Option<SocketAddr>,
+    rest: Option<SocketAddr>,
     sizes: Vec<Size>,
     cgroup: Option<Cgroup>,
     deviations: Vec<String>,
@@ -156,6 +159,7 @@ impl Vm {
             endpoint: start.endpoint,
             forward: start.forward,
             ssh: start.ssh,
+            rest: start.rest,
             sizes: start.sizes,
             cgroup,
             deviations,
@@ -249,6 +253,11 @@ impl Vm {
 
     pub(super) const fn endpoint(&self) -> Option<SocketAddr> {
         self.endpoint
+    }
+
+    /// Where its system tells of itself, if it does.
+    pub(super) const fn rest(&self) -> Option<SocketAddr> {
+        self.rest
     }
 
     pub(super) const fn pid(&self) -> u32 {

@@ -66,28 +66,51 @@ pub(super) enum Wrong {
 
 /// Asks once.
 pub(super) async fn ask(probe: &HttpProbe, address: SocketAddr) -> Result<(), Wrong> {
+    let reply = get(&probe.path, address, &mut Vec::new()).await?;
+    judge(probe, &reply)
+}
+
+/// The body of a successful reply, which must not be chunked.
+///
+/// # Errors
+/// No connection, no whole reply, another status than 200.
+pub(crate) async fn body(address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
+    let mut read = Vec::new();
+    let probe = HttpProbe {
+        path: path.to_owned(),
+        status: 200,
+        body_bytes: None,
+    };
+    let reply = get(path, address, &mut read).await;
+    let judged = reply.and_then(|reply| judge(&probe, &reply).map(|()| reply));
+    let reply = judged.map_err(|wrong| io::Error::other(format!("GET {path}: {wrong}")))?;
+    let body = reply.head_bytes..reply.head_bytes + reply.body_bytes;
+    let body = read.get(body).filter(|_| !reply.chunked);
+    body.map(<[u8]>::to_vec)
+        .ok_or_else(|| io::Error::other(format!("GET {path}: the body is chunked")))
+}
+
+async fn get(path: &str, address: SocketAddr, read: &mut Vec<u8>) -> Result<Reply, Wrong> {
     let mut stream = timeout(CONNECT, TcpStream::connect(address))
         .await
         .map_err(|_| Wrong::ConnectTime)??;
-    let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAccept: */*\r\n\r\n",
-        probe.path
-    );
-    let mut read = Vec::new();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAccept: */*\r\n\r\n",);
     let reply = timeout(REPLY, async {
         stream.write_all(request.as_bytes()).await?;
-        receive(&mut stream, &mut read).await
+        receive(&mut stream, read).await
     })
     .await;
-    let reply = reply.map_err(|_| Wrong::ReplyTime { read: read.len() })??;
-    judge(probe, &reply)
+    reply.map_err(|_| Wrong::ReplyTime { read: read.len() })?
 }
 
 /// What matters of a reply.
 #[derive(Debug, PartialEq, Eq)]
 struct Reply {
     status: u16,
+    head_bytes: usize,
     body_bytes: usize,
+    /// The body stands between framing, and `body_bytes` is its length without.
+    chunked: bool,
 }
 
 fn judge(probe: &HttpProbe, reply: &Reply) -> Result<(), Wrong> {
@@ -137,7 +160,8 @@ fn parse(read: &[u8], ended: bool) -> Result<Option<Reply>, Wrong> {
             .find(|header| header.name.eq_ignore_ascii_case(name))?;
         Some(String::from_utf8_lossy(found.value).trim().to_ascii_lowercase())
     };
-    let body_bytes = if header("transfer-encoding").is_some_and(|coding| coding.ends_with("chunked")) {
+    let chunked = header("transfer-encoding").is_some_and(|coding| coding.ends_with("chunked"));
+    let body_bytes = if chunked {
         chunked_bytes(body)
     } else if let Some(length) = header("content-length").and_then(|length| length.parse::<usize>().ok()) {
         (body.len() >= length).then_some(length)
@@ -145,7 +169,12 @@ fn parse(read: &[u8], ended: bool) -> Result<Option<Reply>, Wrong> {
         ended.then_some(body.len())
     };
     let status = response.code.unwrap_or(0);
-    Ok(body_bytes.map(|body_bytes| Reply { status, body_bytes }))
+    Ok(body_bytes.map(|body_bytes| Reply {
+        status,
+        head_bytes: head,
+        body_bytes,
+        chunked,
+    }))
 }
 
 /// The length of a chunked body without its framing; `None`: not whole.

@@ -3,7 +3,7 @@
 //! An open port alone proves nothing where a forward or a proxy stands in front of the service, so a reply is asked for and looked at. The wait
 //! does not see a service die: race it against [`Running::ended`](crate::Running::ended).
 
-mod http;
+pub(crate) mod http;
 mod udp;
 
 use std::net::SocketAddr;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deploy::ready::FirstReply;
-use deploy::{AnyRunning, EngineMeter, Running, Started, Stopped};
+use deploy::{AnyRunning, Meter, Running, Started, Stopped};
 use futures_util::future::{pending, select_all};
 use protocol::Name;
 use protocol::event::{Endpoint, StartUp};
@@ -81,7 +81,7 @@ impl Fleet {
     }
 
     /// What asks the platforms for their own figures.
-    pub(super) fn meters(&self) -> Vec<EngineMeter> {
+    pub(super) fn meters(&self) -> Vec<Meter> {
         self.parts.iter().filter_map(|part| part.running.meter()).collect()
     }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use deploy::EngineMeter;
+use deploy::Meter;
 use protocol::event::{Ready, Stage};
-use protocol::sample::{OfService, Samples, Subject};
+use protocol::sample::Samples;
 use protocol::{AttemptId, Name};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::MissedTickBehavior;
@@ -81,7 +81,7 @@ impl Attempt {
             attempt: self.order.attempt,
             reports: self.reports.clone(),
         };
-        // The engine's own figures, outside of the window: now, and before the last round.
+        // The platform's own figures, outside of the window: now, and before the last round.
         let meters = fleet.meters();
         tokio::spawn(ask(meters.clone(), sampler.inlet()));
         let mut look = tokio::time::interval(self.order.run.sampling.interval());
@@ -140,12 +140,10 @@ impl Out {
     }
 }
 
-/// Hands the engines' own figures to the sampler.
-async fn ask(meters: Vec<EngineMeter>, inlet: Inlet) {
+/// Hands the platforms' own figures to the sampler.
+async fn ask(meters: Vec<Meter>, inlet: Inlet) {
     for meter in meters {
-        let figures = meter.read().await;
-        let of = |(service, counters)| (Subject::Engine(OfService { service }), counters);
-        inlet.add(figures.into_iter().map(of));
+        inlet.add(meter.read().await);
     }
 }
 

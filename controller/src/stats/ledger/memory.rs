@@ -72,6 +72,9 @@ pub struct MemoryOf {
     pub docker_stats_bytes: Option<f64>,
     /// The memory that its guest was given (`-m`).
     pub guest_bytes: Option<f64>,
+    /// What of it the system in the guest says that is in use at STOP, where it is asked (OSv's REST API).
+    #[serde(default)]
+    pub guest_used_bytes: Option<f64>,
 }
 
 /// The memory of a part of the platform.
@@ -118,6 +121,7 @@ fn of_service(book: &Book<'_>, name: &Name) -> MemoryOf {
         let track = book.recording.track(&subject(Subject::Cgroup), counter);
         track.mean(book.from(), book.to())
     };
+    let inside = |counter| book.recording.track(&subject(Subject::Guest), counter).last();
     let inactive = group(Counter::InactiveFileBytes);
     MemoryOf {
         service: name.clone(),
@@ -149,6 +153,9 @@ fn of_service(book: &Book<'_>, name: &Name) -> MemoryOf {
             .track(&subject(Subject::Engine), Counter::ShownBytes)
             .last(),
         guest_bytes: family.last(Counter::GuestMemoryBytes),
+        guest_used_bytes: inside(Counter::MemoryBytes)
+            .zip(inside(Counter::FreeBytes))
+            .map(|(all, free)| (all - free).max(0.0)),
     }
 }
 

@@ -284,11 +284,17 @@ fn memory_by_every_meter() {
     );
     put(
         &mut samples,
+        &Subject::Guest(of("web")),
+        &[(Counter::MemoryBytes, &|_| 1000), (Counter::FreeBytes, &|_| 400)],
+    );
+    put(
+        &mut samples,
         &Subject::Host(WholeHost {}),
         &[(Counter::MemoryBytes, &|_| 8000), (Counter::AvailableBytes, &|_| 5000)],
     );
     let memory = account(&samples, &[]).memory;
     let web = &memory.services[0];
+    assert_eq!(web.guest_used_bytes, Some(600.0));
     assert_eq!(
         (web.rss_bytes, web.pss_ready_bytes, web.pss_stop_bytes),
         (Some(700.0), Some(600.0), Some(608.0))

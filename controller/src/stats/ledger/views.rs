@@ -41,6 +41,8 @@ fn key(subject: &Subject) -> Key {
         Subject::Host(_) => ("host", String::new()),
         Subject::Link(of) => ("link", of.interface.clone()),
         Subject::Engine(_) => ("engine", String::new()),
+        Subject::Guest(_) => ("guest", String::new()),
+        Subject::GuestThread(of) => ("guest-thread", of.name.clone()),
         Subject::Energy(of) => ("energy", of.domain.clone()),
     };
     (of, service, name)
