@@ -210,3 +210,30 @@ fn problems_as_json() {
     }
     "#);
 }
+
+/// Names become files, topics, interfaces and arguments of other programs.
+#[test]
+fn names_that_would_leave_their_place() {
+    let guest = |name: &str| format!("kind = \"guest\"\nguest = \"{name}\"");
+    for evil in [
+        "../../etc/passwd",
+        "osv -append x",
+        "a,b",
+        "$(reboot)",
+        "-enable-kvm",
+        "a\\nb",
+    ] {
+        let said = check(GOOD.replace("kind = \"native\"", &guest(evil)));
+        assert!(
+            said.starts_with("exit 3\n") && said.contains("this is no name"),
+            "{evil}: {said}"
+        );
+        let said = check(GOOD.replace("kind = \"tcp\"", &format!("kind = \"tcp\"\nname = \"{evil}\"")));
+        assert!(
+            said.starts_with("exit 3\n") && said.contains("this is no name"),
+            "{evil}: {said}"
+        );
+    }
+    let said = check(GOOD.replace("kind = \"native\"", &guest("osv")));
+    assert_eq!(said, "exit 0\n");
+}
