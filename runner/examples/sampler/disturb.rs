@@ -18,10 +18,11 @@ use runner::sampler::{Service, Targets};
 
 use super::table::{Table, Verdict};
 
-/// Pairs of a slice with samples and one without, and the ticks of a slice.
-const PAIRS: usize = 200;
-const TICKS: u32 = 5;
+/// Pairs of a tick with a sample and one without.
+const PAIRS: usize = 1000;
 const TICK: Duration = Duration::from_millis(100);
+/// Of so many samples one is full: once a second.
+const FULL: usize = 10;
 /// Connections that keep the service busy.
 const CONNECTIONS: usize = 8;
 /// What sampling may take, %.
@@ -141,7 +142,7 @@ fn keep_to(cpu: usize) {
 }
 
 /// In turns, with and without. The service has a CPU and the load another, both busy all the time, so that what the sampler takes is missing
-/// somewhere; slices are short, so that a drift hits both of a pair alike.
+/// somewhere. Every other tick has a sample, so that whatever else happens to the machine hits both of a pair alike.
 pub fn run(table: &mut Table) -> anyhow::Result<()> {
     let endpoint: SocketAddr = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let tcp = serve(endpoint)?;
@@ -166,8 +167,8 @@ pub fn run(table: &mut Table) -> anyhow::Result<()> {
     } else {
         Verdict::Unresolved
     };
-    let length = TICK.as_secs_f64() * f64::from(TICKS);
-    let shown = format!("{middle:+.2} % [{low:+.2}, {high:+.2}], 95 %, {PAIRS} pairs of {length} s");
+    let length = TICK.as_secs_f64();
+    let shown = format!("{middle:+.2} % [{low:+.2}, {high:+.2}], 95 %, {PAIRS} pairs of ticks, {length} s each");
     table.row(
         "throughput that the tcp service loses to samples at 10 Hz",
         "< 0.5 %",
@@ -225,22 +226,20 @@ impl Sampling {
         })
     }
 
-    /// Replies a second over a slice. A full round comes once a second, so in every other slice.
-    fn slice(&mut self, load: &Load, with_samples: bool, pair: usize) -> f64 {
+    /// Replies a second from one tick to the next.
+    fn slice(&mut self, load: &Load, with_sample: bool, pair: usize) -> f64 {
         let (began, before) = (Instant::now(), load.replies());
-        for tick in 0..TICKS {
-            if with_samples {
-                let cpu = clock::thread_cpu_ns();
-                let depth = if tick == 0 && pair.is_multiple_of(2) {
-                    Depth::Full
-                } else {
-                    Depth::Quick
-                };
-                drop(self.rounds.sample(&self.targets, depth, clock::now_ns));
-                self.cpu_ns += clock::thread_cpu_ns() - cpu;
-            }
-            std::thread::sleep((TICK * (tick + 1)).saturating_sub(began.elapsed()));
+        if with_sample {
+            let cpu = clock::thread_cpu_ns();
+            let depth = if pair.is_multiple_of(FULL) {
+                Depth::Full
+            } else {
+                Depth::Quick
+            };
+            drop(self.rounds.sample(&self.targets, depth, clock::now_ns));
+            self.cpu_ns += clock::thread_cpu_ns() - cpu;
         }
+        std::thread::sleep(TICK.saturating_sub(began.elapsed()));
         (load.replies() - before) as f64 / began.elapsed().as_secs_f64()
     }
 }

@@ -98,11 +98,9 @@ impl CpuLedger {
     /// The sum of the rows of a group.
     #[must_use]
     pub fn group(&self, group: Group) -> f64 {
-        self.rows
-            .iter()
-            .filter(|row| row.group == group)
-            .map(|row| row.percent)
-            .sum()
+        let rows = self.rows.iter().filter(|row| row.group == group);
+        // A sum of nothing is -0.
+        rows.map(|row| row.percent).sum::<f64>() + 0.0
     }
 }
 
