@@ -192,9 +192,12 @@ impl<'a> Family<'a> {
     }
 
     /// CPU as pidstat shows it for these PIDs, % of one CPU: whole clock ticks of user and system time between the full samples next to the ends,
-    /// over the time between them, to two decimals; children that have ended are not in it. `None`: fewer than two such samples.
+    /// over the time between them, to two decimals; children that have ended are not in it. Those that were read because an end came lie just behind it,
+    /// so a little beyond the ends counts, too. `None`: fewer than two such samples.
     #[must_use]
     pub fn pidstat_percent(&self, from: u64, to: u64) -> Option<f64> {
+        let beyond = (to.saturating_sub(from) / 50).max(BEYOND_NS);
+        let (from, to) = (from.saturating_sub(beyond), to.saturating_add(beyond));
         let one = |member: &Member<'a>| {
             let ticks = sum_of_ticks(member.samples, [Counter::UserTicks, Counter::SystemTicks], 1.0);
             ticks
@@ -205,6 +208,9 @@ impl<'a> Family<'a> {
         (!values.is_empty()).then(|| values.iter().sum())
     }
 }
+
+/// How far beyond an end of the window a reading may lie that was made for it, ns, if that is more than 2 % of the window.
+const BEYOND_NS: u64 = 100_000_000;
 
 /// How long one round of samples takes at most, ns: those of one round lie no further apart.
 const SWEEP_NS: u64 = 50_000_000;
@@ -361,6 +367,19 @@ mod tests {
             family.pidstat_percent(2 * S, 6 * S)
         });
         assert_eq!(percent, Some(12.0));
+        // Readings of the ends themselves, which come just after them.
+        let late = |at_ns: u64, ticks: u64| Sample {
+            offset_ns: at_ns,
+            ..sample(1, 0, &[(Counter::UserTicks, ticks), (Counter::SystemTicks, 0)])
+        };
+        let of_ends = [
+            late(S, 0),
+            late(2 * S + S / 100, 100),
+            late(6 * S + S / 100, 180),
+            late(8 * S, 900),
+        ];
+        let percent = with(&[of_ends.to_vec()], |family| family.pidstat_percent(2 * S, 6 * S));
+        assert_eq!(percent, Some(20.0));
         assert_eq!(
             with(&[vec![process(3)]], |family| family.pidstat_percent(2 * S, 6 * S)),
             None
