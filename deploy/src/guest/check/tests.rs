@@ -66,6 +66,8 @@ fn a_fourth_kind_of_guest_is_written_without_a_preset() {
     )
     .unwrap();
     assert_eq!((hermit.image, hermit.nic), (Image::None, Nic::VirtioPciModern));
+    let unikraft = "kernel = '/k/service_qemu-x86_64'\nappend = 'netdev.ip={ip}/24:{gateway} -- {args}'\nstop = 'quit'\nready = 'Powered by'";
+    assert_eq!(parse(unikraft).unwrap().stop, Stop::Quit);
 }
 
 #[test]
