@@ -91,8 +91,6 @@ enum Child {
         address: std::net::SocketAddr,
         /// Requests.
         requests: u64,
-        /// Requests a second that are to be expected.
-        rate: f64,
         /// The core.
         cpu: usize,
     },
@@ -104,12 +102,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Child::ServeTcp { port }) => servers::serve_tcp(port)?,
         Some(Child::ServeUdp { address, echo }) => packets::serve(address, echo)?,
         Some(Child::ServeDelay { port, micros }) => delayed::serve(port, micros)?,
-        Some(Child::Memory {
-            address,
-            requests,
-            rate,
-            cpu,
-        }) => memory::child(address, requests, rate, cpu)?,
+        Some(Child::Memory { address, requests, cpu }) => memory::child(address, requests, cpu)?,
         None => return bench(&options.bench),
     }
     Ok(ExitCode::SUCCESS)

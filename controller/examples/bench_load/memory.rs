@@ -8,7 +8,7 @@ use controller::load::{Control, Engine, Max, MaxPlan};
 use controller::store::{JtlContext, RunFolder};
 
 use super::Bench;
-use super::engine::{max, target};
+use super::engine::target;
 use super::rows::Rows;
 use super::servers::{Server, own};
 
@@ -18,14 +18,9 @@ const MOST_MIB: f64 = 200.0;
 /// Ten million requests and their JTL.
 pub fn flat(bench: &Bench, rows: &mut Rows) -> anyhow::Result<()> {
     let server = Server::tcp(bench.server_cpu)?;
-    let short = Bench {
-        seconds: 1.0,
-        ..bench.clone()
-    };
-    let rate = max(&short, &server, 64, true)?.throughput_per_s();
     let output = std::process::Command::new(own()?)
         .args(["memory", &server.address.to_string(), &bench.requests.to_string()])
-        .args([rate.to_string(), bench.cpu.to_string()])
+        .arg(bench.cpu.to_string())
         .stderr(std::process::Stdio::inherit())
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -36,7 +31,7 @@ pub fn flat(bench: &Bench, rows: &mut Rows) -> anyhow::Result<()> {
     let ours = format!(
         "{requests:.0} requests: {after_load:.0} MiB after the load, {after_jtl:.0} MiB after writing {jtl_mib:.0} MiB of JTL"
     );
-    let enough = requests >= bench.requests as f64 * 0.9;
+    let enough = requests >= bench.requests as f64;
     rows.add(
         "memory, peak of the process",
         ours,
@@ -48,14 +43,23 @@ pub fn flat(bench: &Bench, rows: &mut Rows) -> anyhow::Result<()> {
 }
 
 /// The process: prints requests, peak MiB after the load and after the JTL, MiB of the JTL.
-pub fn child(address: SocketAddr, requests: u64, rate: f64, cpu: usize) -> anyhow::Result<()> {
+pub fn child(address: SocketAddr, requests: u64, cpu: usize) -> anyhow::Result<()> {
     let plan = MaxPlan {
         warm_up: Duration::ZERO,
         timeout: Duration::from_secs(30),
         cpus: vec![cpu],
-        ..MaxPlan::new(64, Duration::from_secs_f64(requests as f64 / rate))
+        ..MaxPlan::new(64, Duration::from_secs(3600))
     };
-    let outcome = Max::new(&plan, &target(address))?.run(&Control::new())?;
+    let (engine, control) = (Max::new(&plan, &target(address))?, Control::new());
+    let outcome = std::thread::scope(|scope| {
+        let load = scope.spawn(|| engine.run(&control));
+        while control.progress().succeeded < requests && !load.is_finished() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        control.cancel();
+        load.join()
+    });
+    let outcome = outcome.map_err(|_| anyhow::anyhow!("the load panicked"))??;
     let after_load = peak_mib()?;
     let folder = tempfile::tempdir_in("/var/tmp")?;
     let run = RunFolder::at(folder.path());
@@ -73,7 +77,7 @@ pub fn child(address: SocketAddr, requests: u64, rate: f64, cpu: usize) -> anyho
     let jtl = writer
         .length_of(controller::store::REQUESTS)
         .context("there is no JTL")?;
-    println!("{} {after_load} {after_jtl} {}", outcome.counts.due, jtl >> 20);
+    println!("{} {after_load} {after_jtl} {}", outcome.counts.succeeded, jtl >> 20);
     Ok(())
 }
 
