@@ -9,6 +9,7 @@ pub mod diff;
 pub mod exit;
 pub mod job;
 pub mod load;
+pub mod loaders;
 pub mod plan;
 pub mod preflight;
 pub mod progress;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Parser;
 use controller::campaign::CampaignError;
-use controller::cli::{CheckArgs, Cli, Command, Common, DiffArgs, FileArgs, PingArgs, ReportArgs, RunArgs};
+use controller::cli::{CheckArgs, Cli, Command, Common, DiffArgs, FileArgs, LoaderArgs, PingArgs, ReportArgs, RunArgs};
 use controller::config::{self, Checked, problems_json, problems_text};
 use controller::exit::Exit;
 use controller::plan::{Plan, plan_json, plan_text};
@@ -24,6 +24,7 @@ fn main() -> Exit {
         Command::Report(args) => report(&args),
         Command::Diff(args) => diff(&args),
         Command::Ping(args) => ping(common, &args),
+        Command::Loader(args) => loader(common, args),
     };
     done.unwrap_or_else(|error| {
         complain(&format!("error: {error:#}\n"));
@@ -142,6 +143,27 @@ fn ping(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
         Err(error) => return Ok(failed(&error)),
     }
     Ok(Exit::Ok)
+}
+
+/// Serves as a loader until it is told to end.
+fn loader(common: &Common, args: LoaderArgs) -> anyhow::Result<Exit> {
+    let options = match job::loader_options(common, args) {
+        Ok(options) => options,
+        Err(why) => {
+            complain(&format!("{why}\n"));
+            return Ok(Exit::Usage);
+        }
+    };
+    if let Err(error) = log_to(LogWriter::plain(), &common.log) {
+        return Ok(bad_filter(&error));
+    }
+    match tokio::runtime::Runtime::new()?.block_on(job::loader(options)) {
+        Ok(()) => Ok(Exit::Ok),
+        Err(error) => {
+            complain(&format!("error: {error}\n"));
+            Ok(job::exit_of_loader(&error))
+        }
+    }
 }
 
 /// A checked experiment; `None` if there is none, and everything that is wrong was printed.

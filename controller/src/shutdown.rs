@@ -17,6 +17,14 @@ use crate::exit::Exit;
 /// # Errors
 /// The system takes no handler. Must be called within a Tokio runtime.
 pub fn on_signals() -> io::Result<CancellationToken> {
+    on_signals_saying("the trial is stopped and the run can be resumed; once more ends at once")
+}
+
+/// The same with other words for what the first signal does.
+///
+/// # Errors
+/// The system takes no handler. Must be called within a Tokio runtime.
+pub fn on_signals_saying(what: &'static str) -> io::Result<CancellationToken> {
     let mut signals = Signals {
         interrupt: listen(Kind::SIGINT)?,
         terminate: listen(Kind::SIGTERM)?,
@@ -26,7 +34,7 @@ pub fn on_signals() -> io::Result<CancellationToken> {
     let cancelled = token.clone();
     tokio::spawn(async move {
         let name = signals.next().await;
-        warn!("{name}: the trial is stopped and the run can be resumed; once more ends at once");
+        warn!("{name}: {what}");
         cancelled.cancel();
         signals.next().await;
         end_at_once();

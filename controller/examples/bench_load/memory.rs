@@ -68,6 +68,7 @@ pub fn child(address: SocketAddr, requests: u64, cpu: usize) -> anyhow::Result<(
     )?;
     let mut writer = run.begin(&key)?;
     let context = JtlContext {
+        groups: Vec::new(),
         label: "max/tcp".to_owned(),
         labels: outcome.labels.clone(),
         origin_epoch_ns: outcome.started_unix_ms * 1_000_000,

@@ -18,6 +18,7 @@ pub fn audit(record: &TrialRecord) -> Verdict {
         lag(latency, &mut found);
         generator(record, &mut found);
         clock(window, &mut found);
+        loaders(record, window, &mut found);
     }
     if let Some(band) = &record.band {
         host::band(band, &mut found);
@@ -206,12 +207,41 @@ fn generator(record: &TrialRecord, found: &mut Found) {
         );
         found.suspect(Rule::GeneratorLimit, text);
     }
-    if generator.run_queue_share > limits::RUN_QUEUE_SHARE {
-        let text = format!(
-            "the generator waited {:.0} % of the time for a CPU, which is its own limit, not the server's; give it `cpus` that nothing else uses",
-            percent(generator.run_queue_share)
-        );
-        found.suspect(Rule::GeneratorLimit, text);
+    let mut waited = |who: &str, share: f64| {
+        if share > limits::RUN_QUEUE_SHARE {
+            let text = format!(
+                "{who} waited {:.0} % of the time for a CPU, which is its own limit, not the server's; give it `cpus` that nothing else uses",
+                percent(share)
+            );
+            found.suspect(Rule::GeneratorLimit, text);
+        }
+    };
+    if record.loaders.is_empty() {
+        waited("the generator", generator.run_queue_share);
+    }
+    for loader in &record.loaders {
+        waited(&format!("loader {}", loader.host), loader.generator.run_queue_share);
+    }
+}
+
+/// Loaders of which one laggard may hide among the requests of the others, and those that began apart.
+fn loaders(record: &TrialRecord, window: &Window, found: &mut Found) {
+    let length = window.end_ns.saturating_sub(window.start_ns);
+    for loader in &record.loaders {
+        let (lag, median) = (loader.lag.p99_ns, loader.response.p50_ns);
+        if lag > limits::LAG_INVALID_NS && lag > median {
+            let text = format!("the p99 lag of loader {} is {:.3} ms", loader.host, lag as f64 / 1e6);
+            found.invalid(Rule::GeneratorLag, text);
+        }
+        if loader.furthest_ns() as f64 > length as f64 * limits::CLOCK_ERROR {
+            let text = format!(
+                "loader {} began {:.1} ms off the common start, more or less {:.1} ms",
+                loader.host,
+                loader.skew_ns as f64 / 1e6,
+                loader.clock_error_ns as f64 / 1e6
+            );
+            found.suspect(Rule::Clock, text);
+        }
     }
 }
 

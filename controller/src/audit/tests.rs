@@ -1,5 +1,7 @@
 //! Every rule is broken once, alone, in a record that is otherwise good.
 
+mod loaders;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::AttemptId;
@@ -97,6 +99,7 @@ fn good() -> TrialRecord {
         labels: vec![],
         ramp: None,
         external: None,
+        loaders: Vec::new(),
         generator: Some(GeneratorRecord {
             threads: 1,
             busiest_share: 0.99,

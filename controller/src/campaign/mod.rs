@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::Name;
 use protocol::facts::HostFacts;
+use protocol::load::LoaderFacts;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -23,10 +24,11 @@ pub use session::{Session, bus_config};
 use crate::config::{Experiment, Platform};
 use crate::plan::Plan;
 use crate::preflight;
+use crate::preflight::cpus::Generator;
 use crate::progress::Progress;
 use crate::report::{self, ReportPaths};
 use crate::store::journal::{Entry, JournalEvent, RunEnded};
-use crate::store::{ControllerFacts, Journal, Manifest, Preflight, RunFolder, Source};
+use crate::store::{ControllerFacts, Journal, LoaderMachine, Manifest, Preflight, RunFolder, Source};
 use trials::{Ended, Trials};
 
 /// What a run needs besides the experiment.
@@ -66,10 +68,11 @@ pub async fn run(
 ) -> Result<Finished, CampaignError> {
     let mut session = Session::open(experiment).await?;
     let facts = session.describe(experiment, shutdown).await?;
-    let preflight = preflight(experiment, &facts, progress)?;
+    let loaders = session.muster(experiment, shutdown).await?;
+    let preflight = preflight(experiment, &facts, &loaders, progress)?;
     let (plan, opened) = match &options.resume {
         Some(path) => resume(experiment, plan, options, &facts, path)?,
-        None => begin(experiment, plan, options, &facts, preflight, progress)?,
+        None => begin(experiment, plan, options, (&facts, loaders), preflight, progress)?,
     };
     let Opened {
         folder,
@@ -105,12 +108,18 @@ struct Opened {
 }
 
 /// Holds the host against `[host]`, and says what is waived.
-fn preflight(experiment: &Experiment, facts: &HostFacts, progress: &Progress) -> Result<Preflight, CampaignError> {
-    let controller = ControllerFacts::read();
-    let preflight = preflight::check(experiment, facts, controller.boot_id.as_deref()).map_err(|unmet| {
-        let host = facts.host.clone();
-        CampaignError::Host { host, unmet }
-    })?;
+fn preflight(
+    experiment: &Experiment,
+    facts: &HostFacts,
+    loaders: &[LoaderFacts],
+    progress: &Progress,
+) -> Result<Preflight, CampaignError> {
+    let here = ControllerFacts::read().boot_id;
+    let preflight =
+        preflight::check(experiment, facts, &Generator::of(experiment, here, loaders)).map_err(|unmet| {
+            let host = facts.host.clone();
+            CampaignError::Host { host, unmet }
+        })?;
     preflight.waived.iter().for_each(|line| progress.note(line));
     Ok(preflight)
 }
@@ -120,7 +129,7 @@ fn begin(
     experiment: &Experiment,
     plan: Plan,
     options: &Options,
-    facts: &HostFacts,
+    (facts, loaders): (&HostFacts, Vec<LoaderFacts>),
     preflight: Preflight,
     progress: &Progress,
 ) -> Result<(Plan, Opened), CampaignError> {
@@ -140,6 +149,13 @@ fn begin(
         manifest.experiment.baseline = first.name.clone();
     }
     manifest.experiment.platforms = platforms;
+    manifest.loaders = experiment
+        .loaders
+        .iter()
+        .cloned()
+        .zip(loaders)
+        .map(LoaderMachine::from)
+        .collect();
     manifest.left_out = left_out;
     manifest.preflight = preflight;
     let (folder, journal) = RunFolder::create(&experiment.results, &mut manifest)?;

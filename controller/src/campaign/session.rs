@@ -1,6 +1,7 @@
 //! The broker, if it is ours, and the connection to the runner.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Broker, StartError};
@@ -8,21 +9,27 @@ use protocol::bus::{BusConfig, connect_controller};
 use protocol::envelope::unix_ms;
 use protocol::facts::HostFacts;
 use protocol::ids::Epoch;
+use protocol::load::LoaderFacts;
 use protocol::sign::SigningKey;
 use protocol::spec::PlatformSpec;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
 use crate::conduct::link::Link;
+use crate::conduct::switch::lines;
 use crate::config::{Brokers, EmbeddedBroker, Experiment, Kafka, Platform};
+use crate::loaders::fleet::{Fleet, SharedFleet};
 use crate::plan::Plan;
 use crate::store::{ExperimentRecord, Manifest, Source};
 
 /// The connection to the runner, and the broker in between if it is ours.
 #[derive(Debug)]
 pub struct Session {
-    /// The conversation.
+    /// The conversation with the runner.
     pub link: Link,
+    /// The loaders; `None`: the controller fires the load itself.
+    pub fleet: Option<SharedFleet>,
     broker: Option<Broker>,
 }
 
@@ -43,8 +50,14 @@ impl Session {
         let config = bus_config(&experiment.kafka, brokers)?;
         let epoch = Epoch(unix_ms());
         let (commands, events) = connect_controller(&config, &experiment.controller, epoch).await?;
+        let hosts = || std::iter::once(&experiment.host).chain(&experiment.loaders);
+        let ends = lines(events, hosts()).into_iter().zip(hosts());
+        let mut links = ends.map(|(line, host)| Link::new(commands.clone(), line, host.clone()));
+        let link = links.next().ok_or(CampaignError::Interrupted)?;
+        let loaders: Vec<Link> = links.collect();
         Ok(Self {
-            link: Link::new(commands, events, experiment.host.clone()),
+            link,
+            fleet: (!loaders.is_empty()).then(|| Arc::new(Mutex::new(Fleet::new(loaders)))),
             broker,
         })
     }
@@ -65,6 +78,25 @@ impl Session {
             .collect();
         tokio::select! {
             facts = self.link.describe(&specs, experiment.deadlines.runner) => Ok(facts?),
+            () = shutdown.cancelled() => Err(CampaignError::Interrupted),
+        }
+    }
+
+    /// Asks every loader about its machine; none: there are none to ask.
+    ///
+    /// # Errors
+    /// [`CampaignError::Runner`] for the first that does not answer in time; [`CampaignError::Interrupted`].
+    pub async fn muster(
+        &mut self,
+        experiment: &Experiment,
+        shutdown: &CancellationToken,
+    ) -> Result<Vec<LoaderFacts>, CampaignError> {
+        let Some(fleet) = &self.fleet else {
+            return Ok(Vec::new());
+        };
+        let mut fleet = fleet.lock().await;
+        tokio::select! {
+            facts = fleet.muster(experiment.deadlines.runner) => Ok(facts?),
             () = shutdown.cancelled() => Err(CampaignError::Interrupted),
         }
     }

@@ -171,6 +171,13 @@ impl<'a> Trials<'a> {
             block: task.block,
             attempt: task.attempt,
         });
+        if order.is_split() {
+            // One that was lost may be on its way back; one that is gone ends the run, which can be resumed.
+            match session.muster(self.experiment, shutdown).await {
+                Err(CampaignError::Interrupted) => return Ok(None),
+                mustered => drop(mustered?),
+            }
+        }
         let start = &self.facts.now;
         let band = band::wait(&mut session.link, self.experiment, start, progress, shutdown).await?;
         if shutdown.is_cancelled() {
@@ -181,7 +188,8 @@ impl<'a> Trials<'a> {
             Tick::Phase(phase) => progress.phase(phase.word()),
             Tick::Load(load) => progress.load_tick(load.succeeded + load.failed, due, load.failed),
         };
-        let driven = drive(&mut session.link, &order, shutdown, &mut watch).await?;
+        let ends = (&mut session.link, session.fleet.as_ref());
+        let driven = drive(ends, &order, shutdown, &mut watch).await?;
         if driven.cancelled {
             return Ok(None);
         }

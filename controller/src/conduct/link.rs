@@ -3,16 +3,18 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use protocol::bus::{BusError, CommandSender, EventReceiver};
+use protocol::bus::{BusError, CommandSender};
 use protocol::command::{Describe, Ping};
 use protocol::event::{Refused, RefusedReason};
 use protocol::facts::HostFacts;
-use protocol::ids::Name;
+use protocol::ids::{AttemptId, MessageId, Name};
+use protocol::load::LoaderFacts;
 use protocol::spec::PlatformSpec;
 use protocol::{Command, Envelope, Event};
 use tokio::time::timeout;
 
 use super::clock::Exchange;
+use super::switch::Line;
 
 /// How long an answer is waited for before the question is asked again.
 pub const RESEND_EVERY: Duration = Duration::from_secs(1);
@@ -21,10 +23,12 @@ pub const RESEND_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Link {
     commands: CommandSender,
-    events: EventReceiver,
+    line: Line,
     host: Name,
     /// Events that came while an answer was waited for.
     pending: VecDeque<Envelope<Event>>,
+    /// The question that was answered last.
+    answered: Option<MessageId>,
 }
 
 /// Why a runner cannot be talked to.
@@ -43,8 +47,19 @@ pub enum LinkError {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// A loader says nothing.
+    #[error(
+        "the loader {host} does not answer within {} s: is it running (`controller loader --as {host} --brokers ...`), with the same brokers, prefix and key?",
+        waited.as_secs()
+    )]
+    SilentLoader {
+        /// Its name.
+        host: Name,
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// It does not obey this controller.
-    #[error("the runner of host {host} refuses: {}", refused.why)]
+    #[error("host {host} refuses: {}", refused.why)]
     Refused {
         /// The host.
         host: Name,
@@ -59,12 +74,13 @@ pub enum LinkError {
 impl Link {
     /// A link over both ends of the bus.
     #[must_use]
-    pub const fn new(commands: CommandSender, events: EventReceiver, host: Name) -> Self {
+    pub const fn new(commands: CommandSender, line: Line, host: Name) -> Self {
         Self {
             commands,
-            events,
+            line,
             host,
             pending: VecDeque::new(),
+            answered: None,
         }
     }
 
@@ -78,8 +94,44 @@ impl Link {
         });
         match self.ask(question, within).await? {
             Event::Facts(facts) => Ok(*facts),
+            Event::Loader(_) => Err(self.refused(
+                "it is a loader, and services are deployed by a runner: start `runner` on the target host under another name, and name that as `host`",
+            )),
             other => Err(self.nonsense("DESCRIBE", &other)),
         }
+    }
+
+    /// Asks a loader what machine it is on.
+    ///
+    /// # Errors
+    /// See [`LinkError`].
+    pub async fn describe_loader(&mut self, within: Duration) -> Result<LoaderFacts, LinkError> {
+        let question = Command::Describe(Describe { platforms: Vec::new() });
+        match self.ask(question, within).await {
+            Ok(Event::Loader(facts)) => Ok(*facts),
+            Ok(Event::Facts(_)) => Err(self.refused(
+                "it is a runner, and loads are fired by loaders: start `controller loader` there under another name, and name that in `loaders`",
+            )),
+            Ok(other) => Err(self.nonsense("DESCRIBE", &other)),
+            Err(LinkError::Silent { host, waited, .. }) => Err(LinkError::SilentLoader { host, waited }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits a little whether another loader of the same name answers the last DESCRIBE, too: both would fire.
+    ///
+    /// # Errors
+    /// [`LinkError::Refused`] if one does.
+    pub async fn only_one(&mut self, within: Duration) -> Result<(), LinkError> {
+        let until = tokio::time::Instant::now() + within;
+        while let Ok(event) = tokio::time::timeout_at(until, self.line.recv()).await {
+            let event = event?;
+            if event.in_reply_to.is_some() && event.in_reply_to == self.answered {
+                return Err(self.refused("two answer to this name: give each loader and runner a name of its own"));
+            }
+            self.pending.push_back(event);
+        }
+        Ok(())
     }
 
     /// One exchange of PING and PONG.
@@ -105,17 +157,17 @@ impl Link {
     pub async fn next(&mut self) -> Result<Envelope<Event>, BusError> {
         match self.pending.pop_front() {
             Some(event) => Ok(event),
-            None => self.arriving().await,
+            None => self.line.recv().await,
         }
     }
 
-    async fn arriving(&mut self) -> Result<Envelope<Event>, BusError> {
-        loop {
-            let event = self.events.recv().await?;
-            if event.host == self.host {
-                return Ok(event);
-            }
-        }
+    /// Says something about an attempt.
+    ///
+    /// # Errors
+    /// See [`BusError`].
+    pub async fn say(&self, attempt: AttemptId, command: Command) -> Result<(), BusError> {
+        let sent = self.commands.send(&self.host, Some(attempt), command).await;
+        sent.map(drop)
     }
 
     /// The host at the other end.
@@ -138,9 +190,10 @@ impl Link {
         while Instant::now() < deadline {
             asked.push(self.commands.send(&self.host, None, question.clone()).await?);
             let again = deadline.min(Instant::now() + RESEND_EVERY);
-            while let Ok(event) = timeout(again.saturating_duration_since(Instant::now()), self.arriving()).await {
+            while let Ok(event) = timeout(again.saturating_duration_since(Instant::now()), self.line.recv()).await {
                 let event = event?;
                 if event.in_reply_to.is_some_and(|id| asked.contains(&id)) {
+                    self.answered = event.in_reply_to;
                     return self.obeyed(event.body);
                 }
                 self.pending.push_back(event);
@@ -164,12 +217,15 @@ impl Link {
     }
 
     fn nonsense(&self, question: &str, answer: &Event) -> LinkError {
-        let why = format!("it answered {question} with {}", answer.word());
+        self.refused(&format!("it answered {question} with {}", answer.word()))
+    }
+
+    fn refused(&self, why: &str) -> LinkError {
         LinkError::Refused {
             host: self.host.clone(),
             refused: Refused {
                 reason: RefusedReason::Invalid,
-                why,
+                why: why.to_owned(),
             },
         }
     }

@@ -42,6 +42,8 @@ pub struct Experiment {
     pub workloads: Vec<Workload>,
     /// The loads, in the file's order.
     pub loads: Vec<Load>,
+    /// The loaders that fire together; empty: the controller fires the load itself.
+    pub loaders: Vec<Name>,
     /// Cells that are left out.
     pub skips: Vec<Skip>,
     /// The limits that every service gets.

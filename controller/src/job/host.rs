@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use protocol::Name;
+use protocol::load::LoaderFacts;
 use serde::Serialize;
 
 use crate::campaign::{CampaignError, Session};
 use crate::config::Experiment;
 use crate::preflight;
+use crate::preflight::cpus::Generator;
 use crate::shutdown::on_signals;
 use crate::store::{ControllerFacts, Preflight};
 
@@ -21,6 +24,9 @@ pub struct HostCheck {
     pub unmet: Vec<String>,
     /// Platforms that cannot be used there.
     pub platforms: Vec<String>,
+    /// The loaders that answered, with their machines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loaders: Vec<String>,
 }
 
 impl HostCheck {
@@ -39,10 +45,11 @@ pub async fn check_host(experiment: &Experiment) -> Result<HostCheck, CampaignEr
     let mut session = Session::open(experiment).await?;
     let shutdown = on_signals().map_err(CampaignError::Signals)?;
     let facts = session.describe(experiment, &shutdown).await;
+    let loaders = session.muster(experiment, &shutdown).await;
     session.close().await;
-    let facts = facts?;
-    let boot_id = ControllerFacts::read().boot_id;
-    let (preflight, unmet) = preflight::examine(experiment, &facts, boot_id.as_deref());
+    let (facts, loaders) = (facts?, loaders?);
+    let generators = Generator::of(experiment, ControllerFacts::read().boot_id, &loaders);
+    let (preflight, unmet) = preflight::examine(experiment, &facts, &generators);
     // The answers come in the order of the questions.
     let answers = experiment.platforms.iter().zip(&facts.platforms);
     let platforms = answers.filter_map(|(platform, answer)| {
@@ -54,7 +61,15 @@ pub async fn check_host(experiment: &Experiment) -> Result<HostCheck, CampaignEr
         preflight,
         unmet,
         platforms: platforms.collect(),
+        loaders: experiment.loaders.iter().zip(&loaders).map(loader).collect(),
     })
+}
+
+fn loader((name, facts): (&Name, &LoaderFacts)) -> String {
+    format!(
+        "loader {name} on {}: {} CPUs, {}",
+        facts.machine, facts.cpus, facts.cpu_model
+    )
 }
 
 impl fmt::Display for HostCheck {
@@ -71,6 +86,7 @@ impl fmt::Display for HostCheck {
             ("NOT MET", &self.unmet),
             ("unusable", &self.platforms),
             ("note", shared_cpus),
+            ("there", &self.loaders),
         ];
         for (word, lines) in kinds {
             lines.iter().try_for_each(|line| writeln!(f, "  {word:<8}  {line}"))?;

@@ -1,6 +1,7 @@
-//! What the program's commands do once the experiment is checked: run it, ask about the host, or ping its runner.
+//! What the program's commands do once the experiment is checked: run it, ask about the host, or ping its runner; and serving as a loader.
 
 mod host;
+mod loader;
 mod ping;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use crate::shutdown::on_signals;
 use crate::store::Source;
 
 pub use host::{HostCheck, check_host};
+pub use loader::{exit_of_loader, loader, loader_options};
 pub use ping::{RoundTrips, ping};
 
 /// Runs an experiment from its file, or goes on with an earlier run, and shows how it went. Ctrl-C ends it after the attempt is stopped.

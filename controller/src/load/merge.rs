@@ -74,19 +74,22 @@ fn packets(one: &UdpFigures, other: &UdpFigures) -> UdpFigures {
 
 fn stream(one: &StreamFigures, other: &StreamFigures) -> StreamFigures {
     StreamFigures {
-        sent: one.sent + other.sent,
-        received: one.received + other.received,
-        lost: one.lost + other.lost,
-        late: one.late + other.late,
-        unsent: one.unsent + other.unsent,
-        duplicates: one.duplicates + other.duplicates,
-        reordered: one.reordered + other.reordered,
+        sent: one.sent.saturating_add(other.sent),
+        received: one.received.saturating_add(other.received),
+        lost: one.lost.saturating_add(other.lost),
+        late: one.late.saturating_add(other.late),
+        unsent: one.unsent.saturating_add(other.unsent),
+        duplicates: one.duplicates.saturating_add(other.duplicates),
+        reordered: one.reordered.saturating_add(other.reordered),
         furthest_behind: one.furthest_behind.max(other.furthest_behind),
-        wrong: one.wrong + other.wrong,
-        stray: one.stray + other.stray,
-        read: one.read + other.read,
-        refused: one.refused + other.refused,
-        dropped: one.dropped.zip(other.dropped).map(|(one, other)| one + other),
+        wrong: one.wrong.saturating_add(other.wrong),
+        stray: one.stray.saturating_add(other.stray),
+        read: one.read.saturating_add(other.read),
+        refused: one.refused.saturating_add(other.refused),
+        dropped: one
+            .dropped
+            .zip(other.dropped)
+            .map(|(one, other)| one.saturating_add(other)),
         // They began together.
         total_ns: one.total_ns.max(other.total_ns),
         sending_ns: one.sending_ns.max(other.sending_ns),
@@ -95,10 +98,10 @@ fn stream(one: &StreamFigures, other: &StreamFigures) -> StreamFigures {
 
 fn host(one: HostCounters, other: HostCounters) -> HostCounters {
     HostCounters {
-        receive_buffer_errors: one.receive_buffer_errors + other.receive_buffer_errors,
-        send_buffer_errors: one.send_buffer_errors + other.send_buffer_errors,
-        checksum_errors: one.checksum_errors + other.checksum_errors,
-        no_ports: one.no_ports + other.no_ports,
+        receive_buffer_errors: one.receive_buffer_errors.saturating_add(other.receive_buffer_errors),
+        send_buffer_errors: one.send_buffer_errors.saturating_add(other.send_buffer_errors),
+        checksum_errors: one.checksum_errors.saturating_add(other.checksum_errors),
+        no_ports: one.no_ports.saturating_add(other.no_ports),
     }
 }
 

@@ -60,6 +60,7 @@ mod wait;
 
 pub use barrier::Barrier;
 pub use call::{Call, Label, Message};
+pub use clock::monotonic_ns;
 pub use control::{Control, Progress};
 pub use cpu::Usage;
 pub use error::{ErrorKind, LoadError};

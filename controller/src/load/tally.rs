@@ -63,6 +63,11 @@ impl Counts {
         counts
     }
 
+    /// Adds failures of a kind.
+    pub const fn fail(&mut self, kind: ErrorKind, count: u64) {
+        self.failed[kind as usize] += count;
+    }
+
     /// Adds the counts of another thread or loader.
     pub fn add(&mut self, other: &Self) {
         self.due += other.due;

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use protocol::Name;
 use protocol::facts::HostFacts;
+use protocol::load::LoaderFacts;
 use protocol::spec::CpuSet;
 
 use crate::config::{Experiment, Load, LoadKind};
@@ -21,21 +23,58 @@ impl fmt::Display for Overlap {
     }
 }
 
-/// Every two that share CPUs. Whoever is not told which it may use counts as using all that are online. The generator shares with the others
-/// only if it is on their machine, which is so if `boot_id` (of the controller's) is theirs.
+/// A machine that fires loads: the controller's, or a loader's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Generator {
+    /// The loader's name; `None`: the controller itself.
+    pub name: Option<Name>,
+    /// The boot of its machine.
+    pub boot_id: Option<String>,
+    /// CPUs that it is pinned to whatever the experiment says.
+    pub pinned: Option<CpuSet>,
+}
+
+impl Generator {
+    /// Those of an experiment: its loaders, or the controller itself, whose machine's boot is `here`.
+    #[must_use]
+    pub fn of(experiment: &Experiment, here: Option<String>, loaders: &[LoaderFacts]) -> Vec<Self> {
+        if experiment.loaders.is_empty() {
+            return vec![Self {
+                boot_id: here,
+                ..Self::default()
+            }];
+        }
+        let loader = |(name, facts): (&Name, &LoaderFacts)| Self {
+            name: Some(name.clone()),
+            boot_id: facts.boot_id.clone(),
+            pinned: facts.pinned.clone(),
+        };
+        experiment.loaders.iter().zip(loaders).map(loader).collect()
+    }
+
+    fn party(&self, load: &Load, all: &CpuSet) -> (String, CpuSet) {
+        let name = match &self.name {
+            Some(name) => format!("the loader {name} of load {}", load.name),
+            None => format!("the generator of load {}", load.name),
+        };
+        let cpus = self.pinned.clone().or_else(|| load.cpus());
+        (name, cpus.unwrap_or_else(|| all.clone()))
+    }
+}
+
+/// Every two that share CPUs. Whoever is not told which it may use counts as using all that are online. A generator shares with the others
+/// only if it is on their machine, which is so if it has the same boot.
 #[must_use]
-pub fn overlaps(experiment: &Experiment, facts: &HostFacts, boot_id: Option<&str>) -> Vec<Overlap> {
+pub fn overlaps(experiment: &Experiment, facts: &HostFacts, generators: &[Generator]) -> Vec<Overlap> {
     let Some(all) = all(facts) else { return Vec::new() };
     let services = experiment.resources.cpuset.clone().unwrap_or_else(|| all.clone());
     let runner = facts.runner_cpus.clone().unwrap_or_else(|| all.clone());
     let mut parties = vec![("the services".to_owned(), services), ("the runner".to_owned(), runner)];
-    if boot_id.is_some() && facts.settings.boot_id.as_deref() == boot_id {
+    let is_here = |generator: &&Generator| generator.boot_id.is_some() && generator.boot_id == facts.settings.boot_id;
+    for generator in generators.iter().filter(is_here) {
         let is_silent = |load: &&Load| matches!(load.kind, LoadKind::None(_));
         let loads = experiment.loads.iter().filter(|load| !is_silent(load));
-        parties.extend(loads.map(|load| {
-            let cpus = load.cpus().unwrap_or_else(|| all.clone());
-            (format!("the generator of load {}", load.name), cpus)
-        }));
+        parties.extend(loads.map(|load| generator.party(load, &all)));
     }
     let mut found = Vec::new();
     for (at, (one, mine)) in parties.iter().enumerate() {

@@ -15,21 +15,21 @@ use protocol::facts::HostFacts;
 
 use crate::config::Experiment;
 use crate::store::Preflight;
-use cpus::Overlap;
+use cpus::{Generator, Overlap};
 
 /// Holds the host against the experiment.
 ///
 /// # Errors
 /// One line for everything that is required, not met and not waived.
-pub fn check(experiment: &Experiment, facts: &HostFacts, boot_id: Option<&str>) -> Result<Preflight, Vec<String>> {
-    let (outcome, unmet) = examine(experiment, facts, boot_id);
+pub fn check(experiment: &Experiment, facts: &HostFacts, generators: &[Generator]) -> Result<Preflight, Vec<String>> {
+    let (outcome, unmet) = examine(experiment, facts, generators);
     if unmet.is_empty() { Ok(outcome) } else { Err(unmet) }
 }
 
 /// Holds the host against the experiment: what is met, waived or shared, and one line for everything that is required, not met and not waived.
 #[must_use]
-pub fn examine(experiment: &Experiment, facts: &HostFacts, boot_id: Option<&str>) -> (Preflight, Vec<String>) {
-    let overlaps = cpus::overlaps(experiment, facts, boot_id);
+pub fn examine(experiment: &Experiment, facts: &HostFacts, generators: &[Generator]) -> (Preflight, Vec<String>) {
+    let overlaps = cpus::overlaps(experiment, facts, generators);
     let mut outcome = Preflight {
         shared_cpus: overlaps.iter().map(Overlap::to_string).collect(),
         ..Preflight::default()
@@ -53,13 +53,15 @@ pub fn examine(experiment: &Experiment, facts: &HostFacts, boot_id: Option<&str>
     (outcome, unmet)
 }
 
-/// What `[host]` and `[band]` ask for, as far as that can be said without a host; empty: nothing.
+/// What `[generator]`, `[host]` and `[band]` ask for, as far as that can be said without a host; empty: nothing.
 #[must_use]
 pub fn asked(experiment: &Experiment) -> Vec<String> {
+    let loaders = experiment.loaders.iter();
+    let loaders = loaders.map(|loader| format!("the loader {loader} must answer before each trial"));
     let needs = experiment.host_needs.needs.iter().map(|need| {
         let waived = experiment.host_needs.waived.iter().any(|key| key == need.key());
         let note = if waived { " (waived)" } else { "" };
         format!("the host must have {}{note}", need.wanted())
     });
-    needs.chain(band::asked(&experiment.band)).collect()
+    loaders.chain(needs).chain(band::asked(&experiment.band)).collect()
 }

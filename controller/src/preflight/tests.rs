@@ -128,9 +128,17 @@ max_temperature = 60
 disjoint = true
 "#;
 
+/// The controller on the machine with this boot.
+fn here(boot: &str) -> Vec<Generator> {
+    vec![Generator {
+        boot_id: Some(boot.to_owned()),
+        ..Generator::default()
+    }]
+}
+
 #[test]
 fn a_host_that_is_all_that_is_asked_passes() {
-    let preflight = check(&experiment(ALL), &good(), Some("this-boot")).unwrap();
+    let preflight = check(&experiment(ALL), &good(), &here("this-boot")).unwrap();
     assert_eq!(preflight.met.len(), 18, "{preflight:?}");
     assert_eq!((preflight.waived.len(), preflight.shared_cpus.len()), (0, 0));
 }
@@ -144,7 +152,7 @@ fn everything_that_is_unmet_is_told_at_once_with_what_was_found_and_what_mends_i
     facts.memory.swap_bytes = Some(64 << 20);
     facts.runner_cpus = None;
     facts.now.load_1m = Some(2.5);
-    let unmet = check(&experiment(ALL), &facts, Some("this-boot")).unwrap_err();
+    let unmet = check(&experiment(ALL), &facts, &here("this-boot")).unwrap_err();
     insta::assert_snapshot!(unmet.join("\n"), @r#"
     [host] governor = "performance": powersave; mend: cpupower frequency-set --governor performance
     [host] turbo = false: on; mend: echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo, or with another driver: echo 0 > /sys/devices/system/cpu/cpufreq/boost
@@ -160,7 +168,7 @@ fn what_the_host_does_not_tell_is_not_met_and_can_be_waived() {
     let unmet = check(
         &experiment("[host]\ngovernor = \"performance\"\nmax_load = 1"),
         &blind(),
-        None,
+        &[],
     )
     .unwrap_err();
     assert!(
@@ -169,7 +177,7 @@ fn what_the_host_does_not_tell_is_not_met_and_can_be_waived() {
     );
     assert_eq!(unmet.len(), 2);
     let waived = "[host]\ngovernor = \"performance\"\nwaive = [\"governor\"]";
-    let preflight = check(&experiment(waived), &blind(), None).unwrap();
+    let preflight = check(&experiment(waived), &blind(), &[]).unwrap();
     assert_eq!(
         preflight.waived,
         ["[host] governor = \"performance\": the host does not tell (waived)"]
@@ -178,16 +186,25 @@ fn what_the_host_does_not_tell_is_not_met_and_can_be_waived() {
 
 #[test]
 fn the_generator_shares_cpus_only_on_the_services_machine() {
-    let shared = |boot: Option<&str>| {
+    let shared = |generators: &[Generator]| {
         let experiment = experiment("[resources]\ncpuset = \"1-2\"\n[generator]\ncpus = \"2-3\"");
-        check(&experiment, &good(), boot).unwrap().shared_cpus
+        check(&experiment, &good(), generators).unwrap().shared_cpus
+    };
+    let pinned = Generator {
+        name: Some("l1".parse().unwrap()),
+        boot_id: Some("this-boot".to_owned()),
+        pinned: Some("1".parse().unwrap()),
     };
     assert_eq!(
-        shared(Some("this-boot")),
+        shared(&[pinned]),
+        ["the services and the loader l1 of load light share CPU 1"]
+    );
+    assert_eq!(
+        shared(&here("this-boot")),
         ["the services and the generator of load light share CPU 2"]
     );
-    assert_eq!(shared(Some("another")), [] as [&str; 0]);
-    assert_eq!(shared(None), [] as [&str; 0]);
+    assert_eq!(shared(&here("another")), [] as [&str; 0]);
+    assert_eq!(shared(&[Generator::default()]), [] as [&str; 0]);
 }
 
 #[test]
@@ -211,7 +228,7 @@ fn a_band_that_can_never_be_seen_stops_the_run_at_once() {
     let unmet = check(
         &experiment("[band]\nmax_temperature = 50\nmax_load = 0.5"),
         &blind(),
-        None,
+        &[],
     )
     .unwrap_err();
     assert_eq!(unmet.len(), 2);
@@ -219,7 +236,7 @@ fn a_band_that_can_never_be_seen_stops_the_run_at_once() {
         unmet[1].contains("[band] max_temperature: the host does not tell it"),
         "{unmet:?}"
     );
-    check(&experiment("[band]\nmax_temperature = 50"), &good(), None).unwrap();
+    check(&experiment("[band]\nmax_temperature = 50"), &good(), &[]).unwrap();
 }
 
 #[test]

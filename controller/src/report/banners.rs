@@ -9,8 +9,8 @@ use super::analysis::Analysis;
 use super::load::RunData;
 use crate::audit::Validity;
 use crate::stats::trend;
-use crate::store::TrialKey;
 use crate::store::journal::JournalEvent;
+use crate::store::{LoaderMachine, TrialKey};
 
 /// How loud a banner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -210,8 +210,35 @@ fn suspect(data: &RunData) -> Vec<String> {
     data.trials.iter().filter_map(of).collect()
 }
 
+/// Loaders on a machine that services run on: the same boot.
+fn loaders_there(data: &RunData) -> Option<String> {
+    let boots: Vec<_> = data
+        .manifest
+        .hosts
+        .iter()
+        .filter_map(|host| host.settings.boot_id.as_ref())
+        .collect();
+    let is_there = |loader: &&LoaderMachine| loader.facts.boot_id.as_ref().is_some_and(|boot| boots.contains(&boot));
+    let there: Vec<&str> = data
+        .manifest
+        .loaders
+        .iter()
+        .filter(is_there)
+        .map(|loader| loader.name.as_str())
+        .collect();
+    (!there.is_empty()).then(|| {
+        format!(
+            "On the machine of the services: loader {}. There it takes CPU time and cache from them.",
+            there.join(", ")
+        )
+    })
+}
+
 /// Kernel, CPU, memory alike: most likely one machine.
 fn same_host(data: &RunData) -> Option<String> {
+    if !data.manifest.loaders.is_empty() {
+        return loaders_there(data);
+    }
     let controller = &data.manifest.controller;
     let alike = data.manifest.hosts.iter().find(|h| {
         h.kernel == controller.kernel

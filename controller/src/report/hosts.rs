@@ -4,12 +4,13 @@ use protocol::facts::{CpuFacts, HostFacts, KernelFacts, MemoryFacts};
 
 use super::load::RunData;
 use super::metric::MIB;
-use crate::store::ControllerFacts;
+use crate::store::{ControllerFacts, LoaderMachine};
 
 /// Every row: what it is, and its value.
 pub(super) fn hosts(data: &RunData) -> Vec<(String, String)> {
     let manifest = &data.manifest;
     let mut rows = controller(&manifest.controller);
+    rows.extend(manifest.loaders.iter().map(loader));
     rows.extend(manifest.hosts.iter().flat_map(host));
     if !manifest.preflight.met.is_empty() {
         rows.push(("Required and met".to_owned(), manifest.preflight.met.join("; ")));
@@ -30,6 +31,26 @@ fn controller(c: &ControllerFacts) -> Vec<(String, String)> {
         ("Controller's host".to_owned(), machine),
         ("Controller's CPU governor".to_owned(), governor(c.governor.as_deref())),
     ]
+}
+
+fn loader(LoaderMachine { name, facts }: &LoaderMachine) -> (String, String) {
+    let machine = machine(
+        &facts.os,
+        &facts.kernel,
+        &facts.arch,
+        facts.cpus,
+        &facts.cpu_model,
+        facts.memory_bytes,
+    );
+    let pinned = facts.pinned.as_ref();
+    let pinned = pinned.map_or_else(String::new, |cpus| format!(", on CPUs {cpus}"));
+    let value = format!(
+        "{} {}{pinned}: {machine}, governor {}",
+        facts.machine,
+        facts.version,
+        governor(facts.governor.as_deref())
+    );
+    (format!("Loader {name}"), value)
 }
 
 fn host(host: &HostFacts) -> Vec<(String, String)> {

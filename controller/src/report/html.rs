@@ -9,7 +9,7 @@ use super::load::RunData;
 use super::plots::Plot;
 use super::svg::PALETTE;
 use super::words;
-use super::{sizes, startup};
+use super::{loaders, sizes, startup};
 
 const STYLE: &str = "\
 *{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif}\
@@ -40,11 +40,15 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
         .iter()
         .map(|(name, value)| format!("<tr><td>{}</td><td>{}</td></tr>\n", escape(name), escape(value)))
         .collect();
-    let of_the_run: String = [startup::table(data, analysis), sizes::table(data, analysis)]
-        .iter()
-        .flatten()
-        .map(|table| table.html().replacen("<h3>", "<h2>", 1).replacen("</h3>", "</h2>", 1))
-        .collect();
+    let of_the_run: String = [
+        startup::table(data, analysis),
+        sizes::table(data, analysis),
+        loaders::table(data),
+    ]
+    .iter()
+    .flatten()
+    .map(|table| table.html().replacen("<h3>", "<h2>", 1).replacen("</h3>", "</h2>", 1))
+    .collect();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\

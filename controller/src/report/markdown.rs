@@ -10,7 +10,7 @@ use super::html_parts::shown;
 use super::load::RunData;
 use super::packets;
 use super::plots::Plot;
-use super::{by_label, by_service, sizes, startup, where_it_went, words};
+use super::{by_label, by_service, loaders, sizes, startup, where_it_went, words};
 
 /// The whole text.
 pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> String {
@@ -54,10 +54,12 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
             let _ = writeln!(text, "\n![{}](plots/{}.svg)", plot.caption, plot.name);
         }
     }
-    for table in [startup::table(data, analysis), sizes::table(data, analysis)]
-        .iter()
-        .flatten()
-    {
+    let of_the_run = [
+        startup::table(data, analysis),
+        sizes::table(data, analysis),
+        loaders::table(data),
+    ];
+    for table in of_the_run.iter().flatten() {
         text.push_str(&table.markdown(plain));
     }
     let _ = writeln!(text, "\n## How it was measured\n");

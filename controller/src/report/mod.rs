@@ -21,6 +21,7 @@ mod html;
 mod html_parts;
 mod json;
 mod load;
+mod loaders;
 mod markdown;
 mod merge;
 mod metric;

@@ -10,7 +10,7 @@
 //! | `label` | `load/service`, and `/call` where the load has several |
 //! | `responseCode` | the HTTP status; empty without one |
 //! | `responseMessage`, `failureMessage` | `OK` and nothing, or the kind of the failure |
-//! | `threadName` | `Group <thread>-<connection>`, both counted from 1 |
+//! | `threadName` | `Group <thread>-<connection>`, both counted from 1; of several loaders `<loader>-Group <thread>-<connection>` |
 //! | `bytes`, `sentBytes` | received and sent, headers included |
 //! | `grpThreads` | requests of its thread in flight when it ended, itself included |
 //! | `allThreads` | the same of all threads; of the others as they were when each last ended a request |
@@ -53,6 +53,9 @@ pub fn header() -> String {
     format!("{},{}\n", JMETER_COLUMNS.join(","), own.join(","))
 }
 
+/// The most threads of a load.
+const THREADS: usize = u8::MAX as usize + 1;
+
 /// What the rows of a file have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JtlContext {
@@ -60,6 +63,8 @@ pub struct JtlContext {
     pub label: String,
     /// What the requests are; each names its place in here.
     pub labels: Vec<Label>,
+    /// The loaders and how many threads each had, in the threads' order; empty: the threads are the controller's.
+    pub groups: Vec<(String, usize)>,
     /// The load's origin, ns since 1970.
     pub origin_epoch_ns: u64,
 }
@@ -76,6 +81,18 @@ impl JtlContext {
         };
         self.labels.iter().map(fields).collect()
     }
+
+    /// What stands in front of the connection in the name of each thread.
+    fn threads(&self) -> Vec<String> {
+        if self.groups.is_empty() {
+            return (1..=THREADS).map(|thread| format!("Group {thread}")).collect();
+        }
+        let groups = self.groups.iter();
+        let names = groups.flat_map(|(loader, threads)| {
+            (1..=(*threads).min(THREADS)).map(move |thread| format!("{loader}-Group {thread}"))
+        });
+        names.take(THREADS).collect()
+    }
 }
 
 /// Writes rows; the writer below should be buffered.
@@ -83,6 +100,7 @@ impl JtlContext {
 pub struct JtlWriter<W> {
     inner: W,
     labels: Vec<(String, String)>,
+    threads: Vec<String>,
     origin_epoch_ns: u64,
     /// Requests in flight in each thread after the last that ended there.
     in_flight: Vec<u32>,
@@ -99,8 +117,9 @@ impl<W: Write> JtlWriter<W> {
         Ok(Self {
             inner,
             labels: context.fields(),
+            threads: context.threads(),
             origin_epoch_ns: context.origin_epoch_ns,
-            in_flight: vec![0; usize::from(u8::MAX) + 1],
+            in_flight: vec![0; THREADS],
             all_in_flight: 0,
         })
     }
@@ -140,9 +159,11 @@ impl<W: Write> JtlWriter<W> {
         }
         write!(
             self.inner,
-            ",{},Group {}-{},text,{},{},{},{},{},{all},{url},{},0,{}",
+            ",{},{}-{},text,{},{},{},{},{},{all},{url},{},0,{}",
             error.unwrap_or("OK"),
-            u16::from(request.thread) + 1,
+            self.threads
+                .get(usize::from(request.thread))
+                .map_or("Group", String::as_str),
             u64::from(request.connection) + 1,
             error.is_none(),
             error.unwrap_or(""),
@@ -195,12 +216,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn threads_of_several_loaders_bear_their_names() {
+        let context = JtlContext {
+            groups: vec![("lab-2".into(), 2), ("lab-3".into(), 1)],
+            label: "l".into(),
+            labels: Vec::new(),
+            origin_epoch_ns: 0,
+        };
+        let mut writer = JtlWriter::new(Vec::new(), &context).unwrap();
+        for thread in [1, 2] {
+            writer.row(&Request { thread, ..request(0) }).unwrap();
+        }
+        let text = String::from_utf8(writer.into_inner()).unwrap();
+        let names: Vec<_> = text.lines().skip(1).map(|row| row.split(',').nth(5)).collect();
+        assert_eq!(names, [Some("lab-2-Group 2-1"), Some("lab-3-Group 1-1")]);
+    }
+
+    #[test]
     fn rows_are_as_jmeter_has_them() {
         let label = |name: &str, url: &str| Label {
             name: name.into(),
             url: url.into(),
         };
         let context = JtlContext {
+            groups: Vec::new(),
             label: "users-2/tcp".into(),
             labels: vec![
                 label("", "http://10.0.0.2:8080/"),
@@ -230,6 +269,7 @@ mod tests {
     #[test]
     fn requests_in_flight_are_those_of_all_threads() {
         let context = JtlContext {
+            groups: Vec::new(),
             label: "l".into(),
             labels: vec![],
             origin_epoch_ns: 0,

@@ -91,6 +91,16 @@ impl<R: BufRead> JtlReader<R> {
     }
 }
 
+/// Thread and connection of `Group <thread>-<connection>`, which the name of a loader may stand before; the thread is counted within its loader then.
+fn thread_name(text: &str) -> Option<(&str, &str)> {
+    let (loader, numbers) = text.rsplit_once("Group ")?;
+    let is_name = |name: &str| name.parse::<protocol::Name>().is_ok();
+    if !loader.is_empty() && !loader.strip_suffix('-').is_some_and(is_name) {
+        return None;
+    }
+    numbers.split_once('-')
+}
+
 /// One line with its newline; `None` if it is not a row. Its label is looked up, or added.
 fn parse(line: &[u8], labels: &mut Vec<String>) -> Option<Request> {
     let text = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
@@ -117,7 +127,7 @@ fn parse(line: &[u8], labels: &mut Vec<String>) -> Option<Request> {
         "false" => Some(ErrorKind::of_name(fields[8])?),
         _ => return None,
     };
-    let (thread, connection) = fields[5].strip_prefix("Group ")?.split_once('-')?;
+    let (thread, connection) = thread_name(fields[5])?;
     for unused in [0, 1, 12, 14, 15, 16] {
         number(unused)?;
     }
@@ -203,6 +213,7 @@ pub(super) mod tests {
 
     fn written(requests: &[Request], label: &str) -> Vec<u8> {
         let context = JtlContext {
+            groups: Vec::new(),
             label: "l".into(),
             labels: vec![Label {
                 name: label.into(),
@@ -233,6 +244,25 @@ pub(super) mod tests {
         assert!(error.starts_with("x.jtl:3: the last line is cut off"), "{error}");
         let fewer = String::from_utf8(bytes).unwrap().replacen(",text,", ",", 1);
         assert!(read(fewer.as_bytes()).unwrap_err().to_string().contains("x.jtl:2:"));
+    }
+
+    #[test]
+    fn rows_of_several_loaders_are_read_and_those_of_nobody_are_not() {
+        let text = String::from_utf8(written(&[request(0)], "l")).unwrap();
+        let named = |name: &str| text.replace("Group 1-1", name);
+        for (name, place) in [("Group 3-2", (2, 1)), ("lab-2-Group 3-2", (2, 1))] {
+            let row = read(named(name).as_bytes()).unwrap()[0];
+            assert_eq!((row.thread, row.connection), place, "{name}");
+        }
+        for bad in [
+            "-Group 1-1",
+            "A-Group 1-1",
+            "lab-2Group 1-1",
+            "lab-2-Group 1",
+            "Group 0-1",
+        ] {
+            assert!(read(named(bad).as_bytes()).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::digest::FileSum;
 use super::facts::ControllerFacts;
 use super::host::Preflight;
 use super::load_order::LoadOrder;
+use super::loader::LoaderMachine;
 use super::record::{CellKey, FORMAT, TrialKey};
 use super::run::RunId;
 use crate::config::{Experiment, Order, Skip, Speech, WorkloadKind};
@@ -34,6 +35,9 @@ pub struct Manifest {
     pub plan: Vec<PlannedTrial>,
     /// The controller and its host.
     pub controller: ControllerFacts,
+    /// The loaders that fire together; empty: the controller fires the load itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loaders: Vec<LoaderMachine>,
     /// The hosts that the services run on.
     pub hosts: Vec<HostFacts>,
     /// Platforms that were left out, with the reason.
@@ -72,6 +76,9 @@ pub struct ExperimentRecord {
     pub resources: Resources,
     /// The distance of two samples, ms.
     pub sampling_interval_ms: u64,
+    /// The loaders that fire together; empty: the controller fires the load itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loaders: Vec<Name>,
 }
 
 /// A platform.
@@ -164,6 +171,7 @@ impl Manifest {
             source,
             plan,
             controller: ControllerFacts::read(),
+            loaders: Vec::new(),
             hosts,
             left_out: Vec::new(),
             preflight: Preflight::default(),
@@ -202,6 +210,7 @@ impl ExperimentRecord {
             skips: experiment.skips.clone(),
             resources: experiment.resources.clone(),
             sampling_interval_ms: u64::try_from(experiment.sampling_interval.as_millis()).unwrap_or(u64::MAX),
+            loaders: experiment.loaders.clone(),
         }
     }
 

@@ -23,6 +23,7 @@ mod jtl_reader;
 mod label;
 pub mod latency;
 mod load_order;
+mod loader;
 mod manifest;
 mod ramp;
 mod record;
@@ -50,6 +51,7 @@ pub use latency::{Distribution, Latency};
 pub use load_order::{
     HttperfOrder, JmeterOrder, LoadOrder, MaxOrder, NoneOrder, PaceOrder, RampOrder, RateOrder, UsersOrder,
 };
+pub use loader::{LoaderMachine, LoaderRecord};
 pub use manifest::{ExperimentRecord, LoadRecord, Manifest, PlannedTrial, PlatformRecord, Source, WorkloadRecord};
 pub use ramp::{KneeRecord, RampRecord, StepRecord};
 pub use record::{

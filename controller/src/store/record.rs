@@ -17,6 +17,7 @@ use super::host::BandRecord;
 use super::label::LabelRecord;
 use super::latency::Latency;
 use super::load_order::LoadOrder;
+use super::loader::LoaderRecord;
 use super::ramp::RampRecord;
 use super::request::RequestCounts;
 use super::truth::TruthRecord;
@@ -116,6 +117,9 @@ pub struct TrialRecord {
     /// What the generator took; `None`: the load was not fired, or its engine is another program that does not tell.
     #[serde(default)]
     pub generator: Option<GeneratorRecord>,
+    /// What each of several loaders did; empty: the controller fired the load itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loaders: Vec<LoaderRecord>,
     /// Their times; `None`: the load was not fired.
     pub latency: Option<Latency>,
     /// The same by what was asked, where the load has several calls.

@@ -68,6 +68,7 @@ fn a_full_disk_is_told_and_nothing_half_written_stays() {
     let run = RunFolder::at(folder.path());
     let mut writer = run.begin(&key()).unwrap();
     let context = JtlContext {
+        groups: Vec::new(),
         label: "rate-500/tcp".into(),
         labels: vec![],
         origin_epoch_ns: 0,

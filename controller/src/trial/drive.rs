@@ -21,7 +21,8 @@ use crate::conduct::clock::{Exchange, RunnerClock};
 use crate::conduct::link::{Link, RESEND_EVERY};
 use crate::conduct::state::{Action, End, Input, Phase, State};
 use crate::load::{Outcome, Progress};
-use crate::store::TruthRecord;
+use crate::loaders::fleet::SharedFleet;
+use crate::store::{LoaderRecord, TruthRecord};
 
 /// What came of an attempt, before it is judged.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct Driven {
     pub exchanges: u32,
     /// What the load engine measured.
     pub outcome: Option<Outcome>,
+    /// What each of several loaders did.
+    pub loaders: Vec<LoaderRecord>,
     /// What the services really did, where that was read back.
     pub truth: Option<TruthRecord>,
     /// The samples that arrived.
@@ -86,16 +89,17 @@ const WATCH_EVERY: Duration = Duration::from_millis(250);
 /// # Errors
 /// Only where the bus has failed for good.
 pub async fn drive(
-    link: &mut Link,
+    (link, fleet): (&mut Link, Option<&SharedFleet>),
     order: &Order,
     cancel: &CancellationToken,
     watch: &mut (dyn FnMut(Tick) + Send),
 ) -> Result<Driven, BusError> {
-    Drive::new(link, order).run(cancel, watch).await
+    Drive::new(link, fleet, order).run(cancel, watch).await
 }
 
 struct Drive<'a> {
     link: &'a mut Link,
+    fleet: Option<&'a SharedFleet>,
     order: &'a Order,
     attempt: AttemptId,
     /// Commands wait here for the broker, so that nothing else does.
@@ -108,17 +112,19 @@ struct Drive<'a> {
     exchanges: Vec<Exchange>,
     load: Option<RunningLoad>,
     outcome: Option<Outcome>,
+    loaders: Vec<LoaderRecord>,
     truth: Option<TruthRecord>,
     batches: Batches,
 }
 
 impl<'a> Drive<'a> {
-    fn new(link: &'a mut Link, order: &'a Order) -> Self {
+    fn new(link: &'a mut Link, fleet: Option<&'a SharedFleet>, order: &'a Order) -> Self {
         let attempt = order.attempt;
         let (mouth, commands) = mpsc::unbounded_channel();
         tokio::spawn(speak(link.commands(), link.host().clone(), attempt, commands));
         Self {
             link,
+            fleet,
             order,
             attempt,
             mouth,
@@ -130,6 +136,7 @@ impl<'a> Drive<'a> {
             exchanges: Vec::new(),
             load: None,
             outcome: None,
+            loaders: Vec::new(),
             truth: None,
             batches: Batches::default(),
         }
@@ -193,8 +200,12 @@ impl<'a> Drive<'a> {
 
     async fn load_over(&mut self, over: Result<Measured, String>) {
         let input = match over {
-            Ok(Measured { outcome, truth }) => {
-                (self.outcome, self.truth) = (Some(outcome), truth);
+            Ok(Measured {
+                outcome,
+                loaders,
+                truth,
+            }) => {
+                (self.outcome, self.loaders, self.truth) = (Some(outcome), loaders, truth);
                 // Only so good as the clocks: a second look at them tells how far they drifted.
                 self.exchange()
                     .await
@@ -238,9 +249,17 @@ impl<'a> Drive<'a> {
                 let front = &self.order.front;
                 let endpoint =
                     Order::endpoint(&ready, front).ok_or_else(|| format!("READY names no endpoint of {front}"))?;
-                reach(self.order.probe(), endpoint).await?;
+                let fleet = self.fleet.filter(|_| self.order.is_split());
+                if fleet.is_none() {
+                    reach(self.order.probe(), endpoint).await?;
+                }
                 self.exchange().await?;
-                self.load = Some(RunningLoad::fire(self.order, &ready, endpoint, self.mouth.clone()));
+                self.load = Some(RunningLoad::fire(
+                    self.order,
+                    &ready,
+                    endpoint,
+                    (fleet, self.mouth.clone()),
+                ));
             }
         }
         Ok(())
@@ -292,7 +311,9 @@ impl<'a> Drive<'a> {
             && let Some(load) = &mut self.load
         {
             load.abort();
-            self.outcome = load.over().await.ok().map(|measured| measured.outcome);
+            if let Ok(Measured { outcome, loaders, .. }) = load.over().await {
+                (self.outcome, self.loaders) = (Some(outcome), loaders);
+            }
         }
         let end = match self.state {
             State::Ended(end) => *end,
@@ -307,6 +328,7 @@ impl<'a> Drive<'a> {
             clock: RunnerClock::estimate(&self.exchanges),
             exchanges: u32::try_from(self.exchanges.len()).unwrap_or(u32::MAX),
             outcome: self.outcome,
+            loaders: self.loaders,
             truth: self.truth,
             batches: self.batches,
             end,

@@ -49,11 +49,21 @@ impl Edges {
     }
 
     /// Says each edge when it comes, until the load is over, which is the last one at the latest.
-    pub async fn tell<T>(self, mouth: &UnboundedSender<Command>, load: impl Future<Output = T>) -> T {
-        let fired = Instant::now();
+    /// `fired` is when the load began, which may be yet to be agreed on.
+    pub async fn tell<T>(
+        self,
+        mouth: &UnboundedSender<Command>,
+        fired: impl Future<Output = std::time::Instant>,
+        load: impl Future<Output = T>,
+    ) -> T {
         // Whoever listens outlives the load; were it gone, the attempt would be over.
         let say = || drop(mouth.send(Command::Edge(Edge {})));
         tokio::pin!(load);
+        let fired = tokio::select! {
+            biased;
+            fired = fired => Instant::from_std(fired),
+            done = &mut load => return done,
+        };
         for after in [self.begin, self.end].into_iter().flatten() {
             tokio::select! {
                 done = &mut load => {
@@ -73,6 +83,8 @@ impl Edges {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
     use super::*;
     use tokio::sync::mpsc::unbounded_channel;
     use tokio::sync::watch;
@@ -89,7 +101,11 @@ mod tests {
         };
         let tell = async {
             let load = async { counted.wait_for(|count| *count >= ends_after).await.is_ok() };
-            assert!(Edges { begin, end }.tell(&mouth, load).await);
+            assert!(
+                Edges { begin, end }
+                    .tell(&mouth, ready(std::time::Instant::now()), load)
+                    .await
+            );
             drop(mouth);
         };
         tokio::join!(listen, tell).0

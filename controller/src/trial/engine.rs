@@ -13,8 +13,8 @@ use crate::config::{
 use crate::load::external::httperf::{Httperf, HttperfPlan};
 use crate::load::external::jmeter::{Jmeter, JmeterPlan};
 use crate::load::{
-    self, Call, Connections, Engine, Expect, Extent, Label, LoadError, Max, MaxPlan, Message, RampPlan, Ramping, Rate,
-    RatePlan, Rest, Script, Target, Udp, UdpPlan, UdpReply, Users, UsersPlan, Wait,
+    self, Call, Connections, Engine, Expect, Extent, Label, LoadError, Max, MaxPlan, Message, Part, RampPlan, Ramping,
+    Rate, RatePlan, Rest, Script, Target, Udp, UdpPlan, UdpReply, Users, UsersPlan, Wait,
 };
 
 /// The service's path that is loaded where the load names none.
@@ -23,16 +23,28 @@ pub const PATH: &str = "/";
 /// Connections of a keep-alive pool that are opened before the load.
 const KEEP_ALIVE_POOL: u32 = 16;
 
+/// What an engine is to fire.
+#[derive(Clone, Copy, Debug)]
+pub struct Shot<'a> {
+    /// The whole load.
+    pub kind: &'a LoadKind,
+    /// Whether threads sleep while there is nothing to do.
+    pub wait: Wait,
+    /// Which part of it is this machine's.
+    pub part: Part,
+    /// The seed of what is random in it.
+    pub seed: u64,
+}
+
 /// The engine of a load on one service. The seed differs from trial to trial, so that what is random is drawn anew, and
 /// is the same whenever the experiment is run again.
 ///
 /// # Errors
 /// What is wrong with the plan.
 pub fn engine(
-    (kind, wait): (&LoadKind, Wait),
+    Shot { kind, wait, part, seed }: Shot<'_>,
     address: SocketAddr,
     expect: &Expect,
-    seed: u64,
 ) -> Result<Box<dyn Engine + Send>, LoadError> {
     let target = Target {
         address,
@@ -40,18 +52,21 @@ pub fn engine(
         expect: expect.clone(),
     };
     Ok(match kind {
-        LoadKind::Rate(load) => Box::new(Rate::new(rate_plan(load, wait, seed), target)?),
+        LoadKind::Rate(load) => Box::new(Rate::new(rate_plan(load, (wait, part), seed), target)?),
         LoadKind::Ramp(load) => Box::new(Ramping::new(ramp_plan(load, wait, seed), target)?),
-        LoadKind::Users(load) => Box::new(Users::new(users_plan((load, wait), address, expect, seed)?)?),
-        LoadKind::Max(load) => Box::new(Max::new(&max_plan(load, wait), &target)?),
+        LoadKind::Users(load) => Box::new(Users::new(UsersPlan {
+            part,
+            ..users_plan((load, wait), address, expect, seed)?
+        })?),
+        LoadKind::Max(load) => Box::new(Max::new(&max_plan(load, (wait, part)), &target)?),
         LoadKind::Httperf(load) => Box::new(httperf(load, target)),
         LoadKind::Jmeter(load) => Box::new(jmeter(load, target)),
         LoadKind::None(load) => Box::new(Rest::new(load.timing.duration)),
-        LoadKind::Udp(load) => Box::new(Udp::new(udp_plan(load, wait, expect), address)?),
+        LoadKind::Udp(load) => Box::new(Udp::new(udp_plan(load, (wait, part), expect), address)?),
     })
 }
 
-fn rate_plan(load: &RateLoad, wait: Wait, seed: u64) -> RatePlan {
+fn rate_plan(load: &RateLoad, (wait, part): (Wait, Part), seed: u64) -> RatePlan {
     let Timing {
         warm_up,
         duration,
@@ -64,6 +79,7 @@ fn rate_plan(load: &RateLoad, wait: Wait, seed: u64) -> RatePlan {
             Arrivals::Uniform => load::Arrivals::Uniform,
             Arrivals::Poisson => load::Arrivals::Poisson { seed },
         },
+        part,
         cpus: load.cpus.clone(),
         wait,
         ..RatePlan::new(load.rate_per_s, duration)
@@ -91,15 +107,16 @@ fn ramp_plan(load: &RampLoad, wait: Wait, seed: u64) -> RampPlan {
     RampPlan {
         bounds: load.bounds,
         limit: load.limit,
-        step: rate_plan(&step, wait, seed),
+        step: rate_plan(&step, (wait, Part::WHOLE), seed),
     }
 }
 
-fn max_plan(load: &MaxLoad, wait: Wait) -> MaxPlan {
+fn max_plan(load: &MaxLoad, (wait, part): (Wait, Part)) -> MaxPlan {
     MaxPlan {
         warm_up: load.timing.warm_up,
         timeout: load.timing.timeout,
         keep_alive: load.keep_alive,
+        part,
         cpus: load.cpus.clone(),
         wait,
         ..MaxPlan::new(load.connections, load.timing.duration)
@@ -136,7 +153,7 @@ fn jmeter(load: &JmeterLoad, target: Target) -> Jmeter {
 }
 
 /// The letters of a reply are those of the body that the service answers with; any body is an echo.
-fn udp_plan(load: &UdpLoad, wait: Wait, expect: &Expect) -> UdpPlan {
+fn udp_plan(load: &UdpLoad, (wait, part): (Wait, Part), expect: &Expect) -> UdpPlan {
     let letters = expect.body.length().and_then(|letters| usize::try_from(letters).ok());
     UdpPlan {
         size: load.size as usize,
@@ -146,6 +163,7 @@ fn udp_plan(load: &UdpLoad, wait: Wait, expect: &Expect) -> UdpPlan {
         warm_up: load.timing.warm_up,
         search: load.search,
         reply: letters.map_or(UdpReply::Echo, UdpReply::Letters),
+        part,
         cpus: load.cpus.clone(),
         wait,
         ..UdpPlan::new(load.packets)

@@ -3,19 +3,21 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::Command;
 use protocol::event::Ready;
 use protocol::spec::Probe;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::order::Order;
 use super::workload::truth;
-use crate::load::{Control, LoadError, Outcome, Progress};
-use crate::store::TruthRecord;
+use crate::load::{Control, Engine, LoadError, Outcome, Progress};
+use crate::loaders::fleet::{SharedFleet, Together};
+use crate::store::{LoaderRecord, TruthRecord};
 
 /// A load that is on, or over.
 #[derive(Debug)]
@@ -29,30 +31,53 @@ pub struct RunningLoad {
 pub struct Measured {
     /// What the engine measured.
     pub outcome: Outcome,
+    /// What each of several loaders did.
+    pub loaders: Vec<LoaderRecord>,
     /// What the services really did, where that can be read back.
     pub truth: Option<TruthRecord>,
 }
 
 impl RunningLoad {
-    /// Fires the load, says through `mouth` where its window begins and ends, and then looks what the services made of it.
+    /// Fires the load, with a fleet of loaders if there is one, says through `mouth` where its window begins and ends, and then looks what
+    /// the services made of it.
     #[must_use]
-    pub fn fire(order: &Order, ready: &Ready, address: SocketAddr, mouth: UnboundedSender<Command>) -> Self {
+    pub fn fire(
+        order: &Order,
+        ready: &Ready,
+        address: SocketAddr,
+        (fleet, mouth): (Option<&SharedFleet>, UnboundedSender<Command>),
+    ) -> Self {
         let edges = order.edges();
         let control = Arc::new(Control::new());
-        let (engine, watched) = (order.engine(address), Arc::clone(&control));
+        let watched = Arc::clone(&control);
+        let fleet = fleet.cloned().zip(order.fleet(address));
+        let engine = fleet.is_none().then(|| order.engine(address));
         let (witness, ledger) = (order.witness(ready), order.ledger.clone());
         let work = async move {
-            let thread = tokio::task::spawn_blocking(move || engine?.run(&watched));
-            let outcome: Result<Outcome, LoadError> = edges
-                .tell(&mouth, thread)
-                .await
-                .map_err(|panic| format!("the load engine panicked: {panic}"))?;
-            let outcome = outcome.map_err(|error| error.to_string())?;
+            let (outcome, loaders) = match (fleet, engine) {
+                (Some((fleet, order)), _) => {
+                    let (began, start) = oneshot::channel();
+                    let mut fleet = fleet.lock().await;
+                    let fired = fleet.fire(&order, &watched, began);
+                    let Together { outcome, loaders } = edges.tell(&mouth, begun(start), fired).await?;
+                    (outcome, loaders)
+                }
+                (None, Some(engine)) => {
+                    let start = std::future::ready(Instant::now());
+                    let outcome = edges.tell(&mouth, start, fire_here(engine, watched)).await?;
+                    (outcome, Vec::new())
+                }
+                (None, None) => return Err("there is nobody to fire the load".to_owned()),
+            };
             let truth = match witness {
                 Some(witness) if !outcome.cancelled => Some(truth::check(witness, &ledger.accepted()).await),
                 _ => None,
             };
-            Ok(Measured { outcome, truth })
+            Ok(Measured {
+                outcome,
+                loaders,
+                truth,
+            })
         };
         Self {
             control,
@@ -86,6 +111,26 @@ impl Drop for RunningLoad {
     fn drop(&mut self) {
         self.control.cancel();
     }
+}
+
+/// When a load begins; never, if it does not.
+async fn begun(start: oneshot::Receiver<Instant>) -> Instant {
+    match start.await {
+        Ok(start) => start,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Fires the load from this machine.
+async fn fire_here(
+    engine: Result<Box<dyn Engine + Send>, LoadError>,
+    control: Arc<Control>,
+) -> Result<Outcome, String> {
+    let thread = tokio::task::spawn_blocking(move || engine?.run(&control));
+    let outcome: Result<Outcome, LoadError> = thread
+        .await
+        .map_err(|panic| format!("the load engine panicked: {panic}"))?;
+    outcome.map_err(|error| error.to_string())
 }
 
 /// How long the first connection may take.

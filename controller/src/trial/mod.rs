@@ -7,8 +7,8 @@
 
 pub mod drive;
 mod edges;
-mod engine;
-mod load;
+pub mod engine;
+pub mod load;
 pub mod order;
 pub mod record;
 mod samples;

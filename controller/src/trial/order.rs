@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use protocol::command::{Run, TrialRef};
 use protocol::event::Ready;
+use protocol::load::{PartSpec, Prepare};
 use protocol::spec::{Deadlines, Probe, Sampling};
 use protocol::surroundings::BROKER;
 use protocol::{AttemptId, Name};
 
 use super::edges::Edges;
-use super::engine::engine;
-use super::workload::dataset::{self, Ledger};
+use super::engine::{Shot, engine};
+use super::workload::dataset::{self, Ledger, Lists};
 use super::workload::{asked, truth};
 use crate::config::{Experiment, Load, LoadKind, Platform, Workload, WorkloadKind};
-use crate::load::{BodyRule, Engine, Expect, LoadError, Wait};
+use crate::load::{BodyRule, Engine, Expect, LoadError, Part, Wait};
+use crate::loaders::fleet::FleetOrder;
+use crate::loaders::wire::order::{load_spec, target_spec};
 use crate::store::{AttemptKey, LoadOrder};
 
 /// An attempt, ordered.
@@ -63,6 +66,9 @@ pub struct PhaseLimits {
     /// A third of the lease: the distance of two RENEWs.
     pub renew: Duration,
 }
+
+/// How long loaders may take to bring what they measured; one that says nothing meanwhile is lost much earlier.
+const BRING: Duration = Duration::from_secs(600);
 
 /// A load engine that is so late is broken: threads that start, requests that time out at the very end.
 const LOAD_SLACK: Duration = Duration::from_secs(15);
@@ -177,15 +183,54 @@ impl Order {
         }
     }
 
+    /// Whether loaders fire the load, where there are some.
+    #[must_use]
+    pub fn is_split(&self) -> bool {
+        load_spec(&self.kind).is_some()
+    }
+
+    /// What is asked of all loaders together, with the service at this address; `None`: the load cannot be split.
+    #[must_use]
+    pub fn fleet(&self, address: SocketAddr) -> Option<FleetOrder> {
+        let prepare = Prepare {
+            trial: self.run.trial.clone(),
+            load: load_spec(&self.kind)?,
+            part: PartSpec { index: 0, of: 1 },
+            target: target_spec(&self.workload),
+            address,
+            seed: self.seed,
+            cpus: self
+                .kind
+                .cpus()
+                .iter()
+                .filter_map(|&cpu| u32::try_from(cpu).ok())
+                .collect(),
+            spin: self.wait == Wait::Spin,
+            lease_ms: self.run.deadlines.lease_ms,
+        };
+        Some(FleetOrder {
+            attempt: self.attempt,
+            prepare,
+            ready_within: self.deadlines.answer,
+            renew: self.deadlines.renew,
+            ledger: self.ledger.clone(),
+        })
+    }
+
     /// The engine for the load, with the service at this address.
     ///
     /// # Errors
     /// What is wrong with the plan.
     pub fn engine(&self, address: SocketAddr) -> Result<Box<dyn Engine + Send>, LoadError> {
-        let load = (&self.kind, self.wait);
+        let shot = Shot {
+            kind: &self.kind,
+            wait: self.wait,
+            part: Part::WHOLE,
+            seed: self.seed,
+        };
         match &self.workload {
-            WorkloadKind::Tcp(_) | WorkloadKind::Udp(_) => engine(load, address, &self.expect, self.seed),
-            WorkloadKind::Jung(jung) => dataset::engine(load, jung, address, self.seed, &self.ledger),
+            WorkloadKind::Tcp(_) | WorkloadKind::Udp(_) => engine(shot, address, &self.expect),
+            WorkloadKind::Jung(jung) => dataset::engine(shot, Lists::of(jung), address, &self.ledger),
         }
     }
 }
@@ -193,10 +238,14 @@ impl Order {
 impl PhaseLimits {
     fn new(experiment: &Experiment, load: &LoadKind) -> Self {
         let (limits, timing) = (&experiment.deadlines, load.timing());
+        let together = match experiment.loaders.as_slice() {
+            [] => Duration::ZERO,
+            _ => limits.answer + BRING,
+        };
         Self {
             answer: limits.answer,
             deploy: limits.prepare + experiment.idle_window + limits.ready + limits.seed + limits.answer,
-            load: timing.warm_up + timing.duration + timing.timeout + truth::longest() + LOAD_SLACK,
+            load: timing.warm_up + timing.duration + timing.timeout + truth::longest() + LOAD_SLACK + together,
             stop: limits.grace + limits.answer,
             renew: limits.lease / 3,
         }

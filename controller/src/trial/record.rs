@@ -16,8 +16,8 @@ use crate::stats::ledger::{Frame, ledger};
 use crate::stats::usage::{Cut, ServiceUse, usage};
 use crate::store::{
     AttemptWriter, BandRecord, ClockOffset, ExternalRecord, FORMAT, FailureRecord, FileSum, GeneratorRecord,
-    JtlContext, LabelRecord, LabelTallies, Latency, LittleRecord, RampRecord, ReadyRecord, RequestCounts, RunFolder,
-    SamplingRecord, StoreError, TrialRecord, Window, external,
+    JtlContext, LabelRecord, LabelTallies, Latency, LittleRecord, LoaderRecord, RampRecord, ReadyRecord, RequestCounts,
+    RunFolder, SamplingRecord, StoreError, TrialRecord, Window, external,
 };
 
 /// Writes an attempt's folder, raw data and record. Returns the record with its verdict, and the sums of the files for the journal.
@@ -35,7 +35,7 @@ pub fn store(
     let outcome = driven.outcome.take();
     let mut labels = Vec::new();
     if let Some(outcome) = &outcome {
-        labels = store_requests(&mut writer, order, outcome)?;
+        labels = store_requests(&mut writer, order, &driven, outcome)?;
         writer.histograms(&outcome.histograms, length(outcome))?;
     }
     writer.samples(driven.batches.as_slice())?;
@@ -54,11 +54,13 @@ pub fn store(
 fn store_requests(
     writer: &mut AttemptWriter,
     order: &Order,
+    driven: &Driven,
     outcome: &Outcome,
 ) -> Result<Vec<LabelRecord>, StoreError> {
     let context = JtlContext {
         label: format!("{}/{}", order.key.trial.cell.load, order.key.trial.cell.workload),
         labels: outcome.labels.clone(),
+        groups: groups(&driven.loaders),
         origin_epoch_ns: outcome.started_unix_ms * 1_000_000,
     };
     let mut labels = LabelTallies::new(&outcome.labels);
@@ -117,6 +119,7 @@ fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &Hos
         generator: outcome
             .filter(|outcome| outcome.external.is_none())
             .map(GeneratorRecord::of),
+        loaders: driven.loaders.clone(),
         external: outcome
             .and_then(|outcome| outcome.external.as_ref())
             .map(ExternalRecord::of),
@@ -173,6 +176,8 @@ fn clock_offset(clock: &RunnerClock, began: Instant, exchanges: u32) -> ClockOff
 /// The window on both clocks; `None` where the runner's is not known.
 fn window(outcome: &Outcome, driven: &Driven) -> Option<Window> {
     let (clock, ready) = (driven.clock.as_ref()?, driven.ready.as_ref()?);
+    // Every loader's requests count from its own start.
+    let loaders = driven.loaders.iter().map(LoaderRecord::furthest_ns).max().unwrap_or(0);
     let since_ready = |offset_ns| {
         let instant = outcome.started + Duration::from_nanos(offset_ns);
         clock.at(instant).saturating_sub(ready.clock_ns)
@@ -183,8 +188,15 @@ fn window(outcome: &Outcome, driven: &Driven) -> Option<Window> {
         end_ns: outcome.window.end,
         runner_start_ns: since_ready(outcome.window.start),
         runner_end_ns: since_ready(outcome.window.end),
-        error_ns: clock.error_ns(),
+        error_ns: clock.error_ns().saturating_add(loaders),
     })
+}
+
+/// The threads of each loader, in their order; none where the controller fired the load itself.
+fn groups(loaders: &[LoaderRecord]) -> Vec<(String, usize)> {
+    let threads = |loader: &LoaderRecord| usize::try_from(loader.generator.threads).unwrap_or(usize::MAX);
+    let group = |loader: &LoaderRecord| (loader.host.to_string(), threads(loader));
+    loaders.iter().map(group).collect()
 }
 
 /// Whether every request is known.

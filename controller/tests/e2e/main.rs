@@ -25,6 +25,7 @@ mod kafka;
 #[path = "../../../deploy/tests/guests/kernel.rs"]
 mod kernel;
 mod lab;
+mod loaders;
 mod namespaces;
 mod osv;
 mod packets;

@@ -24,6 +24,8 @@ pub struct Prepare {
     pub seed: u64,
     /// CPUs to pin the threads to, a thread on each, unless the loader was told its own; empty: one thread that is not pinned.
     pub cpus: Vec<u32>,
+    /// Whether the threads never sleep, which needs CPUs of their own.
+    pub spin: bool,
     /// Without a word of the controller the loader ends the load after this, ms.
     pub lease_ms: u64,
 }

@@ -108,6 +108,8 @@ pub struct Little {
 pub struct Usage {
     /// Time on a CPU, ns, summed over threads.
     pub cpu_ns: u64,
+    /// Part of it that only watched the clock and its sockets, ns.
+    pub spun_ns: u64,
     /// Time ready to run but without a CPU, ns, summed over threads.
     pub run_queue_ns: u64,
     /// Time that passed, ns, summed over threads.

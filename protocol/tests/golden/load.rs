@@ -32,6 +32,7 @@ fn prepare(load: LoadSpec, target: TargetSpec) -> Command {
         address: "10.0.0.2:8080".parse().unwrap(),
         seed: 42,
         cpus: vec![2, 3],
+        spin: false,
         lease_ms: 15_000,
     }))
 }
@@ -149,6 +150,7 @@ fn fired() -> Fired {
         },
         usage: Usage {
             cpu_ns: 1,
+            spun_ns: 0,
             run_queue_ns: 2,
             wall_ns: 3,
             busiest_ppm: 4,

@@ -107,7 +107,11 @@ fn partners(raw: &RawExperiment, experiment: &Experiment, problems: &mut Vec<Pro
 
 /// A CPU that both the generator and the services would run on.
 fn shared_cpu(experiment: &Experiment, cpus: &[usize]) -> Option<usize> {
-    let services = experiment.resources.cpuset.as_ref()?;
+    let services = experiment
+        .resources
+        .cpuset
+        .as_ref()
+        .filter(|_| experiment.loaders.is_empty())?;
     let shared = cpus
         .iter()
         .find(|&&cpu| services.cpus().iter().any(|&other| other as usize == cpu));

@@ -11,6 +11,7 @@ mod jung;
 mod kafka;
 mod limits;
 mod load;
+mod loaders;
 mod platform;
 mod skip;
 mod value;
@@ -59,6 +60,7 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
     let host_needs = host::needs(&raw.host, problems);
     let band = host::band(&raw.band, problems);
     let generator = generator::check(&raw.generator, problems);
+    let loaders = loaders::names(raw, head.as_ref().map(|head| &head.host), problems);
     let head = head?;
     let mut loads = loads?;
     generator?.give(&mut loads, raw, problems)?;
@@ -77,6 +79,7 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
         platforms: platforms?,
         workloads: workloads?,
         loads,
+        loaders: loaders?,
         skips: Vec::new(),
         resources: resources?,
         sampling_interval,
@@ -88,5 +91,6 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
     experiment.skips = skip::check(raw, &experiment, problems);
     skip::anything_left(raw, &experiment, problems);
     limits::whole(raw, &experiment, problems);
+    loaders::fit(raw, &experiment, problems);
     Some(experiment)
 }

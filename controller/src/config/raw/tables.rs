@@ -273,6 +273,8 @@ raw_table! {
         cpus: text -> String,
         /// Whether it sleeps while there is nothing to do.
         wait: text -> String,
+        /// The machines that the load is split over.
+        loaders: texts -> Vec<String>,
     }
 }
 

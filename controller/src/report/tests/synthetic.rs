@@ -114,6 +114,7 @@ fn manifest(script: &Script) -> Manifest {
             mems: None,
             memory_mib: Some(128),
         },
+        loaders: Vec::new(),
         sampling_interval_ms: 1000,
     };
     let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -142,6 +143,7 @@ fn manifest(script: &Script) -> Manifest {
             "name = \"native-docker\" # <b>not bold</b>\n",
         ),
         plan,
+        loaders: Vec::new(),
         controller: ControllerFacts {
             version: "0.1.0".into(),
             commit: Some("0123abc".into()),
@@ -284,6 +286,7 @@ fn attempt(
         ramp: None,
         external: None,
         generator: None,
+        loaders: Vec::new(),
         little: None,
         load,
         truth: None,
@@ -324,6 +327,7 @@ fn attempt(
     record.verdict = audit::audit(&record);
     let mut writer = run.begin(&key).unwrap();
     let context = JtlContext {
+        groups: Vec::new(),
         label: format!("{}/tcp", cell.load),
         labels: vec![Label {
             name: String::new(),

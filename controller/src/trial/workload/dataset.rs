@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use workloads::jung::bench::dataset::{Endpoint, Planned, requests};
+use workloads::jung::bench::dataset::{Endpoint, Mix, Planned, requests};
 use workloads::jung::bench::names;
 use workloads::jung::bench::reply::{self, Asked, Commanded};
 
 use crate::config::{JungWorkload, LoadKind};
-use crate::load::{BodyRule, Call, Engine, Expect, Judge, Label, LoadError, Message, Script, Users, UsersPlan, Wait};
-use crate::trial::engine::{extent, paced};
+use crate::load::{BodyRule, Call, Engine, Expect, Judge, Label, LoadError, Message, Script, Users, UsersPlan};
+use crate::trial::engine::{Shot, extent, paced};
 
 /// The commands that the platform accepted: each has to reach its device.
 #[derive(Clone, Debug, Default)]
@@ -22,8 +22,34 @@ impl Ledger {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Commands that a loader saw accepted.
+    pub fn enter_all(&self, commanded: impl IntoIterator<Item = Commanded>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend(commanded);
+    }
+
     fn enter(&self, commanded: Commanded) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(commanded);
+    }
+}
+
+/// What decides the lists of Jung's users, besides the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lists {
+    /// Devices of each user.
+    pub devices: u32,
+    /// How many requests of each sort.
+    pub mix: Mix,
+}
+
+impl Lists {
+    /// Those of a workload.
+    #[must_use]
+    pub const fn of(jung: &JungWorkload) -> Self {
+        Self {
+            devices: jung.amounts.devices,
+            mix: jung.mix,
+        }
     }
 }
 
@@ -47,10 +73,9 @@ fn labels(address: SocketAddr) -> Vec<Label> {
 /// # Errors
 /// What is wrong with the plan; a load that is none of users.
 pub fn engine(
-    (kind, wait): (&LoadKind, Wait),
-    jung: &JungWorkload,
+    Shot { kind, wait, part, seed }: Shot<'_>,
+    jung: Lists,
     address: SocketAddr,
-    seed: u64,
     ledger: &Ledger,
 ) -> Result<Box<dyn Engine + Send>, LoadError> {
     let LoadKind::Users(load) = kind else {
@@ -60,6 +85,13 @@ pub fn engine(
     };
     let (mut all, mut scripts) = (Vec::new(), Vec::new());
     for user in 0..load.users {
+        if !part.has(user.into()) {
+            scripts.push(Script {
+                calls: Vec::new(),
+                repeat: false,
+            });
+            continue;
+        }
         let first = u32::try_from(all.len()).unwrap_or(u32::MAX);
         all.extend(calls(jung, user, seed, address, load.keep_alive, ledger)?);
         let list = first..u32::try_from(all.len()).unwrap_or(u32::MAX);
@@ -74,7 +106,10 @@ pub fn engine(
             },
         });
     }
-    let plan = UsersPlan::new(all, labels(address), scripts, extent(load));
+    let plan = UsersPlan {
+        part,
+        ..UsersPlan::new(all, labels(address), scripts, extent(load))
+    };
     Ok(Box::new(Users::new(paced((load, wait), seed, plan))?))
 }
 
@@ -83,7 +118,7 @@ pub fn engine(
 /// # Errors
 /// What would be no request.
 fn calls(
-    jung: &JungWorkload,
+    jung: Lists,
     user: u32,
     seed: u64,
     address: SocketAddr,
@@ -91,7 +126,7 @@ fn calls(
     ledger: &Ledger,
 ) -> Result<Vec<Call>, LoadError> {
     let credentials = names::credentials(user);
-    let planned = requests(seed, user, jung.amounts.devices, jung.mix);
+    let planned = requests(seed, user, jung.devices, jung.mix);
     let one = |planned: Planned| {
         let asked = Asked::of(user, &planned);
         let fields = [
@@ -111,7 +146,7 @@ fn calls(
             bytes: message.to_bytes(address)?.into(),
             expect: Expect {
                 status: planned.endpoint.right_status(),
-                body: BodyRule::Judged(judge(user, jung.amounts.devices, planned, ledger)),
+                body: BodyRule::Judged(judge(user, jung.devices, planned, ledger)),
             },
         })
     };

@@ -1,0 +1,38 @@
+//! Loads that several loaders fired.
+
+use super::good;
+use crate::audit::{Validity, audit};
+use crate::store::{Distribution, GeneratorRecord, LoaderRecord, RequestCounts};
+
+/// A loader that did its part well.
+fn loader(host: &str) -> LoaderRecord {
+    LoaderRecord {
+        host: host.parse().unwrap(),
+        requests: RequestCounts::default(),
+        response: Distribution::default(),
+        lag: Distribution::default(),
+        generator: GeneratorRecord::default(),
+        skew_ns: 0,
+        clock_error_ns: 0,
+        exchanges: 32,
+    }
+}
+
+#[test]
+fn one_bad_loader_does_not_hide_among_the_others() {
+    let mut record = good();
+    record.loaders = vec![loader("a"), loader("b")];
+    assert_eq!(audit(&record).validity, Validity::Valid);
+    let with = |change: fn(&mut LoaderRecord)| {
+        let mut bad = record.clone();
+        change(&mut bad.loaders[1]);
+        let verdict = audit(&bad);
+        assert_eq!(verdict.reasons.len(), 1, "{verdict:?}");
+        assert!(verdict.reasons[0].text.contains("loader b"), "{verdict:?}");
+        verdict.validity
+    };
+    assert_eq!(with(|loader| loader.lag.p99_ns = 11_000_000), Validity::Invalid);
+    assert_eq!(with(|loader| loader.generator.run_queue_share = 0.2), Validity::Suspect);
+    assert_eq!(with(|loader| loader.skew_ns = -60_000_000_000), Validity::Suspect);
+    assert_eq!(with(|loader| loader.clock_error_ns = 60_000_000_000), Validity::Suspect);
+}
