@@ -14,8 +14,9 @@ use crate::kernel::Kernel;
 use crate::lab::Lab;
 use crate::process::until;
 
-/// What the preset `linux` boots with, and that a kernel which was kept from its CPU for seconds panics.
-const WATCHFUL: &str = "append = 'console=ttyS0 panic=-1 tsc=reliable no_timer_check quiet sysctl.kernel.watchdog_thresh=2 \
+/// What the preset `linux` boots with, and that a kernel which was kept from its CPU for seconds panics. It must not stop its tick when idle: one that
+/// slept does not take offence.
+const WATCHFUL: &str = "append = 'console=ttyS0 panic=-1 tsc=reliable no_timer_check quiet nohz=off sysctl.kernel.watchdog_thresh=2 \
      sysctl.kernel.softlockup_panic=1 jung.ip={ip} jung.mask={mask} jung.gateway={gateway} -- {args}'";
 
 /// One that is not started, and four that do not come up, each in its own way, and one that only the deadline ends.
