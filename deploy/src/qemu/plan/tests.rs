@@ -1,0 +1,130 @@
+use std::path::Path;
+
+use protocol::spec::{Acceleration, GuestNetwork, HttpProbe, Probe, UserNetSpec};
+
+use super::*;
+
+fn guest(text: &str) -> Guest {
+    Guest::parse(Path::new("x.toml"), text).unwrap()
+}
+
+fn service(args: &[&str]) -> ServiceSpec {
+    ServiceSpec {
+        name: "tcp".parse().unwrap(),
+        args: args.iter().map(|&arg| arg.into()).collect(),
+        place: protocol::surroundings::Place::Platform,
+        port: Some(5000),
+        ready: Probe::Http(HttpProbe {
+            path: "/".into(),
+            status: 200,
+            body_bytes: None,
+        }),
+    }
+}
+
+async fn vm(guest: &Guest, made: &Made, args: &[&str]) -> Result<VmSpec, DeployError> {
+    let plan = Plan {
+        guest,
+        made,
+        accelerator: Accelerator::Tcg,
+        vcpus: 1,
+        memory_mib: 64,
+        keys: None,
+    };
+    let place = Place::behind("127.0.0.1".parse().unwrap(), Some(5000)).unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let own = plan
+        .own(state.path(), AttemptId::fresh(), &service(args), &place, Vec::new())
+        .await?;
+    plan.vm(&service(args), &place, &own)
+}
+
+#[tokio::test]
+async fn the_service_listens_where_the_guest_is() {
+    let osv = guest("preset = 'osv'\nkernel = '/k'");
+    let made = Made::Disk("/s/x.raw".into());
+    let vm = vm(&osv, &made, &["tcp", "--listen", "{listen}"]).await.unwrap();
+    let append = vm.append.unwrap();
+    assert!(append.ends_with("/workload tcp --listen 10.0.2.15:5000"), "{append}");
+    assert!(append.contains("--ip=eth0,10.0.2.15,255.255.255.0"), "{append}");
+    assert!(vm.disks[0].read_only);
+}
+
+#[tokio::test]
+async fn an_argument_that_would_split_is_refused() {
+    let osv = guest("preset = 'osv'\nkernel = '/k'");
+    let error = vm(&osv, &Made::Nothing, &["tcp", "x; /other"])
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("service tcp") && error.contains("x; /other"), "{error}");
+}
+
+#[tokio::test]
+async fn a_multiboot_module_has_arguments() {
+    let text = "kernel = '/k/chainloader'\ninitrd = '/k/service.elf'\ninitrd_append = '{ip} {port}'\nready = 'x'";
+    let vm = vm(&guest(text), &Made::Nothing, &[]).await.unwrap();
+    assert_eq!(vm.initrd.unwrap(), "/k/service.elf 10.0.2.15 5000");
+}
+
+#[tokio::test]
+async fn a_cloud_image_has_the_program_and_a_seed_behind_its_disk() {
+    let text = "preset = 'cloud'\n[[disks]]\npath = '/a'\nformat = 'raw'";
+    let made = Made::Program("/s/program.raw".into());
+    let vm = vm(&guest(text), &made, &["tcp", "--listen", "{listen}"]).await.unwrap();
+    let shown: Vec<_> = vm.disks.iter().map(|disk| disk.path.to_str().unwrap()).collect();
+    assert_eq!(shown[..2], ["/a", "/s/program.raw"]);
+    assert!(shown[2].ends_with("-tcp.seed"), "{shown:?}");
+    assert!(vm.disks.iter().all(|disk| disk.read_only));
+    assert_eq!(vm.append, None);
+}
+
+#[tokio::test]
+async fn a_seed_takes_no_argument_that_would_split() {
+    let text = "preset = 'cloud'\n[[disks]]\npath = '/a'\nformat = 'raw'";
+    let error = vm(&guest(text), &Made::Nothing, &["tcp", "a\nExecStop=/x"])
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("cannot pass through"), "{error}");
+}
+
+/// What QEMU is told of an OSv whose root file system is not ours.
+async fn passed_through(text: &str) -> String {
+    let guest = guest(&format!(
+        "preset = 'osv'\nimage = 'none'\nkernel = '/k/loader-stripped.elf'\n{text}"
+    ));
+    let mut spec = vm(&guest, &Made::Nothing, &["tcp"]).await.unwrap();
+    (spec.monitor, spec.console) = ("monitor".into(), "console".into());
+    crate::qemu::args::args(&spec).join("\n")
+}
+
+#[tokio::test]
+async fn a_zfs_or_ramfs_of_osv_is_passed_through() {
+    let net = "--ip=eth0,{ip},{mask} --defaultgw={gateway}";
+    let disk = "[[disks]]\npath = '/i/usr.img'\nformat = 'qcow2'";
+    let zfs = passed_through(&format!("append = '--rootfs=zfs {net} /app {{port}}'\n{disk}")).await;
+    insta::assert_snapshot!("osv_on_zfs", zfs);
+    let ramfs = passed_through(&format!("append = '--rootfs=ramfs {net} /app {{port}}'")).await;
+    insta::assert_snapshot!("osv_on_ramfs", ramfs);
+}
+
+#[test]
+fn what_nobody_declared_is_said() {
+    let osv = guest("preset = 'osv'\nkernel = '/k'\nmemory_mib = 96");
+    let mut spec = GuestSpec {
+        guest: "osv".parse().unwrap(),
+        acceleration: Acceleration::Tcg,
+        network: GuestNetwork::User(UserNetSpec {}),
+        vcpus: None,
+    };
+    let (vcpus, memory, deviations) = size(&osv, &spec, &Resources::default());
+    assert_eq!((vcpus, memory, deviations.len()), (1, 96, 2));
+    let resources = Resources {
+        cpuset: Some("0-2".parse().unwrap()),
+        mems: None,
+        memory_mib: Some(64),
+    };
+    assert_eq!(size(&osv, &spec, &resources), (3, 64, Vec::new()));
+    spec.vcpus = Some(2);
+    assert_eq!(size(&osv, &spec, &resources).0, 2);
+}
