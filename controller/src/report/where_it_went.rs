@@ -113,10 +113,10 @@ fn cpu_rows(columns: &[Vec<&Trial>]) -> Vec<Vec<String>> {
     put("= accounted for", &host(|host| host.accounted_percent));
     put("Whole host, in use", &host(HostCpu::used_percent));
     put(
-        "   of which by the kernel's ticks (busy)",
+        "   busy by the kernel's ticks, as other tools show it",
         &host(|host| host.busy_percent),
     );
-    put("   of which no tick has counted", &|ledger, _| {
+    put("   counted by no tick, in use or idle", &|ledger, _| {
         ledger.cpu.host.as_ref()?.unticked_percent
     });
     put(

@@ -133,7 +133,12 @@ fn sum(table: &mut Table, word: &str, samples: &[Sample], replies: u64) {
         &[Counter::IdleTicks, Counter::IowaitTicks, Counter::StealTicks],
     );
     let busy = ticks(is_host, &busy);
-    let host = length_ns * cpus - not_in_use;
+    let in_use = length_ns * cpus - not_in_use;
+    // By the scheduler's clock, as the parts are; else what is neither idle nor stolen, which may be more.
+    let host = match ns(is_host) {
+        0.0 => in_use,
+        tasks => tasks,
+    };
     let percent = |ns: f64| ns / length_ns * 100.0;
     let of_host = |ns: f64| (host - ns) / host * 100.0;
     let parts = service + platform + runner + rest;
@@ -153,11 +158,10 @@ fn sum(table: &mut Table, word: &str, samples: &[Sample], replies: u64) {
         of_host(parts).abs() < 3.0,
     );
     let shown = format!(
-        "{:.1} % of a core in use = {cpus} CPUs less idle, iowait and steal ({:.1} %); busy by ticks {:.1} %, counted by no tick {:+.1} %",
-        percent(host),
-        percent(not_in_use),
+        "busy by ticks {:.1} % of a core, counted by no tick {:.1} % (in use or idle), idle, iowait and steal {:.1} % of {cpus} CPUs",
         percent(busy),
-        percent(host - busy)
+        percent(in_use - busy),
+        percent(not_in_use)
     );
     table.beside("- the host, by its own columns", &shown);
 }

@@ -9,6 +9,9 @@ use protocol::sample::{Counter, Counters};
 use super::parse::cgroup::{File, V1, V2};
 use super::source::{Depth, Reader, Source, Sources};
 
+/// The controller of version 1 that accounts for CPU time, and its file.
+const CPU_TIME: (&str, &str) = ("cpuacct", "cpuacct.usage");
+
 /// Where the hierarchies are mounted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mounts {
@@ -16,6 +19,8 @@ pub struct Mounts {
     v1: BTreeMap<String, PathBuf>,
     /// Version 2.
     v2: Option<PathBuf>,
+    /// Where version 1 accounts for the CPU time of all tasks.
+    whole: Option<PathBuf>,
 }
 
 impl Mounts {
@@ -27,7 +32,8 @@ impl Mounts {
             let Some((left, right)) = line.split_once(" - ") else {
                 continue;
             };
-            let Some(point) = left.split(' ').nth(4).map(PathBuf::from) else {
+            let mut left = left.split(' ').skip(3);
+            let (Some(from), Some(point)) = (left.next(), left.next().map(PathBuf::from)) else {
                 continue;
             };
             let mut right = right.split(' ');
@@ -35,6 +41,9 @@ impl Mounts {
                 (Some("cgroup2"), _) => mounts.v2 = mounts.v2.or(Some(point)),
                 (Some("cgroup"), Some(options)) => {
                     for controller in options.split(',').filter(|option| !option.contains('=')) {
+                        if controller == CPU_TIME.0 && from == "/" {
+                            mounts.whole = mounts.whole.take().or_else(|| Some(point.clone()));
+                        }
                         mounts.v1.entry(controller.to_owned()).or_insert_with(|| point.clone());
                     }
                 }
@@ -47,6 +56,19 @@ impl Mounts {
     /// Whether version 1 accounts for anything here.
     fn is_version_1(&self) -> bool {
         V1.iter().any(|file| self.v1.contains_key(file.controller))
+    }
+
+    /// The file with the CPU time of all tasks of the host, where version 1 has it. Version 2 has ticks at its root, as `/proc/stat` does.
+    #[must_use]
+    pub fn all_tasks(&self) -> Option<Source> {
+        let mount = self.whole.as_ref()?;
+        let file = V1.iter().find(|file| (file.controller, file.name) == CPU_TIME)?;
+        Some(Source {
+            name: file.name,
+            path: mount.join(file.name),
+            quick: false,
+            parse: file.parse,
+        })
     }
 
     /// The files of a process's own cgroups, out of its `/proc/PID/cgroup`. A hierarchy in which it is where `others` are, such as the root or the

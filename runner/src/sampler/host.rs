@@ -22,8 +22,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens what this kernel has.
-    pub fn open(root: &Path, reader: &mut Reader) -> Self {
+    /// Opens what this kernel has; `tasks` is what tells the CPU time of all tasks, if it is not the scheduler itself.
+    pub fn open(root: &Path, tasks: Option<Source>, reader: &mut Reader) -> Self {
         let source = |&(name, parse): &(&'static str, parse::Parser)| Source {
             name,
             path: root.join(name),
@@ -31,7 +31,14 @@ impl Host {
             parse,
         };
         Self {
-            sources: Sources::open("the host".to_owned(), parse::host::FILES.iter().map(source), reader),
+            sources: Sources::open(
+                "the host".to_owned(),
+                parse::host::FILES
+                    .iter()
+                    .map(source)
+                    .chain([tasks.unwrap_or_else(|| source(&parse::host::OF_SCHEDULER))]),
+                reader,
+            ),
             irq_apart: configuration(root).as_deref().map(keeps_interrupts_apart),
         }
     }
@@ -195,7 +202,7 @@ mod tests {
     #[test]
     fn this_host_is_read() {
         let mut reader = Reader::new(4096);
-        let host = Host::open(Path::new("/proc"), &mut reader);
+        let host = Host::open(Path::new("/proc"), None, &mut reader);
         let counters = host.read(&mut reader);
         for counter in [
             Counter::UserTicks,

@@ -37,11 +37,12 @@ impl System {
     #[must_use]
     pub fn open(root: &Path, sys: &Path, reader: &mut Reader) -> Self {
         let mountinfo = std::fs::read_to_string(root.join("self/mountinfo")).unwrap_or_default();
+        let mounts = Mounts::read(&mountinfo);
         Self {
             root: root.to_owned(),
-            mounts: Mounts::read(&mountinfo),
+            host: Host::open(root, mounts.all_tasks(), reader),
+            mounts,
             services: BTreeMap::new(),
-            host: Host::open(root, reader),
             links: Links::of_host(root, reader),
             rest: Rest::new(root.to_owned()),
             energies: Energies::open(sys, reader),

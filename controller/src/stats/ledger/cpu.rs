@@ -64,8 +64,11 @@ pub enum Group {
 pub struct HostCpu {
     /// Everything but idle, iowait and steal, as the kernel counts it: by the clock ticks that hit it.
     pub busy_percent: f64,
-    /// Time of the CPUs that is in none of the kernel's columns, because a tick that comes late still counts as one; `None`: it is not known how many
-    /// CPUs there are.
+    /// Time in which the CPUs ran any task, by the scheduler's clock, as the rows are; `None`: this kernel does not tell.
+    #[serde(default)]
+    pub tasks_percent: Option<f64>,
+    /// Time of the CPUs that is in none of the kernel's columns, because a tick that comes late still counts as one: in use or idle, nobody knows.
+    /// `None`: it is not known how many CPUs there are.
     #[serde(default)]
     pub unticked_percent: Option<f64>,
     /// The part of it in hard interrupts.
@@ -82,15 +85,20 @@ pub struct HostCpu {
     pub irq_apart: Option<bool>,
     /// The sum of all rows, with the interrupts where they are kept apart.
     pub accounted_percent: f64,
-    /// The busy time, and what no tick has counted, less that sum.
+    /// [`HostCpu::used_percent`] less that sum.
     pub remainder_percent: f64,
 }
 
 impl HostCpu {
-    /// All time in which a CPU was neither idle nor taken by the hypervisor below.
+    /// All that the CPUs ran. Where the scheduler does not tell: all time in which they were neither idle nor taken by the hypervisor below, which is
+    /// that or more.
     #[must_use]
     pub fn used_percent(&self) -> f64 {
-        self.busy_percent + self.unticked_percent.unwrap_or(0.0)
+        match self.tasks_percent {
+            Some(tasks) if self.irq_apart == Some(true) => tasks + self.irq_percent + self.softirq_percent,
+            Some(tasks) => tasks,
+            None => self.busy_percent + self.unticked_percent.unwrap_or(0.0),
+        }
     }
 }
 
@@ -227,12 +235,14 @@ fn host(book: &Book<'_>, rows: f64) -> Option<HostCpu> {
     let busy = programs + irq + softirq;
     let irq_apart = track(Counter::IrqApart).last().map(|apart| apart > 0.0);
     let accounted = rows + if irq_apart == Some(true) { irq + softirq } else { 0.0 };
-    // The idle time is measured by the clock and the other columns by ticks (kernel/time/tick-sched.c, kernel/sched/cputime.c), so that only together
-    // with this they make up the time of all CPUs.
+    let ran = track(Counter::CpuNs);
+    let tasks = (!ran.is_empty()).then(|| book.percent(ran.growth(book.from(), book.to(), false)));
+    // A tick that comes late counts as one (kernel/sched/cputime.c), so that only together with this the columns make up the time of all CPUs.
     let unticked = track(Counter::Cpus).last().map(|cpus| cpus * 100.0 - busy - others);
     let guests: f64 = [Counter::GuestTicks, Counter::GuestNiceTicks].map(percent).iter().sum();
-    Some(HostCpu {
+    let mut host = HostCpu {
         busy_percent: busy,
+        tasks_percent: tasks,
         unticked_percent: unticked,
         irq_percent: irq,
         softirq_percent: softirq,
@@ -250,6 +260,8 @@ fn host(book: &Book<'_>, rows: f64) -> Option<HostCpu> {
         }),
         irq_apart,
         accounted_percent: accounted,
-        remainder_percent: busy + unticked.unwrap_or(0.0) - accounted,
-    })
+        remainder_percent: 0.0,
+    };
+    host.remainder_percent = host.used_percent() - accounted;
+    Some(host)
 }

@@ -205,6 +205,20 @@ fn time_that_no_tick_has_counted_belongs_to_the_host() {
 }
 
 #[test]
+fn what_the_scheduler_says_of_all_tasks_is_the_whole() {
+    for (apart, used) in [(None, 61.0), (Some(1), 67.0)] {
+        let mut samples = container();
+        host(&mut samples, apart);
+        let ran: (Counter, &dyn Fn(u64) -> u64) = (Counter::CpuNs, &|s| s * S * 61 / 100);
+        put(&mut samples, &Subject::Host(WholeHost {}), &[ran]);
+        let host = account(&samples, &[]).cpu.host.unwrap();
+        near(host.tasks_percent.unwrap(), 61.0);
+        near(host.used_percent(), used);
+        near(host.remainder_percent, 1.0);
+    }
+}
+
+#[test]
 fn the_nearest_readings_of_the_edges_are_said_and_page_tables_count_there() {
     let mut samples = container();
     host(&mut samples, None);

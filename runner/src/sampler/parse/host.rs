@@ -15,8 +15,11 @@ pub const FILES: &[(&str, Parser)] = &[
     ("pressure/io", io_pressure),
 ];
 
+/// The scheduler's own account, on kernels that have it (`CONFIG_SCHEDSTATS`).
+pub const OF_SCHEDULER: (&str, Parser) = ("schedstat", schedstat);
+
 /// The parsers here.
-pub const EVERY: &[Parser] = &[stat, meminfo];
+pub const EVERY: &[Parser] = &[stat, meminfo, schedstat];
 
 /// The numbers of the first line of `/proc/stat`, in their order.
 const CPU: [Counter; 10] = [
@@ -56,10 +59,6 @@ pub fn stat(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
         &[("ctxt", Counter::Switches, 1), ("processes", Counter::Forks, 1)],
         counters,
     );
-    let is_cpu = |line: &[u8]| {
-        line.strip_prefix(b"cpu")
-            .is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
-    };
     let cpus = lines(text).filter(|line| is_cpu(line)).count() as u64;
     if cpus > 0 {
         counters.put(Counter::Cpus, cpus);
@@ -73,6 +72,37 @@ pub fn stat(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
         }
     }
     Ok(())
+}
+
+/// Reads `/proc/schedstat`: the time in which the CPUs ran any task, which is the seventh number of each (`Documentation/scheduler/sched-stats.rst`).
+///
+/// # Errors
+/// [`ParseError`] if a CPU's line is cut short.
+pub fn schedstat(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
+    const FILE: &str = "/proc/schedstat";
+    const FIELD: usize = 7;
+    let mut all = None;
+    for line in lines(text).filter(|line| is_cpu(line)) {
+        let word = words(line).nth(FIELD).ok_or(ParseError::Short {
+            file: FILE,
+            field: FIELD,
+        })?;
+        let ran = decimal(word).ok_or(ParseError::NotANumber {
+            file: FILE,
+            field: FIELD,
+        })?;
+        all = Some(all.unwrap_or(0_u64).saturating_add(ran));
+    }
+    if let Some(ran) = all {
+        counters.put(Counter::CpuNs, ran);
+    }
+    Ok(())
+}
+
+/// Whether a line is of one CPU.
+fn is_cpu(line: &[u8]) -> bool {
+    line.strip_prefix(b"cpu")
+        .is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
 }
 
 /// Reads `/proc/meminfo`.
@@ -171,6 +201,20 @@ mod tests {
     const STAT: &[u8] =
         b"cpu  60995 1 18737 225935 1794 2 496 220 7 0\ncpu0 1 2 3\nintr 5 0 1\nctxt 1234\nbtime 1\nprocesses 99\n\
                           procs_running 4\nprocs_blocked 0\nsoftirq 100 0 13 22 16 18 0 1 9 7 14\n";
+
+    #[test]
+    fn the_schedulers_account_is_summed_over_the_cpus() {
+        // In the form of version 15; this machine's kernel has no such file.
+        let text =
+            b"version 15\ntimestamp 4295\ncpu0 0 0 0 0 0 0 1000 7 3\ndomain0 03 0 0 0\ncpu1 0 0 0 0 0 0 234 9 4\n";
+        let mut counters = Counters::default();
+        schedstat(text, &mut counters).unwrap();
+        assert_eq!(counters.get(Counter::CpuNs), Some(1234));
+        assert!(schedstat(b"cpu0 0 0 0\n", &mut Counters::default()).is_err());
+        let mut none = Counters::default();
+        schedstat(b"version 15\n", &mut none).unwrap();
+        assert!(none.is_empty());
+    }
 
     #[test]
     fn the_host_is_read() {
