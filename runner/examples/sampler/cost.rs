@@ -1,5 +1,7 @@
 //! What a sample costs, and what others pay for the same processes at the same rate.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -72,6 +74,7 @@ pub fn run(table: &mut Table) -> anyhow::Result<()> {
     drop(asleep);
     let awake = Crowd::awake(CROWD)?;
     rounds(table, &alone, &of_asleep, &Cost::of(&awake.pids())?);
+    bare(table, &awake.pids())?;
     against_others(table, &awake.pids())?;
     drop(awake);
     thousand(table)
@@ -151,6 +154,48 @@ fn rounds(table: &mut Table, alone: &Cost, asleep: &Cost, awake: &Cost) {
         "- an edge of the window: a full sample and the page tables (PSS)",
         &shown,
     );
+}
+
+/// What the kernel alone takes for the files of a full sample: open, read in place, nothing made of the texts.
+fn bare(table: &Table, pids: &[u32]) -> anyhow::Result<()> {
+    const REPEATS: u32 = 10;
+    let mut files = Vec::new();
+    for pid in pids {
+        for file in [
+            "stat".to_owned(),
+            "statm".to_owned(),
+            "io".to_owned(),
+            format!("task/{pid}/schedstat"),
+            format!("task/{pid}/status"),
+        ] {
+            files.push(File::open(format!("/proc/{pid}/{file}"))?);
+        }
+    }
+    let mut buffer = [0; 4096];
+    let mut read = || -> anyhow::Result<u64> {
+        let before = clock::thread_cpu_ns();
+        for file in &files {
+            file.read_at(&mut buffer, 0)?;
+        }
+        Ok(clock::thread_cpu_ns() - before)
+    };
+    let (mut after_a_while, mut at_once) = (0, 0);
+    for _ in 0..REPEATS {
+        std::thread::sleep(Duration::from_millis(WAKE_MS + WAKE_MS / 4));
+        after_a_while += read()?;
+        at_once += read()?;
+    }
+    let a_pid = |ns: u64| ns as f64 / 1000.0 / f64::from(REPEATS) / pids.len() as f64;
+    let shown = format!(
+        "{:.2} us; when read again at once {:.2} us",
+        a_pid(after_a_while),
+        a_pid(at_once)
+    );
+    table.beside(
+        "- the kernel's part of a full one: its five files of a PID, open, read and not looked at",
+        &shown,
+    );
+    Ok(())
 }
 
 /// The same processes once a second.
