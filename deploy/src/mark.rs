@@ -3,6 +3,11 @@
 //! A process bears it in its environment, a container in its labels, a cgroup in its path.
 
 use protocol::ids::{AttemptId, Name};
+use protocol::spec::ServiceSpec;
+
+use crate::Deployment;
+use crate::process;
+use crate::procfs::Procfs;
 
 /// The environment variable that holds the runner's name.
 pub const RUNNER: &str = "JUNG_RUNNER";
@@ -30,6 +35,16 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// That of a service of a runner's deployment.
+    #[must_use]
+    pub fn of(runner: &Name, deployment: &Deployment, service: &ServiceSpec) -> Self {
+        Self {
+            runner: runner.clone(),
+            attempt: deployment.attempt,
+            service: service.name.clone(),
+        }
+    }
+
     /// The mark as environment variables.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, String); 3] {
@@ -89,6 +104,16 @@ impl Mark {
 #[must_use]
 pub fn cgroup_group(runner: &Name) -> String {
     format!("jung-{runner}")
+}
+
+/// Kills every process that bears a runner's mark; says of each what became of it.
+pub(crate) async fn kill_all(runner: &Name) -> Vec<String> {
+    let procfs = Procfs::default();
+    let mine = || procfs.marked(|mark| mark.runner == *runner);
+    let mut found: Vec<String> = mine().iter().map(|pid| format!("killed marked pid {pid}")).collect();
+    process::kill_all(mine).await;
+    found.extend(mine().iter().map(|pid| format!("could not kill pid {pid}")));
+    found
 }
 
 #[cfg(test)]

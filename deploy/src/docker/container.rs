@@ -115,21 +115,6 @@ impl Container {
         })
     }
 
-    /// Its main process, as the host numbers it.
-    pub(super) const fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    /// When the engine had started its process.
-    pub(super) const fn exists_since(&self) -> Instant {
-        self.exists_since
-    }
-
-    /// Where it answers, if anywhere.
-    pub(super) const fn endpoint(&self) -> Option<SocketAddr> {
-        self.endpoint
-    }
-
     /// What is known of it, to find what works for it.
     pub(super) const fn known(&self) -> Known<'_> {
         Known {
@@ -144,28 +129,9 @@ impl Container {
         &self.name
     }
 
-    /// When its first output came from the engine.
-    pub(super) fn first_output(&self) -> Option<Instant> {
-        self.first_output.at()
-    }
-
-    /// What the engine said it cannot do, at the creation.
-    pub(super) fn warnings(&self) -> &[String] {
-        &self.warnings
-    }
-
     /// Whether its end was seen.
     pub(super) const fn has_ended(&self) -> bool {
         self.exit.is_some()
-    }
-
-    /// Its processes now: what its cgroup holds, or the tree under its first. Both read the kernel's files and do not ask the engine.
-    pub(super) fn pids(&self) -> Vec<u32> {
-        match &self.cgroup {
-            _ if self.has_ended() => Vec::new(),
-            Some(dir) => cgroup::procs(dir),
-            None => Procfs::default().tree(self.pid),
-        }
     }
 
     async fn end(&mut self, grace: Duration) -> Exit {
@@ -193,6 +159,37 @@ impl Container {
 impl Member for Container {
     fn service(&self) -> &Name {
         &self.service
+    }
+
+    fn endpoint(&self) -> Option<SocketAddr> {
+        self.endpoint
+    }
+
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn exists_since(&self) -> Instant {
+        self.exists_since
+    }
+
+    /// What its cgroup holds, or the tree under its first process. Both read the kernel's files and do not ask the engine.
+    fn pids(&self) -> Vec<u32> {
+        match &self.cgroup {
+            _ if self.has_ended() => Vec::new(),
+            Some(dir) => cgroup::procs(dir),
+            None => Procfs::default().tree(self.pid),
+        }
+    }
+
+    /// When it came from the engine.
+    fn first_output(&self) -> Option<Instant> {
+        self.first_output.at()
+    }
+
+    /// What the engine said it cannot do, at the creation.
+    fn deviations(&self) -> &[String] {
+        &self.warnings
     }
 
     fn is_reported(&self) -> bool {

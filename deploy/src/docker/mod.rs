@@ -220,27 +220,17 @@ impl Driver for Docker {
         let network = self.network().await?;
         let order = self.order(deployment, network.as_ref()).await?;
         let engine = self.engine().await?.clone();
-        let running = DockerRunning::new(self.address(), engine, deployment.grace, network);
+        let running = DockerRunning::new(self.address(), engine, (from, deployment.grace), network);
         let services: Vec<_> = deployment
             .services
             .iter()
-            .map(|service| {
-                let (runner, attempt) = (self.host.runner.clone(), deployment.attempt);
-                (
-                    Mark {
-                        runner,
-                        attempt,
-                        service: service.name.clone(),
-                    },
-                    service.clone(),
-                )
-            })
+            .map(|service| (Mark::of(&self.host.runner, deployment, service), service.clone()))
             .collect();
         // A request to the engine that is dropped half-way may still be obeyed. So a task of its own sees every request through, and removes
         // what it has made when nobody waits for it any more.
         let cancelled = CancellationToken::new();
         let _cancel = cancelled.clone().drop_guard();
-        let task = tokio::spawn(async move { running.fill(&order, &services, from, &cancelled).await });
+        let task = tokio::spawn(async move { running.fill(&order, &services, &cancelled).await });
         let broken = |error| DeployError::Platform {
             platform: "docker",
             message: format!("the start broke: {error}"),

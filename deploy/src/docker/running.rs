@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use protocol::ids::Name;
 use protocol::spec::ServiceSpec;
 use protocol::summary::Exit;
@@ -16,7 +15,7 @@ use super::unfinished::Unfinished;
 use super::{parts, remove};
 use crate::accounts::Part;
 use crate::mark::Mark;
-use crate::member::{self, Member as _};
+use crate::member::{Member as _, Members};
 use crate::meter::Meter;
 use crate::procfs::Procfs;
 use crate::{DeployError, Running, Started, Stopped};
@@ -26,11 +25,7 @@ use crate::{DeployError, Running, Started, Stopped};
 pub struct DockerRunning {
     address: Address,
     docker: bollard::Docker,
-    /// The driver's call.
-    from: Instant,
-    grace: Duration,
-    containers: Vec<Container>,
-    started: Vec<Started>,
+    containers: Members<Container>,
     /// The names of all containers that may exist, also of those whose creation failed half-way.
     names: Vec<String>,
     /// The network on the runner's bridge, if they are there.
@@ -40,15 +35,17 @@ pub struct DockerRunning {
 }
 
 impl DockerRunning {
-    pub(super) fn new(address: Address, docker: bollard::Docker, grace: Duration, network: Option<Network>) -> Self {
+    pub(super) fn new(
+        address: Address,
+        docker: bollard::Docker,
+        (from, grace): (Instant, Duration),
+        network: Option<Network>,
+    ) -> Self {
         Self {
             address,
             network,
             docker,
-            from: Instant::now(),
-            grace,
-            containers: Vec::new(),
-            started: Vec::new(),
+            containers: Members::new(from, grace),
             names: Vec::new(),
             unfinished: Some(Unfinished::begin()),
         }
@@ -59,28 +56,19 @@ impl DockerRunning {
         mut self,
         order: &Order,
         services: &[(Mark, ServiceSpec)],
-        from: Instant,
         cancelled: &CancellationToken,
     ) -> Result<Self, DeployError> {
         // Whoever asked may be gone: what is dropped here is removed.
         if cancelled.is_cancelled() {
             return Ok(self);
         }
-        self.from = from;
         self.names = services.iter().map(|(mark, _)| mark.container()).collect();
         let starting = services
             .iter()
             .map(|(mark, service)| Container::start(&self.docker, order, mark, service));
-        let mut broken = None;
-        for started in join_all(starting).await {
-            match started {
-                Ok(container) => self.push(container, from),
-                Err(error) => broken = broken.or(Some(error)),
-            }
-        }
-        match broken {
-            None => Ok(self),
-            Some(error) => {
+        match self.containers.start(starting).await {
+            Ok(()) => Ok(self),
+            Err(error) => {
                 self.abandon().await;
                 Err(error)
             }
@@ -93,21 +81,8 @@ impl DockerRunning {
         self
     }
 
-    fn push(&mut self, container: Container, from: Instant) {
-        self.started.push(Started {
-            service: container.service().clone(),
-            endpoint: container.endpoint(),
-            process_after: container.exists_since() - from,
-            pid: container.pid(),
-        });
-        self.containers.push(container);
-    }
-
-    /// Ends what was started before a later service could not be, and removes what that one left half made.
+    /// Removes what a service that could not be started left half made.
     async fn abandon(mut self) {
-        for container in &mut self.containers {
-            container.stop(Duration::ZERO).await;
-        }
         for name in std::mem::take(&mut self.names) {
             remove::remove(&self.docker, &name).await;
         }
@@ -119,12 +94,11 @@ impl DockerRunning {
 
 impl Running for DockerRunning {
     fn services(&self) -> &[Started] {
-        &self.started
+        self.containers.started()
     }
 
     fn pids(&self, service: &Name) -> Vec<u32> {
-        let container = self.containers.iter().find(|container| container.service() == service);
-        container.map(Container::pids).unwrap_or_default()
+        self.containers.pids(service)
     }
 
     fn parts(&self) -> Vec<Part> {
@@ -139,25 +113,19 @@ impl Running for DockerRunning {
     }
 
     fn first_output(&self, service: &Name) -> Option<Duration> {
-        let container = self
-            .containers
-            .iter()
-            .find(|container| container.service() == service)?;
-        Some(container.first_output()?.saturating_duration_since(self.from))
+        self.containers.first_output(service)
     }
 
     fn deviations(&self) -> Vec<String> {
-        let mut all: Vec<String> = self.containers.iter().flat_map(Container::warnings).cloned().collect();
-        all.dedup();
-        all
+        self.containers.deviations()
     }
 
     async fn ended(&mut self) -> (Name, Exit) {
-        member::ended(&mut self.containers).await
+        self.containers.ended().await
     }
 
     async fn stop(mut self) -> Stopped {
-        let mut stopped = member::stop(&mut self.containers, self.grace).await;
+        let mut stopped = self.containers.stop().await;
         self.names.clear();
         if let Some(network) = self.network.take() {
             stopped.teardown.leftovers.extend(network.remove().await);

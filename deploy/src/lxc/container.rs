@@ -152,39 +152,14 @@ impl Container {
         ))
     }
 
-    pub(super) const fn endpoint(&self) -> Option<SocketAddr> {
-        self.endpoint
-    }
-
-    pub(super) const fn exists_since(&self) -> Instant {
-        self.exists_since
-    }
-
-    /// The service's first process.
-    pub(super) const fn pid(&self) -> u32 {
-        self.pid
-    }
-
     /// The process that LXC costs.
     pub(super) const fn monitor(&self) -> u32 {
         self.monitor.pid()
     }
 
-    pub(super) fn first_output(&self) -> Option<Instant> {
-        self.output.as_ref()?.at()
-    }
-
     /// The host's end of its network.
     pub(super) fn interface(&self) -> Option<String> {
         self.lease.as_ref().map(Lease::name)
-    }
-
-    /// Its processes now: what its cgroup holds.
-    pub(super) fn pids(&self) -> Vec<u32> {
-        match self.exit {
-            None => cgroup::procs(&self.cgroup),
-            Some(_) => Vec::new(),
-        }
     }
 
     fn exit(&self, status: io::Result<ExitStatus>) -> Exit {
@@ -216,6 +191,30 @@ impl Container {
 impl Member for Container {
     fn service(&self) -> &Name {
         &self.mark.service
+    }
+
+    fn endpoint(&self) -> Option<SocketAddr> {
+        self.endpoint
+    }
+
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn exists_since(&self) -> Instant {
+        self.exists_since
+    }
+
+    /// What its cgroup holds.
+    fn pids(&self) -> Vec<u32> {
+        match self.exit {
+            None => cgroup::procs(&self.cgroup),
+            Some(_) => Vec::new(),
+        }
+    }
+
+    fn first_output(&self) -> Option<Instant> {
+        self.output.as_ref()?.at()
     }
 
     fn is_reported(&self) -> bool {

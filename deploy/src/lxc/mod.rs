@@ -23,16 +23,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use futures_util::future::join_all;
 use protocol::facts::{PlatformFacts, Unmet};
 use protocol::spec::PlatformKind;
 
 use crate::cgroup::{self, Layout};
 use crate::mark::{self, Mark};
+use crate::member::Members;
 use crate::network::bridge::Bridge;
-use crate::procfs::Procfs;
 use crate::programs::{self, find};
-use crate::{DeployError, Deployment, Door, Driver, Host, limits, process};
+use crate::{DeployError, Deployment, Door, Driver, Host, limits};
 
 use container::{Container, Order};
 pub use running::LxcRunning;
@@ -134,36 +133,16 @@ impl Driver for Lxc {
             logs: deployment.logs.clone(),
         };
         let starting = deployment.services.iter().map(|service| {
-            let mark = Mark {
-                runner: self.host.runner.clone(),
-                attempt: deployment.attempt,
-                service: service.name.clone(),
-            };
+            let mark = Mark::of(&self.host.runner, deployment, service);
             Container::start(&order, mark, service)
         });
-        let mut running = LxcRunning::new(from, deployment.grace);
-        let mut broken = None;
-        for started in join_all(starting).await {
-            match started {
-                Ok(container) => running.push(container),
-                Err(error) => broken = broken.or(Some(error)),
-            }
-        }
-        match broken {
-            None => Ok(running),
-            Some(error) => {
-                running.abandon().await;
-                Err(error)
-            }
-        }
+        let mut containers = Members::new(from, deployment.grace);
+        containers.start(starting).await?;
+        Ok(LxcRunning { containers })
     }
 
     async fn sweep(&self) -> Result<Vec<String>, DeployError> {
-        let runner = self.host.runner.clone();
-        let procfs = Procfs::default();
-        let mine = || procfs.marked(|mark| mark.runner == runner);
-        let mut found: Vec<String> = mine().iter().map(|pid| format!("killed marked pid {pid}")).collect();
-        process::kill_all(mine).await;
+        let mut found = mark::kill_all(&self.host.runner).await;
         let (runner, containers, layout) = (self.host.runner.clone(), self.containers(), self.layout.clone());
         let swept = tokio::task::spawn_blocking(move || {
             let group = mark::cgroup_group(&runner);

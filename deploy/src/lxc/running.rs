@@ -1,67 +1,32 @@
 //! A deployment of LXC's containers, alive.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use protocol::ids::Name;
 use protocol::summary::Exit;
 
 use super::container::Container;
 use crate::accounts::Part;
-use crate::member::{self, Member as _};
+use crate::member::{Member as _, Members};
 use crate::{Running, Started, Stopped};
 
 /// A deployment of LXC's containers. Dropping it kills them.
 #[derive(Debug)]
 pub struct LxcRunning {
-    from: Instant,
-    containers: Vec<Container>,
-    started: Vec<Started>,
-    grace: Duration,
-}
-
-impl LxcRunning {
-    pub(super) const fn new(from: Instant, grace: Duration) -> Self {
-        Self {
-            from,
-            containers: Vec::new(),
-            started: Vec::new(),
-            grace,
-        }
-    }
-
-    pub(super) fn push(&mut self, container: Container) {
-        self.started.push(Started {
-            service: container.service().clone(),
-            endpoint: container.endpoint(),
-            process_after: container.exists_since() - self.from,
-            pid: container.pid(),
-        });
-        self.containers.push(container);
-    }
-
-    /// Ends what was started before another service could not be.
-    pub(super) async fn abandon(mut self) {
-        self.grace = Duration::ZERO;
-        self.stop().await;
-    }
-
-    fn container(&self, service: &Name) -> Option<&Container> {
-        self.containers.iter().find(|container| container.service() == service)
-    }
+    pub(super) containers: Members<Container>,
 }
 
 impl Running for LxcRunning {
     fn services(&self) -> &[Started] {
-        &self.started
+        self.containers.started()
     }
 
     fn pids(&self, service: &Name) -> Vec<u32> {
-        self.container(service).map(Container::pids).unwrap_or_default()
+        self.containers.pids(service)
     }
 
     fn first_output(&self, service: &Name) -> Option<Duration> {
-        let at = self.container(service)?.first_output()?;
-        Some(at.saturating_duration_since(self.from))
+        self.containers.first_output(service)
     }
 
     /// A monitor for each container.
@@ -77,18 +42,18 @@ impl Running for LxcRunning {
     }
 
     fn interface(&self, service: &Name) -> Option<String> {
-        self.container(service)?.interface()
+        self.containers.of(service)?.interface()
     }
 
     fn deviations(&self) -> Vec<String> {
-        Vec::new()
+        self.containers.deviations()
     }
 
     async fn ended(&mut self) -> (Name, Exit) {
-        member::ended(&mut self.containers).await
+        self.containers.ended().await
     }
 
     async fn stop(mut self) -> Stopped {
-        member::stop(&mut self.containers, self.grace).await
+        self.containers.stop().await
     }
 }

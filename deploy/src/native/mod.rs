@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use futures_util::future::join_all;
+use futures_util::TryFutureExt as _;
 use protocol::facts::{PlatformFacts, Unmet};
 use protocol::spec::PlatformKind;
 
 use crate::binary::Binary;
 use crate::cgroup::{self, Layout};
-use crate::procfs::Procfs;
-use crate::{DeployError, Deployment, Driver, Host, limits, mark, network, process};
+use crate::member::Members;
+use crate::{DeployError, Deployment, Driver, Host, limits, mark, network};
 
 pub use running::NativeRunning;
 use unit::Unit;
@@ -100,35 +100,16 @@ impl Driver for Native {
         let starting = places.into_iter().map(|(service, listen)| {
             let (host, layout) = (self.host.clone(), self.layout.clone());
             let (deployment, service) = (deployment.clone(), service.clone());
-            tokio::task::spawn_blocking(move || {
-                let unit = Unit::start(&host, layout.as_ref(), &deployment, &service, listen)?;
-                Ok((unit, from.elapsed()))
-            })
+            let start = move || Unit::start(&host, layout.as_ref(), &deployment, &service, listen);
+            tokio::task::spawn_blocking(start).unwrap_or_else(|fault| Err(lost(&fault)))
         });
-        let mut running = NativeRunning::new(from, deployment.grace);
-        let mut broken = None;
-        for started in join_all(starting).await {
-            match started.unwrap_or_else(|fault| Err(lost(&fault))) {
-                Ok((unit, after)) => running.push(unit, after),
-                Err(error) => broken = broken.or(Some(error)),
-            }
-        }
-        match broken {
-            None => Ok(running),
-            Some(error) => {
-                running.abandon().await;
-                Err(error)
-            }
-        }
+        let mut units = Members::new(from, deployment.grace);
+        units.start(starting).await?;
+        Ok(NativeRunning { units })
     }
 
     async fn sweep(&self) -> Result<Vec<String>, DeployError> {
-        let runner = self.host.runner.clone();
-        let procfs = Procfs::default();
-        let mine = || procfs.marked(|mark| mark.runner == runner);
-        let mut found: Vec<String> = mine().iter().map(|pid| format!("killed marked pid {pid}")).collect();
-        process::kill_all(mine).await;
-        found.extend(mine().iter().map(|pid| format!("could not kill pid {pid}")));
+        let mut found = mark::kill_all(&self.host.runner).await;
         if let Some(layout) = self.layout.clone() {
             let group = mark::cgroup_group(&self.host.runner);
             let swept = tokio::task::spawn_blocking(move || cgroup::sweep(&layout, &group)).await;

@@ -29,6 +29,7 @@ pub(super) struct Unit {
     listen: Option<SocketAddr>,
     transport: Transport,
     process: Process,
+    exists_since: Instant,
     program: PathBuf,
     cgroup: Option<Cgroup>,
     /// `None`: its output cannot be watched.
@@ -47,11 +48,7 @@ impl Unit {
         service: &ServiceSpec,
         listen: Option<SocketAddr>,
     ) -> Result<Self, DeployError> {
-        let mark = Mark {
-            runner: host.runner.clone(),
-            attempt: deployment.attempt,
-            service: service.name.clone(),
-        };
+        let mark = Mark::of(&host.runner, deployment, service);
         let program = absolute(&host.workload)?;
         let log = deployment.logs.join(format!("{}.log", service.name));
         let output = watch(&log);
@@ -86,6 +83,7 @@ impl Unit {
                 listen,
                 transport: service.ready.transport(),
                 process,
+                exists_since: Instant::now(),
                 program,
                 cgroup,
                 output,
@@ -103,34 +101,6 @@ impl Unit {
         }
     }
 
-    /// Where it answers, if anywhere.
-    pub(super) const fn endpoint(&self) -> Option<SocketAddr> {
-        self.endpoint
-    }
-
-    /// Its first process.
-    pub(super) const fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
-    /// When it first said something.
-    pub(super) fn first_output(&self) -> Option<Instant> {
-        self.output.as_ref()?.at()
-    }
-
-    /// The limits that it does not have, in words.
-    pub(super) fn deviations(&self) -> &[String] {
-        &self.deviations
-    }
-
-    /// Its processes now: what its cgroup holds, or the tree under its first.
-    pub(super) fn pids(&self) -> Vec<u32> {
-        match &self.cgroup {
-            Some(cgroup) => cgroup.pids(),
-            None => Procfs::default().tree(self.process.pid()),
-        }
-    }
-
     fn exit(&self, status: io::Result<std::process::ExitStatus>) -> Exit {
         let oom = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.oom_kills() > 0);
         status.map_or(Exit::Unknown, |status| {
@@ -142,6 +112,34 @@ impl Unit {
 impl Member for Unit {
     fn service(&self) -> &Name {
         &self.mark.service
+    }
+
+    fn endpoint(&self) -> Option<SocketAddr> {
+        self.endpoint
+    }
+
+    fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    fn exists_since(&self) -> Instant {
+        self.exists_since
+    }
+
+    /// What its cgroup holds, or the tree under its first process.
+    fn pids(&self) -> Vec<u32> {
+        match &self.cgroup {
+            Some(cgroup) => cgroup.pids(),
+            None => Procfs::default().tree(self.pid()),
+        }
+    }
+
+    fn first_output(&self) -> Option<Instant> {
+        self.output.as_ref()?.at()
+    }
+
+    fn deviations(&self) -> &[String] {
+        &self.deviations
     }
 
     fn is_reported(&self) -> bool {

@@ -18,11 +18,10 @@ use super::running::QemuRunning;
 use super::ssh;
 use super::vm::{Start, Vm};
 use crate::cgroup::Layout;
-use crate::mark::Mark;
+use crate::mark::{self, Mark};
 use crate::member::Member as _;
 use crate::network::bridge::{Bridge, Tap};
-use crate::procfs::Procfs;
-use crate::{DeployError, Deployment, Door, Driver, Host, limits, network, process};
+use crate::{DeployError, Deployment, Door, Driver, Host, limits, network};
 
 /// The driver for guests under QEMU.
 #[derive(Debug)]
@@ -99,11 +98,7 @@ impl Qemu {
             .await?;
         Vm::start(Start {
             qemu: &prepared.qemu,
-            mark: Mark {
-                runner: self.host.runner.clone(),
-                attempt: deployment.attempt,
-                service: service.name.clone(),
-            },
+            mark: Mark::of(&self.host.runner, deployment, service),
             spec: plan.vm(service, &place, &own)?,
             watch: prepared.watch(),
             stop: prepared.guest.stop,
@@ -181,8 +176,7 @@ impl Driver for Qemu {
         self.check_ports(spec, deployment)?;
         let mut running = QemuRunning::new(from, deployment.grace, prepared.deviations.clone());
         for service in &deployment.services {
-            let vm = self.boot(deployment, &mut prepared, service).await?;
-            running.push(vm, from.elapsed());
+            running.push(self.boot(deployment, &mut prepared, service).await?);
         }
         try_join_all(running.vms().map(Vm::greet)).await?;
         if let Some(keys) = &prepared.keys {
@@ -198,11 +192,7 @@ impl Driver for Qemu {
     }
 
     async fn sweep(&self) -> Result<Vec<String>, DeployError> {
-        let runner = self.host.runner.clone();
-        let procfs = Procfs::default();
-        let mine = || procfs.marked(|mark| mark.runner == runner);
-        let mut found: Vec<String> = mine().iter().map(|pid| format!("killed marked pid {pid}")).collect();
-        process::kill_all(mine).await;
+        let mut found = mark::kill_all(&self.host.runner).await;
         let (bridge, state) = (Bridge::of(&self.host.runner), self.host.state.clone());
         let swept = tokio::task::spawn_blocking(move || {
             let mut found = bridge.sweep();

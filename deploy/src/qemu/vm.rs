@@ -28,7 +28,6 @@ use crate::mark::Mark;
 use crate::native::unit;
 use crate::network::bridge::Tap;
 use crate::process::{Launch, Process};
-use crate::procfs::Procfs;
 use crate::{DeployError, limits, log};
 
 /// How long QEMU may take until it talks to us: it loads its firmware and the guest's files first.
@@ -78,6 +77,7 @@ pub(super) struct Start<'a> {
 pub(super) struct Vm {
     mark: Mark,
     process: Process,
+    exists_since: Instant,
     monitor: Socket,
     qmp: Option<Qmp>,
     events: Option<watch::Receiver<Vec<QmpEvent>>>,
@@ -145,6 +145,7 @@ impl Vm {
         Ok(Self {
             mark: start.mark,
             process,
+            exists_since: Instant::now(),
             monitor,
             qmp: None,
             events: None,
@@ -250,21 +251,9 @@ impl Vm {
         ))
     }
 
-    pub(super) const fn endpoint(&self) -> Option<SocketAddr> {
-        self.endpoint
-    }
-
     /// Where its system tells of itself, if it does.
     pub(super) const fn rest(&self) -> Option<SocketAddr> {
         self.rest
-    }
-
-    pub(super) const fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
-    pub(super) fn deviations(&self) -> &[String] {
-        &self.deviations
     }
 
     /// The threads of the host that execute the guest's CPUs.
@@ -272,22 +261,9 @@ impl Vm {
         &self.vcpus
     }
 
-    /// When the first byte of the console came.
-    pub(super) fn first_byte(&self) -> Option<Instant> {
-        self.seen.borrow().first_byte
-    }
-
     /// How it ended, once that is known.
     pub(super) const fn end(&self) -> Option<&End> {
         self.end.as_ref()
-    }
-
-    /// Its processes now: what its cgroup holds, or the tree under QEMU.
-    pub(super) fn pids(&self) -> Vec<u32> {
-        match &self.cgroup {
-            Some(cgroup) => cgroup.pids(),
-            None => Procfs::default().tree(self.process.pid()),
-        }
     }
 
     /// Whatever bears its mark, wherever it went.

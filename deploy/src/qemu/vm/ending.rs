@@ -13,6 +13,7 @@ use super::{LAST_WORDS, QUIT, Vm};
 use crate::guest::Stop;
 use crate::member::{Gone, Member};
 use crate::native::unit;
+use crate::procfs::Procfs;
 use crate::qemu::end::{self, End, Evidence};
 use crate::{log, network, process};
 
@@ -122,6 +123,36 @@ impl Vm {
 impl Member for Vm {
     fn service(&self) -> &Name {
         &self.mark.service
+    }
+
+    fn endpoint(&self) -> Option<SocketAddr> {
+        self.endpoint
+    }
+
+    /// QEMU.
+    fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    fn exists_since(&self) -> Instant {
+        self.exists_since
+    }
+
+    /// What its cgroup holds, or the tree under QEMU.
+    fn pids(&self) -> Vec<u32> {
+        match &self.cgroup {
+            Some(cgroup) => cgroup.pids(),
+            None => Procfs::default().tree(self.pid()),
+        }
+    }
+
+    /// When the first byte of the console came.
+    fn first_output(&self) -> Option<Instant> {
+        self.seen.borrow().first_byte
+    }
+
+    fn deviations(&self) -> &[String] {
+        &self.deviations
     }
 
     fn is_reported(&self) -> bool {
