@@ -2,20 +2,26 @@
 //!
 //! Everything here returns at once or awaits; nothing blocks the runtime for longer than a fork or a look into `/proc` does.
 
+mod read_only;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use protocol::summary::Exit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+pub use read_only::ReadOnly;
 
 /// How often the members of an ending service are looked at.
 const LOOK: Duration = Duration::from_millis(10);
@@ -53,6 +59,10 @@ pub struct Launch {
     pub affinity: Option<CpuSet>,
     /// The NUMA nodes that its memory must come from, a bit each, as `numactl --membind` sets them.
     pub mems: Option<Vec<u64>>,
+    /// Open files that it gets under the numbers that they have here.
+    pub inherited: Vec<OwnedFd>,
+    /// A directory that it may only read.
+    pub read_only: Option<ReadOnly>,
 }
 
 /// A child process. Dropping it kills its process group; the runtime reaps it.
@@ -81,12 +91,13 @@ impl Process {
             .stderr(log)
             .process_group(0);
         let (doors, affinity, mems) = (launch.doors, launch.affinity, launch.mems);
+        let (inherited, read_only) = (launch.inherited, launch.read_only);
         let open_files = OPEN_FILES.get().copied();
         #[expect(
             unsafe_code,
             reason = "only the child itself can join a cgroup before its first instruction"
         )]
-        // SAFETY: between fork and exec the closure makes system calls only (write, setrlimit, sched_setaffinity, set_mempolicy), on descriptors and memory that the
+        // SAFETY: between fork and exec the closure makes system calls only (write, setrlimit, sched_setaffinity, set_mempolicy, fcntl, unshare, mount), on descriptors and memory that the
         // parent prepared; it neither allocates nor takes a lock.
         unsafe {
             command.pre_exec(move || {
@@ -97,6 +108,10 @@ impl Process {
                 if let Some(cpus) = &affinity {
                     sched_setaffinity(Pid::from_raw(0), cpus)?;
                 }
+                for file in &inherited {
+                    fcntl(file, FcntlArg::F_SETFD(FdFlag::empty()))?;
+                }
+                read_only.as_ref().map_or(Ok(()), ReadOnly::enter)?;
                 mems.as_deref().map_or(Ok(()), bind_memory)
             });
         }
@@ -129,6 +144,11 @@ impl Process {
     /// Where the system does not tell.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
+    }
+
+    /// How it has ended, if it has.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
     /// Asks it and everything that `members` lists to end (SIGTERM), gives them all `grace`, then kills what is left.
@@ -249,6 +269,8 @@ mod tests {
             doors: Vec::new(),
             affinity: None,
             mems: None,
+            inherited: Vec::new(),
+            read_only: None,
         }
     }
 

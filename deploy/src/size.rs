@@ -19,6 +19,25 @@ pub(crate) fn file(part: Part, path: &Path) -> Option<Size> {
     })
 }
 
+/// All files below a directory as one part; links are not followed, and what cannot be read is not counted.
+pub(crate) fn tree(part: Part, dir: &Path) -> Size {
+    Size {
+        part,
+        id: dir.display().to_string(),
+        bytes: below(dir),
+    }
+}
+
+fn below(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let one = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => below(&entry.path()),
+        Ok(metadata) => metadata.len().min(metadata.blocks().saturating_mul(BLOCK)),
+        Err(_) => 0,
+    };
+    entries.map(one).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,5 +51,16 @@ mod tests {
         assert_eq!(file(Part::Program, &whole).unwrap().bytes, 100_000);
         assert!(file(Part::Disk, &holed).unwrap().bytes < 1 << 20);
         assert_eq!(file(Part::Disk, &dir.path().join("none")), None);
+    }
+
+    #[test]
+    fn a_tree_is_the_sum_of_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("below")).unwrap();
+        fs::write(dir.path().join("a"), [1; 70_000]).unwrap();
+        fs::write(dir.path().join("below/b"), [1; 30_000]).unwrap();
+        std::os::unix::fs::symlink("/", dir.path().join("out")).unwrap();
+        let bytes = tree(Part::RootFs, dir.path()).bytes;
+        assert!((100_000..101_000).contains(&bytes), "{bytes}");
     }
 }

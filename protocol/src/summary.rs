@@ -126,6 +126,8 @@ pub enum Exit {
     OutOfMemory,
     /// The guest that it was in panicked, reset itself or was stopped by its hypervisor; the log says which.
     Crashed,
+    /// A program that served its guest a directory of the host (virtiofsd) ended before it; the log says how.
+    Unserved,
     /// It did not end within the grace and was killed.
     Killed,
     /// Its end was not seen.

@@ -311,6 +311,10 @@ fn ends(summary: &Summary, found: &mut Found) {
             Exit::Code(code @ 128..) if code == 128 + TERM => {}
             Exit::OutOfMemory => found.invalid(Rule::ServiceEnd, format!("{name} was killed for memory")),
             Exit::Crashed => found.invalid(Rule::ServiceEnd, format!("the guest of {name} crashed")),
+            Exit::Unserved => found.invalid(
+                Rule::ServiceEnd,
+                format!("what served the guest of {name} a directory (virtiofsd) ended before it"),
+            ),
             Exit::Signal(n) => found.invalid(Rule::ServiceEnd, format!("signal {n} ended {name}")),
             Exit::Code(code) => found.suspect(Rule::ServiceEnd, format!("{name} ended with exit code {code}")),
             Exit::Killed => {

@@ -1,7 +1,9 @@
 //! Whole runs with Linux guests: a kernel with an initramfs, and a whole Debian on a disk.
 
+use crate::agree::agree;
 use crate::guest_lab::{both_services, debian, linux, platform, served};
-use crate::lab::Lab;
+use crate::lab::{Lab, workload};
+use crate::runtimes::overhead;
 
 #[test]
 #[ignore = "needs QEMU"]
@@ -12,6 +14,30 @@ fn a_kernel_with_an_initramfs_serves_requests_and_packets_on_both_networks() {
     let platforms = platform("vm-bridge", "linux", "bridge") + &platform("vm-user", "linux", "user");
     lab.run_patiently(&both_services(&lab, &platforms), 0);
     served(&lab, 4);
+}
+
+/// What serves it the program counts as the platform's, not as the service's.
+#[test]
+#[ignore = "needs QEMU"]
+fn a_guest_runs_what_is_shared_with_it() {
+    let lab = Lab::new();
+    let tools = lab.path("tools");
+    std::fs::create_dir(&tools).unwrap();
+    std::fs::copy(workload(), tools.join("program")).unwrap();
+    let keys = "load = ['virtio_pci', 'virtio_net', 'button', 'evdev', 'virtiofs']\n\
+         append = 'console=ttyS0 panic=-1 tsc=reliable no_timer_check quiet jung.ip={ip} jung.mask={mask} jung.gateway={gateway} \
+         jung.mount=tools:/tools jung.workload=/tools/program -- {args}'\n";
+    linux(
+        &lab,
+        "linux",
+        &format!("{keys}[[shares]]\npath = {tools:?}\ntag = 'tools'"),
+    );
+    let _runner = lab.runner();
+    let mut experiment = both_services(&lab, &platform("vm-bridge", "linux", "bridge"));
+    experiment.loads += "[[skip]]\nworkload = \"udp\"\n\n";
+    lab.run_patiently(&experiment, 0);
+    served(&lab, 1);
+    overhead(&lab, &agree(&lab.run_folder()), "vm-bridge", &["virtiofsd"]);
 }
 
 /// A boot takes its time, so each network and each service is had once.

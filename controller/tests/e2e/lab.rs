@@ -233,7 +233,7 @@ fn beside_the_controller(name: &str) -> PathBuf {
 }
 
 /// The static workload program where there is one; natively the other does as well.
-fn workload() -> PathBuf {
+pub fn workload() -> PathBuf {
     std::env::var_os("JUNG_TEST_WORKLOAD").map_or_else(|| beside_the_controller("workload"), PathBuf::from)
 }
 

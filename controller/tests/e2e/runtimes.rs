@@ -85,7 +85,7 @@ impl Drop for Engine {
 }
 
 /// Every trial on a platform has these processes as overhead, each once, and no others.
-fn overhead(lab: &Lab, agreed: &Agreed, platform: &str, parts: &[&str]) {
+pub fn overhead(lab: &Lab, agreed: &Agreed, platform: &str, parts: &[&str]) {
     for attempt in agreed.counted().filter(|attempt| attempt.platform == platform) {
         assert_eq!((attempt.total, attempt.ok), (100, 100), "{}", attempt.folder);
         let folder = lab.run_folder().join(&attempt.folder);

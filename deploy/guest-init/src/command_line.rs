@@ -18,6 +18,10 @@ pub struct Address {
 pub struct CommandLine {
     /// The address, if one is given.
     pub address: Option<Address>,
+    /// The shares to mount by virtio-fs: the name of each, and where.
+    pub shares: Vec<(String, String)>,
+    /// The program to start.
+    pub workload: String,
 }
 
 impl CommandLine {
@@ -30,20 +34,40 @@ impl CommandLine {
     fn parse(text: &str) -> Result<Self, String> {
         let own = text.split(" -- ").next().unwrap_or_default();
         let value = |key: &str| own.split_whitespace().find_map(|word| word.strip_prefix(key));
+        let shares = own
+            .split_whitespace()
+            .filter_map(|word| word.strip_prefix("jung.mount="))
+            .map(share);
+        Ok(Self {
+            address: Self::address(value)?,
+            shares: shares.collect::<Result<_, _>>()?,
+            workload: value("jung.workload=").unwrap_or("/workload").to_owned(),
+        })
+    }
+
+    fn address<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Result<Option<Address>, String> {
         let Some(ip) = value("jung.ip=") else {
-            return Ok(Self { address: None });
+            return Ok(None);
         };
         let address = |key: &str| {
             let text = value(key).ok_or_else(|| format!("{key} is missing on the kernel command line"))?;
             text.parse().map_err(|_| format!("{key}{text} is no address"))
         };
-        Ok(Self {
-            address: Some(Address {
-                ip: ip.parse().map_err(|_| format!("jung.ip={ip} is no address"))?,
-                mask: address("jung.mask=")?,
-                gateway: address("jung.gateway=")?,
-            }),
-        })
+        Ok(Some(Address {
+            ip: ip.parse().map_err(|_| format!("jung.ip={ip} is no address"))?,
+            mask: address("jung.mask=")?,
+            gateway: address("jung.gateway=")?,
+        }))
+    }
+}
+
+/// `name:/place`.
+fn share(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((tag, place)) if !tag.is_empty() && place.starts_with('/') => Ok((tag.into(), place.into())),
+        _ => Err(format!(
+            "jung.mount={text} is not the name of a share, a colon and a place like /data"
+        )),
     }
 }
 
@@ -58,6 +82,19 @@ mod tests {
         let address = CommandLine::parse(text).unwrap().address.unwrap();
         assert_eq!(address.ip, Ipv4Addr::new(10, 1, 2, 3));
         assert_eq!(address.gateway, Ipv4Addr::new(10, 1, 2, 1));
+    }
+
+    #[test]
+    fn shares_and_another_program_are_found() {
+        let line =
+            CommandLine::parse("jung.mount=a:/a jung.mount=b:/b/c jung.workload=/b/w -- jung.mount=x:/x").unwrap();
+        let pair = |tag: &str, place: &str| (tag.to_owned(), place.to_owned());
+        assert_eq!(line.shares, [pair("a", "/a"), pair("b", "/b/c")]);
+        assert_eq!(line.workload, "/b/w");
+        assert_eq!(CommandLine::parse("quiet").unwrap().workload, "/workload");
+        for bad in ["jung.mount=a", "jung.mount=:/a", "jung.mount=a:b"] {
+            assert!(CommandLine::parse(bad).unwrap_err().contains(bad));
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `guest-init`: the first process of a Linux guest whose root is an initramfs.
 //!
 //! It loads the modules in `/modules` in the order of their names, gives the interface `eth0` the address of the kernel command line
-//! (`jung.ip`, `jung.mask`, `jung.gateway`), starts `/workload` with the arguments after `--`, obeys the power button, and switches the machine off
+//! (`jung.ip`, `jung.mask`, `jung.gateway`), mounts the shares that it names
+//! (`jung.mount`), starts `/workload` (or `jung.workload`) with the arguments after `--`, obeys the power button, and switches the machine off
 //! when the workload has ended. It says what it does on the console, one line a step, each beginning with `guest-init: `; the runner reads them.
 
 mod button;
@@ -37,8 +38,13 @@ fn run() -> Result<i32, String> {
     if let Some(address) = &command_line.address {
         network::configure(address)?;
     }
-    let workload = workload::start(std::env::args().skip(1))?;
-    println!("guest-init: started /workload as process {}", workload.id());
+    mounts::mount_shares(&command_line.shares)?;
+    let workload = workload::start(&command_line.workload, std::env::args().skip(1))?;
+    println!(
+        "guest-init: started {} as process {}",
+        command_line.workload,
+        workload.id()
+    );
     button::watch(workload.id());
     workload::wait(workload)
 }

@@ -11,17 +11,28 @@ pub fn mount_all() -> Result<(), String> {
         ("devtmpfs", "/dev"),
         ("tmpfs", "/tmp"),
     ] {
-        mount(kind, place).map_err(|error| format!("mounting {kind} on {place}: {error}"))?;
+        mount(kind, kind, place).map_err(|error| format!("mounting {kind} on {place}: {error}"))?;
     }
     Ok(())
 }
 
-fn mount(kind: &str, place: &str) -> io::Result<()> {
+/// Mounts directories of the host by virtio-fs: the name of each, and where.
+pub fn mount_shares(shares: &[(String, String)]) -> Result<(), String> {
+    for (tag, place) in shares {
+        mount("virtiofs", tag, place).map_err(|error| {
+            format!("mounting the share {tag} on {place}: {error}; is it in the guest's description, and virtiofs among `load`?")
+        })?;
+        println!("guest-init: mounted the share {tag} on {place}");
+    }
+    Ok(())
+}
+
+fn mount(kind: &str, source: &str, place: &str) -> io::Result<()> {
     std::fs::create_dir_all(place)?;
-    let (kind, place) = (CString::new(kind)?, CString::new(place)?);
+    let (kind, source, place) = (CString::new(kind)?, CString::new(source)?, CString::new(place)?);
     #[expect(unsafe_code, reason = "a system call that std has not")]
     // SAFETY: the three strings end in NUL and live over the call; these file systems take no data.
-    let outcome = unsafe { libc::mount(kind.as_ptr(), place.as_ptr(), kind.as_ptr(), 0, std::ptr::null()) };
+    let outcome = unsafe { libc::mount(source.as_ptr(), place.as_ptr(), kind.as_ptr(), 0, std::ptr::null()) };
     if outcome == 0 {
         Ok(())
     } else {

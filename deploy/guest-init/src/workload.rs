@@ -2,11 +2,11 @@
 
 use std::process::{Child, Command};
 
-/// Starts `/workload` with these arguments.
-pub fn start(args: impl Iterator<Item = String>) -> Result<Child, String> {
-    let mut command = Command::new("/workload");
+/// Starts a program with these arguments.
+pub fn start(program: &str, args: impl Iterator<Item = String>) -> Result<Child, String> {
+    let mut command = Command::new(program);
     command.args(args).env_clear().env("PATH", "/").current_dir("/");
-    command.spawn().map_err(|error| format!("/workload: {error}"))
+    command.spawn().map_err(|error| format!("{program}: {error}"))
 }
 
 /// Reaps every process that ends, until the workload does; gives its exit code, or its signal as a negative number.

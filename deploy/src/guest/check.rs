@@ -1,5 +1,7 @@
 //! From a written description to a checked one, with every problem at once.
 
+mod shares;
+
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +10,13 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::description::{
     CloudImage, CloudStart, Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Stop,
+    VirtiofsImage,
 };
 use super::preset;
 use super::raw::{RawDisk, RawGuest};
 use super::template::Template;
+
+pub(crate) use shares::ROOT;
 
 /// Something wrong in a description.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,10 +133,12 @@ impl Checks {
         }
         let image = self.image(&raw);
         let append_at = self.append_at(&raw);
+        let shares = self.shares(&raw);
         let kernel = self.path("kernel", raw.kernel);
         let initrd = self.path("initrd", raw.initrd);
         let kernel_sha256 = raw.kernel_sha256.and_then(|text| self.sha256(&text));
         let disks = raw.disks.iter().filter_map(|disk| self.disk(disk)).collect();
+        let virtiofsd = self.path("virtiofsd", raw.virtiofsd);
         let initrd_append = raw.initrd_append.and_then(|text| self.template("initrd_append", &text));
         let append = raw.append.and_then(|text| self.template("append", &text));
         let files = raw
@@ -161,6 +168,8 @@ impl Checks {
             initrd,
             initrd_append,
             disks,
+            shares,
+            virtiofsd,
             image: image?,
             files,
             machine: machine?,
@@ -195,6 +204,7 @@ impl Checks {
         match kind {
             ImageKind::None => Some(Image::None),
             ImageKind::Rofs => Some(Image::Rofs(RofsImage {})),
+            ImageKind::Virtiofs => Some(Image::Virtiofs(VirtiofsImage {})),
             ImageKind::Cloud => {
                 if raw.disks.is_empty() {
                     self.wrong(
@@ -330,13 +340,15 @@ enum ImageKind {
     None,
     Initramfs,
     Rofs,
+    Virtiofs,
     Cloud,
 }
 
-const IMAGES: [(&str, ImageKind); 4] = [
+const IMAGES: [(&str, ImageKind); 5] = [
     ("none", ImageKind::None),
     ("initramfs", ImageKind::Initramfs),
     ("rofs", ImageKind::Rofs),
+    ("virtiofs", ImageKind::Virtiofs),
     ("cloud", ImageKind::Cloud),
 ];
 const FORMATS: [(&str, DiskFormat); 2] = [("raw", DiskFormat::Raw), ("qcow2", DiskFormat::Qcow2)];

@@ -19,6 +19,10 @@ pub struct Guest {
     pub initrd_append: Option<Template>,
     /// Ready-made disks.
     pub disks: Vec<Disk>,
+    /// Directories of the host that it can mount by virtio-fs.
+    pub shares: Vec<Share>,
+    /// The program that serves them; `None`: the one that is installed.
+    pub virtiofsd: Option<PathBuf>,
     /// What is made out of the workload.
     pub image: Image,
     /// Further files of that image: path in the guest, path on the host.
@@ -78,6 +82,25 @@ impl DiskFormat {
     }
 }
 
+/// A directory of the host that a guest can mount by virtio-fs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The directory.
+    pub path: PathBuf,
+    /// The name by which the guest mounts it.
+    pub tag: String,
+    /// Whether the guest may write to it; what it leaves there stays.
+    pub writable: bool,
+}
+
+impl Guest {
+    /// Whether a program has to serve it a directory.
+    #[must_use]
+    pub fn is_shared_with(&self) -> bool {
+        !self.shares.is_empty() || matches!(self.image, Image::Virtiofs(_))
+    }
+}
+
 /// What is made for a guest out of the workload program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Image {
@@ -87,6 +110,8 @@ pub enum Image {
     Initramfs(InitramfsImage),
     /// A disk with a read-only root file system for OSv.
     Rofs(RofsImage),
+    /// A directory with the same, which OSv mounts as its root by virtio-fs.
+    Virtiofs(VirtiofsImage),
     /// A disk with the program, and a seed for the cloud-init of the guest's own disk.
     Cloud(CloudImage),
 }
@@ -105,6 +130,10 @@ pub struct InitramfsImage {
 /// A root file system for OSv: the workload, and the places where OSv mounts its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RofsImage {}
+
+/// The same root file system as a directory of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtiofsImage {}
 
 /// What the cloud-init of a whole distribution is told: address, program, unit.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@
 
 mod check;
 mod description;
+pub mod directory;
 pub mod linux;
 pub mod multiboot;
 pub mod osv;
@@ -19,8 +20,10 @@ mod raw;
 pub mod template;
 pub mod tree;
 
+pub(crate) use check::ROOT;
 pub use check::{Problem, Problems};
 pub use description::{
-    CloudImage, CloudStart, Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Stop,
+    CloudImage, CloudStart, Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Share, Stop,
+    VirtiofsImage,
 };
-pub use raw::{RawDisk, RawGuest};
+pub use raw::{RawDisk, RawGuest, RawShare};

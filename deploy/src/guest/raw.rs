@@ -22,7 +22,12 @@ pub struct RawGuest {
     /// Disks, the first is the first that the guest finds.
     #[serde(default)]
     pub disks: Vec<RawDisk>,
-    /// What is made for the guest out of the workload: `initramfs`, `rofs`, `cloud` or `none`.
+    /// Directories of the host that the guest can mount by virtio-fs.
+    #[serde(default)]
+    pub shares: Vec<RawShare>,
+    /// The program that serves them; where not said, it is looked for.
+    pub virtiofsd: Option<PathBuf>,
+    /// What is made for the guest out of the workload: `initramfs`, `rofs`, `virtiofs`, `cloud` or `none`.
     pub image: Option<String>,
     /// How the image `cloud` starts the service: `unit` (from a disk, by itself) or `ssh` (copied and started by the runner).
     pub start: Option<String>,
@@ -68,6 +73,19 @@ pub struct RawDisk {
     /// `raw` or `qcow2`.
     pub format: String,
     /// `true`: every guest gets an overlay of its own, which is thrown away with it; `false`: it is read only.
+    #[serde(default)]
+    pub writable: bool,
+}
+
+/// A shared directory as it was written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawShare {
+    /// The directory of the host.
+    pub path: PathBuf,
+    /// The name by which the guest mounts it.
+    pub tag: String,
+    /// `true`: the guest may write to the directory itself, and what it leaves stays there; `false`: it is read only.
     #[serde(default)]
     pub writable: bool,
 }

@@ -92,6 +92,8 @@ impl Container {
             doors: Vec::new(),
             affinity: None,
             mems: None,
+            inherited: Vec::new(),
+            read_only: None,
         });
         let monitor = monitor.map_err(|source| DeployError::Io {
             what: format!("starting {} for service {}", order.starter.display(), service.name),

@@ -40,6 +40,8 @@ pub async fn run(
         doors: Vec::new(),
         affinity: None,
         mems: None,
+        inherited: Vec::new(),
+        read_only: None,
     })
     .map_err(io)?;
     let status = process.wait().await.map_err(io)?;

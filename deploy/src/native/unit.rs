@@ -67,6 +67,8 @@ impl Unit {
                 doors: cgroup.as_ref().map_or_else(|| Ok(Vec::new()), Cgroup::doors)?,
                 affinity: deployment.resources.cpuset.as_ref().and_then(limits::affinity),
                 mems: deployment.resources.mems.as_ref().map(limits::nodemask),
+                inherited: Vec::new(),
+                read_only: None,
             })
         };
         let mut outcome = launch(&cgroup).and_then(Process::spawn);

@@ -4,6 +4,7 @@
 //! no comma or equals sign in it can become an option.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -29,6 +30,8 @@ pub struct VmSpec {
     pub append: Option<String>,
     /// The disks, the first first.
     pub disks: Vec<VmDisk>,
+    /// Directories of the host that the guest can mount.
+    pub shares: Vec<VmShare>,
     /// The network card.
     pub nic: Nic,
     /// The card's address, e.g. `52:54:0a:4d:00:02`.
@@ -61,6 +64,15 @@ pub struct VmDisk {
     pub format: DiskFormat,
     /// Whether the guest may not write to it.
     pub read_only: bool,
+}
+
+/// A directory that a guest can mount. Who serves it reads and writes the guest's memory, which is shared then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VmShare {
+    /// The name by which the guest mounts it.
+    pub tag: String,
+    /// The open file, as QEMU inherits it, that is connected to the program which serves it.
+    pub connection: RawFd,
 }
 
 /// What a guest's card is connected to.
@@ -96,6 +108,9 @@ pub fn args(spec: &VmSpec) -> Vec<String> {
         Accelerator::Tcg => add(&["-accel", "tcg", "-cpu", "max"]),
     }
     add(&["-smp", &spec.vcpus.to_string(), "-m", &format!("{}M", spec.memory_mib)]);
+    if !spec.shares.is_empty() {
+        add(&["-object", &shared_memory(spec).to_string()]);
+    }
     for (id, socket) in [("monitor", &spec.monitor), ("console", &spec.console)] {
         add(&[
             "-chardev",
@@ -119,6 +134,17 @@ pub fn args(spec: &VmSpec) -> Vec<String> {
         let device = json!({"driver": driver, "drive": format!("disk{index}")});
         add(&["-device", &device.to_string()]);
     }
+    for (index, share) in spec.shares.iter().enumerate() {
+        let id = format!("share{index}");
+        add(&["-chardev", &format!("socket,id={id},fd={}", share.connection)]);
+        let driver = if microvm {
+            "vhost-user-fs-device"
+        } else {
+            "vhost-user-fs-pci"
+        };
+        let device = json!({"driver": driver, "chardev": id, "tag": share.tag});
+        add(&["-device", &device.to_string()]);
+    }
     add(&["-netdev", &netdev(&spec.network).to_string()]);
     let card = json!({"driver": spec.nic.word(), "netdev": "net0", "mac": spec.mac});
     add(&["-device", &card.to_string()]);
@@ -131,10 +157,23 @@ pub fn args(spec: &VmSpec) -> Vec<String> {
 
 /// The machine. `microvm` keeps the serial port that the console needs and leaves the clocks out that the guest does not look at.
 fn machine(spec: &VmSpec) -> String {
-    match spec.machine {
-        Machine::Q35 | Machine::Pc => spec.machine.word().to_owned(),
-        Machine::Microvm => format!("{},isa-serial=on,rtc=on", spec.machine.word()),
-    }
+    let word = spec.machine.word();
+    let clocks = if spec.machine == Machine::Microvm {
+        ",isa-serial=on,rtc=on"
+    } else {
+        ""
+    };
+    let memory = if spec.shares.is_empty() {
+        ""
+    } else {
+        ",memory-backend=ram"
+    };
+    format!("{word}{clocks}{memory}")
+}
+
+/// The guest's memory as other processes can map it.
+fn shared_memory(spec: &VmSpec) -> Value {
+    json!({"qom-type": "memory-backend-memfd", "id": "ram", "size": spec.memory_mib << 20, "share": true})
 }
 
 fn blockdev(index: usize, disk: &VmDisk) -> Value {
@@ -179,6 +218,7 @@ mod tests {
                 format: DiskFormat::Raw,
                 read_only: true,
             }],
+            shares: Vec::new(),
             nic: Nic::VirtioPci,
             mac: "52:54:0a:4d:00:02".into(),
             network: VmNetwork::Tap {
@@ -238,6 +278,28 @@ mod tests {
             random: false,
             ..spec()
         }));
+    }
+
+    #[test]
+    fn directories_are_shared_with_the_memory() {
+        let share = |tag: &str, connection| VmShare {
+            tag: tag.into(),
+            connection,
+        };
+        insta::assert_snapshot!(shown(&VmSpec {
+            disks: Vec::new(),
+            shares: vec![share("root", 17), share("data", 19)],
+            ..spec()
+        }));
+        let microvm = shown(&VmSpec {
+            machine: Machine::Microvm,
+            shares: vec![share("root", 17)],
+            ..spec()
+        });
+        assert!(
+            microvm.contains("rtc=on,memory-backend=ram") && microvm.contains("vhost-user-fs-device"),
+            "{microvm}"
+        );
     }
 
     #[test]

@@ -97,9 +97,11 @@ impl Qemu {
             .own(&self.host.state, deployment.attempt, service, &place, overlays)
             .await?;
         Vm::start(Start {
-            qemu: &prepared.qemu,
+            programs: prepared.programs(),
             mark: Mark::of(&self.host.runner, deployment, service),
             spec: plan.vm(service, &place, &own)?,
+            shares: plan.shares(),
+            state: &self.host.state,
             watch: prepared.watch(),
             stop: prepared.guest.stop,
             layout: self.layout.as_ref(),

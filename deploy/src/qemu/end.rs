@@ -23,6 +23,8 @@ pub enum End {
     Reset,
     /// Its hypervisor stopped it, in this state.
     Stopped(String),
+    /// What served it a directory ended before it: how.
+    Unserved(String),
     /// It did not obey in time and was killed.
     Killed,
     /// QEMU ended by itself, or something else ended it.
@@ -38,6 +40,8 @@ pub(super) struct Evidence<'a> {
     pub(super) seen: &'a Seen,
     /// What the monitor said.
     pub(super) events: &'a [QmpEvent],
+    /// How what served it a directory broke.
+    pub(super) lost: Option<String>,
     /// It ran out of its grace.
     pub(super) overdue: bool,
     /// It was told to quit, by its description.
@@ -59,6 +63,9 @@ impl End {
         }
         if event("GUEST_PANICKED") || reason("guest-panic") {
             return Self::Panicked("the guest told its hypervisor so".into());
+        }
+        if let Some(how) = &evidence.lost {
+            return Self::Unserved(how.clone());
         }
         if reason("guest-reset") && evidence.seen.exited.is_none() {
             return Self::Reset;
@@ -88,12 +95,14 @@ impl End {
             Self::Returned(code) => Exit::Code(*code),
             Self::PoweredOff | Self::Quit => Exit::Code(0),
             Self::Panicked(_) | Self::Reset | Self::Stopped(_) => Exit::Crashed,
+            Self::Unserved(_) => Exit::Unserved,
             Self::Killed => Exit::Killed,
             Self::Vmm(exit) => match exit {
                 Exit::Code(code) => Exit::Code(*code),
                 Exit::Signal(signal) => Exit::Signal(*signal),
                 Exit::OutOfMemory => Exit::OutOfMemory,
                 Exit::Crashed => Exit::Crashed,
+                Exit::Unserved => Exit::Unserved,
                 Exit::Killed => Exit::Killed,
                 Exit::Unknown => Exit::Unknown,
             },
@@ -113,6 +122,7 @@ impl std::fmt::Display for End {
             Self::Panicked(line) => write!(f, "the guest panicked: {line}"),
             Self::Reset => f.write_str("the guest reset itself: a triple fault or a reboot"),
             Self::Stopped(state) => write!(f, "the hypervisor stopped the guest: {state}"),
+            Self::Unserved(how) => f.write_str(how),
             Self::Killed => f.write_str("the guest did not end in time and was killed"),
             Self::Vmm(exit) => write!(f, "QEMU ended: {exit:?}"),
         }
@@ -171,6 +181,7 @@ mod tests {
             status: Some(ExitStatus::from_raw(case.status)),
             seen: &case.seen,
             events: &events,
+            lost: None,
             overdue: case.overdue,
             quit: case.quit,
             oom: false,

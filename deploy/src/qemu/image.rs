@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::DeployError;
+use crate::guest::directory;
 use crate::guest::linux::seed::PROGRAM_LABEL;
 use crate::guest::linux::{fat, initramfs, modules};
 use crate::guest::multiboot;
@@ -27,6 +28,8 @@ pub(super) enum Made {
     Nothing,
     /// An initramfs, for `-initrd`.
     Initramfs(PathBuf),
+    /// A directory that the guest mounts as its root.
+    Root(PathBuf),
     /// A raw disk, read only, that the guest boots from or finds first.
     Disk(PathBuf),
     /// A raw disk, read only, with the program for a guest that has a disk to boot from.
@@ -58,6 +61,7 @@ pub(super) fn make(guest: &Guest, workload: &Path, state: &Path) -> Result<Made,
             let bytes = disk::with_partition(&file_system).map_err(broken)?;
             keep(state, "rofs", "raw", &bytes).map(Made::Disk)
         }
+        Image::Virtiofs(_) => keep_dir(state, &osv_tree(guest, workload)?).map(Made::Root),
     }
 }
 
@@ -135,16 +139,38 @@ fn broken(error: impl std::fmt::Display) -> DeployError {
 
 /// Writes an image under the name of its hash, whole or not at all.
 fn keep(state: &Path, kind: &str, ending: &str, bytes: &[u8]) -> Result<PathBuf, DeployError> {
-    let hash = hex(bytes);
+    let name = format!("{kind}-{}.{ending}", &hex(bytes)[..16]);
+    let is_there = |path: &Path| fs::metadata(path).is_ok_and(|there| there.len() == bytes.len() as u64);
+    keep_named(state, &name, is_there, |new| fs::write(new, bytes))
+}
+
+/// Writes a tree as a directory under the name of its hash, whole or not at all. What serves it may only read it, so it stays as it was written.
+fn keep_dir(state: &Path, tree: &Tree) -> Result<PathBuf, DeployError> {
+    let contents = initramfs::write(tree).map_err(broken)?;
+    let name = format!("root-{}", &hex(&contents)[..16]);
+    keep_named(state, &name, Path::is_dir, |new| {
+        // One of this name is what a dead runner with our number began.
+        let _ = fs::remove_dir_all(new);
+        directory::write(tree, new)
+    })
+}
+
+/// Has something made beside its place and moved there, unless it is there.
+fn keep_named(
+    state: &Path,
+    name: &str,
+    is_there: impl Fn(&Path) -> bool,
+    make: impl Fn(&Path) -> io::Result<()>,
+) -> Result<PathBuf, DeployError> {
     let dir = state.join("guests/images");
-    let path = dir.join(format!("{kind}-{}.{ending}", &hash[..16]));
+    let path = dir.join(name);
     let write = || -> io::Result<()> {
-        if fs::metadata(&path).is_ok_and(|there| there.len() == bytes.len() as u64) {
+        if is_there(&path) {
             return Ok(());
         }
         fs::create_dir_all(&dir)?;
-        let new = dir.join(format!(".{kind}-{}.{}", &hash[..16], std::process::id()));
-        fs::write(&new, bytes)?;
+        let new = dir.join(format!(".{name}.{}", std::process::id()));
+        make(&new)?;
         fs::rename(&new, &path)
     };
     write().map_err(|source| DeployError::Io {
@@ -182,6 +208,30 @@ mod tests {
         assert_eq!(make(&guest, &workload, dir.path()).unwrap(), Made::Disk(first.clone()));
         fs::write(&workload, "two").unwrap();
         assert_ne!(make(&guest, &workload, dir.path()).unwrap(), Made::Disk(first));
+        assert_eq!(fs::read_dir(dir.path().join("guests/images")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_root_to_share_is_made_once_and_anew_for_another_workload() {
+        let dir = tempfile::tempdir().unwrap();
+        let workload = dir.path().join("workload");
+        let guest = guest("preset = 'osv-virtiofs'\nkernel = '/k'");
+        let made = |contents: &str| {
+            fs::write(&workload, contents).unwrap();
+            match make(&guest, &workload, dir.path()).unwrap() {
+                Made::Root(root) => root,
+                other => panic!("{other:?}"),
+            }
+        };
+        let first = made("one");
+        assert_eq!(fs::read(first.join("workload")).unwrap(), b"one");
+        assert!(
+            fs::read_to_string(first.join("etc/fstab"))
+                .unwrap()
+                .contains("/dev devfs")
+        );
+        assert_eq!(made("one"), first);
+        assert_ne!(made("two"), first);
         assert_eq!(fs::read_dir(dir.path().join("guests/images")).unwrap().count(), 2);
     }
 

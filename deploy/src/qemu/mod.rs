@@ -25,6 +25,7 @@ mod proof;
 pub mod qmp;
 mod rest;
 mod running;
+mod share;
 mod socket;
 mod ssh;
 mod vm;

@@ -37,7 +37,7 @@ pub(super) struct Overlay {
 
 /// Where they are, below a runner's state directory.
 #[must_use]
-fn dir(state: &Path) -> PathBuf {
+pub(super) fn dir(state: &Path) -> PathBuf {
     state.join("guests/overlays")
 }
 

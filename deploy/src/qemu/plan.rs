@@ -13,7 +13,7 @@ use super::own::{Overlay, Own, Scratch};
 use super::ssh::Keys;
 use crate::guest::linux::seed::Seed;
 use crate::guest::template::{self, Filling, Template, UnsafeArgument};
-use crate::guest::{Disk, DiskFormat, Guest, Image};
+use crate::guest::{Disk, DiskFormat, Guest, Image, ROOT, Share};
 use crate::network::bridge::Tap;
 use crate::network::subnet::{MASK, mac, mac_text};
 use crate::{DeployError, network, service_args, size};
@@ -166,6 +166,7 @@ impl Plan<'_> {
                 .transpose()?
                 .flatten(),
             disks: self.disks(own),
+            shares: Vec::new(),
             nic: self.guest.nic,
             mac: mac_text(mac(place.ip)),
             network: place.network.clone(),
@@ -201,7 +202,7 @@ impl Plan<'_> {
             Made::Initramfs(path) => (Some(path), None),
             Made::Disk(path) => (self.guest.initrd.as_ref(), Some((Part::RootFs, path))),
             Made::Program(path) => (self.guest.initrd.as_ref(), Some((Part::Program, path))),
-            Made::Nothing => (self.guest.initrd.as_ref(), None),
+            Made::Nothing | Made::Root(_) => (self.guest.initrd.as_ref(), None),
         };
         let files = [
             (Part::Kernel, self.guest.kernel.as_ref()),
@@ -210,9 +211,12 @@ impl Plan<'_> {
         ];
         let own = files.into_iter().filter_map(|(part, path)| Some((part, path?)));
         let disks = self.guest.disks.iter().map(|disk| (Part::Disk, &disk.path));
-        own.chain(disks)
-            .filter_map(|(part, path)| size::file(part, path))
-            .collect()
+        let root = match self.made {
+            Made::Root(dir) => Some(size::tree(Part::RootFs, dir)),
+            _ => None,
+        };
+        let files = own.chain(disks).filter_map(|(part, path)| size::file(part, path));
+        files.chain(root).collect()
     }
 
     fn initrd(&self, append: Option<String>) -> Option<String> {
@@ -222,6 +226,19 @@ impl Plan<'_> {
         };
         let path = path.to_string_lossy();
         Some(append.map_or_else(|| path.clone().into_owned(), |append| format!("{path} {append}")))
+    }
+
+    /// The directories that it can mount: what was made to boot from, then its own.
+    pub(super) fn shares(&self) -> Vec<Share> {
+        let root = match self.made {
+            Made::Root(path) => Some(Share {
+                path: path.clone(),
+                tag: ROOT.to_owned(),
+                writable: false,
+            }),
+            _ => None,
+        };
+        root.into_iter().chain(self.guest.shares.iter().cloned()).collect()
     }
 
     /// The disks in the order in which the guest finds them: what was made to boot from, its own, the program, the seed.

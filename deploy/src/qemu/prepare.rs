@@ -16,7 +16,9 @@ use super::own::Overlay;
 use super::plan::{Plan, size};
 use super::probe::{REMEDY, problems};
 use super::proof::{self, Verdict};
+use super::share;
 use super::ssh::Keys;
+use super::vm::Programs;
 use crate::guest::{CloudImage, CloudStart, Guest, Image};
 use crate::programs::find;
 use crate::{DeployError, Deployment};
@@ -26,6 +28,8 @@ use crate::{DeployError, Deployment};
 pub(super) struct Prepared {
     pub(super) attempt: AttemptId,
     pub(super) qemu: PathBuf,
+    /// Of guests that are shared with.
+    pub(super) virtiofsd: Option<PathBuf>,
     pub(super) guest: Guest,
     pub(super) made: Made,
     pub(super) accelerator: Accelerator,
@@ -50,6 +54,14 @@ impl Prepared {
         }
     }
 
+    /// The programs that a guest is made of.
+    pub(super) fn programs(&self) -> Programs<'_> {
+        Programs {
+            qemu: &self.qemu,
+            virtiofsd: self.virtiofsd.as_deref(),
+        }
+    }
+
     /// The lines of the console that mean something.
     pub(super) fn watch(&self) -> Watch {
         Watch {
@@ -65,6 +77,8 @@ pub(super) async fn prepare(qemu: &Qemu, deployment: &Deployment) -> Result<Prep
     let spec = qemu.spec()?;
     let guest = Guest::read(&qemu.description(spec)).map_err(|error| problems(&error))?;
     let program = find("qemu-system-x86_64", REMEDY)?;
+    let virtiofsd = guest.is_shared_with().then(|| share::program(&guest)).transpose()?;
+    share::check(&guest)?;
     let (workload, state) = (qemu.host.workload.clone(), qemu.host.state.clone());
     let made = tokio::task::spawn_blocking(move || {
         let guest = with_kernel(guest, &state)?;
@@ -81,6 +95,7 @@ pub(super) async fn prepare(qemu: &Qemu, deployment: &Deployment) -> Result<Prep
     let mut prepared = Prepared {
         attempt: deployment.attempt,
         qemu: program,
+        virtiofsd,
         guest,
         made,
         accelerator: Accelerator::Tcg,
@@ -94,6 +109,13 @@ pub(super) async fn prepare(qemu: &Qemu, deployment: &Deployment) -> Result<Prep
         prepared.keys = Some(Keys::make(&qemu.host.state, deployment.attempt).await?);
         let word = "started over SSH: its server runs in the guest beside the service, which was copied into it";
         prepared.deviations.push(word.into());
+    }
+    for share in prepared.guest.shares.iter().filter(|share| share.writable) {
+        let word = format!(
+            "the share {:?} is written to itself: what one trial leaves there, the next one finds",
+            share.tag
+        );
+        prepared.deviations.push(word);
     }
     if matches!(spec.network, GuestNetwork::User(_)) {
         let word = "user-mode network: every packet passes through a TCP of QEMU's own";

@@ -8,7 +8,7 @@ use protocol::spec::{Acceleration, GuestNetwork, GuestSpec};
 
 use super::driver::Qemu;
 use super::prepare::logs_in;
-use super::ssh;
+use super::{share, ssh};
 use crate::DeployError;
 use crate::guest::{Guest, Problems};
 use crate::programs::{self, find};
@@ -41,6 +41,11 @@ async fn check(qemu: &Qemu, details: &mut BTreeMap<String, String>) -> Result<()
     }
     if logs_in(&guest) {
         ssh::check()?;
+    }
+    if guest.is_shared_with() {
+        let program = share::program(&guest)?;
+        details.insert("virtiofsd".into(), programs::version(&program).await);
+        share::check(&guest)?;
     }
     let files = guest
         .kernel

@@ -79,13 +79,15 @@ async fn boot(qemu: &Qemu, deployment: &Deployment, prepared: &Prepared) -> Resu
     let own = plan.own(&qemu.host.state, attempt, service, &place, overlays).await?;
     let log = deployment.logs.join(format!("{}.kvm.log", service.name));
     let mut vm = Vm::start(Start {
-        qemu: &prepared.qemu,
+        programs: prepared.programs(),
         mark: Mark {
             runner: qemu.host.runner.clone(),
             attempt,
             service: service.name.clone(),
         },
         spec: plan.vm(service, &place, &own)?,
+        shares: plan.shares(),
+        state: &qemu.host.state,
         watch: prepared.watch(),
         stop: prepared.guest.stop,
         layout: qemu.layout.as_ref(),

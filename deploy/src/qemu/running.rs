@@ -8,7 +8,7 @@ use protocol::summary::Exit;
 use super::end::End;
 use super::rest::GuestMeter;
 use super::vm::Vm;
-use crate::accounts::GuestAccount;
+use crate::accounts::{GuestAccount, Part};
 use crate::member::{Member as _, Members};
 use crate::meter::Meter;
 use crate::{Running, Started, Stopped};
@@ -61,6 +61,10 @@ impl Running for QemuRunning {
 
     fn first_output(&self, service: &Name) -> Option<Duration> {
         self.vms.first_output(service)
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        self.vms.iter().flat_map(Vm::parts).collect()
     }
 
     fn guest(&self, service: &Name) -> Option<GuestAccount> {

@@ -5,6 +5,7 @@ mod ending;
 use std::fs::OpenOptions;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -20,10 +21,12 @@ use super::console::{self, Seen, Watch};
 use super::end::End;
 use super::own::Own;
 use super::qmp::{Qmp, QmpEvent, Vcpu};
+use super::share::{Order, Served};
 use super::socket::Socket;
 use super::ssh::Keys;
+use crate::accounts::Part;
 use crate::cgroup::{Cgroup, Layout};
-use crate::guest::Stop;
+use crate::guest::{Share, Stop};
 use crate::mark::Mark;
 use crate::native::unit;
 use crate::network::bridge::Tap;
@@ -37,15 +40,28 @@ const QUIT: Duration = Duration::from_secs(2);
 /// How long the console may take to end after QEMU has.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// The programs that a guest is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Programs<'a> {
+    /// QEMU.
+    pub(super) qemu: &'a Path,
+    /// What serves it directories; there if it has shares.
+    pub(super) virtiofsd: Option<&'a Path>,
+}
+
 /// What a guest is started with, and owns from then on.
 #[derive(Debug)]
 pub(super) struct Start<'a> {
-    /// QEMU's program.
-    pub(super) qemu: &'a Path,
+    /// What is started.
+    pub(super) programs: Programs<'a>,
     /// Whose it is.
     pub(super) mark: Mark,
-    /// What QEMU is to start; the names of the sockets are filled in here.
+    /// What QEMU is to start; the sockets are filled in here.
     pub(super) spec: VmSpec,
+    /// The directories that are served to it.
+    pub(super) shares: Vec<Share>,
+    /// The runner's state directory.
+    pub(super) state: &'a Path,
     /// The lines of the console that mean something.
     pub(super) watch: Watch,
     /// How it is asked to end.
@@ -78,6 +94,7 @@ pub(super) struct Vm {
     mark: Mark,
     process: Process,
     exists_since: Instant,
+    shares: Vec<Served>,
     monitor: Socket,
     qmp: Option<Qmp>,
     events: Option<watch::Receiver<Vec<QmpEvent>>>,
@@ -96,6 +113,10 @@ pub(super) struct Vm {
     cgroup: Option<Cgroup>,
     deviations: Vec<String>,
     end: Option<End>,
+    /// How what served it a directory ended before it.
+    lost: Option<String>,
+    /// Until when a guest may end by itself that a directory is not served to any more.
+    bereft: Option<Instant>,
     /// Until when a guest that has panicked may end by itself.
     doomed: Option<Instant>,
     reported: bool,
@@ -114,10 +135,16 @@ impl Vm {
         };
         let monitor = Socket::new("monitor").map_err(failed("making a socket"))?;
         let console = Socket::new("console").map_err(failed("making a socket"))?;
+        let (shares, connections) = serve(&start)?;
         let (cgroup, deviations) = unit::make_cgroup(start.layout, &start.mark, &start.resources);
         let mut spec = start.spec;
         spec.monitor = monitor.name().to_owned();
         spec.console = console.name().to_owned();
+        spec.shares = shares
+            .iter()
+            .zip(&connections)
+            .map(|(share, connection)| share.device(connection))
+            .collect();
         let mut environment = vec![("PATH", "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())];
         environment.extend(start.mark.environment());
         let spawned = cgroup
@@ -125,13 +152,15 @@ impl Vm {
             .map_or_else(|| Ok(Vec::new()), Cgroup::doors)
             .and_then(|doors| {
                 Process::spawn(Launch {
-                    program: start.qemu.to_owned(),
+                    program: start.programs.qemu.to_owned(),
                     args: args(&spec),
                     environment,
                     log: start.log.clone(),
                     doors,
                     affinity: start.resources.cpuset.as_ref().and_then(limits::affinity),
                     mems: start.resources.mems.as_ref().map(limits::nodemask),
+                    inherited: connections,
+                    read_only: None,
                 })
             });
         let process = spawned.map_err(|source| {
@@ -146,6 +175,7 @@ impl Vm {
             mark: start.mark,
             process,
             exists_since: Instant::now(),
+            shares,
             monitor,
             qmp: None,
             events: None,
@@ -164,6 +194,8 @@ impl Vm {
             cgroup,
             deviations,
             end: None,
+            lost: None,
+            bereft: None,
             doomed: None,
             reported: false,
             stopped: false,
@@ -174,6 +206,15 @@ impl Vm {
 
     /// Talks to QEMU for the first time, and has it prove the acceleration.
     pub(super) async fn greet(&mut self) -> Result<(), DeployError> {
+        let greeted = self.meet().await;
+        // Without what serves its directories QEMU does not come up, and its own words say only that.
+        greeted.map_err(|error| match self.shares.iter_mut().find_map(Served::failure) {
+            Some(why) => refused(format!("{why}; the guest of service {} needs it", self.mark.service)),
+            None => error,
+        })
+    }
+
+    async fn meet(&mut self) -> Result<(), DeployError> {
         let pid = self.process.pid();
         let stream = tokio::select! {
             stream = timeout(HANDSHAKE, self.monitor.accept(pid)) => stream,
@@ -266,6 +307,12 @@ impl Vm {
         self.end.as_ref()
     }
 
+    /// The processes beside it that serve it directories.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        let parts = |share: &Served| share.parts(&self.mark.service);
+        self.shares.iter().flat_map(parts).collect()
+    }
+
     /// Whatever bears its mark, wherever it went.
     fn members(&self) -> Vec<u32> {
         unit::members(&self.mark, self.process.pid(), self.cgroup.as_ref())
@@ -285,6 +332,23 @@ impl Vm {
     pub(super) fn console(&self) -> watch::Receiver<Seen> {
         self.seen.clone()
     }
+}
+
+/// Starts what serves a guest its directories; each with QEMU's connection to it.
+fn serve(start: &Start<'_>) -> Result<(Vec<Served>, Vec<OwnedFd>), DeployError> {
+    let Some(program) = start.programs.virtiofsd else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    let order = Order {
+        program,
+        mark: &start.mark,
+        state: start.state,
+        log: &start.log,
+        affinity: start.resources.cpuset.as_ref().and_then(limits::affinity),
+        mems: start.resources.mems.as_ref().map(limits::nodemask),
+    };
+    let served: Result<Vec<_>, _> = start.shares.iter().map(|share| Served::start(&order, share)).collect();
+    Ok(served?.into_iter().unzip())
 }
 
 /// Reads the console of the guest into its log.

@@ -17,4 +17,5 @@ mod linux;
 mod osv;
 mod osv_image;
 mod refusals;
+mod shares;
 mod up;

@@ -8,15 +8,19 @@ use crate::lab::{Lab, ask, bridge, name, ready, tcp, user, with_args};
 
 /// A lab with the guest `osv`.
 fn lab(network: GuestNetwork) -> Lab {
+    lab_with(network, "osv")
+}
+
+/// The same with another preset.
+fn lab_with(network: GuestNetwork, preset: &str) -> Lab {
     let kernel = std::env::var_os("JUNG_OSV_KERNEL")
         .expect("JUNG_OSV_KERNEL names no OSv kernel (loader-stripped.elf); without one, --skip osv::");
     let lab = Lab::new(network);
-    lab.describe("osv", &format!("preset = 'osv'\nkernel = {kernel:?}\n"));
+    lab.describe("osv", &format!("preset = '{preset}'\nkernel = {kernel:?}\n"));
     lab
 }
 
-async fn serves(network: GuestNetwork) {
-    let lab = lab(network);
+async fn serves(lab: Lab) {
     let services = [tcp("one")];
     let mut running = lab.start("osv", &services).await;
     ready(&services, &mut running).await.unwrap();
@@ -31,13 +35,19 @@ async fn serves(network: GuestNetwork) {
 #[tokio::test]
 #[ignore = "needs QEMU"]
 async fn it_serves_over_a_bridge() {
-    serves(bridge()).await;
+    serves(lab(bridge())).await;
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
 async fn it_serves_through_a_forwarded_port() {
-    serves(user()).await;
+    serves(lab(user())).await;
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU"]
+async fn it_serves_with_a_root_that_is_shared() {
+    serves(lab_with(bridge(), "osv-virtiofs")).await;
 }
 
 #[tokio::test]

@@ -164,6 +164,9 @@ fn words(exit: &Exit) -> String {
         Exit::Signal(signal) => format!("signal {signal}"),
         Exit::OutOfMemory => "out of memory: give it more with `memory_mib`".to_owned(),
         Exit::Crashed => "the guest crashed".to_owned(),
+        Exit::Unserved => {
+            "virtiofsd, which serves its guest a directory, ended before it: its last words are in the log".to_owned()
+        }
         Exit::Killed => "killed".to_owned(),
         Exit::Unknown => "nobody saw how".to_owned(),
     }

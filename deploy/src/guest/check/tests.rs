@@ -53,6 +53,37 @@ fn a_cloud_image_is_started_in_one_of_two_ways() {
 }
 
 #[test]
+fn directories_are_shared_under_names_of_their_own() {
+    let shared = |share: &str| parse(&format!("preset = 'osv-virtiofs'\nkernel = '/k'\n{share}"));
+    let none = shared("").unwrap();
+    assert!(none.is_shared_with() && none.shares.is_empty());
+    let one = shared("virtiofsd = '/opt/virtiofsd'\n[[shares]]\npath = '/srv/data'\ntag = 'data'").unwrap();
+    assert_eq!(one.virtiofsd, Some("/opt/virtiofsd".into()));
+    assert!(!one.shares[0].writable, "unless it is said");
+    let twice = "[[shares]]\npath = '/a'\ntag = 'a'\n".repeat(2);
+    for (bad, key) in [
+        ("[[shares]]\npath = '/a,cache=always'\ntag = 'a'", "shares.path"),
+        ("[[shares]]\npath = '/a'\ntag = 'a,x=y'", "shares.tag"),
+        ("[[shares]]\npath = '/a'\ntag = ''", "shares.tag"),
+        ("[[shares]]\npath = '/a'\ntag = 'root'", "shares.tag"),
+        (
+            &format!("[[shares]]\npath = '/a'\ntag = '{}'", "x".repeat(37)),
+            "shares.tag",
+        ),
+        (&twice, "shares.tag"),
+    ] {
+        let problems = shared(bad).unwrap_err().problems;
+        assert_eq!(
+            problems.iter().map(|problem| problem.key).collect::<Vec<_>>(),
+            [key],
+            "{bad}"
+        );
+    }
+    let idle = parse("preset = 'osv'\nkernel = '/k'\nvirtiofsd = '/v'").unwrap_err();
+    assert_eq!(idle.problems[0].key, "virtiofsd");
+}
+
+#[test]
 fn own_keys_win_over_the_preset() {
     let osv = parse("preset = 'osv'\nkernel = '/k'\nmachine = 'pc'\nmemory_mib = 64").unwrap();
     assert_eq!((osv.machine, osv.memory_mib), (Machine::Pc, 64));
@@ -102,7 +133,10 @@ fn unknown_keys_and_presets_are_named() {
         .to_string();
     assert!(unknown.contains("kernl"), "{unknown}");
     let preset = parse("preset = 'xen'").unwrap_err().to_string();
-    assert!(preset.contains("osv, osv-image, includeos, linux, cloud"), "{preset}");
+    assert!(
+        preset.contains("osv, osv-image, osv-virtiofs, includeos, linux, cloud"),
+        "{preset}"
+    );
     assert!(parse("= [").is_err());
 }
 

@@ -15,10 +15,11 @@ use crate::member::{Gone, Member};
 use crate::native::unit;
 use crate::procfs::Procfs;
 use crate::qemu::end::{self, End, Evidence};
+use crate::qemu::share::{self, Served};
 use crate::{log, network, process};
 
 impl Vm {
-    /// Waits for QEMU's end, a panic on the console, or a machine that was stopped. Whoever asks may look elsewhere every moment and ask again.
+    /// Waits for QEMU's end, a panic on the console, a machine that was stopped, or the end of what serves it a directory. Whoever asks may look elsewhere every moment and ask again.
     async fn fail(&mut self) {
         let (mut seen, mut events) = (self.seen.clone(), self.events.clone());
         let doomed = &mut self.doomed;
@@ -38,11 +39,19 @@ impl Vm {
                 std::future::pending::<()>().await;
             }
         };
-        tokio::select! {
-            _ = self.process.wait() => {}
-            () = panicked => {}
-            () = halted => {}
-        }
+        let bereft = &mut self.bereft;
+        let unserved = async {
+            let how = share::ended(&mut self.shares).await;
+            // It also ends because QEMU does, a moment before.
+            sleep_until((*bereft.get_or_insert_with(|| Instant::now() + QUIT)).into()).await;
+            how
+        };
+        self.lost = tokio::select! {
+            _ = self.process.wait() => None,
+            () = panicked => None,
+            () = halted => None,
+            how = unserved => Some(how),
+        };
     }
 
     /// Asks it to end as its description wants it; `true`: it did.
@@ -79,7 +88,10 @@ impl Vm {
         let told_to_quit = events
             .iter()
             .any(|event| event.reason.as_deref() == Some("host-qmp-quit"));
+        let lost = self.lost.take();
+        let lost = lost.or_else(|| self.shares.iter_mut().find_map(Served::failure));
         let end = End::of(&Evidence {
+            lost,
             status,
             seen: &seen,
             events: &events,
