@@ -22,6 +22,8 @@ mod section;
 mod show;
 mod source;
 mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 mod workloads;
 
 use std::path::Path;

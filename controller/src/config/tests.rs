@@ -1,29 +1,11 @@
 use proptest::prelude::*;
 
+use super::testing::{GOOD, problems};
 use super::*;
-
-const GOOD: &str = r#"
-[experiment]
-name = "x"
-[[platform]]
-kind = "native"
-[[workload]]
-kind = "tcp"
-[[load]]
-kind = "rate"
-name = "light"
-rate = 10
-duration = "10s"
-"#;
-
-fn problems(text: &str) -> String {
-    let problems = parse("x.toml", text, &Overrides::default()).unwrap_err();
-    problems.iter().map(|problem| format!("{problem}\n")).collect()
-}
 
 fn warnings(text: &str) -> String {
     let checked = parse("x.toml", text, &Overrides::default()).unwrap();
-    checked.warnings.iter().map(|problem| format!("{problem}\n")).collect()
+    testing::lines(&checked.warnings)
 }
 
 #[test]

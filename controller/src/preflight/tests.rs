@@ -1,32 +1,14 @@
 use protocol::facts::{CpuFacts, HostFacts, HostNow, KernelFacts, MemoryFacts, NumaNode, Temperature};
 
 use super::*;
-use crate::config::{self, Overrides};
-
-const BASE: &str = r#"
-[experiment]
-name = "x"
-[[platform]]
-kind = "native"
-[[workload]]
-kind = "tcp"
-[[load]]
-kind = "rate"
-name = "light"
-rate = 10
-duration = "10s"
-"#;
+use crate::config::testing::{self, GOOD};
 
 fn experiment(more: &str) -> Experiment {
-    let text = format!("{BASE}{more}");
-    config::parse("x.toml", &text, &Overrides::default())
-        .unwrap_or_else(|problems| panic!("{problems:?}"))
-        .experiment
+    testing::experiment(&format!("{GOOD}{more}")).unwrap()
 }
 
 fn problems(more: &str) -> String {
-    let problems = config::parse("x.toml", &format!("{BASE}{more}"), &Overrides::default()).unwrap_err();
-    problems.iter().map(|problem| format!("{problem}\n")).collect()
+    testing::problems(&format!("{GOOD}{more}"))
 }
 
 /// A quiet machine of four CPUs that is all that one could ask for.

@@ -1,7 +1,6 @@
 //! A runner of its own for every test, on the engine that `DOCKER_HOST` names or the local one.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bollard::query_parameters::ListContainersOptionsBuilder;
@@ -10,8 +9,9 @@ use deploy::network::bridge::Bridge;
 use deploy::procfs::Procfs;
 use deploy::{Deployment, Driver as _, Host};
 use protocol::ids::{AttemptId, Name};
-use protocol::spec::{DockerSpec, HttpProbe, PlatformSpec, Probe, Resources, ServiceSpec, UdpProbe};
-use protocol::surroundings::Place;
+use protocol::spec::{DockerSpec, PlatformSpec, Resources, ServiceSpec};
+
+use crate::services;
 
 pub struct Lab {
     pub driver: Docker,
@@ -32,7 +32,7 @@ impl Lab {
         let host = Host {
             runner: runner.clone(),
             address: "127.0.0.1".parse().unwrap(),
-            workload: workload(),
+            workload: services::workload(),
             state: dir.path().join("state"),
         };
         let engine = match &spec.socket {
@@ -56,41 +56,11 @@ impl Lab {
     }
 
     pub fn tcp(&self, service: &str, more: &[&str]) -> ServiceSpec {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let args = ["tcp", "--listen", "{listen}"]
-            .iter()
-            .chain(more)
-            .map(ToString::to_string)
-            .collect();
-        let ready = Probe::Http(HttpProbe {
-            path: "/".into(),
-            status: 200,
-            body_bytes: Some(1000),
-        });
-        ServiceSpec {
-            name: name(service),
-            args,
-            place: Place::Platform,
-            port: Some(port),
-            ready,
-        }
+        services::tcp(service, free_port(), more)
     }
 
     pub fn udp(&self, service: &str) -> ServiceSpec {
-        ServiceSpec {
-            args: ["udp", "--listen", "{listen}", "--reply-bytes", "3"]
-                .map(str::to_owned)
-                .to_vec(),
-            ready: Probe::Udp(UdpProbe {
-                packet: "12345678".into(),
-                answer: "AAA12345678".into(),
-            }),
-            ..self.tcp(service, &[])
-        }
+        services::udp(service, free_port(), 3)
     }
 
     pub fn deployment(&self, services: &[ServiceSpec]) -> Deployment {
@@ -160,15 +130,7 @@ pub fn alive(pid: u32) -> bool {
     Procfs::default().is_alive(pid)
 }
 
-/// The static workload: `JUNG_TEST_WORKLOAD`, or where deploy/build-workload.sh puts it.
-pub fn workload() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
-    let path = std::env::var_os("JUNG_TEST_WORKLOAD").map_or(target.join("static/workload"), PathBuf::from);
-    assert!(
-        path.exists(),
-        "{} is not there: run deploy/build-workload.sh",
-        path.display()
-    );
-    path
+fn free_port() -> u16 {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
 }

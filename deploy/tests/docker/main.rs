@@ -8,6 +8,8 @@ mod engine;
 mod lab;
 mod limits;
 mod runtimes;
+#[path = "../services/mod.rs"]
+mod services;
 mod sweep;
 
 use std::collections::BTreeMap;
@@ -46,7 +48,7 @@ async fn a_service_answers_on_the_bridge_and_leaves_no_trace() {
         stopped.exits,
         [(name("one"), Exit::Code(0)), (name("two"), Exit::Code(0))]
     );
-    let program = std::fs::metadata(lab::workload()).unwrap().len();
+    let program = std::fs::metadata(services::workload()).unwrap().len();
     let totals = totals(stopped.sizes.iter().flat_map(|(_, sizes)| sizes));
     assert_eq!(
         totals,

@@ -2,10 +2,10 @@
 
 use deploy::Running;
 use deploy::qemu::End;
-use protocol::spec::{GuestNetwork, Probe, ServiceSpec, UdpProbe};
+use protocol::spec::GuestNetwork;
 use protocol::summary::Exit;
 
-use crate::lab::{Lab, ask, bridge, name, ready, tcp, user, with_args};
+use crate::lab::{Lab, bridge, ready, serves, udp, user, with_args};
 
 /// A lab with the guest `includeos`.
 fn lab(network: GuestNetwork) -> Lab {
@@ -17,39 +17,16 @@ fn lab(network: GuestNetwork) -> Lab {
 }
 
 /// A service of packets, and the answer to one of them.
-fn udp(service: &str) -> ServiceSpec {
-    ServiceSpec {
-        ready: Probe::Udp(UdpProbe {
-            packet: "number 7".into(),
-            answer: format!("{}number 7", "A".repeat(1000)),
-        }),
-        ..with_args(service, &["udp", "--listen", "{listen}", "--reply-bytes", "1000"])
-    }
-}
-
-async fn serves(network: GuestNetwork) {
-    let lab = lab(network);
-    let services = [tcp("one")];
-    let mut running = lab.start("includeos", &services).await;
-    ready(&services, &mut running).await.unwrap();
-    ask(running.services()[0].endpoint.unwrap(), 30).await;
-    let stopped = running.stop().await;
-    assert_eq!(stopped.exits, [(name("one"), Exit::Code(0))], "{}", lab.log("one"));
-    assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
-    assert!(lab.log("one").contains("Service started"), "{}", lab.log("one"));
-    lab.assert_clean().await;
-}
-
 #[tokio::test]
 #[ignore = "needs QEMU"]
 async fn it_serves_over_a_bridge() {
-    serves(bridge()).await;
+    serves(&lab(bridge()), "includeos", "Service started").await;
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
 async fn it_serves_through_a_forwarded_port() {
-    serves(user()).await;
+    serves(&lab(user()), "includeos", "Service started").await;
 }
 
 #[tokio::test]

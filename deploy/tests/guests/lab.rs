@@ -12,12 +12,12 @@ use deploy::ready::{self, FirstReply, NotReady};
 use deploy::{Deployment, Driver, Host, Running};
 use protocol::ids::{AttemptId, Name};
 use protocol::spec::{
-    Acceleration, BridgeSpec, GuestNetwork, GuestSpec, HttpProbe, PlatformKind, PlatformSpec, Probe, Resources,
-    ServiceSpec, UserNetSpec,
+    Acceleration, BridgeSpec, GuestNetwork, GuestSpec, PlatformKind, PlatformSpec, Resources, ServiceSpec, UserNetSpec,
 };
-use protocol::surroundings::Place;
+use protocol::summary::Exit;
 
 use crate::kernel::Kernel;
+use crate::services;
 
 /// How long a guest may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(600);
@@ -152,22 +152,23 @@ pub fn name(text: &str) -> Name {
 }
 
 pub fn tcp(service: &str) -> ServiceSpec {
-    with_args(service, &["tcp", "--listen", "{listen}"])
+    services::tcp(service, free_port(), &[])
+}
+
+pub fn udp(service: &str) -> ServiceSpec {
+    services::udp(service, free_port(), 1000)
 }
 
 pub fn with_args(service: &str, args: &[&str]) -> ServiceSpec {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     ServiceSpec {
-        name: name(service),
         args: args.iter().map(|&arg| arg.into()).collect(),
-        place: Place::Platform,
-        port: Some(free.local_addr().unwrap().port()),
-        ready: Probe::Http(HttpProbe {
-            path: "/".into(),
-            status: 200,
-            body_bytes: Some(1000),
-        }),
+        ..services::tcp(service, free_port(), &[])
     }
+}
+
+fn free_port() -> u16 {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
 }
 
 /// Waits for the first correct replies, and fails at once if a guest ends before.
@@ -200,6 +201,19 @@ pub async fn ask(address: SocketAddr, times: usize) {
     asked.await.unwrap();
 }
 
+/// A guest answers every request, ends as it is asked to and leaves nothing; its console said that it was up.
+pub async fn serves(lab: &Lab, guest: &str, up: &str) {
+    let services = [tcp("one")];
+    let mut running = lab.start(guest, &services).await;
+    ready(&services, &mut running).await.unwrap();
+    ask(running.services()[0].endpoint.unwrap(), 30).await;
+    let stopped = running.stop().await;
+    assert_eq!(stopped.exits, [(name("one"), Exit::Code(0))], "{}", lab.log("one"));
+    assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
+    assert!(lab.log("one").contains(up), "{}", lab.log("one"));
+    lab.assert_clean().await;
+}
+
 /// Waits until a condition holds; generous, for the machine may be busy.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let until = std::time::Instant::now() + PATIENCE;
@@ -220,16 +234,14 @@ fn cached(part: &str, file: &str) -> PathBuf {
     dir
 }
 
-/// The static workload with `guest-init` beside it: `JUNG_TEST_WORKLOAD`, or where deploy/build-workload.sh and deploy/linux/build-init.sh put them.
+/// The static workload with `guest-init` beside it, which deploy/linux/build-init.sh puts there.
 fn workload() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
-    let path = std::env::var_os("JUNG_TEST_WORKLOAD").map_or(target.join("static/workload"), PathBuf::from);
-    for (file, script) in [
-        (path.clone(), "deploy/build-workload.sh"),
-        (path.with_file_name("guest-init"), "deploy/linux/build-init.sh"),
-    ] {
-        assert!(file.exists(), "{} is not there: run {script}", file.display());
-    }
+    let path = services::workload();
+    let init = path.with_file_name("guest-init");
+    assert!(
+        init.exists(),
+        "{} is not there: run deploy/linux/build-init.sh",
+        init.display()
+    );
     path
 }

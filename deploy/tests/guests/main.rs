@@ -17,5 +17,7 @@ mod linux;
 mod osv;
 mod osv_image;
 mod refusals;
+#[path = "../services/mod.rs"]
+mod services;
 mod shares;
 mod up;

@@ -4,7 +4,10 @@ use deploy::Running;
 use protocol::spec::GuestNetwork;
 use protocol::summary::Exit;
 
-use crate::lab::{Lab, ask, bridge, name, ready, tcp, user, with_args};
+use crate::lab::{Lab, bridge, serves, user, with_args};
+
+/// What its console says once it is up.
+const UP: &str = "Booted up in ";
 
 /// A lab with the guest `osv`.
 fn lab(network: GuestNetwork) -> Lab {
@@ -20,34 +23,22 @@ fn lab_with(network: GuestNetwork, preset: &str) -> Lab {
     lab
 }
 
-async fn serves(lab: Lab) {
-    let services = [tcp("one")];
-    let mut running = lab.start("osv", &services).await;
-    ready(&services, &mut running).await.unwrap();
-    ask(running.services()[0].endpoint.unwrap(), 30).await;
-    let stopped = running.stop().await;
-    assert_eq!(stopped.exits, [(name("one"), Exit::Code(0))], "{}", lab.log("one"));
-    assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
-    assert!(lab.log("one").contains("Booted up in "), "{}", lab.log("one"));
-    lab.assert_clean().await;
-}
-
 #[tokio::test]
 #[ignore = "needs QEMU"]
 async fn it_serves_over_a_bridge() {
-    serves(lab(bridge())).await;
+    serves(&lab(bridge()), "osv", UP).await;
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
 async fn it_serves_through_a_forwarded_port() {
-    serves(lab(user())).await;
+    serves(&lab(user()), "osv", UP).await;
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
 async fn it_serves_with_a_root_that_is_shared() {
-    serves(lab_with(bridge(), "osv-virtiofs")).await;
+    serves(&lab_with(bridge(), "osv-virtiofs"), "osv", UP).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A runner of its own for every test.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use deploy::lxc::Lxc;
@@ -10,8 +10,9 @@ use deploy::{Deployment, Host};
 use nix::sys::signal::{Signal, kill as send};
 use nix::unistd::Pid;
 use protocol::ids::{AttemptId, Name};
-use protocol::spec::{HttpProbe, LxcSpec, PlatformSpec, Probe, Resources, ServiceSpec, UdpProbe};
-use protocol::surroundings::Place;
+use protocol::spec::{LxcSpec, PlatformSpec, Resources, ServiceSpec};
+
+use crate::services;
 
 pub struct Lab {
     pub driver: Lxc,
@@ -25,7 +26,7 @@ impl Lab {
         let host = Host {
             runner: name(&format!("test-{}", AttemptId::fresh())),
             address: "127.0.0.1".parse().unwrap(),
-            workload: workload(),
+            workload: services::workload(),
             state: dir.path().join("state"),
         };
         Self {
@@ -41,31 +42,11 @@ impl Lab {
     }
 
     pub fn tcp(&self, service: &str, more: &[&str]) -> ServiceSpec {
-        let args = ["tcp", "--listen", "{listen}"].iter().chain(more);
-        ServiceSpec {
-            name: name(service),
-            args: args.map(ToString::to_string).collect(),
-            place: Place::Platform,
-            port: Some(5000),
-            ready: Probe::Http(HttpProbe {
-                path: "/".into(),
-                status: 200,
-                body_bytes: Some(1000),
-            }),
-        }
+        services::tcp(service, 5000, more)
     }
 
     pub fn udp(&self, service: &str) -> ServiceSpec {
-        ServiceSpec {
-            args: ["udp", "--listen", "{listen}", "--reply-bytes", "3"]
-                .map(str::to_owned)
-                .to_vec(),
-            ready: Probe::Udp(UdpProbe {
-                packet: "12345678".into(),
-                answer: "AAA12345678".into(),
-            }),
-            ..self.tcp(service, &[])
-        }
+        services::udp(service, 5000, 3)
     }
 
     pub fn deployment(&self, services: &[ServiceSpec]) -> Deployment {
@@ -148,17 +129,4 @@ pub async fn eventually(mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < until, "it did not come");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// The static workload: `JUNG_TEST_WORKLOAD`, or where deploy/build-workload.sh puts it.
-pub fn workload() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
-    let path = std::env::var_os("JUNG_TEST_WORKLOAD").map_or(target.join("static/workload"), PathBuf::from);
-    assert!(
-        path.exists(),
-        "{} is not there: run deploy/build-workload.sh",
-        path.display()
-    );
-    path
 }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod lab;
+#[path = "../services/mod.rs"]
+mod services;
 
 use std::time::Duration;
 
@@ -61,7 +63,7 @@ async fn services_answer_under_their_limits_and_leave_no_trace() {
         lab.log("one")
     );
     assert_eq!(stopped.teardown.leftovers, [] as [String; 0]);
-    let program = std::fs::metadata(lab::workload()).unwrap().len();
+    let program = std::fs::metadata(services::workload()).unwrap().len();
     assert_eq!(
         totals(stopped.sizes.iter().flat_map(|(_, sizes)| sizes))[&Part::Program],
         program,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use protocol::ids::Name;
 
+use super::value;
 use crate::config::field::{Field, Given};
 use crate::config::problem::{Fault, Problem, Severity};
 use crate::config::section::Section;
@@ -72,6 +73,21 @@ impl<'a> At<'a> {
         }
     }
 
+    /// The name of a table of its own, or else the word of its kind; `None` has left a problem, here or at the kind.
+    pub(super) fn name_or_kind(
+        &mut self,
+        name: &Field<String>,
+        kind: &Field<String>,
+        taken: &mut Unique,
+    ) -> Option<Name> {
+        let (field, name) = match self.optional(name, value::name)? {
+            Some(own) => (name, own),
+            None => (kind, kind.value()?.parse().ok()?),
+        };
+        taken.take(self, field, &name);
+        Some(name)
+    }
+
     /// A value that has no place here, e.g. a key of another kind.
     pub(super) fn foreign<T>(&mut self, field: &Field<T>, what: &str, remedy: &str) {
         if !matches!(field.given, Given::Absent) {
@@ -95,6 +111,28 @@ impl<'a> At<'a> {
     pub(super) fn whole(&mut self, fault: Fault) {
         self.problems.push(self.section.whole(fault));
     }
+}
+
+/// Checks every table of a kind, of which there has to be one; `none`: its heading, and what to write where there is none. `None` has left a problem.
+pub(super) fn each<R, T>(
+    tables: &[R],
+    file: &str,
+    none: (&str, &str),
+    problems: &mut Vec<Problem>,
+    mut one: impl FnMut(&R, &mut Unique, &mut Vec<Problem>) -> Option<T>,
+) -> Option<Vec<T>> {
+    if tables.is_empty() {
+        let section = Section {
+            file: file.to_owned(),
+            label: none.0.to_owned(),
+            line: None,
+        };
+        At::new(&section, problems).whole(Fault::new("there is none, and at least one is needed", none.1));
+        return None;
+    }
+    let mut taken = Unique::default();
+    let checked: Vec<_> = tables.iter().map(|table| one(table, &mut taken, problems)).collect();
+    checked.into_iter().collect()
 }
 
 /// Names that may stand only once, with the line of the first.

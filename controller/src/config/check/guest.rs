@@ -84,24 +84,8 @@ mod tests {
     use protocol::spec::PlatformSpec;
 
     use super::*;
+    use crate::config::testing::platforms;
     use crate::config::{Overrides, parse};
-
-    const REST: &str = "[experiment]\nname = 'x'\n[[workload]]\nkind = 'tcp'\n\
-                        [[load]]\nkind = 'rate'\nname = 'light'\nrate = 10\nduration = '10s'\n";
-
-    fn platforms(text: &str) -> Result<Vec<PlatformSpec>, String> {
-        let checked = parse("x.toml", &format!("{REST}{text}"), &Overrides::default());
-        checked
-            .map(|checked| {
-                checked
-                    .experiment
-                    .platforms
-                    .into_iter()
-                    .map(|platform| platform.spec)
-                    .collect()
-            })
-            .map_err(|problems| problems.iter().map(|problem| format!("{problem}\n")).collect())
-    }
 
     #[test]
     fn a_kind_is_enough() {

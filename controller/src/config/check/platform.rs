@@ -3,33 +3,18 @@
 use protocol::ids::Name;
 use protocol::spec::{FakeFailure, FakeSpec, LxcSpec, NativeSpec, PlatformKind, PlatformSpec};
 
-use super::at::{At, Unique};
+use super::at::{self, At, Unique};
 use super::container;
 use super::guest;
 use super::value;
 use crate::config::Platform;
-use crate::config::problem::{Fault, Problem};
+use crate::config::problem::Problem;
 use crate::config::raw::{RawExperiment, RawPlatform};
-use crate::config::section::Section;
 
 /// Checks every `[[platform]]`; `None` has left a problem.
 pub(super) fn check(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Vec<Platform>> {
-    if raw.platforms.is_empty() {
-        let section = Section {
-            file: raw.file.clone(),
-            label: "[[platform]]".to_owned(),
-            line: None,
-        };
-        let fault = Fault::new(
-            "there is none, and at least one is needed",
-            "add [[platform]] and kind = \"native\" below it",
-        );
-        At::new(&section, problems).whole(fault);
-        return None;
-    }
-    let mut taken = Unique::default();
-    let checked: Vec<_> = raw.platforms.iter().map(|raw| one(raw, &mut taken, problems)).collect();
-    checked.into_iter().collect()
+    let none = ("[[platform]]", "add [[platform]] and kind = \"native\" below it");
+    at::each(&raw.platforms, &raw.file, none, problems, one)
 }
 
 /// The name a platform has or would have by its kind, as far as that can be said.
@@ -41,17 +26,7 @@ fn one(raw: &RawPlatform, taken: &mut Unique, problems: &mut Vec<Problem>) -> Op
     let kinds = PlatformKind::ALL.map(|kind| (kind.word(), kind));
     let mut at = At::new(&raw.section, problems);
     let kind = at.required(&raw.kind, "kind = \"native\"", value::choice(&kinds));
-    let name = at
-        .optional(&raw.name, value::name)
-        .map(|name| name.or_else(|| name_of(raw)));
-    if let Some(Some(name)) = &name {
-        let field = if raw.name.value().is_some() {
-            &raw.name
-        } else {
-            &raw.kind
-        };
-        taken.take(&mut at, field, name);
-    }
+    let name = at.name_or_kind(&raw.name, &raw.kind, taken);
     let optional = at.or(&raw.optional, false, value::any);
     let kind = kind?;
     foreign(raw, kind, &mut at);
@@ -66,7 +41,7 @@ fn one(raw: &RawPlatform, taken: &mut Unique, problems: &mut Vec<Problem>) -> Op
         PlatformKind::Fake => fake(raw, &mut at).map(PlatformSpec::Fake),
     };
     Some(Platform {
-        name: name??,
+        name: name?,
         spec: spec?,
         optional: optional?,
     })

@@ -69,7 +69,7 @@ fn named(at: &mut At<'_>, field: &Field<String>, what: &str, names: &[&Name]) ->
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Overrides, parse};
+    use crate::config::testing::experiment;
     use crate::plan::Plan;
 
     const REST: &str = "[experiment]\nname = 'x'\niterations = 2\n\
@@ -79,16 +79,8 @@ mod tests {
                         [[load]]\nkind = 'users'\nname = 'few'\nusers = 2\nrequests = 10\n";
 
     fn cells(skips: &str) -> Result<Vec<String>, String> {
-        let checked = parse("x.toml", &format!("{REST}{skips}"), &Overrides::default());
-        checked
-            .map(|checked| {
-                Plan::new(&checked.experiment)
-                    .cells
-                    .into_iter()
-                    .map(|cell| cell.name)
-                    .collect()
-            })
-            .map_err(|problems| problems.iter().map(|problem| format!("{problem}\n")).collect())
+        let plan = Plan::new(&experiment(&format!("{REST}{skips}"))?);
+        Ok(plan.cells.into_iter().map(|cell| cell.name).collect())
     }
 
     #[test]

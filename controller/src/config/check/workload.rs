@@ -1,12 +1,9 @@
 //! `[[workload]]`.
 
-use protocol::ids::Name;
-
-use super::at::{At, Unique};
+use super::at::{self, At, Unique};
 use super::{jung, value};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawWorkload};
-use crate::config::section::Section;
 use crate::config::{TcpWorkload, UdpWorkload, Workload, WorkloadKind};
 
 /// The longest body, bytes.
@@ -28,38 +25,14 @@ const KINDS: [(&str, Kind); 3] = [("tcp", Kind::Tcp), ("udp", Kind::Udp), ("jung
 
 /// Checks every `[[workload]]`; `None` has left a problem.
 pub(super) fn check(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Vec<Workload>> {
-    if raw.workloads.is_empty() {
-        let section = Section {
-            file: raw.file.clone(),
-            label: "[[workload]]".to_owned(),
-            line: None,
-        };
-        let fault = Fault::new(
-            "there is none, and at least one is needed",
-            "add [[workload]] and kind = \"tcp\" below it",
-        );
-        At::new(&section, problems).whole(fault);
-        return None;
-    }
-    let mut taken = Unique::default();
-    let checked: Vec<_> = raw.workloads.iter().map(|raw| one(raw, &mut taken, problems)).collect();
-    checked.into_iter().collect()
+    let none = ("[[workload]]", "add [[workload]] and kind = \"tcp\" below it");
+    at::each(&raw.workloads, &raw.file, none, problems, one)
 }
 
 fn one(raw: &RawWorkload, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option<Workload> {
     let mut at = At::new(&raw.section, problems);
     let kind = at.required(&raw.kind, "kind = \"tcp\"", value::choice(&KINDS));
-    let name = at
-        .optional(&raw.name, value::name)
-        .map(|name| name.or_else(|| by_kind(raw)));
-    if let Some(Some(name)) = &name {
-        let field = if raw.name.value().is_some() {
-            &raw.name
-        } else {
-            &raw.kind
-        };
-        taken.take(&mut at, field, name);
-    }
+    let name = at.name_or_kind(&raw.name, &raw.kind, taken);
     let kind = match kind? {
         Kind::Tcp => {
             jung::foreign(raw, &mut at);
@@ -79,13 +52,9 @@ fn one(raw: &RawWorkload, taken: &mut Unique, problems: &mut Vec<Problem>) -> Op
         }
     };
     Some(Workload {
-        name: name??,
+        name: name?,
         kind: kind?,
     })
-}
-
-fn by_kind(raw: &RawWorkload) -> Option<Name> {
-    raw.kind.value()?.parse().ok()
 }
 
 fn udp(raw: &RawWorkload, at: &mut At<'_>) -> Option<UdpWorkload> {

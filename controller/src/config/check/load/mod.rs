@@ -9,11 +9,10 @@ mod users;
 
 use std::time::Duration;
 
-use super::at::{At, Unique};
+use super::at::{self, At, Unique};
 use super::value;
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawLoad, RawLoadKeys};
-use crate::config::section::Section;
 use crate::config::{Load, LoadKind, NoLoad, Timing};
 use crate::load::Wait;
 
@@ -94,22 +93,8 @@ impl Kind {
 
 /// Checks every `[[load]]`; `None` has left a problem.
 pub(super) fn check(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Vec<Load>> {
-    if raw.loads.is_empty() {
-        let section = Section {
-            file: raw.file.clone(),
-            label: "[[load]]".to_owned(),
-            line: None,
-        };
-        let fault = Fault::new(
-            "there is none, and at least one is needed",
-            "add [[load]] and kind, name, rate and duration below it",
-        );
-        At::new(&section, problems).whole(fault);
-        return None;
-    }
-    let mut taken = Unique::default();
-    let checked: Vec<_> = raw.loads.iter().map(|raw| one(raw, &mut taken, problems)).collect();
-    checked.into_iter().collect()
+    let none = ("[[load]]", "add [[load]] and kind, name, rate and duration below it");
+    at::each(&raw.loads, &raw.file, none, problems, one)
 }
 
 fn one(raw: &RawLoad, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option<Load> {
