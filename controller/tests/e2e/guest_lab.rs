@@ -147,7 +147,11 @@ fn sampled(record: &Value) {
     );
     let sizes = &record["summary"]["services"][0]["sizes"];
     assert!(
-        sizes.as_array().unwrap().iter().any(|size| size["part"] == "kernel"),
+        sizes
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|size| size["part"] == "kernel" || size["part"] == "disk"),
         "{sizes}"
     );
 }

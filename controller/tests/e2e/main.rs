@@ -28,6 +28,7 @@ mod lab;
 mod loaders;
 mod namespaces;
 mod osv;
+mod osv_image;
 mod packets;
 mod process;
 mod report;
@@ -36,3 +37,5 @@ mod resume;
 mod runtimes;
 mod sums;
 mod whole;
+#[path = "../../../deploy/tests/guests/whole_image.rs"]
+mod whole_image;

@@ -14,7 +14,7 @@ use crate::guest::directory;
 use crate::guest::linux::seed::PROGRAM_LABEL;
 use crate::guest::linux::{fat, initramfs, modules};
 use crate::guest::multiboot;
-use crate::guest::osv::{disk, rofs};
+use crate::guest::osv::{disk, program, rofs};
 use crate::guest::tree::{Device, Tree};
 use crate::guest::{CloudImage, CloudStart, Guest, Image, InitramfsImage};
 
@@ -51,7 +51,7 @@ pub(super) fn make(guest: &Guest, workload: &Path, state: &Path) -> Result<Made,
         Image::Cloud(CloudImage { start: CloudStart::Ssh }) => Ok(Made::Nothing),
         Image::Cloud(_) => {
             let mut tree = Tree::default();
-            workload_and_files(&mut tree, guest, workload)?;
+            program_and_files(&mut tree, guest, the_workload(workload)?)?;
             let bytes = fat::write(PROGRAM_LABEL, &tree).map_err(broken)?;
             keep(state, "program", "raw", &bytes).map(Made::Program)
         }
@@ -89,7 +89,7 @@ fn linux_tree(guest: &Guest, image: &InitramfsImage, workload: &Path) -> Result<
     let init = image.init.clone().unwrap_or_else(beside);
     let remedy = "build it with deploy/linux/build-init.sh, or name it as `init` in the guest's description";
     tree.file("/init", read(&init, remedy)?, true).map_err(broken)?;
-    workload_and_files(&mut tree, guest, workload)?;
+    program_and_files(&mut tree, guest, the_workload(workload)?)?;
     let loaded = modules::in_order(&image.modules, &image.load).map_err(broken)?;
     for (number, (name, bytes)) in loaded.into_iter().enumerate() {
         tree.file(&format!("/modules/{number:02}-{name}.ko"), bytes, false)
@@ -102,7 +102,7 @@ fn linux_tree(guest: &Guest, image: &InitramfsImage, workload: &Path) -> Result<
 
 fn osv_tree(guest: &Guest, workload: &Path) -> Result<Tree, DeployError> {
     let mut tree = Tree::default();
-    workload_and_files(&mut tree, guest, workload)?;
+    program_and_files(&mut tree, guest, program::for_osv(the_workload(workload)?))?;
     for dir in ["/dev", "/proc", "/sys", "/tmp"] {
         tree.dir(dir).map_err(broken)?;
     }
@@ -113,9 +113,12 @@ fn osv_tree(guest: &Guest, workload: &Path) -> Result<Tree, DeployError> {
     Ok(tree)
 }
 
-fn workload_and_files(tree: &mut Tree, guest: &Guest, workload: &Path) -> Result<(), DeployError> {
-    let remedy = "build it with deploy/build-workload.sh";
-    tree.file("/workload", read(workload, remedy)?, true).map_err(broken)?;
+fn the_workload(path: &Path) -> Result<Vec<u8>, DeployError> {
+    read(path, "build it with deploy/build-workload.sh")
+}
+
+fn program_and_files(tree: &mut Tree, guest: &Guest, program: Vec<u8>) -> Result<(), DeployError> {
+    tree.file("/workload", program, true).map_err(broken)?;
     for (inside, outside) in &guest.files {
         let bytes = read(outside, "name a file that is there in the guest's description")?;
         tree.file(inside, bytes, true).map_err(broken)?;

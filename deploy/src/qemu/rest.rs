@@ -1,22 +1,25 @@
 //! What an OSv says of itself by its REST API, if the module `httpserver-api` is in its image: its threads and its memory.
 //!
 //! `GET /os/threads` answers `{"list": [{"id", "name", "cpu_ms", "switches", "preemptions", ...}], "time_ms"}`, `GET /os/memory/total` and `/os/memory/free`
-//! a number of bytes (OSv, `modules/httpserver-api/api-doc/listings/os.json`, August 2026). Asking costs the guest CPU time, so it is done at READY and at
+//! a number of bytes (OSv, `modules/httpserver-api/api-doc/listings/os.json`, August 2026; `rest/threads.json` is such an answer). Asking costs the guest CPU time, so it is done at READY and at
 //! STOP, outside of the window.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use protocol::ids::Name;
 use protocol::sample::{Counter, Counters, GuestThread, OfService, Subject};
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::ready::http;
 
-/// How long one guest may take for all of its figures.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The patience with a guest.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long after a failure it is asked again: OSv starts the API beside the service, and it may be up after it.
+const PAUSE: Duration = Duration::from_millis(100);
 /// OSv's idle threads, one for each CPU, are called `idle0` and so on: what they use is what nobody uses.
 const IDLE: &str = "idle";
 
@@ -24,6 +27,8 @@ const IDLE: &str = "idle";
 #[derive(Clone, Debug)]
 pub struct GuestMeter {
     guests: Vec<(Name, SocketAddr)>,
+    /// How long one may take for all of its figures.
+    patience: Duration,
 }
 
 /// The answer of `/os/threads`, as far as it is counted.
@@ -44,35 +49,59 @@ struct Thread {
     preemptions: u64,
 }
 
+/// Why there are no figures.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// No answer, or one that fails.
+    #[error("{0}")]
+    Unanswered(#[from] io::Error),
+    /// An answer that is none of OSv's.
+    #[error("{0}")]
+    Nonsense(#[from] serde_json::Error),
+}
+
 impl GuestMeter {
     pub(super) const fn new(guests: Vec<(Name, SocketAddr)>) -> Self {
-        Self { guests }
+        Self {
+            guests,
+            patience: PATIENCE,
+        }
     }
 
     /// The figures of every guest now; one that does not answer is left out, and said.
     pub async fn read(&self) -> Vec<(Subject, Counters)> {
-        let mut found = Vec::new();
-        for (service, at) in &self.guests {
-            match timeout(PATIENCE, figures(service, *at)).await {
-                Ok(Ok(figures)) => found.extend(figures),
-                Ok(Err(error)) => tracing::warn!(%service, %at, %error, "the guest's REST API gives no figures"),
-                Err(_) => tracing::warn!(%service, %at, "the guest's REST API does not answer"),
-            }
-        }
-        found
+        let asked = self.guests.iter().map(|(service, at)| async move {
+            let answer = answer(service, *at, self.patience).await;
+            answer.inspect_err(|error| tracing::warn!(%service, %at, %error, "the guest's REST API gives no figures"))
+        });
+        join_all(asked).await.into_iter().flatten().flatten().collect()
     }
 }
 
-async fn figures(service: &Name, at: SocketAddr) -> io::Result<Vec<(Subject, Counters)>> {
+/// Asks until there is an answer or the patience is at its end; then the last failure says why.
+async fn answer(service: &Name, at: SocketAddr, patience: Duration) -> Result<Vec<(Subject, Counters)>, Failure> {
+    let mut last = io::Error::from(io::ErrorKind::TimedOut);
+    let asked = timeout(patience, async {
+        loop {
+            match figures(service, at).await {
+                Err(Failure::Unanswered(error)) => last = error,
+                answer => return answer,
+            }
+            sleep(PAUSE).await;
+        }
+    });
+    asked.await.unwrap_or(Err(Failure::Unanswered(last)))
+}
+
+async fn figures(service: &Name, at: SocketAddr) -> Result<Vec<(Subject, Counters)>, Failure> {
     let threads: Threads = json(at, "/os/threads").await?;
     let total: u64 = json(at, "/os/memory/total").await?;
     let free: u64 = json(at, "/os/memory/free").await?;
     Ok(counted(service, &threads, total, free))
 }
 
-async fn json<T: for<'a> Deserialize<'a>>(at: SocketAddr, path: &str) -> io::Result<T> {
-    let body = http::body(at, path).await?;
-    serde_json::from_slice(&body).map_err(|error| io::Error::other(format!("{path}: {error}")))
+async fn json<T: for<'a> Deserialize<'a>>(at: SocketAddr, path: &str) -> Result<T, Failure> {
+    Ok(serde_json::from_slice(&http::body(at, path).await?)?)
 }
 
 /// The guest as a whole, then its threads.
@@ -110,83 +139,4 @@ fn counted(service: &Name, threads: &Threads, total: u64, free: u64) -> Vec<(Sub
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    /// A server that answers as OSv does, a request after the other on connections that it keeps open.
-    async fn osv(threads: &'static str) -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            let mut open = Vec::new();
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut request = [0; 1024];
-                let length = stream.read(&mut request).await.unwrap();
-                let path = String::from_utf8_lossy(&request[..length]);
-                let (status, body) = match path.split(' ').nth(1).unwrap() {
-                    "/os/threads" => (200, threads),
-                    "/os/memory/total" => (200, "134000000"),
-                    "/os/memory/free" => (200, "100000000"),
-                    _ => (404, ""),
-                };
-                let head = format!(
-                    "HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-                    body.len()
-                );
-                stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-                open.push(stream);
-            }
-        });
-        at
-    }
-
-    #[tokio::test]
-    async fn threads_and_memory_are_counted_without_the_idle_ones() {
-        let at = osv(
-            r#"{"list": [
-                {"id": 12, "cpu": 0, "cpu_ms": 900, "switches": 5, "migrations": 0, "preemptions": 1, "priority": 1.0, "stack_size": 65536, "status": "queued", "name": "idle0"},
-                {"id": 30, "cpu": 0, "cpu_ms": 70, "switches": 8, "migrations": 0, "preemptions": 2, "priority": 1.0, "stack_size": 65536, "status": "waiting", "name": "/workload"},
-                {"id": 31, "cpu": 0, "cpu_ms": 5, "switches": 2, "migrations": 0, "preemptions": 0, "priority": 1.0, "stack_size": 65536, "status": "waiting", "name": "/workload"}
-            ], "time_ms": 1795000000000}"#,
-        )
-        .await;
-        let service: Name = "tcp".parse().unwrap();
-        let figures = GuestMeter::new(vec![(service.clone(), at)]).read().await;
-        assert_eq!(figures.len(), 4);
-        let (of, whole) = &figures[0];
-        assert_eq!(
-            *of,
-            Subject::Guest(OfService {
-                service: service.clone()
-            })
-        );
-        let get = |counter| whole.get(counter).unwrap();
-        assert_eq!(
-            [get(Counter::CpuNs), get(Counter::Switches), get(Counter::Threads)],
-            [75_000_000, 10, 3]
-        );
-        assert_eq!(
-            [get(Counter::MemoryBytes), get(Counter::FreeBytes)],
-            [134_000_000, 100_000_000]
-        );
-        let Subject::GuestThread(thread) = &figures[2].0 else {
-            panic!("{figures:?}")
-        };
-        assert_eq!((thread.id, thread.name.as_str()), (30, "/workload"));
-        assert_eq!(figures[2].1.get(Counter::CpuNs), Some(70_000_000));
-    }
-
-    #[tokio::test]
-    async fn nonsense_and_silence_leave_the_figures_out() {
-        let service: Name = "tcp".parse().unwrap();
-        for threads in ["", "[]", "{\"list\": [{\"id\": -1}]}"] {
-            let meter = GuestMeter::new(vec![(service.clone(), osv(threads).await)]);
-            assert!(meter.read().await.is_empty(), "{threads:?}");
-        }
-        let nobody = GuestMeter::new(vec![(service, "127.0.0.1:1".parse().unwrap())]);
-        assert!(nobody.read().await.is_empty());
-    }
-}
+mod tests;

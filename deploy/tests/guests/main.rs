@@ -15,9 +15,11 @@ mod kernel;
 mod lab;
 mod linux;
 mod osv;
+mod osv_built;
 mod osv_image;
 mod refusals;
 #[path = "../services/mod.rs"]
 mod services;
 mod shares;
 mod up;
+mod whole_image;
