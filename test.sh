@@ -94,6 +94,7 @@ if [ -z "$quick" ]; then
     as_root deploy/linux/disk.sh "$JUNG_GUEST_CACHE"
     [ -n "${JUNG_OSV_KERNEL:-}" ] || not_run osv:: "JUNG_OSV_KERNEL names no kernel of OSv"
     [ -n "${JUNG_OSV_LOADER_IMG:-}" ] || not_run osv_image:: "JUNG_OSV_LOADER_IMG names no loader.img of OSv"
+    [ -n "${JUNG_OSV_IMAGES:-}" ] || not_run osv_built:: "JUNG_OSV_IMAGES names no folder of images that OSv's own build made"
     [ -n "${JUNG_INCLUDEOS_IMAGE:-}" ] || not_run includeos:: "JUNG_INCLUDEOS_IMAGE names no image of IncludeOS"
     as_root unshare -n tc qdisc add dev lo root netem loss 1% 2>/dev/null || not_run netem:: "this kernel has no netem (module sch_netem)"
 

@@ -81,6 +81,9 @@ fn cpu_rows(columns: &[Vec<&Trial>]) -> Vec<Vec<String>> {
         Some(host.busy_percent - host.idle_percent?)
     });
     put("services", &|ledger, _| Some(ledger.cpu.group(Group::Service)));
+    put("   as the guests say, READY to STOP", &|ledger, _| {
+        ledger.cpu.guests_say_percent
+    });
     for part in parts(columns) {
         put(&format!("+ {part}"), &|ledger, _| part_percent(&ledger.cpu, &part));
     }

@@ -28,6 +28,7 @@ mod lab;
 mod loaders;
 mod namespaces;
 mod osv;
+mod osv_built;
 mod osv_image;
 mod packets;
 mod process;

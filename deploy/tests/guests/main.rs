@@ -2,8 +2,8 @@
 //! IncludeOS for the rest.
 //!
 //! `deploy/linux/setup-qemu.sh` installs QEMU; `deploy/linux/kernel.sh CACHE` fetches the kernel, and `JUNG_GUEST_CACHE` names CACHE.
-//! `JUNG_OSV_KERNEL` names an OSv kernel, `JUNG_OSV_LOADER_IMG` the `loader.img` of OSv's build and `JUNG_INCLUDEOS_IMAGE` an image of IncludeOS; who has
-//! none skips `osv::`, `osv_image::` or `includeos::`.
+//! `JUNG_OSV_KERNEL` names an OSv kernel, `JUNG_OSV_LOADER_IMG` the `loader.img` of OSv's build, `JUNG_OSV_IMAGES` a folder of whole images of that build and
+//! `JUNG_INCLUDEOS_IMAGE` an image of IncludeOS; who has none skips `osv::`, `osv_image::`, `osv_built::` or `includeos::`.
 //! `deploy/build-workload.sh` and `deploy/linux/build-init.sh` build what runs in the guests.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

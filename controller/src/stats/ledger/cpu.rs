@@ -24,6 +24,9 @@ pub struct CpuLedger {
     pub pidstat_percent: Option<f64>,
     /// The platform view: rows of the platform, whether within the services' cgroups or beside them.
     pub platform_percent: f64,
+    /// What the systems in guests say that they used, READY to STOP; `None`: none is asked (OSv's REST API).
+    #[serde(default)]
+    pub guests_say_percent: Option<f64>,
     /// The host view; `None`: it was not sampled over the window.
     pub host: Option<HostCpu>,
 }
@@ -135,6 +138,7 @@ pub(super) fn cpu(book: &Book<'_>) -> CpuLedger {
         }
     }
     ledger.pidstat_percent = pidstat;
+    ledger.guests_say_percent = guests_say(book);
     for ((part, service), percent) in parts(book) {
         ledger.put(Group::Platform, part.as_str(), service.as_ref(), percent);
     }
@@ -168,6 +172,15 @@ impl CpuLedger {
             percent,
         });
     }
+}
+
+/// All guests together, from the first to the last time that each was asked.
+fn guests_say(book: &Book<'_>) -> Option<f64> {
+    let guests = book
+        .recording
+        .only(|subject| matches!(subject, Subject::Guest(_)).then_some(()));
+    let rates = guests.filter_map(|(_, samples)| Track::of(samples, Counter::CpuNs).rate(0, u64::MAX));
+    rates.map(|rate| rate * 100.0).reduce(|all, one| all + one)
 }
 
 /// What the threads of a guest's QEMU used, by what they do.

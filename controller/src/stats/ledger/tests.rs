@@ -299,14 +299,21 @@ fn memory_by_every_meter() {
     put(
         &mut samples,
         &Subject::Guest(of("web")),
-        &[(Counter::MemoryBytes, &|_| 1000), (Counter::FreeBytes, &|_| 400)],
+        &[
+            (Counter::MemoryBytes, &|_| 1000),
+            (Counter::FreeBytes, &|_| 400),
+            (Counter::CpuNs, &|s| 5 + s * 250_000_000),
+        ],
     );
     put(
         &mut samples,
         &Subject::Host(WholeHost {}),
         &[(Counter::MemoryBytes, &|_| 8000), (Counter::AvailableBytes, &|_| 5000)],
     );
-    let memory = account(&samples, &[]).memory;
+    let ledger = account(&samples, &[]);
+    let close = |percent: f64| (percent - 25.0).abs() < 1e-6;
+    assert!(ledger.cpu.guests_say_percent.is_some_and(close), "{:?}", ledger.cpu);
+    let memory = ledger.memory;
     let web = &memory.services[0];
     assert_eq!(web.guest_used_bytes, Some(600.0));
     assert_eq!(
