@@ -160,13 +160,20 @@ fn identity(data: &Path) -> Result<Identity, StorageError> {
     if let Some(content) = files::read_optional(&path)? {
         return serde_json::from_slice(&content).map_err(|e| StorageError::at("parse", &path)(e.into()));
     }
+    let cluster_id = Uuid::new_v4();
     let identity = Identity {
         format: 1,
-        cluster_id: Uuid::new_v4(),
-        next_producer_id: 1,
+        cluster_id,
+        next_producer_id: first_producer_id(cluster_id),
     };
     store_identity(data, &identity)?;
     Ok(identity)
+}
+
+/// Where the producer ids of a new folder begin: at a random place, since producers may have outlived the folder before it and go on with their ids.
+fn first_producer_id(cluster_id: Uuid) -> i64 {
+    let (_, random) = cluster_id.as_u64_pair();
+    i64::try_from(random & ((1 << 62) - 1)).unwrap_or_default()
 }
 
 fn store_identity(data: &Path, identity: &Identity) -> Result<(), StorageError> {

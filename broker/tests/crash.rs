@@ -37,6 +37,16 @@ fn read_all(address: &str, topic: &str) -> Vec<String> {
     got
 }
 
+/// Sends a record and waits until it is acknowledged.
+async fn send(producer: &FutureProducer, payload: &str) {
+    let record = FutureRecord::<(), _>::to("t").payload(payload).partition(0);
+    producer
+        .send(record, DEADLINE)
+        .await
+        .map_err(|(error, _)| error)
+        .unwrap();
+}
+
 /// Writes until `count` records are acknowledged; returns how many are, as it goes.
 fn keep_producing(address: &str, count: usize) -> (tokio::task::JoinHandle<()>, Arc<AtomicUsize>) {
     let acknowledged = Arc::new(AtomicUsize::new(0));
@@ -225,6 +235,26 @@ impl Drop for Tiny {
     fn drop(&mut self) {
         support::tools::run("umount", &["-l", self.0.path().to_str().unwrap()], "");
     }
+}
+
+/// Two producers with one id would take each other's records for repetitions or gaps of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_that_outlives_the_folder_shares_its_id_with_nobody() {
+    let [before, after] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let broker = BrokerProcess::start(before.path(), "127.0.0.1:0", &[]);
+    let address = broker.address.clone();
+    let old: FutureProducer = client(&address).create().unwrap();
+    for payload in ["lost-1", "lost-2", "lost-3"] {
+        send(&old, payload).await;
+    }
+    broker.kill();
+    let _broker = BrokerProcess::start(after.path(), &address, &[]);
+    let new: FutureProducer = client(&address).create().unwrap();
+    for payload in ["1", "3", "5"] {
+        send(&old, payload).await;
+        send(&new, &(payload.parse::<u32>().unwrap() + 1).to_string()).await;
+    }
+    assert_eq!(read_all(&address, "t"), ["1", "2", "3", "4", "5", "6"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
