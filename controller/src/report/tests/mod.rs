@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use synthetic::Script;
 
 use super::json::PlatformResults;
 use super::{ReportError, rebuild};
 use crate::audit::Validity;
-use crate::store::{JtlReader, Progress, REQUESTS, RunFolder, TRIAL, atomic, journal};
+use crate::store::{JtlReader, Progress, REQUESTS, RunFolder, TRIAL, TrialRecord, atomic, journal};
 
 fn small() -> Script {
     Script {
@@ -207,6 +208,47 @@ fn key_of(entry: &journal::Entry) -> Option<crate::store::AttemptKey> {
         journal::JournalEvent::AttemptFinished(ended) => Some(ended.key.clone()),
         _ => None,
     }
+}
+
+/// What format 2 brought, as results/README.md lists it.
+const NEW_IN_2: [&str; 5] = [
+    "tasks_percent",
+    "unticked_percent",
+    "edges",
+    "pss_start_bytes",
+    "pss_end_bytes",
+];
+
+fn without(value: &mut Value, keys: &[&str]) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|key, _| !keys.contains(&key.as_str()));
+            fields.values_mut().for_each(|value| without(value, keys));
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| without(value, keys)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_trial_of_format_1_is_read_as_one_that_knew_less() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = synthetic::write(folder.path(), &small());
+    let path = run.join("native.tcp.rate-100/1-1").join(TRIAL);
+    let now: Value = atomic::read_json(&path).unwrap();
+    let mut old = now.clone();
+    without(&mut old["ledger"], &NEW_IN_2);
+    old["format"] = 1.into();
+    assert_ne!(old["ledger"], now["ledger"]);
+    let old: TrialRecord = serde_json::from_value(old).unwrap();
+    let mut new: TrialRecord = serde_json::from_value(now).unwrap();
+    assert!(old.ledger.as_ref().unwrap().edges.is_none());
+    new.format = 1;
+    let [mut known, mut read] = [new, old].map(|record| serde_json::to_value(record).unwrap());
+    for record in [&mut known, &mut read] {
+        without(&mut record["ledger"], &NEW_IN_2);
+    }
+    assert_eq!(known, read);
 }
 
 #[test]
