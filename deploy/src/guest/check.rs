@@ -147,6 +147,7 @@ impl Checks {
             .filter_map(|(inside, outside)| Some((inside, self.path("files", Some(outside))?)))
             .collect();
         let machine = self.choice("machine", raw.machine.as_deref().unwrap_or("q35"), &MACHINES);
+        let cpu = raw.cpu.and_then(|text| self.cpu(text));
         let nic = self.choice("nic", raw.nic.as_deref().unwrap_or("virtio-net-pci"), &NICS);
         let stop = self.choice("stop", raw.stop.as_deref().unwrap_or("powerdown"), &STOPS);
         let memory_mib = self.memory(raw.memory_mib.unwrap_or(128));
@@ -173,6 +174,7 @@ impl Checks {
             image: image?,
             files,
             machine: machine?,
+            cpu,
             memory_mib,
             append,
             append_at,
@@ -284,6 +286,19 @@ impl Checks {
         self.wrong(
             "kernel_sha256",
             "write the 64 hexadecimal digits that `sha256sum` prints".into(),
+        );
+        None
+    }
+
+    /// A model with its flags, which is one argument of QEMU's.
+    fn cpu(&mut self, text: String) -> Option<String> {
+        let named = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if named && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.,=+".contains(c)) {
+            return Some(text);
+        }
+        self.wrong(
+            "cpu",
+            format!("{text:?} is no model as `qemu-system-x86_64 -cpu help` lists them, with flags such as \"host,-pmu\""),
         );
         None
     }

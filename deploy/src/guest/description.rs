@@ -29,6 +29,8 @@ pub struct Guest {
     pub files: Vec<(String, PathBuf)>,
     /// QEMU's machine.
     pub machine: Machine,
+    /// QEMU's model of the processor; `None`: all that the host's, or its translator, can do.
+    pub cpu: Option<String>,
     /// Memory of a guest without a declared limit, MiB.
     pub memory_mib: u64,
     /// The boot arguments.

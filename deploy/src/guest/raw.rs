@@ -42,6 +42,8 @@ pub struct RawGuest {
     pub files: BTreeMap<String, PathBuf>,
     /// QEMU's machine: `q35`, `pc` or `microvm`.
     pub machine: Option<String>,
+    /// QEMU's model of the processor.
+    pub cpu: Option<String>,
     /// Memory of a guest without a declared limit, MiB.
     pub memory_mib: Option<u64>,
     /// The boot arguments, with `{ip}` and its kin.

@@ -16,6 +16,8 @@ use crate::guest::{DiskFormat, Machine, Nic};
 pub struct VmSpec {
     /// QEMU's machine.
     pub machine: Machine,
+    /// The model of its processor; `None`: all that the accelerator can do.
+    pub cpu: Option<String>,
     /// What executes the guest's instructions.
     pub accelerator: Accelerator,
     /// Virtual CPUs.
@@ -103,10 +105,11 @@ pub fn args(spec: &VmSpec) -> Vec<String> {
     // Threads have names then, by which the sampler tells what they do.
     add(&["-name", "jung,debug-threads=on"]);
     add(&["-machine", &machine(spec)]);
-    match spec.accelerator {
-        Accelerator::Kvm => add(&["-accel", "kvm", "-cpu", "host"]),
-        Accelerator::Tcg => add(&["-accel", "tcg", "-cpu", "max"]),
-    }
+    let (accelerator, all) = match spec.accelerator {
+        Accelerator::Kvm => ("kvm", "host"),
+        Accelerator::Tcg => ("tcg", "max"),
+    };
+    add(&["-accel", accelerator, "-cpu", spec.cpu.as_deref().unwrap_or(all)]);
     add(&["-smp", &spec.vcpus.to_string(), "-m", &format!("{}M", spec.memory_mib)]);
     if !spec.shares.is_empty() {
         add(&["-object", &shared_memory(spec).to_string()]);
@@ -207,6 +210,7 @@ mod tests {
     fn spec() -> VmSpec {
         VmSpec {
             machine: Machine::Q35,
+            cpu: None,
             accelerator: Accelerator::Tcg,
             vcpus: 1,
             memory_mib: 128,
@@ -269,6 +273,7 @@ mod tests {
     fn a_microvm_with_an_overlay() {
         insta::assert_snapshot!(shown(&VmSpec {
             machine: Machine::Microvm,
+            cpu: Some("qemu64,-cx16".into()),
             nic: Nic::VirtioMmio,
             disks: vec![VmDisk {
                 path: "/s/o.qcow2".into(),

@@ -153,6 +153,7 @@ impl Plan<'_> {
         let fill = |template: &Option<Template>| self.filled(template.as_ref(), service, place);
         Ok(VmSpec {
             machine: self.guest.machine,
+            cpu: self.guest.cpu.clone(),
             accelerator: self.accelerator,
             vcpus: self.vcpus,
             memory_mib: self.memory_mib,

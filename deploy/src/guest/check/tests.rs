@@ -85,8 +85,9 @@ fn directories_are_shared_under_names_of_their_own() {
 
 #[test]
 fn own_keys_win_over_the_preset() {
-    let osv = parse("preset = 'osv'\nkernel = '/k'\nmachine = 'pc'\nmemory_mib = 64").unwrap();
+    let osv = parse("preset = 'osv'\nkernel = '/k'\nmachine = 'pc'\nmemory_mib = 64\ncpu = 'EPYC,-pmu'").unwrap();
     assert_eq!((osv.machine, osv.memory_mib), (Machine::Pc, 64));
+    assert_eq!(osv.cpu.as_deref(), Some("EPYC,-pmu"));
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn a_fourth_kind_of_guest_is_written_without_a_preset() {
 #[test]
 fn all_problems_come_at_once() {
     let problems = parse(
-        "kernel = 'k'\nmachine = 'z'\nappend = '{x}'\npanic = '('\nmemory_mib = 1\nexited = 'a'\nkernel_sha256 = '1'\n\
+        "kernel = 'k'\nmachine = 'z'\ncpu = 'host -nographic'\nappend = '{x}'\npanic = '('\nmemory_mib = 1\nexited = 'a'\nkernel_sha256 = '1'\n\
          [[disks]]\npath = '/a,b'\nformat = 'vmdk'",
     )
     .unwrap_err();
@@ -112,6 +113,7 @@ fn all_problems_come_at_once() {
     for key in [
         "kernel",
         "machine",
+        "cpu",
         "append",
         "panic",
         "memory_mib",
