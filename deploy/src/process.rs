@@ -53,6 +53,8 @@ pub struct Launch {
     pub environment: Vec<(&'static str, String)>,
     /// The file that gets its standard output and error, appended.
     pub log: PathBuf,
+    /// What gets its standard output instead of the file.
+    pub output: Option<OwnedFd>,
     /// `cgroup.procs` files: it joins these cgroups before its first instruction.
     pub doors: Vec<File>,
     /// The CPUs that it may use.
@@ -87,7 +89,11 @@ impl Process {
             .envs(launch.environment)
             .current_dir("/")
             .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
+            .stdout(
+                launch
+                    .output
+                    .map_or_else(|| log.try_clone().map(Stdio::from), |output| Ok(output.into()))?,
+            )
             .stderr(log)
             .process_group(0);
         let (doors, affinity, mems) = (launch.doors, launch.affinity, launch.mems);
@@ -266,6 +272,7 @@ mod tests {
             args: vec!["-c".into(), script.into()],
             environment: vec![("PATH", "/usr/bin:/bin".into())],
             log: dir.join("log/sh.log"),
+            output: None,
             doors: Vec::new(),
             affinity: None,
             mems: None,

@@ -1,5 +1,6 @@
 //! From a written description to a checked one, with every problem at once.
 
+mod machine;
 mod shares;
 
 use std::fmt;
@@ -131,6 +132,7 @@ impl Checks {
                 "a guest needs a kernel, or a disk to boot from: name its file".into(),
             );
         }
+        let (vmm, program) = self.vmm(&raw)?;
         let image = self.image(&raw);
         let append_at = self.append_at(&raw);
         let shares = self.shares(&raw);
@@ -164,6 +166,8 @@ impl Checks {
         let panic = raw.panic.and_then(|pattern| self.regex("panic", &pattern));
         let exited = raw.exited.and_then(|pattern| self.exited(&pattern));
         Some(Guest {
+            vmm,
+            program,
             kernel,
             kernel_sha256,
             initrd,
@@ -286,19 +290,6 @@ impl Checks {
         self.wrong(
             "kernel_sha256",
             "write the 64 hexadecimal digits that `sha256sum` prints".into(),
-        );
-        None
-    }
-
-    /// A model with its flags, which is one argument of QEMU's.
-    fn cpu(&mut self, text: String) -> Option<String> {
-        let named = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if named && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.,=+".contains(c)) {
-            return Some(text);
-        }
-        self.wrong(
-            "cpu",
-            format!("{text:?} is no model as `qemu-system-x86_64 -cpu help` lists them, with flags such as \"host,-pmu\""),
         );
         None
     }

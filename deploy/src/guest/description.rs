@@ -5,10 +5,15 @@ use std::path::PathBuf;
 use regex::bytes::Regex;
 
 use super::template::Template;
+use super::vmm::Vmm;
 
 /// A guest as its host describes it, checked.
 #[derive(Clone, Debug)]
 pub struct Guest {
+    /// What runs it.
+    pub vmm: Vmm,
+    /// Its program; `None`: the one of that name that is installed.
+    pub program: Option<PathBuf>,
     /// What QEMU boots directly; `None`: its firmware boots the first disk.
     pub kernel: Option<PathBuf>,
     /// The hash that the kernel must have, lower-case hexadecimal.

@@ -19,6 +19,7 @@ mod preset;
 mod raw;
 pub mod template;
 pub mod tree;
+mod vmm;
 
 pub(crate) use check::ROOT;
 pub use check::{Problem, Problems};
@@ -27,3 +28,4 @@ pub use description::{
     VirtiofsImage,
 };
 pub use raw::{RawDisk, RawGuest, RawShare};
+pub use vmm::Vmm;

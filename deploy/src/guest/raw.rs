@@ -11,6 +11,8 @@ use serde::Deserialize;
 pub struct RawGuest {
     /// The preset that it builds upon.
     pub preset: Option<String>,
+    /// What runs the guest: `qemu`, `cloud-hypervisor`, `firecracker`, or the path of such a program.
+    pub vmm: Option<String>,
     /// What QEMU gets as `-kernel`.
     pub kernel: Option<PathBuf>,
     /// The hash that the kernel must have, hexadecimal.

@@ -89,6 +89,7 @@ impl Container {
             args: files.arguments(service_args(service, place)),
             environment: environment(&mark),
             log: log.clone(),
+            output: None,
             doors: Vec::new(),
             affinity: None,
             mems: None,

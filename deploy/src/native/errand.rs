@@ -37,6 +37,7 @@ pub async fn run(
         args: args.to_vec(),
         environment: mark.environment().into(),
         log: logs.join(format!("{name}.log")),
+        output: None,
         doors: Vec::new(),
         affinity: None,
         mems: None,

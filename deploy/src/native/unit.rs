@@ -64,6 +64,7 @@ impl Unit {
                 args: service_args(service, listen),
                 environment: environment.clone(),
                 log: log.clone(),
+                output: None,
                 doors: cgroup.as_ref().map_or_else(|| Ok(Vec::new()), Cgroup::doors)?,
                 affinity: deployment.resources.cpuset.as_ref().and_then(limits::affinity),
                 mems: deployment.resources.mems.as_ref().map(limits::nodemask),

@@ -5,15 +5,20 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::RawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::guest::{DiskFormat, Machine, Nic};
+use super::micro;
+use crate::guest::{DiskFormat, Machine, Nic, Vmm};
 
 /// One guest to start, with everything decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VmSpec {
+    /// What starts it.
+    pub vmm: Vmm,
+    /// The file that Firecracker reads.
+    pub config: Option<PathBuf>,
     /// QEMU's machine.
     pub machine: Machine,
     /// The model of its processor; `None`: all that the accelerator can do.
@@ -96,9 +101,18 @@ pub enum VmNetwork {
     },
 }
 
-/// The arguments of `qemu-system-x86_64`.
+/// The arguments of the program that starts it.
 #[must_use]
 pub fn args(spec: &VmSpec) -> Vec<String> {
+    match spec.vmm {
+        Vmm::Qemu => qemu(spec),
+        Vmm::CloudHypervisor => micro::cloud_hypervisor(spec),
+        Vmm::Firecracker => micro::firecracker(spec.config.as_deref().unwrap_or(Path::new("/dev/null"))),
+    }
+}
+
+/// The arguments of `qemu-system-x86_64`.
+fn qemu(spec: &VmSpec) -> Vec<String> {
     let mut args: Vec<String> = Vec::new();
     let mut add = |words: &[&str]| args.extend(words.iter().map(|&word| word.to_owned()));
     add(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
@@ -209,6 +223,8 @@ mod tests {
 
     fn spec() -> VmSpec {
         VmSpec {
+            vmm: Vmm::Qemu,
+            config: None,
             machine: Machine::Q35,
             cpu: None,
             accelerator: Accelerator::Tcg,

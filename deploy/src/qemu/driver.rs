@@ -93,13 +93,15 @@ impl Qemu {
         let rest = prepared.guest.rest.map(|port| place.reach(port)).transpose()?;
         let overlays = prepared.overlays.remove(&service.name).unwrap_or_default();
         let plan = prepared.plan();
-        let own = plan
+        let mut own = plan
             .own(&self.host.state, deployment.attempt, service, &place, overlays)
             .await?;
+        let mut machine = plan.vm(service, &place, &own)?;
+        own.configure(&mut machine, &self.host.state, deployment.attempt, &service.name)?;
         Vm::start(Start {
             programs: prepared.programs(),
             mark: Mark::of(&self.host.runner, deployment, service),
-            spec: plan.vm(service, &place, &own)?,
+            spec: machine,
             shares: plan.shares(),
             state: &self.host.state,
             watch: prepared.watch(),

@@ -79,7 +79,7 @@ impl End {
         ) {
             (Some(Exit::OutOfMemory), _) => Self::Vmm(Exit::OutOfMemory),
             (_, true) => Self::Killed,
-            (Some(Exit::Code(0)), false) if evidence.quit => Self::Quit,
+            (Some(Exit::Code(0) | Exit::Signal(libc::SIGTERM)), false) if evidence.quit => Self::Quit,
             (Some(Exit::Code(0)), false) if reason("host-signal") => Self::Vmm(Exit::Signal(libc::SIGTERM)),
             (Some(Exit::Code(0)), false) => evidence.seen.exited.map_or(Self::PoweredOff, Self::Returned),
             (Some(exit), false) => Self::Vmm(exit),
@@ -118,7 +118,7 @@ impl std::fmt::Display for End {
             }
             Self::Returned(code) => write!(f, "the service in the guest left with code {code}"),
             Self::PoweredOff => f.write_str("the guest switched itself off"),
-            Self::Quit => f.write_str("QEMU was told to quit, as the guest's description wants it"),
+            Self::Quit => f.write_str("the hypervisor was told to quit, as the guest's description wants it"),
             Self::Panicked(line) => write!(f, "the guest panicked: {line}"),
             Self::Reset => f.write_str("the guest reset itself: a triple fault or a reboot"),
             Self::Stopped(state) => write!(f, "the hypervisor stopped the guest: {state}"),

@@ -17,6 +17,7 @@ pub mod console;
 mod driver;
 mod end;
 mod image;
+pub mod micro;
 mod own;
 mod plan;
 mod prepare;

@@ -5,10 +5,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use protocol::ids::AttemptId;
+use protocol::ids::{AttemptId, Name};
 use protocol::size::{Part, Size};
 
-use crate::guest::Disk;
+use super::args::VmSpec;
+use super::micro::firecracker_config;
+use crate::guest::{Disk, Vmm};
 use crate::{DeployError, size};
 
 /// What one guest has for itself.
@@ -18,6 +20,8 @@ pub(super) struct Own {
     pub(super) overlays: Vec<Overlay>,
     /// What its cloud-init reads.
     pub(super) seed: Option<Scratch>,
+    /// What Firecracker reads.
+    pub(super) config: Option<Scratch>,
 }
 
 /// A file of one guest. Dropping it removes it.
@@ -42,6 +46,23 @@ pub(super) fn dir(state: &Path) -> PathBuf {
 }
 
 impl Own {
+    /// Writes the file that Firecracker reads, if that is what starts the guest.
+    pub(super) fn configure(
+        &mut self,
+        spec: &mut VmSpec,
+        state: &Path,
+        attempt: AttemptId,
+        service: &Name,
+    ) -> Result<(), DeployError> {
+        if spec.vmm == Vmm::Firecracker {
+            let config = firecracker_config(spec).to_string();
+            let file = Scratch::write(state, attempt, &format!("{service}.json"), config.as_bytes())?;
+            spec.config = Some(file.path().to_owned());
+            self.config = Some(file);
+        }
+        Ok(())
+    }
+
     /// What the guest has written, by size.
     pub(super) fn written(&self) -> impl Iterator<Item = Size> {
         self.overlays.iter().map(Overlay::written)
@@ -50,7 +71,11 @@ impl Own {
     /// Removes all of it; says what is left.
     pub(super) fn remove(&mut self) -> Vec<String> {
         let files = self.overlays.drain(..).map(|overlay| overlay.file);
-        files.chain(self.seed.take()).filter_map(Scratch::remove).collect()
+        files
+            .chain(self.seed.take())
+            .chain(self.config.take())
+            .filter_map(Scratch::remove)
+            .collect()
     }
 }
 

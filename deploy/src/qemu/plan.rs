@@ -142,7 +142,11 @@ impl Plan<'_> {
         let seed = seed
             .map(|bytes| Scratch::write(state, attempt, &name, &bytes))
             .transpose()?;
-        Ok(Own { overlays, seed })
+        Ok(Own {
+            overlays,
+            seed,
+            config: None,
+        })
     }
 
     /// What QEMU is to start for a service, at a place, with the files that it has for itself.
@@ -152,6 +156,8 @@ impl Plan<'_> {
     pub(super) fn vm(&self, service: &ServiceSpec, place: &Place, own: &Own) -> Result<VmSpec, DeployError> {
         let fill = |template: &Option<Template>| self.filled(template.as_ref(), service, place);
         Ok(VmSpec {
+            vmm: self.guest.vmm,
+            config: None,
             machine: self.guest.machine,
             cpu: self.guest.cpu.clone(),
             accelerator: self.accelerator,

@@ -14,20 +14,19 @@ use super::driver::{Qemu, overlays};
 use super::image::{self, Made};
 use super::own::Overlay;
 use super::plan::{Plan, size};
-use super::probe::{REMEDY, problems};
+use super::probe::{able, problems, program};
 use super::proof::{self, Verdict};
 use super::share;
 use super::ssh::Keys;
 use super::vm::Programs;
-use crate::guest::{CloudImage, CloudStart, Guest, Image};
-use crate::programs::find;
+use crate::guest::{CloudImage, CloudStart, Guest, Image, Vmm};
 use crate::{DeployError, Deployment};
 
 /// What the guests of a deployment are started from.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) attempt: AttemptId,
-    pub(super) qemu: PathBuf,
+    pub(super) program: PathBuf,
     /// Of guests that are shared with.
     pub(super) virtiofsd: Option<PathBuf>,
     pub(super) guest: Guest,
@@ -57,7 +56,7 @@ impl Prepared {
     /// The programs that a guest is made of.
     pub(super) fn programs(&self) -> Programs<'_> {
         Programs {
-            qemu: &self.qemu,
+            vmm: &self.program,
             virtiofsd: self.virtiofsd.as_deref(),
         }
     }
@@ -76,7 +75,8 @@ impl Prepared {
 pub(super) async fn prepare(qemu: &Qemu, deployment: &Deployment) -> Result<Prepared, DeployError> {
     let spec = qemu.spec()?;
     let guest = Guest::read(&qemu.description(spec)).map_err(|error| problems(&error))?;
-    let program = find("qemu-system-x86_64", REMEDY)?;
+    able(&guest, spec)?;
+    let program = program(&guest)?;
     let virtiofsd = guest.is_shared_with().then(|| share::program(&guest)).transpose()?;
     share::check(&guest)?;
     let (workload, state) = (qemu.host.workload.clone(), qemu.host.state.clone());
@@ -94,7 +94,7 @@ pub(super) async fn prepare(qemu: &Qemu, deployment: &Deployment) -> Result<Prep
     let (vcpus, memory_mib, deviations) = size(&guest, spec, &deployment.resources);
     let mut prepared = Prepared {
         attempt: deployment.attempt,
-        qemu: program,
+        program,
         virtiofsd,
         guest,
         made,
@@ -141,6 +141,11 @@ async fn accelerate(
     prepared: &mut Prepared,
     wanted: Acceleration,
 ) -> Result<(), DeployError> {
+    if prepared.guest.vmm != Vmm::Qemu {
+        // It knows nothing else: that the guest comes up is the proof.
+        prepared.accelerator = Accelerator::Kvm;
+        return Ok(());
+    }
     if wanted == Acceleration::Tcg {
         prepared.deviations.push(EMULATED.into());
         return Ok(());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::PathBuf;
 
 use protocol::facts::Unmet;
 use protocol::spec::{Acceleration, GuestNetwork, GuestSpec};
@@ -10,7 +11,7 @@ use super::driver::Qemu;
 use super::prepare::logs_in;
 use super::{share, ssh};
 use crate::DeployError;
-use crate::guest::{Guest, Problems};
+use crate::guest::{Guest, Problems, Vmm};
 use crate::programs::{self, find};
 
 /// What to do where QEMU is missing.
@@ -30,9 +31,10 @@ pub(super) async fn unmet(qemu: &Qemu, details: &mut BTreeMap<String, String>) -
 
 async fn check(qemu: &Qemu, details: &mut BTreeMap<String, String>) -> Result<(), DeployError> {
     let spec = qemu.spec()?;
-    let program = find("qemu-system-x86_64", REMEDY)?;
-    details.insert("qemu".into(), programs::version(&program).await);
     let guest = Guest::read(&qemu.description(spec)).map_err(|error| problems(&error))?;
+    able(&guest, spec)?;
+    let program = program(&guest)?;
+    details.insert(guest.vmm.word().into(), programs::version(&program).await);
     details.insert("guest".into(), spec.guest.to_string());
     details.insert("machine".into(), guest.machine.word().into());
     if guest.disks.iter().any(|disk| disk.writable) {
@@ -62,10 +64,44 @@ async fn check(qemu: &Qemu, details: &mut BTreeMap<String, String>) -> Result<()
         details.insert("kernel".into(), kernel.display().to_string());
     }
     details.extend(guest.kernel_sha256.map(|hash| ("kernel_sha256".to_owned(), hash)));
-    devices(spec)
+    devices(spec, guest.vmm)
 }
 
-fn devices(spec: &GuestSpec) -> Result<(), DeployError> {
+/// The program that runs a guest.
+pub(super) fn program(guest: &Guest) -> Result<PathBuf, DeployError> {
+    match (&guest.program, guest.vmm) {
+        (Some(program), _) if program.is_file() => Ok(program.clone()),
+        (Some(program), _) => Err(DeployError::Unmet {
+            need: format!("{} is not there", program.display()),
+            remedy: "put the program there, or correct `vmm` in the guest's description".into(),
+        }),
+        (None, Vmm::Qemu) => find(guest.vmm.program(), REMEDY),
+        (None, vmm) => find(
+            vmm.program(),
+            "put it on the runner's PATH, or name the file by `vmm` in the guest's description (docs/platforms.md)",
+        ),
+    }
+}
+
+/// Whether what runs a guest can do what the experiment asks of it.
+pub(super) fn able(guest: &Guest, spec: &GuestSpec) -> Result<(), DeployError> {
+    let word = guest.vmm.word();
+    let cannot = |what: &str, remedy: &str| {
+        Err(DeployError::Unmet {
+            need: format!("guest {} runs under {word}, which {what}", spec.guest),
+            remedy: format!("{remedy}, or describe the guest for QEMU"),
+        })
+    };
+    match (&spec.network, spec.acceleration) {
+        _ if guest.vmm == Vmm::Qemu => Ok(()),
+        (_, Acceleration::Tcg) => cannot("emulates no processor", "use acceleration = \"kvm\""),
+        (GuestNetwork::User(_), _) => cannot("has no network of its own", "use network = \"bridge\""),
+        (GuestNetwork::Bridge(bridge), _) if bridge.vhost => cannot("knows no vhost-net", "set vhost = false"),
+        _ => Ok(()),
+    }
+}
+
+fn devices(spec: &GuestSpec, vmm: Vmm) -> Result<(), DeployError> {
     let open = |path: &str| File::options().read(true).write(true).open(path);
     let need = |path: &str, remedy: &str| {
         open(path).map(drop).map_err(|error| DeployError::Unmet {
@@ -73,7 +109,7 @@ fn devices(spec: &GuestSpec) -> Result<(), DeployError> {
             remedy: remedy.into(),
         })
     };
-    if spec.acceleration == Acceleration::Kvm {
+    if spec.acceleration == Acceleration::Kvm || vmm != Vmm::Qemu {
         need(
             "/dev/kvm",
             "enable virtualisation and load kvm, or use acceleration = \"auto\" or \"tcg\"",

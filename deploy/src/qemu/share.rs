@@ -116,6 +116,7 @@ impl Served {
             args: arguments(&listener, share),
             environment,
             log: log.clone(),
+            output: None,
             doors: Vec::new(),
             affinity: order.affinity,
             mems: order.mems.clone(),

@@ -1,8 +1,9 @@
 //! One guest, alive: its QEMU, monitor, console, cgroup, tap and files.
 
 mod ending;
+mod lines;
+mod threads;
 
-use std::fs::OpenOptions;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -16,8 +17,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use lines::Lines;
+
 use super::args::{Accelerator, VmSpec, args};
-use super::console::{self, Seen, Watch};
+use super::console::{Seen, Watch};
 use super::end::End;
 use super::own::Own;
 use super::qmp::{Qmp, QmpEvent, Vcpu};
@@ -26,7 +29,7 @@ use super::socket::Socket;
 use super::ssh::Keys;
 use crate::accounts::Part;
 use crate::cgroup::{Cgroup, Layout};
-use crate::guest::{Share, Stop};
+use crate::guest::{Share, Stop, Vmm};
 use crate::mark::Mark;
 use crate::native::unit;
 use crate::network::bridge::Tap;
@@ -43,8 +46,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The programs that a guest is made of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Programs<'a> {
-    /// QEMU.
-    pub(super) qemu: &'a Path,
+    /// What runs it.
+    pub(super) vmm: &'a Path,
     /// What serves it directories; there if it has shares.
     pub(super) virtiofsd: Option<&'a Path>,
 }
@@ -95,7 +98,9 @@ pub(super) struct Vm {
     process: Process,
     exists_since: Instant,
     shares: Vec<Served>,
-    monitor: Socket,
+    vmm: Vmm,
+    /// Where QEMU's monitor is awaited.
+    monitor: Option<Socket>,
     qmp: Option<Qmp>,
     events: Option<watch::Receiver<Vec<QmpEvent>>>,
     seen: watch::Receiver<Seen>,
@@ -119,6 +124,8 @@ pub(super) struct Vm {
     bereft: Option<Instant>,
     /// Until when a guest that has panicked may end by itself.
     doomed: Option<Instant>,
+    /// It was told to end by a signal, and obeyed.
+    told_to_quit: bool,
     reported: bool,
     stopped: bool,
     // After the process, which is killed first: a tap in use cannot be removed.
@@ -133,13 +140,14 @@ impl Vm {
             let what = format!("{what} for the guest of service {}", start.mark.service);
             move |source| DeployError::Io { what, source }
         };
-        let monitor = Socket::new("monitor").map_err(failed("making a socket"))?;
-        let console = Socket::new("console").map_err(failed("making a socket"))?;
         let (shares, connections) = serve(&start)?;
-        let (cgroup, deviations) = unit::make_cgroup(start.layout, &start.mark, &start.resources);
         let mut spec = start.spec;
-        spec.monitor = monitor.name().to_owned();
-        spec.console = console.name().to_owned();
+        let Lines {
+            monitor,
+            console,
+            output,
+        } = Lines::lay(&mut spec).map_err(failed("making a socket"))?;
+        let (cgroup, deviations) = unit::make_cgroup(start.layout, &start.mark, &start.resources);
         spec.shares = shares
             .iter()
             .zip(&connections)
@@ -152,10 +160,11 @@ impl Vm {
             .map_or_else(|| Ok(Vec::new()), Cgroup::doors)
             .and_then(|doors| {
                 Process::spawn(Launch {
-                    program: start.programs.qemu.to_owned(),
+                    program: start.programs.vmm.to_owned(),
                     args: args(&spec),
                     environment,
                     log: start.log.clone(),
+                    output,
                     doors,
                     affinity: start.resources.cpuset.as_ref().and_then(limits::affinity),
                     mems: start.resources.mems.as_ref().map(limits::nodemask),
@@ -167,15 +176,16 @@ impl Vm {
             if let Some(cgroup) = &cgroup {
                 let _ = cgroup.remove(Duration::ZERO);
             }
-            failed("starting QEMU")(source)
+            failed(&format!("starting {}", start.programs.vmm.display()))(source)
         })?;
         let (sender, seen) = watch::channel(Seen::default());
-        let reader = follow(console, process.pid(), start.watch, sender, start.log.clone());
+        let reader = console.follow(process.pid(), start.watch, sender, start.log.clone());
         Ok(Self {
             mark: start.mark,
             process,
             exists_since: Instant::now(),
             shares,
+            vmm: spec.vmm,
             monitor,
             qmp: None,
             events: None,
@@ -197,6 +207,7 @@ impl Vm {
             lost: None,
             bereft: None,
             doomed: None,
+            told_to_quit: false,
             reported: false,
             stopped: false,
             tap: start.tap,
@@ -204,7 +215,7 @@ impl Vm {
         })
     }
 
-    /// Talks to QEMU for the first time, and has it prove the acceleration.
+    /// Talks to QEMU for the first time, and has it prove the acceleration. Of the others, which are not talked to, the threads are awaited.
     pub(super) async fn greet(&mut self) -> Result<(), DeployError> {
         let greeted = self.meet().await;
         // Without what serves its directories QEMU does not come up, and its own words say only that.
@@ -216,8 +227,17 @@ impl Vm {
 
     async fn meet(&mut self) -> Result<(), DeployError> {
         let pid = self.process.pid();
+        let Some(monitor) = &self.monitor else {
+            let vcpus = tokio::select! {
+                vcpus = timeout(HANDSHAKE, threads::vcpus(pid)) => vcpus,
+                status = self.process.wait() => return Err(self.died(status)),
+            };
+            let late = || refused(format!("{} has started no processor in time", self.vmm.word()));
+            self.vcpus = vcpus.map_err(|_| late())?;
+            return Ok(());
+        };
         let stream = tokio::select! {
-            stream = timeout(HANDSHAKE, self.monitor.accept(pid)) => stream,
+            stream = timeout(HANDSHAKE, monitor.accept(pid)) => stream,
             status = self.process.wait() => return Err(self.died(status)),
         };
         let stream = stream.map_err(|_| refused("QEMU did not connect to its monitor in time".into()))?;
@@ -286,7 +306,8 @@ impl Vm {
     fn died(&self, status: io::Result<ExitStatus>) -> DeployError {
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         refused(format!(
-            "QEMU for service {} ended at once ({status}): {}",
+            "{} for service {} ended at once ({status}): {}",
+            self.vmm.word(),
             self.mark.service,
             log::tail(&self.log)
         ))
@@ -349,17 +370,6 @@ fn serve(start: &Start<'_>) -> Result<(Vec<Served>, Vec<OwnedFd>), DeployError> 
     };
     let served: Result<Vec<_>, _> = start.shares.iter().map(|share| Served::start(&order, share)).collect();
     Ok(served?.into_iter().unzip())
-}
-
-/// Reads the console of the guest into its log.
-async fn follow(socket: Socket, pid: u32, watch: Watch, seen: watch::Sender<Seen>, log: PathBuf) {
-    let Ok(Ok(stream)) = timeout(HANDSHAKE, socket.accept(pid)).await else {
-        return;
-    };
-    match OpenOptions::new().append(true).create(true).open(log) {
-        Ok(log) => console::read(stream, watch, seen, log).await,
-        Err(_) => console::read(stream, watch, seen, io::sink()).await,
-    }
 }
 
 fn refused(message: String) -> DeployError {

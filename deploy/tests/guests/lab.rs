@@ -46,6 +46,11 @@ impl Lab {
         }
     }
 
+    /// Where the test may keep files.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     pub fn describe(&self, guest: &str, text: &str) {
         let guests = self.host.state.join("guests");
         std::fs::create_dir_all(&guests).unwrap();

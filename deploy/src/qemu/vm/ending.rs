@@ -10,7 +10,7 @@ use protocol::summary::Exit;
 use tokio::time::{sleep_until, timeout};
 
 use super::{LAST_WORDS, QUIT, Vm};
-use crate::guest::Stop;
+use crate::guest::{Stop, Vmm};
 use crate::member::{Gone, Member};
 use crate::native::unit;
 use crate::procfs::Procfs;
@@ -57,7 +57,9 @@ impl Vm {
     /// Asks it to end as its description wants it; `true`: it did.
     async fn ask_to_end(&mut self, grace: Duration) -> bool {
         let Some(qmp) = &mut self.qmp else {
-            return false;
+            let told = self.vmm != Vmm::Qemu && self.process.end(grace.max(QUIT), Vec::new).await.is_ok();
+            self.told_to_quit = told && !self.process.was_killed();
+            return self.told_to_quit;
         };
         let (asked, patience) = match self.how_to_stop {
             Stop::Powerdown => (timeout(grace.max(QUIT), qmp.powerdown()).await, grace),
@@ -85,9 +87,10 @@ impl Vm {
             .as_ref()
             .map(|events| events.borrow().clone())
             .unwrap_or_default();
-        let told_to_quit = events
-            .iter()
-            .any(|event| event.reason.as_deref() == Some("host-qmp-quit"));
+        let told_to_quit = self.told_to_quit
+            || events
+                .iter()
+                .any(|event| event.reason.as_deref() == Some("host-qmp-quit"));
         let lost = self.lost.take();
         let lost = lost.or_else(|| self.shares.iter_mut().find_map(Served::failure));
         let end = End::of(&Evidence {

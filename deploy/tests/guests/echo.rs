@@ -1,0 +1,46 @@
+//! The guest of `echo.c`: the smallest that serves under every hypervisor, built with the compiler that links Rust's programs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use protocol::spec::{Probe, ServiceSpec, UdpProbe};
+
+use crate::lab::with_args;
+
+/// Builds it into a directory.
+pub fn build(dir: &Path) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/echo.c");
+    let kernel = dir.join("echo.elf");
+    let built = Command::new("cc")
+        .args(["-O2", "-ffreestanding", "-mgeneral-regs-only", "-mno-red-zone"])
+        .args([
+            "-fno-pie",
+            "-fno-stack-protector",
+            "-fno-asynchronous-unwind-tables",
+            "-fcf-protection=none",
+        ])
+        .args([
+            "-no-pie",
+            "-nostdlib",
+            "-static",
+            "-Wl,-e,entry",
+            "-Wl,-Ttext-segment=0x100000",
+        ])
+        .args(["-Wl,--build-id=none", "-Wl,-z,max-page-size=4096", "-Wl,-z,noexecstack"])
+        .arg("-o")
+        .args([&kernel, &source])
+        .status();
+    assert!(built.unwrap().success(), "cc builds {}", source.display());
+    kernel
+}
+
+/// A service of it.
+pub fn service(service: &str) -> ServiceSpec {
+    ServiceSpec {
+        ready: Probe::Udp(UdpProbe {
+            packet: "number 7".into(),
+            answer: "number 7".into(),
+        }),
+        ..with_args(service, &["udp", "--listen", "{listen}", "--echo"])
+    }
+}

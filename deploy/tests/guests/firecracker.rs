@@ -1,0 +1,34 @@
+//! Guests under Firecracker, whose program `JUNG_FIRECRACKER` names.
+
+use crate::lab::Lab;
+use crate::with_kvm;
+
+fn lab(more: &str) -> Lab {
+    let program = std::env::var("JUNG_FIRECRACKER")
+        .expect("JUNG_FIRECRACKER names no program (docs/platforms.md); without one, --skip firecracker::");
+    with_kvm::lab(&format!("vmm = {program:?}\n{more}"))
+}
+
+#[tokio::test]
+#[ignore = "needs Firecracker, root and KVM"]
+async fn it_serves() {
+    with_kvm::serves(&lab("")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Firecracker, root and KVM"]
+async fn it_dies() {
+    with_kvm::dies(&lab("")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Firecracker, root and KVM"]
+async fn it_panics() {
+    with_kvm::panics(&lab("panic = '^up$'")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Firecracker, root and KVM"]
+async fn it_refuses() {
+    with_kvm::refuses(lab("")).await;
+}
