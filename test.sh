@@ -96,6 +96,9 @@ if [ -z "$quick" ]; then
     [ -n "${JUNG_OSV_LOADER_IMG:-}" ] || not_run osv_image:: "JUNG_OSV_LOADER_IMG names no loader.img of OSv"
     [ -n "${JUNG_OSV_IMAGES:-}" ] || not_run osv_built:: "JUNG_OSV_IMAGES names no folder of images that OSv's own build made"
     [ -n "${JUNG_INCLUDEOS_IMAGE:-}" ] || not_run includeos:: "JUNG_INCLUDEOS_IMAGE names no image of IncludeOS"
+    as_root test -w /dev/kvm || not_run with_kvm:: "there is no /dev/kvm"
+    [ -n "${JUNG_CLOUD_HYPERVISOR:-}" ] || not_run cloud_hypervisor:: "JUNG_CLOUD_HYPERVISOR names no cloud-hypervisor"
+    [ -n "${JUNG_FIRECRACKER:-}" ] || not_run firecracker:: "JUNG_FIRECRACKER names no firecracker"
     as_root unshare -n tc qdisc add dev lo root netem loss 1% 2>/dev/null || not_run netem:: "this kernel has no netem (module sch_netem)"
 
     say "tests that need Docker, Apache Kafka, JMeter, QEMU or root"
