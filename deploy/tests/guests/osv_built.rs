@@ -14,7 +14,7 @@ use protocol::summary::Exit;
 use crate::lab::{Lab, ask, bridge, name, ready, tcp, user};
 
 /// The port of the image's own command line.
-const OWN_PORT: u16 = 5000;
+const OWN_PORT: u16 = 27_183;
 /// What every guest is told, but for its root.
 const APPEND: &str = "--verbose --ip=eth0,{ip},{mask} --defaultgw={gateway} /workload {args}";
 
