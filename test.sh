@@ -66,6 +66,7 @@ if [ -n "$quick" ]; then deploy/setup.sh --yes build; else deploy/setup.sh --yes
 
 say "format and lints"
 cargo fmt --all --check
+cargo fmt --check --manifest-path deploy/hermit/service/Cargo.toml
 cargo clippy --workspace --all-targets --quiet -- -D warnings
 bash -n run.sh test.sh deploy/*.sh deploy/*/*.sh
 command -v shellcheck >/dev/null && shellcheck run.sh test.sh deploy/*.sh deploy/*/*.sh
@@ -78,6 +79,7 @@ deploy/linux/build-init.sh >/dev/null
 
 say "tests that need nothing"
 run cargo test --workspace --quiet --no-fail-fast
+run cargo test --locked --quiet --manifest-path deploy/hermit/service/Cargo.toml --target-dir target/hermit-service
 
 if [ -z "$quick" ]; then
     say "starting a Docker engine and Apache Kafka"
@@ -99,6 +101,8 @@ if [ -z "$quick" ]; then
     as_root test -w /dev/kvm || not_run with_kvm:: "there is no /dev/kvm"
     [ -n "${JUNG_CLOUD_HYPERVISOR:-}" ] || not_run cloud_hypervisor:: "JUNG_CLOUD_HYPERVISOR names no cloud-hypervisor"
     [ -n "${JUNG_FIRECRACKER:-}" ] || not_run firecracker:: "JUNG_FIRECRACKER names no firecracker"
+    [ -n "${JUNG_HERMIT_LOADER:+${JUNG_HERMIT_IMAGE:-}}" ] ||
+        not_run hermit:: "JUNG_HERMIT_LOADER and JUNG_HERMIT_IMAGE name no loader and no service of Hermit"
     as_root unshare -n tc qdisc add dev lo root netem loss 1% 2>/dev/null || not_run netem:: "this kernel has no netem (module sch_netem)"
 
     say "tests that need Docker, Apache Kafka, JMeter, QEMU or root"

@@ -2,10 +2,11 @@
 # Finds the smallest `memory_mib` with which an experiment still passes on a platform, by bisection; every step is a whole run of the controller,
 # kept in the results. A runner must be up (see docs/lab.md).
 #
-#   deploy/min-memory.sh --platform native|docker|linux-vm|osv|includeos [--from MIB] [--to MIB] [--file FILE] [--controller PROGRAM]
+#   deploy/min-memory.sh --platform native|docker|linux-vm|osv|includeos|guest [--from MIB] [--to MIB] [--file FILE] [--controller PROGRAM]
 #                        [--keys 'TOML'] [-- OPTIONS OF THE CONTROLLER]
 #
-# --keys are further lines of the [[platform]] table, separated by `;`, e.g. --keys 'acceleration = "tcg"; network = "user"'.
+# --keys are further lines of the [[platform]] table, separated by `;`, e.g. --keys 'acceleration = "tcg"; network = "user"'. Any other guest is
+# --platform guest --keys 'guest = "hermit"' with the name of its description.
 # Needs no privilege itself. Ends with 0 and the answer on its last line, 1 if even --to does not pass, 2 if it is called wrongly, 3 if the
 # controller ends for another reason than the service (its exit code is told).
 set -eu
@@ -48,7 +49,7 @@ while [ $# -gt 0 ]; do
     esac
 done
 case $platform in
-native | docker | linux-vm | osv | includeos) ;;
+native | docker | linux-vm | osv | includeos | guest) ;;
 *) usage ;;
 esac
 whole --from "$from"

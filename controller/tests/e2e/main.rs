@@ -19,6 +19,7 @@ mod experiment;
 mod guest_breaks;
 mod guest_lab;
 mod guests;
+mod hermit;
 mod includeos;
 mod jung;
 mod kafka;

@@ -183,6 +183,7 @@ impl Checks {
             append,
             append_at,
             nic: nic?,
+            vnet_hdr: raw.vnet_hdr.unwrap_or(true),
             random: raw.random.unwrap_or(true),
             rest: raw.rest,
             stop: stop?,

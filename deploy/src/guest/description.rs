@@ -44,6 +44,9 @@ pub struct Guest {
     pub append_at: Option<u64>,
     /// The network card.
     pub nic: Nic,
+    /// Whether packets on a tap bear virtio's header, by which checksums and cutting are left to the host. A driver that takes the offer and does
+    /// not keep it loses packets: it must not be made the offer.
+    pub vnet_hdr: bool,
     /// Whether it gets a source of random numbers.
     pub random: bool,
     /// The port of OSv's REST API, if it is in the guest.

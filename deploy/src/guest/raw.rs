@@ -54,6 +54,8 @@ pub struct RawGuest {
     pub append_at: Option<u64>,
     /// The network card.
     pub nic: Option<String>,
+    /// Whether packets on a tap bear virtio's header, by which checksums and cutting are left to the host.
+    pub vnet_hdr: Option<bool>,
     /// Whether the guest gets a source of random numbers.
     pub random: Option<bool>,
     /// The port on which the system in the guest tells of itself by OSv's REST API.

@@ -80,6 +80,11 @@ impl Vmm {
                 "shows its guests the processor of the host: leave it out",
             ),
             unless_qemu(
+                "vnet_hdr",
+                raw.vnet_hdr == Some(false),
+                "always leaves checksums to the host: leave it out",
+            ),
+            unless_qemu(
                 "stop",
                 raw.stop.as_deref().unwrap_or("powerdown") != "quit",
                 "is ended by a signal: write stop = \"quit\"",
@@ -131,12 +136,13 @@ mod tests {
 
     #[test]
     fn what_it_cannot_do_is_said_at_once() {
-        let all = "vmm = 'firecracker'\ncpu = 'EPYC'\ninitrd_append = 'x'\nready = 'up'\n[[shares]]\npath = '/s'\ntag = 's'\n[[disks]]\npath = '/d'\nformat = 'qcow2'\nwritable = true";
+        let all = "vmm = 'firecracker'\ncpu = 'EPYC'\nvnet_hdr = false\ninitrd_append = 'x'\nready = 'up'\n[[shares]]\npath = '/s'\ntag = 's'\n[[disks]]\npath = '/d'\nformat = 'qcow2'\nwritable = true";
         let keys = problems(all);
         for key in [
             "kernel",
             "initrd_append",
             "cpu",
+            "vnet_hdr",
             "stop",
             "shares",
             "disks.writable",

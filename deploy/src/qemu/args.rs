@@ -91,6 +91,8 @@ pub enum VmNetwork {
         name: String,
         /// Whether vhost-net moves the packets.
         vhost: bool,
+        /// Whether packets bear virtio's header, without which the card offers no checksums and no cutting.
+        vnet_hdr: bool,
     },
     /// QEMU's user-mode network.
     User {
@@ -204,8 +206,9 @@ fn blockdev(index: usize, disk: &VmDisk) -> Value {
 
 fn netdev(network: &VmNetwork) -> Value {
     match network {
-        VmNetwork::Tap { name, vhost } => json!({
+        VmNetwork::Tap { name, vhost, vnet_hdr } => json!({
             "type": "tap", "id": "net0", "ifname": name, "script": "no", "downscript": "no", "vhost": vhost,
+            "vnet_hdr": vnet_hdr,
         }),
         VmNetwork::User { guest, forwards } => {
             let forward = |(host, port): &(SocketAddrV4, u16)| {
@@ -244,6 +247,7 @@ mod tests {
             network: VmNetwork::Tap {
                 name: "jt01234567-2".into(),
                 vhost: false,
+                vnet_hdr: true,
             },
             random: true,
             monitor: "jung-1-monitor".into(),
@@ -321,6 +325,17 @@ mod tests {
             microvm.contains("rtc=on,memory-backend=ram") && microvm.contains("vhost-user-fs-device"),
             "{microvm}"
         );
+    }
+
+    #[test]
+    fn a_driver_that_keeps_no_promises_is_offered_none() {
+        let tap = |vnet_hdr| VmNetwork::Tap {
+            name: "jt01234567-2".into(),
+            vhost: false,
+            vnet_hdr,
+        };
+        assert_eq!(netdev(&tap(false))["vnet_hdr"], false);
+        assert_eq!(netdev(&tap(true))["vnet_hdr"], true);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::running::QemuRunning;
 use super::ssh;
 use super::vm::{Start, Vm};
 use crate::cgroup::Layout;
+use crate::guest::Guest;
 use crate::mark::{self, Mark};
 use crate::member::Member as _;
 use crate::network::bridge::{Bridge, Tap};
@@ -71,12 +72,17 @@ impl Qemu {
     }
 
     /// A place for a service, with the tap if it needs one.
-    fn place(&self, network: &GuestNetwork, service: &ServiceSpec) -> Result<(Place, Option<Tap>), DeployError> {
+    fn place(
+        &self,
+        network: &GuestNetwork,
+        guest: &Guest,
+        service: &ServiceSpec,
+    ) -> Result<(Place, Option<Tap>), DeployError> {
         match network {
             GuestNetwork::User(_) => Ok((Place::behind(self.host.address, service.port)?, None)),
             GuestNetwork::Bridge(bridge) => {
                 let tap = Bridge::of(&self.host.runner).tap()?;
-                Ok((Place::on(&tap, bridge.vhost, service.port), Some(tap)))
+                Ok((Place::on(&tap, bridge.vhost, guest.vnet_hdr, service.port), Some(tap)))
             }
         }
     }
@@ -88,7 +94,7 @@ impl Qemu {
         service: &ServiceSpec,
     ) -> Result<Vm, DeployError> {
         let spec = self.spec()?;
-        let (mut place, tap) = self.place(&spec.network, service)?;
+        let (mut place, tap) = self.place(&spec.network, &prepared.guest, service)?;
         let ssh = prepared.keys.as_ref().map(|_| place.reach(ssh::PORT)).transpose()?;
         let rest = prepared.guest.rest.map(|port| place.reach(port)).transpose()?;
         let overlays = prepared.overlays.remove(&service.name).unwrap_or_default();

@@ -123,6 +123,7 @@ mod tests {
             network: VmNetwork::Tap {
                 name: "jt01234567-2".into(),
                 vhost: false,
+                vnet_hdr: true,
             },
             random: true,
             monitor: String::new(),

@@ -38,13 +38,14 @@ pub(super) struct Place {
 
 impl Place {
     /// On a tap.
-    pub(super) fn on(tap: &Tap, vhost: bool, port: Option<u16>) -> Self {
+    pub(super) fn on(tap: &Tap, vhost: bool, vnet_hdr: bool, port: Option<u16>) -> Self {
         Self {
             ip: tap.guest(),
             gateway: tap.host(),
             network: VmNetwork::Tap {
                 name: tap.name(),
                 vhost,
+                vnet_hdr,
             },
             endpoint: port.map(|port| (tap.guest(), port).into()),
             forward: None,

@@ -14,6 +14,7 @@ mod cloud_hypervisor;
 mod echo;
 mod ends;
 mod firecracker;
+mod hermit;
 mod includeos;
 mod kernel;
 mod lab;

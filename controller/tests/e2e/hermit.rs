@@ -1,0 +1,30 @@
+//! A whole run with guests of Hermit, which no driver of ours knows: its description is the user's. `JUNG_HERMIT_LOADER` and `JUNG_HERMIT_IMAGE` name
+//! its loader and our service (`deploy/hermit`).
+
+use std::ffi::OsString;
+
+use crate::guest_lab::{both_services, describe, platform, served};
+use crate::lab::Lab;
+
+/// What a variable names.
+fn named(variable: &str) -> OsString {
+    std::env::var_os(variable).unwrap_or_else(|| {
+        panic!("{variable} names no part of Hermit (deploy/hermit/README.md); without one, --skip hermit::")
+    })
+}
+
+#[test]
+#[ignore = "needs QEMU"]
+fn a_description_alone_serves_requests_and_packets_on_both_networks() {
+    let (loader, image) = (named("JUNG_HERMIT_LOADER"), named("JUNG_HERMIT_IMAGE"));
+    let lab = Lab::new();
+    let described = include_str!("../../../deploy/hermit/guest.toml");
+    let described = described
+        .replace("\"/srv/hermit/hermit-loader-x86_64\"", &format!("{loader:?}"))
+        .replace("\"/srv/hermit/hermit-service\"", &format!("{image:?}"));
+    describe(&lab, "hermit", &described);
+    let _runner = lab.runner();
+    let platforms = platform("hermit-bridge", "hermit", "bridge") + &platform("hermit-user", "hermit", "user");
+    lab.run_patiently(&both_services(&lab, &platforms), 0);
+    served(&lab, 4);
+}

@@ -1,0 +1,71 @@
+//! Packets: one loop, one socket.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::UdpSocket;
+
+use crate::arguments::Arguments;
+use crate::packet::{Answer, LARGEST, Reply};
+use crate::poll::Watched;
+
+/// How much of a request for the counters comes back with them, bytes.
+const ASK_BYTES: usize = 12;
+
+/// What was counted.
+#[derive(Debug, Default)]
+struct Counters {
+    received: u64,
+    answered: u64,
+    unsent: u64,
+}
+
+/// Serves for ever.
+///
+/// # Errors
+/// The system's, where the address cannot be had.
+pub fn serve(arguments: &Arguments) -> io::Result<Infallible> {
+    let socket = UdpSocket::bind(arguments.listen)?;
+    socket.set_nonblocking(true)?;
+    let reply = Reply::Letters(vec![b'A'; arguments.reply_bytes]);
+    println!("listening on {}", arguments.listen);
+    let (mut counters, mut watched) = (Counters::default(), Watched::default());
+    let (mut packet, mut answer) = (vec![0; LARGEST], Vec::with_capacity(LARGEST));
+    loop {
+        watched.clear();
+        watched.add(&socket, false);
+        watched.wait();
+        while let Ok((bytes, from)) = socket.recv_from(&mut packet) {
+            let packet = &packet[..bytes];
+            answer.clear();
+            match reply.to(packet) {
+                Answer::Bytes(letters, kept) => {
+                    answer.extend_from_slice(letters);
+                    answer.extend_from_slice(&packet[..kept]);
+                    counters.received += 1;
+                    match socket.send_to(&answer, from) {
+                        Ok(_) => counters.answered += 1,
+                        Err(_) => counters.unsent += 1,
+                    }
+                }
+                Answer::Counters => {
+                    answer.extend_from_slice(&packet[..bytes.min(ASK_BYTES)]);
+                    answer.extend_from_slice(counters.told().as_bytes());
+                    // Whoever asked asks again.
+                    let _ = socket.send_to(&answer, from);
+                }
+            }
+        }
+    }
+}
+
+impl Counters {
+    /// As lines of name and value (`workloads/src/udp/counters.rs`); Hermit does not tell how many packets it dropped.
+    fn told(&self) -> String {
+        let Self {
+            received,
+            answered,
+            unsent,
+        } = self;
+        format!("received {received}\nanswered {answered}\nunsent {unsent}\nsockets 1\n")
+    }
+}
