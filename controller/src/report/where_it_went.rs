@@ -40,7 +40,7 @@ pub(super) fn tables(data: &RunData, cells: &[&CellResult]) -> Vec<Table> {
 }
 
 const CPU_NOTE: &str = "Mean ± standard deviation over trials, of the measured window. The service view is the cgroup of each service, of a guest \
-    all of its QEMU; the process view is what pidstat shows for the same PIDs, in whole clock ticks and without children; the platform view is what \
+    all of what runs it; the process view is what pidstat shows for the same PIDs, in whole clock ticks and without children; the platform view is what \
     works for the services beside them, also within their cgroups. The rows below do not overlap. They should add up to the whole host: the time \
     in which its CPUs were neither idle nor stolen. The kernel counts its busy time by clock ticks, of which one that comes late counts as one; what \
     no tick has counted is said. Interrupts are within the rows that they hit, unless they are said to be kept apart.";

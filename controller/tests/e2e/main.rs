@@ -2,7 +2,7 @@
 //!
 //! * [`lab`] — a folder, ports and names of its own, and the programs in it; [`process`] — one program, ended with the test;
 //! * [`experiment`] — a small experiment file; [`agree`] — every count in the results is the same, everywhere;
-//! * [`guest_lab`] — what guests are booted from, and what may not be left of them; [`kernel`] — guests of a few instructions.
+//! * [`guest_lab`] — what guests are booted from, and what may not be left of them; [`kernel`] — guests of a few instructions, [`echo`] — of some hundred.
 //!
 //! The other programs are taken from beside the controller: `cargo build --workspace` makes them.
 
@@ -15,6 +15,8 @@ mod bad_load;
 mod broker_dies;
 mod docker;
 mod docker_breaks;
+#[path = "../../../deploy/tests/guests/echo.rs"]
+mod echo;
 mod experiment;
 mod guest_breaks;
 mod guest_lab;
@@ -41,3 +43,4 @@ mod sums;
 mod whole;
 #[path = "../../../deploy/tests/guests/whole_image.rs"]
 mod whole_image;
+mod with_kvm;

@@ -36,7 +36,9 @@ async fn check(qemu: &Qemu, details: &mut BTreeMap<String, String>) -> Result<()
     let program = program(&guest)?;
     details.insert(guest.vmm.word().into(), programs::version(&program).await);
     details.insert("guest".into(), spec.guest.to_string());
-    details.insert("machine".into(), guest.machine.word().into());
+    if guest.vmm == Vmm::Qemu {
+        details.insert("machine".into(), guest.machine.word().into());
+    }
     if guest.disks.iter().any(|disk| disk.writable) {
         find("qemu-img", REMEDY)?;
         find("qemu-io", REMEDY)?;

@@ -3,13 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use protocol::spec::{Probe, ServiceSpec, UdpProbe};
-
-use crate::lab::with_args;
-
 /// Builds it into a directory.
 pub fn build(dir: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/echo.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/tests/guests/echo.c");
     let kernel = dir.join("echo.elf");
     let built = Command::new("cc")
         .args(["-O2", "-ffreestanding", "-mgeneral-regs-only", "-mno-red-zone"])
@@ -32,15 +28,4 @@ pub fn build(dir: &Path) -> PathBuf {
         .status();
     assert!(built.unwrap().success(), "cc builds {}", source.display());
     kernel
-}
-
-/// A service of it.
-pub fn service(service: &str) -> ServiceSpec {
-    ServiceSpec {
-        ready: Probe::Udp(UdpProbe {
-            packet: "number 7".into(),
-            answer: "number 7".into(),
-        }),
-        ..with_args(service, &["udp", "--listen", "{listen}", "--echo"])
-    }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use deploy::qemu::End;
 use deploy::{Driver, Running};
-use protocol::spec::{Acceleration, BridgeSpec, GuestNetwork};
+use protocol::spec::{Acceleration, BridgeSpec, GuestNetwork, Probe, ServiceSpec, UdpProbe};
 use protocol::summary::Exit;
 
 use crate::echo;
-use crate::lab::{Lab, bridge, name, ready, user};
+use crate::lab::{Lab, bridge, name, ready, user, with_args};
 
 /// Describes the guest `echo`, with a second file for its kernel and a disk, which it gets and does not look at.
 pub fn lab(more: &str) -> Lab {
@@ -27,9 +27,20 @@ pub fn lab(more: &str) -> Lab {
     lab
 }
 
+/// A service of it.
+fn service(service: &str) -> ServiceSpec {
+    ServiceSpec {
+        ready: Probe::Udp(UdpProbe {
+            packet: "number 7".into(),
+            answer: "number 7".into(),
+        }),
+        ..with_args(service, &["udp", "--listen", "{listen}", "--echo"])
+    }
+}
+
 /// Two guests at once serve, are told apart, and leave nothing.
 pub async fn serves(lab: &Lab) {
-    let services = [echo::service("one"), echo::service("two")];
+    let services = [service("one"), service("two")];
     let mut running = lab.start("echo", &services).await;
     ready(&services, &mut running).await.unwrap();
     for started in running.services().to_vec() {
@@ -66,7 +77,7 @@ pub async fn serves(lab: &Lab) {
 
 /// One that is killed is told of, and leaves nothing.
 pub async fn dies(lab: &Lab) {
-    let services = [echo::service("one")];
+    let services = [service("one")];
     let mut running = lab.start("echo", &services).await;
     ready(&services, &mut running).await.unwrap();
     let pid = nix::unistd::Pid::from_raw(i32::try_from(running.services()[0].pid).unwrap());
@@ -79,7 +90,7 @@ pub async fn dies(lab: &Lab) {
 
 /// A line that means a panic ends it.
 pub async fn panics(lab: &Lab) {
-    let mut running = lab.start("echo", &[echo::service("one")]).await;
+    let mut running = lab.start("echo", &[service("one")]).await;
     assert_eq!(running.ended().await, (name("one"), Exit::Crashed));
     assert_eq!(running.end(&name("one")), Some(&End::Panicked("up".into())));
     running.stop().await;
@@ -89,7 +100,7 @@ pub async fn panics(lab: &Lab) {
 /// What it cannot do is refused, and so is a kernel that is none.
 pub async fn refuses(mut lab: Lab) {
     let refusal = async |lab: &Lab| {
-        let deployment = lab.deployment("echo", &[echo::service("one")]);
+        let deployment = lab.deployment("echo", &[service("one")]);
         let error = lab.driver("echo").start(&deployment).await.unwrap_err();
         lab.assert_clean().await;
         error.to_string()
@@ -124,7 +135,7 @@ async fn qemu_serves() {
 #[ignore = "needs QEMU, root and KVM"]
 async fn a_processor_that_qemu_does_not_know_is_no_kvm() {
     let lab = lab("machine = 'microvm'\nnic = 'virtio-net-device'\ncpu = 'pentium9'");
-    let deployment = lab.deployment("echo", &[echo::service("one")]);
+    let deployment = lab.deployment("echo", &[service("one")]);
     let error = lab.driver("echo").start(&deployment).await.unwrap_err().to_string();
     assert!(
         error.contains("a guest that comes up with KVM") && error.contains("pentium9"),

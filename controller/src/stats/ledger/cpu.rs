@@ -18,7 +18,7 @@ use crate::stats::usage;
 pub struct CpuLedger {
     /// The rows: nothing is in two of them.
     pub rows: Vec<CpuRow>,
-    /// The service view: the services as their cgroups, or process trees, have them; of a guest all of its QEMU.
+    /// The service view: the services as their cgroups, or process trees, have them; of a guest all of what runs it.
     pub services_percent: f64,
     /// The process view: what pidstat shows for the PIDs of the services, in whole clock ticks; `None`: too few samples have them.
     pub pidstat_percent: Option<f64>,
