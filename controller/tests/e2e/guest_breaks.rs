@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::agree::{Agreed, agree, agree_so_far, json};
 use crate::experiment::{Experiment, NATIVE};
 use crate::guest_lab::{describe, linux, nothing_left, platform, tiny};
-use crate::jung::pid_of;
+use crate::jung::pids_of;
 use crate::kernel::Kernel;
 use crate::lab::Lab;
 use crate::process::until;
@@ -82,12 +82,28 @@ fn under_load(lab: &Lab, seconds: u32) -> Experiment {
 
 /// The process of the only guest, once it is there.
 fn qemu(lab: &Lab) -> Pid {
+    process(lab, "qemu-system")
+}
+
+/// The first process of the only guest with a name that begins so, once it is there.
+fn process(lab: &Lab, name: &str) -> Pid {
     let mut found = None;
-    until("the guest is found", || {
-        found = pid_of(&lab.host, "tcp");
+    until(&format!("{name} is found"), || {
+        let is_it = |pid: &i32| {
+            let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            comm.starts_with(name)
+        };
+        found = pids_of(&lab.host, "tcp").into_iter().find(is_it);
         found.is_some()
     });
     Pid::from_raw(found.unwrap())
+}
+
+/// Keys of a guest that a directory is shared with, whether it mounts it or not.
+fn shared(lab: &Lab) -> String {
+    let path = lab.path("shared");
+    std::fs::create_dir(&path).unwrap();
+    format!("\n[[shares]]\npath = {path:?}\ntag = 'shared'\n")
 }
 
 /// Every attempt before the last has failed while it ran, for these reasons in turn; the last counts.
@@ -106,9 +122,9 @@ fn assert_tried_again(lab: &Lab, agreed: &Agreed, reasons: &[&str]) {
 
 #[test]
 #[ignore = "needs QEMU"]
-fn one_that_panics_and_one_that_is_killed_in_mid_load_are_told_and_tried_again() {
+fn one_that_panics_or_is_killed_or_served_no_more_in_mid_load_is_told_and_tried_again() {
     let lab = Lab::new();
-    linux(&lab, "linux", WATCHFUL);
+    linux(&lab, "linux", &(WATCHFUL.to_owned() + &shared(&lab)));
     let _runner = lab.runner();
     lab.write(&under_load(&lab, 12));
     let mut controller = lab.controller(&[]).patiently();
@@ -119,12 +135,21 @@ fn one_that_panics_and_one_that_is_killed_in_mid_load_are_told_and_tried_again()
     kill(first, Signal::SIGCONT).unwrap();
     controller.wait_for_times(": load", 2);
     kill(qemu(&lab), Signal::SIGKILL).unwrap();
+    controller.wait_for_times(": load", 3);
+    kill(process(&lab, "virtiofsd"), Signal::SIGKILL).unwrap();
     controller.ends_with(0);
     let agreed = agree(&lab.run_folder());
-    assert_tried_again(&lab, &agreed, &["the guest crashed", "signal 9"]);
+    assert_tried_again(
+        &lab,
+        &agreed,
+        &["the guest crashed", "signal 9", "virtiofsd, which serves"],
+    );
     let log = lab.run_folder().join(&agreed.attempts[0].folder).join("log/tcp.log");
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains("Kernel panic - not syncing: softlockup"), "{log}");
+    let log = lab.run_folder().join(&agreed.attempts[2].folder).join("log/tcp.log");
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("serves the share \"shared\", ended"), "{log}");
     nothing_left(&lab);
 }
 
@@ -149,21 +174,18 @@ fn one_that_knows_no_power_button_is_killed_and_said_to_be() {
 #[ignore = "needs QEMU"]
 fn kill_9_of_the_runner_while_a_guest_runs() {
     let lab = Lab::new();
-    linux(&lab, "linux", "");
+    linux(&lab, "linux", &shared(&lab));
     let mut runner = lab.runner();
     lab.write(&under_load(&lab, 4));
     let mut controller = lab.controller(&[]).patiently();
     controller.wait_for(": load");
-    let left = qemu(&lab);
+    let left = [qemu(&lab), process(&lab, "virtiofsd")];
     runner.kill();
-    assert_eq!(qemu(&lab), left, "it outlives its runner");
+    let alive = |pid: &Pid| pids_of(&lab.host, "tcp").contains(&pid.as_raw());
+    assert!(left.iter().all(alive), "they outlive their runner");
     let mut runner = lab.runner();
     runner.wait_for("serving");
-    assert_ne!(
-        pid_of(&lab.host, "tcp"),
-        Some(left.as_raw()),
-        "the next runner kills it before it serves"
-    );
+    assert!(!left.iter().any(alive), "the next runner kills them before it serves");
     controller.ends_with(0);
     let agreed = agree(&lab.run_folder());
     assert!(!agreed.attempts[0].counts(), "{agreed:?}");

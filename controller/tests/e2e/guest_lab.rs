@@ -1,12 +1,13 @@
 //! What guests of a lab are booted from, and what may not be left of them. All are emulated, so that any machine will do.
 
 use std::fmt::Write as _;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::agree::{agree, json};
+use crate::agree::{agree, agree_so_far, json};
 use crate::experiment::Experiment;
 use crate::kernel::Kernel;
 use crate::lab::{Lab, free_port};
@@ -49,16 +50,16 @@ pub fn linux(lab: &Lab, guest: &str, more: &str) {
     );
 }
 
-/// Describes the guest `debian` with the disk of the cache.
-pub fn debian(lab: &Lab) {
+/// Describes a guest with the disk of the cache; `more` are further keys.
+pub fn debian(lab: &Lab, guest: &str, more: &str) {
     let [kernel, initrd, disk] = ["vmlinuz", "initrd.img", "root.qcow2"].map(|file| cached("disk", file));
     let append =
         "root=LABEL=jung-root ro console=ttyS0 panic=-1 tsc=reliable no_timer_check quiet systemd.show_status=false";
     describe(
         lab,
-        "debian",
+        guest,
         &format!(
-            "preset = 'cloud'\nkernel = {kernel:?}\ninitrd = {initrd:?}\nappend = '{append}'\n\
+            "preset = 'cloud'\nkernel = {kernel:?}\ninitrd = {initrd:?}\nappend = '{append}'\n{more}\n\
              [[disks]]\npath = {disk:?}\nformat = 'qcow2'\nwritable = true"
         ),
     );
@@ -156,7 +157,7 @@ fn sampled(record: &Value) {
     );
 }
 
-/// No tap, bridge, overlay or process of the lab's runner.
+/// No tap, bridge, overlay or process of the lab's runner, and nobody listens where its services did.
 #[track_caller]
 pub fn nothing_left(lab: &Lab) {
     let hash = Sha256::digest(lab.host.as_bytes())
@@ -178,6 +179,23 @@ pub fn nothing_left(lab: &Lab) {
     let processes = names(Path::new("/proc"));
     let left: Vec<_> = processes.iter().filter(marked).collect();
     assert!(left.is_empty(), "{left:?}");
+    ports_are_free(lab);
+}
+
+/// Whoever wants the ports of this host by which services were reached can have them.
+#[track_caller]
+fn ports_are_free(lab: &Lab) {
+    let agreed = agree_so_far(&lab.run_folder());
+    for attempt in &agreed.attempts {
+        let record = json(&lab.run_folder().join(&attempt.folder).join("trial.json"));
+        for endpoint in record["ready"]["endpoints"].as_array().into_iter().flatten() {
+            let address: SocketAddr = endpoint["address"].as_str().unwrap().parse().unwrap();
+            if address.ip().is_loopback() {
+                TcpListener::bind(address).unwrap();
+                UdpSocket::bind(address).unwrap();
+            }
+        }
+    }
 }
 
 /// What is in a folder; nothing where it is not there.

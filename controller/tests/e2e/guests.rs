@@ -1,6 +1,6 @@
 //! Whole runs with Linux guests: a kernel with an initramfs, and a whole Debian on a disk.
 
-use crate::agree::agree;
+use crate::agree::{agree, json};
 use crate::guest_lab::{both_services, debian, linux, platform, served};
 use crate::lab::{Lab, workload};
 use crate::runtimes::overhead;
@@ -40,20 +40,34 @@ fn a_guest_runs_what_is_shared_with_it() {
     overhead(&lab, &agree(&lab.run_folder()), "vm-bridge", &["virtiofsd"]);
 }
 
-/// A boot takes its time, so each network and each service is had once.
+/// A boot takes its time, so each service is had once on each network, and each way to start it once for each service and each network.
 #[test]
 #[ignore = "needs QEMU"]
-fn a_disk_with_a_distribution_serves_requests_and_packets() {
+fn a_disk_with_a_distribution_serves_requests_and_packets_on_both_networks() {
     let lab = Lab::new();
-    debian(&lab);
+    debian(&lab, "debian", "");
+    debian(&lab, "logged-in", "start = 'ssh'");
     let _runner = lab.runner();
-    let mut experiment = both_services(
-        &lab,
-        &(platform("vm-bridge", "debian", "bridge") + &platform("vm-user", "debian", "user")),
-    );
-    for (platform, workload) in [("vm-bridge", "udp"), ("vm-user", "tcp")] {
-        experiment.loads += &format!("[[skip]]\nplatform = \"{platform}\"\nworkload = \"{workload}\"\n\n");
+    let cells = [
+        ("vm-bridge", "debian", "bridge", "udp"),
+        ("vm-user", "debian", "user", "tcp"),
+        ("ssh-bridge", "logged-in", "bridge", "tcp"),
+        ("ssh-user", "logged-in", "user", "udp"),
+    ];
+    let platforms: String = cells
+        .iter()
+        .map(|(name, guest, network, _)| platform(name, guest, network))
+        .collect();
+    let mut experiment = both_services(&lab, &platforms);
+    for (platform, _, _, without) in cells {
+        experiment.loads += &format!("[[skip]]\nplatform = \"{platform}\"\nworkload = \"{without}\"\n\n");
     }
     lab.run_patiently(&experiment, 0);
-    served(&lab, 2);
+    served(&lab, 4);
+    let run = lab.run_folder();
+    for attempt in agree(&run).counted() {
+        let deviations = &json(&run.join(&attempt.folder).join("trial.json"))["deviations"];
+        let logged_in = deviations.to_string().contains("started over SSH");
+        assert_eq!(logged_in, attempt.platform.starts_with("ssh"), "{deviations}");
+    }
 }

@@ -208,14 +208,20 @@ fn a_filling_that_cannot_be_done_says_so_and_leaves_nothing() {
 
 /// The process of a service that a runner of this name has started.
 pub fn pid_of(runner: &str, service: &str) -> Option<i32> {
+    pids_of(runner, service).first().copied()
+}
+
+/// All processes that a runner of this name has started for a service.
+pub fn pids_of(runner: &str, service: &str) -> Vec<i32> {
     let bears = |environ: &[u8], key: &str, value: &str| {
         let entry = format!("{key}={value}");
         environ.split(|&byte| byte == 0).any(|found| found == entry.as_bytes())
     };
     let processes = std::fs::read_dir("/proc").unwrap();
     let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    pids.into_iter().find(|pid| {
+    pids.filter(|pid| {
         let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         bears(&environ, "JUNG_RUNNER", runner) && bears(&environ, "JUNG_SERVICE", service)
     })
+    .collect()
 }

@@ -39,6 +39,7 @@ mod report;
 mod required;
 mod resume;
 mod runtimes;
+mod shipped;
 mod sums;
 mod whole;
 #[path = "../../../deploy/tests/guests/whole_image.rs"]
