@@ -2,34 +2,34 @@
 
 mod ending;
 mod lines;
+mod start;
 mod threads;
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use protocol::size::Size;
-use protocol::spec::Resources;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use lines::Lines;
+pub(super) use start::{Programs, Start};
 
-use super::args::{Accelerator, VmSpec, args};
-use super::console::{Seen, Watch};
+use super::args::{Accelerator, args};
+use super::console::Seen;
 use super::end::End;
 use super::own::Own;
 use super::qmp::{Qmp, QmpEvent, Vcpu};
-use super::share::{Order, Served};
+use super::share::Served;
 use super::socket::Socket;
 use super::ssh::Keys;
 use crate::accounts::Part;
-use crate::cgroup::{Cgroup, Layout};
-use crate::guest::{Share, Stop, Vmm};
+use crate::cgroup::Cgroup;
+use crate::guest::{Stop, Vmm};
 use crate::mark::Mark;
 use crate::native::unit;
 use crate::network::bridge::Tap;
@@ -42,54 +42,6 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 const QUIT: Duration = Duration::from_secs(2);
 /// How long the console may take to end after QEMU has.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-
-/// The programs that a guest is made of.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Programs<'a> {
-    /// What runs it.
-    pub(super) vmm: &'a Path,
-    /// What serves it directories; there if it has shares.
-    pub(super) virtiofsd: Option<&'a Path>,
-}
-
-/// What a guest is started with, and owns from then on.
-#[derive(Debug)]
-pub(super) struct Start<'a> {
-    /// What is started.
-    pub(super) programs: Programs<'a>,
-    /// Whose it is.
-    pub(super) mark: Mark,
-    /// What QEMU is to start; the sockets are filled in here.
-    pub(super) spec: VmSpec,
-    /// The directories that are served to it.
-    pub(super) shares: Vec<Share>,
-    /// The runner's state directory.
-    pub(super) state: &'a Path,
-    /// The lines of the console that mean something.
-    pub(super) watch: Watch,
-    /// How it is asked to end.
-    pub(super) stop: Stop,
-    /// Where cgroups are.
-    pub(super) layout: Option<&'a Layout>,
-    /// The limits of QEMU as a process: the memory is the guest's own and not among them.
-    pub(super) resources: Resources,
-    /// The file that gets QEMU's messages and the console.
-    pub(super) log: PathBuf,
-    /// Where the service answers, if anywhere.
-    pub(super) endpoint: Option<SocketAddr>,
-    /// The port of this host that is forwarded.
-    pub(super) forward: Option<SocketAddr>,
-    /// Where it can be logged in to, if it lets anybody in.
-    pub(super) ssh: Option<SocketAddr>,
-    /// Where its system tells of itself, if it does.
-    pub(super) rest: Option<SocketAddr>,
-    /// Its tap.
-    pub(super) tap: Option<Tap>,
-    /// What it boots from, by size.
-    pub(super) sizes: Vec<Size>,
-    /// The files that it has for itself.
-    pub(super) own: Own,
-}
 
 /// One guest, alive. Dropping it kills it and removes what it had.
 #[derive(Debug)]
@@ -140,7 +92,7 @@ impl Vm {
             let what = format!("{what} for the guest of service {}", start.mark.service);
             move |source| DeployError::Io { what, source }
         };
-        let (shares, connections) = serve(&start)?;
+        let (shares, connections) = start.serve()?;
         let mut spec = start.spec;
         let Lines {
             monitor,
@@ -353,23 +305,6 @@ impl Vm {
     pub(super) fn console(&self) -> watch::Receiver<Seen> {
         self.seen.clone()
     }
-}
-
-/// Starts what serves a guest its directories; each with QEMU's connection to it.
-fn serve(start: &Start<'_>) -> Result<(Vec<Served>, Vec<OwnedFd>), DeployError> {
-    let Some(program) = start.programs.virtiofsd else {
-        return Ok((Vec::new(), Vec::new()));
-    };
-    let order = Order {
-        program,
-        mark: &start.mark,
-        state: start.state,
-        log: &start.log,
-        affinity: start.resources.cpuset.as_ref().and_then(limits::affinity),
-        mems: start.resources.mems.as_ref().map(limits::nodemask),
-    };
-    let served: Result<Vec<_>, _> = start.shares.iter().map(|share| Served::start(&order, share)).collect();
-    Ok(served?.into_iter().unzip())
 }
 
 fn refused(message: String) -> DeployError {
