@@ -1,12 +1,14 @@
 #!/bin/sh
-# Installs what guests need on Debian: QEMU, its image tool, and the tools of deploy/linux. Running it again changes nothing.
+# Installs what guests need on Debian: QEMU, its image tool, virtiofsd, and the tools of deploy/linux. Running it again changes nothing.
 set -eu
 
 missing=
 for package in qemu-system-x86 qemu-utils cpio xz-utils zstd debootstrap e2fsprogs; do
     dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
+# Debian 12 has virtiofsd in a package that QEMU needs, later ones have it in one of its own.
+virtiofsd() { [ -e /usr/lib/qemu/virtiofsd ] || [ -e /usr/libexec/virtiofsd ]; }
+[ -n "$missing" ] || ! virtiofsd || exit 0
 
 as_root=
 if [ "$(id -u)" != 0 ]; then
@@ -14,5 +16,7 @@ if [ "$(id -u)" != 0 ]; then
     as_root=sudo
 fi
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+install() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"; }
 # shellcheck disable=SC2086
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+[ -z "$missing" ] || install $missing
+virtiofsd || install virtiofsd
