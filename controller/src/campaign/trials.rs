@@ -166,7 +166,8 @@ impl<'a> Trials<'a> {
         }))?;
         progress.trial_started(&TrialLabel {
             number: planned.number,
-            of: self.plan.trials.len(),
+            // Numbers stay as planned where an optional platform is left out.
+            of: self.plan.trials.last().map_or(0, |last| last.number),
             cell: cell.name.clone(),
             block: task.block,
             attempt: task.attempt,
