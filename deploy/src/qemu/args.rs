@@ -19,6 +19,8 @@ pub struct VmSpec {
     pub vmm: Vmm,
     /// The file that Firecracker reads.
     pub config: Option<PathBuf>,
+    /// The open file, as cloud-hypervisor inherits it, that it tells its events.
+    pub events: Option<RawFd>,
     /// QEMU's machine.
     pub machine: Machine,
     /// The model of its processor; `None`: all that the accelerator can do.
@@ -228,6 +230,7 @@ mod tests {
         VmSpec {
             vmm: Vmm::Qemu,
             config: None,
+            events: None,
             machine: Machine::Q35,
             cpu: None,
             accelerator: Accelerator::Tcg,

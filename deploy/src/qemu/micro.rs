@@ -28,6 +28,9 @@ pub fn cloud_hypervisor(spec: &VmSpec) -> Vec<String> {
     if let Some(append) = &spec.append {
         add("--cmdline", append.clone());
     }
+    if let Some(events) = spec.events {
+        add("--event-monitor", format!("fd={events}"));
+    }
     add("--serial", "tty".into());
     add("--console", "off".into());
     if let Some(tap) = tap(&spec.network) {
@@ -104,6 +107,7 @@ mod tests {
         VmSpec {
             vmm,
             config: Some("/s/one.json".into()),
+            events: Some(17),
             machine: Machine::Q35,
             cpu: None,
             accelerator: Accelerator::Kvm,

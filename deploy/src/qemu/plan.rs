@@ -159,6 +159,7 @@ impl Plan<'_> {
         Ok(VmSpec {
             vmm: self.guest.vmm,
             config: None,
+            events: None,
             machine: self.guest.machine,
             cpu: self.guest.cpu.clone(),
             accelerator: self.accelerator,

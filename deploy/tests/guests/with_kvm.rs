@@ -88,6 +88,22 @@ pub async fn dies(lab: &Lab) {
     lab.assert_clean().await;
 }
 
+/// A guest that resets itself has ended, though its hypervisor would boot it again.
+pub async fn resets(lab: &Lab, end: End) {
+    let services = [service("one")];
+    let mut running = lab.start("echo", &services).await;
+    ready(&services, &mut running).await.unwrap();
+    let endpoint = running.services()[0].endpoint.unwrap();
+    UdpSocket::bind("0.0.0.0:0")
+        .unwrap()
+        .send_to(b"boot", endpoint)
+        .unwrap();
+    let (_, exit) = running.ended().await;
+    assert_eq!((exit, running.end(&name("one"))), (end.exit(), Some(&end)));
+    running.stop().await;
+    lab.assert_clean().await;
+}
+
 /// A line that means a panic ends it.
 pub async fn panics(lab: &Lab) {
     let mut running = lab.start("echo", &[service("one")]).await;

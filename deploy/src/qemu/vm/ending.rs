@@ -15,6 +15,7 @@ use crate::member::{Gone, Member};
 use crate::native::unit;
 use crate::procfs::Procfs;
 use crate::qemu::end::{self, End, Evidence};
+use crate::qemu::qmp::QmpEvent;
 use crate::qemu::share::{self, Served};
 use crate::{log, network, process};
 
@@ -30,9 +31,11 @@ impl Vm {
             // A guest that switches itself off after its panic does so by itself, and says more before.
             sleep_until((*doomed.get_or_insert_with(|| Instant::now() + QUIT)).into()).await;
         };
+        let again = self.vmm == Vmm::CloudHypervisor;
+        let over = |events: &Vec<QmpEvent>| end::stopped(events).is_some() || again && !events.is_empty();
         let halted = async {
             let known = match &mut events {
-                Some(events) => events.wait_for(|events| end::stopped(events).is_some()).await.is_ok(),
+                Some(events) => events.wait_for(over).await.is_ok(),
                 None => false,
             };
             if !known {

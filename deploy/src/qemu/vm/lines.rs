@@ -2,10 +2,10 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::net::unix::pipe::{self, Receiver};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -14,6 +14,7 @@ use super::HANDSHAKE;
 use crate::guest::Vmm;
 use crate::qemu::args::VmSpec;
 use crate::qemu::console::{self, Seen, Watch};
+use crate::qemu::qmp::QmpEvent;
 use crate::qemu::socket::Socket;
 
 /// Where the bytes of a guest's serial console come from.
@@ -34,6 +35,8 @@ pub(super) struct Lines {
     pub(super) console: Console,
     /// Its far end, if the process gets it as its standard output.
     pub(super) output: Option<OwnedFd>,
+    /// Where cloud-hypervisor tells its events, and the file for it to inherit.
+    pub(super) events: Option<(Receiver, OwnedFd)>,
 }
 
 impl Console {
@@ -57,11 +60,16 @@ impl Lines {
     /// Makes them, and tells their names to the guest's machine.
     pub(super) fn lay(spec: &mut VmSpec) -> io::Result<Self> {
         if spec.vmm != Vmm::Qemu {
-            let (sender, receiver) = pipe::pipe()?;
+            let (output, console) = pipe::pipe()?;
+            let events = (spec.vmm == Vmm::CloudHypervisor).then(pipe::pipe).transpose()?;
+            let events = events.map(|(far, near)| Ok::<_, io::Error>((near, far.into_blocking_fd()?)));
+            let events = events.transpose()?;
+            spec.events = events.as_ref().map(|(_, far)| far.as_raw_fd());
             return Ok(Self {
                 monitor: None,
-                console: Console::Output(receiver),
-                output: Some(sender.into_blocking_fd()?),
+                console: Console::Output(console),
+                output: Some(output.into_blocking_fd()?),
+                events,
             });
         }
         let (monitor, console) = (Socket::new("monitor")?, Socket::new("console")?);
@@ -71,6 +79,26 @@ impl Lines {
             monitor: Some(monitor),
             console: Console::Socket(console),
             output: None,
+            events: None,
         })
     }
+}
+
+/// Cloud-hypervisor boots a guest that resets itself again, and says so. The event is told as QEMU tells it.
+pub(super) fn resets(events: Receiver) -> watch::Receiver<Vec<QmpEvent>> {
+    let (sender, told) = watch::channel(Vec::new());
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(events).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if line.contains("\"rebooting\"") && sender.borrow().is_empty() {
+                sender.send_modify(|told| {
+                    told.push(QmpEvent {
+                        name: "RESET".into(),
+                        reason: Some("guest-reset".into()),
+                    });
+                });
+            }
+        }
+    });
+    told
 }
