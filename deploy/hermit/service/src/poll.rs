@@ -34,6 +34,12 @@ impl Watched {
         unsafe { libc::poll(self.sockets.as_mut_ptr(), many, PATIENCE_MS) };
     }
 
+    /// Waits until the first socket is ready, or for a moment; whether it is.
+    pub fn wait_ready(&mut self) -> bool {
+        self.wait();
+        self.is_ready(0)
+    }
+
     /// Whether there is something to do at the nth socket.
     pub fn is_ready(&self, nth: usize) -> bool {
         self.sockets.get(nth).is_some_and(|socket| socket.revents != 0)
