@@ -1,6 +1,6 @@
 //! Loads that several loaders fired.
 
-use super::good;
+use super::good::good;
 use crate::audit::{Validity, audit};
 use crate::store::{Distribution, GeneratorRecord, LoaderRecord, RequestCounts};
 

@@ -1,0 +1,157 @@
+//! A record in which everything is well.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::AttemptId;
+use protocol::spec::{NativeSpec, PlatformSpec};
+use protocol::summary::{Exit, HostUse, KernelLogSummary, ServiceSummary, Summary, Teardown};
+
+use crate::load::Wait;
+use crate::stats::usage::{CpuSource, ServiceUse};
+use crate::store::{
+    AttemptKey, CellKey, Distribution, FORMAT, GeneratorRecord, Latency, LittleRecord, LoadOrder, PaceOrder, RateOrder,
+    ReadyRecord, RequestCounts, SamplingRecord, TrialKey, TrialRecord, Window,
+};
+
+pub(super) const S: u64 = 1_000_000_000;
+
+/// 5,000 requests in 10 s, all well.
+pub(super) fn good() -> TrialRecord {
+    let name = |text: &str| text.parse().unwrap();
+    let times = |p50_ns, p99_ns| Distribution {
+        count: 5000,
+        p50_ns,
+        p99_ns,
+        ..Distribution::default()
+    };
+    TrialRecord {
+        format: FORMAT,
+        key: AttemptKey {
+            trial: TrialKey {
+                block: 1,
+                cell: CellKey {
+                    platform: name("native"),
+                    workload: name("tcp"),
+                    load: name("rate-500"),
+                },
+            },
+            attempt: 1,
+        },
+        attempt_id: AttemptId::fresh(),
+        index: 0,
+        platform: PlatformSpec::Native(NativeSpec {}),
+        started: "2026-11-22T02:01:02Z".parse().unwrap(),
+        ended: "2026-11-22T02:01:20Z".parse().unwrap(),
+        band: None,
+        load: LoadOrder {
+            pace: PaceOrder::Rate(RateOrder {
+                rate_per_s: 500.0,
+                uniform: true,
+            }),
+            warm_up_ns: S,
+            duration_ns: 10 * S,
+            timeout_ns: 2 * S,
+            keep_alive: false,
+            wait: Wait::Sleep,
+        },
+        ready: Some(ReadyRecord {
+            clock_ns: 0,
+            endpoints: vec![],
+            startup: vec![],
+            prepare_ns: 0,
+            seed_ns: None,
+            idle: None,
+            placement: vec![],
+        }),
+        clock: None,
+        window: Some(Window {
+            origin_epoch_ns: 0,
+            start_ns: S,
+            end_ns: 11 * S,
+            runner_start_ns: S,
+            runner_end_ns: 11 * S,
+            error_ns: 100_000,
+        }),
+        requests: RequestCounts {
+            planned: 5000,
+            total: 5000,
+            ok: 5000,
+            failed: BTreeMap::new(),
+            warm_up: 500,
+        },
+        little: Some(LittleRecord {
+            concurrency: 0.15,
+            throughput_per_s: 500.0,
+            mean_ns: 300_000.0,
+        }),
+        latency: Some(Latency {
+            response: times(300_000, 900_000),
+            lag: times(5_000, 40_000),
+            ..Latency::default()
+        }),
+        labels: vec![],
+        ramp: None,
+        external: None,
+        loaders: Vec::new(),
+        generator: Some(GeneratorRecord {
+            threads: 1,
+            busiest_share: 0.99,
+            ..GeneratorRecord::default()
+        }),
+        truth: None,
+        beside: BTreeSet::new(),
+        sampling: SamplingRecord {
+            interval_ms: 1000,
+            batches: 13,
+            samples: 13,
+            ticks_per_s: 100,
+        },
+        udp: None,
+        resources: vec![ServiceUse {
+            service: name("tcp"),
+            processes: 1,
+            ticks: 10,
+            coverage: 1.0,
+            cpu_user_percent: 1.0,
+            cpu_system_percent: 2.0,
+            cpu_total_percent: 3.0,
+            cpu_source: CpuSource::Schedstat,
+            rss_mean_bytes: 1e6,
+            rss_max_bytes: 1_000_000,
+        }],
+        ledger: None,
+        summary: Some(summary()),
+        failure: None,
+        deviations: vec![],
+        verdict: crate::audit::Verdict::default(),
+        files: BTreeMap::new(),
+    }
+}
+
+pub(super) fn summary() -> Summary {
+    Summary {
+        services: vec![ServiceSummary {
+            sizes: Vec::new(),
+            service: "tcp".parse().unwrap(),
+            pids: vec![1],
+            samples: 13,
+            user_ticks: 1,
+            system_ticks: 2,
+            cpu_ns: None,
+            rss_mean_bytes: 1,
+            rss_max_bytes: 1,
+            exit: Exit::Code(0),
+        }],
+        batches: 13,
+        samples: 13,
+        missed_ticks: 0,
+        sampler_cpu_ns: 0,
+        kernel_log: KernelLogSummary::default(),
+        host: HostUse {
+            idle_ticks: 1000,
+            ..HostUse::default()
+        },
+        notes: Vec::new(),
+        teardown: Teardown::default(),
+    }
+}
