@@ -33,7 +33,7 @@ pub struct ServiceUse {
     pub cpu_total_percent: f64,
     /// Where the total comes from.
     pub cpu_source: CpuSource,
-    /// Mean over the ticks in the window of the resident memory of all its processes, bytes.
+    /// Mean over the ticks in the window, or the two around one that holds none, of the resident memory of all its processes, bytes.
     pub rss_mean_bytes: f64,
     /// The highest of those, bytes.
     pub rss_max_bytes: u64,
@@ -109,11 +109,11 @@ fn service_use(recording: &Recording<'_>, service: &Name, cut: &Cut) -> Option<S
         None if family.has_ns() => (family.cpu_ns(from, to, watched), CpuSource::Schedstat),
         None => (family.cpu_ns(from, to, watched), CpuSource::Ticks),
     };
-    let resident = resident(recording, service, cut);
+    let (ticks_inside, resident) = resident(recording, service, cut);
     Some(ServiceUse {
         service: service.clone(),
         processes: u32::try_from(family.seen(cut.start_ns, cut.end_ns)).unwrap_or(u32::MAX),
-        ticks: u32::try_from(resident.len()).unwrap_or(u32::MAX),
+        ticks: u32::try_from(ticks_inside).unwrap_or(u32::MAX),
         coverage: spanned as f64 / window as f64,
         cpu_user_percent: ticks(Counter::UserTicks),
         cpu_system_percent: ticks(Counter::SystemTicks),
@@ -124,15 +124,25 @@ fn service_use(recording: &Recording<'_>, service: &Name, cut: &Cut) -> Option<S
     })
 }
 
-/// The resident memory of all processes of a service at each tick of the window, bytes.
-fn resident(recording: &Recording<'_>, service: &Name, cut: &Cut) -> Vec<u64> {
+/// How many ticks fell into the window, and the resident memory of all processes of a service at each of them, bytes. Of a window that is
+/// shorter than the interval, and holds none: at the tick before it and at the one behind it.
+fn resident(recording: &Recording<'_>, service: &Name, cut: &Cut) -> (usize, Vec<u64>) {
     let own = recording.only(of_process).filter(|(of, _)| of.service == *service);
-    let inside = own.flat_map(|(_, samples)| samples.iter().copied().filter(|sample| tells_memory(sample)));
-    let inside = sorted(inside.filter(|sample| (cut.start_ns..=cut.end_ns).contains(&sample.offset_ns)));
-    sweeps(&inside, cut.interval_ns)
-        .iter()
-        .map(|sweep| rss(sweep))
-        .collect()
+    let all = own.flat_map(|(_, samples)| samples.iter().copied().filter(|sample| tells_memory(sample)));
+    let all = sorted(all);
+    let before = all.partition_point(|sample| sample.offset_ns < cut.start_ns);
+    let until = all.partition_point(|sample| sample.offset_ns <= cut.end_ns);
+    let levels = |part: &[&Sample]| -> Vec<u64> {
+        let sweeps = sweeps(part, cut.interval_ns);
+        sweeps.iter().map(|sweep| rss(sweep)).collect()
+    };
+    let inside = levels(&all[before..until.max(before)]);
+    if !inside.is_empty() {
+        return (inside.len(), inside);
+    }
+    let last = levels(&all[..before]).pop();
+    let next = levels(&all[before..]).into_iter().next();
+    (0, last.into_iter().chain(next).collect())
 }
 
 /// Whether it is of a tick: one of page tables alone has no resident memory.

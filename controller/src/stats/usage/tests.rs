@@ -130,6 +130,25 @@ fn a_sample_of_page_tables_alone_is_no_tick() {
 }
 
 #[test]
+fn the_memory_of_a_window_without_a_tick_is_that_around_it() {
+    let mut samples = steady(1, 0..=8, 30);
+    for (second, bytes) in [(2, 3000), (3, 5000)] {
+        let counters = &mut samples[second].counters;
+        *counters = [(Counter::CpuNs, second as u64), (Counter::RssBytes, bytes)]
+            .into_iter()
+            .collect();
+    }
+    let cut = Cut {
+        start_ns: 2 * S + S / 4,
+        end_ns: 2 * S + S / 2,
+        ..CUT
+    };
+    let used = usage(&samples, cut).remove(0);
+    assert_eq!((used.ticks, used.rss_max_bytes), (0, 5000));
+    assert!((used.rss_mean_bytes - 4000.0).abs() < 1e-6, "{used:?}");
+}
+
+#[test]
 fn a_process_born_inside_counts_from_nothing_and_one_that_vanished_to_its_last_sample() {
     let mut samples = steady(1, 0..=4, 50);
     samples.extend(process(2, 4, 4..=8, 50, true, S / 10));
