@@ -73,7 +73,7 @@ fn an_attempt_that_did_not_run_to_its_end_is_invalid() {
     use Validity::Invalid;
     broken(Rule::Completed, Invalid, "broke off at start: no image", |r, _| {
         let (stage, why) = ("start".into(), "no image".into());
-        (r.failure, r.summary) = (Some(FailureRecord { stage, why }), None);
+        r.failure = Some(FailureRecord { stage, why });
     });
     broken(Rule::Completed, Invalid, "READY never came", |r, _| r.ready = None);
     broken(Rule::Completed, Invalid, "was not fired", |r, _| r.latency = None);

@@ -1,4 +1,4 @@
-//! Guests under QEMU: one QEMU process a service.
+//! Guests: one process of QEMU, or of another hypervisor that a description chooses, a service.
 //!
 //! ```text
 //! description (guest)  ─┐
