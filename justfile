@@ -26,7 +26,7 @@ e2e:
 
 # round trips of our broker and of Apache Kafka (give its address), side by side
 bench-roundtrip *args:
-    cargo run --release -p broker --example roundtrip -- {{args}}
+    cargo run --release -p bench --bin bench_roundtrip -- {{args}}
 
 # rebuilds the report of a run from its raw data
 report run:
@@ -38,16 +38,16 @@ fuzz seconds="150":
 
 # Jung's microservices under the thesis' load, beside the thesis' tables
 bench-jung *args:
-    cargo run --release -p workloads --example jung -- {{args}}
+    cargo run --release -p bench --bin bench_jung -- {{args}}
 
 # the load generator beside wrk, httperf, oha, JMeter and sockperf in one run; about twelve minutes on two quiet cores (`deploy/setup.sh bench` installs them)
 bench-load *args:
-    cargo run --release -p controller --example bench_load -- {{args}}
+    cargo run --release -p bench --bin bench_load -- {{args}}
 
 # throws replies at the reader of the load generator for so many seconds (needs nightly Rust and cargo-fuzz)
 fuzz-reply seconds="150":
-    cd controller && cargo +nightly fuzz run reply -- -max_total_time={{seconds}} -rss_limit_mb=2048
+    cd loader && cargo +nightly fuzz run reply -- -max_total_time={{seconds}} -rss_limit_mb=2048
 
 # how right the sampler is and what it costs, beside pidstat, psutil and docker stats; all, or: cpu memory cost sum disturbance
 bench-sampler *args:
-    JUNG_TEST_WORKLOAD=${JUNG_TEST_WORKLOAD:-$(deploy/build-workload.sh | tail -n 1)} cargo run --release -p runner --example sampler -- {{args}}
+    JUNG_TEST_WORKLOAD=${JUNG_TEST_WORKLOAD:-$(deploy/build-workload.sh | tail -n 1)} cargo run --release -p bench --bin bench_sampler -- {{args}}

@@ -4,9 +4,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use protocol::Name;
-use protocol::spec::CpuSet;
-
 use crate::config::Overrides;
 use crate::exit::Exit;
 
@@ -43,8 +40,6 @@ pub enum Command {
     Diff(DiffArgs),
     /// Measure how long a command to the runner and its answer take.
     Ping(PingArgs),
-    /// Serve as a loader: a daemon that fires its part of loads that are split over several machines.
-    Loader(LoaderArgs),
 }
 
 /// Options of every command.
@@ -61,7 +56,7 @@ pub struct Common {
         default_value = "experiments.toml"
     )]
     pub config: PathBuf,
-    /// What to log, e.g. `debug`, or `info,controller::load=trace`.
+    /// What to log, e.g. `debug`, or `info,loader=trace`.
     #[arg(long, global = true, value_name = "FILTER", env = "JUNG_LOG", default_value = "info")]
     pub log: String,
     /// The folder of all results, instead of the file's.
@@ -136,42 +131,12 @@ pub struct DiffArgs {
     pub json: bool,
 }
 
-/// Options of `loader`. The brokers are those of `--brokers`; the experiment file is not read.
-#[derive(Clone, Debug, Args)]
-pub struct LoaderArgs {
-    /// Its name, as `loaders` in [generator] has it.
-    #[arg(long = "as", value_name = "NAME", env = "JUNG_LOADER_NAME")]
-    pub loader: Name,
-    /// Stands in front of every topic's name; the same as the experiment's.
-    #[arg(long, value_name = "PREFIX", default_value = "jung.")]
-    pub prefix: String,
-    /// A file with the key that messages are signed with; the same as the experiment's.
-    #[arg(long, value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
-    /// The CPUs that its threads are pinned to, a thread on each, whatever the experiment says; e.g. 0-1,3.
-    #[arg(long, value_name = "LIST")]
-    pub cpus: Option<CpuSet>,
-    /// An option of librdkafka, e.g. -X security.protocol=ssl; several times if need be.
-    #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]
-    pub option: Vec<(String, String)>,
-    /// Seconds to wait for a broker at the start; 0: try once. Default: for ever.
-    #[arg(long, value_name = "SECONDS")]
-    pub wait: Option<u32>,
-}
-
 /// Options of `ping`.
 #[derive(Clone, Debug, Args)]
 pub struct PingArgs {
     /// How many round trips.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub count: u32,
-}
-
-fn key_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("write it as KEY=VALUE".to_owned()),
-    }
 }
 
 impl Cli {
@@ -222,7 +187,6 @@ fn after_help() -> String {
   controller --resume results/first-look/20261122T022126Z
   controller diff results/x/20261121T220000Z results/x/20261122T220000Z
   controller ping --host lab-2                    is the runner there, and how fast does it answer?
-  controller loader --as lab-3 --brokers lab-1:9092    fire a part of each load from this machine
 
 {}
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Parser;
 use controller::campaign::CampaignError;
-use controller::cli::{CheckArgs, Cli, Command, Common, DiffArgs, FileArgs, LoaderArgs, PingArgs, ReportArgs, RunArgs};
+use controller::cli::{CheckArgs, Cli, Command, Common, DiffArgs, FileArgs, PingArgs, ReportArgs, RunArgs};
 use controller::config::{self, Checked, problems_json, problems_text};
 use controller::exit::Exit;
 use controller::plan::{Plan, plan_json, plan_text};
@@ -24,7 +24,6 @@ fn main() -> Exit {
         Command::Report(args) => report(&args),
         Command::Diff(args) => diff(&args),
         Command::Ping(args) => ping(common, &args),
-        Command::Loader(args) => loader(common, args),
     };
     done.unwrap_or_else(|error| {
         complain(&format!("error: {error:#}\n"));
@@ -145,27 +144,6 @@ fn ping(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// Serves as a loader until it is told to end.
-fn loader(common: &Common, args: LoaderArgs) -> anyhow::Result<Exit> {
-    let options = match job::loader_options(common, args) {
-        Ok(options) => options,
-        Err(why) => {
-            complain(&format!("{why}\n"));
-            return Ok(Exit::Usage);
-        }
-    };
-    if let Err(error) = log_to(LogWriter::plain(), &common.log) {
-        return Ok(bad_filter(&error));
-    }
-    match tokio::runtime::Runtime::new()?.block_on(job::loader(options)) {
-        Ok(()) => Ok(Exit::Ok),
-        Err(error) => {
-            complain(&format!("error: {error}\n"));
-            Ok(job::exit_of_loader(&error))
-        }
-    }
-}
-
 /// A checked experiment; `None` if there is none, and everything that is wrong was printed.
 fn load(path: &Path, common: &Common) -> Option<Checked> {
     let checked = config::load(path, &common.overrides());
@@ -190,7 +168,7 @@ fn log_to(writer: LogWriter, filter: &str) -> Result<(), tracing_subscriber::fil
 
 fn bad_filter(error: &tracing_subscriber::filter::ParseError) -> Exit {
     complain(&format!(
-        "option --log: {error}; write e.g. --log info, or --log info,controller::load=debug\n"
+        "option --log: {error}; write e.g. --log info, or --log info,loader=debug\n"
     ));
     Exit::Usage
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::HostFacts;
 use crate::ids::Name;
-use crate::load::{Chunk, Fired, LoaderFacts, Prepared, Progress};
+use crate::load::{Chunk, Fired, MachineFacts, Prepared, Progress};
 use crate::sample::Samples;
 use crate::spec::CpuSet;
 use crate::summary::{HostUse, Summary, Teardown};
@@ -16,7 +16,7 @@ pub enum Event {
     /// The answer to DESCRIBE.
     Facts(Box<HostFacts>),
     /// The answer of a loader to DESCRIBE.
-    Loader(Box<LoaderFacts>),
+    Loader(Box<MachineFacts>),
     /// The answer to PING.
     Pong(Pong),
     /// The RUN is taken on.

@@ -72,7 +72,7 @@ fn completed(record: &TrialRecord, found: &mut Found) {
 
 fn requests(record: &TrialRecord, found: &mut Found) {
     let counts = &record.requests;
-    if let Some(ordered) = record.load.due()
+    if let Some(ordered) = record.load.kind.due()
         && (counts.planned as f64 - ordered).abs() > 1.0
     {
         let text = format!("{} requests were due, rate x duration is {ordered:.0}", counts.planned);
@@ -200,7 +200,7 @@ fn lag(latency: &Latency, found: &mut Found) {
 fn generator(record: &TrialRecord, found: &mut Found) {
     let Some(generator) = &record.generator else { return };
     let percent = |share: f64| share * 100.0;
-    if record.load.is_closed() && generator.busiest_share > limits::GENERATOR_BUSY {
+    if record.load.kind.is_closed() && generator.busiest_share > limits::GENERATOR_BUSY {
         let text = format!(
             "a thread of the generator had something to do {:.0} % of the time: the throughput is the generator's own limit, not the server's; name more `cpus`",
             percent(generator.busiest_share)

@@ -4,13 +4,11 @@ mod good;
 mod loaders;
 
 use protocol::facts::HostNow;
+use protocol::load::{Arrivals, Little, LoadKind, MaxLoad};
 use protocol::summary::{Exit, KernelTrouble, Summary, TroubleKind};
 
 use super::{Rule, Validity, audit};
-use crate::store::{
-    BandRecord, FailureRecord, LittleRecord, MaxOrder, PaceOrder, RateOrder, TrialRecord, TruthCheck, TruthRecord,
-    Window,
-};
+use crate::store::{BandRecord, FailureRecord, TrialRecord, TruthCheck, TruthRecord, Window};
 
 use good::{S, good, summary};
 
@@ -126,10 +124,10 @@ fn requests_that_are_missing_wrong_or_failed() {
 #[test]
 fn random_arrivals_may_differ_in_number() {
     let mut record = good();
-    record.load.pace = PaceOrder::Rate(RateOrder {
-        rate_per_s: 500.0,
-        uniform: false,
-    });
+    let LoadKind::Rate(rate) = &mut record.load.kind else {
+        panic!("the good record is of a rate");
+    };
+    rate.arrivals = Arrivals::Poisson;
     (record.requests.planned, record.requests.total, record.requests.ok) = (4900, 4900, 4900);
     assert_eq!(audit(&record).validity, Validity::Valid);
 }
@@ -137,7 +135,7 @@ fn random_arrivals_may_differ_in_number() {
 #[test]
 fn the_generator_and_littles_law() {
     use Validity::{Invalid, Suspect};
-    let law = |concurrency, mean_ns| LittleRecord {
+    let law = |concurrency, mean_ns| Little {
         concurrency,
         throughput_per_s: 500.0,
         mean_ns,
@@ -183,7 +181,12 @@ fn a_figure_that_is_the_generators_own() {
         Suspect,
         "the throughput is the generator's own limit",
         |r, _| {
-            r.load.pace = PaceOrder::Max(MaxOrder { connections: 8 });
+            r.load.kind = LoadKind::Max(MaxLoad {
+                connections: 8,
+                timing: *r.load.kind.timing(),
+                keep_alive: false,
+                cpus: vec![],
+            });
         },
     );
     broken(

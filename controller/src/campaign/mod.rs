@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::Name;
 use protocol::facts::HostFacts;
-use protocol::load::LoaderFacts;
+use protocol::load::MachineFacts;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -28,7 +28,7 @@ use crate::preflight::cpus::Generator;
 use crate::progress::Progress;
 use crate::report::{self, ReportPaths};
 use crate::store::journal::{Entry, JournalEvent, RunEnded};
-use crate::store::{ControllerFacts, Journal, LoaderMachine, Manifest, Preflight, RunFolder, Source};
+use crate::store::{Journal, LoaderMachine, Manifest, Preflight, RunFolder, Source};
 use trials::{Ended, Trials};
 
 /// What a run needs besides the experiment.
@@ -111,10 +111,10 @@ struct Opened {
 fn preflight(
     experiment: &Experiment,
     facts: &HostFacts,
-    loaders: &[LoaderFacts],
+    loaders: &[MachineFacts],
     progress: &Progress,
 ) -> Result<Preflight, CampaignError> {
-    let here = ControllerFacts::read().boot_id;
+    let here = loader::facts::read(None).boot_id;
     let preflight =
         preflight::check(experiment, facts, &Generator::of(experiment, here, loaders)).map_err(|unmet| {
             let host = facts.host.clone();
@@ -129,7 +129,7 @@ fn begin(
     experiment: &Experiment,
     plan: Plan,
     options: &Options,
-    (facts, loaders): (&HostFacts, Vec<LoaderFacts>),
+    (facts, loaders): (&HostFacts, Vec<MachineFacts>),
     preflight: Preflight,
     progress: &Progress,
 ) -> Result<(Plan, Opened), CampaignError> {

@@ -9,7 +9,7 @@ use protocol::bus::{BusConfig, connect_controller};
 use protocol::envelope::unix_ms;
 use protocol::facts::HostFacts;
 use protocol::ids::Epoch;
-use protocol::load::LoaderFacts;
+use protocol::load::MachineFacts;
 use protocol::sign::SigningKey;
 use protocol::spec::PlatformSpec;
 use tokio::sync::Mutex;
@@ -19,7 +19,7 @@ use super::CampaignError;
 use crate::conduct::link::Link;
 use crate::conduct::switch::lines;
 use crate::config::{Brokers, EmbeddedBroker, Experiment, Kafka, Platform};
-use crate::loaders::fleet::{Fleet, SharedFleet};
+use crate::fleet::{Fleet, SharedFleet};
 use crate::plan::Plan;
 use crate::store::{ExperimentRecord, Manifest, Source};
 
@@ -90,7 +90,7 @@ impl Session {
         &mut self,
         experiment: &Experiment,
         shutdown: &CancellationToken,
-    ) -> Result<Vec<LoaderFacts>, CampaignError> {
+    ) -> Result<Vec<MachineFacts>, CampaignError> {
         let Some(fleet) = &self.fleet else {
             return Ok(Vec::new());
         };

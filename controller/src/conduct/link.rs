@@ -8,7 +8,7 @@ use protocol::command::{Describe, Ping};
 use protocol::event::{Refused, RefusedReason};
 use protocol::facts::HostFacts;
 use protocol::ids::{AttemptId, MessageId, Name};
-use protocol::load::LoaderFacts;
+use protocol::load::MachineFacts;
 use protocol::spec::PlatformSpec;
 use protocol::{Command, Envelope, Event};
 use tokio::time::timeout;
@@ -105,7 +105,7 @@ impl Link {
     ///
     /// # Errors
     /// See [`LinkError`].
-    pub async fn describe_loader(&mut self, within: Duration) -> Result<LoaderFacts, LinkError> {
+    pub async fn describe_loader(&mut self, within: Duration) -> Result<MachineFacts, LinkError> {
         let question = Command::Describe(Describe { platforms: Vec::new() });
         match self.ask(question, within).await {
             Ok(Event::Loader(facts)) => Ok(*facts),

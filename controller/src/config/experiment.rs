@@ -10,7 +10,7 @@ use protocol::spec::{PlatformSpec, Resources};
 use serde::{Deserialize, Serialize};
 
 use super::host::{Band, HostNeeds};
-use super::loads::Load;
+use super::workloads::Load;
 use super::workloads::Workload;
 
 /// What one `experiments.toml` describes.
@@ -65,7 +65,7 @@ impl Experiment {
     #[must_use]
     pub fn skips(&self, platform: &Name, workload: &Workload, load: &Load) -> bool {
         let mut skips = self.skips.iter();
-        !load.kind.goes_with(workload.kind.speech())
+        !load.spec.kind.goes_with(workload.kind.transport())
             || skips.any(|skip| skip.covers(platform, &workload.name, &load.name))
     }
 

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use protocol::load::JungMix;
 use protocol::surroundings::BrokerProgram;
-use workloads::jung::bench::dataset::Mix;
-use workloads::jung::service::Service;
 
 /// Fraga's IoT benchmark: eight services that talk only through Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +12,7 @@ pub struct JungWorkload {
     /// What is created before READY.
     pub amounts: Amounts,
     /// What each user asks for, in the thesis' order.
-    pub mix: Mix,
+    pub mix: JungMix,
     /// Tasks under way at a time in each service; 1 waits for each result before the next task, as in the thesis.
     pub concurrency: u16,
     /// Partitions of task topics: so many instances can share the tasks of a service.
@@ -86,8 +85,7 @@ impl JungWorkload {
     /// How many requests each user has on its list.
     #[must_use]
     pub fn requests_of_a_user(&self) -> u32 {
-        let mix = self.mix;
-        mix.get_user + mix.get_device + mix.get_readings + mix.post_command
+        self.mix.total()
     }
 }
 
@@ -100,5 +98,61 @@ impl std::fmt::Display for ServicesKafka {
             },
             Self::Running(addresses) => write!(f, "over Kafka at {addresses}"),
         }
+    }
+}
+
+/// One of the services of the thesis' figure 19.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Service {
+    /// Translates HTTP into tasks (section 4.1.1).
+    ApiGateway,
+    /// Says who may do what (4.1.2).
+    AuthManager,
+    /// Keeps users (4.1.3).
+    UserRegistry,
+    /// Keeps devices (4.1.4).
+    DeviceRegistry,
+    /// Keeps readings (4.1.5).
+    DeviceMonitor,
+    /// Sends commands to device gateways (4.1.6).
+    DeviceCommander,
+    /// Checks rules every second (4.1.7).
+    RuleEngine,
+    /// Simulates the devices (4.1.8).
+    DeviceGateway,
+}
+
+impl Service {
+    /// All of them, in the order of the thesis.
+    pub const ALL: [Self; 8] = [
+        Self::ApiGateway,
+        Self::AuthManager,
+        Self::UserRegistry,
+        Self::DeviceRegistry,
+        Self::DeviceMonitor,
+        Self::DeviceCommander,
+        Self::RuleEngine,
+        Self::DeviceGateway,
+    ];
+
+    /// The name in options, messages and consumer groups.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ApiGateway => "api-gateway",
+            Self::AuthManager => "auth-manager",
+            Self::UserRegistry => "user-registry",
+            Self::DeviceRegistry => "device-registry",
+            Self::DeviceMonitor => "device-monitor",
+            Self::DeviceCommander => "device-commander",
+            Self::RuleEngine => "rule-engine",
+            Self::DeviceGateway => "device-gateway",
+        }
+    }
+}
+
+impl std::fmt::Display for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
     }
 }

@@ -14,7 +14,6 @@ mod experiment;
 mod field;
 mod host;
 mod jung;
-mod loads;
 mod overrides;
 mod problem;
 mod raw;
@@ -32,10 +31,13 @@ pub use check::Checked;
 pub use duration::show as show_duration;
 pub use experiment::*;
 pub use host::{Band, HostNeeds, Need, Otherwise};
-pub use jung::{Amounts, JungWorkload, ServicesKafka};
-pub use loads::*;
+pub use jung::{Amounts, JungWorkload, Service, ServicesKafka};
 pub use overrides::Overrides;
 pub use problem::{Problem, Severity};
+pub use protocol::load::{
+    Arrivals, HttperfLoad, JmeterLoad, LoadKind, LoadSpec, MaxLoad, MixPart, NoLoad, RampLoad, RateLoad, Think, Timing,
+    Transport, UdpLoad, UserRequests, UsersLoad,
+};
 pub use raw::RawExperiment;
 pub use show::{counted, problems_json, problems_text};
 pub use workloads::*;

@@ -18,7 +18,7 @@ fn defaults_of_a_short_file() {
         panic!("embedded is the default");
     };
     assert_eq!(embedded.data, Path::new("results/.broker"));
-    let LoadKind::Rate(rate) = &experiment.loads[0].kind else {
+    let LoadKind::Rate(rate) = &experiment.loads[0].spec.kind else {
         panic!("it says rate");
     };
     assert_eq!(
@@ -36,7 +36,7 @@ fn closed_loops() {
          [[load]]\nkind = \"rate\"\nname",
     );
     let loads = parse("x.toml", &text, &Overrides::default()).unwrap().experiment.loads;
-    let (LoadKind::Max(max), LoadKind::Users(users)) = (&loads[0].kind, &loads[1].kind) else {
+    let (LoadKind::Max(max), LoadKind::Users(users)) = (&loads[0].spec.kind, &loads[1].spec.kind) else {
         panic!("max, then users: {loads:?}");
     };
     assert_eq!((max.connections, max.keep_alive), (4, true));
@@ -341,7 +341,7 @@ const JUNG: &str = "[experiment]\nname = \"x\"\n[[platform]]\nkind = \"native\"\
 fn jung_as_in_the_thesis_needs_no_keys() {
     let text = format!("{JUNG}[[load]]\nkind = \"users\"\nname = \"u\"\nusers = 30\nrequests = 500\n");
     let experiment = parse("x.toml", &text, &Overrides::default()).unwrap().experiment;
-    let WorkloadKind::Jung(jung) = &experiment.workloads[0].kind else {
+    let WorkloadKind::Jung(jung) = &experiment.workloads[0].spec.kind else {
         panic!("it says jung");
     };
     assert_eq!(jung.requests_of_a_user(), 500);

@@ -1,7 +1,8 @@
-//! The workloads of a checked experiment.
+//! The workloads and loads of a checked experiment.
 
 use protocol::ids::Name;
-use serde::{Deserialize, Serialize};
+use protocol::load::{LoadSpec, Transport};
+use protocol::spec::CpuSet;
 
 use super::jung::JungWorkload;
 
@@ -25,24 +26,30 @@ pub enum WorkloadKind {
     Udp(UdpWorkload),
 }
 
-/// What a workload and a load speak: only where it is the same they make a cell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Speech {
-    /// HTTP/1.1.
-    #[default]
-    Http,
-    /// Numbered packets of UDP.
-    Udp,
+/// A load of the comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Load {
+    /// Its name in cells and reports.
+    pub name: Name,
+    /// What is ordered.
+    pub spec: LoadSpec,
+}
+
+impl Load {
+    /// The CPUs that its generator is pinned to; `None`: it is not.
+    #[must_use]
+    pub fn cpus(&self) -> Option<CpuSet> {
+        CpuSet::of(self.spec.kind.cpus().to_vec())
+    }
 }
 
 impl WorkloadKind {
-    /// What it speaks.
+    /// Its transport.
     #[must_use]
-    pub const fn speech(&self) -> Speech {
+    pub const fn transport(&self) -> Transport {
         match self {
-            Self::Tcp(_) | Self::Jung(_) => Speech::Http,
-            Self::Udp(_) => Speech::Udp,
+            Self::Tcp(_) | Self::Jung(_) => Transport::Http,
+            Self::Udp(_) => Transport::Udp,
         }
     }
 }

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use protocol::facts::Program;
+use protocol::load::LoadKind;
 
 use super::*;
 use crate::report::tests::synthetic::{self, Script};
@@ -68,7 +71,10 @@ fn what_two_runs_were_run_with_is_told_value_by_value() {
         bytes: 1,
         sha256: "00".into(),
     });
-    other.experiment.loads[0].order.timeout_ns = 7;
+    let LoadKind::Rate(rate) = &mut other.experiment.loads[0].spec.kind else {
+        panic!("the synthetic loads are rates");
+    };
+    rate.timing.timeout = Duration::from_nanos(7);
     other.source.text = one.source.text.replace("native-docker", "another") + "# only a comment\n\n";
     other.left_out.push("platform docker cannot be used".into());
     let found: Vec<String> = setup::differences(&one, &other)
@@ -76,7 +82,7 @@ fn what_two_runs_were_run_with_is_told_value_by_value() {
         .map(|d| format!("{}: {}: {:?} {:?}", d.part, d.what, d.one, d.other))
         .collect();
     insta::assert_snapshot!(found.join("\n"), @r#"
-    experiment: loads.rate-20.order.timeout_ns: Some("2000000000") Some("7")
+    experiment: loads.rate-20.spec.kind.rate.timing.timeout_ns: Some("2000000000") Some("7")
     file: line: Some("name = \"native-docker\" # <b>not bold</b>") None
     file: line: None Some("name = \"another\" # <b>not bold</b>")
     host local: cpu.governor: Some("performance") Some("powersave")

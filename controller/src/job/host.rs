@@ -3,15 +3,17 @@
 use std::fmt;
 
 use protocol::Name;
-use protocol::load::LoaderFacts;
+use protocol::load::MachineFacts;
 use serde::Serialize;
 
 use crate::campaign::{CampaignError, Session};
 use crate::config::Experiment;
 use crate::preflight;
 use crate::preflight::cpus::Generator;
-use crate::shutdown::on_signals;
-use crate::store::{ControllerFacts, Preflight};
+use loader::shutdown::on_signals;
+
+use super::ON_SIGNAL;
+use crate::store::Preflight;
 
 /// A host held against an experiment.
 #[derive(Clone, Debug, Serialize)]
@@ -43,12 +45,12 @@ impl HostCheck {
 /// See [`CampaignError`].
 pub async fn check_host(experiment: &Experiment) -> Result<HostCheck, CampaignError> {
     let mut session = Session::open(experiment).await?;
-    let shutdown = on_signals().map_err(CampaignError::Signals)?;
+    let shutdown = on_signals(ON_SIGNAL).map_err(CampaignError::Signals)?;
     let facts = session.describe(experiment, &shutdown).await;
     let loaders = session.muster(experiment, &shutdown).await;
     session.close().await;
     let (facts, loaders) = (facts?, loaders?);
-    let generators = Generator::of(experiment, ControllerFacts::read().boot_id, &loaders);
+    let generators = Generator::of(experiment, loader::facts::read(None).boot_id, &loaders);
     let (preflight, unmet) = preflight::examine(experiment, &facts, &generators);
     // The answers come in the order of the questions.
     let answers = experiment.platforms.iter().zip(&facts.platforms);
@@ -65,7 +67,7 @@ pub async fn check_host(experiment: &Experiment) -> Result<HostCheck, CampaignEr
     })
 }
 
-fn loader((name, facts): (&Name, &LoaderFacts)) -> String {
+fn loader((name, facts): (&Name, &MachineFacts)) -> String {
     format!(
         "loader {name} on {}: {} CPUs, {}",
         facts.machine, facts.cpus, facts.cpu_model

@@ -1,7 +1,6 @@
-//! What the program's commands do once the experiment is checked: run it, ask about the host, or ping its runner; and serving as a loader.
+//! What the program's commands do once the experiment is checked: run it, ask about the host, or ping its runner.
 
 mod host;
-mod loader;
 mod ping;
 
 use std::path::{Path, PathBuf};
@@ -13,12 +12,14 @@ use crate::config::{Brokers, Checked, Experiment};
 use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::shutdown::on_signals;
 use crate::store::Source;
+use loader::shutdown::on_signals;
 
 pub use host::{HostCheck, check_host};
-pub use loader::{exit_of_loader, loader, loader_options};
 pub use ping::{RoundTrips, ping};
+
+/// What the first signal does.
+const ON_SIGNAL: &str = "the trial is stopped and the run can be resumed; a second signal ends at once";
 
 /// Runs an experiment from its file, or goes on with an earlier run, and shows how it went. Ctrl-C ends it after the attempt is stopped.
 ///
@@ -34,7 +35,7 @@ pub async fn run(
         source: Source::of(file, text),
         resume: resume.map(|run| folder_of(experiment, run)),
     };
-    let shutdown = on_signals().map_err(CampaignError::Signals)?;
+    let shutdown = on_signals(ON_SIGNAL).map_err(CampaignError::Signals)?;
     info!("{}", introduction(experiment));
     let finished = campaign::run(experiment, Plan::new(experiment), &options, progress, &shutdown).await?;
     progress.finish(&closing(&finished));

@@ -7,7 +7,9 @@ use hdrhistogram::Histogram;
 
 use crate::campaign::{CampaignError, Session};
 use crate::config::Experiment;
-use crate::shutdown::on_signals;
+use loader::shutdown::on_signals;
+
+use super::ON_SIGNAL;
 
 /// The round trips of some PINGs, ns.
 #[derive(Clone, Debug)]
@@ -26,9 +28,9 @@ const WARM_UP: u32 = 20;
 pub async fn ping(experiment: &Experiment, count: u32) -> Result<RoundTrips, CampaignError> {
     let mut session = Session::open(experiment).await?;
     session
-        .describe(experiment, &on_signals().map_err(CampaignError::Signals)?)
+        .describe(experiment, &on_signals(ON_SIGNAL).map_err(CampaignError::Signals)?)
         .await?;
-    let mut times = crate::load::Histograms::new().response;
+    let mut times = loader::Histograms::new().response;
     for round in 0..count + WARM_UP {
         let exchange = session.link.ping(experiment.deadlines.answer).await?;
         if round >= WARM_UP {

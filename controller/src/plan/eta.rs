@@ -37,7 +37,7 @@ impl Eta {
     /// An estimate that has measured nothing yet.
     #[must_use]
     pub fn new(experiment: &Experiment, plan: &Plan) -> Self {
-        let time = |cell: &super::Cell| load_time(&experiment.loads[cell.load].kind);
+        let time = |cell: &super::Cell| load_time(&experiment.loads[cell.load].spec.kind);
         Self {
             loads: plan.cells.iter().map(time).collect(),
             measured: Duration::ZERO,

@@ -25,7 +25,7 @@ pub fn plan_text(experiment: &Experiment, plan: &Plan) -> String {
     let width = plan.cells.iter().map(|cell| cell.name.len()).max().unwrap_or_default();
     for trial in &plan.trials {
         let cell = plan.cell(trial);
-        let load = show_duration(load_time(&experiment.loads[cell.load].kind));
+        let load = show_duration(load_time(&experiment.loads[cell.load].spec.kind));
         text += &format!(
             "{:>6}  block {:<4}  {:width$}  load {load}\n",
             trial.number, trial.block, cell.name
@@ -54,7 +54,7 @@ pub fn plan_json(experiment: &Experiment, plan: &Plan) -> String {
         .iter()
         .map(|trial| {
             let cell = plan.cell(trial);
-            let load_ms = ms(load_time(&experiment.loads[cell.load].kind));
+            let load_ms = ms(load_time(&experiment.loads[cell.load].spec.kind));
             json!({"number": trial.number, "block": trial.block, "cell": cell.name, "load_ms": load_ms})
         })
         .collect();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use protocol::Name;
 use protocol::facts::HostFacts;
-use protocol::load::LoaderFacts;
+use protocol::load::MachineFacts;
 use protocol::spec::CpuSet;
 
 use crate::config::{Experiment, Load, LoadKind};
@@ -37,14 +37,14 @@ pub struct Generator {
 impl Generator {
     /// Those of an experiment: its loaders, or the controller itself, whose machine's boot is `here`.
     #[must_use]
-    pub fn of(experiment: &Experiment, here: Option<String>, loaders: &[LoaderFacts]) -> Vec<Self> {
+    pub fn of(experiment: &Experiment, here: Option<String>, loaders: &[MachineFacts]) -> Vec<Self> {
         if experiment.loaders.is_empty() {
             return vec![Self {
                 boot_id: here,
                 ..Self::default()
             }];
         }
-        let loader = |(name, facts): (&Name, &LoaderFacts)| Self {
+        let loader = |(name, facts): (&Name, &MachineFacts)| Self {
             name: Some(name.clone()),
             boot_id: facts.boot_id.clone(),
             pinned: facts.pinned.clone(),
@@ -72,7 +72,7 @@ pub fn overlaps(experiment: &Experiment, facts: &HostFacts, generators: &[Genera
     let mut parties = vec![("the services".to_owned(), services), ("the runner".to_owned(), runner)];
     let is_here = |generator: &&Generator| generator.boot_id.is_some() && generator.boot_id == facts.settings.boot_id;
     for generator in generators.iter().filter(is_here) {
-        let is_silent = |load: &&Load| matches!(load.kind, LoadKind::None(_));
+        let is_silent = |load: &&Load| matches!(load.spec.kind, LoadKind::None(_));
         let loads = experiment.loads.iter().filter(|load| !is_silent(load));
         parties.extend(loads.map(|load| generator.party(load, &all)));
     }

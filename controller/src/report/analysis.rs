@@ -4,10 +4,10 @@ use hdrhistogram::Histogram;
 
 use super::load::{RunData, Trial};
 use super::metric::Metric;
-use crate::load::Histograms;
 use crate::stats::trend::Trend;
 use crate::stats::{Interval, bootstrap, describe, holm, median, rank, trend};
 use crate::store::CellKey;
+use loader::Histograms;
 
 /// Everything that was computed.
 #[derive(Debug)]

@@ -156,7 +156,7 @@ fn emulated(data: &RunData) -> Vec<String> {
     for trial in &data.trials {
         let told = trial
             .record
-            .deviations
+            .deviations()
             .iter()
             .find_map(|text| text.strip_prefix(EMULATED));
         if let Some(more) = told {
@@ -186,7 +186,7 @@ fn deviations(data: &RunData) -> Vec<String> {
         let platform = trial.record.key.trial.cell.platform.to_string();
         for deviation in trial
             .record
-            .deviations
+            .deviations()
             .iter()
             .filter(|text| !text.starts_with(EMULATED))
         {
@@ -248,7 +248,7 @@ fn same_host(data: &RunData) -> Option<String> {
     Some(format!(
         "Kernel, CPU and memory of the controller's host {} and of {} are the same. On one machine the generator takes CPU time and cache \
          from the services, and nothing passes over a wire: compare platforms, but do not quote the numbers as a network service's.",
-        controller.host, alike.host
+        controller.machine, alike.host
     ))
 }
 

@@ -1,7 +1,7 @@
 //! Response times over the course of the measured window, where users send a list in its order: the thesis' figure 27.
 
-use crate::load::Request;
 use crate::store::Window;
+use loader::Request;
 
 /// Into how many slices a window is cut.
 const SLICES: usize = 100;
@@ -55,7 +55,7 @@ impl Course {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::ErrorKind;
+    use loader::ErrorKind;
 
     #[test]
     fn requests_count_where_they_were_due() {

@@ -4,7 +4,9 @@ use protocol::facts::{CpuFacts, HostFacts, KernelFacts, MemoryFacts};
 
 use super::load::RunData;
 use super::metric::MIB;
-use crate::store::{ControllerFacts, LoaderMachine};
+use protocol::load::MachineFacts;
+
+use crate::store::LoaderMachine;
 
 /// Every row: what it is, and its value.
 pub(super) fn hosts(data: &RunData) -> Vec<(String, String)> {
@@ -23,11 +25,14 @@ pub(super) fn hosts(data: &RunData) -> Vec<(String, String)> {
     rows
 }
 
-fn controller(c: &ControllerFacts) -> Vec<(String, String)> {
+fn controller(c: &MachineFacts) -> Vec<(String, String)> {
     let commit = c.commit.as_deref().unwrap_or("commit unknown");
     let machine = machine(&c.os, &c.kernel, &c.arch, c.cpus, &c.cpu_model, c.memory_bytes);
     vec![
-        ("Controller".to_owned(), format!("{} {} ({commit})", c.host, c.version)),
+        (
+            "Controller".to_owned(),
+            format!("{} {} ({commit})", c.machine, c.version),
+        ),
         ("Controller's host".to_owned(), machine),
         ("Controller's CPU governor".to_owned(), governor(c.governor.as_deref())),
     ]

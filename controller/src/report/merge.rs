@@ -10,8 +10,8 @@ use super::course::Course;
 use super::error::ReportError;
 use super::load::RunData;
 use super::verify;
-use crate::load::Histograms;
 use crate::store::{LATENCY, REQUESTS, StoreError, jtl};
+use loader::Histograms;
 
 /// Writes one file a platform. A trial whose requests do not agree with its record is noted, and does not count from here on.
 pub(super) fn merge(data: &mut RunData) -> Result<Vec<PathBuf>, ReportError> {

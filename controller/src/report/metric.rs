@@ -1,9 +1,9 @@
 //! What is compared: one value a trial.
 
 use super::load::Trial;
-use crate::load::StreamFigures;
 use crate::stats::usage::ServiceUse;
 use crate::store::TrialRecord;
+use loader::StreamFigures;
 
 /// A figure of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

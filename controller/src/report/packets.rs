@@ -3,7 +3,7 @@
 use super::analysis::CellResult;
 use super::format::count;
 use super::load::RunData;
-use crate::load::{SearchLimit, StreamFigures, UdpFigures};
+use protocol::load::{SearchLimit, StreamFigures, UdpFigures};
 
 /// One sentence or two a cell, over all its trials that count; none where the load was no stream of packets.
 pub(super) fn lines(data: &RunData, cells: &[&CellResult]) -> Vec<String> {

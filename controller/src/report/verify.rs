@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::course::Course;
-use crate::load::Histograms;
 use crate::store::journal::AttemptFinished;
-use crate::store::{FileSum, JtlReader, LATENCY, REQUESTS, RequestCounts, TRIAL, TrialRecord, atomic, latency};
+use crate::store::{FileSum, JtlReader, LATENCY, REQUESTS, RequestCounts, TRIAL, TrialRecord, latency};
+use loader::Histograms;
 
 /// Reads `trial.json` and checks every file of the folder against the sums in the journal.
 ///
@@ -23,7 +23,7 @@ pub(super) fn record(folder: &Path, ended: &AttemptFinished) -> Result<TrialReco
         }
     }
     let path = folder.join(TRIAL);
-    let record: TrialRecord = atomic::read_json(&path).map_err(|e| e.to_string())?;
+    let record = TrialRecord::read(&path).map_err(|e| e.to_string())?;
     if record.key != ended.key || record.requests != ended.requests || record.attempt_id != ended.attempt_id {
         return Err(format!("{}: contradicts the journal", path.display()));
     }

@@ -7,10 +7,9 @@ use super::format::{count, interval, number, p_value};
 use super::load::RunData;
 use super::metric::Metric;
 use crate::config::counted;
-use crate::load::Wait;
 use crate::stats::bootstrap::RESAMPLES;
 use crate::stats::trend;
-use crate::store::{LoadOrder, PaceOrder};
+use protocol::load::{Arrivals, LoadKind, Think, Wait};
 
 /// The headline.
 pub(super) fn title(data: &RunData) -> String {
@@ -58,21 +57,21 @@ pub(super) fn group_title(data: &RunData, workload: &Name, load: &Name) -> Strin
         .loads
         .iter()
         .find(|l| l.name == *load)
-        .map(|l| order(&l.order));
+        .map(|l| order(&l.spec.kind));
     format!("{workload} under {load}: {}", order.unwrap_or_default())
 }
 
 /// A load, in a phrase.
-fn order(load: &LoadOrder) -> String {
-    let seconds = load.duration_ns as f64 / 1e9;
-    let connections = if load.keep_alive {
+fn order(load: &LoadKind) -> String {
+    let seconds = load.measured().duration.as_secs_f64();
+    let connections = if load.keeps_alive() {
         "connections kept open"
     } else {
         "one connection a request"
     };
-    match load.pace {
-        PaceOrder::Rate(rate) => {
-            let arrivals = if rate.uniform {
+    match load {
+        LoadKind::Rate(rate) => {
+            let arrivals = if rate.arrivals == Arrivals::Uniform {
                 "evenly spaced"
             } else {
                 "Poisson arrivals"
@@ -82,43 +81,47 @@ fn order(load: &LoadOrder) -> String {
                 rate.rate_per_s
             )
         }
-        PaceOrder::Ramp(ramp) => {
-            let response = ramp.max_response_ns.map_or_else(String::new, |ns| {
-                format!(" or p{} above {} ms", ramp.quantile * 100.0, ns as f64 / 1e6)
+        LoadKind::Ramp(ramp) => {
+            let response = ramp.limit.response.map_or_else(String::new, |longest| {
+                format!(
+                    " or p{} above {} ms",
+                    ramp.limit.quantile * 100.0,
+                    longest.as_nanos() as f64 / 1e6
+                )
             });
             format!(
                 "search for the highest rate from {} to {} requests/s in steps of {}, until more than {} % fail{response}; then {seconds} s at that rate, {connections}",
-                ramp.from_per_s,
-                ramp.to_per_s,
-                ramp.step_per_s,
-                ramp.max_errors * 100.0
+                ramp.bounds.from,
+                ramp.bounds.to,
+                ramp.bounds.step,
+                ramp.limit.errors * 100.0
             )
         }
-        PaceOrder::Users(users) => {
-            let think = match (users.think_ns, users.exponential) {
-                (0, _) => "no think time".to_owned(),
-                (ns, true) => format!("exponential think time of {} s on average", ns as f64 / 1e9),
-                (ns, false) => format!("think time of {} s", ns as f64 / 1e9),
+        LoadKind::Users(users) => {
+            let think = match users.think {
+                think if think.mean().is_zero() => "no think time".to_owned(),
+                Think::Exponential(mean) => format!("exponential think time of {} s on average", mean.as_secs_f64()),
+                Think::Constant(pause) => format!("think time of {} s", pause.as_secs_f64()),
             };
             let extent = match users.requests {
-                Some(each) => format!("{each} requests each"),
+                Some(list) => format!("{} requests each", list.each),
                 None => format!("for {seconds} s"),
             };
             format!("closed loop of {} users, {extent}, {think}, {connections}", users.users)
         }
-        PaceOrder::Httperf(httperf) => format!(
+        LoadKind::Httperf(httperf) => format!(
             "httperf: {} connections/s of {} for {seconds} s; it does not tell single requests, percentiles above the median, and its own lag",
             httperf.rate_per_s,
             counted(httperf.calls as usize, "request")
         ),
-        PaceOrder::Jmeter(jmeter) => format!(
+        LoadKind::Jmeter(jmeter) => format!(
             "Apache JMeter: {} threads for {seconds} s, think time of {} s, {connections}; it tells whole milliseconds, and not its own lag",
             jmeter.users,
-            jmeter.think_ns as f64 / 1e9
+            jmeter.think.as_secs_f64()
         ),
-        PaceOrder::None(_) => format!("nothing is sent; the services are left alone for {seconds} s"),
-        PaceOrder::Udp(udp) => {
-            let pace = match udp.pace_ns {
+        LoadKind::None(_) => format!("nothing is sent; the services are left alone for {seconds} s"),
+        LoadKind::Udp(udp) => {
+            let pace = match udp.pace.as_nanos() {
                 0 => "as fast as they go".to_owned(),
                 ns => format!("one every {} us", ns as f64 / 1e3),
             };
@@ -128,7 +131,7 @@ fn order(load: &LoadOrder) -> String {
             };
             format!("{} packets of {} bytes, {pace}, {window}", count(udp.packets), udp.size)
         }
-        PaceOrder::Max(max) => {
+        LoadKind::Max(max) => {
             let count = max.connections;
             format!("closed loop of {count} connections as fast as they go for {seconds} s, {connections}")
         }
@@ -249,7 +252,7 @@ pub(super) fn method(data: &RunData, analysis: &Analysis) -> Vec<String> {
             )
         }
     };
-    let awake = if e.loads.iter().any(|load| load.order.wait == Wait::Spin) {
+    let awake = if e.loads.iter().any(|load| load.spec.wait == Wait::Spin) {
         " Threads of the generator never slept while they waited for replies (wait = \"spin\")."
     } else {
         " Threads of the generator slept while they waited for replies, so what the kernel took to wake them is in the response time (wait = \"sleep\")."

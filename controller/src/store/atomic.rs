@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::error::{At, StoreError};
+use super::record::FORMAT;
 
 /// Writes `bytes` to `path` by way of a neighbour that is renamed when it is whole and on the disk.
 ///
@@ -43,6 +45,34 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StoreError>
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
     let bytes = std::fs::read(path).at(path, "read")?;
     serde_json::from_slice(&bytes).map_err(|e| StoreError::malformed(path, e.line() as u64, e))
+}
+
+/// Reads a JSON file that has the number of its format, one of format 2 by way of `upgrade`.
+///
+/// # Errors
+/// [`StoreError::Io`], [`StoreError::Malformed`], and [`StoreError::Format`] for one of a later program.
+pub fn read_versioned<T: DeserializeOwned>(
+    path: &Path,
+    upgrade: fn(&mut Value) -> serde_json::Result<()>,
+) -> Result<T, StoreError> {
+    #[derive(Deserialize)]
+    struct Number {
+        format: u32,
+    }
+    let Number { format } = read_json(path)?;
+    match format {
+        ..FORMAT => {
+            let mut value: Value = read_json(path)?;
+            let upgraded = upgrade(&mut value).and_then(|()| serde_json::from_value(value));
+            upgraded.map_err(|e| StoreError::malformed(path, 0, e))
+        }
+        FORMAT => read_json(path),
+        later => Err(StoreError::Format {
+            path: path.to_owned(),
+            found: later,
+            known: FORMAT,
+        }),
+    }
 }
 
 /// Makes names that were created or renamed in a folder survive a power loss.

@@ -13,10 +13,9 @@ use super::atomic;
 use super::digest::{FileSum, Summing};
 use super::error::{At, StoreError};
 use super::jtl::{JtlContext, JtlWriter};
-use super::latency;
 use super::record::TrialRecord;
 use super::samples;
-use crate::load::{Histograms, Request};
+use loader::{Histograms, Request};
 
 /// The file with everything that is known of the attempt.
 pub const TRIAL: &str = "trial.json";
@@ -110,7 +109,7 @@ impl AttemptWriter {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn histograms(&mut self, histograms: &Histograms, window: Duration) -> Result<(), StoreError> {
-        let bytes = latency::to_log(histograms, window).map_err(|why| self.unwritable(LATENCY, why))?;
+        let bytes = loader::latency::to_log(histograms, window).map_err(|why| self.unwritable(LATENCY, why))?;
         self.bytes(LATENCY, &bytes)
     }
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::latency::Distribution;
-use crate::load::{Outcome, external::External};
+use loader::latency::Distribution;
+use loader::{Outcome, external::External};
 
 /// What is known of a load that another program fired.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

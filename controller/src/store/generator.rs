@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::load::Outcome;
+use loader::Outcome;
 
 /// What the load generator itself took, over warm-up and window: whether a figure is its own limit rather than the server's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -20,7 +20,7 @@
 
 use std::io::{self, Write};
 
-use crate::load::{ErrorKind, Label, Request};
+use loader::{ErrorKind, Label, Request};
 
 /// JMeter's default columns, in the only order that it accepts.
 pub const JMETER_COLUMNS: [&str; 17] = [

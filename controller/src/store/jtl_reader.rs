@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{At, StoreError};
 use super::jtl;
-use crate::load::{ErrorKind, Request};
+use loader::{ErrorKind, Request};
 
 /// An iterator over the rows of a file, holding one line at a time.
 #[derive(Debug)]
@@ -187,8 +187,8 @@ fn split_field(text: &str) -> Option<(&str, Option<&str>)> {
 pub(super) mod tests {
     use super::super::jtl::{JtlContext, JtlWriter};
     use super::*;
-    use crate::load::Label;
-    use crate::load::requests;
+    use loader::Label;
+    use loader::arbitrary::requests;
     use proptest::prelude::*;
 
     /// A good request that was due then and took 1.6 ms.

@@ -3,8 +3,8 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::latency::Distribution;
-use crate::load::{Histograms, Label, Request};
+use loader::latency::Distribution;
+use loader::{Histograms, Label, Request};
 
 /// The requests of one label in the window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ impl LabelTallies {
 mod tests {
     use super::super::jtl_reader::tests::request;
     use super::*;
-    use crate::load::ErrorKind;
+    use loader::ErrorKind;
 
     #[test]
     fn each_label_has_its_own_figures() {

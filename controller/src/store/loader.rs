@@ -1,12 +1,12 @@
 //! What each of several loaders did of a load.
 
 use protocol::Name;
-use protocol::load::LoaderFacts;
+use protocol::load::MachineFacts;
 use serde::{Deserialize, Serialize};
 
 use super::generator::GeneratorRecord;
-use super::latency::Distribution;
 use super::request::RequestCounts;
+use loader::latency::Distribution;
 
 /// A loader and its machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,11 +15,11 @@ pub struct LoaderMachine {
     /// The loader's name.
     pub name: Name,
     /// What it said of its machine when the run began.
-    pub facts: LoaderFacts,
+    pub facts: MachineFacts,
 }
 
-impl From<(Name, LoaderFacts)> for LoaderMachine {
-    fn from((name, facts): (Name, LoaderFacts)) -> Self {
+impl From<(Name, MachineFacts)> for LoaderMachine {
+    fn from((name, facts): (Name, MachineFacts)) -> Self {
         Self { name, facts }
     }
 }

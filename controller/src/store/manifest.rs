@@ -8,14 +8,14 @@ use protocol::facts::HostFacts;
 use protocol::spec::{PlatformSpec, Resources};
 use serde::{Deserialize, Serialize};
 
+use protocol::load::{LoadSpec, MachineFacts, Transport};
+
 use super::digest::FileSum;
-use super::facts::ControllerFacts;
 use super::host::Preflight;
-use super::load_order::LoadOrder;
 use super::loader::LoaderMachine;
 use super::record::{CellKey, FORMAT, TrialKey};
 use super::run::RunId;
-use crate::config::{Experiment, Order, Skip, Speech, WorkloadKind};
+use crate::config::{Experiment, Order, Skip, WorkloadKind};
 
 /// The manifest of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct Manifest {
     /// Every trial in the order of the plan.
     pub plan: Vec<PlannedTrial>,
     /// The controller and its host.
-    pub controller: ControllerFacts,
+    pub controller: MachineFacts,
     /// The loaders that fire together; empty: the controller fires the load itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loaders: Vec<LoaderMachine>,
@@ -101,7 +101,7 @@ pub struct WorkloadRecord {
     pub what: String,
     /// What it speaks: only loads of the same make cells with it.
     #[serde(default)]
-    pub speech: Speech,
+    pub speech: Transport,
 }
 
 /// A load.
@@ -111,7 +111,7 @@ pub struct LoadRecord {
     /// Its name.
     pub name: Name,
     /// What it is.
-    pub order: LoadOrder,
+    pub spec: LoadSpec,
 }
 
 /// One trial of the plan.
@@ -170,7 +170,7 @@ impl Manifest {
             experiment: ExperimentRecord::of(experiment),
             source,
             plan,
-            controller: ControllerFacts::read(),
+            controller: loader::facts::read(None),
             loaders: Vec::new(),
             hosts,
             left_out: Vec::new(),
@@ -225,7 +225,7 @@ impl ExperimentRecord {
 
     fn all(&self) -> impl Iterator<Item = CellKey> + '_ {
         self.workloads.iter().flat_map(move |workload| {
-            let speaks = |load: &&LoadRecord| load.order.goes_with(workload.speech);
+            let speaks = |load: &&LoadRecord| load.spec.kind.goes_with(workload.speech);
             self.loads.iter().filter(speaks).flat_map(move |load| {
                 self.platforms.iter().map(move |platform| CellKey {
                     platform: platform.name.clone(),
@@ -250,7 +250,7 @@ impl WorkloadRecord {
         Self {
             name: workload.name.clone(),
             what,
-            speech: workload.kind.speech(),
+            speech: workload.kind.transport(),
         }
     }
 }
@@ -261,7 +261,7 @@ impl LoadRecord {
     pub fn of(load: &crate::config::Load) -> Self {
         Self {
             name: load.name.clone(),
-            order: LoadOrder::of(load),
+            spec: load.spec.clone(),
         }
     }
 }

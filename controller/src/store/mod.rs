@@ -14,7 +14,7 @@ mod attempt;
 mod digest;
 mod error;
 pub mod external;
-mod facts;
+mod format_2;
 mod generator;
 mod host;
 pub mod journal;
@@ -22,7 +22,6 @@ pub mod jtl;
 mod jtl_reader;
 mod label;
 pub mod latency;
-mod load_order;
 mod loader;
 mod manifest;
 mod ramp;
@@ -36,27 +35,22 @@ pub mod samples;
 mod tests;
 mod truth;
 
+pub use ::loader::latency::{Distribution, Latency};
 pub use attempt::{AttemptWriter, LATENCY, REQUESTS, SAMPLES, TRIAL, WARM_UP};
 pub use digest::{FileSum, Summing};
 pub use error::StoreError;
 pub use external::ExternalRecord;
-pub use facts::ControllerFacts;
 pub use generator::GeneratorRecord;
 pub use host::{BandRecord, Preflight};
 pub use journal::Journal;
 pub use jtl::JtlContext;
 pub use jtl_reader::JtlReader;
 pub use label::{LabelRecord, LabelTallies};
-pub use latency::{Distribution, Latency};
-pub use load_order::{
-    HttperfOrder, JmeterOrder, LoadOrder, MaxOrder, NoneOrder, PaceOrder, RampOrder, RateOrder, UsersOrder,
-};
 pub use loader::{LoaderMachine, LoaderRecord};
 pub use manifest::{ExperimentRecord, LoadRecord, Manifest, PlannedTrial, PlatformRecord, Source, WorkloadRecord};
-pub use ramp::{KneeRecord, RampRecord, StepRecord};
+pub use ramp::{KneeRecord, RampRecord};
 pub use record::{
-    AttemptKey, CellKey, ClockOffset, FORMAT, FailureRecord, LittleRecord, ReadyRecord, SamplingRecord, TrialKey,
-    TrialRecord, Window,
+    AttemptKey, CellKey, ClockOffset, FORMAT, FailureRecord, SamplingRecord, TrialKey, TrialRecord, Window,
 };
 pub use request::RequestCounts;
 pub use resume::{Progress, TrialProgress};

@@ -3,34 +3,16 @@
 use crate::config::counted;
 use serde::{Deserialize, Serialize};
 
-use crate::load::{Knee, Ramp, Step, Sustained};
+use loader::{Knee, Ramp, Step, Sustained};
 
 /// What a search for the highest rate found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RampRecord {
     /// Every rate that was tried, in order.
-    pub steps: Vec<StepRecord>,
+    pub steps: Vec<Step>,
     /// The knee; `None`: not even the first rate was sustained.
     pub knee: Option<KneeRecord>,
-}
-
-/// A rate that was tried.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StepRecord {
-    /// Requests a second.
-    pub rate_per_s: f64,
-    /// Requests that were due.
-    pub due: u64,
-    /// Requests that failed.
-    pub failed: u64,
-    /// Response time at the quantile of the order, ns.
-    pub response_ns: u64,
-    /// Lag of the generator at the same quantile, ns.
-    pub lag_ns: u64,
-    /// `sustained`, or what was not: `errors`, `response time`, or `generator` where its own lag made it.
-    pub verdict: String,
 }
 
 /// The highest rate that was sustained, and how sure that is.
@@ -59,21 +41,8 @@ impl RampRecord {
         let own = |step: &&Step| step.verdict == Sustained::Generator && Some(step.rate_per_s) == above;
         let of_generator = ramp.steps.iter().any(|step| own(&step));
         Self {
-            steps: ramp.steps.iter().map(StepRecord::of).collect(),
+            steps: ramp.steps.clone(),
             knee: ramp.knee.map(|knee| KneeRecord::of(&knee, of_generator)),
-        }
-    }
-}
-
-impl StepRecord {
-    fn of(step: &Step) -> Self {
-        Self {
-            rate_per_s: step.rate_per_s,
-            due: step.due,
-            failed: step.failed,
-            response_ns: step.response_ns,
-            lag_ns: step.lag_ns,
-            verdict: step.verdict.word().to_owned(),
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 
 use jiff::Timestamp;
-use protocol::event::{Endpoint, IdleWindow, Placement, StartUp};
+use protocol::event::Ready;
+use protocol::load::{Little, LoadSpec, UdpFigures};
 use protocol::spec::PlatformSpec;
 use protocol::summary::Summary;
 use protocol::{AttemptId, Name};
@@ -15,19 +17,18 @@ use super::external::ExternalRecord;
 use super::generator::GeneratorRecord;
 use super::host::BandRecord;
 use super::label::LabelRecord;
-use super::latency::Latency;
-use super::load_order::LoadOrder;
 use super::loader::LoaderRecord;
 use super::ramp::RampRecord;
 use super::request::RequestCounts;
 use super::truth::TruthRecord;
+use super::{StoreError, atomic, format_2};
 use crate::audit::Verdict;
-use crate::load::UdpFigures;
 use crate::stats::ledger::Ledger;
 use crate::stats::usage::ServiceUse;
+use loader::latency::Latency;
 
 /// The number of the format of all JSON files of a run.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// A platform, a workload and a load.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -103,9 +104,9 @@ pub struct TrialRecord {
     #[serde(default)]
     pub band: Option<BandRecord>,
     /// The load that was ordered.
-    pub load: LoadOrder,
+    pub load: LoadSpec,
     /// What READY said; `None`: it never came.
-    pub ready: Option<ReadyRecord>,
+    pub ready: Option<Ready>,
     /// The estimate of the distance between the two clocks.
     pub clock: Option<ClockOffset>,
     /// When was measured; `None`: the load was not fired.
@@ -113,7 +114,7 @@ pub struct TrialRecord {
     /// The requests.
     pub requests: RequestCounts,
     /// Both sides of Little's law; `None`: the load was not fired.
-    pub little: Option<LittleRecord>,
+    pub little: Option<Little>,
     /// What the generator took; `None`: the load was not fired, or its engine is another program that does not tell.
     #[serde(default)]
     pub generator: Option<GeneratorRecord>,
@@ -149,8 +150,6 @@ pub struct TrialRecord {
     pub summary: Option<Summary>,
     /// Why it broke off; `None`: it did not.
     pub failure: Option<FailureRecord>,
-    /// What of the fairness contract was not kept.
-    pub deviations: Vec<String>,
     /// What the audit says.
     pub verdict: Verdict,
     /// The other files of the folder, filled in by [`super::AttemptWriter::finish`].
@@ -158,47 +157,26 @@ pub struct TrialRecord {
 }
 
 impl TrialRecord {
+    /// Reads `trial.json`, of this format or of format 2.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], [`StoreError::Malformed`], and [`StoreError::Format`] for one of a later program.
+    pub fn read(path: &Path) -> Result<Self, StoreError> {
+        atomic::read_versioned(path, format_2::upgrade_trial)
+    }
+
+    /// What of the fairness contract was not kept.
+    #[must_use]
+    pub fn deviations(&self) -> &[String] {
+        self.ready.as_ref().map_or(&[], |ready| &ready.deviations)
+    }
+
     /// What the services used that were on the platform.
     pub fn on_platform(&self) -> impl Iterator<Item = &ServiceUse> {
         self.resources
             .iter()
             .filter(|used| !self.beside.contains(&used.service))
     }
-}
-
-/// Both sides of Little's law over the measured window, as the generator counted them.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LittleRecord {
-    /// Mean number of requests under way, by integration over time.
-    pub concurrency: f64,
-    /// Requests that ended in the window, a second.
-    pub throughput_per_s: f64,
-    /// Mean time from sent to done of those, ns.
-    pub mean_ns: f64,
-}
-
-/// What READY said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReadyRecord {
-    /// The runner's monotonic clock at READY, ns.
-    pub clock_ns: u64,
-    /// Where the services answered.
-    pub endpoints: Vec<Endpoint>,
-    /// How long the start took.
-    pub startup: Vec<StartUp>,
-    /// Making the image, ns; not part of the start.
-    pub prepare_ns: u64,
-    /// Filling the services, ns; not part of the start either.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed_ns: Option<u64>,
-    /// The whole host just before the start; `None`: it was not measured.
-    #[serde(default)]
-    pub idle: Option<IdleWindow>,
-    /// Where the services really may run, as the kernel says.
-    #[serde(default)]
-    pub placement: Vec<Placement>,
 }
 
 /// The runner's monotonic clock minus the controller's, from a ping exchange.

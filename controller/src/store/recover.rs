@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::atomic;
 use super::attempt::{TEMPORARY, TRIAL};
 use super::digest::FileSum;
 use super::error::{At, StoreError};
@@ -33,7 +32,7 @@ fn adopt(folder: &Path, journal: &mut Journal) -> Result<Option<Entry>, StoreErr
     if !path.exists() {
         return Ok(None);
     }
-    let record: TrialRecord = atomic::read_json(&path)?;
+    let record = TrialRecord::read(&path)?;
     for (file, sum) in &record.files {
         let file = folder.join(file);
         if FileSum::of_file(&file)? != *sum {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::load::{Counts, Request};
+use loader::{Counts, Request};
 
 /// How many requests there were. `total` = `ok` + all of `failed`; warm-up stands apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

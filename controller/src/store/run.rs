@@ -13,9 +13,10 @@ use super::atomic;
 use super::attempt::AttemptWriter;
 use super::digest::FileSum;
 use super::error::{At, StoreError};
+use super::format_2;
 use super::journal::{Entry, Journal, JournalEvent, RunStarted};
 use super::manifest::Manifest;
-use super::record::{AttemptKey, FORMAT};
+use super::record::AttemptKey;
 use super::recover;
 
 /// The name of a run: the UTC time of its start, `20261122T020102Z`; of two in one second the later moves on by a second.
@@ -134,20 +135,7 @@ impl RunFolder {
     /// # Errors
     /// [`StoreError::Io`], [`StoreError::Malformed`], and [`StoreError::Format`] for one of a later program.
     pub fn manifest(&self) -> Result<Manifest, StoreError> {
-        #[derive(Deserialize)]
-        struct Number {
-            format: u32,
-        }
-        let path = self.manifest_path();
-        let number: Number = atomic::read_json(&path)?;
-        if number.format > FORMAT {
-            return Err(StoreError::Format {
-                path,
-                found: number.format,
-                known: FORMAT,
-            });
-        }
-        atomic::read_json(&path)
+        atomic::read_versioned(&self.manifest_path(), format_2::upgrade_manifest)
     }
 
     /// The folder of an attempt.

@@ -14,15 +14,15 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::load::{Measured, RunningLoad, reach};
+use super::load::{Measured, RunningLoad};
 use super::order::Order;
 use super::samples::Batches;
 use crate::conduct::clock::{Exchange, RunnerClock};
 use crate::conduct::link::{Link, RESEND_EVERY};
 use crate::conduct::state::{Action, End, Input, Phase, State};
-use crate::load::{Outcome, Progress};
-use crate::loaders::fleet::SharedFleet;
+use crate::fleet::SharedFleet;
 use crate::store::{LoaderRecord, TruthRecord};
+use loader::{Outcome, Progress};
 
 /// What came of an attempt, before it is judged.
 #[derive(Debug)]
@@ -251,7 +251,7 @@ impl<'a> Drive<'a> {
                     Order::endpoint(&ready, front).ok_or_else(|| format!("READY names no endpoint of {front}"))?;
                 let fleet = self.fleet.filter(|_| self.order.is_split());
                 if fleet.is_none() {
-                    reach(self.order.probe(), endpoint).await?;
+                    loader::reach(self.order.probe(), endpoint).await?;
                 }
                 self.exchange().await?;
                 self.load = Some(RunningLoad::fire(

@@ -1,23 +1,20 @@
 //! The load engine beside the conversation: on a thread of its own, watched and cancelled from here.
 
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use protocol::Command;
 use protocol::event::Ready;
-use protocol::spec::Probe;
-use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::order::Order;
 use super::workload::truth;
-use crate::load::{Control, Engine, LoadError, Outcome, Progress};
-use crate::loaders::fleet::{SharedFleet, Together};
+use crate::fleet::{SharedFleet, Together};
 use crate::store::{LoaderRecord, TruthRecord};
+use loader::{Control, Engine, LoadError, Outcome, Progress};
 
 /// A load that is on, or over.
 #[derive(Debug)]
@@ -52,7 +49,7 @@ impl RunningLoad {
         let watched = Arc::clone(&control);
         let fleet = fleet.cloned().zip(order.fleet(address));
         let engine = fleet.is_none().then(|| order.engine(address));
-        let (witness, ledger) = (order.witness(ready), order.ledger.clone());
+        let (witness, accepted) = (order.witness(ready), order.accepted.clone());
         let work = async move {
             let (outcome, loaders) = match (fleet, engine) {
                 (Some((fleet, order)), _) => {
@@ -70,7 +67,7 @@ impl RunningLoad {
                 (None, None) => return Err("there is nobody to fire the load".to_owned()),
             };
             let truth = match witness {
-                Some(witness) if !outcome.cancelled => Some(truth::check(witness, &ledger.accepted()).await),
+                Some(witness) if !outcome.cancelled => Some(truth::check(witness, &accepted.all()).await),
                 _ => None,
             };
             Ok(Measured {
@@ -131,48 +128,4 @@ async fn fire_here(
         .await
         .map_err(|panic| format!("the load engine panicked: {panic}"))?;
     outcome.map_err(|error| error.to_string())
-}
-
-/// How long the first connection may take.
-const REACH_WITHIN: Duration = Duration::from_secs(2);
-
-/// The distance of two packets that ask for any answer.
-const ASK_EVERY: Duration = Duration::from_millis(100);
-
-/// Opens one connection to the endpoint, or exchanges one packet with it, before a thousand requests a second find out that it cannot be
-/// reached.
-///
-/// # Errors
-/// What is wrong, with the remedy.
-pub async fn reach(probe: Option<&Probe>, address: SocketAddr) -> Result<(), String> {
-    let touch = async {
-        match probe {
-            Some(Probe::Udp(probe)) => exchange(probe.packet.as_bytes(), address).await,
-            _ => TcpStream::connect(address).await.map(drop),
-        }
-    };
-    let why = match tokio::time::timeout(REACH_WITHIN, touch).await {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s", REACH_WITHIN.as_secs()),
-    };
-    Err(format!(
-        "the runner says READY, but from here {address} cannot be reached ({why}): give the runner the `address` by which this machine reaches it; for containers set `publish = true` or add a route to their bridge"
-    ))
-}
-
-/// Sends a packet until something comes back.
-async fn exchange(packet: &[u8], address: SocketAddr) -> io::Result<()> {
-    let any: SocketAddr = match address {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any).await?;
-    socket.connect(address).await?;
-    loop {
-        socket.send(packet).await?;
-        if let Ok(answer) = tokio::time::timeout(ASK_EVERY, socket.recv(&mut [0; 1])).await {
-            return answer.map(drop);
-        }
-    }
 }

@@ -7,7 +7,6 @@
 
 pub mod drive;
 mod edges;
-pub mod engine;
 pub mod load;
 pub mod order;
 pub mod record;

@@ -6,20 +6,18 @@ use std::time::Duration;
 
 use protocol::command::{Run, TrialRef};
 use protocol::event::Ready;
-use protocol::load::{PartSpec, Prepare};
+use protocol::load::{EchoSpec, JungSpec, LettersSpec, LoadKind, LoadSpec, PartSpec, Prepare, TargetSpec};
 use protocol::spec::{Deadlines, Probe, Sampling};
 use protocol::surroundings::BROKER;
 use protocol::{AttemptId, Name};
 
 use super::edges::Edges;
-use super::engine::{Shot, engine};
-use super::workload::dataset::{self, Ledger, Lists};
 use super::workload::{asked, truth};
-use crate::config::{Experiment, Load, LoadKind, Platform, Workload, WorkloadKind};
-use crate::load::{BodyRule, Engine, Expect, LoadError, Part, Wait};
-use crate::loaders::fleet::FleetOrder;
-use crate::loaders::wire::order::{load_spec, target_spec};
-use crate::store::{AttemptKey, LoadOrder};
+use crate::config::{Experiment, Load, Platform, Workload, WorkloadKind};
+use crate::fleet::FleetOrder;
+use crate::store::AttemptKey;
+use loader::jung::AcceptedCommands;
+use loader::{Engine, LoadError, Part, engine};
 
 /// An attempt, ordered.
 #[derive(Clone, Debug)]
@@ -36,18 +34,14 @@ pub struct Order {
     pub workload: WorkloadKind,
     /// The service that the load goes to.
     pub front: Name,
-    /// The load as the record keeps it.
-    pub load: LoadOrder,
-    /// What is asked of the load engine.
-    pub kind: LoadKind,
-    /// Whether the engine's threads sleep.
-    pub wait: Wait,
+    /// The load.
+    pub load: LoadSpec,
     /// The seed of what is random in the load; another in each trial.
     pub seed: u64,
-    /// What every reply of a service of plain HTTP is checked against.
-    pub expect: Expect,
+    /// What is under load, which decides what every reply is checked against.
+    pub target: TargetSpec,
     /// What the services accepted, of workloads whose truth is checked afterwards.
-    pub ledger: Ledger,
+    pub accepted: AcceptedCommands,
     /// How long the phases may take, as seen from here.
     pub deadlines: PhaseLimits,
 }
@@ -103,12 +97,7 @@ impl Order {
             },
             deadlines: runner_deadlines(experiment),
         };
-        let body = match &workload.kind {
-            WorkloadKind::Tcp(tcp) => letters(tcp.reply_bytes),
-            WorkloadKind::Udp(udp) => udp.letters.map_or(BodyRule::Any, |count| letters(count.into())),
-            WorkloadKind::Jung(_) => BodyRule::Any,
-        };
-        let deadlines = PhaseLimits::new(experiment, &load.kind);
+        let deadlines = PhaseLimits::new(experiment, &load.spec.kind);
         Self {
             key,
             attempt,
@@ -116,12 +105,10 @@ impl Order {
             run,
             workload: workload.kind.clone(),
             front: asked.front,
-            load: LoadOrder::of(load),
-            kind: load.kind.clone(),
-            wait: load.wait,
+            load: load.spec.clone(),
             seed: experiment.seed ^ u64::from(index),
-            expect: Expect { status: 200, body },
-            ledger: Ledger::default(),
+            target: target(&workload.kind),
+            accepted: AcceptedCommands::default(),
             deadlines,
         }
     }
@@ -129,7 +116,7 @@ impl Order {
     /// When the window of its load begins and ends.
     #[must_use]
     pub fn edges(&self) -> Edges {
-        Edges::of(&self.kind)
+        Edges::of(&self.load.kind)
     }
 
     /// How many requests the load will send, warm-up included, as far as that is known; on random arrivals about so many.
@@ -140,7 +127,7 @@ impl Order {
         reason = "a positive number for a progress bar"
     )]
     pub fn requests_due(&self) -> Option<u64> {
-        match &self.kind {
+        match &self.load.kind {
             LoadKind::Rate(rate) => {
                 let time = rate.timing.warm_up + rate.timing.duration;
                 Some((rate.rate_per_s * time.as_secs_f64()) as u64)
@@ -186,34 +173,27 @@ impl Order {
     /// Whether loaders fire the load, where there are some.
     #[must_use]
     pub fn is_split(&self) -> bool {
-        load_spec(&self.kind).is_some()
+        self.load.kind.is_divisible()
     }
 
     /// What is asked of all loaders together, with the service at this address; `None`: the load cannot be split.
     #[must_use]
     pub fn fleet(&self, address: SocketAddr) -> Option<FleetOrder> {
-        let prepare = Prepare {
+        let prepare = self.is_split().then(|| Prepare {
             trial: self.run.trial.clone(),
-            load: load_spec(&self.kind)?,
+            load: self.load.clone(),
             part: PartSpec { index: 0, of: 1 },
-            target: target_spec(&self.workload),
+            target: self.target.clone(),
             address,
             seed: self.seed,
-            cpus: self
-                .kind
-                .cpus()
-                .iter()
-                .filter_map(|&cpu| u32::try_from(cpu).ok())
-                .collect(),
-            spin: self.wait == Wait::Spin,
             lease_ms: self.run.deadlines.lease_ms,
-        };
+        })?;
         Some(FleetOrder {
             attempt: self.attempt,
             prepare,
             ready_within: self.deadlines.answer,
             renew: self.deadlines.renew,
-            ledger: self.ledger.clone(),
+            accepted: self.accepted.clone(),
         })
     }
 
@@ -222,16 +202,14 @@ impl Order {
     /// # Errors
     /// What is wrong with the plan.
     pub fn engine(&self, address: SocketAddr) -> Result<Box<dyn Engine + Send>, LoadError> {
-        let shot = Shot {
-            kind: &self.kind,
-            wait: self.wait,
+        let order = loader::Order {
+            load: &self.load,
             part: Part::WHOLE,
             seed: self.seed,
+            target: &self.target,
+            address,
         };
-        match &self.workload {
-            WorkloadKind::Tcp(_) | WorkloadKind::Udp(_) => engine(shot, address, &self.expect),
-            WorkloadKind::Jung(jung) => dataset::engine(shot, Lists::of(jung), address, &self.ledger),
-        }
+        engine(order, &self.accepted)
     }
 }
 
@@ -252,8 +230,20 @@ impl PhaseLimits {
     }
 }
 
-fn letters(count: u64) -> BodyRule {
-    BodyRule::Repeat { byte: b'A', count }
+/// What is under load, as far as it decides what is asked and which reply is right.
+fn target(workload: &WorkloadKind) -> TargetSpec {
+    let letters = |count| TargetSpec::Letters(LettersSpec { count });
+    match workload {
+        WorkloadKind::Tcp(tcp) => letters(tcp.reply_bytes),
+        WorkloadKind::Udp(udp) => match udp.letters {
+            Some(count) => letters(count.into()),
+            None => TargetSpec::Echo(EchoSpec {}),
+        },
+        WorkloadKind::Jung(jung) => TargetSpec::Jung(JungSpec {
+            devices: jung.amounts.devices,
+            mix: jung.mix,
+        }),
+    }
 }
 
 fn runner_deadlines(experiment: &Experiment) -> Deadlines {

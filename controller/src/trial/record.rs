@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use protocol::event::{Failed, Ready};
+use protocol::event::Failed;
 use protocol::facts::HostFacts;
 
 use super::drive::Driven;
@@ -11,14 +11,14 @@ use super::order::Order;
 use crate::audit::{Verdict, audit};
 use crate::conduct::clock::RunnerClock;
 use crate::conduct::state::{Cause, End};
-use crate::load::Outcome;
 use crate::stats::ledger::{Frame, ledger};
 use crate::stats::usage::{Cut, ServiceUse, usage};
 use crate::store::{
     AttemptWriter, BandRecord, ClockOffset, ExternalRecord, FORMAT, FailureRecord, FileSum, GeneratorRecord,
-    JtlContext, LabelRecord, LabelTallies, Latency, LittleRecord, LoaderRecord, RampRecord, ReadyRecord, RequestCounts,
-    RunFolder, SamplingRecord, StoreError, TrialRecord, Window, external,
+    JtlContext, LabelRecord, LabelTallies, Latency, LoaderRecord, RampRecord, RequestCounts, RunFolder, SamplingRecord,
+    StoreError, TrialRecord, Window, external,
 };
+use loader::Outcome;
 
 /// Writes an attempt's folder, raw data and record. Returns the record with its verdict, and the sums of the files for the journal.
 ///
@@ -108,14 +108,16 @@ fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &Hos
         ended: driven.ended,
         band: None,
         load: order.load.clone(),
-        ready: driven.ready.as_ref().map(ready_record),
+        ready: driven.ready.clone(),
         clock: driven
             .clock
             .as_ref()
             .map(|clock| clock_offset(clock, driven.began, driven.exchanges)),
         window,
         requests: outcome.map(counts).unwrap_or_default(),
-        little: outcome.filter(|outcome| tells_requests(outcome)).map(little),
+        little: outcome
+            .filter(|outcome| tells_requests(outcome))
+            .map(|outcome| outcome.little),
         generator: outcome
             .filter(|outcome| outcome.external.is_none())
             .map(GeneratorRecord::of),
@@ -142,25 +144,8 @@ fn record(order: &Order, driven: &Driven, outcome: Option<&Outcome>, facts: &Hos
             _ => None,
         },
         failure: failure(&driven.end),
-        deviations: driven
-            .ready
-            .as_ref()
-            .map(|ready| ready.deviations.clone())
-            .unwrap_or_default(),
         verdict: Verdict::from_reasons(vec![]),
         files: BTreeMap::new(),
-    }
-}
-
-fn ready_record(ready: &Ready) -> ReadyRecord {
-    ReadyRecord {
-        clock_ns: ready.clock_ns,
-        endpoints: ready.endpoints.clone(),
-        startup: ready.startup.clone(),
-        prepare_ns: ready.prepare_ns,
-        seed_ns: ready.seed_ns,
-        idle: ready.idle.clone(),
-        placement: ready.placement.clone(),
     }
 }
 
@@ -218,15 +203,6 @@ fn length(outcome: &Outcome) -> Duration {
 
 fn counts(outcome: &Outcome) -> RequestCounts {
     RequestCounts::of(&outcome.counts, &outcome.warm_up)
-}
-
-fn little(outcome: &Outcome) -> LittleRecord {
-    let law = outcome.little;
-    LittleRecord {
-        concurrency: law.concurrency,
-        throughput_per_s: law.throughput_per_s,
-        mean_ns: law.mean_ns,
-    }
 }
 
 /// Why it broke off; `None`: the load went through and the runner summed up.

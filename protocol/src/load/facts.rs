@@ -1,18 +1,19 @@
-//! The machine of a loader.
+//! The machine of a load generator.
 
 use serde::{Deserialize, Serialize};
 
 use crate::spec::CpuSet;
 
-/// The answer of a loader to DESCRIBE: the machine it is on.
+/// The machine that a controller or a loader is on; the answer of a loader to DESCRIBE.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LoaderFacts {
+pub struct MachineFacts {
     /// The version of its program.
     pub version: String,
     /// The git commit it was built from, where the build knew.
     pub commit: Option<String>,
-    /// The machine's name.
+    /// The machine's name; `host` in manifests up to format 2.
+    #[serde(alias = "host")]
     pub machine: String,
     /// Distribution and its version.
     pub os: String,
@@ -29,7 +30,9 @@ pub struct LoaderFacts {
     /// The CPU frequency governor, where there is one.
     pub governor: Option<String>,
     /// This boot of the machine: whoever has the same one is on the same machine.
+    #[serde(default)]
     pub boot_id: Option<String>,
-    /// The CPUs that its threads are pinned to, a thread on each; `None`: those that the experiment names.
+    /// The CPUs that its threads are pinned to, a thread on each; `None`: those that the experiment names, if it names any.
+    #[serde(default)]
     pub pinned: Option<CpuSet>,
 }

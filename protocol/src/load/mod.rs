@@ -14,14 +14,17 @@
 //! Nothing is sent while requests are under way but PROGRESS, so that the load is not disturbed by what it brings back.
 
 mod facts;
+mod ns;
 mod plan;
 mod result;
+mod spec;
 mod udp;
 
-pub use facts::LoaderFacts;
-pub use plan::{
-    EchoSpec, JungSpec, LettersSpec, LoadSpec, MaxSpec, MixSpec, PartSpec, Prepare, RateSpec, Start, TargetSpec,
-    TimingSpec, UdpSpec, UsersSpec,
-};
+pub use facts::MachineFacts;
+pub use plan::{EchoSpec, JungMix, JungSpec, LettersSpec, PartSpec, Prepare, Start, TargetSpec};
 pub use result::{Chunk, Fired, Little, Prepared, Progress, RequestLabel, Stream, Tally, Usage};
+pub use spec::{
+    Arrivals, Bounds, HttperfLoad, JmeterLoad, Limit, LoadKind, LoadSpec, MaxLoad, MixPart, NoLoad, RampLoad, RateLoad,
+    Think, Timing, Transport, UdpLoad, UserRequests, UsersLoad, Wait,
+};
 pub use udp::{HostCounters, SearchFigures, SearchLimit, SearchStep, ServiceCounters, StreamFigures, UdpFigures};

@@ -90,7 +90,7 @@ pub struct Tally {
     pub bytes_out: u64,
 }
 
-/// Both sides of Little's law.
+/// Both sides of Little's law, for requests from sent to done within the measured window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Little {
@@ -116,6 +116,43 @@ pub struct Usage {
     pub wall_ns: u64,
     /// CPU time of the busiest thread as a share of its own wall time, parts per million.
     pub busiest_ppm: u64,
+}
+
+impl Little {
+    /// Left side over right side: 1 but for the requests that cross an edge of the window; 1 if nothing ended.
+    #[must_use]
+    pub fn ratio(&self) -> f64 {
+        let right = self.throughput_per_s * self.mean_ns / 1e9;
+        if right > 0.0 { self.concurrency / right } else { 1.0 }
+    }
+}
+
+impl Usage {
+    /// The sum of two threads.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            cpu_ns: self.cpu_ns + other.cpu_ns,
+            run_queue_ns: self.run_queue_ns + other.run_queue_ns,
+            wall_ns: self.wall_ns + other.wall_ns,
+            spun_ns: self.spun_ns + other.spun_ns,
+            busiest_ppm: self.busiest_ppm.max(other.busiest_ppm),
+        }
+    }
+
+    /// CPU time as a share of wall time: 1 is a thread that never slept.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share for people to read")]
+    pub fn cpu_share(&self) -> f64 {
+        self.cpu_ns as f64 / self.wall_ns.max(1) as f64
+    }
+
+    /// The same without what was spun: 1 is a thread that always had something to do.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share for people to read")]
+    pub fn work_share(&self) -> f64 {
+        self.cpu_ns.saturating_sub(self.spun_ns) as f64 / self.wall_ns.max(1) as f64
+    }
 }
 
 /// The body of CHUNK: a piece of what is too long for one message.

@@ -1,24 +1,26 @@
 //! The messages of loaders.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use protocol::command::TrialRef;
 use protocol::load::{
-    Chunk, EchoSpec, Fired, HostCounters, JungSpec, LettersSpec, Little, LoadSpec, LoaderFacts, MaxSpec, MixSpec,
-    PartSpec, Prepare, Prepared, Progress, RateSpec, RequestLabel, ServiceCounters, Start, Stream, StreamFigures,
-    Tally, TargetSpec, TimingSpec, UdpFigures, UdpSpec, Usage, UsersSpec,
+    Arrivals, Chunk, EchoSpec, Fired, HostCounters, JungMix, JungSpec, LettersSpec, Little, LoadKind, LoadSpec,
+    MachineFacts, MaxLoad, MixPart, PartSpec, Prepare, Prepared, Progress, RateLoad, RequestLabel, ServiceCounters,
+    Start, Stream, StreamFigures, Tally, TargetSpec, Think, Timing, UdpFigures, UdpLoad, Usage, UserRequests,
+    UsersLoad, Wait,
 };
 use protocol::{Command, Event};
 
 use crate::{check, name};
 
-const TIMING: TimingSpec = TimingSpec {
-    warm_up_ns: 2_000_000_000,
-    duration_ns: 10_000_000_000,
-    timeout_ns: 1_000_000_000,
+const TIMING: Timing = Timing {
+    warm_up: Duration::from_secs(2),
+    duration: Duration::from_secs(10),
+    timeout: Duration::from_secs(1),
 };
 
-fn prepare(load: LoadSpec, target: TargetSpec) -> Command {
+fn prepare(kind: LoadKind, target: TargetSpec) -> Command {
     Command::Prepare(Box::new(Prepare {
         trial: TrialRef {
             experiment: name("first"),
@@ -26,73 +28,68 @@ fn prepare(load: LoadSpec, target: TargetSpec) -> Command {
             block: 1,
             attempt: 2,
         },
-        load,
+        load: LoadSpec { kind, wait: Wait::Spin },
         part: PartSpec { index: 1, of: 3 },
         target,
         address: "10.0.0.2:8080".parse().unwrap(),
         seed: 42,
-        cpus: vec![2, 3],
-        spin: false,
         lease_ms: 15_000,
     }))
 }
 
 #[test]
 fn what_a_loader_is_told() {
-    let rate = RateSpec {
+    let rate = LoadKind::Rate(RateLoad {
         rate_per_s: 500.0,
         timing: TIMING,
-        poisson: true,
+        arrivals: Arrivals::Poisson,
         keep_alive: false,
-    };
+        cpus: vec![2, 3],
+    });
     let letters = TargetSpec::Letters(LettersSpec { count: 1000 });
-    check("prepare-rate", prepare(LoadSpec::Rate(rate), letters.clone()));
-    let users = UsersSpec {
+    check("prepare-rate", prepare(rate, letters.clone()));
+    let users = LoadKind::Users(UsersLoad {
         users: 10,
         timing: TIMING,
-        requests: Some(500),
-        warm_up_requests: 5,
-        think_ns: 1000,
-        exponential: true,
-        ramp_up_ns: 0,
+        requests: Some(UserRequests { each: 500, warm_up: 5 }),
+        think: Think::Exponential(Duration::from_micros(1)),
+        ramp_up: Duration::ZERO,
         keep_alive: true,
-        mix: vec![MixSpec {
+        mix: vec![MixPart {
             path: "/a".into(),
             label: "a".into(),
             share: 3,
         }],
-    };
+        cpus: vec![],
+    });
     let jung = TargetSpec::Jung(JungSpec {
         devices: 30,
-        get_user: 25,
-        get_device: 25,
-        get_readings: 225,
-        post_command: 225,
+        mix: JungMix::TABLE_2,
     });
-    check("prepare-users", prepare(LoadSpec::Users(users), jung));
-    let max = MaxSpec {
+    check("prepare-users", prepare(users, jung));
+    let max = LoadKind::Max(MaxLoad {
         connections: 64,
         timing: TIMING,
         keep_alive: true,
-    };
-    check("prepare-max", prepare(LoadSpec::Max(max), letters));
-    let udp = UdpSpec {
+        cpus: vec![],
+    });
+    check("prepare-max", prepare(max, letters));
+    let udp = LoadKind::Udp(UdpLoad {
         packets: 100_000,
         size: 1000,
-        pace_ns: 2000,
+        pace: Duration::from_micros(2),
         window: Some(64),
+        search: None,
         timing: TIMING,
-    };
-    check(
-        "prepare-udp",
-        prepare(LoadSpec::Udp(udp), TargetSpec::Echo(EchoSpec {})),
-    );
+        cpus: vec![],
+    });
+    check("prepare-udp", prepare(udp, TargetSpec::Echo(EchoSpec {})));
     check("start", Command::Start(Start { clock_ns: 17 }));
 }
 
 #[test]
 fn what_a_loader_says() {
-    let facts = LoaderFacts {
+    let facts = MachineFacts {
         version: "0.1.0".into(),
         commit: Some("abc".into()),
         machine: "lab-3".into(),

@@ -1,17 +1,19 @@
 //! A record in which everything is well.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use protocol::AttemptId;
+use protocol::event::Ready;
 use protocol::spec::{NativeSpec, PlatformSpec};
 use protocol::summary::{Exit, HostUse, KernelLogSummary, ServiceSummary, Summary, Teardown};
 
-use crate::load::Wait;
 use crate::stats::usage::{CpuSource, ServiceUse};
 use crate::store::{
-    AttemptKey, CellKey, Distribution, FORMAT, GeneratorRecord, Latency, LittleRecord, LoadOrder, PaceOrder, RateOrder,
-    ReadyRecord, RequestCounts, SamplingRecord, TrialKey, TrialRecord, Window,
+    AttemptKey, CellKey, Distribution, FORMAT, GeneratorRecord, Latency, RequestCounts, SamplingRecord, TrialKey,
+    TrialRecord, Window,
 };
+use protocol::load::{Arrivals, Little, LoadKind, LoadSpec, RateLoad, Timing, Wait};
 
 pub(super) const S: u64 = 1_000_000_000;
 
@@ -43,18 +45,21 @@ pub(super) fn good() -> TrialRecord {
         started: "2026-11-22T02:01:02Z".parse().unwrap(),
         ended: "2026-11-22T02:01:20Z".parse().unwrap(),
         band: None,
-        load: LoadOrder {
-            pace: PaceOrder::Rate(RateOrder {
+        load: LoadSpec {
+            kind: LoadKind::Rate(RateLoad {
                 rate_per_s: 500.0,
-                uniform: true,
+                timing: Timing {
+                    warm_up: Duration::from_nanos(S),
+                    duration: Duration::from_nanos(10 * S),
+                    timeout: Duration::from_nanos(2 * S),
+                },
+                arrivals: Arrivals::Uniform,
+                keep_alive: false,
+                cpus: vec![],
             }),
-            warm_up_ns: S,
-            duration_ns: 10 * S,
-            timeout_ns: 2 * S,
-            keep_alive: false,
             wait: Wait::Sleep,
         },
-        ready: Some(ReadyRecord {
+        ready: Some(Ready {
             clock_ns: 0,
             endpoints: vec![],
             startup: vec![],
@@ -62,6 +67,7 @@ pub(super) fn good() -> TrialRecord {
             seed_ns: None,
             idle: None,
             placement: vec![],
+            deviations: vec![],
         }),
         clock: None,
         window: Some(Window {
@@ -79,7 +85,7 @@ pub(super) fn good() -> TrialRecord {
             failed: BTreeMap::new(),
             warm_up: 500,
         },
-        little: Some(LittleRecord {
+        little: Some(Little {
             concurrency: 0.15,
             throughput_per_s: 500.0,
             mean_ns: 300_000.0,
@@ -122,7 +128,6 @@ pub(super) fn good() -> TrialRecord {
         ledger: None,
         summary: Some(summary()),
         failure: None,
-        deviations: vec![],
         verdict: crate::audit::Verdict::default(),
         files: BTreeMap::new(),
     }

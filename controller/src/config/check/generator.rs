@@ -4,10 +4,10 @@ use protocol::spec::CpuSet;
 
 use super::at::At;
 use super::value;
-use crate::config::loads::{Load, LoadKind};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawGenerator};
-use crate::load::Wait;
+use crate::config::{Load, LoadKind};
+use protocol::load::Wait;
 
 /// What loads have that do not say it themselves.
 #[derive(Debug)]
@@ -33,10 +33,10 @@ impl Generator {
     pub(super) fn give(&self, loads: &mut [Load], raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<()> {
         for load in loads {
             if let Some(cpus) = &self.cpus {
-                load.pin(cpus);
+                load.spec.pin(cpus);
             }
-            load.wait = self.wait;
-            if self.wait == Wait::Spin && is_ours(&load.kind) && load.kind.cpus().is_empty() {
+            load.spec.wait = self.wait;
+            if self.wait == Wait::Spin && is_ours(&load.spec.kind) && load.spec.kind.cpus().is_empty() {
                 let what = format!(
                     "threads that never sleep need CPUs of their own, and load {:?} has none",
                     load.name.as_str()
@@ -73,10 +73,13 @@ mod tests {
 
     #[test]
     fn who_never_sleeps_needs_cpus_of_its_own() {
-        assert!(loads("", "").unwrap().iter().all(|load| load.wait == Wait::Sleep));
+        assert!(loads("", "").unwrap().iter().all(|load| load.spec.wait == Wait::Sleep));
         let told = loads("wait = \"spin\"\ncpus = \"1\"", "").unwrap();
-        assert_eq!((told[0].wait, told[0].kind.cpus()), (Wait::Spin, &[1][..]));
-        assert_eq!(loads("wait = \"spin\"", "cpus = \"2\"").unwrap()[0].wait, Wait::Spin);
+        assert_eq!((told[0].spec.wait, told[0].spec.kind.cpus()), (Wait::Spin, &[1][..]));
+        assert_eq!(
+            loads("wait = \"spin\"", "cpus = \"2\"").unwrap()[0].spec.wait,
+            Wait::Spin
+        );
         let refused = loads("wait = \"spin\"", "").unwrap_err();
         assert!(
             refused.contains("load \"light\" has none; write e.g. cpus"),

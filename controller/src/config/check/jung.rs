@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use protocol::load::JungMix;
 use protocol::surroundings::BrokerProgram;
-use workloads::jung::bench::dataset::{Mix, TABLE_2};
-use workloads::jung::service::Service;
 
 use super::at::At;
 use super::value;
@@ -14,7 +13,7 @@ use crate::config::field::Field;
 use crate::config::jung::{Amounts, JungWorkload, ServicesKafka};
 use crate::config::problem::{Fault, Problem, did_you_mean};
 use crate::config::raw::{RawExperiment, RawWorkload};
-use crate::config::{Experiment, LoadKind, WorkloadKind};
+use crate::config::{Experiment, LoadKind, Service, WorkloadKind};
 
 /// The services that have an address, of which there is one each.
 const GATEWAYS: [Service; 2] = [Service::ApiGateway, Service::DeviceGateway];
@@ -110,7 +109,7 @@ pub(super) fn fit(raw: &RawExperiment, experiment: &Experiment, problems: &mut V
         let loads = raw.loads.iter().zip(&experiment.loads);
         for (raw, load) in loads.filter(|(_, load)| experiment.pairs(workload, load)) {
             let mut at = At::new(&raw.keys.section, problems);
-            let LoadKind::Users(users) = &load.kind else {
+            let LoadKind::Users(users) = &load.spec.kind else {
                 let what = format!("the requests of workload {} are those of users", workload.name);
                 at.error(&raw.keys.kind, Fault::new(what, "write kind = \"users\""));
                 continue;
@@ -154,7 +153,7 @@ fn amounts(raw: &RawWorkload, at: &mut At<'_>) -> Option<Amounts> {
     })
 }
 
-fn mix(raw: &RawWorkload, at: &mut At<'_>) -> Option<Mix> {
+fn mix(raw: &RawWorkload, at: &mut At<'_>) -> Option<JungMix> {
     let mut each = |field: &Field<i64>, default| {
         at.or(
             field,
@@ -163,14 +162,14 @@ fn mix(raw: &RawWorkload, at: &mut At<'_>) -> Option<Mix> {
         )
     };
     let (get_user, get_device) = (
-        each(&raw.get_user, TABLE_2.get_user),
-        each(&raw.get_device, TABLE_2.get_device),
+        each(&raw.get_user, JungMix::TABLE_2.get_user),
+        each(&raw.get_device, JungMix::TABLE_2.get_device),
     );
     let (get_readings, post_command) = (
-        each(&raw.get_readings, TABLE_2.get_readings),
-        each(&raw.post_command, TABLE_2.post_command),
+        each(&raw.get_readings, JungMix::TABLE_2.get_readings),
+        each(&raw.post_command, JungMix::TABLE_2.post_command),
     );
-    let mix = Mix {
+    let mix = JungMix {
         get_user: get_user?,
         get_device: get_device?,
         get_readings: get_readings?,

@@ -63,12 +63,12 @@ pub(super) fn whole(raw: &RawExperiment, experiment: &Experiment, problems: &mut
             "the measured window holds fewer than two samples of CPU and memory",
             "lengthen it, or shorten [sampling] interval",
         );
-        match &load.kind {
+        match &load.spec.kind {
             LoadKind::Udp(udp) if short(udp.expected()) => at.warn(&raw_load.keys.packets, fault),
             kind if short(kind.timing().duration) => at.warn(&raw_load.keys.duration, fault),
             _ => {}
         }
-        if let Some(shared) = shared_cpu(experiment, load.kind.cpus()) {
+        if let Some(shared) = shared_cpu(experiment, load.spec.kind.cpus()) {
             let what =
                 format!("the services' cpuset has CPU {shared} too, and controller and runner share this machine");
             at.warn(
@@ -85,7 +85,7 @@ fn partners(raw: &RawExperiment, experiment: &Experiment, problems: &mut Vec<Pro
     for (raw, load) in raw.loads.iter().zip(loads) {
         if !workloads
             .iter()
-            .any(|workload| load.kind.goes_with(workload.kind.speech()))
+            .any(|workload| load.spec.kind.goes_with(workload.kind.transport()))
         {
             let fault = Fault::new(
                 "no workload of the file goes with this load",
@@ -95,7 +95,10 @@ fn partners(raw: &RawExperiment, experiment: &Experiment, problems: &mut Vec<Pro
         }
     }
     for (raw, workload) in raw.workloads.iter().zip(workloads) {
-        if !loads.iter().any(|load| load.kind.goes_with(workload.kind.speech())) {
+        if !loads
+            .iter()
+            .any(|load| load.spec.kind.goes_with(workload.kind.transport()))
+        {
             let fault = Fault::new(
                 "no load of the file goes with this workload",
                 "a [[workload]] of kind \"udp\" needs a [[load]] of kind \"udp\", all others one of another kind",
@@ -106,15 +109,13 @@ fn partners(raw: &RawExperiment, experiment: &Experiment, problems: &mut Vec<Pro
 }
 
 /// A CPU that both the generator and the services would run on.
-fn shared_cpu(experiment: &Experiment, cpus: &[usize]) -> Option<usize> {
+fn shared_cpu(experiment: &Experiment, cpus: &[u32]) -> Option<u32> {
     let services = experiment
         .resources
         .cpuset
         .as_ref()
         .filter(|_| experiment.loaders.is_empty())?;
-    let shared = cpus
-        .iter()
-        .find(|&&cpu| services.cpus().iter().any(|&other| other as usize == cpu));
+    let shared = cpus.iter().find(|&cpu| services.cpus().contains(cpu));
     shared.filter(|_| on_one_machine(&experiment.kafka.brokers)).copied()
 }
 

@@ -94,7 +94,7 @@ fn note(raw: &RawLoad, key: Key, fault: Fault, problems: &mut Vec<Problem>) {
 /// What keeps a load from being split over so many; `None`: nothing.
 fn unfit(load: &Load, loaders: usize) -> Option<(Key, Fault)> {
     let whole = "take `loaders` out of [generator]: this machine then fires it alone";
-    let threads = load.kind.cpus().len().max(1);
+    let threads = load.spec.kind.cpus().len().max(1);
     let fewer = |key, what: &str, count: u64| {
         let fault = Fault::new(
             format!("{count} {what} cannot be split over {loaders} loaders"),
@@ -106,7 +106,7 @@ fn unfit(load: &Load, loaders: usize) -> Option<(Key, Fault)> {
         let what = format!("{threads} threads on each of {loaders} loaders are more than {MOST_THREADS}");
         return Some((Key::Cpus, Fault::new(what, "name fewer CPUs or fewer loaders")));
     }
-    match &load.kind {
+    match &load.spec.kind {
         LoadKind::Ramp(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) => {
             let what = "a load of this kind cannot be split over loaders";
             Some((Key::Kind, Fault::new(what, whole)))

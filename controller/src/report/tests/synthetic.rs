@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use protocol::event::{Endpoint, LogTail, StartUp};
+use protocol::event::{Endpoint, LogTail, Ready, StartUp};
 use protocol::facts::{CpuFacts, HostFacts, HostNow, KernelFacts, MemoryFacts};
 use protocol::sample::Sample;
 use protocol::spec::{DockerSpec, NativeSpec, PlatformSpec, Resources};
@@ -13,14 +13,14 @@ use protocol::{AttemptId, Name};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::traffic::{requests, samples, summary};
+use super::traffic::{duration_ns, requests, samples, summary};
 use crate::audit;
-use crate::config::Speech;
-use crate::load::{Histograms, Label, Request};
 use crate::stats::ledger::{Frame, ledger};
 use crate::stats::usage::{self, Cut};
 use crate::store::journal::{AttemptFinished, JournalEvent, RunEnded, TrialStarted};
 use crate::store::*;
+use loader::{Histograms, Label, Request};
+use protocol::load::{Arrivals, LoadKind, LoadSpec, MachineFacts, RateLoad, Timing, Transport, Wait};
 
 pub const S: u64 = 1_000_000_000;
 const WARM_UP: u64 = S;
@@ -67,17 +67,20 @@ pub fn write(results: &Path, script: &Script) -> PathBuf {
     run.path().to_owned()
 }
 
-fn order(rate: u32, seconds: u64) -> LoadOrder {
-    LoadOrder {
-        pace: PaceOrder::Rate(RateOrder {
+fn order(rate: u32, seconds: u64) -> LoadSpec {
+    LoadSpec {
+        kind: LoadKind::Rate(RateLoad {
             rate_per_s: f64::from(rate),
-            uniform: true,
+            timing: Timing {
+                warm_up: Duration::from_nanos(WARM_UP),
+                duration: Duration::from_nanos(seconds * S),
+                timeout: Duration::from_nanos(2 * S),
+            },
+            arrivals: Arrivals::Uniform,
+            keep_alive: false,
+            cpus: vec![],
         }),
-        warm_up_ns: WARM_UP,
-        duration_ns: seconds * S,
-        timeout_ns: 2 * S,
-        keep_alive: false,
-        wait: crate::load::Wait::Sleep,
+        wait: Wait::Sleep,
     }
 }
 
@@ -88,7 +91,7 @@ fn manifest(script: &Script) -> Manifest {
         .iter()
         .map(|r| LoadRecord {
             name: name(&format!("rate-{r}")),
-            order: order(*r, script.seconds),
+            spec: order(*r, script.seconds),
         })
         .collect();
     let experiment = ExperimentRecord {
@@ -105,7 +108,7 @@ fn manifest(script: &Script) -> Manifest {
         workloads: vec![WorkloadRecord {
             name: name("tcp"),
             what: "HTTP/1.1 over TCP, 1000 bytes a reply".into(),
-            speech: Speech::Http,
+            speech: Transport::Http,
         }],
         loads,
         skips: Vec::new(),
@@ -144,10 +147,10 @@ fn manifest(script: &Script) -> Manifest {
         ),
         plan,
         loaders: Vec::new(),
-        controller: ControllerFacts {
+        controller: MachineFacts {
             version: "0.1.0".into(),
             commit: Some("0123abc".into()),
-            host: "bench-a".into(),
+            machine: "bench-a".into(),
             os: "Debian GNU/Linux 12 (bookworm)".into(),
             kernel: "6.1.0-18-amd64".into(),
             arch: "x86_64".into(),
@@ -156,6 +159,7 @@ fn manifest(script: &Script) -> Manifest {
             memory_bytes: 8 << 30,
             governor: None,
             boot_id: None,
+            pinned: None,
         },
         hosts: vec![host()],
         left_out: vec![],
@@ -218,7 +222,7 @@ fn attempt(
         .iter()
         .find(|l| l.name == cell.load)
         .unwrap()
-        .order
+        .spec
         .clone();
     let docker = cell.platform.as_str() == "docker";
     let mut rng = ChaCha8Rng::seed_from_u64(u64::from(planned.index) * 100 + u64::from(number));
@@ -232,9 +236,9 @@ fn attempt(
     let window = Window {
         origin_epoch_ns: 1_795_312_862 * S + u64::from(planned.index) * 60 * S,
         start_ns: WARM_UP,
-        end_ns: WARM_UP + load.duration_ns,
+        end_ns: WARM_UP + duration_ns(&load),
         runner_start_ns: WARM_UP + S / 3,
-        runner_end_ns: WARM_UP + S / 3 + load.duration_ns,
+        runner_end_ns: WARM_UP + S / 3 + duration_ns(&load),
         error_ns: 200_000,
     };
     let all: Vec<Sample> = batches.iter().flat_map(|b| b.samples.clone()).collect();
@@ -257,7 +261,7 @@ fn attempt(
         },
         started: manifest.started,
         ended: manifest.started,
-        ready: Some(ReadyRecord {
+        ready: Some(Ready {
             clock_ns: 5 * S,
             endpoints: vec![Endpoint {
                 service: name("tcp"),
@@ -273,6 +277,11 @@ fn attempt(
             seed_ns: None,
             idle: None,
             placement: vec![],
+            deviations: if docker {
+                vec!["the bridge lies on the network path".into()]
+            } else {
+                vec![]
+            },
         }),
         clock: Some(ClockOffset {
             offset_ns: -12,
@@ -309,11 +318,6 @@ fn attempt(
         ),
         summary: Some(summary(&all, batches.len() as u64, planned.index == 5)),
         failure: None,
-        deviations: if docker {
-            vec!["the bridge lies on the network path".into()]
-        } else {
-            vec![]
-        },
         verdict: audit::Verdict::default(),
         files: BTreeMap::new(),
     };

@@ -6,12 +6,12 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::synthetic::{S, name};
-use crate::load::{ErrorKind, Request};
-use crate::store::{LoadOrder, PaceOrder};
+use loader::{ErrorKind, Request};
+use protocol::load::{LoadKind, LoadSpec};
 
 /// Requests of a warm-up and a window, some slow, few failed.
-pub fn requests(rng: &mut ChaCha8Rng, load: &LoadOrder, docker: bool) -> Vec<Request> {
-    let all_ns = load.warm_up_ns + load.duration_ns;
+pub fn requests(rng: &mut ChaCha8Rng, load: &LoadSpec, docker: bool) -> Vec<Request> {
+    let all_ns = warm_up_ns(load) + duration_ns(load);
     let distance = 1e9 / rate(load);
     let own: f64 = rng.random_range(0.95..1.05);
     let mut due = Vec::new();
@@ -26,7 +26,7 @@ pub fn requests(rng: &mut ChaCha8Rng, load: &LoadOrder, docker: bool) -> Vec<Req
     }
     let mut all: Vec<_> = due
         .into_iter()
-        .map(|at| request(rng, at, load.warm_up_ns, docker, own))
+        .map(|at| request(rng, at, warm_up_ns(load), docker, own))
         .collect();
     all.sort_by_key(|request| request.done_ns);
     all
@@ -58,17 +58,26 @@ fn request(rng: &mut ChaCha8Rng, due: u64, warm_up_ns: u64, docker: bool, own: f
     }
 }
 
+fn warm_up_ns(load: &LoadSpec) -> u64 {
+    u64::try_from(load.kind.measured().warm_up.as_nanos()).unwrap()
+}
+
+/// The length of the measurement window, ns.
+pub fn duration_ns(load: &LoadSpec) -> u64 {
+    u64::try_from(load.kind.measured().duration.as_nanos()).unwrap()
+}
+
 /// The requests a second of an order that has them.
-pub fn rate(load: &LoadOrder) -> f64 {
-    match load.pace {
-        PaceOrder::Rate(rate) => rate.rate_per_s,
+pub fn rate(load: &LoadSpec) -> f64 {
+    match &load.kind {
+        LoadKind::Rate(rate) => rate.rate_per_s,
         _ => panic!("the synthetic loads are rates"),
     }
 }
 
 /// One process, a sample a second.
-pub fn samples(rng: &mut ChaCha8Rng, load: &LoadOrder, docker: bool) -> Vec<Samples> {
-    let seconds = (load.warm_up_ns + load.duration_ns) / S + 2;
+pub fn samples(rng: &mut ChaCha8Rng, load: &LoadSpec, docker: bool) -> Vec<Samples> {
+    let seconds = (warm_up_ns(load) + duration_ns(load)) / S + 2;
     let (mut cpu_ns, mut batches) = (3_000_000, Vec::new());
     for second in 0..=seconds {
         let busy = rate(load) * if docker { 90_000.0 } else { 70_000.0 } * rng.random_range(0.93..1.07);

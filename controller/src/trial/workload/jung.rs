@@ -3,10 +3,9 @@
 use protocol::spec::{HttpProbe, Probe, ServiceSpec, StartedProbe};
 use protocol::surroundings::{BrokerSpec, Place, SeedSpec};
 use protocol::{AttemptId, Name};
-use workloads::jung::service::Service;
 
 use super::Asked;
-use crate::config::{JungWorkload, PhaseDeadlines, ServicesKafka};
+use crate::config::{JungWorkload, PhaseDeadlines, Service, ServicesKafka};
 
 /// Partitions of result topics for one instance of each service: each then reads only its own results.
 const RESULT_PARTITIONS: u16 = 8;

@@ -1,10 +1,9 @@
 //! What the workloads ask for: their services, what is around them, and where the load goes.
 //!
 //! * [`tcp`], [`udp`], [`jung`] — the services of each kind;
-//! * [`dataset`] — what Jung's users send, and the check of each reply;
 //! * [`truth`] — what Jung's platform really did, read back after the load.
 
-pub mod dataset;
+mod compare;
 mod jung;
 mod tcp;
 pub mod truth;

@@ -3,16 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use loader::jung::reply::Commanded;
 use protocol::Name;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
-use workloads::jung::bench::reply::Commanded;
-use workloads::jung::bench::truth::{RULE_DEADLINE, Truth, compare};
-use workloads::jung::record::{Commands, Devices, Entry};
-use workloads::jung::service::Service;
 
+use super::compare::{Commands, Devices, Entry, RULE_DEADLINE, Truth, compare};
+use crate::config::Service;
 use crate::store::{TruthCheck, TruthRecord};
 
 /// How long the rules that were violated last have on top of their deadline.

@@ -10,7 +10,7 @@ use super::{HOUR, cpus, duration, timing};
 use crate::config::problem::Fault;
 use crate::config::raw::RawLoadKeys;
 use crate::config::{HttperfLoad, JmeterLoad};
-use crate::load::external::{httperf, is_there, jmeter};
+use loader::external::{httperf, is_there, jmeter};
 
 pub(super) fn httperf(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<HttperfLoad> {
     needs(keys, at, Path::new("httperf"), httperf::REMEDY);

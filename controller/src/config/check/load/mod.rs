@@ -13,8 +13,8 @@ use super::at::{self, At, Unique};
 use super::value;
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawLoad, RawLoadKeys};
-use crate::config::{Load, LoadKind, NoLoad, Timing};
-use crate::load::Wait;
+use crate::config::{Load, LoadKind, LoadSpec, NoLoad, Timing};
+use protocol::load::Wait;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -119,8 +119,10 @@ fn one(raw: &RawLoad, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option
     };
     Some(Load {
         name: name?,
-        kind: kind?,
-        wait: Wait::default(),
+        spec: LoadSpec {
+            kind: kind?,
+            wait: Wait::default(),
+        },
     })
 }
 
@@ -190,7 +192,7 @@ fn window() -> impl Fn(&Duration) -> Result<Duration, Fault> {
 }
 
 /// The CPUs of the generator's threads.
-fn cpus(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<Vec<usize>> {
+fn cpus(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<Vec<u32>> {
     let set = at.optional(&keys.cpus, value::cpus)?;
-    Some(set.map_or_else(Vec::new, |set| set.cpus().iter().map(|&cpu| cpu as usize).collect()))
+    Some(set.map_or_else(Vec::new, |set| set.cpus().to_vec()))
 }

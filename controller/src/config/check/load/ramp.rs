@@ -9,7 +9,7 @@ use super::{HOUR, cpus, duration, timing};
 use crate::config::problem::Fault;
 use crate::config::raw::RawLoadKeys;
 use crate::config::{RampLoad, Timing};
-use crate::load::{Bounds, Limit};
+use protocol::load::{Bounds, Limit};
 
 /// The most steps of a search.
 const MOST_STEPS: u32 = 1000;

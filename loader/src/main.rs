@@ -1,0 +1,63 @@
+//! The loader's entry: parse, start logging, serve, exit code.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use loader::cli::Cli;
+use loader::daemon::{LoaderError, serve};
+use loader::exit::Exit;
+use loader::shutdown::on_signals;
+use protocol::bus::BusError;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    run(Cli::parse())
+        .unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            Exit::Internal
+        })
+        .into()
+}
+
+fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let filter = match EnvFilter::builder().parse(&cli.log) {
+        Ok(filter) => filter,
+        Err(error) => return Ok(usage(&format!("option --log: {error}; write e.g. --log info"))),
+    };
+    let options = match cli.options() {
+        Ok(options) => options,
+        Err(why) => return Ok(usage(&why)),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+    let served = tokio::runtime::Runtime::new()?.block_on(async {
+        let shutdown =
+            on_signals("the load is cancelled; a second signal ends at once").map_err(LoaderError::Signals)?;
+        serve(options, shutdown).await
+    });
+    Ok(match served {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            eprintln!("error: {error}");
+            exit_of(&error)
+        }
+    })
+}
+
+fn usage(why: &str) -> Exit {
+    eprintln!("{why}");
+    Exit::Usage
+}
+
+const fn exit_of(error: &LoaderError) -> Exit {
+    match error {
+        LoaderError::NameTaken(_) => Exit::Unmet,
+        LoaderError::Signals(_) => Exit::Internal,
+        LoaderError::Bus(BusError::Options { .. }) => Exit::Usage,
+        LoaderError::Bus(_) => Exit::Broker,
+    }
+}
