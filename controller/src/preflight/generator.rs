@@ -173,7 +173,7 @@ mod tests {
                 && ports[0].contains("lower rate x timeout"),
             "{ports:?}"
         );
-        assert_eq!(said_of(machine(100, 100)).len(), 2);
+        assert_eq!(said_of(machine(200, 100)).len(), 2);
     }
 
     #[test]
