@@ -22,11 +22,9 @@ pub fn loader_options(common: &Common, args: LoaderArgs) -> Result<Options, Stri
         }
         Some(brokers) => brokers.to_owned(),
     };
-    let key = args.key_file.map(|path| {
-        let unusable = |why: String| format!("option --key-file {}: {why}", path.display());
-        let bytes = std::fs::read(&path).map_err(|error| unusable(error.to_string()))?;
-        SigningKey::new(&bytes).map_err(|error| unusable(error.to_string()))
-    });
+    let key = args
+        .key_file
+        .map(|path| SigningKey::read(&path).map_err(|error| format!("option --key-file {}: {error}", path.display())));
     Ok(Options {
         name: args.loader,
         bus: BusConfig {

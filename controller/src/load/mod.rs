@@ -37,7 +37,7 @@ mod error;
 pub mod external;
 mod histograms;
 mod http;
-mod limits;
+pub mod limits;
 mod little;
 mod log;
 mod max;
@@ -86,7 +86,7 @@ pub use target::{BodyRule, Expect, Judge, Target};
 pub use udp::{
     SearchFigures, SearchLimit, SearchStep, ServiceCounters, StreamFigures, Udp, UdpFigures, UdpPlan, UdpReply,
 };
-pub use users::{Extent, Script, Think, Users, UsersPlan};
+pub use users::{Extent, Script, Think, Users, UsersPlan, most_connections};
 pub use wait::Wait;
 
 /// Something that puts load on services.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::GeneratorLimits;
 use crate::spec::CpuSet;
 
 /// The answer of a loader to DESCRIBE: the machine it is on.
@@ -32,4 +33,7 @@ pub struct LoaderFacts {
     pub boot_id: Option<String>,
     /// The CPUs that its threads are pinned to, a thread on each; `None`: those that the experiment names.
     pub pinned: Option<CpuSet>,
+    /// What the machine has for a load; `None`: a loader of an earlier release, which does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<GeneratorLimits>,
 }

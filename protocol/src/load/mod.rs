@@ -14,11 +14,13 @@
 //! Nothing is sent while requests are under way but PROGRESS, so that the load is not disturbed by what it brings back.
 
 mod facts;
+mod limits;
 mod plan;
 mod result;
 mod udp;
 
 pub use facts::LoaderFacts;
+pub use limits::GeneratorLimits;
 pub use plan::{
     EchoSpec, JungSpec, LettersSpec, LoadSpec, MaxSpec, MixSpec, PartSpec, Prepare, RateSpec, Start, TargetSpec,
     TimingSpec, UdpSpec, UsersSpec,

@@ -105,6 +105,7 @@ fn what_a_loader_says() {
         governor: Some("performance".into()),
         boot_id: Some("b".into()),
         pinned: Some("2-3".parse().unwrap()),
+        limits: None,
     };
     check("loader", Event::Loader(Box::new(facts)));
     check("prepared", Event::Prepared(Prepared {}));

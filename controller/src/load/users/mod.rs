@@ -9,7 +9,7 @@ use super::error::LoadError;
 use super::http::Setup;
 use super::outcome::Outcome;
 use pace::ByUsers;
-pub use plan::{Extent, Script, Think, UsersPlan};
+pub use plan::{Extent, Script, Think, UsersPlan, most_connections};
 
 /// The engine `users`.
 #[derive(Debug, Clone)]

@@ -22,5 +22,6 @@ pub fn facts(pinned: Option<CpuSet>) -> LoaderFacts {
         governor: facts.governor,
         boot_id: facts.boot_id,
         pinned,
+        limits: Some(crate::load::limits::of_this_machine()),
     }
 }
