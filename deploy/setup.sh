@@ -7,7 +7,8 @@ help() {
 usage: deploy/setup.sh WHAT... [--yes]
 
   build        what compiling needs: a C compiler, make, zlib, OpenSSL, and Rust by rustup if cargo is absent
-  test         what the tests need besides: Java, Maven, kcat, httperf, network tools, QEMU, shellcheck
+  lint         what the checks of scripts need: shellcheck
+  test         what the tests need besides: Java, Maven, kcat, httperf, network tools, QEMU, and Docker's engine, installed and not started
   bench        what `just bench-sampler` sets our sampler beside: sysstat (pidstat), psutil; and `just bench-load` our load generator: nginx, wrk, httperf, sockperf, Java and Maven (JMeter); oha it installs itself
   native       nothing: processes of the host need nothing
   docker       Docker's engine: package docker.io, started by systemd, or by hand where there is none
@@ -78,10 +79,13 @@ build_setup() {
 }
 
 test_setup() {
-    install_missing kcat httperf iproute2 iptables util-linux python3 python3-confluent-kafka shellcheck procps
+    install_missing kcat httperf iproute2 iptables util-linux python3 python3-confluent-kafka procps
     command -v java >/dev/null || install_missing default-jre-headless
     command -v mvn >/dev/null || install_missing maven
     install_missing crun runsc podman lxc openssh-client
+    install_docker
+    # A package of its own in newer releases.
+    command -v docker >/dev/null || install_missing docker-cli
     "$(dirname "$0")/linux/setup-qemu.sh"
     say "what the tests need is there"
 }
@@ -133,12 +137,17 @@ start_by_hand() {
     fail 1 "dockerd does not come up; the end of $log is above"
 }
 
+# Debian's engine. Where there is systemd, its package starts it.
+install_docker() {
+    command -v dockerd >/dev/null || [ -x /usr/sbin/dockerd ] || install_package docker.io iptables
+}
+
 docker_setup() {
     [ -n "$socket" ] || fail 2 "DOCKER_HOST=$DOCKER_HOST is not on this host: unset it"
     if version=$(engine_version); then
         say "Docker's engine $version is there"
     else
-        command -v dockerd >/dev/null || [ -x /usr/sbin/dockerd ] || install_package docker.io iptables
+        install_docker
         PATH=$PATH:/usr/sbin:/sbin
         # Installing it may already have started it.
         if version=$(engine_version); then :
@@ -201,7 +210,7 @@ for arg in "$@"; do
     case $arg in
         --yes | -y) yes=1 ;;
         --help | -h) help; exit 0 ;;
-        build | test | bench | native | docker | docker-running | stop-docker | crun | runsc | podman | lxc) wants="$wants $arg" ;;
+        build | lint | test | bench | native | docker | docker-running | stop-docker | crun | runsc | podman | lxc) wants="$wants $arg" ;;
         *) help >&2; fail 2 "what is $arg?" ;;
     esac
 done
@@ -209,6 +218,7 @@ done
 for want in $wants; do
     case $want in
         build) build_setup ;;
+        lint) install_missing shellcheck ;;
         test) test_setup ;;
         bench) bench_setup ;;
         native) say "native needs nothing" ;;
