@@ -8,6 +8,10 @@ check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
 
+# licences, sources, versions and advisories of dependencies (`deploy/setup.sh lint` builds cargo-deny)
+deny:
+    ~/.cache/jung/tools/bin/cargo-deny check
+
 # puts the code in its form
 fmt:
     cargo fmt --all

@@ -123,6 +123,17 @@ cargo fmt --check --manifest-path deploy/hermit/service/Cargo.toml
 cargo clippy --workspace --all-targets --quiet -- -D warnings
 bash -n run.sh test.sh deploy/*.sh deploy/*/*.sh
 shellcheck run.sh test.sh .ci/run deploy/*.sh deploy/*/*.sh
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+say "licences, sources, versions and advisories of dependencies"
+deny=$cache/tools/bin/cargo-deny
+"$deny" --offline check bans licenses sources
+# The database of advisories is a git repository; where it cannot be fetched, nothing is proven, and the summary says so.
+if "$deny" fetch db 2>/dev/null; then
+    "$deny" --offline check advisories
+else
+    left_out+=("advisories: the database of RustSec cannot be fetched from here")
+fi
 
 say "building"
 cargo build --workspace --quiet

@@ -7,7 +7,7 @@ help() {
 usage: deploy/setup.sh WHAT... [--yes]
 
   build        what compiling needs: a C compiler, make, zlib, OpenSSL, and Rust by rustup if cargo is absent
-  lint         what the checks of scripts need: shellcheck
+  lint         shellcheck, and cargo-deny built into ~/.cache/jung/tools (some minutes, once)
   test         what the tests need besides: Java, Maven, kcat, httperf, network tools, QEMU, and Docker's engine, installed and not started
   bench        what `just bench-sampler` sets our sampler beside: sysstat (pidstat), psutil; and `just bench-load` our load generator: nginx, wrk, httperf, sockperf, Java and Maven (JMeter); oha it installs itself
   native       nothing: processes of the host need nothing
@@ -88,6 +88,20 @@ test_setup() {
     command -v docker >/dev/null || install_missing docker-cli
     "$(dirname "$0")/linux/setup-qemu.sh"
     say "what the tests need is there"
+}
+
+# Built without optimisation: that takes a third of the time, and a check takes a second.
+cargo_deny_version=0.20.2
+lint_setup() {
+    install_missing shellcheck
+    PATH=$PATH:$HOME/.cargo/bin
+    tools=${XDG_CACHE_HOME:-$HOME/.cache}/jung/tools
+    if [ "$("$tools/bin/cargo-deny" --version 2>/dev/null)" != "cargo-deny $cargo_deny_version" ]; then
+        may_install "cargo-deny $cargo_deny_version in $tools"
+        cargo install cargo-deny --version "$cargo_deny_version" --locked --debug --quiet --root "$tools" ||
+            fail 1 "cargo-deny could not be built: see above"
+    fi
+    say "shellcheck and cargo-deny $cargo_deny_version are there"
 }
 
 bench_setup() {
@@ -218,7 +232,7 @@ done
 for want in $wants; do
     case $want in
         build) build_setup ;;
-        lint) install_missing shellcheck ;;
+        lint) lint_setup ;;
         test) test_setup ;;
         bench) bench_setup ;;
         native) say "native needs nothing" ;;
