@@ -37,7 +37,11 @@ mod tests {
     #[test]
     fn what_it_returns_is_what_the_kernel_does_and_it_can_be_undone() {
         let thread = std::thread::spawn(|| {
-            let expected = if real_time() { libc::SCHED_FIFO } else { libc::SCHED_OTHER };
+            let expected = if real_time() {
+                libc::SCHED_FIFO
+            } else {
+                libc::SCHED_OTHER
+            };
             assert_eq!(policy(), expected);
             normal();
             assert_eq!(policy(), libc::SCHED_OTHER);
