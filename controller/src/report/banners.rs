@@ -1,4 +1,4 @@
-//! What a reader must know before any number: what is missing, was invalid, deviates or cannot be said.
+//! What a reader must know of the numbers; what is red comes before any of them: what is missing, was invalid, deviates or cannot be said.
 
 use std::collections::BTreeMap;
 
