@@ -7,6 +7,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::error::LoadError;
+use super::scheduling::Scheduling;
 
 /// What threads used, over the time from the start of the run to their end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Usage {
     pub spun_ns: u64,
     /// CPU time of the busiest thread without what it spun, as a share of its own wall time in parts per million.
     pub busiest_ppm: u64,
+    /// How the kernel scheduled them; `None`: not known.
+    pub scheduling: Option<Scheduling>,
 }
 
 impl Usage {
@@ -33,6 +36,7 @@ impl Usage {
             wall_ns: self.wall_ns + other.wall_ns,
             spun_ns: self.spun_ns + other.spun_ns,
             busiest_ppm: self.busiest_ppm.max(other.busiest_ppm),
+            scheduling: self.scheduling.max(other.scheduling),
         }
     }
 
@@ -86,6 +90,7 @@ impl Schedstat {
             wall_ns,
             spun_ns,
             busiest_ppm: (cpu_ns - spun_ns).saturating_mul(1_000_000) / wall_ns.max(1),
+            scheduling: None,
         }
     }
 }

@@ -52,6 +52,7 @@ mod reply;
 mod request;
 mod rest;
 mod schedule;
+mod scheduling;
 mod tally;
 mod target;
 mod udp;
@@ -81,6 +82,7 @@ pub use request::Request;
 pub use request::tests::requests;
 pub use rest::Rest;
 pub use schedule::{Arrival, Schedule};
+pub use scheduling::Scheduling;
 pub use tally::Counts;
 pub use target::{BodyRule, Expect, Judge, Target};
 pub use udp::{

@@ -50,7 +50,7 @@ pub use jtl_reader::JtlReader;
 pub use label::{LabelRecord, LabelTallies};
 pub use latency::{Distribution, Latency};
 pub use load_order::{
-    HttperfOrder, JmeterOrder, LoadOrder, MaxOrder, NoneOrder, PaceOrder, RampOrder, RateOrder, UsersOrder,
+    HttperfOrder, JmeterOrder, LoadOrder, MaxOrder, NoneOrder, PaceOrder, RampOrder, RateOrder, UdpOrder, UsersOrder,
 };
 pub use loader::{LoaderMachine, LoaderRecord};
 pub use manifest::{ExperimentRecord, LoadRecord, Manifest, PlannedTrial, PlatformRecord, Source, WorkloadRecord};

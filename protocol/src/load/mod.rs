@@ -25,5 +25,5 @@ pub use plan::{
     EchoSpec, JungSpec, LettersSpec, LoadSpec, MaxSpec, MixSpec, PartSpec, Prepare, RateSpec, Start, TargetSpec,
     TimingSpec, UdpSpec, UsersSpec,
 };
-pub use result::{Chunk, Fired, Little, Prepared, Progress, RequestLabel, Stream, Tally, Usage};
+pub use result::{Chunk, Fired, Little, Prepared, Progress, RequestLabel, Scheduling, Stream, Tally, Usage};
 pub use udp::{HostCounters, SearchFigures, SearchLimit, SearchStep, ServiceCounters, StreamFigures, UdpFigures};

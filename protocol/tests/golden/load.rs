@@ -155,6 +155,7 @@ fn fired() -> Fired {
             run_queue_ns: 2,
             wall_ns: 3,
             busiest_ppm: 4,
+            scheduling: None,
         },
         threads: 2,
         closed_idle: 1,

@@ -39,6 +39,7 @@ impl Users {
             cpus: plan.cpus.clone(),
             timeout: plan.timeout,
             spin: plan.spin,
+            real_time: false,
             wait: plan.wait,
             keeps_alive: plan.keep_alive,
             most_connections: plan.most_connections(),

@@ -46,6 +46,7 @@ pub fn fired(outcome: &Outcome, requests: u64, chunks: Chunks) -> Result<Fired, 
             run_queue_ns: outcome.usage.run_queue_ns,
             wall_ns: outcome.usage.wall_ns,
             busiest_ppm: outcome.usage.busiest_ppm,
+            scheduling: outcome.usage.scheduling,
         },
         threads: u32::try_from(outcome.threads).unwrap_or(u32::MAX),
         closed_idle: outcome.closed_idle,
@@ -83,6 +84,7 @@ pub fn outcome(fired: &Fired, requests: RequestLog) -> Result<Outcome, String> {
             run_queue_ns: fired.usage.run_queue_ns,
             wall_ns: fired.usage.wall_ns,
             busiest_ppm: fired.usage.busiest_ppm,
+            scheduling: fired.usage.scheduling,
         },
         threads: usize::try_from(fired.threads).unwrap_or(usize::MAX),
         closed_idle: fired.closed_idle,
@@ -141,7 +143,7 @@ fn counts(tally: &wire::Tally) -> Result<Counts, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{Control, Engine as _, Rest};
+    use crate::load::{Control, Engine as _, Rest, Scheduling};
 
     fn rested() -> Outcome {
         let mut outcome = Rest::new(Duration::from_millis(1)).run(&Control::new()).unwrap();
@@ -156,6 +158,7 @@ mod tests {
         outcome.window = 5..17;
         (outcome.threads, outcome.left_open) = (2, 4);
         outcome.usage.busiest_ppm = 9;
+        outcome.usage.scheduling = Some(Scheduling::GaveUp);
         outcome
     }
 
