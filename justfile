@@ -8,6 +8,10 @@ check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
 
+# licences, sources, versions and advisories of dependencies (`deploy/setup.sh lint` builds cargo-deny)
+deny:
+    ~/.cache/jung/tools/bin/cargo-deny check
+
 # puts the code in its form
 fmt:
     cargo fmt --all
@@ -16,9 +20,17 @@ fmt:
 test:
     cargo test --workspace
 
-# the tests that need a Docker engine
+# the tests that need a Docker engine, on one of their own that starts for the first time, as root
 test-docker:
-    cargo test --workspace -- --ignored docker
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --workspace
+    export JUNG_TEST_WORKLOAD=$(deploy/build-workload.sh | tail -n 1)
+    dir=$(mktemp -d /tmp/jung-XXXXXX)
+    trap 'deploy/docker/engine.sh stop --dir "$dir"; rmdir "$dir"' EXIT
+    deploy/docker/engine.sh start docker --dir "$dir"
+    deploy/docker/engine.sh enter --dir "$dir" cargo test -p deploy --test docker -- --ignored --test-threads 1
+    deploy/docker/engine.sh enter --dir "$dir" cargo test -p controller --test e2e -- --ignored --test-threads 1 docker
 
 # everything, as CI does
 e2e:

@@ -7,7 +7,8 @@ help() {
 usage: deploy/setup.sh WHAT... [--yes]
 
   build        what compiling needs: a C compiler, make, zlib, OpenSSL, and Rust by rustup if cargo is absent
-  test         what the tests need besides: Java, Maven, kcat, httperf, network tools, QEMU, shellcheck
+  lint         shellcheck, and cargo-deny built into ~/.cache/jung/tools (some minutes, once)
+  test         what the tests need besides: Java, Maven, kcat, httperf, network tools, QEMU, and Docker's engine, installed and not started
   bench        what `just bench-sampler` sets our sampler beside: sysstat (pidstat), psutil; and `just bench-load` our load generator: nginx, wrk, httperf, sockperf, Java and Maven (JMeter); oha it installs itself
   native       nothing: processes of the host need nothing
   docker       Docker's engine: package docker.io, started by systemd, or by hand where there is none
@@ -78,12 +79,29 @@ build_setup() {
 }
 
 test_setup() {
-    install_missing kcat httperf iproute2 iptables util-linux python3 python3-confluent-kafka shellcheck procps
+    install_missing kcat httperf iproute2 iptables util-linux python3 python3-confluent-kafka procps
     command -v java >/dev/null || install_missing default-jre-headless
     command -v mvn >/dev/null || install_missing maven
     install_missing crun runsc podman lxc openssh-client
+    install_docker
+    # A package of its own in newer releases.
+    command -v docker >/dev/null || install_missing docker-cli
     "$(dirname "$0")/linux/setup-qemu.sh"
     say "what the tests need is there"
+}
+
+# Built without optimisation: that takes a third of the time, and a check takes a second.
+cargo_deny_version=0.20.2
+lint_setup() {
+    install_missing shellcheck
+    PATH=$PATH:$HOME/.cargo/bin
+    tools=${XDG_CACHE_HOME:-$HOME/.cache}/jung/tools
+    if [ "$("$tools/bin/cargo-deny" --version 2>/dev/null)" != "cargo-deny $cargo_deny_version" ]; then
+        may_install "cargo-deny $cargo_deny_version in $tools"
+        cargo install cargo-deny --version "$cargo_deny_version" --locked --debug --quiet --root "$tools" ||
+            fail 1 "cargo-deny could not be built: see above"
+    fi
+    say "shellcheck and cargo-deny $cargo_deny_version are there"
 }
 
 bench_setup() {
@@ -133,12 +151,17 @@ start_by_hand() {
     fail 1 "dockerd does not come up; the end of $log is above"
 }
 
+# Debian's engine. Where there is systemd, its package starts it.
+install_docker() {
+    command -v dockerd >/dev/null || [ -x /usr/sbin/dockerd ] || install_package docker.io iptables
+}
+
 docker_setup() {
     [ -n "$socket" ] || fail 2 "DOCKER_HOST=$DOCKER_HOST is not on this host: unset it"
     if version=$(engine_version); then
         say "Docker's engine $version is there"
     else
-        command -v dockerd >/dev/null || [ -x /usr/sbin/dockerd ] || install_package docker.io iptables
+        install_docker
         PATH=$PATH:/usr/sbin:/sbin
         # Installing it may already have started it.
         if version=$(engine_version); then :
@@ -201,7 +224,7 @@ for arg in "$@"; do
     case $arg in
         --yes | -y) yes=1 ;;
         --help | -h) help; exit 0 ;;
-        build | test | bench | native | docker | docker-running | stop-docker | crun | runsc | podman | lxc) wants="$wants $arg" ;;
+        build | lint | test | bench | native | docker | docker-running | stop-docker | crun | runsc | podman | lxc) wants="$wants $arg" ;;
         *) help >&2; fail 2 "what is $arg?" ;;
     esac
 done
@@ -209,6 +232,7 @@ done
 for want in $wants; do
     case $want in
         build) build_setup ;;
+        lint) lint_setup ;;
         test) test_setup ;;
         bench) bench_setup ;;
         native) say "native needs nothing" ;;

@@ -9,6 +9,7 @@ use controller::cli::{CheckArgs, Cli, Command, Common, DiffArgs, FileArgs, PingA
 use controller::config::{self, Checked, problems_json, problems_text};
 use controller::exit::Exit;
 use controller::plan::{Plan, plan_json, plan_text};
+use controller::preflight::generator;
 use controller::progress::{LogWriter, Progress};
 use controller::{diff, job, report};
 use tracing_subscriber::EnvFilter;
@@ -36,6 +37,11 @@ fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
     let Some(checked) = load(&common.config, common) else {
         return Ok(Exit::Config);
     };
+    let lacks = generator::problems(&checked.experiment, &common.config);
+    if !lacks.is_empty() {
+        complain(&problems_text(&common.config, &lacks));
+        return Ok(Exit::Config);
+    }
     let trials = Plan::new(&checked.experiment).trials.len();
     let progress = Progress::new(trials, std::io::stderr().is_terminal());
     if let Err(error) = log_to(progress.log_writer(), &common.log) {
@@ -76,7 +82,14 @@ fn failed(error: &CampaignError) -> Exit {
 /// Says what is wrong with an experiment file.
 fn check(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
     let path = args.file.path(common);
-    let checked = config::load(path, &common.overrides());
+    let mut checked = config::load(path, &common.overrides());
+    if let Ok(good) = &checked {
+        let mut lacks = generator::problems(&good.experiment, path);
+        if !lacks.is_empty() {
+            lacks.extend(good.warnings.iter().cloned());
+            checked = Err(lacks);
+        }
+    }
     let (problems, exit) = match &checked {
         Ok(checked) => (&checked.warnings, Exit::Ok),
         Err(problems) => (problems, Exit::Config),

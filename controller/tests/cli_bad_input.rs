@@ -52,6 +52,65 @@ fn a_good_file() {
 }
 
 #[test]
+fn an_empty_file_is_called_empty() {
+    insta::assert_snapshot!(check(" \n"), @r#"
+    exit 3
+    experiments.toml: is empty; begin with a copy of a file in experiments/; see docs/experiments.md
+    1 problem in experiments.toml
+    "#);
+}
+
+#[test]
+fn a_key_file_that_is_empty_or_missing() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(
+        folder.path().join("experiments.toml"),
+        format!("{GOOD}[kafka]\nkey_file = \"lab.key\"\n"),
+    )
+    .unwrap();
+    let said = || said(&controller(folder.path(), &["check"]));
+    assert!(
+        said().contains("key_file = \"lab.key\": this file cannot be read: No such file"),
+        "{}",
+        said()
+    );
+    std::fs::write(folder.path().join("lab.key"), "\n").unwrap();
+    assert!(
+        said().contains("key_file = \"lab.key\": this file is empty; make one with"),
+        "{}",
+        said()
+    );
+}
+
+#[test]
+fn files_that_kafka_options_name() {
+    let said = check(format!(
+        "{GOOD}[kafka]\nbrokers = \"lab-1:9092\"\n[kafka.options]\n\"ssl.ca.location\" = \"/none/ca.pem\"\n"
+    ));
+    assert!(
+        said.starts_with("exit 3")
+            && said.contains("ssl.ca.location = \"/none/ca.pem\": this file cannot be read: No such file"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_this_machine_does_not_have_is_told_before_a_trial() {
+    // No machine has this CPU; no hard limit on open files and no range of ports holds so many connections.
+    let said = check(GOOD.replace("rate = 500", "rate = 1000000\ntimeout = \"10m\"\ncpus = \"4095\""));
+    assert!(
+        said.starts_with(
+            "exit 3\nexperiments.toml: [[load]] heavy: cpus = \"4095\": the generator's machine has CPUs "
+        ),
+        "{said}"
+    );
+    assert!(
+        said.contains("[[load]] heavy: rate: ") && said.contains("ip_local_port_range"),
+        "{said}"
+    );
+}
+
+#[test]
 fn unknown_key() {
     insta::assert_snapshot!(check(GOOD.replace("rate = 500", "rat = 500")), @r#"
     exit 3

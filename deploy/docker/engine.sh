@@ -6,10 +6,13 @@ help() {
     cat <<'TEXT'
 usage: deploy/docker/engine.sh start docker --dir DIR [--netns NAME] [--runtime NAME=PATH]
        deploy/docker/engine.sh start podman --dir DIR [--netns NAME] [--runtime NAME]
+       deploy/docker/engine.sh enter --dir DIR COMMAND [ARGUMENT...]
        deploy/docker/engine.sh stop --dir DIR
 
   start docker   dockerd with the runtimes runc, crun and runsc, as far as they are installed, and --runtime's
   start podman   Podman's Docker-compatible service; its containers are made by --runtime (crun)
+  enter          runs a command where the engine is: in its network namespace, with /sys showing that namespace, and with
+                 DOCKER_HOST (Podman: CONTAINER_HOST) naming the engine; exits with the command's code
   stop           removes its containers, ends it, and removes everything it made below DIR
 
 The engine lives in a network namespace (--netns: an existing one, to have several engines in it; else a new one),
@@ -17,6 +20,7 @@ where its bridge and its firewall rules are its own, and in a mount namespace wi
 versions are mounted (crun refuses such a host). Its data, log and socket are below DIR, which must be short.
 The first line of `start` is the path of the network namespace: enter it by `nsenter --net=PATH` to reach the
 containers. The last line is the socket, as DOCKER_HOST and a platform's `socket` take it.
+DOCKERD_OPTIONS holds more options for dockerd, separated by spaces.
 Needs root. Exit codes: 0 done, 1 failed (the end of the log is shown), 2 wrong usage.
 TEXT
 }
@@ -30,12 +34,16 @@ action=${1:-}
 [ $# = 0 ] || shift
 case $action in
     start) kind=${1:-}; [ $# = 0 ] || shift ;;
-    stop) kind= ;;
+    enter | stop) kind= ;;
     -h | --help) help; exit 0 ;;
     *) help >&2; exit 2 ;;
 esac
 dir='' netns='' runtime=
 while [ $# -gt 0 ]; do
+    case $action:$1 in
+        enter:--dir) ;;
+        enter:*) break ;;
+    esac
     [ $# -gt 1 ] || fail 2 "$1 needs a value"
     case $1 in
         --dir) dir=$2 ;;
@@ -69,6 +77,8 @@ dockerd_words() {
         if path=$(program "$name"); then set -- "$@" --add-runtime "$name=$path"; fi
     done
     [ -z "$runtime" ] || set -- "$@" --add-runtime "$runtime"
+    # shellcheck disable=SC2086 # a list of words
+    set -- "$@" ${DOCKERD_OPTIONS:-}
     printf '%s\n' "$@"
 }
 
@@ -134,6 +144,22 @@ start() {
     echo "unix://$socket"
 }
 
+# /sys shows the network namespace in which it was mounted, so it is mounted anew; the cgroups below it are kept.
+# shellcheck disable=SC2016 # for the inner shell
+own_sys='mkdir -p "$1"; mount --rbind /sys/fs/cgroup "$1"; umount --recursive --lazy /sys; mount -t sysfs sysfs /sys
+    mount --rbind "$1" /sys/fs/cgroup; umount --recursive --lazy "$1"; shift; exec "$@"'
+
+enter() {
+    [ -e "$own/kind" ] || fail 1 "no engine was started in $dir"
+    [ $# -gt 0 ] || fail 2 "enter with which command?"
+    kind=$(cat "$own/kind") netns=$(cat "$own/netns")
+    case $kind in
+        docker) export DOCKER_HOST="unix://$own/docker.sock" ;;
+        podman) export CONTAINER_HOST="unix://$own/podman.sock" ;;
+    esac
+    exec nsenter --net="/run/netns/$netns" unshare --mount --propagation private sh -ec "$own_sys" sh "$own/cgroup" "$@"
+}
+
 # Removes a directory of cgroups in every hierarchy, the deepest first; one that is in use stays.
 forget_cgroups() {
     for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*; do
@@ -163,4 +189,4 @@ stop() {
     rm -rf "$own"
 }
 
-"$action"
+"$action" "$@"

@@ -99,6 +99,22 @@ fn indices(cpus: &[u32]) -> Vec<usize> {
     cpus.iter().map(|&cpu| cpu as usize).collect()
 }
 
+/// Connections that a part of a load can have open at once; `None`: not an engine of ours over TCP. Closed loops over several services can have
+/// more, by as many times as there are services.
+#[must_use]
+pub fn load_connections(kind: &LoadKind, part: Part) -> Option<u64> {
+    let closed = |users: u32, keep_alive, cpus: &[u32]| {
+        users::most_connections(part.count(users.into()), 1, keep_alive, cpus.len().max(1))
+    };
+    match kind {
+        LoadKind::Rate(load) => Some(rate_plan(load, (Wait::Sleep, part), 0).most_connections()),
+        LoadKind::Ramp(load) => Some(ramp_plan(load, Wait::Sleep, 0).step.most_connections()),
+        LoadKind::Users(load) => Some(closed(load.users, load.keep_alive, &load.cpus)),
+        LoadKind::Max(load) => Some(closed(load.connections, load.keep_alive, &load.cpus)),
+        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::None(_) | LoadKind::Udp(_) => None,
+    }
+}
+
 fn rate_plan(load: &RateLoad, (wait, part): (Wait, Part), seed: u64) -> RatePlan {
     let Timing {
         warm_up,

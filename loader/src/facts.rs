@@ -25,6 +25,7 @@ pub fn read(pinned: Option<CpuSet>) -> MachineFacts {
         boot_id: line("/proc/sys/kernel/random/boot_id"),
         governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         pinned,
+        limits: Some(crate::limits::of_this_machine()),
     }
 }
 

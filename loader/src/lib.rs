@@ -46,7 +46,7 @@ mod histograms;
 mod http;
 pub mod jung;
 pub mod latency;
-mod limits;
+pub mod limits;
 mod little;
 mod log;
 mod max;
@@ -62,6 +62,7 @@ mod reply;
 mod request;
 mod rest;
 mod schedule;
+mod scheduling;
 pub mod shutdown;
 mod tally;
 mod target;
@@ -70,7 +71,7 @@ mod users;
 pub mod wire;
 
 pub use barrier::Barrier;
-pub use build::{Order, engine};
+pub use build::{Order, engine, load_connections};
 pub use call::{Call, Label, Message};
 pub use clock::monotonic_ns;
 pub use control::{Control, Progress};
@@ -90,12 +91,13 @@ pub use reply::{Fed, ReplyReader};
 pub use request::Request;
 pub use rest::Rest;
 pub use schedule::{Arrival, Schedule};
+pub use scheduling::Scheduling;
 pub use tally::Counts;
 pub use target::{BodyRule, Expect, Judge, Target};
 pub use udp::{
     SearchFigures, SearchLimit, SearchStep, ServiceCounters, StreamFigures, Udp, UdpFigures, UdpPlan, UdpReply,
 };
-pub use users::{Extent, Script, Think, Users, UsersPlan};
+pub use users::{Extent, Script, Think, Users, UsersPlan, most_connections};
 
 /// Something that puts load on services.
 pub trait Engine {

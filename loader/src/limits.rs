@@ -4,11 +4,15 @@ use std::fs;
 use std::path::Path;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use protocol::load::GeneratorLimits;
 
 use super::error::LoadError;
 
 /// Descriptors that are no connections: files, event loops, timers, what the controller has open.
 const RESERVE: u64 = 128;
+
+/// The range of local ports.
+const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
 /// Refuses a load that could have more connections open than there are descriptors or local ports.
 ///
@@ -16,11 +20,30 @@ const RESERVE: u64 = 128;
 pub fn check(connections: u64) -> Result<(), LoadError> {
     let limit = raise_open_files()?;
     check_files(connections, limit)?;
-    check_ports(connections, Path::new("/proc/sys/net/ipv4/ip_local_port_range"))
+    check_ports(connections, available_ports(Path::new(PORT_RANGE)))
+}
+
+/// What this machine has for a load.
+#[must_use]
+pub fn of_this_machine() -> GeneratorLimits {
+    let online = fs::read_to_string("/sys/devices/system/cpu/online");
+    GeneratorLimits {
+        cpus: online.ok().and_then(|text| text.trim().parse().ok()),
+        open_files: getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(_, hard)| hard),
+        local_ports: available_ports(Path::new(PORT_RANGE)),
+    }
+}
+
+/// Everything that a load with so many connections open at once would run into on a machine.
+#[must_use]
+pub fn exceeded(connections: u64, limits: &GeneratorLimits) -> Vec<LoadError> {
+    let files = check_files(connections, limits.open_files.unwrap_or(u64::MAX));
+    let ports = check_ports(connections, limits.local_ports);
+    files.err().into_iter().chain(ports.err()).collect()
 }
 
 fn check_files(connections: u64, limit: u64) -> Result<(), LoadError> {
-    let needed = connections + RESERVE;
+    let needed = connections.saturating_add(RESERVE);
     if needed > limit {
         Err(LoadError::Files { needed, limit })
     } else {
@@ -28,17 +51,16 @@ fn check_files(connections: u64, limit: u64) -> Result<(), LoadError> {
     }
 }
 
-/// A file that cannot be read, as in a container without it, refuses nothing.
-fn check_ports(needed: u64, range: &Path) -> Result<(), LoadError> {
-    let available = fs::read_to_string(range)
-        .ok()
-        .and_then(|text| ports(&text))
-        .unwrap_or(u64::MAX);
-    if needed > available {
-        Err(LoadError::Ports { needed, available })
-    } else {
-        Ok(())
+/// A range that is not known, as in a container without the file, refuses nothing.
+fn check_ports(needed: u64, available: Option<u64>) -> Result<(), LoadError> {
+    match available {
+        Some(available) if needed > available => Err(LoadError::Ports { needed, available }),
+        _ => Ok(()),
     }
+}
+
+fn available_ports(range: &Path) -> Option<u64> {
+    ports(&fs::read_to_string(range).ok()?)
 }
 
 fn ports(text: &str) -> Option<u64> {
@@ -81,12 +103,13 @@ mod tests {
     fn too_few_ports_are_refused_with_the_sysctl_that_helps() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         writeln!(file, "32768\t32800").unwrap();
-        check_ports(33, file.path()).unwrap();
-        let message = check_ports(34, file.path()).unwrap_err().to_string();
+        let available = available_ports(file.path());
+        check_ports(33, available).unwrap();
+        let message = check_ports(34, available).unwrap_err().to_string();
         assert!(
             message.contains("sysctl -w net.ipv4.ip_local_port_range") && message.contains("leaves 33"),
             "{message}"
         );
-        check_ports(1 << 40, Path::new("/nonexistent")).unwrap();
+        check_ports(1 << 40, available_ports(Path::new("/nonexistent"))).unwrap();
     }
 }

@@ -26,11 +26,14 @@ pub struct RatePlan {
     pub part: Part,
     /// Cores to pin to, one thread each; empty: one thread that is not pinned.
     pub cpus: Vec<usize>,
-    /// How long before a request is due its thread stops sleeping and watches the clock.
+    /// How long before a request is due its thread stops sleeping and watches the clock, at first.
     ///
-    /// It bounds the lag where the kernel wakes threads late, and costs CPU: the share `spin x rate`
-    /// of a core. Zero sleeps up to the due time.
+    /// From then on it follows how late the kernel wakes the thread, up to 250 us, and to a fifth of a core. Zero sleeps up to the due time, always.
     pub spin: Duration,
+    /// Whether threads that sleep are scheduled in real time, where the kernel allows it, so that nothing that runs beside them makes them late.
+    ///
+    /// One that keeps its CPU busy for more than half of the time goes back to being scheduled like any other, since it would starve what shares the CPU.
+    pub real_time: bool,
     /// Whether threads sleep at all.
     pub wait: Wait,
 }
@@ -69,7 +72,7 @@ pub enum Connections {
     },
 }
 
-/// Spin that keeps the lag's p99 below 50 us on machines that wake a thread within that time.
+/// The first spin: what keeps the lag's p99 below 50 us on machines that wake a thread within that time.
 pub const DEFAULT_SPIN: Duration = Duration::from_micros(50);
 
 impl RatePlan {
@@ -86,6 +89,7 @@ impl RatePlan {
             part: Part::WHOLE,
             cpus: Vec::new(),
             spin: DEFAULT_SPIN,
+            real_time: true,
             wait: Wait::Sleep,
         }
     }

@@ -66,7 +66,7 @@ pub enum EnvelopeError {
     },
     /// Another version of the protocol.
     #[error(
-        "message has protocol version {given}, this program speaks {VERSION}: run the same release of controller and runner"
+        "message has protocol version {given}, this program has {VERSION}: run the same release of controller, runners and loaders"
     )]
     WrongVersion {
         /// The version it has.
@@ -78,8 +78,20 @@ pub enum EnvelopeError {
         /// Which.
         source: serde_json::Error,
     },
-    /// A key is set and the message is not signed, or not with that key.
-    #[error("message of {controller} for {host} is not signed with our key: set the same key on controller and runner")]
+    /// A key is set and the message is not signed.
+    #[error(
+        "message between controller {controller} and host {host} is not signed, and `key_file` is set here: set the same key on controller, runners and loaders"
+    )]
+    Unsigned {
+        /// The controller that it names.
+        controller: Name,
+        /// The host that it names.
+        host: Name,
+    },
+    /// A key is set and the message is signed with another one, or was changed.
+    #[error(
+        "message between controller {controller} and host {host} is not signed with our key: set the same key on controller, runners and loaders"
+    )]
     BadSignature {
         /// The controller that it names.
         controller: Name,
@@ -114,6 +126,46 @@ struct Wire {
 #[derive(Deserialize)]
 struct AnyVersion {
     version: u64,
+}
+
+/// Whom a message names, as far as it can be told of one that was refused. Nothing of it is proven.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// The runner's or loader's host.
+    pub host: Option<Name>,
+    /// The controller.
+    pub controller: Option<Name>,
+    /// The controller's epoch.
+    pub epoch: Option<Epoch>,
+}
+
+impl Claim {
+    /// The claim of a message of any version; empty for what is not JSON.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Loose<'a> {
+            #[serde(borrow)]
+            host: Option<&'a RawValue>,
+            #[serde(borrow)]
+            controller: Option<&'a RawValue>,
+            #[serde(borrow)]
+            epoch: Option<&'a RawValue>,
+        }
+        fn read<T: DeserializeOwned>(value: Option<&RawValue>) -> Option<T> {
+            serde_json::from_str(value?.get()).ok()
+        }
+        if bytes.len() > MAX_BYTES {
+            return Self::default();
+        }
+        let loose: Loose<'_> = serde_json::from_slice(bytes).unwrap_or_default();
+        Self {
+            host: read(loose.host),
+            controller: read(loose.controller),
+            epoch: read(loose.epoch),
+        }
+    }
 }
 
 impl<B> Envelope<B> {
@@ -173,11 +225,8 @@ impl<B: Serialize + DeserializeOwned> Envelope<B> {
             return Err(EnvelopeError::WrongVersion { given: version });
         }
         let wire: Wire = serde_json::from_slice(bytes).map_err(|source| EnvelopeError::BadEnvelope { source })?;
-        if key.is_some_and(|key| !wire.is_signed_with(key)) {
-            return Err(EnvelopeError::BadSignature {
-                controller: wire.controller,
-                host: wire.host,
-            });
+        if let Some(key) = key {
+            wire.check_signature(key)?;
         }
         let body = serde_json::from_str(wire.body.get()).map_err(|source| EnvelopeError::BadBody { source })?;
         Ok(Self {
@@ -211,10 +260,13 @@ impl Wire {
         )
     }
 
-    fn is_signed_with(&self, key: &SigningKey) -> bool {
-        self.signature
-            .as_deref()
-            .is_some_and(|signature| key.verify(&self.signed_text(), signature))
+    fn check_signature(&self, key: &SigningKey) -> Result<(), EnvelopeError> {
+        let (controller, host) = (self.controller.clone(), self.host.clone());
+        match &self.signature {
+            None => Err(EnvelopeError::Unsigned { controller, host }),
+            Some(signature) if key.verify(&self.signed_text(), signature) => Ok(()),
+            Some(_) => Err(EnvelopeError::BadSignature { controller, host }),
+        }
     }
 }
 

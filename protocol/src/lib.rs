@@ -10,6 +10,8 @@
 //! * [`counter`] — the closed list of figures that a sample can hold.
 //! * [`sign`] — HMAC-SHA256 over an envelope.
 //! * [`daemon`] — what every daemon at the far end of the bus has.
+//! * [`files`] — whether files that a configuration names can be read.
+//! * [`refusals`] — the log of refused messages: one line, then counts.
 //! * [`bus`] — the typed ends over Kafka. Topic names, keys, JSON and signatures stay inside it.
 //!
 //! ```text
@@ -32,8 +34,10 @@ pub mod engine;
 pub mod envelope;
 pub mod event;
 pub mod facts;
+pub mod files;
 pub mod ids;
 pub mod load;
+pub mod refusals;
 pub mod sample;
 pub mod sign;
 pub mod size;

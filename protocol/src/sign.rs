@@ -3,8 +3,12 @@
 //! A signature proves the sender and the content. It does not hide the content (use TLS), and a recorded message can be sent again: the
 //! runner's epoch check and deduplication by attempt make a replay harmless.
 
+use std::path::Path;
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+
+use crate::files::{self, FileFault};
 
 /// A key shared by the controllers and runners of a lab.
 #[derive(Clone)]
@@ -21,7 +25,30 @@ pub struct ShortKey {
     pub bytes: usize,
 }
 
+/// Why a key file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// There is nothing to read.
+    #[error(transparent)]
+    File(#[from] FileFault),
+    /// The key is too short.
+    #[error(transparent)]
+    Short(#[from] ShortKey),
+}
+
 impl SigningKey {
+    /// The key in a file.
+    ///
+    /// # Errors
+    /// See [`KeyFileError`]; it does not name the file.
+    pub fn read(path: &Path) -> Result<Self, KeyFileError> {
+        let bytes = files::read(path)?;
+        if bytes.trim_ascii().is_empty() {
+            return Err(FileFault::Empty.into());
+        }
+        Ok(Self::new(&bytes)?)
+    }
+
     /// A key out of the bytes of a key file; white space around them does not count.
     ///
     /// # Errors
@@ -83,6 +110,24 @@ mod tests {
             key.sign("Test Using Larger Than Block-Size Key - Hash Key First"),
             expected
         );
+    }
+
+    #[test]
+    fn a_key_file_that_cannot_be_used_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lab.key");
+        let said = || SigningKey::read(&file).unwrap_err().to_string();
+        assert!(said().contains("cannot be read: No such file"), "{}", said());
+        for (text, why) in [
+            ("", "is empty"),
+            (" \n", "is empty"),
+            ("short", "of 5 bytes is too short"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            assert!(said().contains(why), "{}", said());
+        }
+        std::fs::write(&file, "0123456789abcdef\n").unwrap();
+        SigningKey::read(&file).unwrap();
     }
 
     #[test]

@@ -11,7 +11,7 @@ fn every_counter_has_a_row_with_its_source() {
     let begin = text
         .find("Every counter, its file")
         .expect("the tables of counters begin so");
-    let end = text[begin..].find("When what is read:").expect("and end so") + begin;
+    let end = text[begin..].find("Sampling tiers:").expect("and end so") + begin;
     let rows = text[begin..end].lines().filter(|line| line.starts_with("| `"));
     // The first cell names counters, the others say where they come from.
     let defined: BTreeSet<&str> = rows

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use protocol::command::{Ping, Stop, StopReason};
-use protocol::envelope::{EnvelopeError, MAX_BYTES};
+use protocol::envelope::{Claim, EnvelopeError, MAX_BYTES};
 use protocol::event::{Failed, LogTail, Stage};
 use protocol::sign::SigningKey;
 use protocol::summary::Teardown;
@@ -67,6 +67,23 @@ fn another_version_is_named_even_where_its_fields_are_unknown() {
 }
 
 #[test]
+fn a_refused_message_still_tells_whom_it_names() {
+    let claim = Claim::of(&changed(|json| {
+        json.insert("version".into(), 2.into());
+        json.insert("new_in_2".into(), true.into());
+    }));
+    assert_eq!(
+        (claim.host, claim.controller, claim.epoch),
+        (Some(name("lab")), Some(name("night")), Some(Epoch(1)))
+    );
+    let odd = Claim::of(&changed(|json| drop(json.insert("host".into(), "../etc".into()))));
+    assert_eq!((odd.host, odd.controller), (None, Some(name("night"))));
+    for bytes in [&b""[..], b"hello", b"[]", b"{\"host\": 1}"] {
+        assert_eq!(Claim::of(bytes), Claim::default());
+    }
+}
+
+#[test]
 fn a_message_over_the_limit_cannot_be_sent() {
     let logs = vec![LogTail {
         service: name("tcp"),
@@ -97,7 +114,8 @@ fn with_a_key_only_its_signature_passes() {
         )
     };
     assert!(Envelope::<Command>::decode(&signed, Some(&key)).is_ok());
-    assert!(bad(&ping().encode(None).unwrap()), "unsigned");
+    let unsigned = Envelope::<Command>::decode(&ping().encode(None).unwrap(), Some(&key));
+    assert!(matches!(unsigned, Err(EnvelopeError::Unsigned { .. })), "{unsigned:?}");
     assert!(bad(&ping().encode(Some(&other)).unwrap()), "another key");
     let mut forged: serde_json::Value = serde_json::from_slice(&signed).unwrap();
     forged["body"] = serde_json::to_value(Command::Stop(Stop {

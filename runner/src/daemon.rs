@@ -6,7 +6,8 @@ use std::time::Instant;
 use protocol::bus::{EventSender, Reply};
 use protocol::daemon::outbox::Outbox;
 use protocol::event::Pong;
-use protocol::{AttemptId, Command, Envelope, Event};
+use protocol::refusals::RefusalLog;
+use protocol::{AttemptId, Command, Envelope, Event, Name};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,8 @@ pub struct Daemon {
     table: Table,
     executors: Executors,
     outbox: Outbox,
+    /// Refusals of one controller for one reason are logged once and counted.
+    refusals: RefusalLog<(Name, String)>,
     reports: mpsc::UnboundedReceiver<(AttemptId, Report)>,
 }
 
@@ -41,6 +44,7 @@ impl Daemon {
             table,
             executors: Executors::new(context, out),
             outbox: Outbox::new(sender),
+            refusals: RefusalLog::default(),
             reports,
         }
     }
@@ -51,6 +55,7 @@ impl Daemon {
             let lease = self.table.deadline();
             tokio::select! {
                 () = shutdown.cancelled() => break,
+                () = self.refusals.tick() => {}
                 Some(command) = commands.recv() => self.command(command),
                 Some((attempt, report)) = self.reports.recv() => self.report(attempt, report),
                 () = sleep_until(lease.unwrap_or_else(Instant::now).into()), if lease.is_some() => {
@@ -125,12 +130,15 @@ impl Daemon {
         });
     }
 
-    fn say(&self, to: Reply, event: Event) {
+    fn say(&mut self, to: Reply, event: Event) {
         let attempt = to.attempt.map(display);
         match &event {
             Event::Samples(_) => {}
             Event::Failed(failed) => info!(attempt, stage = ?failed.stage, "FAILED: {}", failed.why),
-            Event::Refused(refused) => info!(controller = %to.controller, "REFUSED: {}", refused.why),
+            Event::Refused(refused) => {
+                let text = format!("REFUSED to controller {}: {}", to.controller, refused.why);
+                self.refusals.note((to.controller.clone(), refused.why.clone()), text);
+            }
             other => info!(attempt, "{}", other.word()),
         }
         self.outbox.say(to, event);

@@ -1,10 +1,12 @@
 //! The runner's entry: parse, load, serve, exit code.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use protocol::files::{self, FileFault};
 use runner::cli::{Cli, Settings, What};
 use runner::config::problem::Problems;
 use runner::config::{Config, RawConfig};
@@ -21,7 +23,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error).into(),
     };
     let done = match &cli.command {
-        Some(What::Check(settings)) => load(settings).map(|config| check(&config)),
+        Some(What::Check(settings)) => load(settings).map(|config| check(&config, settings.config.as_deref())),
         None => load(&cli.settings).map(|config| run(config, cli.wait)),
     };
     let exit = done.unwrap_or_else(|problems| {
@@ -68,7 +70,12 @@ fn run(config: Config, wait: Option<Duration>) -> anyhow::Result<Exit> {
     exit
 }
 
-fn check(config: &Config) -> anyhow::Result<Exit> {
+fn check(config: &Config, file: Option<&Path>) -> anyhow::Result<Exit> {
+    if let Some(file) = file
+        && let Err(error @ FileFault::Empty) = files::check(file)
+    {
+        println!("{}: {error}: every key has its default", file.display());
+    }
     println!("the configuration is right");
     let facts = Runtime::new()?.block_on(doctor::examine(&serve::host(config)));
     print!("{}", doctor::render(&facts));

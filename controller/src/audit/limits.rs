@@ -10,11 +10,15 @@ pub const LITTLE_TOLERANCE: f64 = 0.10;
 pub const LITTLE_LEAST_NS: f64 = 10_000.0;
 /// Below this many requests it is not checked: those at the window's edges weigh too much.
 pub const LITTLE_LEAST_REQUESTS: u64 = 100;
-/// The generator's p99 lag may be this share of the median response time.
-pub const LAG_SHARE: f64 = 0.25;
-/// A p99 lag below this, ns, is never held against an attempt: a wake-up of the kernel takes as long.
-pub const LAG_FLOOR_NS: u64 = 100_000;
-/// A p99 lag above this, ns, that also exceeds the median response time makes an attempt invalid: the load was not the one ordered.
+/// The generator's p99 lag may be this share of the ordered interval between two requests: the load then has the order and the spacing that it should have.
+pub const LAG_INTERVAL_SHARE: f64 = 0.25;
+/// A p99 lag below this, ns, is never held against an attempt, however short the interval: a wake-up of the kernel takes as long.
+pub const LAG_LEAST_NS: u64 = 100_000;
+/// A p99 lag above this, ns, makes an attempt suspect, however long the interval: response times contain it.
+pub const LAG_MOST_NS: u64 = 500_000;
+/// A median lag above this, ns, makes an attempt suspect: it is in the median response time, by which platforms are compared.
+pub const LAG_MEDIAN_NS: u64 = 100_000;
+/// A p99 lag above this, ns, makes an attempt invalid: the load was not the one ordered.
 pub const LAG_INVALID_NS: u64 = 10_000_000;
 /// A thread of a closed loop that is on a CPU for this share of the time sends as fast as it can, and not as the server allows.
 pub const GENERATOR_BUSY: f64 = 0.95;

@@ -4,7 +4,7 @@ use protocol::summary::{Exit, Summary};
 
 use super::verdict::{Reason, Rule, Validity, Verdict};
 use super::{host, limits};
-use crate::store::{Latency, RequestCounts, TrialRecord, TruthRecord, Window};
+use crate::store::{Distribution, Latency, PaceOrder, RequestCounts, TrialRecord, TruthRecord, Window};
 
 /// Holds an attempt against what it should have been; the verdict that it bears already is not looked at.
 #[must_use]
@@ -15,7 +15,7 @@ pub fn audit(record: &TrialRecord) -> Verdict {
         requests(record, &mut found);
         packets(record, &mut found);
         little(record, &mut found);
-        lag(latency, &mut found);
+        lag(record, latency, &mut found);
         generator(record, &mut found);
         clock(window, &mut found);
         loaders(record, window, &mut found);
@@ -179,21 +179,58 @@ fn little(record: &TrialRecord, found: &mut Found) {
     }
 }
 
-fn lag(latency: &Latency, found: &mut Found) {
-    let (lag, median) = (latency.lag.p99_ns, latency.response.p50_ns);
+/// How late the generator was, against the times of the order: the limits are the same whatever the platform, and however fast it answers.
+fn lag(record: &TrialRecord, latency: &Latency, found: &mut Found) {
+    let limit_ns = lag_limit_ns(record);
+    late("the generator", &latency.lag, limit_ns, found);
+    for loader in &record.loaders {
+        late(&format!("loader {}", loader.host), &loader.lag, limit_ns, found);
+    }
+}
+
+fn late(who: &str, lag: &Distribution, limit_ns: u64, found: &mut Found) {
     let ms = |ns: u64| ns as f64 / 1e6;
-    let text = || {
+    let text = |limit_ns| {
         format!(
-            "the generator's p99 lag is {:.3} ms, the median response time {:.3} ms: the load was not fired as ordered",
-            ms(lag),
-            ms(median)
+            "the p99 lag of {who} is {:.3} ms, at most {:.3} ms keeps the order's times",
+            ms(lag.p99_ns),
+            ms(limit_ns)
         )
     };
-    if lag > limits::LAG_INVALID_NS && lag > median {
-        found.invalid(Rule::GeneratorLag, text());
-    } else if lag > limits::LAG_FLOOR_NS && lag as f64 > median as f64 * limits::LAG_SHARE {
-        found.suspect(Rule::GeneratorLag, text());
+    if lag.p99_ns > limits::LAG_INVALID_NS {
+        found.invalid(Rule::GeneratorLag, text(limits::LAG_INVALID_NS));
+    } else if lag.p99_ns > limit_ns {
+        found.suspect(Rule::GeneratorLag, text(limit_ns));
+    } else if lag.p50_ns > limits::LAG_MEDIAN_NS {
+        let text = format!(
+            "the median lag of {who} is {:.3} ms, at most {:.3} ms may be in the median response time",
+            ms(lag.p50_ns),
+            ms(limits::LAG_MEDIAN_NS)
+        );
+        found.suspect(Rule::GeneratorLag, text);
     }
+}
+
+/// The p99 lag that a load may have: a share of its interval, within bounds. A loader's part is held against the interval of the whole load.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a positive float saturates, and is clamped"
+)]
+fn lag_limit_ns(record: &TrialRecord) -> u64 {
+    let interval_ns = match &record.load.pace {
+        PaceOrder::Rate(rate) => 1e9 / rate.rate_per_s,
+        PaceOrder::Ramp(ramp) => {
+            let knee = record.ramp.as_ref().and_then(|ramp| ramp.knee.as_ref());
+            1e9 / knee.map_or(ramp.from_per_s, |knee| knee.rate_per_s)
+        }
+        PaceOrder::Udp(udp) => udp.pace_ns as f64,
+        // A closed loop has no interval; the others do not tell their lag.
+        PaceOrder::Users(_) | PaceOrder::Max(_) | PaceOrder::Httperf(_) | PaceOrder::Jmeter(_) | PaceOrder::None(_) => {
+            f64::INFINITY
+        }
+    };
+    ((interval_ns * limits::LAG_INTERVAL_SHARE) as u64).clamp(limits::LAG_LEAST_NS, limits::LAG_MOST_NS)
 }
 
 /// The generator's own limit: of a closed loop its CPU, of any loop the CPU that it had to wait for.
@@ -224,15 +261,10 @@ fn generator(record: &TrialRecord, found: &mut Found) {
     }
 }
 
-/// Loaders of which one laggard may hide among the requests of the others, and those that began apart.
+/// Loaders that began apart.
 fn loaders(record: &TrialRecord, window: &Window, found: &mut Found) {
     let length = window.end_ns.saturating_sub(window.start_ns);
     for loader in &record.loaders {
-        let (lag, median) = (loader.lag.p99_ns, loader.response.p50_ns);
-        if lag > limits::LAG_INVALID_NS && lag > median {
-            let text = format!("the p99 lag of loader {} is {:.3} ms", loader.host, lag as f64 / 1e6);
-            found.invalid(Rule::GeneratorLag, text);
-        }
         if loader.furthest_ns() as f64 > length as f64 * limits::CLOCK_ERROR {
             let text = format!(
                 "loader {} began {:.1} ms off the common start, more or less {:.1} ms",

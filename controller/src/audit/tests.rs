@@ -158,18 +158,82 @@ fn the_generator_and_littles_law() {
             latency.lag.p99_ns = ns;
         }
     };
-    broken(Rule::GeneratorLag, Suspect, "p99 lag is 0.110 ms", |r, _| {
-        lag(r, 110_000)
-    });
-    broken(Rule::GeneratorLag, Invalid, "not fired as ordered", |r, _| {
-        lag(r, 11_000_000)
-    });
+    broken(
+        Rule::GeneratorLag,
+        Suspect,
+        "p99 lag of the generator is 0.510 ms, at most 0.500 ms",
+        |r, _| lag(r, 510_000),
+    );
+    broken(
+        Rule::GeneratorLag,
+        Suspect,
+        "median lag of the generator is 0.110 ms",
+        |r, _| {
+            if let Some(latency) = &mut r.latency {
+                (latency.lag.p50_ns, latency.lag.p99_ns) = (110_000, 120_000);
+            }
+        },
+    );
+    broken(Rule::GeneratorLag, Invalid, "is 11.000 ms", |r, _| lag(r, 11_000_000));
     broken(Rule::Clock, Suspect, "known to 600.0 ms only", |r, _| {
         r.window = r.window.map(|w| Window {
             error_ns: 600_000_000,
             ..w
         });
     });
+}
+
+/// The limit follows from the order alone.
+#[test]
+fn lag_is_held_against_the_interval_of_the_order_and_not_against_the_platform() {
+    let verdict = |pace: &PaceOrder, lag_ns: u64, median_ns: u64| {
+        let mut record = good();
+        record.load.pace = pace.clone();
+        if let PaceOrder::Rate(rate) = pace {
+            let due = (rate.rate_per_s * 10.0) as u64;
+            (record.requests.planned, record.requests.total, record.requests.ok) = (due, due, due);
+        }
+        let latency = record.latency.as_mut().unwrap();
+        (latency.lag.p99_ns, latency.response.p50_ns) = (lag_ns, median_ns);
+        audit(&record).validity
+    };
+    let rate = |rate_per_s| {
+        PaceOrder::Rate(RateOrder {
+            rate_per_s,
+            uniform: true,
+        })
+    };
+    let udp = PaceOrder::Udp(UdpOrder {
+        packets: 1,
+        size: 8,
+        pace_ns: 2_000,
+        window: None,
+        search_ns: None,
+    });
+    let users = PaceOrder::Users(UsersOrder {
+        users: 1,
+        think_ns: 0,
+        exponential: false,
+        requests: None,
+    });
+    let limits = [
+        (rate(10.0), 500_000),
+        (rate(500.0), 500_000),
+        (rate(1000.0), 250_000),
+        (rate(10_000.0), 100_000),
+        (udp, 100_000),
+        (users, 500_000),
+    ];
+    for (pace, limit_ns) in limits {
+        for median_ns in [20_000, 1_000_000, 1_000_000_000] {
+            let found = [limit_ns, limit_ns + 1, 10_000_001].map(|lag_ns| verdict(&pace, lag_ns, median_ns));
+            assert_eq!(
+                found,
+                [Validity::Valid, Validity::Suspect, Validity::Invalid],
+                "{pace:?} {median_ns}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -87,6 +87,31 @@ pub enum Rule {
     Band,
 }
 
+impl Rule {
+    /// What the rule is about, for reports.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Completed => "not completed",
+            Self::RequestCount => "number of requests",
+            Self::Errors => "failed requests",
+            Self::Body => "wrong replies",
+            Self::LittlesLaw => "Little's law",
+            Self::GeneratorLag => "generator lag",
+            Self::GeneratorLimit => "the generator's own limit",
+            Self::Truth => "broken promises",
+            Self::Samples => "missing samples",
+            Self::MissedTicks => "missed sampling ticks",
+            Self::Steal => "CPU time stolen",
+            Self::ServiceEnd => "end of a service",
+            Self::Leftovers => "leftovers",
+            Self::Clock => "clocks",
+            Self::KernelLog => "the kernel's log",
+            Self::Band => "host out of band",
+        }
+    }
+}
+
 impl Verdict {
     /// The verdict that follows from reasons.
     #[must_use]

@@ -142,12 +142,10 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 /// [`CampaignError::Key`].
 pub fn bus_config(kafka: &Kafka, brokers: String) -> Result<BusConfig, CampaignError> {
     let key = kafka.key_file.as_ref().map(|path| {
-        let unusable = |why: String| CampaignError::Key {
+        SigningKey::read(path).map_err(|error| CampaignError::Key {
             path: path.clone(),
-            why,
-        };
-        let bytes = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-        SigningKey::new(&bytes).map_err(|error| unusable(error.to_string()))
+            why: error.to_string(),
+        })
     });
     Ok(BusConfig {
         brokers,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use protocol::bus::{BusError, CommandSender};
+use protocol::bus::{BusError, Cause, CommandSender};
 use protocol::command::{Describe, Ping};
 use protocol::event::{Refused, RefusedReason};
 use protocol::facts::HostFacts;
@@ -36,8 +36,9 @@ pub struct Link {
 pub enum LinkError {
     /// It says nothing.
     #[error(
-        "the runner of host {host} does not answer {question} within {} s: is it running (`runner --config runner.toml`), with name = \"{host}\" and the same brokers, prefix and key?",
-        waited.as_secs()
+        "the runner of host {host} does not answer {question} within {} s: {cause}{}",
+        waited.as_secs(),
+        start(cause, &format!("`runner --config runner.toml` on that host with name = \"{host}\""))
     )]
     Silent {
         /// The host.
@@ -46,17 +47,22 @@ pub enum LinkError {
         question: &'static str,
         /// How long it was waited for.
         waited: Duration,
+        /// The likeliest cause.
+        cause: Cause,
     },
     /// A loader says nothing.
     #[error(
-        "the loader {host} does not answer within {} s: is it running (`controller loader --as {host} --brokers ...`), with the same brokers, prefix and key?",
-        waited.as_secs()
+        "the loader {host} does not answer within {} s: {cause}{}",
+        waited.as_secs(),
+        start(cause, &format!("`controller loader --as {host} --brokers ...`"))
     )]
     SilentLoader {
         /// Its name.
         host: Name,
         /// How long it was waited for.
         waited: Duration,
+        /// The likeliest cause.
+        cause: Cause,
     },
     /// It does not obey this controller.
     #[error("host {host} refuses: {}", refused.why)]
@@ -69,6 +75,14 @@ pub enum LinkError {
     /// The bus does not carry.
     #[error(transparent)]
     Bus(#[from] BusError),
+}
+
+/// The remedy where nothing of a host arrives, as the end of a sentence: to start what is not there.
+fn start(cause: &Cause, command: &str) -> String {
+    match cause {
+        Cause::Nothing { .. } => format!(": start {command}, the same brokers and the same prefix"),
+        _ => String::new(),
+    }
 }
 
 impl Link {
@@ -113,7 +127,9 @@ impl Link {
                 "it is a runner, and loads are fired by loaders: start `controller loader` there under another name, and name that in `loaders`",
             )),
             Ok(other) => Err(self.nonsense("DESCRIBE", &other)),
-            Err(LinkError::Silent { host, waited, .. }) => Err(LinkError::SilentLoader { host, waited }),
+            Err(LinkError::Silent {
+                host, waited, cause, ..
+            }) => Err(LinkError::SilentLoader { host, waited, cause }),
             Err(error) => Err(error),
         }
     }
@@ -185,7 +201,8 @@ impl Link {
     /// Asks, and asks again every [`RESEND_EVERY`], until any of the questions is answered. Other events wait for [`Link::next`].
     async fn ask(&mut self, question: Command, within: Duration) -> Result<Event, LinkError> {
         let word = question.word();
-        let deadline = Instant::now() + within;
+        let began = Instant::now();
+        let deadline = began + within;
         let mut asked = Vec::new();
         while Instant::now() < deadline {
             asked.push(self.commands.send(&self.host, None, question.clone()).await?);
@@ -203,6 +220,7 @@ impl Link {
             host: self.host.clone(),
             question: word,
             waited: within,
+            cause: self.line.traffic().cause(&self.host, began),
         })
     }
 

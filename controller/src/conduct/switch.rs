@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::bus::{BusError, EventReceiver};
+use protocol::bus::{BusError, EventReceiver, Traffic};
 use protocol::ids::Name;
 use protocol::{Envelope, Event};
 use tokio::sync::{Mutex, mpsc};
@@ -22,6 +22,7 @@ pub struct Line {
 #[derive(Debug)]
 struct Shared {
     receiver: Mutex<EventReceiver>,
+    traffic: Traffic,
     ways: BTreeMap<Name, mpsc::UnboundedSender<Envelope<Event>>>,
 }
 
@@ -34,8 +35,11 @@ pub fn lines<'a>(receiver: EventReceiver, hosts: impl IntoIterator<Item = &'a Na
         ways.insert(host.clone(), give);
         ends.push(events);
     }
-    let receiver = Mutex::new(receiver);
-    let shared = Arc::new(Shared { receiver, ways });
+    let shared = Arc::new(Shared {
+        traffic: receiver.traffic(),
+        receiver: Mutex::new(receiver),
+        ways,
+    });
     let line = |events| Line {
         events,
         shared: Arc::clone(&shared),
@@ -44,6 +48,12 @@ pub fn lines<'a>(receiver: EventReceiver, hosts: impl IntoIterator<Item = &'a Na
 }
 
 impl Line {
+    /// What arrived over the connection, for all hosts together.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.shared.traffic
+    }
+
     /// The next event. Cancel-safe.
     ///
     /// # Errors

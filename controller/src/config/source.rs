@@ -64,6 +64,13 @@ pub(super) fn read(path: &Path) -> Result<String, Vec<Problem>> {
     std::fs::File::open(path)
         .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|error| fault(None, format!("cannot be read: {error}"), remedy_of(&error)))?;
+    if bytes.trim_ascii().is_empty() {
+        return Err(fault(
+            None,
+            "is empty".into(),
+            "begin with a copy of a file in experiments/; see docs/experiments.md",
+        ));
+    }
     if bytes.len() as u64 > MAX_BYTES {
         let what = format!("is larger than {MAX_BYTES} bytes");
         return Err(fault(

@@ -184,7 +184,7 @@ x.toml:9: [experiment]: baseline = "nativ": there is no platform of this name; d
 x.toml:12: [kafka]: prefix = "a/b": Kafka takes no such name for a topic; use at most 200 of a-z, A-Z, 0-9, ., _ and -, e.g. prefix = "lab."
 x.toml:13: [kafka]: partitions = 0: the number of partitions is 1 to 1000; write e.g. 1
 x.toml:14: [kafka]: retention = 3600: a duration is a text with a unit; write e.g. "10s", "500ms" or "2m"
-x.toml:15: [kafka]: key_file = "/nonexistent/lab.key": the key cannot be read: No such file or directory (os error 2); make one with `openssl rand -hex 32 > lab.key; chmod 600 lab.key`, the same on controller and runners
+x.toml:15: [kafka]: key_file = "/nonexistent/lab.key": this file cannot be read: No such file or directory (os error 2); make one with `openssl rand -hex 32 > lab.key; chmod 600 lab.key`, the same on controller and runners
 x.toml:16: [kafka]: listen = "127.0.0.1:9092": this key is for brokers = "embedded"; leave it out: the brokers named in brokers are started elsewhere
 x.toml:17: [kafka.options]: bootstrap.servers has a key of its own; leave it out and write brokers = "..." in [kafka]
 x.toml:21: [[platform]] 1: kind = "dokcer": this word is unknown here; did you mean "docker"?

@@ -4,9 +4,10 @@ use std::fmt;
 
 use protocol::Name;
 use protocol::facts::HostFacts;
-use protocol::load::MachineFacts;
-use protocol::spec::CpuSet;
+use protocol::load::{GeneratorLimits, MachineFacts};
+use protocol::spec::{CpuSet, Resources};
 
+use super::generator;
 use crate::config::{Experiment, Load, LoadKind};
 
 /// Two that have CPUs in common.
@@ -32,6 +33,8 @@ pub struct Generator {
     pub boot_id: Option<String>,
     /// CPUs that it is pinned to whatever the experiment says.
     pub pinned: Option<CpuSet>,
+    /// What its machine has for a load; `None`: it does not tell, or it is this machine, which is looked at with the experiment file.
+    pub limits: Option<GeneratorLimits>,
 }
 
 impl Generator {
@@ -48,8 +51,18 @@ impl Generator {
             name: Some(name.clone()),
             boot_id: facts.boot_id.clone(),
             pinned: facts.pinned.clone(),
+            limits: facts.limits.clone(),
         };
         experiment.loaders.iter().zip(loaders).map(loader).collect()
+    }
+
+    /// What its machine lacks for the loads, a line each.
+    pub(super) fn lacks(&self, experiment: &Experiment) -> Vec<String> {
+        let (Some(name), Some(limits)) = (&self.name, &self.limits) else {
+            return Vec::new();
+        };
+        let lacks = generator::lacks(experiment, limits, self.pinned.is_some());
+        lacks.iter().map(|lack| format!("loader {name}: {lack}")).collect()
     }
 
     fn party(&self, load: &Load, all: &CpuSet) -> (String, CpuSet) {
@@ -91,6 +104,27 @@ pub fn overlaps(experiment: &Experiment, facts: &HostFacts, generators: &[Genera
         }
     }
     found
+}
+
+/// CPUs and memory nodes that `[resources]` names and the host does not have, a line each. A host that does not list its NUMA nodes misses none.
+pub(super) fn missing(resources: &Resources, facts: &HostFacts) -> Vec<String> {
+    let nodes = &facts.cpu.nodes;
+    let listed = nodes.iter().filter_map(|node| node.cpus.as_ref());
+    let cpus = CpuSet::of(listed.flat_map(|cpus| cpus.cpus().iter().copied()).collect());
+    let mems = CpuSet::of(nodes.iter().map(|node| node.node).collect());
+    let kinds = [
+        ("cpuset", "CPUs", &resources.cpuset, cpus),
+        ("mems", "memory nodes", &resources.mems, mems),
+    ];
+    let line = |(key, what, wanted, there): (_, _, &Option<CpuSet>, Option<CpuSet>)| {
+        let (wanted, there) = (wanted.as_ref()?, there?);
+        let missing = wanted.without(&there)?;
+        Some(format!(
+            "[resources] {key} = \"{wanted}\": host {} has {what} {there} and not {missing}; name {what} that it has, or leave {key} out",
+            facts.host
+        ))
+    };
+    kinds.into_iter().filter_map(line).collect()
 }
 
 /// The CPUs of the host: those of its NUMA nodes, else the first so many.

@@ -3,10 +3,12 @@
 //!
 //! * [`need`] — one requirement: what it wants, what was found, the command that mends it.
 //! * [`band`] — what keeps the host from the next trial.
-//! * [`cpus`] — CPUs that services, runner and generator share.
+//! * [`cpus`] — CPUs that services, runner and generator share, and those that the host does not have.
+//! * [`generator`] — what the machine that fires the loads lacks.
 
 pub mod band;
 pub mod cpus;
+pub mod generator;
 pub mod need;
 #[cfg(test)]
 mod tests;
@@ -50,6 +52,8 @@ pub fn examine(experiment: &Experiment, facts: &HostFacts, generators: &[Generat
         }
     }
     unmet.extend(band::blind(&experiment.band, &facts.now));
+    unmet.extend(cpus::missing(&experiment.resources, facts));
+    unmet.extend(generators.iter().flat_map(|generator| generator.lacks(experiment)));
     (outcome, unmet)
 }
 

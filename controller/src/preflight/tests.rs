@@ -176,6 +176,7 @@ fn the_generator_shares_cpus_only_on_the_services_machine() {
         name: Some("l1".parse().unwrap()),
         boot_id: Some("this-boot".to_owned()),
         pinned: Some("1".parse().unwrap()),
+        limits: None,
     };
     assert_eq!(
         shared(&[pinned]),
@@ -187,6 +188,44 @@ fn the_generator_shares_cpus_only_on_the_services_machine() {
     );
     assert_eq!(shared(&here("another")), [] as [&str; 0]);
     assert_eq!(shared(&[Generator::default()]), [] as [&str; 0]);
+}
+
+#[test]
+fn cpus_and_nodes_that_the_host_does_not_have_are_unmet() {
+    let resources = "[resources]\ncpuset = \"2-5\"\nmems = \"0-1\"";
+    let unmet = check(&experiment(resources), &good(), &[]).unwrap_err();
+    assert_eq!(
+        unmet,
+        [
+            "[resources] cpuset = \"2-5\": host lab-2 has CPUs 0-3 and not 4-5; name CPUs that it has, or leave cpuset out",
+            "[resources] mems = \"0-1\": host lab-2 has memory nodes 0 and not 1; name memory nodes that it has, or leave mems out",
+        ]
+    );
+    check(&experiment(resources), &blind(), &[]).unwrap();
+    check(&experiment("[resources]\ncpuset = \"0-3\"\nmems = \"0\""), &good(), &[]).unwrap();
+}
+
+#[test]
+fn what_a_loader_lacks_is_unmet() {
+    let loader = |pinned: Option<&str>| Generator {
+        name: Some("l1".parse().unwrap()),
+        pinned: pinned.map(|cpus| cpus.parse().unwrap()),
+        limits: Some(protocol::load::GeneratorLimits {
+            cpus: Some("0-1".parse().unwrap()),
+            open_files: Some(1 << 20),
+            local_ports: Some(1 << 15),
+        }),
+        ..Generator::default()
+    };
+    let pinned_load = experiment("[generator]\ncpus = \"1-2\"");
+    let unmet = check(&pinned_load, &good(), &[loader(None)]).unwrap_err();
+    assert!(
+        unmet.len() == 1
+            && unmet[0].starts_with("loader l1: load light: cpus = \"1-2\": ")
+            && unmet[0].contains("not 2;"),
+        "{unmet:?}"
+    );
+    check(&pinned_load, &good(), &[loader(Some("1"))]).unwrap();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a reader must know before any number: what is missing, was invalid, deviates or cannot be said.
+//! What a reader must know of the numbers; what is red comes before any of them: what is missing, was invalid, deviates or cannot be said.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use protocol::Name;
 use protocol::spec::EMULATED;
 
 use super::analysis::Analysis;
-use super::load::RunData;
-use crate::audit::Validity;
+use super::load::{RunData, Trial};
+use crate::audit::{Rule, Validity};
 use crate::stats::trend;
 use crate::store::journal::JournalEvent;
 use crate::store::{LoaderMachine, TrialKey};
@@ -114,7 +114,9 @@ pub(super) fn banners(data: &RunData, analysis: &Analysis) -> Vec<Banner> {
     }
     let suspect = suspect(data);
     if !suspect.is_empty() {
-        add(Tone::Amber, "Trials that count but are suspect".to_owned(), suspect);
+        let n = data.trials.iter().filter(is_suspect).count();
+        let title = format!("{n} of {} trials count but are suspect", data.trials.len());
+        add(Tone::Amber, title, suspect);
     }
     if let Some(line) = same_host(data) {
         add(
@@ -199,15 +201,33 @@ fn deviations(data: &RunData) -> Vec<String> {
         .collect()
 }
 
+fn is_suspect(trial: &&Trial) -> bool {
+    trial.record.verdict.validity == Validity::Suspect
+}
+
+/// A line for each rule: how many trials broke it, and what was found in the first.
 fn suspect(data: &RunData) -> Vec<String> {
-    let of = |t: &super::load::Trial| {
-        let verdict = &t.record.verdict;
-        (verdict.validity == Validity::Suspect).then(|| {
-            let why: Vec<_> = verdict.reasons.iter().map(|r| r.text.as_str()).collect();
-            format!("{}: {}", t.record.key, why.join("; "))
-        })
+    let mut by_rule: BTreeMap<Rule, Vec<(&Trial, &str)>> = BTreeMap::new();
+    for trial in data.trials.iter().filter(is_suspect) {
+        for reason in &trial.record.verdict.reasons {
+            let found = by_rule.entry(reason.rule).or_default();
+            // Two services or loaders of one trial may break the same rule.
+            if found.last().is_none_or(|(last, _)| last.record.key != trial.record.key) {
+                found.push((trial, &reason.text));
+            }
+        }
+    }
+    let line = |(rule, found): (Rule, Vec<(&Trial, &str)>)| {
+        let (first, text) = found.first()?;
+        let (key, rule, n) = (&first.record.key, rule.word(), found.len());
+        let what = if n == 1 {
+            format!("{rule}: {key}: {text}")
+        } else {
+            format!("{rule}, {n} trials: the first is {key}: {text}")
+        };
+        Some(what)
     };
-    data.trials.iter().filter_map(of).collect()
+    by_rule.into_iter().filter_map(line).collect()
 }
 
 /// Loaders on a machine that services run on: the same boot.

@@ -1,10 +1,12 @@
 //! The hosts and programs of a run, as rows of a table.
 
+use std::collections::BTreeMap;
+
 use protocol::facts::{CpuFacts, HostFacts, KernelFacts, MemoryFacts};
 
 use super::load::RunData;
 use super::metric::MIB;
-use protocol::load::MachineFacts;
+use protocol::load::{MachineFacts, Scheduling};
 
 use crate::store::LoaderMachine;
 
@@ -14,6 +16,7 @@ pub(super) fn hosts(data: &RunData) -> Vec<(String, String)> {
     let mut rows = controller(&manifest.controller);
     rows.extend(manifest.loaders.iter().map(loader));
     rows.extend(manifest.hosts.iter().flat_map(host));
+    rows.extend(scheduling(data));
     if !manifest.preflight.met.is_empty() {
         rows.push(("Required and met".to_owned(), manifest.preflight.met.join("; ")));
     }
@@ -23,6 +26,28 @@ pub(super) fn hosts(data: &RunData) -> Vec<(String, String)> {
         format!("{}, SHA-256 {}", source.path, source.sum.sha256),
     ));
     rows
+}
+
+/// How the kernel scheduled the generator's threads, where the records tell.
+fn scheduling(data: &RunData) -> Option<(String, String)> {
+    let mut counts: BTreeMap<Scheduling, u32> = BTreeMap::new();
+    let generators = data.trials.iter().filter_map(|trial| trial.record.generator.as_ref());
+    for scheduling in generators.filter_map(|generator| generator.scheduling) {
+        *counts.entry(scheduling).or_default() += 1;
+    }
+    let word = |scheduling: &Scheduling| match scheduling {
+        Scheduling::RealTime => "in real time (SCHED_FIFO, priority 1)",
+        Scheduling::GaveUp => "in real time until a thread was busy for more than half of the time",
+        Scheduling::Refused => {
+            "like any other thread, since real time was refused (CAP_SYS_NICE or RLIMIT_RTPRIO allows it)"
+        }
+        Scheduling::Normal => "like any other thread",
+    };
+    let lines: Vec<_> = counts
+        .iter()
+        .map(|(scheduling, n)| format!("{}: {n} trials", word(scheduling)))
+        .collect();
+    (!lines.is_empty()).then(|| ("Scheduling of the generator".to_owned(), lines.join("; ")))
 }
 
 fn controller(c: &MachineFacts) -> Vec<(String, String)> {

@@ -15,8 +15,8 @@ const STYLE: &str = "\
 *{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif}\
 main{max-width:1180px;margin:0 auto;padding:32px 24px 64px}h1{font-size:30px;line-height:1.2;margin:0 0 6px;letter-spacing:-.01em}\
 h2{font-size:21px;margin:44px 0 12px;padding-top:14px;border-top:1px solid var(--line)}h3{font-size:16px;margin:24px 0 6px}\
-.sub{color:var(--soft);margin:0 0 20px}.banner{border-left:5px solid;border-radius:4px;padding:10px 16px;margin:10px 0}\
-.banner b{display:block}.banner ul{margin:4px 0 0;padding-left:20px;font-size:14px}\
+.sub{color:var(--soft);margin:0 0 20px}.banner{border-left:5px solid;border-radius:4px;padding:6px 16px;margin:6px 0}\
+.banner summary{font-weight:600;cursor:pointer}.banner ul{margin:4px 0 0;padding-left:20px;font-size:14px}\
 .red{border-color:#c62828;background:color-mix(in srgb,#c62828 13%,var(--paper))}.amber{border-color:#b26a00;background:color-mix(in srgb,#e09000 13%,var(--paper))}\
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:14.5px;min-width:420px}\
 th,td{padding:6px 14px 6px 0;text-align:right;border-bottom:1px solid var(--line);vertical-align:top;white-space:nowrap}\
@@ -31,7 +31,10 @@ pre{overflow:auto;background:color-mix(in srgb,var(--soft) 10%,var(--paper));pad
 /// The whole page.
 pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> String {
     let title = escape(&words::title(data));
-    let banners: String = banners::banners(data, analysis).iter().map(banner).collect();
+    let (red, amber): (Vec<_>, Vec<_>) = banners::banners(data, analysis)
+        .into_iter()
+        .partition(|banner| banner.tone == Tone::Red);
+    let [red, amber]: [String; 2] = [red, amber].map(|banners| banners.iter().map(banner).collect());
     let groups: String = words::groups(data)
         .iter()
         .map(|(w, l)| group(data, analysis, plots, w, l))
@@ -53,7 +56,7 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
          <title>{title}</title>\n<style>{PALETTE}\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
-         <p class=\"sub\">{}</p>\n{banners}<h2>Findings</h2>\n{}{groups}{of_the_run}<h2>How it was measured</h2>\n{}\
+         <p class=\"sub\">{}</p>\n{red}<h2>Findings</h2>\n{}{amber}{groups}{of_the_run}<h2>How it was measured</h2>\n{}\
          <h2>Hosts and programs</h2>\n<div class=\"scroll\"><table class=\"key\">\n{hosts}</table></div>\n\
          <h2>The experiment's file</h2>\n<pre>{}</pre>\n</main>\n</body>\n</html>\n",
         escape(&words::subtitle(data)),
@@ -63,10 +66,11 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
     )
 }
 
+/// One line that opens to its details: a reader sees the results first.
 fn banner(banner: &Banner) -> String {
     let tone = if banner.tone == Tone::Red { "red" } else { "amber" };
     format!(
-        "<div class=\"banner {tone}\" role=\"note\"><b>{}</b>{}</div>\n",
+        "<details class=\"banner {tone}\"><summary>{}</summary>{}</details>\n",
         escape(&banner.title),
         list("", &banner.lines)
     )

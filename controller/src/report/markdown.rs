@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::analysis::{Analysis, CellResult};
-use super::banners::{self, Tone};
+use super::banners::{self, Banner, Tone};
 use super::format::{count, interval, maybe, number, p_value};
 use super::hosts;
 use super::html_parts::shown;
@@ -15,21 +15,15 @@ use super::{by_label, by_service, loaders, sizes, startup, where_it_went, words}
 /// The whole text.
 pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> String {
     let mut text = format!("# {}\n\n{}\n", words::title(data), words::subtitle(data));
-    for banner in banners::banners(data, analysis) {
-        let mark = if banner.tone == Tone::Red {
-            "**PROBLEM**"
-        } else {
-            "**Note**"
-        };
-        let _ = write!(text, "\n> {mark}: {}\n>\n", plain(&banner.title));
-        for line in banner.lines {
-            let _ = writeln!(text, "> - {}", plain(&line));
-        }
-    }
+    let (red, amber): (Vec<_>, Vec<_>) = banners::banners(data, analysis)
+        .into_iter()
+        .partition(|banner| banner.tone == Tone::Red);
+    notes(&mut text, "**PROBLEM**", &red);
     let _ = writeln!(text, "\n## Findings\n");
     for line in words::findings(data, analysis) {
         let _ = writeln!(text, "- {}", plain(&line));
     }
+    notes(&mut text, "**Note**", &amber);
     for (workload, load) in words::groups(data) {
         let _ = writeln!(text, "\n## {}\n", words::group_title(data, &workload, &load));
         let cells: Vec<_> = analysis
@@ -71,6 +65,16 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
         let _ = writeln!(text, "| {} | {} |", plain(&name), plain(&value));
     }
     text
+}
+
+/// Banners, each with its lines.
+fn notes(text: &mut String, mark: &str, banners: &[Banner]) {
+    for banner in banners {
+        let _ = write!(text, "\n> {mark}: {}\n>\n", plain(&banner.title));
+        for line in &banner.lines {
+            let _ = writeln!(text, "> - {}", plain(line));
+        }
+    }
 }
 
 fn table(text: &mut String, cells: &[&CellResult]) {

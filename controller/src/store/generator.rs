@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use loader::Outcome;
+use loader::{Outcome, Scheduling};
 
 /// What the load generator itself took, over warm-up and window: whether a figure is its own limit rather than the server's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct GeneratorRecord {
     pub closed_idle: u64,
     /// Connections that the server left open for half a second although it was asked to close them.
     pub left_open: u64,
+    /// How the kernel scheduled its threads; absent of what does not tell, and in older records.
+    #[serde(default)]
+    pub scheduling: Option<Scheduling>,
 }
 
 impl GeneratorRecord {
@@ -38,6 +41,7 @@ impl GeneratorRecord {
             run_queue_share: usage.run_queue_ns as f64 / usage.wall_ns.max(1) as f64,
             closed_idle: outcome.closed_idle,
             left_open: outcome.left_open,
+            scheduling: usage.scheduling,
         }
     }
 }

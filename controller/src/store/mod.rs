@@ -27,6 +27,7 @@ mod manifest;
 mod ramp;
 mod record;
 mod recover;
+mod redact;
 mod request;
 mod resume;
 mod run;

@@ -35,7 +35,10 @@ fn no_runner() {
         said.contains(&format!("the runner of host {} does not answer DESCRIBE", lab.host)),
         "{said}"
     );
-    assert!(said.contains("is it running"), "{said}");
+    assert!(
+        said.contains("nothing arrived on topic") && said.contains("start `runner --config"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -87,10 +90,16 @@ fn keys_must_be_the_same_on_both_sides() {
         ..without_key.clone()
     };
     let said = lab.run(&impatient(with_key("wrong.key")), 5);
-    assert!(said.contains("does not answer") && said.contains("key"), "{said}");
-    runner.wait_for("is not signed with our key: set the same key on controller and runner");
+    assert!(
+        said.contains("does not answer") && said.contains("are not signed with our key"),
+        "{said}"
+    );
+    runner.wait_for("is not signed with our key: set the same key on controller, runners and loaders");
     let said = lab.run(&impatient(without_key.clone()), 5);
-    assert!(said.contains("does not answer") && said.contains("key"), "{said}");
+    assert!(
+        said.contains("it refuses our commands") && said.contains("is not signed, and `key_file` is set here"),
+        "{said}"
+    );
     lab.run(&with_key("right.key").with_blocks(1), 0);
     assert_eq!(agree(&lab.run_folder()).counted().count(), 1);
 }

@@ -9,8 +9,10 @@ use crate::lab::Lab;
 const DOCKER: &str = "[[platform]]\nkind = \"docker\"\n";
 const PUBLISHED: &str = "[[platform]]\nkind = \"docker\"\nname = \"published\"\npublish = true\n";
 
-/// The program `docker`, and what it prints.
+/// The program `docker`, and what it prints. It and the lab's runner use the engine of `DOCKER_HOST`, never the machine's by chance.
 pub fn docker(arguments: &[&str]) -> String {
+    let named = std::env::var_os("DOCKER_HOST").is_some();
+    assert!(named, "DOCKER_HOST names no engine: see `just test-docker`");
     let output = Command::new("docker").args(arguments).output().unwrap();
     assert!(output.status.success(), "docker {arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()

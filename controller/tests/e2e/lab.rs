@@ -200,10 +200,15 @@ fn folders(path: &Path) -> Vec<PathBuf> {
 pub fn program(name: &str) -> Command {
     let path = beside_the_controller(name);
     let mut command = Command::new(path);
+    clear_environment(&mut command);
     command
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command
+}
+
+/// Leaves a program nothing of this test's environment but where programs and the engine are.
+fn clear_environment(command: &mut Command) {
+    let kept = ["PATH", "DOCKER_HOST"].map(|name| (name, std::env::var_os(name)));
+    command.env_clear();
+    command.envs(kept.into_iter().filter_map(|(name, value)| Some((name, value?))));
 }
 
 /// The same program started by another one, as `nsenter` and `setpriv` do.
@@ -213,9 +218,7 @@ pub fn started_by(starter: &[&str], command: &Command) -> Command {
         .args(&starter[1..])
         .arg(command.get_program())
         .args(command.get_args());
-    wrapped
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    clear_environment(&mut wrapped);
     if let Some(folder) = command.get_current_dir() {
         wrapped.current_dir(folder);
     }

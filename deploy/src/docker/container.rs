@@ -309,7 +309,7 @@ fn place(inspect: &ContainerInspectResponse, service: &ServiceSpec, kills: Kills
         .find_map(|network| network.ip_address.as_deref()?.parse().ok());
     Ok(Place {
         pid,
-        address: address.ok_or_else(|| say(format!("the container of {name} has no address on a bridge")))?,
+        address: address.ok_or_else(|| say(format!("the container of {name} has no IPv4 address on a bridge: give the engine's network an IPv4 subnet, or use network = \"bridge\"")))?,
         cgroup: Layout::of_this_host().and_then(|layout| layout.dir_of(&cgroups)),
     })
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::io;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bollard::errors::Error;
@@ -90,22 +89,6 @@ pub(super) fn details(docker: &bollard::Docker, info: SystemInfo, version: Syste
         }
     }
     details
-}
-
-/// The host's address on the bridge that containers are put on.
-pub(super) async fn gateway(docker: &bollard::Docker) -> Result<IpAddr, DeployError> {
-    let bridge = docker
-        .inspect_network("bridge", None::<bollard::query_parameters::InspectNetworkOptions>)
-        .await
-        .map_err(|error| said(&error))?;
-    let configs = bridge.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
-    let gateway = configs
-        .iter()
-        .find_map(|config| config.gateway.as_deref()?.parse().ok());
-    gateway.ok_or_else(|| DeployError::Platform {
-        platform: "docker",
-        message: "its network `bridge` has no gateway, so containers could not reach this host".into(),
-    })
 }
 
 /// The engine's own words.

@@ -12,6 +12,7 @@ mod address;
 mod body;
 mod container;
 mod engine;
+mod gateway;
 mod image;
 mod meter;
 mod network;
@@ -200,7 +201,7 @@ impl Driver for Docker {
                 seen: address,
             }));
         }
-        let seen = engine::gateway(self.engine().await?).await?;
+        let seen = gateway::of_host(self.engine().await?, &self.address()).await?.into();
         // Where the engine's network is another machine's, as on a desktop, the address is not ours to listen on.
         let bind = crate::network::listen_address(seen, 0).ip();
         Ok(Some(Door { bind, seen }))

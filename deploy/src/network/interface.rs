@@ -117,6 +117,18 @@ pub fn address(name: &str) -> io::Result<Option<(Ipv4Addr, Ipv4Addr)>> {
     }))
 }
 
+/// All IPv4 addresses of an interface; none where it has none, or is not there.
+///
+/// # Errors
+/// The system's error.
+pub fn addresses(name: &str) -> io::Result<Vec<Ipv4Addr>> {
+    let addresses = nix::ifaddrs::getifaddrs()?;
+    let own = addresses.filter(|one| one.interface_name == name);
+    Ok(own
+        .filter_map(|one| Some(one.address?.as_sockaddr_in()?.ip()))
+        .collect())
+}
+
 /// Gives an interface its address.
 ///
 /// # Errors
@@ -321,5 +333,7 @@ mod tests {
         assert!(index("lo").is_some());
         assert!(names().unwrap().contains(&"lo".to_owned()));
         assert_eq!(address("jung-nothing").unwrap(), None);
+        assert!(addresses("lo").unwrap().contains(&Ipv4Addr::LOCALHOST));
+        assert_eq!(addresses("jung-nothing").unwrap(), [] as [Ipv4Addr; 0]);
     }
 }

@@ -19,15 +19,20 @@ pub struct Engine {
 impl Engine {
     /// Starts `dockerd` with its runtimes, and one more as `NAME=PATH`.
     pub fn docker(runtime: Option<&str>) -> Self {
-        Self::start(spec::Engine::Docker, runtime)
+        Self::start(spec::Engine::Docker, runtime, "")
+    }
+
+    /// Starts `dockerd` with more options, separated by spaces.
+    pub fn docker_with(options: &str) -> Self {
+        Self::start(spec::Engine::Docker, None, options)
     }
 
     /// Starts Podman's service, whose containers are made by a runtime.
     pub fn podman(runtime: &str) -> Self {
-        Self::start(spec::Engine::Podman, Some(runtime))
+        Self::start(spec::Engine::Podman, Some(runtime), "")
     }
 
-    fn start(whose: spec::Engine, runtime: Option<&str>) -> Self {
+    fn start(whose: spec::Engine, runtime: Option<&str>, options: &str) -> Self {
         let kind = match whose {
             spec::Engine::Docker => "docker",
             spec::Engine::Podman => "podman",
@@ -35,6 +40,7 @@ impl Engine {
         let dir = tempfile::Builder::new().prefix("eng").tempdir_in("/tmp").unwrap();
         let mut command = script();
         command.args(["start", kind, "--dir"]).arg(dir.path());
+        command.env("DOCKERD_OPTIONS", options);
         if let Some(runtime) = runtime {
             command.args(["--runtime", runtime]);
         }

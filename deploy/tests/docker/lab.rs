@@ -1,4 +1,4 @@
-//! A runner of its own for every test, on the engine that `DOCKER_HOST` names or the local one.
+//! A runner of its own for every test, on the engine that the platform or `DOCKER_HOST` names: never the machine's by chance.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -37,7 +37,10 @@ impl Lab {
         };
         let engine = match &spec.socket {
             Some(socket) => bollard::Docker::connect_with_host(socket.as_str()),
-            None => bollard::Docker::connect_with_defaults(),
+            None => {
+                let named = std::env::var("DOCKER_HOST").expect("DOCKER_HOST names an engine: see `just test-docker`");
+                bollard::Docker::connect_with_host(&named)
+            }
         };
         let engine = engine.unwrap();
         Self {

@@ -5,6 +5,7 @@
 mod bridge;
 mod ends;
 mod engine;
+mod gateway;
 mod lab;
 mod limits;
 mod runtimes;

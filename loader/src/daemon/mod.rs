@@ -21,6 +21,7 @@ use protocol::bus::{BusConfig, BusError, EventSender, Reply};
 use protocol::daemon::link;
 use protocol::daemon::outbox::Outbox;
 use protocol::event::Pong;
+use protocol::refusals::RefusalLog;
 use protocol::spec::CpuSet;
 use protocol::{AttemptId, Command, Envelope, Event, Name};
 use tokio::sync::{mpsc, watch};
@@ -93,6 +94,8 @@ struct Daemon {
     work: Option<Work>,
     pinned: Option<CpuSet>,
     outbox: Outbox,
+    /// Refusals of one controller for one reason are logged once and counted.
+    refusals: RefusalLog<(Name, String)>,
     sender: watch::Receiver<EventSender>,
     out: mpsc::UnboundedSender<(AttemptId, Report)>,
     reports: mpsc::UnboundedReceiver<(AttemptId, Report)>,
@@ -106,6 +109,7 @@ impl Daemon {
             work: None,
             pinned,
             outbox: Outbox::new(sender.clone()),
+            refusals: RefusalLog::default(),
             sender,
             out,
             reports,
@@ -117,6 +121,7 @@ impl Daemon {
             let lease = self.desk.deadline();
             tokio::select! {
                 () = shutdown.cancelled() => break,
+                () = self.refusals.tick() => {}
                 Some(command) = commands.recv() => self.command(command),
                 Some((attempt, report)) = self.reports.recv() => {
                     let effects = self.desk.report(attempt, report);
@@ -198,12 +203,15 @@ impl Daemon {
         }
     }
 
-    fn say(&self, to: Reply, event: Event) {
+    fn say(&mut self, to: Reply, event: Event) {
         let attempt = to.attempt.map(display);
         match &event {
             Event::Progress(_) => {}
             Event::Failed(failed) => info!(attempt, stage = failed.stage.word(), "FAILED: {}", failed.why),
-            Event::Refused(refused) => info!(controller = %to.controller, "REFUSED: {}", refused.why),
+            Event::Refused(refused) => {
+                let text = format!("REFUSED to controller {}: {}", to.controller, refused.why);
+                self.refusals.note((to.controller.clone(), refused.why.clone()), text);
+            }
             other => info!(attempt, "{}", other.word()),
         }
         self.outbox.say(to, event);

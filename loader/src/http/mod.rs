@@ -14,6 +14,7 @@ mod carry;
 mod connection;
 mod gate;
 mod late;
+mod lead;
 #[cfg(test)]
 pub mod paused;
 mod rest;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::lead::{Busy, Lead};
 use super::wire::nanos;
 use protocol::load::Wait;
 
@@ -12,7 +13,14 @@ const ATTENTION: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Rest {
     wait: Wait,
-    spin_ns: u64,
+    spin: Duration,
+    lead: Lead,
+    busy: Busy,
+    is_busy: bool,
+    /// The due time that the thread is awake for, and when it had to wake for it.
+    awake_for: Option<(u64, u64)>,
+    /// When a timer was to end the sleep, ns of the run.
+    alarm_ns: Option<u64>,
     /// The last look found nothing, and was made without sleeping: since when, and what had been sent by then.
     idle: Option<(u64, u64)>,
     /// When the thread looked last without sleeping, and what had been sent by then.
@@ -43,21 +51,26 @@ pub struct Sleep {
 }
 
 impl Rest {
-    /// The rests of a thread that is awake for so long before a request is due, or always.
+    /// The rests of a thread that is awake for so long before a request is due, at first, or always.
     pub fn new(wait: Wait, spin: Duration) -> Self {
         Self {
             wait,
-            spin_ns: nanos(spin),
+            spin,
+            lead: Lead::new(nanos(spin)),
+            busy: Busy::default(),
+            is_busy: false,
+            awake_for: None,
+            alarm_ns: None,
             idle: None,
             looked: None,
             spun_ns: 0,
         }
     }
 
-    /// How long before a known moment the thread is awake.
+    /// How long before the start of the run the thread is awake.
     pub fn awake(&self) -> Duration {
         match self.wait {
-            Wait::Sleep => Duration::from_nanos(self.spin_ns),
+            Wait::Sleep => self.spin,
             Wait::Spin => Duration::MAX,
         }
     }
@@ -69,18 +82,23 @@ impl Rest {
         if let Some((since_ns, before)) = self.idle.take()
             && before == sent
         {
-            self.spun_ns += now_ns.saturating_sub(since_ns);
+            let spun_ns = now_ns.saturating_sub(since_ns);
+            self.lead.spun(spun_ns);
+            self.spun_ns += spun_ns;
         }
-        let wake_ns = moments.due_ns.map(|at| at.saturating_sub(self.spin_ns));
+        self.is_busy |= self.busy.awake(now_ns);
+        let wake_ns = self.wake_ns(moments);
         let is_near = wake_ns.is_some_and(|at| at <= now_ns);
         if moments.at_once || is_near || self.wait == Wait::Spin {
             self.looked = (!moments.at_once).then_some((now_ns, sent));
+            self.alarm_ns = None;
             return Sleep {
                 at_most: Duration::ZERO,
                 alarm_ns: None,
             };
         }
         self.looked = None;
+        self.alarm_ns = wake_ns;
         Sleep {
             // To the millisecond, as epoll_wait counts.
             at_most: moments.late_ns.map_or(ATTENTION, |at| {
@@ -88,6 +106,30 @@ impl Rest {
             }),
             alarm_ns: wake_ns,
         }
+    }
+
+    /// When the thread must wake for the next request. A lead that has begun goes on to its end.
+    fn wake_ns(&mut self, moments: &Moments) -> Option<u64> {
+        let due_ns = moments.due_ns?;
+        let wake_ns = match self.awake_for {
+            Some((due, wake_ns)) if due == due_ns => wake_ns,
+            _ => due_ns.saturating_sub(self.lead.at(moments.now_ns)),
+        };
+        self.awake_for = (wake_ns <= moments.now_ns).then_some((due_ns, wake_ns));
+        Some(wake_ns)
+    }
+
+    /// A sleep is over.
+    pub fn slept(&mut self, now_ns: u64) {
+        self.busy.woke(now_ns);
+        if let Some(late_ns) = self.alarm_ns.take().and_then(|alarm_ns| now_ns.checked_sub(alarm_ns)) {
+            self.lead.woken(late_ns);
+        }
+    }
+
+    /// Whether the thread has kept a CPU busy for more than half of some time.
+    pub fn is_busy(&self) -> bool {
+        self.is_busy
     }
 
     /// The sleep or the look is over; whether it found nothing to do.

@@ -32,8 +32,10 @@ pub struct Setup {
     pub cpus: Vec<usize>,
     /// A request is given up so long after it was due.
     pub timeout: Duration,
-    /// How long before a request is due its thread stops sleeping and watches the clock.
+    /// How long before a request is due its thread stops sleeping and watches the clock, at first.
     pub spin: Duration,
+    /// Whether threads that sleep are scheduled in real time, where that is allowed.
+    pub real_time: bool,
     /// Whether threads sleep at all.
     pub wait: Wait,
     /// Whether connections serve more than one request.

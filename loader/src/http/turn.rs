@@ -15,6 +15,7 @@ use crate::control::Control;
 use crate::cpu::Schedstat;
 use crate::error::LoadError;
 use crate::log::LogWriter;
+use crate::scheduling::{self, Scheduling};
 use crate::tally::Tally;
 
 /// Requests started in one go when several are due, so that replies do not go unread for long.
@@ -26,6 +27,7 @@ pub struct Turn<'a, P> {
     wire: Wire<'a>,
     pace: P,
     rest: Rest,
+    scheduling: Scheduling,
     control: &'a Control,
 }
 
@@ -36,6 +38,12 @@ impl<'a, P: Pace<'a>> Turn<'a, P> {
             wire,
             pace,
             rest: Rest::new(setup.wait, setup.spin),
+            // A thread that never sleeps would starve all else on its CPU.
+            scheduling: if setup.real_time && setup.wait == Wait::Sleep {
+                Scheduling::RealTime
+            } else {
+                Scheduling::Normal
+            },
             control,
         }
     }
@@ -43,6 +51,9 @@ impl<'a, P: Pace<'a>> Turn<'a, P> {
     /// Runs to the end of the load.
     pub fn run(mut self, clock: Clock) -> Result<(Tally, LogWriter), LoadError> {
         self.wire.clock = clock;
+        if self.scheduling == Scheduling::RealTime && !scheduling::real_time() {
+            self.scheduling = Scheduling::Refused;
+        }
         let before = Schedstat::of_this_thread();
         clock.wait_for_start(self.rest.awake());
         let lane = self.control.lane(usize::from(self.wire.thread));
@@ -72,7 +83,10 @@ impl<'a, P: Pace<'a>> Turn<'a, P> {
             }
         }
         let spun_ns = self.rest.spun_ns();
-        self.wire.tally.usage = Schedstat::of_this_thread().since(before, clock.now_ns(), spun_ns);
+        self.wire.tally.usage = Usage {
+            scheduling: Some(self.scheduling),
+            ..Schedstat::of_this_thread().since(before, clock.now_ns(), spun_ns)
+        };
         lane.publish(self.wire.tally.progress);
         Ok((self.wire.tally, self.wire.log))
     }
@@ -112,12 +126,19 @@ impl<'a, P: Pace<'a>> Turn<'a, P> {
             at_once: !self.wire.again.is_empty(),
         };
         let sleep = self.rest.until(&moments, self.wire.tally.progress.sent);
+        if self.rest.is_busy() && self.scheduling == Scheduling::RealTime {
+            scheduling::normal();
+            self.scheduling = Scheduling::GaveUp;
+        }
         if let Some(at_ns) = sleep.alarm_ns {
             self.wire.timer.arm(self.wire.clock, at_ns)?;
         }
         match self.wire.poll.poll(events, Some(sleep.at_most)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             other => other?,
+        }
+        if !sleep.at_most.is_zero() {
+            self.rest.slept(self.wire.now_ns());
         }
         self.rest.woke(events.is_empty());
         Ok(())

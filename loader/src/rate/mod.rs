@@ -41,6 +41,7 @@ impl Rate {
             cpus: plan.cpus.clone(),
             timeout: plan.timeout,
             spin: plan.spin,
+            real_time: plan.real_time,
             wait: plan.wait,
             keeps_alive: plan.keeps_alive(),
             most_connections: plan.most_connections(),

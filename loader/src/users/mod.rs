@@ -9,7 +9,7 @@ use super::error::LoadError;
 use super::http::Setup;
 use super::outcome::Outcome;
 use pace::ByUsers;
-pub use plan::{Extent, Script, Think, UsersPlan};
+pub use plan::{Extent, Script, Think, UsersPlan, most_connections};
 
 /// The engine `users`.
 #[derive(Debug, Clone)]
@@ -39,6 +39,7 @@ impl Users {
             cpus: plan.cpus.clone(),
             timeout: plan.timeout,
             spin: plan.spin,
+            real_time: false,
             wait: plan.wait,
             keeps_alive: plan.keep_alive,
             most_connections: plan.most_connections(),

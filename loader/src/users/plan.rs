@@ -180,10 +180,12 @@ impl UsersPlan {
     #[must_use]
     pub fn most_connections(&self) -> u64 {
         let addresses: BTreeSet<_> = self.calls.iter().map(|call| call.address).collect();
-        let each = if self.keep_alive { addresses.len().max(1) } else { 1 };
-        // A server that does not close when it was asked to keeps a connection for a while beside the next one.
-        let closing = if self.keep_alive { 2 } else { 8 };
-        (self.own().count() * each) as u64 * closing + self.threads() as u64
+        most_connections(
+            self.own().count() as u64,
+            addresses.len(),
+            self.keep_alive,
+            self.threads(),
+        )
     }
 
     /// The measured window, ns from the start; open at its end with lists.
@@ -193,6 +195,15 @@ impl UsersPlan {
             Extent::Lists { .. } => 0..u64::MAX,
         }
     }
+}
+
+/// Connections that so many users can have open at once to so many addresses.
+#[must_use]
+pub fn most_connections(users: u64, addresses: usize, keep_alive: bool, threads: usize) -> u64 {
+    let each = if keep_alive { addresses.max(1) } else { 1 };
+    // A server that does not close when it was asked to keeps a connection for a while beside the next one.
+    let closing = if keep_alive { 2 } else { 8 };
+    users * each as u64 * closing + threads as u64
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ fn counts(tally: &wire::Tally) -> Result<Counts, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Control, Engine as _, Rest};
+    use crate::{Control, Engine as _, Rest, Scheduling};
 
     fn rested() -> Outcome {
         let mut outcome = Rest::new(Duration::from_millis(1)).run(&Control::new()).unwrap();
@@ -136,6 +136,7 @@ mod tests {
         outcome.window = 5..17;
         (outcome.threads, outcome.left_open) = (2, 4);
         outcome.usage.busiest_ppm = 9;
+        outcome.usage.scheduling = Some(Scheduling::GaveUp);
         outcome
     }
 

@@ -1,7 +1,8 @@
 //! The controller's ends: commands out, events in.
 
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Received};
 use super::outbox::Outbox;
+use super::traffic::Traffic;
 use super::{BusConfig, BusError, topics};
 use crate::command::Command;
 use crate::envelope::Envelope;
@@ -76,9 +77,31 @@ impl EventReceiver {
     /// [`BusError::Fatal`].
     pub async fn recv(&mut self) -> Result<Envelope<Event>, BusError> {
         let (name, epoch) = (&self.name, self.epoch);
-        self.inbox
-            .recv(|event: &Envelope<Event>| event.controller == *name && event.epoch == epoch)
-            .await
+        loop {
+            let mine = |event: &Envelope<Event>| event.controller == *name && event.epoch == epoch;
+            let Received::Message(event) = self.inbox.recv(mine).await? else {
+                continue;
+            };
+            match refusal_notice(&event) {
+                Some(why) => self.inbox.traffic().notice(&event.host, why),
+                None => return Ok(event),
+            }
+        }
+    }
+
+    /// What arrived at this end, whoever it was for.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.inbox.traffic().clone()
+    }
+}
+
+/// The words of a daemon that refuses our commands without having understood or trusted them. Such a notice answers nothing and is about no
+/// attempt, so that a forged command cannot end anything by way of it.
+fn refusal_notice(event: &Envelope<Event>) -> Option<&str> {
+    match &event.body {
+        Event::Refused(refused) if event.in_reply_to.is_none() && event.attempt.is_none() => Some(&refused.why),
+        _ => None,
     }
 }
 

@@ -9,12 +9,14 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::client::{Context, bad_options, settings};
 use super::topics::blocking;
+use super::traffic::Traffic;
 use super::{BusConfig, BusError, CONNECT_DEADLINE};
-use crate::envelope::Envelope;
+use crate::envelope::{Claim, Envelope, EnvelopeError};
+use crate::refusals::RefusalLog;
 
 /// Receives messages of some topics.
 pub(super) struct Inbox {
@@ -22,8 +24,20 @@ pub(super) struct Inbox {
     config: BusConfig,
     /// What was handed out last, to be committed when the next is asked for.
     handled: TopicPartitionList,
-    /// Messages that could not be read.
-    rejected: u64,
+    /// What arrived, for the diagnosis of a peer that does not answer.
+    traffic: Traffic,
+    refusals: RefusalLog<RefusedKind>,
+}
+
+/// Refused messages of one kind are logged once and counted: of one fault, on one topic, naming the same two parties.
+type RefusedKind = (std::mem::Discriminant<EnvelopeError>, String, Claim);
+
+/// What was received.
+pub(super) enum Received<B> {
+    /// A message that passes the filter.
+    Message(Envelope<B>),
+    /// One that was refused and logged.
+    Refused(Claim, EnvelopeError),
 }
 
 impl Inbox {
@@ -40,6 +54,7 @@ impl Inbox {
         let consumer: StreamConsumer<Context> = settings(config, &own)
             .create_with_context(Context::default())
             .map_err(|error| bad_options(&error))?;
+        let traffic = Traffic::new(topics.clone());
         let consumer = blocking(move || {
             let ends = ends(&consumer, &topics)?;
             consumer
@@ -52,18 +67,28 @@ impl Inbox {
             consumer,
             config: config.clone(),
             handled: TopicPartitionList::new(),
-            rejected: 0,
+            traffic,
+            refusals: RefusalLog::default(),
         })
     }
 
-    /// The next message that can be read and passes `mine`. The one before it counts as handled and is committed. Cancel-safe.
+    /// What arrived so far, and goes on to arrive.
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// The next message that passes `mine`, or that cannot be read. The one before it counts as handled and is committed. Cancel-safe.
     pub(super) async fn recv<B: Serialize + DeserializeOwned>(
         &mut self,
         mine: impl Fn(&Envelope<B>) -> bool,
-    ) -> Result<Envelope<B>, BusError> {
+    ) -> Result<Received<B>, BusError> {
         self.commit_handled();
         loop {
-            let message = match self.consumer.recv().await {
+            let received = tokio::select! {
+                received = self.consumer.recv() => received,
+                () = self.refusals.tick() => continue,
+            };
+            let message = match received {
                 Ok(message) => message,
                 Err(error) if is_fatal(&error) => return Err(BusError::Fatal { why: error.to_string() }),
                 Err(error) => {
@@ -79,12 +104,26 @@ impl Inbox {
             {
                 debug!(%error, "an offset could not be noted");
             }
-            match Envelope::decode(message.payload().unwrap_or_default(), self.config.key.as_ref()) {
-                Ok(envelope) if mine(&envelope) => return Ok(envelope),
-                Ok(_) => {}
+            let bytes = message.payload().unwrap_or_default();
+            match Envelope::decode(bytes, self.config.key.as_ref()) {
+                Ok(envelope) => {
+                    let addressed = mine(&envelope);
+                    self.traffic.accepted(&envelope, addressed);
+                    if addressed {
+                        return Ok(Received::Message(envelope));
+                    }
+                }
                 Err(error) => {
-                    self.rejected += 1;
-                    warn!(topic = message.topic(), offset = message.offset(), rejected = self.rejected, %error, "skipped a message");
+                    let claim = Claim::of(bytes);
+                    self.traffic.refused(&claim, &error);
+                    let kind = (
+                        std::mem::discriminant(&error),
+                        message.topic().to_owned(),
+                        claim.clone(),
+                    );
+                    let text = format!("refused a message on topic {}: {error}", message.topic());
+                    self.refusals.note(kind, text);
+                    return Ok(Received::Refused(claim, error));
                 }
             }
         }

@@ -17,12 +17,14 @@ mod inbox;
 mod outbox;
 mod runner;
 mod topics;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use controller::{CommandSender, EventReceiver, connect_controller};
 pub use runner::{CommandReceiver, EventSender, Reply, connect_runner};
+pub use traffic::{Cause, Traffic};
 
 use crate::envelope::EnvelopeError;
 use crate::sign::SigningKey;

@@ -1,11 +1,15 @@
 //! The runner's ends: commands in, events out.
 
-use super::inbox::Inbox;
+use std::time::{Duration, Instant};
+
+use tracing::debug;
+
+use super::inbox::{Inbox, Received};
 use super::outbox::Outbox;
 use super::{BusConfig, BusError, topics};
 use crate::command::Command;
-use crate::envelope::Envelope;
-use crate::event::Event;
+use crate::envelope::{Claim, Envelope, EnvelopeError};
+use crate::event::{Event, Refused, RefusedReason};
 use crate::ids::{AttemptId, Epoch, MessageId, Name};
 use crate::sign::SigningKey;
 
@@ -22,7 +26,13 @@ pub struct EventSender {
 pub struct CommandReceiver {
     inbox: Inbox,
     host: Name,
+    /// Tells controllers whose commands are refused.
+    notices: EventSender,
+    noticed: Option<Instant>,
 }
+
+/// The shortest time between two notices of refused commands: less than the time after which a question is asked again.
+const NOTICE_EVERY: Duration = Duration::from_millis(500);
 
 /// To whom an event goes and what it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,13 +76,13 @@ pub async fn connect_runner(config: &BusConfig, host: &Name) -> Result<(EventSen
         samples: topics::samples(config),
         key: config.key.clone(),
     };
-    Ok((
-        sender,
-        CommandReceiver {
-            inbox,
-            host: host.clone(),
-        },
-    ))
+    let receiver = CommandReceiver {
+        inbox,
+        host: host.clone(),
+        notices: sender.clone(),
+        noticed: None,
+    };
+    Ok((sender, receiver))
 }
 
 impl CommandReceiver {
@@ -81,10 +91,42 @@ impl CommandReceiver {
     /// # Errors
     /// [`BusError::Fatal`].
     pub async fn recv(&mut self) -> Result<Envelope<Command>, BusError> {
-        let host = &self.host;
-        self.inbox
-            .recv(|command: &Envelope<Command>| command.host == *host)
-            .await
+        loop {
+            let host = &self.host;
+            match self.inbox.recv(|command| command.host == *host).await? {
+                Received::Message(command) => return Ok(command),
+                Received::Refused(claim, error) => self.give_notice(claim, &error),
+            }
+        }
+    }
+
+    /// Tells the controller that a message claims to be of why it was refused, at most once in [`NOTICE_EVERY`]. Without it the controller
+    /// would wait for its deadline and not know why.
+    fn give_notice(&mut self, claim: Claim, error: &EnvelopeError) {
+        let (Some(host), Some(controller), Some(epoch)) = (claim.host, claim.controller, claim.epoch) else {
+            return;
+        };
+        if host != self.host || self.noticed.is_some_and(|at| at.elapsed() < NOTICE_EVERY) {
+            return;
+        }
+        self.noticed = Some(Instant::now());
+        let to = Reply {
+            host,
+            controller,
+            epoch,
+            attempt: None,
+            in_reply_to: None,
+        };
+        let notice = Event::Refused(Refused {
+            reason: RefusedReason::Invalid,
+            why: error.to_string(),
+        });
+        let notices = self.notices.clone();
+        tokio::spawn(async move {
+            if let Err(error) = notices.send(&to, notice).await {
+                debug!("{error}");
+            }
+        });
     }
 }
 

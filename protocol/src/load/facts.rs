@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::GeneratorLimits;
 use crate::spec::CpuSet;
 
 /// The machine that a controller or a loader is on; the answer of a loader to DESCRIBE.
@@ -35,4 +36,7 @@ pub struct MachineFacts {
     /// The CPUs that its threads are pinned to, a thread on each; `None`: those that the experiment names, if it names any.
     #[serde(default)]
     pub pinned: Option<CpuSet>,
+    /// What the machine has for a load; `None`: a loader of an earlier release, which does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<GeneratorLimits>,
 }

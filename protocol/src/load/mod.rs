@@ -14,6 +14,7 @@
 //! Nothing is sent while requests are under way but PROGRESS, so that the load is not disturbed by what it brings back.
 
 mod facts;
+mod limits;
 mod ns;
 mod plan;
 mod result;
@@ -21,8 +22,9 @@ mod spec;
 mod udp;
 
 pub use facts::MachineFacts;
+pub use limits::GeneratorLimits;
 pub use plan::{EchoSpec, JungMix, JungSpec, LettersSpec, PartSpec, Prepare, Start, TargetSpec};
-pub use result::{Chunk, Fired, Little, Prepared, Progress, RequestLabel, Stream, Tally, Usage};
+pub use result::{Chunk, Fired, Little, Prepared, Progress, RequestLabel, Scheduling, Stream, Tally, Usage};
 pub use spec::{
     Arrivals, Bounds, HttperfLoad, JmeterLoad, Limit, LoadKind, LoadSpec, MaxLoad, MixPart, NoLoad, RampLoad, RateLoad,
     Think, Timing, Transport, UdpLoad, UserRequests, UsersLoad, Wait,

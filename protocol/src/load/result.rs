@@ -102,6 +102,20 @@ pub struct Little {
     pub mean_ns: f64,
 }
 
+/// How the kernel scheduled the threads of a load generator. Ordered: of several threads the greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheduling {
+    /// In real time (`SCHED_FIFO`, priority 1) from start to end.
+    RealTime,
+    /// In real time until a thread kept its CPU busy for more than half of the time; from then on like any other thread.
+    GaveUp,
+    /// Like any other thread: real time was refused (it needs `CAP_SYS_NICE` or `RLIMIT_RTPRIO`).
+    Refused,
+    /// Like any other thread, as ordered.
+    Normal,
+}
+
 /// What threads took, from the start of the load to their end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -116,6 +130,9 @@ pub struct Usage {
     pub wall_ns: u64,
     /// CPU time of the busiest thread as a share of its own wall time, parts per million.
     pub busiest_ppm: u64,
+    /// How they were scheduled; absent of streams of packets, and of loaders that do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduling: Option<Scheduling>,
 }
 
 impl Little {
@@ -137,6 +154,7 @@ impl Usage {
             wall_ns: self.wall_ns + other.wall_ns,
             spun_ns: self.spun_ns + other.spun_ns,
             busiest_ppm: self.busiest_ppm.max(other.busiest_ppm),
+            scheduling: self.scheduling.max(other.scheduling),
         }
     }
 

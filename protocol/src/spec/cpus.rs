@@ -30,6 +30,12 @@ impl CpuSet {
         (!cpus.is_empty()).then_some(Self(cpus))
     }
 
+    /// What the other does not have; `None`: it has all.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Option<Self> {
+        Self::of(self.0.iter().copied().filter(|cpu| !other.0.contains(cpu)).collect())
+    }
+
     /// What is in both, ascending.
     #[must_use]
     pub fn shared(&self, other: &Self) -> Vec<u32> {

@@ -102,6 +102,7 @@ fn what_a_loader_says() {
         governor: Some("performance".into()),
         boot_id: Some("b".into()),
         pinned: Some("2-3".parse().unwrap()),
+        limits: None,
     };
     check("loader", Event::Loader(Box::new(facts)));
     check("prepared", Event::Prepared(Prepared {}));
@@ -151,6 +152,7 @@ fn fired() -> Fired {
             run_queue_ns: 2,
             wall_ns: 3,
             busiest_ppm: 4,
+            scheduling: None,
         },
         threads: 2,
         closed_idle: 1,

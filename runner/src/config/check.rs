@@ -7,6 +7,7 @@ use std::time::Duration;
 use config::Value;
 use protocol::Name;
 use protocol::bus::BusConfig;
+use protocol::files;
 use protocol::sign::SigningKey;
 use tracing_subscriber::EnvFilter;
 
@@ -152,10 +153,12 @@ fn path(value: Value) -> Result<PathBuf, Fault> {
 
 fn existing_file(value: Value) -> Result<PathBuf, Fault> {
     let path = path(value)?;
-    if path.is_file() {
-        Ok(path)
-    } else {
-        Err(fault("there is no such file", "correct the path, or leave the key out"))
+    match files::check(&path) {
+        Ok(()) => Ok(path),
+        Err(error) => Err(fault(
+            error.to_string(),
+            "correct the path, let the runner's user read the file, or leave the key out",
+        )),
     }
 }
 
@@ -229,7 +232,7 @@ fn options(value: Value) -> Result<BTreeMap<String, String>, Fault> {
         )
     };
     let table = value.into_table().map_err(bad)?;
-    table
+    let options: BTreeMap<String, String> = table
         .into_iter()
         .map(|(key, value)| match value.into_string() {
             Ok(value) => Ok((key, value)),
@@ -238,14 +241,25 @@ fn options(value: Value) -> Result<BTreeMap<String, String>, Fault> {
                 format!("put the whole option's name in quotes, like \"{key}.name\" = \"value\""),
             )),
         })
-        .collect()
+        .collect::<Result<_, _>>()?;
+    let faults: Vec<String> = files::of_kafka_options(&options)
+        .iter()
+        .map(|(option, error)| format!("{option}: {error}"))
+        .collect();
+    if faults.is_empty() {
+        Ok(options)
+    } else {
+        Err(fault(
+            faults.join("; "),
+            "correct the path, or let the runner's user read the file",
+        ))
+    }
 }
 
 fn key(value: Value) -> Result<SigningKey, Fault> {
     let path = path(value)?;
     let remedy = "make one with `openssl rand -hex 32`, readable by the runner, the same on controller and runners";
-    let bytes = std::fs::read(path).map_err(|error| fault(error.to_string(), remedy))?;
-    SigningKey::new(&bytes).map_err(|error| fault(error.to_string(), remedy))
+    SigningKey::read(&path).map_err(|error| fault(error.to_string(), remedy))
 }
 
 fn filter(value: Value) -> Result<String, Fault> {

@@ -51,7 +51,7 @@ fn the_example_file_is_right_as_it_is_and_with_every_line_taken_in() {
     let without_files: Vec<&str> = settings
         .into_iter()
         .filter(|line| {
-            let files = ["key_file", "workload", "broker =", "apache_kafka"];
+            let files = ["key_file", "workload", "broker =", "apache_kafka", "\"ssl.ca.location"];
             !files.iter().any(|key| line.starts_with(key))
         })
         .collect();
@@ -147,4 +147,19 @@ fn a_key_file_is_read() {
     assert!(load(&line, &[], Flags::default()).unwrap().bus.key.is_some());
     std::fs::write(key.path(), "short").unwrap();
     assert!(problems(&line).contains("openssl rand"));
+}
+
+#[test]
+fn files_that_cannot_be_read_or_are_empty_are_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    for key in ["key_file", "workload", "broker", "apache_kafka"] {
+        let said = problems(&format!("{key} = \"/none/x\""));
+        assert!(said.contains("this file cannot be read: No such file"), "{said}");
+        let said = problems(&format!("{key} = {empty:?}"));
+        assert!(said.contains("this file is empty"), "{said}");
+    }
+    let said = problems("[kafka]\n\"ssl.ca.location\" = \"/none/ca.pem\"");
+    assert!(said.contains("ssl.ca.location: this file cannot be read"), "{said}");
 }

@@ -60,6 +60,21 @@ pub fn rate_by(
     Ok(Rate::new(plan, target(server.address))?.run(&Control::new())?)
 }
 
+/// At a rate on a pool of 32 connections, with threads that are scheduled in real time or like any other.
+pub fn rate_scheduled(real_time: bool, bench: &Bench, server: &Server, rate: f64) -> anyhow::Result<Outcome> {
+    let plan = RatePlan {
+        warm_up: Duration::from_secs(1),
+        connections: Connections::KeepAlive {
+            pool: 32,
+            at_most: 2000,
+        },
+        cpus: vec![bench.cpu],
+        real_time,
+        ..RatePlan::new(rate, Duration::from_secs_f64(bench.seconds))
+    };
+    Ok(Rate::new(plan, target(server.address))?.run(&Control::new())?)
+}
+
 /// CPU time of the engine for each request, us.
 pub fn cpu_us(outcome: &Outcome) -> f64 {
     let all = outcome.counts.due + outcome.warm_up.due;

@@ -7,6 +7,7 @@
 mod bare;
 mod delayed;
 mod engine;
+mod lag;
 mod latency;
 mod memory;
 mod packets;
@@ -50,7 +51,7 @@ pub struct Bench {
     /// Requests of the test of memory.
     #[arg(long, default_value_t = 10_000_000)]
     pub requests: u64,
-    /// Parts to run: keep-alive, connections, oha, jmeter, stall, delay, timer, udp, memory; all without it.
+    /// Parts to run: keep-alive, connections, oha, jmeter, stall, delay, timer, lag, udp, memory; all without it.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<String>,
 }
@@ -85,6 +86,8 @@ enum Child {
         /// Microseconds.
         micros: u64,
     },
+    /// Keeps its CPU busy, for ever.
+    Burn,
     /// As many requests as told, as fast as they go, their JTL, and the peak of memory.
     Memory {
         /// The server.
@@ -102,6 +105,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Child::ServeTcp { port }) => servers::serve_tcp(port)?,
         Some(Child::ServeUdp { address, echo }) => packets::serve(address, echo)?,
         Some(Child::ServeDelay { port, micros }) => delayed::serve(port, micros)?,
+        Some(Child::Burn) => lag::burn(),
         Some(Child::Memory { address, requests, cpu }) => memory::child(address, requests, cpu)?,
         None => return bench(&options.bench),
     }
@@ -113,7 +117,7 @@ type Part = fn(&Bench, &mut Rows) -> anyhow::Result<()>;
 
 fn bench(bench: &Bench) -> anyhow::Result<ExitCode> {
     let mut rows = Rows::default();
-    let parts: [(&str, Part); 9] = [
+    let parts: [(&str, Part); 10] = [
         ("keep-alive", speed::keep_alive),
         ("connections", speed::connections),
         ("oha", speed::oha),
@@ -121,6 +125,7 @@ fn bench(bench: &Bench) -> anyhow::Result<ExitCode> {
         ("stall", latency::stall),
         ("delay", latency::delay),
         ("timer", latency::timer),
+        ("lag", lag::lag),
         ("udp", packets::both),
         ("memory", memory::flat),
     ];

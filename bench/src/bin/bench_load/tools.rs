@@ -127,6 +127,18 @@ pub fn oha(bench: &Bench, server: &Server) -> anyhow::Result<Speed> {
     Ok(Speed { rate, cores })
 }
 
+/// Runs oha at a rate, with the times of its requests corrected for what it was late: a schedule like wrk2's.
+pub fn oha_at(bench: &Bench, server: &Server, rate: f64) -> anyhow::Result<()> {
+    let mut command = pinned(oha_path()?, bench.cpu);
+    command.args(["--no-tui", "-c", "32", "--latency-correction", "-q"]);
+    command.arg(rate.to_string()).arg("-z");
+    command
+        .arg(format!("{}s", (bench.seconds + 1.0).round()))
+        .arg(server.url());
+    run(command, OHA, &Control::new())?;
+    Ok(())
+}
+
 const OHA: &str = "cargo install oha --locked --root ~/.cache/jung/oha";
 
 /// The newest oha of the Rust registry; installed into the cache if it is not there.

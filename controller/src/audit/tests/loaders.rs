@@ -32,6 +32,7 @@ fn one_bad_loader_does_not_hide_among_the_others() {
         verdict.validity
     };
     assert_eq!(with(|loader| loader.lag.p99_ns = 11_000_000), Validity::Invalid);
+    assert_eq!(with(|loader| loader.lag.p99_ns = 600_000), Validity::Suspect);
     assert_eq!(with(|loader| loader.generator.run_queue_share = 0.2), Validity::Suspect);
     assert_eq!(with(|loader| loader.skew_ns = -60_000_000_000), Validity::Suspect);
     assert_eq!(with(|loader| loader.clock_error_ns = 60_000_000_000), Validity::Suspect);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use protocol::files;
 use protocol::sign::SigningKey;
 
 use super::at::At;
@@ -148,8 +149,7 @@ fn prefix(text: &String) -> Result<String, Fault> {
 fn key_file(text: &String) -> Result<PathBuf, Fault> {
     let path = value::path(text)?;
     let make = "make one with `openssl rand -hex 32 > lab.key; chmod 600 lab.key`, the same on controller and runners";
-    let bytes = std::fs::read(&path).map_err(|error| Fault::new(format!("the key cannot be read: {error}"), make))?;
-    SigningKey::new(&bytes).map_err(|error| Fault::new(error.to_string(), make))?;
+    SigningKey::read(&path).map_err(|error| Fault::new(error.to_string(), make))?;
     Ok(path)
 }
 
@@ -174,5 +174,13 @@ fn options(raw: &RawKafka, problems: &mut Vec<Problem>) -> Option<BTreeMap<Strin
         let remedy = "leave it out and write brokers = \"...\" in [kafka]";
         At::new(&raw.options_section, problems).whole(Fault::new(what, remedy));
     }
-    (problems.len() == before).then(|| raw.options.iter().cloned().collect())
+    let options = raw.options.iter().cloned().collect();
+    for (option, fault) in files::of_kafka_options(&options) {
+        let fault = Fault::new(
+            format!("{option} = {:?}: {fault}", options[option]),
+            "correct the path, or let this user read the file",
+        );
+        At::new(&raw.options_section, problems).whole(fault);
+    }
+    (problems.len() == before).then_some(options)
 }

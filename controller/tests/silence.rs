@@ -1,0 +1,176 @@
+//! Why a runner does not answer, over the embedded broker: the error of the controller names the likeliest cause.
+//! Several threads: a client's drop waits for its broker, which here runs in the same process.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
+use std::time::{Duration, Instant};
+
+use controller::conduct::link::Link;
+use controller::conduct::switch::lines;
+use protocol::bus::{BusConfig, Cause, EventReceiver, Reply, connect_controller, connect_runner};
+use protocol::event::Pong;
+use protocol::sign::SigningKey;
+use protocol::{AttemptId, Epoch, Event, Name};
+use rdkafka::config::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use tokio::task::JoinHandle;
+
+/// How long the controller waits; what it waits for in these tests never comes.
+const PATIENCE: Duration = Duration::from_millis(2500);
+const SOON: Duration = Duration::from_secs(20);
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn key(text: &str) -> Option<SigningKey> {
+    Some(SigningKey::new(text.as_bytes()).unwrap())
+}
+
+struct Lab {
+    _broker: broker::Broker,
+    _data: tempfile::TempDir,
+    bus: BusConfig,
+}
+
+impl Lab {
+    async fn new() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let listener = broker::Listener {
+            bind: "127.0.0.1:0".parse().unwrap(),
+            advertise: None,
+        };
+        let broker = broker::Broker::start(broker::Config {
+            listeners: vec![listener],
+            data: data.path().to_owned(),
+            ..broker::Config::default()
+        })
+        .await
+        .unwrap();
+        let bus = BusConfig {
+            brokers: broker.addresses()[0].to_string(),
+            prefix: format!("test-{}.", AttemptId::fresh()),
+            ..BusConfig::default()
+        };
+        Self {
+            _broker: broker,
+            _data: data,
+            bus,
+        }
+    }
+
+    fn with(&self, key: Option<SigningKey>) -> BusConfig {
+        BusConfig {
+            key,
+            ..self.bus.clone()
+        }
+    }
+
+    /// A daemon that answers every command that it takes with PONG.
+    async fn daemon(&self, host: &str, key: Option<SigningKey>) -> JoinHandle<()> {
+        let (events, mut commands) = connect_runner(&self.with(key), &name(host)).await.unwrap();
+        tokio::spawn(async move {
+            while let Ok(command) = commands.recv().await {
+                let pong = Event::Pong(Pong { clock_ns: 1 });
+                events.send(&Reply::to(&command), pong).await.unwrap();
+            }
+        })
+    }
+
+    /// What the controller says of `lab-2` when it does not answer a PING.
+    async fn said(&self, key: Option<SigningKey>) -> String {
+        let (commands, events) = connect_controller(&self.with(key), &name("night"), Epoch(1))
+            .await
+            .unwrap();
+        let host = name("lab-2");
+        let line = lines(events, [&host]).remove(0);
+        let mut link = Link::new(commands, line, host);
+        link.ping(PATIENCE).await.unwrap_err().to_string()
+    }
+
+    /// Puts bytes on the topic of events.
+    async fn put(&self, bytes: &str) {
+        let producer: FutureProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bus.brokers)
+            .create()
+            .unwrap();
+        let topic = format!("{}runner", self.bus.prefix);
+        let record = FutureRecord::<(), str>::to(&topic).payload(bytes);
+        producer.send(record, SOON).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_both_sides_differ() {
+    let lab = Lab::new().await;
+    let (ours, theirs) = ("0123456789abcdef", "fedcba9876543210");
+    let unsigned = lab.daemon("lab-2", None).await;
+    let said = lab.said(key(ours)).await;
+    assert!(
+        said.contains("its messages arrive but are not signed, and this controller has a `key_file`"),
+        "{said}"
+    );
+    unsigned.abort();
+    let _signed = lab.daemon("lab-2", key(theirs)).await;
+    let said = lab.said(key(ours)).await;
+    assert!(said.contains("arrive but are not signed with our key"), "{said}");
+    let said = lab.said(None).await;
+    assert!(
+        said.contains("it refuses our commands (message between controller night and host lab-2 is not signed"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_arrives_from_the_host() {
+    let lab = Lab::new().await;
+    let said = lab.said(None).await;
+    let topic = format!(
+        "nothing arrived on topic {}runner from this host; no other host was heard",
+        lab.bus.prefix
+    );
+    assert!(said.contains(&topic), "{said}");
+    assert!(
+        said.contains("start `runner --config runner.toml` on that host with name = \"lab-2\""),
+        "{said}"
+    );
+}
+
+/// The cause that the controller's end of the bus gives once it is one that `is_it`.
+async fn cause(events: &mut EventReceiver, is_it: impl Fn(&Cause) -> bool) -> Cause {
+    let (traffic, began) = (events.traffic(), Instant::now());
+    let since = began.checked_sub(Duration::from_secs(3600)).unwrap_or(began);
+    loop {
+        let cause = traffic.cause(&name("lab-2"), since);
+        if is_it(&cause) {
+            return cause;
+        }
+        assert!(began.elapsed() < SOON, "{cause}");
+        // Nothing that is put on the topic is for this controller, so this only takes in what comes.
+        let _ = tokio::time::timeout(Duration::from_millis(50), events.recv()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_message_that_is_refused_is_a_cause() {
+    let lab = Lab::new().await;
+    let (_, mut events) = connect_controller(&lab.bus, &name("night"), Epoch(1)).await.unwrap();
+    lab.put("not JSON").await;
+    let found = cause(&mut events, |cause| {
+        matches!(cause, Cause::Nothing { nameless: Some(_), .. })
+    })
+    .await;
+    assert!(found.to_string().contains("is not JSON with a version"), "{found}");
+    lab.put("{\"version\": 3, \"host\": \"lab-3\"}").await;
+    let found = cause(
+        &mut events,
+        |cause| matches!(cause, Cause::Nothing { others, .. } if !others.is_empty()),
+    )
+    .await;
+    assert!(found.to_string().contains("hosts heard: lab-3"), "{found}");
+    lab.put("{\"version\": 1, \"host\": \"lab-2\", \"surprise\": 1}").await;
+    let found = cause(&mut events, |cause| matches!(cause, Cause::Unreadable { .. })).await;
+    assert!(found.to_string().contains("surprise"), "{found}");
+    lab.put("{\"version\": 3, \"host\": \"lab-2\", \"new_in_3\": {}}").await;
+    cause(&mut events, |cause| *cause == Cause::OtherVersion { given: 3 }).await;
+}
