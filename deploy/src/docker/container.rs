@@ -27,6 +27,10 @@ use crate::{DeployError, network};
 
 /// How long a killed container may take to be seen dead, and its last output to come.
 const DEATH: Duration = Duration::from_secs(10);
+/// How long a process may take from leaving its cgroup to being dead.
+const EXIT: Duration = Duration::from_millis(500);
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What every container of a deployment is made with.
 #[derive(Clone, Debug)]
@@ -85,8 +89,8 @@ impl Container {
             .map_err(|error| could_not_start(&error, service, published))?;
         let exists_since = Instant::now();
         let end = tokio::spawn(watch::wait_for_end(docker.clone(), name.clone(), kills));
-        let inspect = engine::inspect(docker, &name).await.map_err(|error| said(&error))?;
-        let place = match place(&inspect, service, kills) {
+        let (inspect, cgroups) = look(docker, &name).await.map_err(|error| said(&error))?;
+        let place = match place(&inspect, &cgroups, service, kills) {
             Ok(place) => place,
             Err(error) => {
                 last_words(docker, &name, log).await;
@@ -272,16 +276,51 @@ struct Place {
     cgroup: Option<PathBuf>,
 }
 
+/// What the engine knows of a container, and what the kernel says of its process's cgroups.
+///
+/// A process that has just died is in its container's cgroup no longer, while the engine may still show it as running: it is asked again then.
+async fn look(
+    docker: &bollard::Docker,
+    name: &str,
+) -> Result<(ContainerInspectResponse, String), bollard::errors::Error> {
+    let begun = Instant::now();
+    loop {
+        let inspect = engine::inspect(docker, name).await?;
+        let Some(pid) = running_pid(&inspect) else {
+            return Ok((inspect, String::new()));
+        };
+        let procfs = Procfs::default();
+        let cgroups = procfs.cgroups(pid).unwrap_or_default();
+        let is_stray = !cgroups.is_empty() && !inspect.id.as_ref().is_some_and(|id| cgroups.contains(id));
+        // On its way out it has left its cgroup and is not dead yet.
+        let patience = if procfs.is_alive(pid) { EXIT } else { DEATH };
+        if !is_stray || begun.elapsed() >= patience {
+            return Ok((inspect, cgroups));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The process of a container that the engine shows as running.
+fn running_pid(inspect: &ContainerInspectResponse) -> Option<u32> {
+    let state = inspect.state.as_ref().filter(|state| state.running == Some(true))?;
+    u32::try_from(state.pid?).ok().filter(|&pid| pid > 0)
+}
+
 /// Reads where a container is, and proves that its process is one of this host: an engine elsewhere would have us sample strangers.
-fn place(inspect: &ContainerInspectResponse, service: &ServiceSpec, kills: Kills) -> Result<Place, DeployError> {
+fn place(
+    inspect: &ContainerInspectResponse,
+    cgroups: &str,
+    service: &ServiceSpec,
+    kills: Kills,
+) -> Result<Place, DeployError> {
     let say = |message: String| DeployError::Platform {
         platform: "docker",
         message,
     };
     let name = &service.name;
-    let state = inspect.state.clone().unwrap_or_default();
-    let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid > 0);
-    let Some(pid) = pid.filter(|_| state.running == Some(true)) else {
+    let Some(pid) = running_pid(inspect) else {
+        let state = inspect.state.clone().unwrap_or_default();
         let how = match kills.explain(watch::exit(&state)) {
             Exit::OutOfMemory => "killed for memory: give it a higher memory limit".to_owned(),
             Exit::Signal(number) => format!("by signal {number}"),
@@ -293,7 +332,6 @@ fn place(inspect: &ContainerInspectResponse, service: &ServiceSpec, kills: Kills
         )));
     };
     let id = inspect.id.clone().unwrap_or_default();
-    let cgroups = Procfs::default().cgroups(pid).unwrap_or_default();
     if !cgroups.is_empty() && (id.is_empty() || !cgroups.contains(&id)) {
         return Err(say(format!(
             "pid {pid} of {name} is no process of a container on this host: the runner must run on the engine's host, outside of containers"
@@ -310,7 +348,7 @@ fn place(inspect: &ContainerInspectResponse, service: &ServiceSpec, kills: Kills
     Ok(Place {
         pid,
         address: address.ok_or_else(|| say(format!("the container of {name} has no IPv4 address on a bridge: give the engine's network an IPv4 subnet, or use network = \"bridge\"")))?,
-        cgroup: Layout::of_this_host().and_then(|layout| layout.dir_of(&cgroups)),
+        cgroup: Layout::of_this_host().and_then(|layout| layout.dir_of(cgroups)),
     })
 }
 
