@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use mio::Events;
+use protocol::load::{Usage, Wait};
 
 use super::rest::{Moments, Rest};
 use super::threads::Setup;
