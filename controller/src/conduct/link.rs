@@ -49,7 +49,7 @@ pub enum LinkError {
     },
     /// A loader says nothing.
     #[error(
-        "the loader {host} does not answer within {} s: is it running (`controller loader --as {host} --brokers ...`), with the same brokers, prefix and key?",
+        "the loader {host} does not answer within {} s: is it running (`loader --as {host} --brokers ...`), with the same brokers, prefix and key?",
         waited.as_secs()
     )]
     SilentLoader {
@@ -110,7 +110,7 @@ impl Link {
         match self.ask(question, within).await {
             Ok(Event::Loader(facts)) => Ok(*facts),
             Ok(Event::Facts(_)) => Err(self.refused(
-                "it is a runner, and loads are fired by loaders: start `controller loader` there under another name, and name that in `loaders`",
+                "it is a runner, and loads are fired by loaders: start `loader` there under another name, and name that in `loaders`",
             )),
             Ok(other) => Err(self.nonsense("DESCRIBE", &other)),
             Err(LinkError::Silent { host, waited, .. }) => Err(LinkError::SilentLoader { host, waited }),
