@@ -20,7 +20,7 @@ use crate::state::{Action, IllegalEvent, Input, State, Why};
 pub const REMEMBERED: usize = 64;
 
 /// The answer to what only a loader does.
-const NO_LOADER: &str = "this is a runner, and loads are fired by loaders: start `controller loader` under a name of its own, and name that in `loaders`";
+const NO_LOADER: &str = "this is a runner, and loads are fired by loaders: start `loader` under a name of its own, and name that in `loaders`";
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]

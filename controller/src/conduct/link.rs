@@ -54,7 +54,7 @@ pub enum LinkError {
     #[error(
         "the loader {host} does not answer within {} s: {cause}{}",
         waited.as_secs(),
-        start(cause, &format!("`controller loader --as {host} --brokers ...`"))
+        start(cause, &format!("`loader --as {host} --brokers ...`"))
     )]
     SilentLoader {
         /// Its name.
@@ -124,7 +124,7 @@ impl Link {
         match self.ask(question, within).await {
             Ok(Event::Loader(facts)) => Ok(*facts),
             Ok(Event::Facts(_)) => Err(self.refused(
-                "it is a runner, and loads are fired by loaders: start `controller loader` there under another name, and name that in `loaders`",
+                "it is a runner, and loads are fired by loaders: start `loader` there under another name, and name that in `loaders`",
             )),
             Ok(other) => Err(self.nonsense("DESCRIBE", &other)),
             Err(LinkError::Silent {

@@ -341,7 +341,7 @@ const JUNG: &str = "[experiment]\nname = \"x\"\n[[platform]]\nkind = \"native\"\
 fn jung_as_in_the_thesis_needs_no_keys() {
     let text = format!("{JUNG}[[load]]\nkind = \"users\"\nname = \"u\"\nusers = 30\nrequests = 500\n");
     let experiment = parse("x.toml", &text, &Overrides::default()).unwrap().experiment;
-    let WorkloadKind::Jung(jung) = &experiment.workloads[0].spec.kind else {
+    let WorkloadKind::Jung(jung) = &experiment.workloads[0].kind else {
         panic!("it says jung");
     };
     assert_eq!(jung.requests_of_a_user(), 500);

@@ -194,7 +194,7 @@ fn a_loader_that_is_not_there_is_named_with_the_command_that_starts_it() {
         ..experiment(&lab, &load("r100", 100, 1))
     };
     let said = lab.run(&experiment, 5);
-    assert!(said.contains(&format!("controller loader --as {b}")), "{said}");
+    assert!(said.contains(&format!("loader --as {b}")), "{said}");
     lab.nothing_was_begun();
 }
 

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use loader::{
-    BodyRule, Bounds, Connections, Control, Engine, Expect, Limit, Outcome, RampPlan, Ramping, RatePlan, Sustained,
-    Target,
-};
+use loader::{BodyRule, Connections, Control, Engine, Expect, Outcome, RampPlan, Ramping, RatePlan, Sustained, Target};
+use protocol::load::{Bounds, Limit};
 
 use crate::requests;
 use crate::scripted::Scripted;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use loader::{BodyRule, Connections, Control, Engine, Expect, Max, MaxPlan, Outcome, Rate, RatePlan, Target, Wait};
+use loader::{BodyRule, Connections, Control, Engine, Expect, Max, MaxPlan, Outcome, Rate, RatePlan, Target};
+use protocol::load::{Wait};
 
 use super::Bench;
 use super::servers::{BODY, Server};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use loader::Wait;
+use protocol::load::Wait;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
