@@ -51,9 +51,9 @@ impl Cli {
         if self.brokers == "embedded" {
             return Err("--brokers embedded: a loader has no broker; give the address that the controller's listens on, e.g. --brokers lab-1:9092".to_owned());
         }
-        let key = self
-            .key_file
-            .map(|path| SigningKey::read(&path).map_err(|error| format!("option --key-file {}: {error}", path.display())));
+        let key = self.key_file.map(|path| {
+            SigningKey::read(&path).map_err(|error| format!("option --key-file {}: {error}", path.display()))
+        });
         Ok(Options {
             name: self.loader,
             bus: BusConfig {

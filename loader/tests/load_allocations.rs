@@ -8,7 +8,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use loader::{Arrivals, BodyRule, Call, Connections, Control, Engine, Expect, Extent, Label, Max, MaxPlan, Message, Progress, Rate, RatePlan, Script, Target, Think, Udp, UdpPlan, Users, UsersPlan};
+use loader::{
+    Arrivals, BodyRule, Call, Connections, Control, Engine, Expect, Extent, Label, Max, MaxPlan, Message, Progress,
+    Rate, RatePlan, Script, Target, Think, Udp, UdpPlan, Users, UsersPlan,
+};
 use workloads::shutdown::{Shutdown, Trigger};
 
 /// The system's allocator, and a count of what threads of an engine ask it for while it is watched.

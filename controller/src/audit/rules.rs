@@ -1,10 +1,11 @@
 //! The rules. Each looks at one thing and adds a reason if it is not right.
 
+use protocol::load::LoadKind;
 use protocol::summary::{Exit, Summary};
 
 use super::verdict::{Reason, Rule, Validity, Verdict};
 use super::{host, limits};
-use crate::store::{Distribution, Latency, PaceOrder, RequestCounts, TrialRecord, TruthRecord, Window};
+use crate::store::{Distribution, Latency, RequestCounts, TrialRecord, TruthRecord, Window};
 
 /// Holds an attempt against what it should have been; the verdict that it bears already is not looked at.
 #[must_use]
@@ -218,15 +219,15 @@ fn late(who: &str, lag: &Distribution, limit_ns: u64, found: &mut Found) {
     reason = "a positive float saturates, and is clamped"
 )]
 fn lag_limit_ns(record: &TrialRecord) -> u64 {
-    let interval_ns = match &record.load.pace {
-        PaceOrder::Rate(rate) => 1e9 / rate.rate_per_s,
-        PaceOrder::Ramp(ramp) => {
+    let interval_ns = match &record.load.kind {
+        LoadKind::Rate(rate) => 1e9 / rate.rate_per_s,
+        LoadKind::Ramp(ramp) => {
             let knee = record.ramp.as_ref().and_then(|ramp| ramp.knee.as_ref());
-            1e9 / knee.map_or(ramp.from_per_s, |knee| knee.rate_per_s)
+            1e9 / knee.map_or(ramp.bounds.from, |knee| knee.rate_per_s)
         }
-        PaceOrder::Udp(udp) => udp.pace_ns as f64,
+        LoadKind::Udp(udp) => udp.pace.as_nanos() as f64,
         // A closed loop has no interval; the others do not tell their lag.
-        PaceOrder::Users(_) | PaceOrder::Max(_) | PaceOrder::Httperf(_) | PaceOrder::Jmeter(_) | PaceOrder::None(_) => {
+        LoadKind::Users(_) | LoadKind::Max(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::None(_) => {
             f64::INFINITY
         }
     };

@@ -3,8 +3,10 @@
 mod good;
 mod loaders;
 
+use std::time::Duration;
+
 use protocol::facts::HostNow;
-use protocol::load::{Arrivals, Little, LoadKind, MaxLoad};
+use protocol::load::{Arrivals, Little, LoadKind, MaxLoad, RateLoad, Think, UdpLoad, UsersLoad};
 use protocol::summary::{Exit, KernelTrouble, Summary, TroubleKind};
 
 use super::{Rule, Validity, audit};
@@ -186,10 +188,10 @@ fn the_generator_and_littles_law() {
 /// The limit follows from the order alone.
 #[test]
 fn lag_is_held_against_the_interval_of_the_order_and_not_against_the_platform() {
-    let verdict = |pace: &PaceOrder, lag_ns: u64, median_ns: u64| {
+    let verdict = |kind: &LoadKind, lag_ns: u64, median_ns: u64| {
         let mut record = good();
-        record.load.pace = pace.clone();
-        if let PaceOrder::Rate(rate) = pace {
+        record.load.kind = kind.clone();
+        if let LoadKind::Rate(rate) = kind {
             let due = (rate.rate_per_s * 10.0) as u64;
             (record.requests.planned, record.requests.total, record.requests.ok) = (due, due, due);
         }
@@ -197,24 +199,34 @@ fn lag_is_held_against_the_interval_of_the_order_and_not_against_the_platform() 
         (latency.lag.p99_ns, latency.response.p50_ns) = (lag_ns, median_ns);
         audit(&record).validity
     };
+    let timing = *good().load.kind.timing();
     let rate = |rate_per_s| {
-        PaceOrder::Rate(RateOrder {
+        LoadKind::Rate(RateLoad {
             rate_per_s,
-            uniform: true,
+            timing,
+            arrivals: Arrivals::Uniform,
+            keep_alive: false,
+            cpus: vec![],
         })
     };
-    let udp = PaceOrder::Udp(UdpOrder {
+    let udp = LoadKind::Udp(UdpLoad {
         packets: 1,
         size: 8,
-        pace_ns: 2_000,
+        pace: Duration::from_micros(2),
         window: None,
-        search_ns: None,
+        search: None,
+        timing,
+        cpus: vec![],
     });
-    let users = PaceOrder::Users(UsersOrder {
+    let users = LoadKind::Users(UsersLoad {
         users: 1,
-        think_ns: 0,
-        exponential: false,
+        timing,
         requests: None,
+        think: Think::Constant(Duration::ZERO),
+        ramp_up: Duration::ZERO,
+        keep_alive: true,
+        mix: vec![],
+        cpus: vec![],
     });
     let limits = [
         (rate(10.0), 500_000),
@@ -224,13 +236,13 @@ fn lag_is_held_against_the_interval_of_the_order_and_not_against_the_platform() 
         (udp, 100_000),
         (users, 500_000),
     ];
-    for (pace, limit_ns) in limits {
+    for (kind, limit_ns) in limits {
         for median_ns in [20_000, 1_000_000, 1_000_000_000] {
-            let found = [limit_ns, limit_ns + 1, 10_000_001].map(|lag_ns| verdict(&pace, lag_ns, median_ns));
+            let found = [limit_ns, limit_ns + 1, 10_000_001].map(|lag_ns| verdict(&kind, lag_ns, median_ns));
             assert_eq!(
                 found,
                 [Validity::Valid, Validity::Suspect, Validity::Invalid],
-                "{pace:?} {median_ns}"
+                "{kind:?} {median_ns}"
             );
         }
     }

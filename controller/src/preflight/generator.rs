@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-
 use loader::{Part, limits, load_connections};
 use protocol::load::GeneratorLimits;
 use protocol::spec::CpuSet;

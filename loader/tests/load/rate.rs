@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use crate::requests;
 use crate::scripted::{Act, GOOD, Scripted};
 use crate::service::Service;
-use loader::{Arrivals, BodyRule, Connections, Control, Engine, ErrorKind, Expect, LoadError, Outcome, Rate, RatePlan, Target};
+use loader::{
+    Arrivals, BodyRule, Connections, Control, Engine, ErrorKind, Expect, LoadError, Outcome, Rate, RatePlan, Target,
+};
 
 const KEEP_ALIVE: Connections = Connections::KeepAlive { pool: 2, at_most: 64 };
 const PER_REQUEST: Connections = Connections::PerRequest { at_most: None };

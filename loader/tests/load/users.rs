@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::requests;
 use crate::scripted::{Act, GOOD, Scripted};
-use loader::{BodyRule, Call, Control, Engine, ErrorKind, Expect, Extent, Label, Message, Outcome, Request, Script, Think, Users, UsersPlan};
+use loader::{
+    BodyRule, Call, Control, Engine, ErrorKind, Expect, Extent, Label, Message, Outcome, Request, Script, Think, Users,
+    UsersPlan,
+};
 
 const LISTS: Extent = Extent::Lists {
     warm_up_calls: 0,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use loader::{BodyRule, Connections, Control, Engine, Expect, Max, MaxPlan, Outcome, Rate, RatePlan, Target};
-use protocol::load::{Wait};
+use protocol::load::Wait;
 
 use super::Bench;
 use super::servers::{BODY, Server};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use protocol::load::Wait;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use protocol::load::Wait;
 
 use super::Bench;
 use super::engine::{failures, rate, rate_by};

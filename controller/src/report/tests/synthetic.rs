@@ -160,6 +160,7 @@ fn manifest(script: &Script) -> Manifest {
             governor: None,
             boot_id: None,
             pinned: None,
+            limits: None,
         },
         hosts: vec![host()],
         left_out: vec![],
