@@ -25,10 +25,9 @@ fn experiment(lab: &Lab, loads: &str) -> Experiment {
 }
 
 fn loader(lab: &Lab, name: &str) -> Running {
-    let mut command = program("controller");
+    let mut command = program("loader");
     command
         .args([
-            "loader",
             "--as",
             name,
             "--brokers",
