@@ -27,14 +27,7 @@ fn experiment(lab: &Lab, loads: &str) -> Experiment {
 fn loader(lab: &Lab, name: &str) -> Running {
     let mut command = program("loader");
     command
-        .args([
-            "--as",
-            name,
-            "--brokers",
-            &lab.broker,
-            "--prefix",
-            &lab.prefix(),
-        ])
+        .args(["--as", name, "--brokers", &lab.broker, "--prefix", &lab.prefix()])
         .current_dir(lab.path(""));
     Running::start("loader", command, &lab.path(&format!("{name}.log")))
 }
