@@ -7,38 +7,38 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Overrides;
 use crate::exit::Exit;
 
-/// Compare ways to run a service: plan trials, have runners deploy them, fire the load, store and analyse what was measured.
+/// Compare platforms for running a service: plan trials, deploy them through runners, generate load, store and analyze the results.
 ///
 /// Without a command it runs the experiment, like `controller run`.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "controller", version, max_term_width = 110, after_help = after_help())]
 #[command(args_conflicts_with_subcommands = false, infer_subcommands = false)]
 pub struct Cli {
-    /// What to do; `run` if nothing is said.
+    /// The command; `run` by default.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// For every command.
+    /// Options of every command.
     #[command(flatten)]
     pub common: Common,
-    /// For `run`.
+    /// Options of `run`.
     #[command(flatten)]
     pub run: RunArgs,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Run the experiment (what happens without a command, too).
+    /// Run the experiment (the default command).
     Run(RunArgs),
-    /// Say everything that is wrong with an experiment file, and run nothing.
+    /// Report every error in an experiment file without running it.
     Check(CheckArgs),
-    /// Print the trials in their order and how long they will take, and run nothing.
+    /// Print the trials in order and the estimated duration without running them.
     Plan(FileArgs),
-    /// Make the reports of a run again out of its raw data, offline.
+    /// Regenerate a run's report from its raw data, offline.
     Report(ReportArgs),
-    /// Say what differed between two runs: what they were run with, and the medians with their intervals.
+    /// Compare two runs: their configuration, and their medians with confidence intervals.
     Diff(DiffArgs),
-    /// Measure how long a command to the runner and its answer take.
+    /// Measure the round-trip time of a command to the runner.
     Ping(PingArgs),
 }
 
@@ -56,25 +56,25 @@ pub struct Common {
         default_value = "experiments.toml"
     )]
     pub config: PathBuf,
-    /// What to log, e.g. `debug`, or `info,loader=trace`.
+    /// Log filter, e.g. `debug`, or `info,loader=trace`.
     #[arg(long, global = true, value_name = "FILTER", env = "JUNG_LOG", default_value = "info")]
     pub log: String,
-    /// The folder of all results, instead of the file's.
+    /// The results directory; overrides the file.
     #[arg(long, global = true, value_name = "DIR", env = "JUNG_RESULTS")]
     pub results: Option<String>,
-    /// `embedded` or `host:port,...`, instead of the file's.
+    /// Kafka brokers: `embedded` or `host:port,...`; overrides the file.
     #[arg(long, global = true, value_name = "BROKERS", env = "JUNG_BROKERS")]
     pub brokers: Option<String>,
-    /// The host whose runner deploys, instead of the file's.
+    /// The host whose runner deploys the services; overrides the file.
     #[arg(long, global = true, value_name = "HOST", env = "JUNG_HOST")]
     pub host: Option<String>,
-    /// The experiment's name, instead of the file's.
+    /// The experiment's name; overrides the file.
     #[arg(long, global = true, value_name = "NAME")]
     pub name: Option<String>,
-    /// The number of blocks, instead of the file's.
+    /// The number of blocks; overrides the file.
     #[arg(long, global = true, value_name = "N", allow_negative_numbers = true)]
     pub iterations: Option<i64>,
-    /// The seed of the order of trials, instead of the file's.
+    /// The seed of the trial order; overrides the file.
     #[arg(long, global = true, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<i64>,
 }
@@ -83,20 +83,20 @@ pub struct Common {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Options of run")]
 pub struct RunArgs {
-    /// Go on with a run that was interrupted: its name or its folder.
+    /// Resume an interrupted run, by name or directory.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
-    /// Only print the plan.
+    /// Print the plan and exit.
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// Options of commands that only look at an experiment file.
+/// Options of commands that read an experiment file without running it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FileArgs {
-    /// The experiment file; stands in front of --config.
+    /// The experiment file; overrides --config.
     pub file: Option<PathBuf>,
-    /// Print JSON, for programs.
+    /// Print machine-readable JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -104,10 +104,10 @@ pub struct FileArgs {
 /// Options of `check`.
 #[derive(Clone, Debug, Args)]
 pub struct CheckArgs {
-    /// The file, and how the answer looks.
+    /// The file and the output format.
     #[command(flatten)]
     pub file: FileArgs,
-    /// Ask the runner, too, whether its host is what [host] and [band] require, and which platforms can be used there.
+    /// Also ask the runner whether its host meets [host] and [band], and which platforms it can run.
     #[arg(long)]
     pub ask_host: bool,
 }
@@ -115,18 +115,18 @@ pub struct CheckArgs {
 /// Options of `report`.
 #[derive(Clone, Debug, Args)]
 pub struct ReportArgs {
-    /// The run's folder, e.g. results/first-look/20261122T020102Z.
+    /// The run's directory, e.g. results/first-look/20261122T020102Z.
     pub run: PathBuf,
 }
 
 /// Options of `diff`.
 #[derive(Clone, Debug, Args)]
 pub struct DiffArgs {
-    /// The folder of a run.
+    /// The directory of the first run.
     pub one: PathBuf,
-    /// The folder of another.
+    /// The directory of the second run.
     pub other: PathBuf,
-    /// Print JSON, for programs.
+    /// Print machine-readable JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -134,13 +134,13 @@ pub struct DiffArgs {
 /// Options of `ping`.
 #[derive(Clone, Debug, Args)]
 pub struct PingArgs {
-    /// How many round trips.
+    /// The number of round trips.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub count: u32,
 }
 
 impl Cli {
-    /// The command, with `run` where none was said. Options of `run` may stand before and after the word.
+    /// The command, `run` by default. Options of `run` are accepted before and after the subcommand.
     #[must_use]
     pub fn command(&self) -> Command {
         match self.command.clone() {
@@ -155,7 +155,7 @@ impl Cli {
 }
 
 impl Common {
-    /// What stands in front of the file's values.
+    /// The values that override the file's.
     #[must_use]
     pub fn overrides(&self) -> Overrides {
         Overrides {
@@ -170,7 +170,7 @@ impl Common {
 }
 
 impl FileArgs {
-    /// The experiment file that is meant.
+    /// The path of the experiment file.
     #[must_use]
     pub fn path<'a>(&'a self, common: &'a Common) -> &'a Path {
         self.file.as_deref().unwrap_or(&common.config)
@@ -181,12 +181,12 @@ fn after_help() -> String {
     format!(
         "Examples:
   controller                                      run experiments.toml
-  controller check experiments/czipri-tcp.toml    what is wrong with this file?
-  controller plan --iterations 2                  what would be run, and for how long?
+  controller check experiments/czipri-tcp.toml    report the errors in this file
+  controller plan --iterations 2                  which trials, and how long?
   controller --config lab.toml --brokers lab-1:9092 --host lab-2
   controller --resume results/first-look/20261122T022126Z
   controller diff results/x/20261121T220000Z results/x/20261122T220000Z
-  controller ping --host lab-2                    is the runner there, and how fast does it answer?
+  controller ping --host lab-2                    does the runner answer, and how fast?
 
 {}
 
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn run_is_what_happens_without_a_word() {
+    fn run_is_the_default_command() {
         for words in [
             &["controller", "--dry-run", "--config", "x.toml"][..],
             &["controller", "run", "--dry-run", "--config", "x.toml"],

@@ -1,4 +1,4 @@
-//! What the process ends with.
+//! Exit codes.
 
 use std::process::{ExitCode, Termination};
 
@@ -8,27 +8,27 @@ use std::process::{ExitCode, Termination};
 pub enum Exit {
     /// Done.
     Ok = 0,
-    /// A fault of the program.
+    /// An internal error.
     Internal = 1,
-    /// The command line is wrong.
+    /// Invalid command line.
     Usage = 2,
-    /// The experiment file is wrong; every problem was printed.
+    /// Invalid experiment file; every error was printed.
     Config = 3,
     /// No Kafka broker could be reached, or the embedded one could not start.
     Broker = 4,
-    /// The runner did not answer, or refused.
+    /// The runner did not answer, or refused the command.
     Runner = 5,
-    /// What a platform needs is not there, and the platform is not optional.
+    /// A platform that is not optional is unavailable on the host.
     Unmet = 6,
     /// Results could not be written.
     Results = 7,
-    /// The run finished, and some trials never became valid.
+    /// The run finished, but some trials have no valid attempt.
     Trials = 8,
-    /// The host is not what `[host]` or `[band]` requires.
+    /// The host does not meet `[host]` or `[band]`.
     Host = 9,
-    /// Two runs differ in what they were run with, or in a figure by more than chance.
+    /// Two runs differ in configuration, or significantly in a metric.
     Differ = 10,
-    /// Ctrl-C or SIGTERM.
+    /// Interrupted by Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
 
@@ -55,22 +55,22 @@ impl Exit {
         self as u8
     }
 
-    /// What it means, in words.
+    /// The meaning.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Ok => "done",
-            Self::Internal => "a fault of the program",
-            Self::Usage => "the command line is wrong",
-            Self::Config => "the experiment file is wrong; every problem was printed",
+            Self::Internal => "internal error (a bug)",
+            Self::Usage => "invalid command line",
+            Self::Config => "invalid experiment file; every error was printed",
             Self::Broker => "no Kafka broker could be reached, or the embedded one could not start",
-            Self::Runner => "the runner did not answer, or refused",
-            Self::Unmet => "what a platform needs is not there, and the platform is not optional",
+            Self::Runner => "the runner did not answer, or refused the command",
+            Self::Unmet => "a required platform is unavailable on the host",
             Self::Results => "results could not be written (disk full, no permission)",
-            Self::Trials => "the run finished, and some trials never became valid",
-            Self::Host => "the host is not what [host] or [band] requires",
-            Self::Differ => "diff: the two runs differ in what they were run with, or in a figure by more than chance",
-            Self::Interrupted => "interrupted (Ctrl-C, SIGTERM); --resume goes on with the run",
+            Self::Trials => "the run finished, but some trials have no valid attempt",
+            Self::Host => "the host does not meet [host] or [band]",
+            Self::Differ => "diff: the runs differ in configuration, or significantly in a metric",
+            Self::Interrupted => "interrupted (Ctrl-C, SIGTERM); continue with --resume",
         }
     }
 

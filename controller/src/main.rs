@@ -98,7 +98,7 @@ fn check(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
     if !args.file.json {
         complain(&problems_text(path, problems));
         if exit == Exit::Ok {
-            say(&format!("{} is good\n", path.display()))?;
+            say(&format!("{} is valid\n", path.display()))?;
         }
     }
     match checked {

@@ -48,7 +48,7 @@ fn a_good_file() {
     std::fs::write(folder.path().join("experiments.toml"), GOOD).unwrap();
     let output = controller(folder.path(), &["check"]);
     assert_eq!(said(&output), "exit 0\n");
-    assert_eq!(output.stdout, b"experiments.toml is good\n");
+    assert_eq!(output.stdout, b"experiments.toml is valid\n");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn unknown_key() {
     insta::assert_snapshot!(check(GOOD.replace("rate = 500", "rat = 500")), @r#"
     exit 3
     experiments.toml:7: [[load]] "heavy": rate: this key is missing; write e.g. rate = 500
-    experiments.toml:10: [[load]] "heavy": rat = 500: this key is unknown; did you mean rate?
+    experiments.toml:10: [[load]] "heavy": rat = 500: unknown key; did you mean rate?
     2 problems in experiments.toml
     "#);
 }
@@ -133,7 +133,7 @@ fn negative_rate() {
 fn wrong_type() {
     insta::assert_snapshot!(check(GOOD.replace("500", "\"500\"")), @r#"
     exit 3
-    experiments.toml:10: [[load]] "heavy": rate = "500": a number is due here; write it without quotation marks, e.g. 500 or 0.5
+    experiments.toml:10: [[load]] "heavy": rate = "500": expected a number; write it without quotation marks, e.g. 500 or 0.5
     1 problem in experiments.toml
     "#);
 }
@@ -195,11 +195,11 @@ fn everything_at_once() {
         .replace("\"tcp\"", "\"tcp\"\nport = 0");
     insta::assert_snapshot!(check(text), @r#"
     exit 3
-    experiments.toml:2: [experiment]: name = "X Y": this is no name; use 1 to 63 of a-z, 0-9, - and _, beginning with a letter or a digit
+    experiments.toml:2: [experiment]: name = "X Y": invalid name; use 1 to 63 of a-z, 0-9, - and _, beginning with a letter or a digit
     experiments.toml:3: [experiment]: iterations = 0: the number of iterations is 1 to 10000; write e.g. 30
-    experiments.toml:5: [[platform]] 1: kind = "natvie": this word is unknown here; did you mean "native"?
+    experiments.toml:5: [[platform]] 1: kind = "natvie": unknown value; did you mean "native"?
     experiments.toml:8: [[workload]] 1: port = 0: a port is 1 to 65535; write e.g. 8080
-    experiments.toml:12: [[load]] "heavy": rate = "500": a number is due here; write it without quotation marks, e.g. 500 or 0.5
+    experiments.toml:12: [[load]] "heavy": rate = "500": expected a number; write it without quotation marks, e.g. 500 or 0.5
     5 problems in experiments.toml
     "#);
 }
@@ -284,12 +284,12 @@ fn names_that_would_leave_their_place() {
     ] {
         let said = check(GOOD.replace("kind = \"native\"", &guest(evil)));
         assert!(
-            said.starts_with("exit 3\n") && said.contains("this is no name"),
+            said.starts_with("exit 3\n") && said.contains("invalid name"),
             "{evil}: {said}"
         );
         let said = check(GOOD.replace("kind = \"tcp\"", &format!("kind = \"tcp\"\nname = \"{evil}\"")));
         assert!(
-            said.starts_with("exit 3\n") && said.contains("this is no name"),
+            said.starts_with("exit 3\n") && said.contains("invalid name"),
             "{evil}: {said}"
         );
     }

@@ -39,7 +39,7 @@ fn every_shipped_experiment_is_good() {
         .collect();
     assert!(files.len() >= 2, "{files:?}");
     for file in files {
-        assert_eq!(stdout(&["check", &file]), format!("{file} is good\n"));
+        assert_eq!(stdout(&["check", &file]), format!("{file} is valid\n"));
     }
 }
 

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Ended by a signal, gracefully.
     Ok = 0,
-    /// A fault of the program.
+    /// An internal error.
     Internal = 1,
-    /// The command line is wrong.
+    /// Invalid command line.
     Usage = 2,
     /// No Kafka broker could be reached.
     Broker = 4,
@@ -24,8 +24,8 @@ pub enum Exit {
 pub const HELP: &str = "\
 Exit codes:
     0  ended by SIGINT, SIGTERM or SIGHUP
-    1  a fault of the program
-    2  the command line is wrong
+    1  internal error (a bug)
+    2  invalid command line
     4  no Kafka broker could be reached within --wait
     6  another loader on this machine has the name
   130  a second signal: ended at once";

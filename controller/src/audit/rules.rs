@@ -58,12 +58,12 @@ fn completed(record: &TrialRecord, found: &mut Found) {
     if let Some(failure) = &record.failure {
         found.invalid(
             Rule::Completed,
-            format!("it broke off at {}: {}", failure.stage, failure.why),
+            format!("aborted during {}: {}", failure.stage, failure.why),
         );
     } else if record.ready.is_none() {
         found.invalid(Rule::Completed, "READY never came".to_owned());
     } else if record.latency.is_none() || record.window.is_none() {
-        found.invalid(Rule::Completed, "the load was not fired".to_owned());
+        found.invalid(Rule::Completed, "no load was generated".to_owned());
     }
     if record.summary.is_none() {
         let text = "SUMMARY never came: neither the raw counters nor the teardown are confirmed".to_owned();
@@ -92,7 +92,8 @@ fn requests(record: &TrialRecord, found: &mut Found) {
     }
     let own = failures_of(counts, &limits::OWN_KINDS);
     if own > 0 {
-        let text = format!("{own} requests failed for want of something on the generator's machine, or were cancelled");
+        let text =
+            format!("{own} requests failed because the load generator ran out of local resources, or were cancelled");
         found.invalid(Rule::Errors, text);
     }
     let share = counts.failed_share();

@@ -71,7 +71,7 @@ fn a_good_record_is_valid() {
 #[test]
 fn an_attempt_that_did_not_run_to_its_end_is_invalid() {
     use Validity::Invalid;
-    broken(Rule::Completed, Invalid, "broke off at start: no image", |r, _| {
+    broken(Rule::Completed, Invalid, "aborted during start: no image", |r, _| {
         let (stage, why) = ("start".into(), "no image".into());
         r.failure = Some(FailureRecord { stage, why });
     });

@@ -47,7 +47,7 @@ pub enum CampaignError {
     },
     /// The host does not calm down, and `[band]` says that the run then ends.
     #[error(
-        "the host did not come back in band within {} s: {}: end what disturbs it and go on with --resume, or raise `deadline` in [band]",
+        "the host did not come back in band within {} s: {}: stop what disturbs it and continue with --resume, or raise `deadline` in [band]",
         waited.as_secs(), outside.join("; ")
     )]
     OutOfBand {

@@ -20,7 +20,7 @@ const UNITS: [(&str, f64); 8] = [
 pub(super) fn parse(text: &str) -> Result<Duration, Fault> {
     let fault = || {
         Fault::new(
-            "this is no duration",
+            "invalid duration",
             "write a number and a unit (ns, us, ms, s, m, h, d), e.g. \"500ms\", \"10s\", \"2m\", \"1h30m\"",
         )
     };

@@ -50,7 +50,7 @@ impl<'a> Table<'a> {
     pub(super) fn text(&mut self, key: &'static str) -> Field<String> {
         self.field(key, |value| match value {
             DeValue::String(text) => Ok(text.clone().into_owned()),
-            _ => Err(Fault::new("a text is due here", "put it in quotation marks: \"...\"")),
+            _ => Err(Fault::new("expected a string", "put it in quotation marks: \"...\"")),
         })
     }
 
@@ -58,9 +58,9 @@ impl<'a> Table<'a> {
     pub(super) fn whole(&mut self, key: &'static str) -> Field<i64> {
         self.field(key, |value| match value {
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-                .map_err(|_| Fault::new("this number is too large", "write one below 9223372036854775808")),
+                .map_err(|_| Fault::new("number too large", "write one below 9223372036854775808")),
             _ => Err(Fault::new(
-                "a whole number is due here",
+                "expected an integer",
                 "write digits without quotation marks, e.g. 3",
             )),
         })
@@ -68,12 +68,7 @@ impl<'a> Table<'a> {
 
     /// A number, with or without a fraction.
     pub(super) fn number(&mut self, key: &'static str) -> Field<f64> {
-        let fault = || {
-            Fault::new(
-                "a number is due here",
-                "write it without quotation marks, e.g. 500 or 0.5",
-            )
-        };
+        let fault = || Fault::new("expected a number", "write it without quotation marks, e.g. 500 or 0.5");
         self.field(key, |value| match value {
             DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse().map_err(|_| fault()),
             DeValue::Float(number) => number.as_str().parse().map_err(|_| fault()),
@@ -86,13 +81,13 @@ impl<'a> Table<'a> {
         self.field(key, |value| {
             value
                 .as_bool()
-                .ok_or_else(|| Fault::new("true or false is due here", "write it without quotation marks"))
+                .ok_or_else(|| Fault::new("expected true or false", "write it without quotation marks"))
         })
     }
 
     /// A list of texts.
     pub(super) fn texts(&mut self, key: &'static str) -> Field<Vec<String>> {
-        let fault = || Fault::new("a list of texts is due here", "write e.g. [\"one\", \"two\"]");
+        let fault = || Fault::new("expected a list of strings", "write e.g. [\"one\", \"two\"]");
         self.field(key, |value| match value {
             DeValue::Array(items) => items
                 .iter()
@@ -107,7 +102,7 @@ impl<'a> Table<'a> {
         self.field(key, |value| match value {
             DeValue::String(text) => duration::parse(text),
             _ => Err(Fault::new(
-                "a duration is a text with a unit",
+                "expected a duration",
                 "write e.g. \"10s\", \"500ms\" or \"2m\"",
             )),
         })
@@ -115,7 +110,7 @@ impl<'a> Table<'a> {
 
     /// Whole numbers by name, as an inline table.
     pub(super) fn counts(&mut self, key: &'static str) -> Field<Vec<(String, i64)>> {
-        let fault = || Fault::new("numbers by name are due here", "write e.g. { one = 1, two = 2 }");
+        let fault = || Fault::new("expected numbers by name", "write e.g. { one = 1, two = 2 }");
         self.field(key, |value| {
             let table = value.as_table().ok_or_else(fault)?;
             let count = |(name, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| match value.get_ref() {
@@ -171,7 +166,7 @@ impl<'a> Table<'a> {
         if given.is_some_and(|value| !value.get_ref().is_table()) {
             let remedy = format!("write {} on a line of its own and its keys below", section.label);
             self.problems
-                .push(section.whole(Fault::new("a table is due here", remedy)));
+                .push(section.whole(Fault::new("expected a table", remedy)));
         }
         Table::new(self.text, table, section)
     }
@@ -191,7 +186,7 @@ impl<'a> Table<'a> {
             other => {
                 let section = self.labelled(label.clone(), given);
                 let remedy = format!("write {label} with two brackets on a line of its own and its keys below");
-                let fault = Fault::new("a list of tables is due here", remedy);
+                let fault = Fault::new("expected an array of tables", remedy);
                 self.problems.push(section.whole(fault));
                 // One table with single brackets is checked like the first of a list.
                 if other.is_table() { vec![given] } else { Vec::new() }
@@ -208,7 +203,7 @@ impl<'a> Table<'a> {
             match item.get_ref().as_table() {
                 Some(table) => tables.push(Table::new(self.text, Some(table), section)),
                 None => self.problems.push(section.whole(Fault::new(
-                    "a table is due here",
+                    "expected a table",
                     format!("write {label} and its keys below"),
                 ))),
             }
@@ -245,7 +240,7 @@ impl<'a> Table<'a> {
                 DeValue::Table(inner) => self.options_under(&format!("{name}."), inner, options),
                 _ => {
                     let fault = Fault::new(
-                        "an option is a text, a whole number, true or false",
+                        "expected a string, an integer, true or false",
                         "write e.g. \"security.protocol\" = \"ssl\"",
                     );
                     let mut problem = self.section.whole(fault);
@@ -269,7 +264,7 @@ impl<'a> Table<'a> {
                 (None, Some(table)) => format!("it belongs under {table}"),
                 (None, None) => format!("known here: {}", self.asked.join(", ")),
             };
-            let mut problem = self.section.whole(Fault::new("this key is unknown", remedy));
+            let mut problem = self.section.whole(Fault::new("unknown key", remedy));
             problem.key = Some(cut(name));
             problem.value = value_shown(self.text.all, value);
             problem.line = Some(self.text.line_of(key.span().start));

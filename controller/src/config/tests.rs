@@ -99,7 +99,7 @@ warm_up_requests = 3
     x.toml:18: [[load]] "b": warm_up = "1s": a load with `requests` warms up by requests; write warm_up_requests = 5 instead
     x.toml:19: [[load]] "b": warm_up_requests = 3: no request of a user would be measured; write fewer than `requests`
     x.toml:21: [[load.mix]] 1: path = "x y": a path begins with / and consists of printable ASCII without spaces; write e.g. "/users?page=1"
-    x.toml:24: [[load.mix]] 2: shares = 2: this key is unknown; did you mean share?
+    x.toml:24: [[load.mix]] 2: shares = 2: unknown key; did you mean share?
     x.toml:27: [[load.mix]] 3: label = "/a": the label "/a" is already taken; give each part a label of its own
     x.toml:28: [[load]] "c": connections: this key is missing; write e.g. connections = 64
     x.toml:32: [[load]] "c": users = 2: a load of kind "max" has no such key; remove it; it belongs to kind = "users" and kind = "jmeter"
@@ -174,37 +174,37 @@ interval = "1ms"
 [deadlines]
 ready = 5
 "#), @r#"
-x.toml:2: iterations = 3: this key is unknown; it belongs under [experiment]
-x.toml:4: [experiment]: name = "Bad Name": this is no name; use 1 to 63 of a-z, 0-9, - and _, beginning with a letter or a digit
+x.toml:2: iterations = 3: unknown key; it belongs under [experiment]
+x.toml:4: [experiment]: name = "Bad Name": invalid name; use 1 to 63 of a-z, 0-9, - and _, beginning with a letter or a digit
 x.toml:5: [experiment]: iterations = 0: the number of iterations is 1 to 10000; write e.g. 30
-x.toml:6: [experiment]: seeed = 1: this key is unknown; did you mean seed?
-x.toml:7: [experiment]: order = "randomised-blocks": this word is unknown here; did you mean "randomized-blocks"?
-x.toml:8: [experiment]: max_attempts = "3": a whole number is due here; write digits without quotation marks, e.g. 3
+x.toml:6: [experiment]: seeed = 1: unknown key; did you mean seed?
+x.toml:7: [experiment]: order = "randomised-blocks": unknown value; did you mean "randomized-blocks"?
+x.toml:8: [experiment]: max_attempts = "3": expected an integer; write digits without quotation marks, e.g. 3
 x.toml:9: [experiment]: baseline = "nativ": there is no platform of this name; did you mean "native"?
 x.toml:12: [kafka]: prefix = "a/b": Kafka takes no such name for a topic; use at most 200 of a-z, A-Z, 0-9, ., _ and -, e.g. prefix = "lab."
 x.toml:13: [kafka]: partitions = 0: the number of partitions is 1 to 1000; write e.g. 1
-x.toml:14: [kafka]: retention = 3600: a duration is a text with a unit; write e.g. "10s", "500ms" or "2m"
+x.toml:14: [kafka]: retention = 3600: expected a duration; write e.g. "10s", "500ms" or "2m"
 x.toml:15: [kafka]: key_file = "/nonexistent/lab.key": this file cannot be read: No such file or directory (os error 2); make one with `openssl rand -hex 32 > lab.key; chmod 600 lab.key`, the same on controller and runners
 x.toml:16: [kafka]: listen = "127.0.0.1:9092": this key is for brokers = "embedded"; leave it out: the brokers named in brokers are started elsewhere
 x.toml:17: [kafka.options]: bootstrap.servers has a key of its own; leave it out and write brokers = "..." in [kafka]
-x.toml:21: [[platform]] 1: kind = "dokcer": this word is unknown here; did you mean "docker"?
+x.toml:21: [[platform]] 1: kind = "dokcer": unknown value; did you mean "docker"?
 x.toml:24: [[platform]] 2: publish = true: this key is for kind = "docker"; leave it out here
 x.toml:26: [[platform]] 3: kind = "native": the name native is already taken (line 22); give each its own name, e.g. name = "native-2"
-x.toml:27: [[platform]] 3: optional = "yes": true or false is due here; write it without quotation marks
+x.toml:27: [[platform]] 3: optional = "yes": expected true or false; write it without quotation marks
 x.toml:30: [[workload]] 1: port = 70000: a port is 1 to 65535; write e.g. 8080
 x.toml:34: [[load]] "heavy": rate = -5: a rate is above 0 requests a second; write e.g. rate = 500
-x.toml:35: [[load]] "heavy": duration = "10": this is no duration; write a number and a unit (ns, us, ms, s, m, h, d), e.g. "500ms", "10s", "2m", "1h30m"
+x.toml:35: [[load]] "heavy": duration = "10": invalid duration; write a number and a unit (ns, us, ms, s, m, h, d), e.g. "500ms", "10s", "2m", "1h30m"
 x.toml:38: [[load]] "heavy": name = "heavy": the name heavy is already taken (line 31); give each its own name, e.g. name = "heavy-2"
 x.toml:39: [[load]] "heavy": rate = nan: a rate is above 0 requests a second; write e.g. rate = 500
 x.toml:41: [[load]] "heavy": timeout = "0s": a time-out is 1ms to 1h; write e.g. "2s"
-x.toml:42: [[load]] "heavy": cpus = "0-": this is no list of CPUs; write it as the kernel does, e.g. "0-1,3" (numbers below 4096)
+x.toml:42: [[load]] "heavy": cpus = "0-": invalid list of CPUs; write it as the kernel does, e.g. "0-1,3" (numbers below 4096)
 x.toml:43: [[load]] 3: name: this key is missing; write e.g. name = "rate-500"
 x.toml:43: [[load]] 3: duration: this key is missing; write e.g. duration = "10s"
 x.toml:45: [[load]] 3: rate = 1e9: a rate above 1000000 requests a second cannot be sent; write e.g. rate = 500
-x.toml:47: [resources]: cpuset = "a": this is no list of CPUs; write it as the kernel does, e.g. "0-1,3" (numbers below 4096)
+x.toml:47: [resources]: cpuset = "a": invalid list of CPUs; write it as the kernel does, e.g. "0-1,3" (numbers below 4096)
 x.toml:48: [resources]: memory_mib = -1: a memory limit in MiB is 4 to 16777216; write e.g. 512
 x.toml:50: [sampling]: interval = "1ms": a sampling interval is 100ms to 10s; write e.g. "1s"
-x.toml:52: [deadlines]: ready = 5: a duration is a text with a unit; write e.g. "10s", "500ms" or "2m"
+x.toml:52: [deadlines]: ready = 5: expected a duration; write e.g. "10s", "500ms" or "2m"
 "#);
 }
 
@@ -221,12 +221,12 @@ fn what_is_no_toml_is_said_line_by_line() {
 fn tables_with_the_wrong_brackets() {
     insta::assert_snapshot!(problems("kafka = 3\nload = [1, {}]\n[platform]\nkind = \"native\"\n[[experiment]]\n"), @r#"
     x.toml: [[workload]]: there is none, and at least one is needed; add [[workload]] and kind = "tcp" below it
-    x.toml:1: [kafka]: a table is due here; write [kafka] on a line of its own and its keys below
-    x.toml:2: [[load]] 1: a table is due here; write [[load]] and its keys below
+    x.toml:1: [kafka]: expected a table; write [kafka] on a line of its own and its keys below
+    x.toml:2: [[load]] 1: expected a table; write [[load]] and its keys below
     x.toml:2: [[load]] 2: kind: this key is missing; write e.g. kind = "rate"
     x.toml:2: [[load]] 2: name: this key is missing; write e.g. name = "rate-500"
-    x.toml:3: [[platform]]: a list of tables is due here; write [[platform]] with two brackets on a line of its own and its keys below
-    x.toml:5: [experiment]: a table is due here; write [experiment] on a line of its own and its keys below
+    x.toml:3: [[platform]]: expected an array of tables; write [[platform]] with two brackets on a line of its own and its keys below
+    x.toml:5: [experiment]: expected a table; write [experiment] on a line of its own and its keys below
     x.toml:5: [experiment]: name: this key is missing; write e.g. name = "first-look"
     "#);
 }
@@ -235,7 +235,7 @@ fn tables_with_the_wrong_brackets() {
 fn a_broker_for_everybody_must_say_its_address() {
     let text = format!("{GOOD}\n[kafka]\nlisten = \"0.0.0.0:9092\"\nreplication = 3\n");
     insta::assert_snapshot!(problems(&text), @r#"
-    x.toml:15: [kafka]: listen = "0.0.0.0:9092": nobody can connect to 0.0.0.0; say the address that runners connect to, e.g. advertise = "lab-1:9092"
+    x.toml:15: [kafka]: listen = "0.0.0.0:9092": clients cannot connect to 0.0.0.0; set the address that runners connect to, e.g. advertise = "lab-1:9092"
     x.toml:16: [kafka]: replication = 3: the embedded broker is one node; leave replication out, or name the brokers of a cluster
     "#);
 }

@@ -97,7 +97,7 @@ fn closing(finished: &Finished) -> String {
         _ => format!("{done} trials done, {given_up} given up (see the report for the reasons)"),
     };
     let end = if *interrupted {
-        format!("interrupted; go on with: controller --resume {}", folder.display())
+        format!("interrupted; resume with: controller --resume {}", folder.display())
     } else {
         "finished".to_owned()
     };

@@ -231,17 +231,17 @@ fn what_a_loader_lacks_is_unmet() {
 #[test]
 fn bad_words_are_told_as_such() {
     insta::assert_snapshot!(problems("[host]\nturbo = \"off\"\naslr = 3\nthp = \"sometimes\"\nswap = false\nwaive = [\"swop\"]\nmax_load = -1\n[band]\nmax_busy = 101\notherwise = \"stopp\"\n[generator]\ncpus = \"x\""), @r#"
-    x.toml:14: [host]: turbo = "off": true or false is due here; write it without quotation marks
+    x.toml:14: [host]: turbo = "off": expected true or false; write it without quotation marks
     x.toml:15: [host]: aslr = 3: ASLR is 0 to 2; write e.g. 2
-    x.toml:16: [host]: thp = "sometimes": this word is unknown here; write "always" or "madvise" or "never"
+    x.toml:16: [host]: thp = "sometimes": unknown value; write "always" or "madvise" or "never"
     x.toml:19: [host]: max_load = -1: a load average is 0 to 1000000; write e.g. 0.5
     x.toml:21: [band]: max_busy = 101: a share of the CPUs in percent is 0 to 100; write e.g. 5
-    x.toml:22: [band]: otherwise = "stopp": this word is unknown here; did you mean "stop"?
-    x.toml:24: [generator]: cpus = "x": this is no list of CPUs; write it as the kernel does, e.g. "0-1,3" (numbers below 4096)
+    x.toml:22: [band]: otherwise = "stopp": unknown value; did you mean "stop"?
+    x.toml:24: [generator]: cpus = "x": invalid list of CPUs; write it as the kernel does, e.g. "0-1,3" (numbers below 4096)
     "#);
     assert!(problems("[host]\nswap = false\nwaive = [\"swop\"]").contains("did you mean \"swap\"?"));
-    assert!(problems("[host]\nwaive = \"swap\"").contains("a list of texts is due here"));
-    assert!(problems("[host]\nwaive = [1]").contains("a list of texts is due here"));
+    assert!(problems("[host]\nwaive = \"swap\"").contains("expected a list of strings"));
+    assert!(problems("[host]\nwaive = [1]").contains("expected a list of strings"));
 }
 
 #[test]

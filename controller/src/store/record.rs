@@ -109,19 +109,19 @@ pub struct TrialRecord {
     pub ready: Option<Ready>,
     /// The estimate of the distance between the two clocks.
     pub clock: Option<ClockOffset>,
-    /// When was measured; `None`: the load was not fired.
+    /// When was measured; `None`: no load was generated.
     pub window: Option<Window>,
     /// The requests.
     pub requests: RequestCounts,
-    /// Both sides of Little's law; `None`: the load was not fired.
+    /// Both sides of Little's law; `None`: no load was generated.
     pub little: Option<Little>,
-    /// What the generator took; `None`: the load was not fired, or its engine is another program that does not tell.
+    /// What the generator took; `None`: no load was generated, or its engine is another program that does not tell.
     #[serde(default)]
     pub generator: Option<GeneratorRecord>,
     /// What each of several loaders did; empty: the controller fired the load itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loaders: Vec<LoaderRecord>,
-    /// Their times; `None`: the load was not fired.
+    /// Their times; `None`: no load was generated.
     pub latency: Option<Latency>,
     /// The same by what was asked, where the load has several calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

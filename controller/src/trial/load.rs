@@ -64,7 +64,7 @@ impl RunningLoad {
                     let outcome = edges.tell(&mouth, start, fire_here(engine, watched)).await?;
                     (outcome, Vec::new())
                 }
-                (None, None) => return Err("there is nobody to fire the load".to_owned()),
+                (None, None) => return Err("no load generator is available".to_owned()),
             };
             let truth = match witness {
                 Some(witness) if !outcome.cancelled => Some(truth::check(witness, &accepted.all()).await),

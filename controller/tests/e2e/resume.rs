@@ -31,7 +31,7 @@ fn ctrl_c_in_the_middle_of_a_load_and_on_again() {
     controller.wait_for_times(": load", 2);
     controller.signal(Signal::SIGINT);
     let said = controller.ends_with(130);
-    assert!(said.contains("interrupted; go on with: controller --resume"), "{said}");
+    assert!(said.contains("interrupted; resume with: controller --resume"), "{said}");
     let run = lab.run_folder();
     let before = agree_so_far(&run);
     assert!(

@@ -18,7 +18,7 @@ pub(super) fn check(raw: &RawPlatform, at: &mut At<'_>) -> Option<DockerSpec> {
     let network = at.or(&raw.network, ContainerNetwork::Engine, value::choice(&networks));
     let runtime = at.optional(&raw.runtime, |text| {
         text.parse()
-            .map_err(|_| Fault::new("this is no name of a runtime", "write e.g. runtime = \"runsc\""))
+            .map_err(|_| Fault::new("invalid name of a runtime", "write e.g. runtime = \"runsc\""))
     });
     let socket = at.optional(&raw.socket, |text| {
         let remedy = "write it like \"unix:///run/podman/podman.sock\": an engine of the runner's own host";
@@ -27,12 +27,8 @@ pub(super) fn check(raw: &RawPlatform, at: &mut At<'_>) -> Option<DockerSpec> {
     });
     let publish = at.or(&raw.publish, false, value::any);
     let image = at.optional(&raw.image, |text| {
-        plain(text, "./:@_-", 255).ok_or_else(|| {
-            Fault::new(
-                "this is no name of an image",
-                "write e.g. image = \"registry/name:tag\"",
-            )
-        })
+        plain(text, "./:@_-", 255)
+            .ok_or_else(|| Fault::new("invalid name of an image", "write e.g. image = \"registry/name:tag\""))
     });
     if (network, publish) == (Some(ContainerNetwork::Bridge), Some(true)) {
         let fault = Fault::new(

@@ -112,7 +112,7 @@ mod tests {
         insta::assert_snapshot!(platforms(bad).unwrap_err(), @r#"
         x.toml:10: [[platform]] 1: guest: this key is missing; write e.g. guest = "hermit", a description on the runner's host
         x.toml:13: [[platform]] 1: vhost = true: vhost-net moves packets of a bridge only; leave it out, or write network = "bridge"
-        x.toml:14: [[platform]] 1: acceleration = 'kvmm': this word is unknown here; did you mean "kvm"?
+        x.toml:14: [[platform]] 1: acceleration = 'kvmm': unknown value; did you mean "kvm"?
         x.toml:15: [[platform]] 1: vcpus = 0: a number of virtual CPUs is 1 to 255; write e.g. 1
         x.toml:18: [[platform]] 2: guest = 'osv': this key is for guests: kind = "osv", "includeos", "linux-vm" or "guest"; leave it out here
         x.toml:19: [[platform]] 2: vcpus = 2: this key is for guests: kind = "osv", "includeos", "linux-vm" or "guest"; leave it out here

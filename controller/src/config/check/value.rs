@@ -19,7 +19,7 @@ use crate::config::problem::{Fault, did_you_mean};
 pub(super) fn name(text: &String) -> Result<Name, Fault> {
     text.parse().map_err(|_| {
         Fault::new(
-            "this is no name",
+            "invalid name",
             "use 1 to 63 of a-z, 0-9, - and _, beginning with a letter or a digit",
         )
     })
@@ -35,7 +35,7 @@ pub(super) fn choice<T: Clone>(words: &[(&str, T)]) -> impl Fn(&String) -> Resul
                 Some(word) => format!("did you mean {word:?}?"),
                 None => format!("write {}", all.join(" or ")),
             };
-            Fault::new("this word is unknown here", remedy)
+            Fault::new("unknown value", remedy)
         })
     }
 }
@@ -80,7 +80,7 @@ pub(super) fn cpus(text: &String) -> Result<CpuSet, Fault> {
     const MAX: usize = 1000;
     let fault = || {
         Fault::new(
-            "this is no list of CPUs",
+            "invalid list of CPUs",
             "write it as the kernel does, e.g. \"0-1,3\" (numbers below 4096)",
         )
     };
@@ -94,7 +94,7 @@ pub(super) fn cpus(text: &String) -> Result<CpuSet, Fault> {
 pub(super) fn path(text: &String) -> Result<PathBuf, Fault> {
     if text.is_empty() || text.contains('\0') {
         return Err(Fault::new(
-            "this is no path",
+            "invalid path",
             "write the path of a file or folder, or leave the key out",
         ));
     }
