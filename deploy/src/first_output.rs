@@ -1,5 +1,4 @@
-//! When a service first said something: the first byte that reached the file of its output, seen by inotify, so that nothing stands between the
-//! service and its file.
+//! The time of a service's first output: inotify reports the first write to its log file, so nothing sits between the service and the file.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -11,23 +10,23 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
-/// The moment of the first byte, once there was one.
+/// The time of the first byte, once there is one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FirstOutput(Arc<OnceLock<Instant>>);
 
 impl FirstOutput {
-    /// The moment; `None`: silent so far.
+    /// The time; `None`: no output yet.
     pub(crate) fn at(&self) -> Option<Instant> {
         self.0.get().copied()
     }
 
-    /// A byte came now; only the first counts.
+    /// Records that output arrived now. Only the first call counts.
     pub(crate) fn came(&self) {
         self.0.get_or_init(Instant::now);
     }
 }
 
-/// Watches a file until something is written into it. Dropping it ends that.
+/// Watches a file until something is written to it. Dropping it stops the watch.
 #[derive(Debug)]
 pub(crate) struct Watch {
     first: FirstOutput,
@@ -35,20 +34,20 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Watches a file that is there. Needs a runtime around it.
+    /// Watches an existing file. Needs a Tokio runtime.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
         inotify.add_watch(path, AddWatchFlags::IN_MODIFY)?;
         #[expect(
             unsafe_code,
-            reason = "the runtime is told to watch a descriptor that it does not know"
+            reason = "tokio cannot know that the descriptor stays the same"
         )]
-        // SAFETY: the descriptor belongs to the inotify inside, which goes with the `AsyncFd` and gives the same one every time.
+        // SAFETY: the descriptor belongs to the `Inotify` inside, which lives as long as the `AsyncFd` and always returns the same descriptor.
         let ready = unsafe { AsyncFd::register(Descriptor(inotify)) }.map_err(io::Error::from)?;
         let first = FirstOutput::default();
         let seen = first.clone();
         let task = tokio::spawn(async move {
-            // Nothing but a change of the file makes it readable.
+            // Only a change of the file makes the descriptor readable.
             if ready.readable().await.is_ok() {
                 seen.came();
             }
@@ -56,7 +55,7 @@ impl Watch {
         Ok(Self { first, task })
     }
 
-    /// The moment of the first byte; `None`: silent so far.
+    /// The time of the first byte; `None`: no output yet.
     pub(crate) fn at(&self) -> Option<Instant> {
         self.first.at()
     }
@@ -68,7 +67,7 @@ impl Drop for Watch {
     }
 }
 
-/// An inotify as tokio takes it.
+/// An `Inotify` as `AsyncFd` takes it.
 #[derive(Debug)]
 struct Descriptor(Inotify);
 

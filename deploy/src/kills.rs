@@ -1,28 +1,28 @@
-//! Whether memory was the reason of a container's death, where nobody says.
+//! Detects whether a container was killed for lack of memory where nothing reports it.
 //!
-//! Docker tells by `OOMKilled`. Podman 4.3's service leaves that false (measured with version 1 of cgroups: conmon's note of it lands in the service's
-//! working directory), LXC nothing at all, and the container's own counter is gone with it.
-//! So the host's counter is compared: a container with a memory limit that died by SIGKILL while the kernel killed for memory died of that. Another's
-//! kill in the same trial could be taken for it, which is seldom and still points at memory.
+//! Docker reports `OOMKilled`. Podman 4.3's service always reports false (measured with cgroup v1: conmon writes its note to the service's working
+//! directory), LXC reports nothing, and the container's own counter vanishes with its cgroup. So the host's counter is used: a container with a memory
+//! limit that died of SIGKILL while the kernel's OOM-kill counter increased ran out of memory. An OOM kill of another process during the same trial
+//! could be mistaken for it; that is rare, and still points at memory.
 
 use std::fs;
 
 use protocol::summary::Exit;
 
-/// The host's kills for memory before a container was started.
+/// The host's OOM-kill counter before a container was started.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Kills {
     before: Option<u64>,
 }
 
 impl Kills {
-    /// Looks now. `is_needed`: nobody tells, and there is a limit.
+    /// Reads the counter. `is_needed`: there is a memory limit, and nothing else reports OOM kills.
     pub(crate) fn look(is_needed: bool) -> Self {
         let text = if is_needed { read() } else { String::new() };
         Self { before: count(&text) }
     }
 
-    /// An end, with its reason if it was memory.
+    /// Turns a SIGKILL into [`Exit::OutOfMemory`] if the counter has increased since.
     pub(crate) fn explain(self, exit: Exit) -> Exit {
         self.explain_by(exit, read)
     }
@@ -41,7 +41,7 @@ fn read() -> String {
     fs::read_to_string("/proc/vmstat").unwrap_or_default()
 }
 
-/// The line `oom_kill N` (since Linux 4.13).
+/// The line `oom_kill N` of `/proc/vmstat` (since Linux 4.13).
 fn count(vmstat: &str) -> Option<u64> {
     vmstat
         .lines()
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_kill_while_the_counter_grew_is_for_memory() {
+    fn only_a_sigkill_while_the_counter_grew_is_out_of_memory() {
         let counter = |kills: u64| format!("nr_free_pages 7\noom_kill {kills}\n");
         let kills = Kills { before: Some(3) };
         let killed = || Exit::Signal(libc::SIGKILL);
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn this_kernel_counts() {
+    fn this_kernel_has_the_counter() {
         assert!(Kills::look(true).before.is_some());
     }
 }

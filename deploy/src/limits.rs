@@ -1,4 +1,4 @@
-//! Limits that no platform of this host can keep are refused before anything is started.
+//! Refuses limits that this host cannot provide, before anything is started.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use protocol::spec::{CpuSet, Resources};
 
 use crate::DeployError;
 
-/// Refuses CPUs and NUMA nodes that this host has not got online, and no memory at all.
+/// Refuses CPUs and NUMA nodes that are not online on this host, and a memory limit of 0.
 ///
 /// # Errors
 /// [`DeployError::Unmet`].
@@ -25,7 +25,7 @@ fn check_nodes(resources: &Resources, online: Option<&CpuSet>) -> Result<(), Dep
         Some(node) => Err(DeployError::Unmet {
             need: format!("mems {wanted} asks for NUMA node {node}, which this host does not have"),
             remedy: online.map_or_else(
-                || "leave mems out: this kernel tells of no NUMA nodes".to_owned(),
+                || "leave mems out: this kernel reports no NUMA nodes".to_owned(),
                 |online| format!("use nodes out of {online}"),
             ),
         }),
@@ -35,7 +35,7 @@ fn check_nodes(resources: &Resources, online: Option<&CpuSet>) -> Result<(), Dep
 fn check_against(resources: &Resources, online: Option<&CpuSet>) -> Result<(), DeployError> {
     if resources.memory_mib == Some(0) {
         return Err(DeployError::Unmet {
-            need: "a memory limit of 0 MiB lets nothing run".into(),
+            need: "a memory limit of 0 MiB leaves no memory to run in".into(),
             remedy: "set memory_mib to 8 or more, or leave it out".into(),
         });
     }
@@ -51,7 +51,7 @@ fn check_against(resources: &Resources, online: Option<&CpuSet>) -> Result<(), D
     }
 }
 
-/// NUMA nodes as `set_mempolicy` takes them: a bit each.
+/// NUMA nodes as the bit mask that `set_mempolicy` takes.
 #[must_use]
 pub fn nodemask(nodes: &CpuSet) -> Vec<u64> {
     let highest = nodes.cpus().last().map_or(0, |&node| node as usize);
@@ -62,7 +62,7 @@ pub fn nodemask(nodes: &CpuSet) -> Vec<u64> {
     mask
 }
 
-/// The CPUs as the scheduler's system calls take them; `None`: beyond the numbers that they know.
+/// CPUs as the set that `sched_setaffinity` takes; `None`: a number is too large for it.
 #[must_use]
 pub fn affinity(cpus: &CpuSet) -> Option<nix::sched::CpuSet> {
     let mut set = nix::sched::CpuSet::new();
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cpu_that_is_not_there_is_named() {
+    fn a_missing_cpu_is_named() {
         let resources = Resources {
             cpuset: Some("1-3".parse().unwrap()),
             ..Resources::default()
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn no_memory_is_refused() {
+    fn a_memory_limit_of_zero_is_refused() {
         assert!(
             check(&Resources {
                 memory_mib: Some(0),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_not_there_is_named() {
+    fn a_missing_node_is_named() {
         let resources = Resources {
             mems: Some("0-1".parse().unwrap()),
             ..Resources::default()
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn cpus_become_an_affinity() {
+    fn a_cpuset_becomes_an_affinity() {
         let set = affinity(&"0,2".parse().unwrap()).unwrap();
         assert_eq!([0, 1, 2].map(|cpu| set.is_set(cpu).unwrap()), [true, false, true]);
         assert!(affinity(&"4095".parse().unwrap()).is_none());

@@ -1,12 +1,12 @@
-//! A cgroup for each service, in version 1 or 2, whichever the host has.
+//! A cgroup for each service, in version 1 or 2.
 //!
-//! It lies directly under the root of each hierarchy, as Docker's do with the `cgroupfs` driver, so that a native service and a container are
-//! charged at the same depth: `<mount>/jung-<runner>/<attempt>-<service>`. Which controllers can be had differs from host to host; what cannot be
-//! kept is said as a deviation and does not fail the start.
+//! It is directly under the root of each hierarchy, like Docker's with the `cgroupfs` driver, so native services and containers are accounted at the same
+//! depth: `<mount>/jung-<runner>/<attempt>-<service>`. Which controllers are available differs between hosts; a limit that cannot be enforced is a deviation
+//! and does not fail the start.
 //!
-//! Joining one costs time that counts as start-up: 11 to 15 ms were measured here with version 1 and Linux 6.18, and next to nothing within
-//! 100 ms of another move. That fits the RCU grace period behind the kernel's `cgroup_threadgroup_rwsem`, which was not traced; whether
-//! containers pay the same was not measured.
+//! Joining a cgroup takes time that counts as start-up: 11 to 15 ms were measured here with version 1 and Linux 6.18, and next to nothing within 100 ms of
+//! another move. That is consistent with the RCU grace period behind the kernel's `cgroup_threadgroup_rwsem`, which was not traced; whether containers pay
+//! the same was not measured.
 
 mod layout;
 mod sweep;
@@ -23,30 +23,30 @@ use protocol::spec::Resources;
 pub use layout::{Layout, Mounts};
 pub use sweep::sweep;
 
-/// How often a creation is tried again that was crossed by a removal.
+/// How often a creation that raced with a removal is retried.
 const RETRIES: usize = 10;
 
-/// One service's cgroup: a directory in each hierarchy that is used.
+/// A service's cgroup: a directory in each hierarchy that is used.
 #[derive(Debug)]
 pub struct Cgroup {
     dirs: Vec<PathBuf>,
-    /// The limits that could not be set, in words.
+    /// The limits that could not be set.
     unkept: Vec<String>,
     /// The file with the line `oom_kill N`.
     oom_file: Option<PathBuf>,
 }
 
 impl Cgroup {
-    /// Makes `<group>/<leaf>` and sets the limits.
+    /// Creates `<group>/<leaf>` and sets the limits.
     ///
     /// # Errors
-    /// Where none may be made. Then nothing is left of it.
+    /// If it cannot be created. Then nothing of it is left.
     pub fn create(layout: &Layout, group: &str, leaf: &str, resources: &Resources) -> io::Result<Self> {
         let create = || match layout {
             Layout::V1(mounts) => v1::create(mounts, group, leaf, resources),
             Layout::V2(mount) => v2::create(mount, group, leaf, resources),
         };
-        // Whoever leaves the group last removes it, perhaps between our making it and what we put into it.
+        // The last service to leave the group removes it, perhaps between the creation of the group and that of the leaf.
         let vanished =
             |outcome: &io::Result<Self>| matches!(outcome, Err(error) if error.kind() == io::ErrorKind::NotFound);
         let mut outcome = create();
@@ -59,7 +59,7 @@ impl Cgroup {
         outcome
     }
 
-    /// What somebody else has made by these names within the group, in every hierarchy of the host.
+    /// The cgroups of these names in the group that another program has created, in every hierarchy of the host.
     #[must_use]
     pub fn of_others(group: &str, leaves: &[String]) -> Self {
         let groups = layout::everywhere().into_iter().map(|mount| mount.join(group));
@@ -72,16 +72,16 @@ impl Cgroup {
         }
     }
 
-    /// The limits that could not be set, in words.
+    /// The limits that could not be set.
     #[must_use]
     pub fn unkept(&self) -> &[String] {
         &self.unkept
     }
 
-    /// The files into which a process writes `0` to join.
+    /// The `cgroup.procs` files, to which a process writes `0` to join.
     ///
     /// # Errors
-    /// Where one cannot be opened for writing.
+    /// If one cannot be opened for writing.
     pub fn doors(&self) -> io::Result<Vec<fs::File>> {
         self.dirs
             .iter()
@@ -89,7 +89,7 @@ impl Cgroup {
             .collect()
     }
 
-    /// The processes in it now.
+    /// The processes in it.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
         let mut pids: Vec<u32> = self.dirs.iter().flat_map(|dir| procs(dir)).collect();
@@ -98,7 +98,7 @@ impl Cgroup {
         pids
     }
 
-    /// How many of its processes the kernel has killed for memory.
+    /// The number of its processes that the kernel has killed for lack of memory.
     #[must_use]
     pub fn oom_kills(&self) -> u64 {
         let text = self
@@ -109,7 +109,7 @@ impl Cgroup {
         oom_kills(&text)
     }
 
-    /// Removes it, waiting up to `patience` until the last process has left. Says what is left.
+    /// Removes it, waiting up to `patience` for the last process to leave. Returns what could not be removed.
     #[must_use]
     pub fn remove(&self, patience: Duration) -> Vec<String> {
         let until = Instant::now() + patience;
@@ -129,14 +129,14 @@ pub(crate) fn procs(dir: &Path) -> Vec<u32> {
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
-/// The cgroups within a cgroup.
+/// The children of a cgroup.
 fn within(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     dirs.map(|entry| entry.path()).collect()
 }
 
-/// Removes a cgroup directory with those in it and, where it was the last, the group around it; `true`: it is gone.
+/// Removes a cgroup directory with its descendants, and its parent if that is empty then; `true`: it is gone.
 fn remove_dir(dir: &Path) -> bool {
     for inner in within(dir) {
         remove_dir(&inner);
@@ -146,7 +146,7 @@ fn remove_dir(dir: &Path) -> bool {
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     };
     if gone && let Some(group) = dir.parent() {
-        // Refused while another service is in it, and then rightly.
+        // Fails, as it should, while another service is in it.
         let _ = fs::remove_dir(group);
     }
     gone
@@ -159,7 +159,7 @@ fn oom_kills(text: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Makes a directory that may be there already.
+/// Creates a directory unless it exists.
 fn make_dir(dir: &Path) -> io::Result<()> {
     match fs::create_dir(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -167,7 +167,7 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether a limit of swap can be set, and matters.
+/// Whether a swap limit can be set and makes a difference.
 pub(crate) fn counts_swap(layout: &Layout) -> bool {
     match layout {
         Layout::V1(mounts) => {
@@ -181,7 +181,7 @@ pub(crate) fn counts_swap(layout: &Layout) -> bool {
     }
 }
 
-/// Whether the host swaps at all: only then does an unlimited swap matter.
+/// Whether the host has swap: only then does a limit make a difference.
 fn host_swaps() -> bool {
     fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1)
 }
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kill_counter_is_read_from_both_versions() {
+    fn the_oom_kill_counter_is_read_from_both_versions() {
         assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), 3);
         assert_eq!(
             oom_kills("low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\noom_group_kill 0\n"),

@@ -1,4 +1,4 @@
-//! Finding and removing the cgroups of a runner that died.
+//! Finds and removes the cgroups of a crashed runner.
 
 use std::fs;
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::{Cgroup, Layout, layout, procs, v2, within};
 use crate::process::kill;
 
-/// How long a killed process may take to leave.
+/// How long a killed process may take to leave its cgroup.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Kills what is in the cgroups under `group`, removes them, and says what was found. Blocks up to some seconds.
+/// Kills the processes in the cgroups under `group` and removes the cgroups. Returns a line for each. Blocks for up to some seconds.
 #[must_use]
 pub fn sweep(layout: &Layout, group: &str) -> Vec<String> {
     let mut bases = layout::everywhere();
@@ -42,7 +42,7 @@ pub fn sweep(layout: &Layout, group: &str) -> Vec<String> {
     found
 }
 
-/// The processes in a cgroup and in those within it.
+/// The processes of a cgroup and its descendants.
 fn all_procs(dir: &Path) -> Vec<u32> {
     let mut pids = procs(dir);
     pids.extend(within(dir).iter().flat_map(|inner| all_procs(inner)));

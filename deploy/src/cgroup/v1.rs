@@ -1,4 +1,4 @@
-//! Version 1: a directory in each controller's hierarchy.
+//! cgroup v1: a directory in each controller's hierarchy.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ use protocol::spec::{CpuSet, Resources};
 use super::layout::Mounts;
 use super::{Cgroup, host_swaps, make_dir};
 
-/// Makes the directories and sets the limits.
+/// Creates the directories and sets the limits.
 pub(super) fn create(mounts: &Mounts, group: &str, leaf: &str, resources: &Resources) -> io::Result<Cgroup> {
     let mut cgroup = Cgroup {
         dirs: Vec::new(),
@@ -30,7 +30,7 @@ fn fill(cgroup: &mut Cgroup, mounts: &Mounts, group: &str, leaf: &str, resources
         let group = mount.join(group);
         make_dir(&group)?;
         let dir = group.join(leaf);
-        // Remembered first, so that what was made is removed where the rest fails.
+        // Recorded first, so that it is removed if a later step fails.
         cgroup.dirs.push(dir.clone());
         if mounts.cpuset.as_ref() == Some(&mount) {
             inherit_cpuset(&mount, &group)?;
@@ -45,18 +45,18 @@ fn fill(cgroup: &mut Cgroup, mounts: &Mounts, group: &str, leaf: &str, resources
         limit_memory(cgroup, dir(&mounts.memory).as_deref(), mib);
     }
     if let Some(cpus) = &resources.cpuset {
-        let what = format!("the CPUs {cpus} are not kept by a cgroup");
+        let what = format!("the cgroup does not restrict the service to CPUs {cpus}");
         limit_set(cgroup, dir(&mounts.cpuset).as_deref(), "cpuset.cpus", cpus, &what);
     }
     if let Some(mems) = &resources.mems {
-        let what = format!("memory from NUMA nodes {mems} is not kept by a cgroup");
+        let what = format!("the cgroup does not restrict memory to NUMA nodes {mems}");
         limit_set(cgroup, dir(&mounts.cpuset).as_deref(), "cpuset.mems", mems, &what);
     }
     cgroup.oom_file = dir(&mounts.memory).map(|dir| dir.join("memory.oom_control"));
     Ok(())
 }
 
-/// A new cpuset is empty and no process may join it: it takes its parent's CPUs and memory nodes.
+/// A new cpuset is empty, and no process may join it: it inherits the CPUs and memory nodes of its parent.
 fn inherit_cpuset(parent: &Path, child: &Path) -> io::Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         if fs::read_to_string(child.join(file))?.trim().is_empty() {
@@ -69,7 +69,7 @@ fn inherit_cpuset(parent: &Path, child: &Path) -> io::Result<()> {
 fn limit_memory(cgroup: &mut Cgroup, dir: Option<&Path>, mib: u64) {
     let Some(dir) = dir else {
         cgroup.unkept.push(format!(
-            "the memory limit of {mib} MiB is not kept: the memory controller is not mounted"
+            "no memory limit of {mib} MiB: the memory controller is not mounted"
         ));
         return;
     };
@@ -77,13 +77,13 @@ fn limit_memory(cgroup: &mut Cgroup, dir: Option<&Path>, mib: u64) {
     if let Err(error) = fs::write(dir.join("memory.limit_in_bytes"), &bytes) {
         cgroup
             .unkept
-            .push(format!("the memory limit of {mib} MiB is not kept: {error}"));
+            .push(format!("no memory limit of {mib} MiB: {error}"));
     } else if let Err(error) = fs::write(dir.join("memory.memsw.limit_in_bytes"), &bytes)
         && host_swaps()
     {
         cgroup
             .unkept
-            .push(format!("the memory limit of {mib} MiB does not count swap: {error}"));
+            .push(format!("the memory limit of {mib} MiB does not include swap: {error}"));
     }
 }
 

@@ -1,7 +1,7 @@
-//! `fake`: the complete driver that only pretends, for tests of everything around it.
+//! `fake`: a complete driver for tests that starts no process.
 //!
-//! It starts no process and needs nothing, but its endpoint is real: a listener on the loopback that gives the correct reply of the service's
-//! probe, so a load can be fired at it. It fails where its [`FakeSpec`](protocol::spec::FakeSpec) says.
+//! It needs nothing, but its endpoint is real: a loopback listener that sends the reply that the service's probe expects, so a load can be run against it.
+//! It fails where its [`FakeSpec`](protocol::spec::FakeSpec) says.
 
 mod packets;
 mod running;
@@ -18,14 +18,14 @@ use crate::{DeployError, Deployment, Driver, network};
 pub use running::FakeRunning;
 use server::{Manner, Server};
 
-/// The driver that only pretends.
+/// The fake driver.
 #[derive(Clone, Debug, Default)]
 pub struct Fake {
     spec: FakeSpec,
 }
 
 impl Fake {
-    /// A driver that behaves as told.
+    /// A driver that behaves as `spec` says.
     #[must_use]
     pub fn new(spec: &FakeSpec) -> Self {
         Self { spec: spec.clone() }
@@ -34,7 +34,7 @@ impl Fake {
     fn unmet(&self) -> Option<Unmet> {
         (self.spec.fail == Some(FakeFailure::Probe)).then(|| Unmet {
             need: "the fake platform is told to be unusable".into(),
-            remedy: "leave out `fail`".into(),
+            remedy: "remove the key `fail`".into(),
         })
     }
 
@@ -86,7 +86,7 @@ impl Driver for Fake {
     }
 
     async fn sweep(&self) -> Result<Vec<String>, DeployError> {
-        // What it makes lives in this process and dies with it.
+        // Everything it creates lives in this process and ends with it.
         Ok(Vec::new())
     }
 }

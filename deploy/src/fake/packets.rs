@@ -1,4 +1,4 @@
-//! A fake service of UDP.
+//! A fake UDP service.
 
 use protocol::spec::UdpProbe;
 use tokio::net::UdpSocket;
@@ -6,11 +6,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::server::{LIFE, Manner};
 
-/// The longest packet there is, bytes.
+/// Largest UDP packet, bytes.
 const LARGEST: usize = 65_535;
 
-/// Answers every packet as the probe's is answered, until it dies if it is to: with what stands before the packet in the probe's answer, then
-/// the packet itself.
+/// Echoes every packet after the prefix that the probe's answer has, until it is due to die.
 pub(super) async fn serve(socket: UdpSocket, probe: UdpProbe, manner: Manner) {
     let letters = probe.answer.strip_suffix(&probe.packet).unwrap_or(&probe.answer);
     let mut buffer = vec![0; LARGEST];
@@ -22,7 +21,7 @@ pub(super) async fn serve(socket: UdpSocket, probe: UdpProbe, manner: Manner) {
         };
         if let (Ok((length, asker)), true) = (received, manner != Manner::Silent) {
             let answer = [letters.as_bytes(), &buffer[..length]].concat();
-            // Whoever asked asks again.
+            // The client retries.
             let _ = socket.send_to(&answer, asker).await;
             if manner == Manner::Dying {
                 death.get_or_insert_with(|| Instant::now() + LIFE);

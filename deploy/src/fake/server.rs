@@ -15,25 +15,25 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::packets;
 use crate::DeployError;
 
-/// What a fake body is long where the probe takes any length, bytes: as the `tcp` workload has it.
+/// Length of the body where the probe accepts any, bytes: that of the `tcp` workload.
 const BODY_BYTES: u64 = 1000;
-/// From the first reply of a service that is to die until it does.
+/// How long a service that is to die lives after its first reply.
 pub(super) const LIFE: Duration = Duration::from_millis(300);
-/// The longest request that is read, bytes.
+/// Longest request that is read, bytes.
 const REQUEST_BYTES: usize = 16 << 10;
 
 /// How a fake service behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// Gives correct replies.
+pub(super) enum Behaviour {
+    /// Sends correct replies.
     Correct,
-    /// Takes connections, or packets, and never answers.
+    /// Accepts connections or packets and never replies.
     Silent,
-    /// Gives correct replies for a moment, then dies.
+    /// Sends correct replies for a moment, then dies.
     Dying,
 }
 
-/// A listener and its connections, or a socket. Dropping it ends them.
+/// A listener with its connections, or a UDP socket. Dropping it closes them.
 #[derive(Debug)]
 pub(super) struct Server {
     transport: Transport,
@@ -42,7 +42,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Listens on a free loopback port, and says so in the service's log.
+    /// Listens on a free loopback port and writes a line to the service's log.
     pub(super) async fn start(service: &ServiceSpec, manner: Manner, logs: &Path) -> Result<Self, DeployError> {
         let (address, task) = listen(&service.ready, manner).await.map_err(|source| DeployError::Io {
             what: format!("listening for fake service {}", service.name),
@@ -61,22 +61,22 @@ impl Server {
         })
     }
 
-    /// What it speaks.
+    /// Its transport protocol.
     pub(super) const fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Waits until it dies by itself. Cancel-safe; not to be asked again afterwards.
+    /// Waits until it dies by itself. Cancel-safe; must not be called again afterwards.
     pub(super) async fn died(&mut self) {
         let _ = (&mut self.task).await;
     }
 
-    /// Ends it, and waits until it has.
+    /// Stops it and waits until it has ended.
     pub(super) async fn stop(&mut self) {
         self.task.abort();
         if !self.task.is_finished() {
@@ -102,7 +102,7 @@ fn write_log(path: &Path, line: &str) -> std::io::Result<()> {
         .write_all(line.as_bytes())
 }
 
-/// Opens the endpoint that the probe is for, and serves it.
+/// Opens the endpoint that the probe expects, and serves it.
 async fn listen(probe: &Probe, manner: Manner) -> std::io::Result<(SocketAddr, JoinHandle<()>)> {
     match probe {
         Probe::Http(_) | Probe::Connects(_) | Probe::Started(_) => {
@@ -118,7 +118,7 @@ async fn listen(probe: &Probe, manner: Manner) -> std::io::Result<(SocketAddr, J
     }
 }
 
-/// The reply that the probe calls correct.
+/// The reply that the probe expects.
 fn reply(probe: &Probe) -> Vec<u8> {
     let Probe::Http(probe) = probe else {
         return Vec::new();
@@ -153,14 +153,14 @@ async fn serve(listener: TcpListener, reply: Vec<u8>, manner: Manner) {
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => { connections.spawn(answer(stream, Arc::clone(&reply), manner, replied.clone())); }
-                // Out of descriptors: wait for some to be closed.
+                // Out of file descriptors: wait until some are closed.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
         }
     }
 }
 
-/// Answers requests without a body, over and over until the other side closes or asks for it.
+/// Answers requests without a body until the client closes the connection or asks for that.
 async fn answer(mut stream: TcpStream, reply: Arc<[u8]>, manner: Manner, replied: watch::Sender<bool>) {
     let _ = stream.set_nodelay(true);
     let mut read = Vec::new();

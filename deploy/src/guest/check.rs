@@ -1,4 +1,4 @@
-//! From a written description to a checked one, with every problem at once.
+//! Turns the description file into a checked [`Guest`], or lists every problem in it.
 
 mod machine;
 mod shares;
@@ -19,7 +19,6 @@ use super::template::Template;
 
 pub(crate) use shares::ROOT;
 
-/// Something wrong in a description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The key, e.g. `kernel`.
@@ -28,7 +27,6 @@ pub struct Problem {
     pub what: String,
 }
 
-/// Everything that is wrong in a description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
     /// The file.
@@ -62,14 +60,14 @@ impl Guest {
             problems: vec![Problem {
                 key: "file",
                 what: format!(
-                    "{error}: describe the guest there (deploy/linux/kernel.sh and deploy/osv/README.md say how)"
+                    "{error}: describe the guest in this file (see deploy/linux/kernel.sh and deploy/osv/README.md)"
                 ),
             }],
         })?;
         Self::parse(file, &text)
     }
 
-    /// Checks the text of a description; `file` is only for messages.
+    /// Checks the text of a description; `file` is only used in messages.
     ///
     /// # Errors
     /// See [`Guest::read`].
@@ -82,7 +80,7 @@ impl Guest {
         Self::check(raw).map_err(failed)
     }
 
-    /// Makes a checked description of a written one.
+    /// Checks a description.
     ///
     /// # Errors
     /// Every [`Problem`].
@@ -96,7 +94,7 @@ impl Guest {
     }
 }
 
-/// The file's own keys over those of its preset.
+/// Overlays the file's own keys on those of its preset.
 fn raw(text: &str) -> Result<RawGuest, Problem> {
     let broken = |error: toml::de::Error| Problem {
         key: "file",
@@ -109,7 +107,7 @@ fn raw(text: &str) -> Result<RawGuest, Problem> {
             let name = name.as_str().unwrap_or_default();
             let text = preset::text(name).ok_or_else(|| Problem {
                 key: "preset",
-                what: format!("there is no preset {name:?}; there are {}", preset::NAMES),
+                what: format!("unknown preset {name:?}: use one of {PRESETS}"),
             })?;
             toml::from_str(text).map_err(broken)?
         }
@@ -129,7 +127,7 @@ impl Checks {
         if !bootable {
             self.wrong(
                 "kernel",
-                "a guest needs a kernel, or a disk to boot from: name its file".into(),
+                "a guest needs a kernel, or a disk to boot from: name one".into(),
             );
         }
         let (vmm, program) = self.vmm(&raw)?;
@@ -158,7 +156,7 @@ impl Checks {
             None => {
                 self.wrong(
                     "ready",
-                    "say by which line of its console the guest is known to be up".into(),
+                    "give a pattern for the console line that shows that the guest is up".into(),
                 );
                 None
             }
@@ -198,14 +196,14 @@ impl Checks {
         if kind != ImageKind::Initramfs && raw.modules.is_some() {
             self.wrong(
                 "modules",
-                "only the image \"initramfs\" loads modules: leave it out".into(),
+                "only the image \"initramfs\" loads modules: remove this key".into(),
             );
         }
         let start = self.choice("start", raw.start.as_deref().unwrap_or("unit"), &STARTS)?;
         if kind != ImageKind::Cloud && raw.start.is_some() {
             self.wrong(
                 "start",
-                "only the image \"cloud\" has two ways to start: leave it out".into(),
+                "only the image \"cloud\" can be started in two ways: remove this key".into(),
             );
         }
         match kind {
@@ -216,7 +214,7 @@ impl Checks {
                 if raw.disks.is_empty() {
                     self.wrong(
                         "disks",
-                        "the image \"cloud\" needs a disk with a distribution and its cloud-init (deploy/linux/disk.sh)".into(),
+                        "the image \"cloud\" needs a disk with a distribution that has cloud-init (deploy/linux/disk.sh)".into(),
                     );
                 }
                 Some(Image::Cloud(CloudImage { start }))
@@ -225,7 +223,7 @@ impl Checks {
                 if raw.initrd.is_some() {
                     self.wrong(
                         "initrd",
-                        "the image \"initramfs\" makes its own: leave one of the two out".into(),
+                        "the image \"initramfs\" builds its own: remove one of the two".into(),
                     );
                 }
                 let Some(modules) = raw.modules.clone() else {
@@ -244,16 +242,16 @@ impl Checks {
         }
     }
 
-    /// Where the boot arguments go on the first disk; what it had there stays as it is where there are none.
+    /// Where boot arguments are written on the first disk. Without boot arguments the disk keeps those it has.
     fn append_at(&mut self, raw: &RawGuest) -> Option<u64> {
         let at = raw.append_at?;
         if raw.kernel.is_some() {
-            let what = "a kernel takes its arguments itself: leave one of the two out";
+            let what = "a kernel gets its arguments directly: remove one of the two";
             self.wrong("append_at", what.into());
         }
         let kept_from_guests = raw.disks.first().is_some_and(|disk| !disk.writable);
         if raw.append.is_some() && kept_from_guests {
-            let what = "boot arguments are written into an overlay of the first disk: say `writable = true` there, or leave `append` out";
+            let what = "boot arguments are written to an overlay of the first disk: set `writable = true` there, or remove `append`";
             self.wrong("append", what.into());
         }
         Some(at)
@@ -269,7 +267,7 @@ impl Checks {
         })
     }
 
-    /// A path that QEMU cannot take for anything else: absolute, and without the comma that separates QEMU's multiboot modules.
+    /// A path that QEMU cannot misread: absolute, and without the comma that separates multiboot modules.
     fn path(&mut self, key: &'static str, path: Option<PathBuf>) -> Option<PathBuf> {
         let path = path?;
         let text = path.to_str().unwrap_or_default();
@@ -297,7 +295,7 @@ impl Checks {
 
     fn memory(&mut self, mib: u64) -> u64 {
         if !(8..=1 << 20).contains(&mib) {
-            self.wrong("memory_mib", format!("{mib} is not between 8 and {}", 1 << 20));
+            self.wrong("memory_mib", format!("{mib} is not from 8 to {}", 1 << 20));
         }
         mib
     }
@@ -317,7 +315,7 @@ impl Checks {
         }
         self.wrong(
             "exited",
-            "it needs one group, the exit code, e.g. \"returned (\\\\d+)\"".into(),
+            "the pattern needs one group, the exit code, e.g. \"returned (\\\\d+)\"".into(),
         );
         None
     }
@@ -326,7 +324,7 @@ impl Checks {
         let found = choices.iter().find(|(word, _)| *word == given);
         if found.is_none() {
             let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-            self.wrong(key, format!("{given:?} is none of {}", words.join(", ")));
+            self.wrong(key, format!("{given:?} is not one of {}", words.join(", ")));
         }
         found.map(|(_, choice)| *choice)
     }

@@ -1,44 +1,44 @@
-//! 64-bit kernels for multiboot, in the form that QEMU takes.
+//! Converts 64-bit multiboot kernels to a form that QEMU accepts.
 //!
-//! Multiboot (version 1) starts a kernel in 32-bit mode, and QEMU refuses a 64-bit ELF file for it. IncludeOS builds just that: 64-bit code with
-//! a 32-bit beginning. Here its whole file becomes the one segment of a 32-bit ELF file:
+//! Multiboot 1 starts a kernel in 32-bit mode, and QEMU refuses 64-bit ELF files for it. IncludeOS builds just that: 64-bit code with a 32-bit entry. Here the
+//! whole file becomes the only segment of a 32-bit ELF file:
 //!
 //! ```text
 //! 0       ELF32 header, one program header
-//! 0x1000  the kernel's file, loaded where it wants its own beginning; its own headers stay readable there
+//! 0x1000  the kernel's file, loaded where its first segment belongs; its own headers stay readable there
 //! ```
 //!
-//! That is right for kernels whose segments lie in the file as they do in memory, which is checked.
+//! This is correct for kernels whose segments have the same layout in the file as in memory, which is checked.
 
-/// Where the kernel's file begins in the new one: a page, as its segments are aligned to pages.
+/// Offset of the kernel's file in the new one: a page, since its segments are page-aligned.
 const AT: u32 = 0x1000;
-/// Where a multiboot header must have begun.
+/// A multiboot header must start within this many bytes.
 const SEARCHED: usize = 8192;
-/// The first word of a multiboot header.
+/// Magic number of a multiboot header.
 const MAGIC: u32 = 0x1bad_b002;
-/// The flag of a header that says itself where everything goes; QEMU then does not look for ELF.
+/// Flag of a header that contains load addresses; QEMU then ignores ELF.
 const HAS_ADDRESSES: u32 = 1 << 16;
-/// `p_type` of what is loaded.
+/// `p_type` of a loaded segment.
 const PT_LOAD: u32 = 1;
 
 /// Why a 64-bit multiboot kernel cannot be wrapped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotWrapped {
-    /// A header points outside the file.
-    #[error("its ELF headers are cut off")]
+    /// A header points outside of the file.
+    #[error("its ELF headers are truncated")]
     Short,
-    /// Nothing would be loaded.
+    /// It has nothing to load.
     #[error("it has no segment to load")]
     Empty,
-    /// One segment is not where the others say.
-    #[error("its segments lie otherwise in the file than in memory")]
+    /// The layout in the file differs from that in memory.
+    #[error("its segments are laid out differently in the file and in memory")]
     Scattered,
-    /// Beyond what 32 bits reach.
-    #[error("it is loaded or begins above 4 GiB")]
+    /// Beyond 32-bit addresses.
+    #[error("it is loaded, or has its entry, above 4 GiB")]
     High,
 }
 
-/// The kernel as a 32-bit ELF file; `None` if QEMU takes it as it is, or for what QEMU will say of it.
+/// The kernel as a 32-bit ELF file; `None` if QEMU accepts it as it is, or will report itself what is wrong.
 ///
 /// # Errors
 /// [`NotWrapped`].
@@ -65,7 +65,7 @@ fn has_header(kernel: &[u8]) -> bool {
     })
 }
 
-/// Where a kernel goes.
+/// Where a kernel is loaded.
 #[derive(Debug)]
 struct Layout {
     entry: u32,
@@ -73,7 +73,7 @@ struct Layout {
     base: u32,
     /// Bytes of the file that are loaded.
     in_file: u32,
-    /// Bytes of memory that it takes from its base.
+    /// Bytes of memory from its base on.
     in_memory: u32,
 }
 
@@ -127,7 +127,7 @@ impl Layout {
     }
 }
 
-/// A place in a file.
+/// An offset in a file.
 fn at(offset: Option<u64>) -> Result<usize, NotWrapped> {
     offset
         .and_then(|offset| usize::try_from(offset).ok())

@@ -1,6 +1,4 @@
-//! The descriptions that come with this program.
 
-/// The file of a preset.
 #[must_use]
 pub fn text(name: &str) -> Option<&'static str> {
     match name {
@@ -14,5 +12,4 @@ pub fn text(name: &str) -> Option<&'static str> {
     }
 }
 
-/// The presets there are, for messages.
 pub const NAMES: &str = "osv, osv-image, osv-virtiofs, includeos, linux, cloud";

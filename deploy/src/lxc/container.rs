@@ -1,4 +1,4 @@
-//! One service as a container: its monitor, its first process, its cgroups, its address and its files.
+//! One service as an LXC container: its monitor, first process, cgroups, address and files.
 
 use std::fs;
 use std::io;
@@ -28,29 +28,29 @@ use crate::process::{self, Launch, Process};
 use crate::procfs::Procfs;
 use crate::{DeployError, log, service_args, size};
 
-/// How often it is looked whether the service's program runs: `process_after` is at most so much too late.
+/// Polling interval for the service's program to run: the most by which `process_after` is late.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// What every container of a deployment is made with.
+/// What all containers of a deployment share.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
     /// `lxc-start`.
     pub(super) starter: PathBuf,
-    /// Where cgroups are.
+    /// The host's cgroup layout.
     pub(super) layout: Layout,
     /// The root file system.
     pub(super) root: PathBuf,
-    /// Where the folder of each container goes.
+    /// Where each container has a directory.
     pub(super) containers: PathBuf,
-    /// The bridge that they are on.
+    /// The bridge that they are connected to.
     pub(super) bridge: Bridge,
-    /// The limits of each.
+    /// The limits of each container.
     pub(super) resources: Resources,
-    /// Where the outputs go.
+    /// The directory of the services' logs.
     pub(super) logs: PathBuf,
 }
 
-/// One service as a container. Dropping it kills it and takes away what it had.
+/// One service as a container. Dropping it kills the container and removes what belongs to it.
 #[derive(Debug)]
 pub(super) struct Container {
     mark: Mark,
@@ -62,20 +62,20 @@ pub(super) struct Container {
     endpoint: Option<SocketAddr>,
     program: PathBuf,
     log: PathBuf,
-    /// The directory of its cgroup in the first hierarchy of ours.
+    /// Its cgroup in the first hierarchy that is used.
     cgroup: PathBuf,
     output: Option<Watch>,
     kills: Kills,
     exit: Option<Exit>,
     reported: bool,
     stopped: bool,
-    // After the monitor, which is killed first.
+    // Dropped after the monitor, which must be killed first.
     lease: Option<Lease>,
     files: Files,
 }
 
 impl Container {
-    /// Starts a service; it runs when this returns. On error nothing is left of it.
+    /// Starts a service, and returns once its program runs. On error nothing of it is left.
     pub(super) async fn start(order: &Order, mark: Mark, service: &ServiceSpec) -> Result<Self, DeployError> {
         let lease = Lease::take(&order.bridge)?;
         let files = Files::write(order, &mark, &lease)?;
@@ -130,7 +130,7 @@ impl Container {
     async fn up(&mut self) -> Result<(), DeployError> {
         let procfs = Procfs::default();
         loop {
-            // Before its exec it is still called lxc-start.
+            // Until its exec the process is still called lxc-start.
             let runs = |pid: &u32| procfs.name(*pid).as_deref() == Some(PROGRAM);
             if let Some(pid) = cgroup::procs(&self.cgroup).into_iter().find(runs) {
                 self.pid = pid;
@@ -149,18 +149,18 @@ impl Container {
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         let service = &self.mark.service;
         said(format!(
-            "the container of {service} ended at once ({} left with {status}): {}",
+            "the container of {service} exited immediately ({} ended with {status}): {}",
             super::STARTER,
             log::tail(&self.log)
         ))
     }
 
-    /// The process that LXC costs.
+    /// `lxc-start`, the process that LXC costs.
     pub(super) const fn monitor(&self) -> u32 {
         self.monitor.pid()
     }
 
-    /// The host's end of its network.
+    /// The host's end of its veth.
     pub(super) fn interface(&self) -> Option<String> {
         self.lease.as_ref().map(Lease::name)
     }
@@ -175,7 +175,7 @@ impl Container {
         }
     }
 
-    /// Takes away what it had; says what is left.
+    /// Removes what belongs to it. Returns what could not be removed.
     async fn leave(&mut self) -> Vec<String> {
         let mark = self.mark.clone();
         let members = || unit::members(&mark, self.monitor(), None);
@@ -208,7 +208,7 @@ impl Member for Container {
         self.exists_since
     }
 
-    /// What its cgroup holds.
+    /// The processes in its cgroup.
     fn pids(&self) -> Vec<u32> {
         match self.exit {
             None => cgroup::procs(&self.cgroup),
@@ -236,7 +236,7 @@ impl Member for Container {
         let exit = match self.exit.clone() {
             Some(exit) => exit,
             None => {
-                // lxc-start hands the signal on to its container.
+                // lxc-start forwards the signal to its container.
                 let status = self.monitor.end(grace, Vec::new).await;
                 self.exit(status)
             }
@@ -261,12 +261,12 @@ impl Drop for Container {
             .into_iter()
             .for_each(process::kill);
         let cgroups = cgroups(&self.mark);
-        // The killed take a moment to leave, and a destructor must not wait for them.
+        // The killed processes take a moment to leave the cgroup, and a destructor must not wait for them.
         std::thread::spawn(move || cgroups.remove(unit::PATIENCE));
     }
 }
 
-/// All cgroups that LXC makes for a container and its monitor.
+/// All cgroups that LXC creates for a container and its monitor.
 fn cgroups(mark: &Mark) -> Cgroup {
     let leaf = mark.cgroup();
     let leaves = ["", ".monitor", ".pivot"].map(|end| format!("{leaf}{end}"));
@@ -279,7 +279,7 @@ fn environment(mark: &Mark) -> Vec<(&'static str, String)> {
     environment
 }
 
-/// The files of one container: what LXC is told, and what it says. Dropping it removes them.
+/// The files of one container: its configuration, and LXC's log. Dropping it removes them.
 #[derive(Debug)]
 struct Files {
     containers: PathBuf,
@@ -324,7 +324,7 @@ impl Files {
         self.folder().join("lxc.log")
     }
 
-    /// What lxc-start is given; the service's arguments go through as they are.
+    /// The arguments of `lxc-start`; those of the service are passed on as they are.
     fn arguments(&self, service: Vec<String>) -> Vec<String> {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let own = [
@@ -338,13 +338,13 @@ impl Files {
         own.into_iter().chain(service).collect()
     }
 
-    /// How the container ended whose first process this was.
+    /// How the container with this first process ended.
     fn end(&self, pid: u32) -> Exit {
         let log = fs::read(self.log()).unwrap_or_default();
         end::read(&String::from_utf8_lossy(&log), pid)
     }
 
-    /// Removes them; says what is left.
+    /// Removes them. Returns what could not be removed.
     fn remove(&self) -> Option<String> {
         let removed = fs::remove_dir_all(self.folder());
         trace::remove_lock(&self.containers, &self.name);

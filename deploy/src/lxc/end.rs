@@ -1,8 +1,7 @@
-//! How a service ended, as LXC's own log tells it.
 
 use protocol::summary::Exit;
 
-/// The end of the container whose first process is `pid`, out of LXC's log at the level INFO. A line on it comes for every end but code 0.
+/// How the container with the first process `pid` ended, from LXC's log at level INFO. Every end but exit code 0 has a line.
 pub(super) fn read(log: &str, pid: u32) -> Exit {
     let begin = format!("Child <{pid}> ended on ");
     let told = log
@@ -31,7 +30,7 @@ pub(super) fn read(log: &str, pid: u32) -> Exit {
 mod tests {
     use super::*;
 
-    /// Lines of LXC 5.0.2, with what is around them.
+    /// Log lines of LXC 5.0.2, with their surroundings.
     fn line(end: &str) -> String {
         format!(
             "lxc-start x 20261122085959.823 NOTICE   start - ../src/lxc/start.c:post_start:2205 - Started \"/workload\" with pid \"77\"\n\
@@ -41,14 +40,14 @@ mod tests {
     }
 
     #[test]
-    fn ends_are_told_apart() {
+    fn exits_are_parsed() {
         assert_eq!(read(&line("Child <77> ended on error (2)"), 77), Exit::Code(2));
         assert_eq!(read(&line("Child <77> ended on signal Killed(9)"), 77), Exit::Signal(9));
         assert_eq!(read(&line("something else"), 77), Exit::Code(0));
         assert_eq!(
             read(&line("Child <78> ended on error (2)"), 77),
             Exit::Code(0),
-            "another's"
+            "another container's line"
         );
         assert_eq!(read(&line("Child <77> ended on a whim"), 77), Exit::Unknown);
     }

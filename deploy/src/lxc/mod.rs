@@ -6,11 +6,13 @@
 //!                                             veth jt<hash>-<n> on the runner's bridge
 //! ```
 //! * [`config`] is pure: what LXC is told of one container.
-//! * `lxc-start` stays in the foreground as our child: it monitors one container, forwards nothing that the service writes (that goes straight into
-//!   the log), and ends with it. If it is killed, the kernel kills the container.
-//! * How the service ended stands only in LXC's own log ([`end`]); `lxc-start` ends with 0 whatever happened.
+//! * [`config`] builds a container's configuration file. It is pure.
+//! * `lxc-start` stays in the foreground as the runner's child. It monitors one container and ends with it. The service's output does not pass through it,
+//!   but goes straight to the log. If it is killed, the kernel kills the container.
+//! * How the service ended is only in LXC's own log; `lxc-start` exits with 0 in any case.
 //!
-//! LXC makes a cgroup in every hierarchy of the host, also in those that nobody else here uses, and leaves some: [`trace`] takes them away.
+//! LXC creates a cgroup in every hierarchy of the host, including those that nothing else here uses, and leaves some of them behind, as well as lock
+//! files; [`files`] removes these.
 
 mod config;
 mod container;
@@ -36,12 +38,12 @@ use crate::{DeployError, Deployment, Door, Driver, Host, limits};
 use container::{Container, Order};
 pub use running::LxcRunning;
 
-/// The program that makes a container and stays with it.
+/// The program that starts a container and monitors it.
 const STARTER: &str = "lxc-start";
-/// What to do without it.
+/// How to install it.
 const REMEDY: &str = "run deploy/setup.sh lxc (Debian: lxc)";
 
-/// The driver for containers of LXC.
+/// The driver for LXC containers.
 #[derive(Debug)]
 pub struct Lxc {
     host: Host,
@@ -49,7 +51,7 @@ pub struct Lxc {
 }
 
 impl Lxc {
-    /// A driver for this host. Looks where cgroups are mounted, and changes nothing.
+    /// A driver for this host. Reads where cgroups are mounted, and changes nothing.
     #[must_use]
     pub fn new(host: &Host) -> Self {
         Self {
@@ -58,12 +60,12 @@ impl Lxc {
         }
     }
 
-    /// Where its files are.
+    /// The directory of its files.
     fn folder(&self) -> PathBuf {
         self.host.state.join("lxc")
     }
 
-    /// Where a folder for each container is.
+    /// Where each container has a directory.
     fn containers(&self) -> PathBuf {
         self.folder().join("containers")
     }
@@ -87,7 +89,7 @@ impl Lxc {
         details.insert("rootfs".into(), root.display().to_string());
         if !nix::unistd::geteuid().is_root() {
             return Err(DeployError::Unmet {
-                need: "containers of LXC on the runner's bridge need root".into(),
+                need: "LXC containers on the runner's bridge need root".into(),
                 remedy: "run the runner as root".into(),
             });
         }
@@ -166,7 +168,7 @@ fn unmet(error: DeployError) -> Unmet {
     }
 }
 
-/// LXC's word.
+/// An error that LXC reports.
 fn said(message: String) -> DeployError {
     DeployError::Platform {
         platform: "lxc",

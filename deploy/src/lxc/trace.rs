@@ -1,12 +1,11 @@
-//! What LXC leaves on the host besides cgroups: a lock for each container, in folders like those where the containers are.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where root's locks are.
+/// The directory of root's lock files.
 const LOCKS: &str = "/run/lxc/lock";
 
-/// Removes the lock of a container that is gone, and the folders around it that nobody else uses.
+/// Removes the lock file of a container that is gone, and the directories around it that are empty then.
 pub(super) fn remove_lock(containers: &Path, name: &str) {
     let Some(folder) = locks(containers) else { return };
     let _ = fs::remove_file(folder.join(format!(".{name}")));
@@ -17,7 +16,7 @@ pub(super) fn remove_lock(containers: &Path, name: &str) {
     }
 }
 
-/// Removes what a dead self has left; says in words what was found.
+/// Removes what a crashed previous instance left behind. Returns a line for each.
 pub(super) fn sweep(containers: &Path) -> Vec<String> {
     let entries = fs::read_dir(containers).into_iter().flatten().flatten();
     let remove = |entry: fs::DirEntry| {

@@ -1,4 +1,3 @@
-//! A program of the host that is run until it ends by itself, beside a deployment: not a service, so without its limits.
 
 use std::path::Path;
 
@@ -10,11 +9,11 @@ use crate::mark::Mark;
 use crate::process::{self, Launch, Process};
 use crate::{DeployError, Host};
 
-/// Runs the workload program with these arguments until it ends; its output goes to `<logs>/<name>.log`. It bears the runner's mark, and is
-/// killed when the future is dropped.
+/// Runs the workload program with these arguments until it ends, without limits; its output goes to `<logs>/<name>.log`. It carries the runner's mark,
+/// and is killed when the future is dropped.
 ///
 /// # Errors
-/// [`DeployError::Io`] if it cannot be started or its end is not told.
+/// [`DeployError::Io`] if it cannot be started, or its exit status is not known.
 pub async fn run(
     host: &Host,
     attempt: AttemptId,

@@ -1,4 +1,4 @@
-//! `native`: a service is a process of the host, in its own process group and, where allowed, in its own cgroup.
+//! `native`: a service is a process of the host in its own process group and, where allowed, its own cgroup.
 
 pub mod errand;
 mod running;
@@ -28,7 +28,7 @@ pub struct Native {
 }
 
 impl Native {
-    /// A driver for this host. Looks where cgroups are mounted, and changes nothing.
+    /// A driver for this host. Reads where cgroups are mounted, and changes nothing.
     #[must_use]
     pub fn new(host: &Host) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl Native {
         }
     }
 
-    /// A driver that does not use cgroups, as on a host where none may be made.
+    /// A driver that uses no cgroups, as on a host that allows none.
     #[must_use]
     pub fn without_cgroups(host: &Host) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl Driver for Native {
 
     async fn prepare(&self, _deployment: &Deployment) -> Result<(), DeployError> {
         let workload = &self.host.workload;
-        let what = || format!("looking at the workload program {}", workload.display());
+        let what = || format!("reading the workload program {}", workload.display());
         tokio::fs::metadata(workload)
             .await
             .map(drop)
@@ -96,7 +96,7 @@ impl Driver for Native {
             })
             .collect();
         network::check_ports(places.iter().filter_map(|&(service, listen)| Some((service, listen?))))?;
-        // Each on a thread of its own: joining a cgroup waits for the kernel, and the next service should not.
+        // Each on its own thread: joining a cgroup waits for the kernel, and should not delay the next service.
         let starting = places.into_iter().map(|(service, listen)| {
             let (host, layout) = (self.host.clone(), self.layout.clone());
             let (deployment, service) = (deployment.clone(), service.clone());
@@ -122,7 +122,7 @@ impl Driver for Native {
 fn lost(fault: &tokio::task::JoinError) -> DeployError {
     DeployError::Platform {
         platform: "native",
-        message: format!("the start broke: {fault}"),
+        message: format!("the start panicked: {fault}"),
     }
 }
 
@@ -130,7 +130,7 @@ fn unmet(workload: &Path, error: &DeployError) -> Unmet {
     Unmet {
         need: error.to_string(),
         remedy: format!(
-            "build it with deploy/build-workload.sh, or name the right file as `workload` instead of {}",
+            "build it with deploy/build-workload.sh, or set `workload` to the right file instead of {}",
             workload.display()
         ),
     }

@@ -1,4 +1,4 @@
-//! One service as a process, with its cgroup.
+//! One service as a process with its cgroup.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,10 +18,10 @@ use crate::process::{self, Launch, Process};
 use crate::procfs::Procfs;
 use crate::{DeployError, Deployment, Host, limits, network, service_args, size};
 
-/// How long an emptied cgroup may take until it can be removed.
+/// How long a cgroup may take to become removable after its processes were killed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// One service as a process. Dropping it kills it and what it has started.
+/// One service as a process. Dropping it kills the process and its descendants.
 #[derive(Debug)]
 pub(super) struct Unit {
     mark: Mark,
@@ -40,7 +40,7 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    /// Starts a service. On error nothing is left of it.
+    /// Starts a service. On error nothing of it is left.
     pub(super) fn start(
         host: &Host,
         layout: Option<&Layout>,
@@ -73,10 +73,10 @@ impl Unit {
             })
         };
         let mut outcome = launch(&cgroup).and_then(Process::spawn);
-        // Version 2 lets a user open the door of a delegated cgroup and still may not let a process through from outside of it.
+        // cgroup v2 lets a user open `cgroup.procs` of a delegated cgroup, and still refuses to move a process into it from outside.
         if let (Err(error), Some(unusable)) = (&outcome, cgroup.take_if(|_| is_denied(&outcome))) {
             let _ = unusable.remove(Duration::ZERO);
-            deviations = unkept(&deployment.resources, &format!("its cgroup may not be joined: {error}"));
+            deviations = without_cgroup(&deployment.resources, &format!("joining its cgroup failed: {error}"));
             outcome = launch(&None).and_then(Process::spawn);
         }
         match outcome {
@@ -129,7 +129,7 @@ impl Member for Unit {
         self.exists_since
     }
 
-    /// What its cgroup holds, or the tree under its first process.
+    /// The processes of its cgroup, or else the tree below its first process.
     fn pids(&self) -> Vec<u32> {
         match &self.cgroup {
             Some(cgroup) => cgroup.pids(),
@@ -189,21 +189,21 @@ impl Drop for Unit {
             .into_iter()
             .for_each(process::kill);
         if let Some(cgroup) = self.cgroup.take() {
-            // The killed take a moment to leave, and a destructor must not wait for them.
+            // The killed processes take a moment to leave the cgroup, and a destructor must not wait for them.
             std::thread::spawn(move || cgroup.remove(PATIENCE));
         }
     }
 }
 
-/// Watches the file of a service's output, which is made for it. Where that cannot be, only a figure is missing.
+/// Creates a service's log file and watches it. If that fails, only the time of the first output is missing.
 pub(crate) fn watch(log: &std::path::Path) -> Option<Watch> {
     let watched = process::open_log(log).and_then(|_| Watch::of(log));
     watched
-        .inspect_err(|error| tracing::debug!(log = %log.display(), %error, "its output is not watched"))
+        .inspect_err(|error| tracing::debug!(log = %log.display(), %error, "cannot watch the log for the first output"))
         .ok()
 }
 
-/// All living processes of a service: those in its process group and its cgroup, and those that bear its mark, wherever they went.
+/// All live processes of a service: those in its process group and in its cgroup, and those that carry its mark wherever they went.
 pub(crate) fn members(mark: &Mark, leader: u32, cgroup: Option<&Cgroup>) -> Vec<u32> {
     let procfs = Procfs::default();
     let mut pids = procfs.marked(|other| other == mark);
@@ -214,44 +214,44 @@ pub(crate) fn members(mark: &Mark, leader: u32, cgroup: Option<&Cgroup>) -> Vec<
     pids
 }
 
-/// Takes a cgroup away once its processes have left it; says what is left.
+/// Removes a cgroup once its processes have left it. Returns what could not be removed.
 pub(crate) async fn remove(cgroup: Cgroup) -> Vec<String> {
     tokio::task::spawn_blocking(move || cgroup.remove(PATIENCE))
         .await
         .unwrap_or_default()
 }
 
-/// A cgroup with these limits, and what it cannot keep of them.
+/// Creates a cgroup with these limits. Returns the limits that it cannot enforce.
 pub(crate) fn make_cgroup(
     layout: Option<&Layout>,
     mark: &Mark,
     resources: &Resources,
 ) -> (Option<Cgroup>, Vec<String>) {
     let Some(layout) = layout else {
-        return (None, unkept(resources, "this host has no cgroups"));
+        return (None, without_cgroup(resources, "this host has no cgroups"));
     };
     match Cgroup::create(layout, &mark::cgroup_group(&mark.runner), &mark.cgroup(), resources) {
         Ok(cgroup) => {
             let deviations = cgroup.unkept().to_vec();
             (Some(cgroup), deviations)
         }
-        Err(error) => (None, unkept(resources, &format!("no cgroup may be made: {error}"))),
+        Err(error) => (None, without_cgroup(resources, &format!("creating a cgroup failed: {error}"))),
     }
 }
 
-/// What a service without a cgroup does not have.
+/// The limits that a service without a cgroup lacks.
 fn unkept(resources: &Resources, why: &str) -> Vec<String> {
     let memory = resources
         .memory_mib
-        .map(|mib| format!("the memory limit of {mib} MiB is not kept: {why}"));
+        .map(|mib| format!("no memory limit of {mib} MiB: {why}"));
     let cpus = resources
         .cpuset
         .as_ref()
-        .map(|cpus| format!("the CPUs {cpus} are only an affinity, which a service may change: {why}"));
+        .map(|cpus| format!("CPUs {cpus} are set as an affinity only, which a service may change: {why}"));
     let mems = resources
         .mems
         .as_ref()
-        .map(|mems| format!("memory from NUMA nodes {mems} is only a policy, which a service may change: {why}"));
+        .map(|mems| format!("NUMA nodes {mems} are set as a memory policy only, which a service may change: {why}"));
     memory.into_iter().chain(cpus).chain(mems).collect()
 }
 
@@ -261,7 +261,7 @@ fn is_denied(outcome: &io::Result<Process>) -> bool {
         .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
-/// The services run in `/`, so the program needs its whole path.
+/// Services run in `/`, so the program needs an absolute path.
 pub(super) fn absolute(program: &std::path::Path) -> Result<PathBuf, DeployError> {
     std::path::absolute(program).map_err(|source| DeployError::Io {
         what: format!("finding {}", program.display()),

@@ -1,4 +1,4 @@
-//! An address on a runner's bridge for a container whose interface somebody else makes.
+//! Reserves an address on a runner's bridge for a container whose interface another program creates.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -8,8 +8,8 @@ use super::subnet::{Subnet, mac};
 use super::{interface, netlink};
 use crate::DeployError;
 
-/// An address and a name for one container. While it lives nobody else gets them; dropping it removes the interface of that name, and the bridge
-/// after the last.
+/// An address and an interface name for one container, reserved while this lives. Dropping it removes the interface of that name, and the bridge if it
+/// was the last one.
 #[derive(Debug)]
 pub(crate) struct Lease {
     bridge: Bridge,
@@ -18,7 +18,7 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Takes a free address, and makes the bridge if need be. The host knows the container's card from now on.
+    /// Reserves a free address, and creates the bridge if there is none. The host's ARP table knows the container's MAC address from now on.
     ///
     /// # Errors
     /// [`DeployError::Unmet`] without the privilege or a free address, else [`DeployError::Io`].
@@ -38,12 +38,12 @@ impl Lease {
         Ok(lease)
     }
 
-    /// The name of the host's end.
+    /// The name of the host's end of the veth.
     pub(crate) fn name(&self) -> String {
         self.bridge.port(self.last)
     }
 
-    /// The bridge that the host's end belongs to.
+    /// The name of the bridge that the host's end is a port of.
     pub(crate) fn bridge(&self) -> String {
         self.bridge.name()
     }
@@ -58,12 +58,12 @@ impl Lease {
         self.subnet.host()
     }
 
-    /// Gives it back, with the interface; says what is left.
+    /// Releases the address and removes the interface. Returns what could not be removed.
     pub(crate) fn give_back(self) -> Vec<String> {
         self.end()
     }
 
-    /// Doing it again does nothing more.
+    /// Does nothing the second time.
     fn end(&self) -> Vec<String> {
         let mut taken = change();
         let name = self.name();
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs CAP_NET_ADMIN"]
-    fn nobody_gets_a_taken_address_and_none_is_kept() {
+    fn a_reserved_address_is_not_given_twice_and_is_reused_once_released() {
         let bridge = Bridge::of(&format!("lease-{}", std::process::id()).parse().unwrap());
         let first = Lease::take(&bridge).unwrap();
         let second = Lease::take(&bridge).unwrap();
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(
             last(Lease::take(&bridge).unwrap().address()),
             2,
-            "an address is used again"
+            "an address is reused"
         );
         drop(tap);
         drop(second);

@@ -1,4 +1,4 @@
-//! A directory that a child may only read, whatever it tries: mounted so in a mount namespace of its own.
+//! A directory that a child process sees read-only, by a bind mount in a mount namespace of its own.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -6,26 +6,26 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr::null;
 
-/// A directory that a child sees read only, without the file systems that are mounted below it. It has to be root.
+/// A directory that a child process sees read-only, not including file systems mounted below it. Needs root.
 #[derive(Debug)]
 pub struct ReadOnly {
     dir: CString,
 }
 
 impl ReadOnly {
-    /// Of this directory.
+    /// For this directory.
     ///
     /// # Errors
-    /// Where the path holds a NUL.
+    /// If the path contains a NUL.
     pub fn of(dir: &Path) -> io::Result<Self> {
         let dir = CString::new(dir.as_os_str().as_bytes())?;
         Ok(Self { dir })
     }
 
-    /// Makes it so for the calling process and all that come from it. Four system calls, and nothing else.
+    /// Applies to the calling process and its descendants. Makes four system calls and nothing else.
     pub(super) fn enter(&self) -> io::Result<()> {
-        #[expect(unsafe_code, reason = "a system call that std has not")]
-        // SAFETY: no pointers; the process gets mounts of its own.
+        #[expect(unsafe_code, reason = "std has no such system call")]
+        // SAFETY: no pointers; the process gets a mount namespace of its own.
         check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
         mount(None, c"/", libc::MS_REC | libc::MS_PRIVATE)?;
         mount(Some(&self.dir), &self.dir, libc::MS_BIND)?;
@@ -35,8 +35,8 @@ impl ReadOnly {
 
 fn mount(source: Option<&CStr>, target: &CStr, flags: libc::c_ulong) -> io::Result<()> {
     let source = source.map_or(null(), CStr::as_ptr);
-    #[expect(unsafe_code, reason = "a system call that std has not")]
-    // SAFETY: the strings end in NUL and live over the call; these mounts take neither a type nor data.
+    #[expect(unsafe_code, reason = "std has no such system call")]
+    // SAFETY: the strings are NUL-terminated and outlive the call; these mounts take neither a type nor data.
     check(unsafe { libc::mount(source, target.as_ptr(), null(), flags, null()) })
 }
 

@@ -1,7 +1,7 @@
-//! QEMU's command line, as a pure function of what is to be started.
+//! QEMU's command line, as a pure function of a [`VmSpec`].
 //!
-//! What comes from a file or a name goes in as JSON (`-blockdev`, `-netdev`, `-device`) or as an argument of its own (`-kernel`, `-append`), so that
-//! no comma or equals sign in it can become an option.
+//! File names and other free text are passed as JSON (`-blockdev`, `-netdev`, `-device`) or as an argument of their own (`-kernel`, `-append`), so no comma or
+//! equals sign in them can become an option.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::RawFd;
@@ -12,18 +12,18 @@ use serde_json::{Value, json};
 use super::micro;
 use crate::guest::{DiskFormat, Machine, Nic, Vmm};
 
-/// One guest to start, with everything decided.
+/// A virtual machine to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VmSpec {
-    /// What starts it.
+    /// The hypervisor.
     pub vmm: Vmm,
-    /// The file that Firecracker reads.
+    /// The configuration file that Firecracker reads.
     pub config: Option<PathBuf>,
-    /// The open file, as cloud-hypervisor inherits it, that it tells its events.
+    /// The descriptor that Cloud Hypervisor inherits to write its events to.
     pub events: Option<RawFd>,
-    /// QEMU's machine.
+    /// QEMU's machine type.
     pub machine: Machine,
-    /// The model of its processor; `None`: all that the accelerator can do.
+    /// The CPU model; `None`: all features of the accelerator.
     pub cpu: Option<String>,
     /// What executes the guest's instructions.
     pub accelerator: Accelerator,
@@ -31,36 +31,36 @@ pub struct VmSpec {
     pub vcpus: u32,
     /// Memory, MiB.
     pub memory_mib: u64,
-    /// What is booted directly.
+    /// The kernel that is booted directly.
     pub kernel: Option<PathBuf>,
-    /// The second file of the boot, with its arguments if it is a multiboot module.
+    /// The initrd, with its arguments if it is a multiboot module.
     pub initrd: Option<String>,
     /// The kernel's command line.
     pub append: Option<String>,
-    /// The disks, the first first.
+    /// The disks, in the order in which the guest finds them.
     pub disks: Vec<VmDisk>,
     /// Directories of the host that the guest can mount.
     pub shares: Vec<VmShare>,
     /// The network card.
     pub nic: Nic,
-    /// The card's address, e.g. `52:54:0a:4d:00:02`.
+    /// The card's MAC address, e.g. `52:54:0a:4d:00:02`.
     pub mac: String,
     /// What the card is connected to.
     pub network: VmNetwork,
-    /// Whether there is a source of random numbers.
+    /// Whether it has a virtio random number generator.
     pub random: bool,
-    /// The abstract socket on which the runner awaits QEMU's monitor.
+    /// The abstract socket that QEMU connects its monitor to.
     pub monitor: String,
-    /// The abstract socket on which the runner awaits the guest's serial console.
+    /// The abstract socket that QEMU connects the serial console to.
     pub console: String,
 }
 
 /// What executes a guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Accelerator {
-    /// The processor.
+    /// Hardware virtualization.
     Kvm,
-    /// QEMU's translator.
+    /// QEMU's binary translation.
     Tcg,
 }
 
@@ -69,43 +69,43 @@ pub enum Accelerator {
 pub struct VmDisk {
     /// Its file.
     pub path: PathBuf,
-    /// How it is to be read.
+    /// The format of the file.
     pub format: DiskFormat,
     /// Whether the guest may not write to it.
     pub read_only: bool,
 }
 
-/// A directory that a guest can mount. Who serves it reads and writes the guest's memory, which is shared then.
+/// A directory that a guest can mount. virtiofsd maps the guest's memory, which must be shared for that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VmShare {
-    /// The name by which the guest mounts it.
+    /// The tag by which the guest mounts it.
     pub tag: String,
-    /// The open file, as QEMU inherits it, that is connected to the program which serves it.
+    /// The descriptor that QEMU inherits, connected to virtiofsd.
     pub connection: RawFd,
 }
 
-/// What a guest's card is connected to.
+/// What a network card is connected to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VmNetwork {
-    /// A tap device that exists.
+    /// An existing tap device.
     Tap {
         /// Its name.
         name: String,
-        /// Whether vhost-net moves the packets.
+        /// Whether vhost-net forwards the packets.
         vhost: bool,
-        /// Whether packets bear virtio's header, without which the card offers no checksums and no cutting.
+        /// Whether packets carry a virtio header, without which the card offers no checksum or segmentation offload.
         vnet_hdr: bool,
     },
     /// QEMU's user-mode network.
     User {
         /// The guest's address.
         guest: Ipv4Addr,
-        /// The ports of the host that are forwarded, for TCP and for UDP, each with the port in the guest.
+        /// The ports of the host that are forwarded, for TCP and UDP, with the ports of the guest.
         forwards: Vec<(SocketAddrV4, u16)>,
     },
 }
 
-/// The arguments of the program that starts it.
+/// The arguments of the hypervisor.
 #[must_use]
 pub fn args(spec: &VmSpec) -> Vec<String> {
     match spec.vmm {
@@ -120,7 +120,7 @@ fn qemu(spec: &VmSpec) -> Vec<String> {
     let mut args: Vec<String> = Vec::new();
     let mut add = |words: &[&str]| args.extend(words.iter().map(|&word| word.to_owned()));
     add(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
-    // Threads have names then, by which the sampler tells what they do.
+    // Gives threads names, by which the sampler identifies their roles.
     add(&["-name", "jung,debug-threads=on"]);
     add(&["-machine", &machine(spec)]);
     let (accelerator, all) = match spec.accelerator {
@@ -176,7 +176,7 @@ fn qemu(spec: &VmSpec) -> Vec<String> {
     args
 }
 
-/// The machine. `microvm` keeps the serial port that the console needs and leaves the clocks out that the guest does not look at.
+/// The machine type. `microvm` keeps the serial port, which the console needs, and the real-time clock.
 fn machine(spec: &VmSpec) -> String {
     let word = spec.machine.word();
     let clocks = if spec.machine == Machine::Microvm {
@@ -192,7 +192,7 @@ fn machine(spec: &VmSpec) -> String {
     format!("{word}{clocks}{memory}")
 }
 
-/// The guest's memory as other processes can map it.
+/// The guest's memory in a form that other processes can map.
 fn shared_memory(spec: &VmSpec) -> Value {
     json!({"qom-type": "memory-backend-memfd", "id": "ram", "size": spec.memory_mib << 20, "share": true})
 }
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_that_keeps_no_promises_is_offered_none() {
+    fn a_driver_with_broken_offloads_is_offered_none() {
         let tap = |vnet_hdr| VmNetwork::Tap {
             name: "jt01234567-2".into(),
             vhost: false,
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_a_path_stays_in_it() {
+    fn free_text_cannot_become_an_option() {
         let hostile = "/s/a,file.driver=nbd,\"x\" -enable-kvm";
         let mut spec = spec();
         spec.disks[0].path = hostile.into();

@@ -1,7 +1,6 @@
-//! The guest's serial console: read as it comes, kept within bounds, and watched for the lines that mean something.
+//! The guest's serial console: logged up to a limit, and searched for the lines that matter.
 //!
-//! QEMU connects to a socket of ours. Nothing reaches the disk beyond a bound, so a guest that fills its console fills nothing else: the head is
-//! written as it comes, of the rest only the tail is kept and written at the end.
+//! A guest that floods its console fills neither disk nor memory: the first part is written as it arrives; of the rest only the tail is kept, and written at the end.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -11,42 +10,42 @@ use regex::bytes::Regex;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
 
-/// Bytes that are written as they come.
+/// Bytes that are written as they arrive.
 pub const HEAD: usize = 512 * 1024;
-/// Bytes of what follows that are kept.
+/// Bytes kept of what follows.
 pub const TAIL: usize = 64 * 1024;
-/// The longest line that is looked at.
+/// The longest line that is searched, bytes.
 const MAX_LINE: usize = 4096;
 
-/// The lines that mean something.
+/// The lines that matter.
 #[derive(Clone, Debug)]
 pub struct Watch {
     /// The guest is up.
     pub ready: Regex,
-    /// It has panicked.
+    /// The guest panicked.
     pub panic: Option<Regex>,
-    /// Its service has left; the first group is the exit code.
+    /// Its service exited; the first group is the exit code.
     pub exited: Option<Regex>,
 }
 
-/// What was seen so far.
+/// What the console has shown so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// When the first byte came.
+    /// When the first byte arrived.
     pub first_byte: Option<Instant>,
-    /// When a line said that the guest is up.
+    /// When a line showed that the guest is up.
     pub ready: Option<Instant>,
-    /// The line that is a panic.
+    /// The line that shows a panic.
     pub panic: Option<String>,
-    /// The exit code of the service.
+    /// The service's exit code.
     pub exited: Option<i32>,
-    /// All bytes, also those that are not kept.
+    /// All bytes, including those that are not kept.
     pub bytes: u64,
-    /// The console has ended.
+    /// The console has closed.
     pub closed: bool,
 }
 
-/// Reads a console to its end. What was seen goes to `seen`, the text to `log`.
+/// Reads a console to its end, updates `seen` and writes `log`.
 pub async fn read(mut from: impl AsyncRead + Unpin, watch: Watch, seen: watch::Sender<Seen>, log: impl Write) {
     let mut scanner = Scanner {
         watch,
@@ -83,7 +82,7 @@ struct Scanner {
 }
 
 impl Scanner {
-    /// Looks at every line that ends in `bytes`; `true`: one meant something.
+    /// Searches every line that ends in `bytes`; `true`: one matched.
     fn take(&mut self, bytes: &[u8], now: Instant, seen: &mut Seen) -> bool {
         let mut news = false;
         for &byte in bytes {
@@ -133,7 +132,7 @@ struct Keeper<W> {
 }
 
 impl<W: Write> Keeper<W> {
-    /// A log that cannot be written, on a full disk say, does not stop the guest.
+    /// A log that cannot be written (the disk is full, for example) does not stop the guest.
     fn take(&mut self, bytes: &[u8]) {
         let (head, rest) = bytes.split_at(bytes.len().min(self.room));
         let _ = self.log.write_all(head);
@@ -148,7 +147,7 @@ impl<W: Write> Keeper<W> {
         if self.left_out > 0 {
             let _ = write!(
                 self.log,
-                "\n[jung: {} bytes of the console are left out here]\n",
+                "\n[jung: {} bytes of the console are omitted here]\n",
                 self.left_out
             );
         }
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_are_understood() {
+    async fn lines_are_recognized() {
         let text = b"OSv v0.57\r\nBooted up in 9.1 ms\r\nprogram /workload returned -3\r\n";
         let (seen, log) = seen(text).await;
         assert!(seen.ready.is_some() && seen.first_byte.is_some() && seen.closed);
@@ -187,19 +186,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_last_line_without_its_end_counts() {
+    async fn a_last_line_without_newline_counts() {
         let (seen, _) = seen(b"x\n**** PANIC **** at 7\x04").await;
         assert_eq!(seen.panic.as_deref(), Some("**** PANIC **** at 7\x04"));
     }
 
     #[tokio::test]
-    async fn silence_is_seen_as_such() {
+    async fn a_silent_console_is_seen_as_such() {
         let (seen, log) = seen(b"").await;
         assert_eq!((seen.first_byte, seen.bytes, log.len()), (None, 0, 0));
     }
 
     #[tokio::test]
-    async fn a_guest_that_fills_its_console_fills_nothing_else() {
+    async fn a_flooded_console_is_bounded() {
         let mut text = vec![b'x'; 4 * HEAD];
         text.extend(b"\nPANIC at the end\n");
         let (seen, log) = seen(&text).await;
@@ -207,12 +206,12 @@ mod tests {
         assert!(log.len() < HEAD + TAIL + 200, "{}", log.len());
         assert!(log.ends_with(b"\nPANIC at the end\n"));
         assert!(seen.panic.is_some());
-        let said = format!("{} bytes of the console are left out", text.len() - HEAD - TAIL);
-        assert!(String::from_utf8_lossy(&log).contains(&said));
+        let omitted = format!("{} bytes of the console are omitted", text.len() - HEAD - TAIL);
+        assert!(String::from_utf8_lossy(&log).contains(&omitted));
     }
 
     #[tokio::test]
-    async fn bytes_that_are_no_text_do_no_harm() {
+    async fn binary_output_does_no_harm() {
         let (seen, log) = seen(b"\xff\xfe\0\nBooted up in 1\n").await;
         assert!(seen.ready.is_some());
         assert_eq!(log.len(), 19);

@@ -1,4 +1,4 @@
-//! The driver of guests.
+//! The driver for guests.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -24,7 +24,7 @@ use crate::member::Member as _;
 use crate::network::bridge::{Bridge, Tap};
 use crate::{DeployError, Deployment, Door, Driver, Host, limits, network};
 
-/// The driver for guests under QEMU.
+/// The driver for guests under QEMU and the other hypervisors.
 #[derive(Debug)]
 pub struct Qemu {
     pub(super) host: Host,
@@ -35,7 +35,7 @@ pub struct Qemu {
 }
 
 impl Qemu {
-    /// A driver for a guest on this host; `kind` only names it.
+    /// A driver for a guest on this host; `kind` is only reported.
     #[must_use]
     pub fn new(kind: PlatformKind, spec: &GuestSpec, host: &Host) -> Self {
         Self {
@@ -59,7 +59,6 @@ impl Qemu {
         }
     }
 
-    /// The file that describes a guest.
     pub(super) fn description(&self, spec: &GuestSpec) -> PathBuf {
         self.host.state.join(format!("guests/{}.toml", spec.guest))
     }
@@ -71,7 +70,7 @@ impl Qemu {
         })
     }
 
-    /// A place for a service, with the tap if it needs one.
+    /// Where a service's guest is in its network, with its tap if it has one.
     fn place(
         &self,
         network: &GuestNetwork,
@@ -214,7 +213,6 @@ impl Driver for Qemu {
     }
 }
 
-/// The overlays of a service's guest, in the order of the writable disks.
 pub(super) async fn overlays(
     qemu: &Qemu,
     prepared: &Prepared,

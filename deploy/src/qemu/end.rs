@@ -1,4 +1,4 @@
-//! How a guest ended, as far as QEMU, its monitor and the console tell.
+//! How a guest ended, as the hypervisor's exit status, its monitor and the console show it.
 
 use std::process::ExitStatus;
 
@@ -11,47 +11,47 @@ use crate::process;
 /// How a guest ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Its service left with this code, or by this signal if it is negative, and said so on the console.
+    /// The service exited with this code, or by this signal if negative, as the console shows.
     Returned(i32),
-    /// It switched itself off.
+    /// It powered itself off.
     PoweredOff,
-    /// It was told to quit, as its description wants it.
+    /// It was told to quit, as its description asks.
     Quit,
     /// It panicked with this line.
     Panicked(String),
-    /// It reset itself: a triple fault, or a reboot.
+    /// It reset itself: a triple fault or a reboot.
     Reset,
-    /// Its hypervisor stopped it, in this state.
+    /// The hypervisor stopped it for this reason.
     Stopped(String),
-    /// What served it a directory ended before it: how.
+    /// A virtiofsd that served it ended first, for this reason.
     Unserved(String),
-    /// It did not obey in time and was killed.
+    /// It did not stop in time and was killed.
     Killed,
-    /// QEMU ended by itself, or something else ended it.
+    /// The hypervisor ended by itself, or something else ended it.
     Vmm(Exit),
 }
 
-/// What is known when a guest is gone.
+/// What is known about a guest that has ended.
 #[derive(Debug)]
 pub(super) struct Evidence<'a> {
-    /// How QEMU ended; `None`: nobody saw it.
+    /// The hypervisor's exit status; `None`: unknown.
     pub(super) status: Option<ExitStatus>,
-    /// What the console said.
+    /// What the console showed.
     pub(super) seen: &'a Seen,
-    /// What the monitor said.
+    /// What the monitor reported.
     pub(super) events: &'a [QmpEvent],
-    /// How what served it a directory broke.
+    /// How a virtiofsd that served it failed.
     pub(super) lost: Option<String>,
-    /// It ran out of its grace.
+    /// It did not stop within the grace period.
     pub(super) overdue: bool,
-    /// It was told to quit, by its description.
+    /// It was told to quit, as its description asks.
     pub(super) quit: bool,
-    /// Its cgroup counted a kill for memory.
+    /// Its cgroup counted an OOM kill.
     pub(super) oom: bool,
 }
 
 impl End {
-    /// The end that the evidence speaks for. A panic outweighs what came of it, and the console's word outweighs QEMU's, which is always 0.
+    /// Draws the conclusion. A panic takes precedence over its consequences, and the console over QEMU's exit code, which is nearly always 0.
     pub(super) fn of(evidence: &Evidence<'_>) -> Self {
         let reason = |word: &str| {
             let reasons = evidence.events.iter().filter_map(|event| event.reason.as_deref());
@@ -62,7 +62,7 @@ impl End {
             return Self::Panicked(line.clone());
         }
         if event("GUEST_PANICKED") || reason("guest-panic") {
-            return Self::Panicked("the guest told its hypervisor so".into());
+            return Self::Panicked("the guest reported a panic to the hypervisor".into());
         }
         if let Some(how) = &evidence.lost {
             return Self::Unserved(how.clone());
@@ -87,7 +87,7 @@ impl End {
         }
     }
 
-    /// The end in the words that pass between runner and controller.
+    /// The end as the protocol's [`Exit`].
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
@@ -114,22 +114,22 @@ impl std::fmt::Display for End {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Returned(code) if *code < 0 => {
-                write!(f, "signal {} ended the service in the guest", code.saturating_neg())
+                write!(f, "the service in the guest was killed by signal {}", code.saturating_neg())
             }
-            Self::Returned(code) => write!(f, "the service in the guest left with code {code}"),
-            Self::PoweredOff => f.write_str("the guest switched itself off"),
-            Self::Quit => f.write_str("the hypervisor was told to quit, as the guest's description wants it"),
+            Self::Returned(code) => write!(f, "the service in the guest exited with code {code}"),
+            Self::PoweredOff => f.write_str("the guest powered itself off"),
+            Self::Quit => f.write_str("the hypervisor was told to quit, as the guest's description asks"),
             Self::Panicked(line) => write!(f, "the guest panicked: {line}"),
             Self::Reset => f.write_str("the guest reset itself: a triple fault or a reboot"),
             Self::Stopped(state) => write!(f, "the hypervisor stopped the guest: {state}"),
             Self::Unserved(how) => f.write_str(how),
-            Self::Killed => f.write_str("the guest did not end in time and was killed"),
-            Self::Vmm(exit) => write!(f, "QEMU ended: {exit:?}"),
+            Self::Killed => f.write_str("the guest did not stop in time and was killed"),
+            Self::Vmm(exit) => write!(f, "the hypervisor ended: {exit:?}"),
         }
     }
 }
 
-/// Whether the machine was stopped for good without ending: an error of KVM or of a disk. It is stopped on its way to an end too.
+/// Why the machine was stopped for good without ending: a KVM error or a disk error. A machine is also stopped on its way to an ordinary end.
 pub(super) fn stopped(events: &[QmpEvent]) -> Option<String> {
     let named = |name: &str| events.iter().any(|event| event.name == name);
     let on_its_way = named("SHUTDOWN") || named("RESET") || named("POWERDOWN") && !named("BLOCK_IO_ERROR");
@@ -137,9 +137,9 @@ pub(super) fn stopped(events: &[QmpEvent]) -> Option<String> {
         return None;
     }
     let why = if named("BLOCK_IO_ERROR") {
-        "a disk failed"
+        "disk I/O error"
     } else {
-        "an internal error of the hypervisor"
+        "internal error of the hypervisor"
     };
     Some(why.to_owned())
 }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_are_told_apart() {
+    fn ends_are_classified() {
         let returned = |code| Seen {
             exited: Some(code),
             ..Seen::default()
@@ -241,7 +241,7 @@ mod tests {
                     overdue: true,
                     ..clean()
                 },
-                End::Stopped("an internal error of the hypervisor".into()),
+                GuestEnd::Stopped("internal error of the hypervisor".into()),
                 Exit::Crashed,
             ),
             (Case { quit: true, ..clean() }, End::Quit, Exit::Code(0)),

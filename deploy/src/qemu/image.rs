@@ -1,7 +1,6 @@
-//! The images that are made for guests out of the workload program, once for equal contents.
+//! The images that are built for guests from the workload program, once for the same contents.
 //!
-//! They are below `<state>/guests/images`, named after the hash of what is in them, so that a change of the workload makes another image and an
-//! old one is never taken for it.
+//! They are in `<state>/guests/images` under the hash of their contents, so another workload gets another image, and an old image is never mistaken for it.
 
 use std::fs;
 use std::io;
@@ -21,22 +20,22 @@ use crate::guest::{CloudImage, CloudStart, Guest, Image, InitramfsImage};
 /// What OSv mounts on the empty directories of its root.
 const FSTAB: &str = "none /dev devfs defaults 0 0\nnone /proc procfs defaults 0 0\nnone /sys sysfs defaults 0 0\nnone /tmp ramfs defaults 0 0\n";
 
-/// An image that was made.
+/// An image that was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Made {
-    /// None was needed.
+    /// None is needed.
     Nothing,
     /// An initramfs, for `-initrd`.
     Initramfs(PathBuf),
     /// A directory that the guest mounts as its root.
     Root(PathBuf),
-    /// A raw disk, read only, that the guest boots from or finds first.
+    /// A read-only raw disk: the first that the guest has, from which it boots.
     Disk(PathBuf),
-    /// A raw disk, read only, with the program for a guest that has a disk to boot from.
+    /// A read-only raw disk with the workload program, for a guest that boots from another disk.
     Program(PathBuf),
 }
 
-/// Makes the image of a guest, or finds it made.
+/// Builds a guest's image unless it exists.
 ///
 /// # Errors
 /// [`DeployError`] with the file that is missing or does not fit.
@@ -65,14 +64,14 @@ pub(super) fn make(guest: &Guest, workload: &Path, state: &Path) -> Result<Made,
     }
 }
 
-/// The kernel to boot: the description's, or that in a form that QEMU takes.
+/// The kernel to boot: the described one, or a form of it that QEMU accepts.
 ///
 /// # Errors
 /// [`DeployError`] if there is no such form.
 pub(super) fn kernel(described: &Path, bytes: &[u8], state: &Path) -> Result<PathBuf, DeployError> {
     let refused = |error| {
         broken(format!(
-            "QEMU does not take the kernel {}: {error}",
+            "QEMU does not accept the kernel {}: {error}",
             described.display()
         ))
     };
@@ -82,12 +81,12 @@ pub(super) fn kernel(described: &Path, bytes: &[u8], state: &Path) -> Result<Pat
     }
 }
 
-/// `guest-init`, the workload, the modules with a number that keeps their order, and the console that the kernel opens for the first process.
+/// `guest-init`, the workload, the modules (numbered to keep their order), and the console that the kernel opens for the first process.
 fn linux_tree(guest: &Guest, image: &InitramfsImage, workload: &Path) -> Result<Tree, DeployError> {
     let mut tree = Tree::default();
     let beside = || workload.with_file_name("guest-init");
     let init = image.init.clone().unwrap_or_else(beside);
-    let remedy = "build it with deploy/linux/build-init.sh, or name it as `init` in the guest's description";
+    let remedy = "build it with deploy/linux/build-init.sh, or set `init` in the guest's description";
     tree.file("/init", read(&init, remedy)?, true).map_err(broken)?;
     program_and_files(&mut tree, guest, the_workload(workload)?)?;
     let loaded = modules::in_order(&image.modules, &image.load).map_err(broken)?;
@@ -120,7 +119,7 @@ fn the_workload(path: &Path) -> Result<Vec<u8>, DeployError> {
 fn program_and_files(tree: &mut Tree, guest: &Guest, program: Vec<u8>) -> Result<(), DeployError> {
     tree.file("/workload", program, true).map_err(broken)?;
     for (inside, outside) in &guest.files {
-        let bytes = read(outside, "name a file that is there in the guest's description")?;
+        let bytes = read(outside, "correct `files` in the guest's description")?;
         tree.file(inside, bytes, true).map_err(broken)?;
     }
     Ok(())
@@ -140,25 +139,25 @@ fn broken(error: impl std::fmt::Display) -> DeployError {
     }
 }
 
-/// Writes an image under the name of its hash, whole or not at all.
+/// Writes an image under the name of its hash, completely or not at all.
 fn keep(state: &Path, kind: &str, ending: &str, bytes: &[u8]) -> Result<PathBuf, DeployError> {
     let name = format!("{kind}-{}.{ending}", &hex(bytes)[..16]);
     let is_there = |path: &Path| fs::metadata(path).is_ok_and(|there| there.len() == bytes.len() as u64);
     keep_named(state, &name, is_there, |new| fs::write(new, bytes))
 }
 
-/// Writes a tree as a directory under the name of its hash, whole or not at all. What serves it may only read it, so it stays as it was written.
+/// Writes a tree as a directory under the name of its hash, completely or not at all. virtiofsd sees it read-only, so it never changes.
 fn keep_dir(state: &Path, tree: &Tree) -> Result<PathBuf, DeployError> {
     let contents = initramfs::write(tree).map_err(broken)?;
     let name = format!("root-{}", &hex(&contents)[..16]);
     keep_named(state, &name, Path::is_dir, |new| {
-        // One of this name is what a dead runner with our number began.
+        // One of this name was left by a crashed runner with our PID.
         let _ = fs::remove_dir_all(new);
         directory::write(tree, new)
     })
 }
 
-/// Has something made beside its place and moved there, unless it is there.
+/// Creates something under a temporary name and renames it, unless it exists.
 fn keep_named(
     state: &Path,
     name: &str,
@@ -186,7 +185,7 @@ fn keep_named(
     })
 }
 
-/// The SHA-256 of bytes, hexadecimal.
+/// SHA-256, in hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_made_once_and_anew_for_another_workload() {
+    fn an_image_is_built_once_and_again_for_another_workload() {
         let dir = tempfile::tempdir().unwrap();
         let workload = dir.path().join("workload");
         let guest = guest("preset = 'osv'\nkernel = '/k'");
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_to_share_is_made_once_and_anew_for_another_workload() {
+    fn a_shared_root_is_built_once_and_again_for_another_workload() {
         let dir = tempfile::tempdir().unwrap();
         let workload = dir.path().join("workload");
         let guest = guest("preset = 'osv-virtiofs'\nkernel = '/k'");

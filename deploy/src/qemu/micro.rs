@@ -1,7 +1,7 @@
-//! What the other hypervisors are started with, as pure functions of the same [`VmSpec`] that QEMU gets.
+//! The command lines of Cloud Hypervisor and Firecracker, as pure functions of the same [`VmSpec`] that QEMU gets.
 //!
-//! Neither emulates a processor nor has a network of its own, so a guest of theirs is under KVM and on a tap. Their serial console is their
-//! standard output, and they are ended by a signal.
+//! Neither emulates a processor nor has a user-mode network, so their guests need KVM and a tap. Their serial console is their standard output, and they are
+//! stopped by a signal.
 
 use std::path::Path;
 
@@ -51,17 +51,17 @@ pub fn cloud_hypervisor(spec: &VmSpec) -> Vec<String> {
 /// The arguments of `firecracker`, with the file that holds [`firecracker_config`].
 #[must_use]
 pub fn firecracker(config: &Path) -> Vec<String> {
-    // Its own messages would come before the first byte of the console.
+    // Its own messages would precede the first byte of the console.
     let words = ["--no-api", "--level", "Off", "--config-file"];
     let config = config.to_string_lossy().into_owned();
     words.map(str::to_owned).into_iter().chain([config]).collect()
 }
 
-/// What `firecracker` reads.
+/// The configuration file of `firecracker`.
 #[must_use]
 pub fn firecracker_config(spec: &VmSpec) -> Value {
     let drive = |(index, disk): (usize, &VmDisk)| {
-        debug_assert_eq!(disk.format, DiskFormat::Raw, "others are refused by the description");
+        debug_assert_eq!(disk.format, DiskFormat::Raw, "the description refuses other formats");
         json!({
             "drive_id": format!("disk{index}"),
             "path_on_host": disk.path,

@@ -1,6 +1,6 @@
-//! The files that a guest has for itself: overlays over its writable disks, and its seed. They are thrown away with it.
+//! The files of one guest: overlays over its writable disks, its cloud-init seed, Firecracker's configuration. They are deleted with it.
 //!
-//! What a guest writes goes to its overlays. All of a runner's such files are in one directory, so that a dead runner's are found.
+//! A guest's writes go to its overlays. All such files of a runner are in one directory, so those of a crashed runner are found.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,40 +13,40 @@ use super::micro::firecracker_config;
 use crate::guest::{Disk, Vmm};
 use crate::{DeployError, size};
 
-/// What one guest has for itself.
+/// The files of one guest.
 #[derive(Debug, Default)]
 pub(super) struct Own {
     /// Its overlays, in the order of the writable disks.
     pub(super) overlays: Vec<Overlay>,
-    /// What its cloud-init reads.
+    /// The seed that its cloud-init reads.
     pub(super) seed: Option<Scratch>,
-    /// What Firecracker reads.
+    /// The configuration file that Firecracker reads.
     pub(super) config: Option<Scratch>,
 }
 
-/// A file of one guest. Dropping it removes it.
+/// A temporary file of one guest. Dropping it removes the file.
 #[derive(Debug)]
 pub(super) struct Scratch {
     path: PathBuf,
     kept: bool,
 }
 
-/// An overlay: what a guest writes to a disk.
+/// An overlay, which takes a guest's writes to a disk.
 #[derive(Debug)]
 pub(super) struct Overlay {
     file: Scratch,
-    /// Bytes that it occupied when nothing was written yet.
+    /// Bytes that it occupied before anything was written.
     fresh: u64,
 }
 
-/// Where they are, below a runner's state directory.
+/// The directory of these files in a runner's state directory.
 #[must_use]
 pub(super) fn dir(state: &Path) -> PathBuf {
     state.join("guests/overlays")
 }
 
 impl Own {
-    /// Writes the file that Firecracker reads, if that is what starts the guest.
+    /// Writes Firecracker's configuration file, if Firecracker runs the guest.
     pub(super) fn configure(
         &mut self,
         spec: &mut VmSpec,
@@ -63,12 +63,12 @@ impl Own {
         Ok(())
     }
 
-    /// What the guest has written, by size.
+    /// The sizes of what the guest has written.
     pub(super) fn written(&self) -> impl Iterator<Item = Size> {
         self.overlays.iter().map(Overlay::written)
     }
 
-    /// Removes all of it; says what is left.
+    /// Removes all of them. Returns what could not be removed.
     pub(super) fn remove(&mut self) -> Vec<String> {
         let files = self.overlays.drain(..).map(|overlay| overlay.file);
         files
@@ -80,7 +80,7 @@ impl Own {
 }
 
 impl Scratch {
-    /// A file that does not exist yet; its directory does.
+    /// A file that does not exist yet, in a directory that does.
     pub(super) fn new(state: &Path, attempt: AttemptId, name: &str) -> Result<Self, DeployError> {
         let dir = dir(state);
         let path = dir.join(format!("{attempt}-{name}"));
@@ -95,12 +95,12 @@ impl Scratch {
         Ok(file)
     }
 
-    /// Where it is.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Removes it; says what is left.
+    /// Removes it. Returns it if that fails.
     fn remove(mut self) -> Option<String> {
         self.kept = true;
         match fs::remove_file(&self.path) {
@@ -121,7 +121,7 @@ impl Drop for Scratch {
 }
 
 impl Overlay {
-    /// Makes a fresh one over a disk.
+    /// Creates an empty overlay over a disk.
     pub(super) async fn make(state: &Path, disk: &Disk, attempt: AttemptId, name: &str) -> Result<Self, DeployError> {
         let file = Scratch::new(state, attempt, &format!("{name}.qcow2"))?;
         let made = tokio::process::Command::new("qemu-img")
@@ -139,7 +139,7 @@ impl Overlay {
         Err(said("qemu-img", &made.stderr))
     }
 
-    /// Writes boot arguments to where the disk's own boot sector reads them, ended by a zero byte. They do not count as written by the guest.
+    /// Writes boot arguments, with a zero byte at their end, where the disk's boot sector reads them. They do not count as written by the guest.
     pub(super) async fn put_arguments(&mut self, at: u64, text: &str) -> Result<(), DeployError> {
         let file = Scratch {
             path: self.path().with_extension("arguments"),
@@ -148,7 +148,7 @@ impl Overlay {
         let mut bytes = text.as_bytes().to_vec();
         bytes.push(0);
         fs::write(file.path(), &bytes).map_err(|source| failed(file.path(), source))?;
-        // qemu-io splits its commands at spaces, which the name of a file of ours does not have, whatever the path to it.
+        // qemu-io splits its commands at spaces: the file names here have none, whatever the path to them.
         let name = file.path().file_name().unwrap_or_default().to_string_lossy();
         let command = format!("write -q -s {name} {at} {}", bytes.len());
         let put = tokio::process::Command::new("qemu-io")
@@ -160,7 +160,7 @@ impl Overlay {
             .output()
             .await
             .map_err(|source| failed(self.path(), source))?;
-        // It ends with 0 also where the write failed, which it says.
+        // It exits with 0 even if the write failed, but prints the error.
         if !put.status.success() || !put.stderr.is_empty() || !put.stdout.is_empty() {
             return Err(said("qemu-io", &[put.stdout, put.stderr].concat()));
         }
@@ -168,12 +168,12 @@ impl Overlay {
         Ok(())
     }
 
-    /// Where it is.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         self.file.path()
     }
 
-    /// By how much the guest's writing has let it grow.
+    /// How much it has grown since the guest started.
     fn written(&self) -> Size {
         Size {
             part: Part::Written,
@@ -187,7 +187,7 @@ fn occupied(path: &Path) -> u64 {
     size::file(Part::Written, path).map_or(0, |size| size.bytes)
 }
 
-/// What a program of QEMU's said.
+/// An error that one of QEMU's tools printed.
 fn said(platform: &'static str, words: &[u8]) -> DeployError {
     DeployError::Platform {
         platform,
@@ -197,12 +197,12 @@ fn said(platform: &'static str, words: &[u8]) -> DeployError {
 
 fn failed(path: &Path, source: std::io::Error) -> DeployError {
     DeployError::Io {
-        what: format!("making {}", path.display()),
+        what: format!("creating {}", path.display()),
         source,
     }
 }
 
-/// Removes all such files of a runner; says in words what was found.
+/// Removes all such files of a runner. Returns a line for each.
 #[must_use]
 pub(super) fn sweep(state: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir(state)).into_iter().flatten().flatten();
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_dead_runner_left_is_swept() {
+    fn what_a_crashed_runner_left_is_swept() {
         let state = tempfile::tempdir().unwrap();
         assert_eq!(sweep(state.path()), Vec::<String>::new());
         let file = Scratch::write(state.path(), AttemptId::fresh(), "a.seed", b"x").unwrap();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_is_gone() {
+    fn a_dropped_file_is_removed() {
         let state = tempfile::tempdir().unwrap();
         let file = Scratch::write(state.path(), AttemptId::fresh(), "a.seed", b"x").unwrap();
         let path = file.path().to_owned();

@@ -1,4 +1,4 @@
-//! From a guest's description and a service to what QEMU is to start.
+//! Turns a guest's description and a service into a [`VmSpec`].
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::path::Path;
@@ -18,21 +18,21 @@ use crate::network::bridge::Tap;
 use crate::network::subnet::{MASK, mac, mac_text};
 use crate::{DeployError, network, service_args, size};
 
-/// The host's address as guests behind QEMU's own network see it.
+/// The host's address as seen by guests on QEMU's user-mode network.
 pub(super) const USER_NET_HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 
-/// Where a guest is in its network.
+/// A guest's addresses and its connection to the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// Its address.
     pub(super) ip: Ipv4Addr,
     /// The host's address in that network.
     pub(super) gateway: Ipv4Addr,
-    /// What its card is connected to.
+    /// What its network card is connected to.
     pub(super) network: VmNetwork,
-    /// Where its service answers, if anywhere.
+    /// Where its service is reached, if it listens.
     pub(super) endpoint: Option<SocketAddr>,
-    /// The port of this host that is forwarded.
+    /// The port of this host that is forwarded to it.
     pub(super) forward: Option<SocketAddr>,
 }
 
@@ -52,10 +52,10 @@ impl Place {
         }
     }
 
-    /// Behind QEMU's own network, reached through a port of this host.
+    /// On QEMU's user-mode network, reached through a port of this host.
     ///
     /// # Errors
-    /// [`DeployError::Unmet`] where the host is reached by IPv6, which QEMU does not forward.
+    /// [`DeployError::Unmet`] if the host is reached by IPv6, which QEMU does not forward.
     pub(super) fn behind(host: IpAddr, port: Option<u16>) -> Result<Self, DeployError> {
         let Some(port) = port else {
             return Ok(Self::alone(Vec::new()));
@@ -63,7 +63,7 @@ impl Place {
         let listen = network::listen_address(host, port);
         let SocketAddr::V4(listen) = listen else {
             return Err(DeployError::Unmet {
-                need: format!("network = \"user\" forwards IPv4 only, and this host is reached at {host}"),
+                need: format!("network = \"user\" forwards IPv4 only, and the address of this host is {host}"),
                 remedy: "give the runner an IPv4 address, or use network = \"bridge\"".into(),
             });
         };
@@ -74,7 +74,7 @@ impl Place {
         })
     }
 
-    /// Behind QEMU's own network, where nobody reaches it.
+    /// On QEMU's user-mode network with these forwarded ports.
     pub(super) const fn alone(forwards: Vec<(SocketAddrV4, u16)>) -> Self {
         let guest = Ipv4Addr::new(10, 0, 2, 15);
         Self {
@@ -86,17 +86,17 @@ impl Place {
         }
     }
 
-    /// Where a further port of the guest is reached: behind QEMU's own network through one more port of this host.
+    /// The address of a further port of the guest; on the user-mode network, one more port of this host is forwarded to it.
     ///
     /// # Errors
-    /// [`DeployError::Io`] where no port is free.
+    /// [`DeployError::Io`] if no port is free.
     pub(super) fn reach(&mut self, port: u16) -> Result<SocketAddr, DeployError> {
         let VmNetwork::User { forwards, .. } = &mut self.network else {
             return Ok((self.ip, port).into());
         };
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
         let free = free.map_err(|source| DeployError::Io {
-            what: format!("looking for a free port that leads to port {port} of the guest"),
+            what: format!("finding a free port to forward to port {port} of the guest"),
             source,
         })?;
         forwards.push((SocketAddrV4::new(Ipv4Addr::LOCALHOST, free.port()), port));
@@ -104,7 +104,7 @@ impl Place {
     }
 }
 
-/// What is decided once for all guests of a deployment.
+/// What is the same for all guests of a deployment.
 #[derive(Clone, Debug)]
 pub(super) struct Plan<'a> {
     pub(super) guest: &'a Guest,
@@ -112,16 +112,15 @@ pub(super) struct Plan<'a> {
     pub(super) accelerator: Accelerator,
     pub(super) vcpus: u32,
     pub(super) memory_mib: u64,
-    /// The keys of guests that are logged in to.
+    /// The SSH keys, if the runner logs in to the guests.
     pub(super) keys: Option<&'a Keys>,
 }
 
 impl Plan<'_> {
-    /// The files that the guest of a service has for itself, written: its overlays, the first with boot arguments where its disk holds them, and its
-    /// seed where it has a cloud-init.
+    /// Writes the files of a service's guest: its overlays, the first with boot arguments if its disk holds them, and its seed if it runs cloud-init.
     ///
     /// # Errors
-    /// [`DeployError`] for an argument that a unit of systemd cannot carry, or a file that cannot be written.
+    /// [`DeployError`] for an argument that a systemd unit cannot carry, or a file that cannot be written.
     pub(super) async fn own(
         &self,
         state: &Path,
@@ -150,7 +149,7 @@ impl Plan<'_> {
         })
     }
 
-    /// What QEMU is to start for a service, at a place, with the files that it has for itself.
+    /// The VM for a service.
     ///
     /// # Errors
     /// [`DeployError::Unmet`] for an argument that a guest's command line cannot carry.
@@ -185,7 +184,7 @@ impl Plan<'_> {
         })
     }
 
-    /// A text of the description for the guest of a service.
+    /// A template of the description, filled in for a service.
     fn filled(
         &self,
         template: Option<&Template>,
@@ -205,7 +204,7 @@ impl Plan<'_> {
         filled.transpose().map_err(|error| unsafe_argument(service, &error))
     }
 
-    /// What a guest boots from, by size.
+    /// The sizes of what a guest boots from.
     pub(super) fn sizes(&self) -> Vec<Size> {
         let (initrd, made) = match self.made {
             Made::Initramfs(path) => (Some(path), None),
@@ -237,7 +236,7 @@ impl Plan<'_> {
         Some(append.map_or_else(|| path.clone().into_owned(), |append| format!("{path} {append}")))
     }
 
-    /// The directories that it can mount: what was made to boot from, then its own.
+    /// The directories that it can mount: the root that was built for it, then its own.
     pub(super) fn shares(&self) -> Vec<Share> {
         let root = match self.made {
             Made::Root(path) => Some(Share {
@@ -250,7 +249,7 @@ impl Plan<'_> {
         root.into_iter().chain(self.guest.shares.iter().cloned()).collect()
     }
 
-    /// The disks in the order in which the guest finds them: what was made to boot from, its own, the program, the seed.
+    /// The disks in the order in which the guest finds them: the image that was built to boot from, its own, the program, the seed.
     fn disks(&self, own: &Own) -> Vec<VmDisk> {
         let raw = |path: &Path| VmDisk {
             path: path.to_owned(),
@@ -280,7 +279,7 @@ impl Plan<'_> {
     }
 }
 
-/// What the cloud-init of a service's guest reads.
+/// The seed that the cloud-init of a service's guest reads.
 fn seed(attempt: AttemptId, service: &ServiceSpec, place: &Place, keys: Option<&Keys>) -> Result<Vec<u8>, DeployError> {
     let args = service_args(service, service.port.map(|port| (place.ip, port).into()));
     template::check(&args).map_err(|error| unsafe_argument(service, &error))?;
@@ -307,7 +306,7 @@ fn unsafe_argument(service: &ServiceSpec, error: &UnsafeArgument) -> DeployError
     }
 }
 
-/// The virtual CPUs and the memory that a guest gets, with what of it nobody declared.
+/// A guest's virtual CPUs and memory in MiB, with deviations for what the experiment does not declare.
 pub(super) fn size(guest: &Guest, spec: &GuestSpec, resources: &Resources) -> (u32, u64, Vec<String>) {
     let mut deviations = Vec::new();
     let of_cpuset = resources
@@ -315,12 +314,12 @@ pub(super) fn size(guest: &Guest, spec: &GuestSpec, resources: &Resources) -> (u
         .as_ref()
         .and_then(|cpus| u32::try_from(cpus.cpus().len()).ok());
     let vcpus = spec.vcpus.or(of_cpuset).unwrap_or_else(|| {
-        deviations.push("the guest has 1 virtual CPU, since neither a cpuset nor vcpus is declared".into());
+        deviations.push("the guest has 1 virtual CPU, because neither cpuset nor vcpus is set".into());
         1
     });
     let memory = resources.memory_mib.unwrap_or_else(|| {
         deviations.push(format!(
-            "the guest has {} MiB of memory, since no limit is declared",
+            "the guest has {} MiB of memory, because memory_mib is not set",
             guest.memory_mib
         ));
         guest.memory_mib

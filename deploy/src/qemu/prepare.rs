@@ -1,4 +1,4 @@
-//! What is made and proven before the timed start: the image, the overlays, the acceleration.
+//! What happens before the timed start: building the image, creating the overlays, verifying the acceleration.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,12 +22,10 @@ use super::vm::Programs;
 use crate::guest::{CloudImage, CloudStart, Guest, Image, Vmm};
 use crate::{DeployError, Deployment};
 
-/// What the guests of a deployment are started from.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) attempt: AttemptId,
     pub(super) program: PathBuf,
-    /// Of guests that are shared with.
     pub(super) virtiofsd: Option<PathBuf>,
     pub(super) guest: Guest,
     pub(super) made: Made,
@@ -36,12 +34,10 @@ pub(super) struct Prepared {
     pub(super) memory_mib: u64,
     pub(super) deviations: Vec<String>,
     pub(super) overlays: BTreeMap<Name, Vec<Overlay>>,
-    /// Of guests that are logged in to.
     pub(super) keys: Option<Keys>,
 }
 
 impl Prepared {
-    /// What is decided for every guest.
     pub(super) const fn plan(&self) -> Plan<'_> {
         Plan {
             guest: &self.guest,
@@ -53,7 +49,6 @@ impl Prepared {
         }
     }
 
-    /// The programs that a guest is made of.
     pub(super) fn programs(&self) -> Programs<'_> {
         Programs {
             vmm: &self.program,
@@ -61,7 +56,6 @@ impl Prepared {
         }
     }
 
-    /// The lines of the console that mean something.
     pub(super) fn watch(&self) -> Watch {
         Watch {
             ready: self.guest.ready.clone(),
@@ -71,7 +65,7 @@ impl Prepared {
     }
 }
 
-/// Reads the description, makes the image and the overlays, and decides on the acceleration.
+/// Reads the description, builds the image, creates the overlays and decides on the acceleration.
 pub(super) async fn prepare(qemu: &Qemu, deployment: &Deployment) -> Result<Prepared, DeployError> {
     let spec = qemu.spec()?;
     let guest = Guest::read(&qemu.description(spec)).map_err(|error| problems(&error))?;
@@ -107,18 +101,18 @@ pub(super) async fn prepare(qemu: &Qemu, deployment: &Deployment) -> Result<Prep
     };
     if logs_in(&prepared.guest) {
         prepared.keys = Some(Keys::make(&qemu.host.state, deployment.attempt).await?);
-        let word = "started over SSH: its server runs in the guest beside the service, which was copied into it";
+        let word = "started over SSH: an SSH server runs in the guest beside the service, which was copied into it";
         prepared.deviations.push(word.into());
     }
     for share in prepared.guest.shares.iter().filter(|share| share.writable) {
         let word = format!(
-            "the share {:?} is written to itself: what one trial leaves there, the next one finds",
+            "the share {:?} is writable: what one trial leaves there, the next one finds",
             share.tag
         );
         prepared.deviations.push(word);
     }
     if matches!(spec.network, GuestNetwork::User(_)) {
-        let word = "user-mode network: every packet passes through a TCP of QEMU's own";
+        let word = "user-mode network: QEMU's own TCP stack handles every packet";
         prepared.deviations.push(word.into());
     }
     accelerate(qemu, deployment, &mut prepared, spec.acceleration).await?;
@@ -129,12 +123,11 @@ pub(super) async fn prepare(qemu: &Qemu, deployment: &Deployment) -> Result<Prep
     Ok(prepared)
 }
 
-/// Whether the runner logs in to a guest.
 pub(super) fn logs_in(guest: &Guest) -> bool {
     matches!(guest.image, Image::Cloud(CloudImage { start: CloudStart::Ssh }))
 }
 
-/// KVM where it is wanted and proven; emulation is a deviation, and never comes silently.
+/// KVM where it is wanted and verified; emulation is a deviation, and never silent.
 async fn accelerate(
     qemu: &Qemu,
     deployment: &Deployment,
@@ -142,7 +135,7 @@ async fn accelerate(
     wanted: Acceleration,
 ) -> Result<(), DeployError> {
     if prepared.guest.vmm != Vmm::Qemu {
-        // It knows nothing else: that the guest comes up is the proof.
+        // It needs KVM: that the guest comes up is the proof.
         prepared.accelerator = Accelerator::Kvm;
         return Ok(());
     }
@@ -154,21 +147,21 @@ async fn accelerate(
         (Verdict::Works, _) => prepared.accelerator = Accelerator::Kvm,
         (Verdict::Fails(why), Acceleration::Kvm) => {
             return Err(DeployError::Unmet {
-                need: format!("a guest that comes up with KVM: {why}"),
+                need: format!("a guest that boots with KVM: {why}"),
                 remedy:
-                    "use a host with working virtualisation, or acceleration = \"auto\" or \"tcg\" and accept emulation"
+                    "use a host with working virtualization, or acceleration = \"auto\" or \"tcg\" and accept emulation"
                         .into(),
             });
         }
         (Verdict::Fails(why), _) => {
-            warn!(why, guest = %qemu.spec()?.guest, "NO KVM: THE GUESTS ARE EMULATED");
+            warn!(why, guest = %context.spec()?.guest, "KVM does not work: the guests are emulated");
             prepared.deviations.push(format!("{EMULATED}; KVM was tried: {why}"));
         }
     }
     Ok(())
 }
 
-/// The guest with a kernel that is there, is the one that the description means, and has a form that QEMU takes.
+/// Checks that the guest's kernel exists and is the described one, and converts it to a form that QEMU accepts.
 fn with_kernel(mut guest: Guest, state: &Path) -> Result<Guest, DeployError> {
     let Some(kernel) = &guest.kernel else {
         return Ok(guest);
@@ -177,7 +170,7 @@ fn with_kernel(mut guest: Guest, state: &Path) -> Result<Guest, DeployError> {
     match &guest.kernel_sha256 {
         Some(wanted) if *wanted != image::hex(&bytes) => Err(missing(
             kernel,
-            &format!("its SHA-256 is {} and not {wanted}", image::hex(&bytes)),
+            &format!("its SHA-256 is {}, not {wanted}", image::hex(&bytes)),
         )),
         _ => {
             guest.kernel = Some(image::kernel(kernel, &bytes, state)?);
@@ -189,6 +182,6 @@ fn with_kernel(mut guest: Guest, state: &Path) -> Result<Guest, DeployError> {
 fn missing(kernel: &Path, why: &str) -> DeployError {
     DeployError::ImageMissing {
         image: kernel.display().to_string(),
-        remedy: format!("{why}; put the kernel there, or correct the guest's description"),
+        remedy: format!("{why}; put the right kernel there, or correct the guest's description"),
     }
 }

@@ -1,4 +1,4 @@
-//! Whether guests can be started on this host. Changes nothing, and takes no longer than QEMU takes to say its version.
+//! Checks whether guests can run on this host. Changes nothing, and takes no longer than asking QEMU for its version.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,10 +14,10 @@ use crate::DeployError;
 use crate::guest::{Guest, Problems, Vmm};
 use crate::programs::{self, find};
 
-/// What to do where QEMU is missing.
+/// How to install QEMU.
 pub(super) const REMEDY: &str = "run deploy/linux/setup-qemu.sh (Debian: qemu-system-x86 and qemu-utils)";
 
-/// The first need that is not met, with what tells this installation from another in `details`.
+/// The first unmet need. `details` gets what tells this installation from another.
 pub(super) async fn unmet(qemu: &Qemu, details: &mut BTreeMap<String, String>) -> Option<Unmet> {
     let checked = check(qemu, details).await;
     checked.err().map(|error| match error {
@@ -74,18 +74,18 @@ pub(super) fn program(guest: &Guest) -> Result<PathBuf, DeployError> {
     match (&guest.program, guest.vmm) {
         (Some(program), _) if program.is_file() => Ok(program.clone()),
         (Some(program), _) => Err(DeployError::Unmet {
-            need: format!("{} is not there", program.display()),
-            remedy: "put the program there, or correct `vmm` in the guest's description".into(),
+            need: format!("{} does not exist", program.display()),
+            remedy: "install the program there, or correct `vmm` in the guest's description".into(),
         }),
         (None, Vmm::Qemu) => find(guest.vmm.program(), REMEDY),
         (None, vmm) => find(
             vmm.program(),
-            "put it on the runner's PATH, or name the file by `vmm` in the guest's description (docs/platforms.md)",
+            "put it on the runner's PATH, or set `vmm` in the guest's description to its path (docs/platforms.md)",
         ),
     }
 }
 
-/// Whether what runs a guest can do what the experiment asks of it.
+/// Whether the guest's hypervisor supports what the experiment asks for.
 pub(super) fn able(guest: &Guest, spec: &GuestSpec) -> Result<(), DeployError> {
     let word = guest.vmm.word();
     let cannot = |what: &str, remedy: &str| {
@@ -97,8 +97,8 @@ pub(super) fn able(guest: &Guest, spec: &GuestSpec) -> Result<(), DeployError> {
     match (&spec.network, spec.acceleration) {
         _ if guest.vmm == Vmm::Qemu => Ok(()),
         (_, Acceleration::Tcg) => cannot("emulates no processor", "use acceleration = \"kvm\""),
-        (GuestNetwork::User(_), _) => cannot("has no network of its own", "use network = \"bridge\""),
-        (GuestNetwork::Bridge(bridge), _) if bridge.vhost => cannot("knows no vhost-net", "set vhost = false"),
+        (GuestNetwork::User(_), _) => cannot("has no user-mode network", "use network = \"bridge\""),
+        (GuestNetwork::Bridge(bridge), _) if bridge.vhost => cannot("does not support vhost-net", "set vhost = false"),
         _ => Ok(()),
     }
 }
@@ -114,25 +114,25 @@ fn devices(spec: &GuestSpec, vmm: Vmm) -> Result<(), DeployError> {
     if spec.acceleration == Acceleration::Kvm || vmm != Vmm::Qemu {
         need(
             "/dev/kvm",
-            "enable virtualisation and load kvm, or use acceleration = \"auto\" or \"tcg\"",
+            "enable virtualization and load the module kvm, or use acceleration = \"auto\" or \"tcg\"",
         )?;
     }
     if let GuestNetwork::Bridge(bridge) = &spec.network {
         need(
             "/dev/net/tun",
-            "load tun and run the runner with CAP_NET_ADMIN, or use network = \"user\"",
+            "load the module tun and run the runner with CAP_NET_ADMIN, or use network = \"user\"",
         )?;
         if bridge.vhost {
-            need("/dev/vhost-net", "load vhost_net, or set vhost = false")?;
+            need("/dev/vhost-net", "load the module vhost_net, or set vhost = false")?;
         }
     }
     Ok(())
 }
 
-/// A bad description as an unmet need.
+/// An invalid description as an unmet need.
 pub(super) fn problems(problems: &Problems) -> DeployError {
     DeployError::Unmet {
-        need: format!("a description of the guest: {problems}"),
+        need: format!("invalid guest description: {problems}"),
         remedy: "correct the file".into(),
     }
 }

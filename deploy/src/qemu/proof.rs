@@ -1,7 +1,7 @@
-//! The proof of KVM: a guest that comes up with it, seen on its console and confirmed by QEMU's monitor.
+//! Verifies KVM by booting a guest with it, as seen on its console and confirmed by QEMU's monitor.
 //!
-//! That `/dev/kvm` exists or opens says little: on a machine without nested virtualisation in good order a guest hangs or dies with it. So the guest
-//! that is to be measured is booted once, where nobody reaches it. The verdict holds as long as this process lives.
+//! That `/dev/kvm` exists or can be opened says little: with broken nested virtualization a guest hangs or crashes. So the guest that is to be measured is
+//! booted once on a network that nothing reaches. The verdict is cached for the life of this process.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -20,15 +20,15 @@ use crate::mark::Mark;
 use crate::member::Member as _;
 use crate::{DeployError, Deployment, log};
 
-/// How long a guest may take to come up with KVM, where a second is usual.
+/// How long a guest may take to boot with KVM; a second is usual.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Verdicts by the description and the kernel that they are about.
+/// Verdicts by description, kernel and number of virtual CPUs.
 static VERDICTS: LazyLock<Mutex<HashMap<Key, Verdict>>> = LazyLock::new(Mutex::default);
 
 type Key = (PathBuf, Option<PathBuf>, u32);
 
-/// Whether a guest comes up with KVM.
+/// Whether a guest boots with KVM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It does.
@@ -37,7 +37,7 @@ pub(super) enum Verdict {
     Fails(String),
 }
 
-/// Proves it, or remembers.
+/// Verifies KVM, or returns the cached verdict.
 pub(super) async fn kvm(qemu: &Qemu, deployment: &Deployment, prepared: &Prepared) -> Result<Verdict, DeployError> {
     let key = (
         qemu.description(qemu.spec()?),
@@ -68,7 +68,7 @@ fn verdicts() -> std::sync::MutexGuard<'static, HashMap<Key, Verdict>> {
 
 async fn boot(qemu: &Qemu, deployment: &Deployment, prepared: &Prepared) -> Result<Verdict, DeployError> {
     let Some(service) = deployment.services.first() else {
-        return Ok(Verdict::Fails("there is no service to boot a guest for".into()));
+        return Ok(Verdict::Fails("the deployment has no service to boot a guest for".into()));
     };
     let overlays = overlays(qemu, prepared, deployment, service).await?;
     let (place, attempt) = (Place::alone(Vec::new()), AttemptId::fresh());
@@ -120,7 +120,7 @@ async fn watch(vm: &mut Vm, log: &std::path::Path) -> Verdict {
         (true, _) => Verdict::Works,
         (false, Some(end)) => Verdict::Fails(end.to_string()),
         (false, None) => Verdict::Fails(format!(
-            "a guest did not come up within {} s: {}",
+            "the guest did not boot within {} s: {}",
             PATIENCE.as_secs(),
             log::tail(log)
         )),

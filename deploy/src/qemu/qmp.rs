@@ -1,4 +1,4 @@
-//! A client for QEMU's monitor protocol (QMP): one JSON object a line, a greeting first, then one reply a command with events in between.
+//! A client for QEMU's monitor protocol (QMP): one JSON object per line; a greeting, then one reply per command, with events in between.
 
 use std::time::Duration;
 
@@ -9,49 +9,49 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// How long QEMU may take for an answer: it answers from its main loop, which a busy host may starve for seconds.
+/// How long QEMU may take to reply: it replies from its main loop, which a busy host can starve for seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The longest line that is believed.
+/// Longest line that is read, bytes.
 const MAX_LINE: u64 = 1 << 20;
-/// The events that are kept.
+/// Number of events that are kept.
 const MAX_EVENTS: usize = 1000;
 
-/// Why the monitor gave no answer.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QmpError {
-    /// The connection has ended: QEMU is gone.
+    /// The connection was closed: QEMU has ended.
     #[error("QEMU closed its monitor")]
     Gone,
-    /// No answer.
-    #[error("QEMU's monitor did not answer {command} within {} s", PATIENCE.as_secs())]
+    /// No reply in time.
+    #[error("QEMU's monitor did not reply to {command} within {} s", PATIENCE.as_secs())]
     Silent {
-        /// What was asked.
+        /// The command.
         command: &'static str,
     },
-    /// QEMU refused.
-    #[error("QEMU refuses {command}: {why}")]
+    /// QEMU refused the command.
+    #[error("QEMU refused {command}: {why}")]
     Refused {
-        /// What was asked.
+        /// The command.
         command: &'static str,
-        /// Its words.
+        /// QEMU's error message.
         why: String,
     },
-    /// Something else than the protocol.
-    #[error("QEMU's monitor says what is no answer to {command}: {line}")]
+    /// The reply does not follow the protocol.
+    #[error("QEMU's monitor sent an invalid reply to {command}: {line}")]
     Garbled {
-        /// What was asked.
+        /// The command.
         command: &'static str,
-        /// The beginning of it.
+        /// The beginning of the reply.
         line: String,
     },
 }
 
-/// Something that happened to the guest.
+/// An event of the guest or of its machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QmpEvent {
-    /// QEMU's word, e.g. `SHUTDOWN`.
+    /// QEMU's name for it, e.g. `SHUTDOWN`.
     pub name: String,
-    /// Why, where QEMU says it, e.g. `guest-reset`.
+    /// The reason, if QEMU gives one, e.g. `guest-reset`.
     pub reason: Option<String>,
 }
 
@@ -67,10 +67,10 @@ pub struct Kvm {
 /// A virtual CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Vcpu {
-    /// Its number.
+    /// Its index.
     #[serde(rename = "cpu-index")]
     pub index: u32,
-    /// The thread of the host that executes it.
+    /// The host thread that executes it.
     #[serde(rename = "thread-id")]
     pub thread: u32,
 }
@@ -84,12 +84,12 @@ pub struct Qmp {
     reader: JoinHandle<()>,
 }
 
-/// What a monitor can be written to.
+/// The write half of a monitor connection.
 trait Sink: AsyncWrite + Send + Sync + Unpin + std::fmt::Debug {}
 impl<T: AsyncWrite + Send + Sync + Unpin + std::fmt::Debug> Sink for T {}
 
 impl Qmp {
-    /// Takes the greeting and leaves the negotiation behind.
+    /// Reads the greeting and completes the capabilities negotiation.
     ///
     /// # Errors
     /// See [`QmpError`].
@@ -114,7 +114,7 @@ impl Qmp {
         Ok(qmp)
     }
 
-    /// What has happened, and what will.
+    /// The events so far, and those to come.
     #[must_use]
     pub fn events(&self) -> watch::Receiver<Vec<QmpEvent>> {
         self.events.clone()
@@ -140,7 +140,7 @@ impl Qmp {
         self.ask("query-kvm").await
     }
 
-    /// The threads that execute the virtual CPUs.
+    /// The host threads that execute the virtual CPUs.
     ///
     /// # Errors
     /// See [`QmpError`].
@@ -148,7 +148,7 @@ impl Qmp {
         self.ask("query-cpus-fast").await
     }
 
-    /// Whether every virtual CPU sleeps with interrupts off, which it never leaves: how a kernel halts for good.
+    /// Whether every virtual CPU is halted with interrupts disabled, from which it never wakes: how a kernel halts for good.
     ///
     /// # Errors
     /// See [`QmpError`].
@@ -166,10 +166,10 @@ impl Qmp {
         self.execute("system_powerdown").await.map(drop)
     }
 
-    /// Ends QEMU.
+    /// Makes QEMU exit.
     ///
     /// # Errors
-    /// See [`QmpError`]; that QEMU is gone before it could answer is none.
+    /// See [`QmpError`]. That QEMU exits before it replies is not an error.
     pub async fn quit(&mut self) -> Result<(), QmpError> {
         match self.execute("quit").await {
             Ok(_) | Err(QmpError::Gone) => Ok(()),
@@ -199,7 +199,7 @@ impl Qmp {
             let why = error
                 .get("desc")
                 .and_then(Value::as_str)
-                .unwrap_or("it does not say why");
+                .unwrap_or("no reason given");
             return Err(QmpError::Refused {
                 command,
                 why: why.to_owned(),
@@ -224,7 +224,7 @@ impl Drop for Qmp {
     }
 }
 
-/// Keeps events and hands replies on, until the connection ends. A line that is no JSON is handed on as text, to be complained of.
+/// Stores events and passes replies on until the connection is closed. A line that is not JSON is passed on as a string, and rejected by the receiver.
 async fn read(from: impl AsyncRead + Unpin, replies: mpsc::Sender<Value>, events: watch::Sender<Vec<QmpEvent>>) {
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
@@ -263,7 +263,7 @@ fn garbled(command: &'static str, value: &Value) -> QmpError {
     }
 }
 
-/// `info registers -a` writes a paragraph for every CPU with `EFL=<hex>` and `HLT=<0|1>`; bit 9 of the flags lets interrupts in.
+/// `info registers -a` prints a paragraph per CPU with `EFL=<hex>` or `RFL=<hex>`, and `HLT=<0|1>`. Bit 9 of the flags enables interrupts.
 fn all_halted(registers: &str) -> bool {
     let field = |name: &'static str| {
         registers

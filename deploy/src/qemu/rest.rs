@@ -1,8 +1,8 @@
-//! What an OSv says of itself by its REST API, if the module `httpserver-api` is in its image: its threads and its memory.
+//! Reads an OSv guest's threads and memory from its REST API, if the image contains the module `httpserver-api`.
 //!
-//! `GET /os/threads` answers `{"list": [{"id", "name", "cpu_ms", "switches", "preemptions", ...}], "time_ms"}`, `GET /os/memory/total` and `/os/memory/free`
-//! a number of bytes (OSv, `modules/httpserver-api/api-doc/listings/os.json`, August 2026; `rest/threads.json` is such an answer). Asking costs the guest CPU time, so it is done at READY and at
-//! STOP, outside of the window.
+//! `GET /os/threads` returns `{"list": [{"id", "name", "cpu_ms", "switches", "preemptions", ...}], "time_ms"}`; `GET /os/memory/total` and
+//! `/os/memory/free` return a number of bytes (OSv, `modules/httpserver-api/api-doc/listings/os.json`, August 2026; `osv_api/threads.json` is such a
+//! reply). A request costs the guest CPU time, so the figures are read at READY and at STOP, outside the measurement window.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,22 +16,22 @@ use tokio::time::{sleep, timeout};
 
 use crate::ready::http;
 
-/// The patience with a guest.
+/// How long a guest may take for all of its figures.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long after a failure it is asked again: OSv starts the API beside the service, and it may be up after it.
+/// Interval between retries: OSv starts the API beside the service, and it may come up later.
 const PAUSE: Duration = Duration::from_millis(100);
-/// OSv's idle threads, one for each CPU, are called `idle0` and so on: what they use is what nobody uses.
+/// OSv's idle threads, one per CPU, are called `idle0` and so on; their CPU time is idle time.
 const IDLE: &str = "idle";
 
-/// Asks guests for their own figures.
+/// Reads the figures of OSv guests.
 #[derive(Clone, Debug)]
 pub struct GuestMeter {
     guests: Vec<(Name, SocketAddr)>,
-    /// How long one may take for all of its figures.
+    /// How long a guest may take for all of its figures.
     patience: Duration,
 }
 
-/// The answer of `/os/threads`, as far as it is counted.
+/// The relevant part of the reply of `/os/threads`.
 #[derive(Debug, Deserialize)]
 struct Threads {
     list: Vec<Thread>,
@@ -49,13 +49,13 @@ struct Thread {
     preemptions: u64,
 }
 
-/// Why there are no figures.
+/// Why a guest has no figures.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    /// No answer, or one that fails.
+    /// No reply, or an unsuccessful one.
     #[error("{0}")]
     Unanswered(#[from] io::Error),
-    /// An answer that is none of OSv's.
+    /// A malformed reply.
     #[error("{0}")]
     Nonsense(#[from] serde_json::Error),
 }
@@ -68,17 +68,17 @@ impl GuestMeter {
         }
     }
 
-    /// The figures of every guest now; one that does not answer is left out, and said.
+    /// The current figures of every guest. A guest that does not reply is left out and logged.
     pub async fn read(&self) -> Vec<(Subject, Counters)> {
         let asked = self.guests.iter().map(|(service, at)| async move {
             let answer = answer(service, *at, self.patience).await;
-            answer.inspect_err(|error| tracing::warn!(%service, %at, %error, "the guest's REST API gives no figures"))
+            answer.inspect_err(|error| tracing::warn!(%service, %at, %error, "cannot read the guest's REST API"))
         });
         join_all(asked).await.into_iter().flatten().flatten().collect()
     }
 }
 
-/// Asks until there is an answer or the patience is at its end; then the last failure says why.
+/// Retries until there is a reply or time is up; then returns the last failure.
 async fn answer(service: &Name, at: SocketAddr, patience: Duration) -> Result<Vec<(Subject, Counters)>, Failure> {
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
     let asked = timeout(patience, async {
@@ -104,7 +104,7 @@ async fn json<T: for<'a> Deserialize<'a>>(at: SocketAddr, path: &str) -> Result<
     Ok(serde_json::from_slice(&http::body(at, path).await?)?)
 }
 
-/// The guest as a whole, then its threads.
+/// The figures of the guest as a whole, then those of its threads.
 fn counted(service: &Name, threads: &Threads, total: u64, free: u64) -> Vec<(Subject, Counters)> {
     let works = |thread: &&Thread| !thread.name.starts_with(IDLE);
     let sum = |of: fn(&Thread) -> u64| threads.list.iter().filter(works).map(of).fold(0, u64::saturating_add);

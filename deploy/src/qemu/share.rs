@@ -1,8 +1,8 @@
-//! The programs that serve guests their directories: one `virtiofsd` for each directory of each guest, with the guest's end as its own.
+//! virtiofsd: one process serves one shared directory to one guest, and ends with the guest.
 //!
-//! It gets a socket that already listens, and QEMU the only connection to it: nobody else on the host can speak to a program that reads and writes
-//! files as root, there is nothing to wait for, and nothing of the socket is in the file system once both have their end.
-//! `virtiofsd` of QEMU 7.2 (Debian 12) and the one in Rust (tried: 1.13.3) take the same options in this form.
+//! It gets a socket that already listens, and QEMU gets the only connection to it. So no other process on the host can talk to a program that reads and
+//! writes files as root, there is nothing to wait for, and the socket leaves nothing in the file system.
+//! The `virtiofsd` of QEMU 7.2 (Debian 12) and the Rust one (tested: 1.13.3) both accept these options in this form.
 
 use std::fs::File;
 use std::future::pending;
@@ -25,28 +25,28 @@ use crate::procfs::Procfs;
 use crate::programs::find;
 use crate::{DeployError, log};
 
-/// What to do where the program is missing.
-const REMEDY: &str = "install it (Debian 12: qemu-system-common, later ones: virtiofsd), or name it as `virtiofsd` in the guest's description";
-/// Where distributions put it, besides where programs are.
+/// How to install virtiofsd.
+const REMEDY: &str = "install it (Debian 12: qemu-system-common; later: virtiofsd), or set `virtiofsd` in the guest's description to its path";
+/// Where distributions install it outside of PATH.
 const PLACES: [&str; 2] = ["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"];
-/// What it is called where processes of the platform are counted.
+/// Its name in the resource breakdown.
 const PART: &str = "virtiofsd";
 
-/// The program for a guest that is shared with.
+/// The virtiofsd program for a guest with shares.
 ///
 /// # Errors
-/// [`DeployError::Unmet`] where it is not installed, or this process is not root, as it has to be.
+/// [`DeployError::Unmet`] if it is not installed, or this process is not root, as virtiofsd must be.
 pub(super) fn program(guest: &Guest) -> Result<PathBuf, DeployError> {
     if !nix::unistd::geteuid().is_root() {
         return Err(DeployError::Unmet {
-            need: "virtiofsd has to be root to give a guest its directories".into(),
-            remedy: "run the runner as root, or give the guest disks".into(),
+            need: "virtiofsd needs root to share directories with a guest".into(),
+            remedy: "run the runner as root, or use disks instead of shares".into(),
         });
     }
     match &guest.virtiofsd {
         Some(named) if named.is_file() => Ok(named.clone()),
         Some(named) => Err(DeployError::Unmet {
-            need: format!("{} is no program", named.display()),
+            need: format!("{} does not exist", named.display()),
             remedy: REMEDY.into(),
         }),
         None => {
@@ -56,38 +56,38 @@ pub(super) fn program(guest: &Guest) -> Result<PathBuf, DeployError> {
     }
 }
 
-/// Whether the directories are there.
+/// Checks that the shared directories exist.
 ///
 /// # Errors
-/// [`DeployError::Unmet`] with the first that is not.
+/// [`DeployError::Unmet`] with the first that does not.
 pub(super) fn check(guest: &Guest) -> Result<(), DeployError> {
     let missing = guest.shares.iter().find(|share| !share.path.is_dir());
     missing.map_or(Ok(()), |share| {
         Err(DeployError::Unmet {
-            need: format!("{} of share {:?} is no directory", share.path.display(), share.tag),
-            remedy: "make it, or correct the guest's description".into(),
+            need: format!("{} of share {:?} is not a directory", share.path.display(), share.tag),
+            remedy: "create it, or correct the guest's description".into(),
         })
     })
 }
 
-/// What a directory is served with.
+/// How to run the virtiofsd processes of a guest.
 #[derive(Debug)]
 pub(super) struct Order<'a> {
     /// The program.
     pub(super) program: &'a Path,
-    /// Whose guest it is for.
+    /// The mark of the guest that it serves.
     pub(super) mark: &'a Mark,
-    /// Where the socket is for a moment.
+    /// The runner's state directory, which holds the socket for a moment.
     pub(super) state: &'a Path,
-    /// The guest's log; each program has one of its own beside it.
+    /// The guest's log; each virtiofsd logs to a file of its own beside it.
     pub(super) log: &'a Path,
-    /// The guest's CPUs: what serves it gets no others.
+    /// The guest's CPUs, to which virtiofsd is restricted too.
     pub(super) affinity: Option<CpuSet>,
     /// The guest's NUMA nodes.
     pub(super) mems: Option<Vec<u64>>,
 }
 
-/// A directory that is served. Dropping it ends that.
+/// A running virtiofsd. Dropping it kills it.
 #[derive(Debug)]
 pub(super) struct Served {
     tag: String,
@@ -96,10 +96,10 @@ pub(super) struct Served {
 }
 
 impl Served {
-    /// Serves a directory; the connection is for QEMU.
+    /// Starts it for a directory. Returns QEMU's connection to it too.
     pub(super) fn start(order: &Order<'_>, share: &Share) -> Result<(Self, OwnedFd), DeployError> {
         let failed = |source| DeployError::Io {
-            what: format!(
+            "sharing {} with the guest of service {}",
                 "serving {} to the guest of service {}",
                 share.path.display(),
                 order.mark.service
@@ -128,7 +128,7 @@ impl Served {
         Ok((Self { tag, log, process }, connection))
     }
 
-    /// What QEMU is told of a connection.
+    /// The share as QEMU's command line needs it.
     pub(super) fn device(&self, connection: &OwnedFd) -> VmShare {
         VmShare {
             tag: self.tag.clone(),
@@ -136,7 +136,7 @@ impl Served {
         }
     }
 
-    /// Its processes, which work for the platform: in its sandbox it is two.
+    /// Its processes, which count as overhead: virtiofsd and its sandboxed child.
     pub(super) fn parts(&self, service: &Name) -> Vec<Part> {
         let Ok(name) = PART.parse::<Name>() else {
             return Vec::new();
@@ -153,23 +153,23 @@ impl Served {
             .collect()
     }
 
-    /// How it broke, if it has; one that ended because QEMU did has not.
+    /// How it failed, if it has. One that ended because QEMU did has not failed.
     pub(super) fn failure(&mut self) -> Option<String> {
         let status = self.process.try_wait()?;
         (!status.success()).then(|| self.words(Some(status)))
     }
 
     fn words(&self, status: Option<ExitStatus>) -> String {
-        let status = status.map_or_else(|| "nobody saw how".to_owned(), |status| status.to_string());
+        let status = status.map_or_else(|| "unknown status".to_owned(), |status| status.to_string());
         format!(
-            "virtiofsd, which serves the share {:?}, ended ({status}): {}",
+            "virtiofsd of share {:?} ended ({status}): {}",
             self.tag,
             log::tail(&self.log)
         )
     }
 }
 
-/// Waits until one of them ends, and says how; for ever where there is none. Cancel-safe.
+/// Waits until one of them ends, and describes how; forever if there is none. Cancel-safe.
 pub(super) async fn ended(served: &mut [Served]) -> String {
     if served.is_empty() {
         return pending().await;
@@ -179,7 +179,7 @@ pub(super) async fn ended(served: &mut [Served]) -> String {
     served[which].words(status.ok())
 }
 
-/// `-o` is how QEMU's own program takes its options; the one in Rust understands it too.
+/// `-o` is how QEMU's own virtiofsd takes its options; the Rust one accepts it too.
 fn arguments(listener: &OwnedFd, share: &Share) -> Vec<String> {
     vec![
         format!("--fd={}", listener.as_raw_fd()),
@@ -188,7 +188,7 @@ fn arguments(listener: &OwnedFd, share: &Share) -> Vec<String> {
     ]
 }
 
-/// A listening socket and the first connection to it. The way to a socket may be 107 bytes long, so it is reached through its open directory.
+/// A listening socket and the first connection to it. Socket paths are limited to 107 bytes, so the directory is reached through its descriptor.
 fn connected(state: &Path) -> io::Result<(OwnedFd, OwnedFd)> {
     let dir = super::own::dir(state);
     fs::create_dir_all(&dir)?;
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_leaves_nothing_behind_and_may_be_far_down() {
+    fn a_socket_works_below_a_long_path_and_leaves_nothing() {
         let state = tempfile::tempdir().unwrap();
         let deep = state.path().join("x".repeat(120));
         let (listener, connection) = connected(&deep).unwrap();
@@ -229,7 +229,7 @@ mod tests {
         assert!(error.contains("/no/such of share \"x\""), "{error}");
         let error = program(&guest("virtiofsd = '/no/such'")).unwrap_err().to_string();
         let words = if nix::unistd::geteuid().is_root() {
-            "/no/such is no program"
+            "/no/such does not exist"
         } else {
             "as root"
         };

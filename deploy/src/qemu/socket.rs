@@ -1,7 +1,6 @@
-//! The sockets on which the runner awaits its own QEMU.
+//! The sockets that QEMU connects to.
 //!
-//! They are abstract: they have no place in the file system, so nothing of them is left. Anybody on the host could connect to one, so whoever does
-//! has to be the process that was started.
+//! They are abstract, so they leave nothing in the file system. Any process on the host could connect to one, so the peer is checked.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -10,7 +9,7 @@ use std::os::unix::net::{SocketAddr, UnixListener as Blocking};
 use protocol::ids::AttemptId;
 use tokio::net::{UnixListener, UnixStream};
 
-/// A socket that awaits one connection.
+/// A socket that waits for one connection.
 #[derive(Debug)]
 pub(super) struct Socket {
     name: String,
@@ -18,7 +17,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// A socket with a name of its own.
+    /// A socket with a unique name.
     pub(super) fn new(purpose: &str) -> io::Result<Self> {
         let name = format!("jung-{}-{purpose}", AttemptId::fresh());
         let listener = Blocking::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
@@ -29,12 +28,12 @@ impl Socket {
         })
     }
 
-    /// The name, without the NUL that begins an abstract one.
+    /// Its name, without the leading NUL of an abstract name.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The connection of this process; others are turned away.
+    /// Accepts the connection of the process `pid`, and closes all others.
     pub(super) async fn accept(&self, pid: u32) -> io::Result<UnixStream> {
         let pid = i32::try_from(pid).ok();
         loop {
@@ -51,7 +50,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stranger_is_turned_away() {
+    async fn another_process_is_rejected() {
         let socket = Socket::new("test").unwrap();
         let address = SocketAddr::from_abstract_name(socket.name()).unwrap();
         let _ours = std::os::unix::net::UnixStream::connect_addr(&address).unwrap();
@@ -59,6 +58,6 @@ mod tests {
         let _ours = std::os::unix::net::UnixStream::connect_addr(&address).unwrap();
         let patience = std::time::Duration::from_millis(50);
         let accepted = tokio::time::timeout(patience, socket.accept(1)).await;
-        assert!(accepted.is_err(), "only process 1 was awaited");
+        assert!(accepted.is_err(), "only PID 1 was accepted");
     }
 }

@@ -1,7 +1,7 @@
-//! The way into a guest over SSH: for a disk image whose owner wants the service started as a person would, by `scp` and `ssh`.
+//! SSH access to a guest: for a disk image on which the service is to be started as an administrator would, by `scp` and `ssh`.
 //!
-//! Both sides' keys are made for the trial and thrown away with it. The guest is told them by its cloud-init, so it is known before it is first spoken to,
-//! and nobody else's key opens it.
+//! The client's and the host's keys are generated for each deployment and deleted with it. The guest gets them by cloud-init, so its host key is known before
+//! the first connection, and no other key is accepted.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,14 +17,14 @@ use crate::DeployError;
 use crate::guest::linux::seed::{Access, PROGRAM};
 use crate::programs::find;
 
-/// The port of the guest's server.
+/// The port of the guest's SSH server.
 pub(super) const PORT: u16 = 22;
-/// What to do where a program is missing.
+/// How to install OpenSSH.
 const REMEDY: &str =
-    "install OpenSSH's client (Debian: openssh-client), or say start = \"unit\" in the guest's description";
-/// By which name the guest is known, whatever its address.
+    "install the OpenSSH client (Debian: openssh-client), or set start = \"unit\" in the guest's description";
+/// The name under which the guest's host key is known, whatever its address.
 const ALIAS: &str = "jung-guest";
-/// How long is waited between two tries.
+/// Interval between attempts.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The keys of one deployment. Dropping it removes their files.
@@ -43,10 +43,10 @@ struct Programs {
     scp: PathBuf,
 }
 
-/// Looks whether the programs are there.
+/// Checks that OpenSSH is installed.
 ///
 /// # Errors
-/// [`DeployError::Unmet`] with the one that is missing.
+/// [`DeployError::Unmet`] with the program that is missing.
 pub(super) fn check() -> Result<(), DeployError> {
     ["ssh-keygen", "ssh", "scp"]
         .into_iter()
@@ -54,10 +54,10 @@ pub(super) fn check() -> Result<(), DeployError> {
 }
 
 impl Keys {
-    /// Makes them.
+    /// Generates the keys.
     ///
     /// # Errors
-    /// [`DeployError`] where a program is missing or says no.
+    /// [`DeployError`] if a program is missing or fails.
     pub(super) async fn make(state: &Path, attempt: AttemptId) -> Result<Self, DeployError> {
         let programs = Programs {
             ssh: find("ssh", REMEDY)?,
@@ -82,12 +82,12 @@ impl Keys {
         })
     }
 
-    /// What the guest is told of them.
+    /// The keys as the guest's seed needs them.
     pub(super) const fn access(&self) -> &Access {
         &self.access
     }
 
-    /// Copies the program into a guest and starts its unit, as often as it takes: the server is not up at first. `say` gets what is new of the failures.
+    /// Copies the program into a guest and starts its unit. Retries until that works, since the SSH server is not up at first; `log` gets each new error.
     pub(super) async fn install(&self, at: SocketAddr, program: &Path, say: impl Fn(&str)) {
         let mut last = String::new();
         while let Err(words) = self.try_to_install(at, program).await {
@@ -105,14 +105,14 @@ impl Keys {
         run(copy).await?;
         let mut start = self.command(&self.programs.ssh, "-p", at);
         start.arg(format!("root@{}", at.ip()));
-        // No part of it comes from elsewhere: the service's arguments are in the unit.
+        // A fixed command line: the service's arguments are in the unit.
         start.arg(format!(
             "mv {PROGRAM}.new {PROGRAM} && chmod 755 {PROGRAM} && systemctl start jung.service"
         ));
         run(start).await
     }
 
-    /// A call that asks nobody anything and believes only the keys of this trial.
+    /// A non-interactive command that accepts only the keys of this deployment.
     fn command(&self, program: &Path, port: &str, at: SocketAddr) -> Command {
         let mut command = Command::new(program);
         command.args(["-q", "-F", "none", port]).arg(at.port().to_string());
@@ -134,7 +134,7 @@ impl Keys {
     }
 }
 
-/// Makes a pair of keys; returns the file of the private one and the text of the public one.
+/// Generates a key pair; returns the file of the private key and the text of the public key.
 async fn pair(state: &Path, attempt: AttemptId, whose: &str) -> Result<(Scratch, String), DeployError> {
     let private = Scratch::new(state, attempt, &format!("{whose}.key"))?;
     let public = Scratch::new(state, attempt, &format!("{whose}.key.pub"))?;
@@ -153,7 +153,7 @@ async fn pair(state: &Path, attempt: AttemptId, whose: &str) -> Result<(Scratch,
     Ok((private, text.trim().to_owned()))
 }
 
-/// Runs a program to its end; the error: its words.
+/// Runs a program to its end. The error has its output.
 async fn run(mut command: Command) -> Result<(), String> {
     let Output { status, stdout, stderr } = command
         .stdin(std::process::Stdio::null())
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn keys_are_made_and_leave_no_file() {
+    async fn keys_are_generated_and_leave_no_file() {
         let state = tempfile::tempdir().unwrap();
         let keys = Keys::make(state.path(), AttemptId::fresh()).await.unwrap();
         assert!(keys.access().authorized.starts_with("ssh-ed25519 "));

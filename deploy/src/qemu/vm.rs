@@ -1,4 +1,4 @@
-//! One guest, alive: its QEMU, monitor, console, cgroup, tap and files.
+//! A running virtual machine: its hypervisor, monitor, console, cgroup, tap and files.
 
 mod ending;
 mod lines;
@@ -36,14 +36,14 @@ use crate::network::bridge::Tap;
 use crate::process::{Launch, Process};
 use crate::{DeployError, limits, log};
 
-/// How long QEMU may take until it talks to us: it loads its firmware and the guest's files first.
+/// How long QEMU may take to connect: it loads its firmware and the guest's files first.
 const HANDSHAKE: Duration = Duration::from_secs(30);
-/// How long QEMU may take to quit when told so, or when its guest has panicked.
+/// How long a hypervisor may take to quit when told to, or after its guest has panicked.
 const QUIT: Duration = Duration::from_secs(2);
-/// How long the console may take to end after QEMU has.
+/// How long the console may take to close after the hypervisor has ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// One guest, alive. Dropping it kills it and removes what it had.
+/// A running virtual machine. Dropping it kills it and removes what belongs to it.
 #[derive(Debug)]
 pub(super) struct Vm {
     mark: Mark,
@@ -51,7 +51,7 @@ pub(super) struct Vm {
     exists_since: Instant,
     shares: Vec<Served>,
     vmm: Vmm,
-    /// Where QEMU's monitor is awaited.
+    /// The socket that QEMU's monitor connects to.
     monitor: Option<Socket>,
     qmp: Option<Qmp>,
     events: Option<watch::Receiver<Vec<QmpEvent>>>,
@@ -70,23 +70,23 @@ pub(super) struct Vm {
     cgroup: Option<Cgroup>,
     deviations: Vec<String>,
     end: Option<End>,
-    /// How what served it a directory ended before it.
+    /// How a virtiofsd that serves it ended before it.
     lost: Option<String>,
-    /// Until when a guest may end by itself that a directory is not served to any more.
+    /// When a guest whose virtiofsd has ended is killed.
     bereft: Option<Instant>,
-    /// Until when a guest that has panicked may end by itself.
+    /// When a guest that has panicked is killed.
     doomed: Option<Instant>,
-    /// It was told to end by a signal, and obeyed.
+    /// It was told to stop by a signal, and did.
     told_to_quit: bool,
     reported: bool,
     stopped: bool,
-    // After the process, which is killed first: a tap in use cannot be removed.
+    // Dropped after the process, which must be killed first: a tap in use cannot be removed.
     tap: Option<Tap>,
     own: Own,
 }
 
 impl Vm {
-    /// Starts QEMU. Returns once its process exists; the guest is not up, and QEMU was not talked to.
+    /// Starts the hypervisor and returns once its process exists. The guest is not up yet, and QEMU's monitor not connected.
     pub(super) fn start(start: Start<'_>) -> Result<Self, DeployError> {
         let failed = |what: &str| {
             let what = format!("{what} for the guest of service {}", start.mark.service);
@@ -99,7 +99,7 @@ impl Vm {
             console,
             output,
             events,
-        } = Lines::lay(&mut spec).map_err(failed("making a socket"))?;
+        } = Channels::open(&mut spec).map_err(failed("creating a socket"))?;
         let (cgroup, deviations) = unit::make_cgroup(start.layout, &start.mark, &start.resources);
         spec.shares = shares
             .iter()
@@ -172,12 +172,12 @@ impl Vm {
         })
     }
 
-    /// Talks to QEMU for the first time, and has it prove the acceleration. Of the others, which are not talked to, the threads are awaited.
+    /// Connects to QEMU's monitor and verifies the acceleration. Other hypervisors have no monitor: waits for their vCPU threads instead.
     pub(super) async fn greet(&mut self) -> Result<(), DeployError> {
         let greeted = self.meet().await;
-        // Without what serves its directories QEMU does not come up, and its own words say only that.
+        // Without its virtiofsd QEMU fails to start, and its error message does not name the reason.
         greeted.map_err(|error| match self.shares.iter_mut().find_map(Served::failure) {
-            Some(why) => refused(format!("{why}; the guest of service {} needs it", self.mark.service)),
+            Some(why) => refused(format!("{why}; the guest of service {} depends on it", self.mark.service)),
             None => error,
         })
     }
@@ -189,7 +189,7 @@ impl Vm {
                 vcpus = timeout(HANDSHAKE, threads::vcpus(pid)) => vcpus,
                 status = self.process.wait() => return Err(self.died(status)),
             };
-            let late = || refused(format!("{} has started no processor in time", self.vmm.word()));
+            let late = || refused(format!("{} started no vCPU thread in time", self.vmm.word()));
             self.vcpus = vcpus.map_err(|_| late())?;
             return Ok(());
         };
@@ -217,7 +217,7 @@ impl Vm {
         let kvm = qmp.kvm().await.map_err(|error| error.to_string())?;
         if kvm.enabled != (self.accelerator == Accelerator::Kvm) {
             return Err(format!(
-                "QEMU was started with {:?} and says that KVM in use is {}",
+                "QEMU was started with {:?}, but reports that KVM in use is {}",
                 self.accelerator, kvm.enabled
             ));
         }
@@ -227,7 +227,7 @@ impl Vm {
         Ok(())
     }
 
-    /// Copies the program into the guest and starts the service, as soon as somebody answers there.
+    /// Copies the program into the guest and starts the service, as soon as the SSH server is up.
     pub(super) async fn log_in(&mut self, keys: &Keys, program: &Path) -> Result<(), DeployError> {
         let Some(at) = self.ssh else { return Ok(()) };
         let log = self.log.clone();
@@ -237,7 +237,7 @@ impl Vm {
         }
     }
 
-    /// Waits until its console says that the guest is up: all that is seen of a service that listens nowhere.
+    /// Waits until the console shows that the guest is up, which is all that can be seen of a service without a port.
     pub(super) async fn up(&mut self) -> Result<(), DeployError> {
         let mut seen = self.seen.clone();
         let told = seen.wait_for(|seen| seen.ready.is_some() || seen.panic.is_some());
@@ -263,50 +263,50 @@ impl Vm {
     fn died(&self, status: io::Result<ExitStatus>) -> DeployError {
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         refused(format!(
-            "{} for service {} ended at once ({status}): {}",
+            "{} for service {} exited immediately ({status}): {}",
             self.vmm.word(),
             self.mark.service,
             log::tail(&self.log)
         ))
     }
 
-    /// Where its system tells of itself, if it does.
+    /// The address of OSv's REST API, if it has one.
     pub(super) const fn rest(&self) -> Option<SocketAddr> {
         self.rest
     }
 
-    /// The threads of the host that execute the guest's CPUs.
+    /// The host threads that execute the virtual CPUs.
     pub(super) fn vcpus(&self) -> &[Vcpu] {
         &self.vcpus
     }
 
-    /// How it ended, once that is known.
+    /// How it ended, if it has.
     pub(super) const fn end(&self) -> Option<&End> {
         self.end.as_ref()
     }
 
-    /// The processes beside it that serve it directories.
+    /// The virtiofsd processes that serve it.
     pub(super) fn parts(&self) -> Vec<Part> {
         let parts = |share: &Served| share.parts(&self.mark.service);
         self.shares.iter().flat_map(parts).collect()
     }
 
-    /// Whatever bears its mark, wherever it went.
+    /// All of its processes, wherever they went.
     fn members(&self) -> Vec<u32> {
         unit::members(&self.mark, self.process.pid(), self.cgroup.as_ref())
     }
 
-    /// The memory that the guest was given, bytes.
+    /// The guest's memory, bytes.
     pub(super) const fn memory_bytes(&self) -> u64 {
         self.memory_bytes
     }
 
-    /// The host's interface that it is connected to; `None`: none of its own.
+    /// The host interface that it is connected to; `None`: it has none of its own.
     pub(super) fn interface(&self) -> Option<String> {
         self.tap.as_ref().map(Tap::name)
     }
 
-    /// What the console says, and will.
+    /// The state of the console, and its changes.
     pub(super) fn console(&self) -> watch::Receiver<Seen> {
         self.seen.clone()
     }

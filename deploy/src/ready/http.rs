@@ -1,4 +1,4 @@
-//! One HTTP GET, and whether its reply is the correct one.
+//! An HTTP GET request, and the check of its reply.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,53 +9,53 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long a connection may take. A packet that was dropped while a bridge or a guest came up is sent again by the kernel after a second
-/// only, which would be counted as start-up time: a new attempt is quicker.
+/// Timeout of a connection. The kernel repeats a packet that was dropped while a bridge or guest came up only after a second, which would count as
+/// start-up time: a new attempt is quicker.
 const CONNECT: Duration = Duration::from_millis(250);
-/// How long a reply may take: that of a service which asks others first, emulated on a busy host, takes seconds. Meanwhile others are asked for.
+/// Timeout of a reply: a service that first calls others can take seconds when it is emulated on a busy host. Other requests are sent meanwhile.
 const REPLY: Duration = Duration::from_secs(15);
-/// The largest reply that is read, bytes.
+/// Largest reply that is read, bytes.
 const LARGEST: usize = 64 << 20;
-/// The most headers that a reply may have.
+/// Most headers of a reply.
 const HEADERS: usize = 64;
 
-/// Why a reply is not the correct one.
+/// Why a request did not get the expected reply.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Wrong {
     /// No connection within [`CONNECT`].
     #[error("no connection within 250 ms")]
     ConnectTime,
-    /// Refused, unreachable and the like.
+    /// The system's error: refused, unreachable and the like.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// No whole reply within [`REPLY`].
-    #[error("no whole reply within 15 s ({read} bytes came)")]
+    /// No complete reply within [`REPLY`].
+    #[error("no complete reply within 15 s ({read} bytes received)")]
     ReplyTime {
-        /// How many bytes came.
+        /// Bytes received.
         read: usize,
     },
-    /// The reply ends in its head or before its promised length.
-    #[error("the reply ends after {read} bytes")]
+    /// The reply ended in its head, or before the length that it announced.
+    #[error("the reply ended after {read} bytes")]
     Short {
-        /// How many bytes came.
+        /// Bytes received.
         read: usize,
     },
     /// It is not HTTP.
     #[error("the reply is not HTTP: {0}")]
     NotHttp(#[from] httparse::Error),
-    /// It is longer than anybody needs.
+    /// It is too long.
     #[error("the reply is longer than 64 MiB")]
     Long,
     /// Another status.
-    #[error("status {got}, not {wanted}")]
+    #[error("got status {got}, expected {wanted}")]
     Status {
         /// The reply's.
         got: u16,
         /// The probe's.
         wanted: u16,
     },
-    /// A body of another length.
-    #[error("a body of {got} bytes, not {wanted}")]
+    /// The body has another length.
+    #[error("got a body of {got} bytes, expected {wanted}")]
     Body {
         /// The reply's.
         got: usize,
@@ -64,16 +64,16 @@ pub(super) enum Wrong {
     },
 }
 
-/// Asks once.
+/// Sends one request.
 pub(super) async fn ask(probe: &HttpProbe, address: SocketAddr) -> Result<(), Wrong> {
     let reply = get(&probe.path, address, &mut Vec::new()).await?;
     judge(probe, &reply)
 }
 
-/// The body of a successful reply, which must not be chunked.
+/// The body of a reply with status 200. Chunked replies are not supported.
 ///
 /// # Errors
-/// No connection, no whole reply, another status than 200.
+/// No connection, no complete reply, or another status than 200.
 pub(crate) async fn body(address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
     let mut read = Vec::new();
     let probe = HttpProbe {
@@ -103,13 +103,13 @@ async fn get(path: &str, address: SocketAddr, read: &mut Vec<u8>) -> Result<Repl
     reply.map_err(|_| Wrong::ReplyTime { read: read.len() })?
 }
 
-/// What matters of a reply.
+/// The relevant parts of a reply.
 #[derive(Debug, PartialEq, Eq)]
 struct Reply {
     status: u16,
     head_bytes: usize,
     body_bytes: usize,
-    /// The body stands between framing, and `body_bytes` is its length without.
+    /// The body is chunked; `body_bytes` does not include the framing.
     chunked: bool,
 }
 
@@ -129,7 +129,7 @@ fn judge(probe: &HttpProbe, reply: &Reply) -> Result<(), Wrong> {
     }
 }
 
-/// Reads until the reply is whole.
+/// Reads until the reply is complete.
 async fn receive(stream: &mut TcpStream, read: &mut Vec<u8>) -> Result<Reply, Wrong> {
     loop {
         let ended = stream.read_buf(read).await? == 0;
@@ -145,7 +145,7 @@ async fn receive(stream: &mut TcpStream, read: &mut Vec<u8>) -> Result<Reply, Wr
     }
 }
 
-/// The reply, if it is whole; `ended`: nothing more comes.
+/// The reply, if it is complete; `ended`: the connection is closed.
 fn parse(read: &[u8], ended: bool) -> Result<Option<Reply>, Wrong> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut response = httparse::Response::new(&mut headers);
@@ -177,7 +177,7 @@ fn parse(read: &[u8], ended: bool) -> Result<Option<Reply>, Wrong> {
     }))
 }
 
-/// The length of a chunked body without its framing; `None`: not whole.
+/// The length of a chunked body without its framing; `None`: incomplete.
 fn chunked_bytes(mut body: &[u8]) -> Option<usize> {
     let mut total = 0_usize;
     loop {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_whole_at_its_promised_length() {
+    fn a_reply_is_complete_at_its_announced_length() {
         let head = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n";
         assert_eq!(whole(head, true), None);
         assert_eq!(whole(&format!("{head}AA"), false), None);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_without_a_length_is_whole_at_its_end() {
+    fn a_reply_without_a_length_is_complete_when_the_connection_closes() {
         let text = "HTTP/1.0 200 OK\r\n\r\nAAAA";
         assert_eq!(whole(text, false), None);
         assert_eq!(whole(text, true), Some((200, 4)));
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http_is_said() {
+    fn a_reply_that_is_not_http_is_an_error() {
         assert!(matches!(parse(b"SSH-2.0-OpenSSH\r\n", false), Err(Wrong::NotHttp(_))));
     }
 

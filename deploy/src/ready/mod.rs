@@ -1,7 +1,7 @@
-//! Waiting for the first correct reply of every service: what READY means.
+//! Readiness: waits for the first correct reply of every service.
 //!
-//! An open port alone proves nothing where a forward or a proxy stands in front of the service, so a reply is asked for and looked at. The wait
-//! does not see a service die: race it against [`Running::ended`](crate::Running::ended).
+//! An open port alone proves nothing where a forwarder or proxy is in front of the service, so a request is sent and its reply checked. The wait does
+//! not notice that a service dies: race it against [`Deployment::ended`](crate::Deployment::ended).
 
 pub(crate) mod http;
 mod udp;
@@ -19,14 +19,14 @@ use tokio::time::{sleep, timeout_at};
 
 use crate::Started;
 
-/// The distance of two attempts at first. It bounds the error of a start-up time.
+/// Interval between attempts at first. It bounds the error of the start-up time.
 const EAGER: Duration = Duration::from_millis(2);
-/// The distance of two attempts after [`PATIENT_AFTER`].
+/// Interval between attempts after [`FAST_PERIOD`].
 const PATIENT: Duration = Duration::from_millis(20);
-/// How long attempts stay eager.
+/// How long attempts are made at the short interval.
 const PATIENT_AFTER: Duration = Duration::from_secs(5);
-/// After so long without a reply a further one is asked for, while the others are still waited for: what forwards for a guest that is not up
-/// yet takes a request and loses it, and a service on a busy host may need longer for the right reply.
+/// After this long without a reply, another request is sent while the earlier ones stay open: a forwarder to a guest that is not up yet accepts a request
+/// and loses it, whereas a service on a busy host may just need longer.
 const OVERDUE: Duration = Duration::from_secs(1);
 
 /// The first correct reply of a service.
@@ -34,25 +34,25 @@ const OVERDUE: Duration = Duration::from_secs(1);
 pub struct FirstReply {
     /// The service.
     pub service: Name,
-    /// When its last byte was here.
+    /// When its last byte arrived.
     pub at: Instant,
 }
 
-/// A service gave no correct reply in time.
+/// A service that did not reply correctly in time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("service {service} at {address} gave no correct reply within {} ms: {last}", .waited.as_millis())]
+#[error("service {service} at {address} did not reply correctly within {} ms: {last}", .waited.as_millis())]
 pub struct NotReady {
     /// The service.
     pub service: Name,
-    /// Where it was asked.
+    /// Its address.
     pub address: Address,
-    /// How long it was asked for.
+    /// How long it was probed.
     pub waited: Duration,
-    /// What the last attempt saw.
+    /// The result of the last attempt.
     pub last: String,
 }
 
-/// Where a service was asked, for people.
+/// A service's address for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address(pub Option<SocketAddr>);
 
@@ -65,10 +65,10 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// Asks every service, in parallel, until each has given its first correct reply, for `patience` at most. The replies are in the order of `started`.
+/// Probes all services in parallel until each has replied correctly, for at most `patience`. The replies are in the order of `started`.
 ///
 /// # Errors
-/// [`NotReady`] for the first service that ran out of time, or that `services` does not have.
+/// [`NotReady`] for the first service that ran out of time or is not among `services`.
 pub async fn wait(
     services: &[ServiceSpec],
     started: &[Started],
@@ -97,13 +97,13 @@ pub async fn wait(
     .await
 }
 
-/// Asks one service until it replies correctly. The error is what the last finished attempt saw.
+/// Probes a service until it replies correctly. The error is the result of the last attempt that finished.
 async fn first_reply(probe: &Probe, started: &Started, until: Instant) -> Result<Instant, String> {
     if matches!(probe, Probe::Started(_)) {
         return Ok(Instant::now());
     }
     let Some(address) = started.endpoint else {
-        return Err("it listens nowhere, so it cannot be asked".to_owned());
+        return Err("it has no address to probe".to_owned());
     };
     match probe {
         Probe::Udp(probe) => first_answer(probe, address, until).await,
@@ -111,15 +111,15 @@ async fn first_reply(probe: &Probe, started: &Started, until: Instant) -> Result
     }
 }
 
-/// Asks over a new connection each time, several at a time where replies are overdue.
+/// Probes over a new connection each time, over several at once when replies are overdue.
 async fn first_of_many(probe: &Probe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
     let from = Instant::now();
-    let mut last = "no whole reply came".to_owned();
+    let mut last = "no complete reply".to_owned();
     let mut asked = FuturesUnordered::new();
     loop {
         asked.push(ask(probe, address));
         let overdue = (Instant::now() + OVERDUE).min(until);
-        // Until the newest has failed like all before it, or is overdue.
+        // Until the newest attempt has failed like those before it, or is overdue.
         while let Ok(Some(outcome)) = timeout_at(overdue.into(), asked.next()).await {
             match outcome {
                 Ok(()) => return Ok(Instant::now()),
@@ -134,7 +134,7 @@ async fn first_of_many(probe: &Probe, address: SocketAddr, until: Instant) -> Re
     }
 }
 
-/// Asks once.
+/// Probes once.
 async fn ask(probe: &Probe, address: SocketAddr) -> Result<(), String> {
     match probe {
         Probe::Http(probe) => http::ask(probe, address).await.map_err(|error| error.to_string()),
@@ -146,7 +146,7 @@ async fn ask(probe: &Probe, address: SocketAddr) -> Result<(), String> {
     }
 }
 
-/// The pause between two attempts is spent listening. What is refused at once (nothing listens there yet) is waited out all the same.
+/// Spends the interval between two attempts waiting for an answer. Where an attempt fails at once because nothing listens yet, waits all the same.
 async fn first_answer(probe: &UdpProbe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
     let from = Instant::now();
     let mut asker = None;
@@ -172,7 +172,7 @@ async fn first_answer(probe: &UdpProbe, address: SocketAddr, until: Instant) -> 
     }
 }
 
-/// How long to wait before the next attempt of those that began at `from`.
+/// The interval before the next attempt, for attempts that began at `from`.
 fn pause(from: Instant) -> Duration {
     if from.elapsed() < PATIENT_AFTER { EAGER } else { PATIENT }
 }

@@ -1,4 +1,4 @@
-//! Packets of UDP, until the correct answer to one is there.
+//! UDP probes.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,30 +8,29 @@ use protocol::spec::UdpProbe;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-/// The longest answer that is read, bytes: the longest there can be.
+/// Largest UDP payload, bytes.
 const LARGEST: usize = 65_535;
 
-/// Why an answer is not the correct one.
+/// Why a probe did not get the expected answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Wrong {
-    /// Refused, unreachable and the like.
+    /// The system's error: refused, unreachable and the like.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// Nothing came.
+    /// No answer in time.
     #[error("no answer")]
     Nothing,
     /// Another answer.
-    #[error("an answer of {got} bytes that is not the expected one of {wanted}")]
+    #[error("expected an answer of {wanted} bytes, got another of {got}")]
     Other {
         /// The answer's length.
         got: usize,
-        /// The expected one's.
+        /// The expected length.
         wanted: usize,
     },
 }
 
-/// A socket that asks one address over and over: an answer counts whichever of the packets it answers, as one that comes late is no less
-/// correct.
+/// A socket that probes one address repeatedly. A correct answer counts whichever packet it answers, even if it is late.
 #[derive(Debug)]
 pub(super) struct Asker {
     socket: UdpSocket,
@@ -39,7 +38,7 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// A socket of its own.
+    /// A connected socket.
     pub(super) async fn new(address: SocketAddr) -> Result<Self, Wrong> {
         let any: SocketAddr = match address {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -53,9 +52,9 @@ impl Asker {
         })
     }
 
-    /// Sends a packet and waits so long for the answer to this one or one before it. Says when the answer was here.
+    /// Sends a packet and waits for the answer to it or to an earlier one. Returns when the answer arrived.
     pub(super) async fn ask(&mut self, probe: &UdpProbe, patience: Duration) -> Result<Instant, Wrong> {
-        // An error is mostly that of the packet before (nothing listens yet), and is taken with it.
+        // An error usually belongs to the previous packet (nothing listens yet), and is cleared by reading it.
         self.socket.send(probe.packet.as_bytes()).await?;
         let length = timeout(patience, self.socket.recv(&mut self.buffer))
             .await

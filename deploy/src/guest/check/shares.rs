@@ -1,19 +1,18 @@
-//! Directories that a guest can mount.
 
 use super::Checks;
 use crate::guest::description::Share;
 use crate::guest::raw::{RawGuest, RawShare};
 
-/// The name under which OSv's root is shared; OSv mounts the first share, whatever its name.
+/// The tag of OSv's shared root; OSv mounts the first share, whatever its tag.
 pub(crate) const ROOT: &str = "root";
-/// Bytes that virtio-fs has for a name (Virtual I/O Device 1.2, 5.11.4).
+/// Longest virtio-fs tag, bytes (Virtual I/O Device 1.2, section 5.11.4).
 const TAG_BYTES: usize = 36;
 
 impl Checks {
     pub(super) fn shares(&mut self, raw: &RawGuest) -> Vec<Share> {
         let makes_one = raw.image.as_deref() == Some("virtiofs");
         if raw.virtiofsd.is_some() && raw.shares.is_empty() && !makes_one {
-            let what = "it serves shares, and there are none: leave it out";
+            let what = "there are no shares to serve: remove this key";
             self.wrong("virtiofsd", what.into());
         }
         let mut shares: Vec<Share> = Vec::new();
@@ -22,7 +21,7 @@ impl Checks {
             let is_taken = shares.iter().any(|other| other.tag == share.tag) || makes_one && share.tag == ROOT;
             if is_taken {
                 let what = format!(
-                    "{:?} is taken by another share: every share needs a name of its own",
+                    "{:?} is the tag of another share: every share needs a tag of its own",
                     share.tag
                 );
                 self.wrong("shares.tag", what);
@@ -39,7 +38,7 @@ impl Checks {
         let tag = &raw.tag;
         if tag.is_empty() || tag.len() > TAG_BYTES || !tag.chars().all(plain) {
             let what =
-                format!("{tag:?} is no name for a share: use 1 to {TAG_BYTES} letters, digits, `-`, `_` and `.`");
+                format!("{tag:?} is not a valid tag: use 1 to {TAG_BYTES} letters, digits, `-`, `_` and `.`");
             self.wrong("shares.tag", what);
             return None;
         }

@@ -5,7 +5,7 @@ use super::*;
 /// One loaded segment: offset in the file, address, bytes in the file, bytes in memory.
 type Segment = [u64; 4];
 
-/// A 64-bit kernel with these segments, a multiboot header with these flags, and `length` bytes.
+/// A 64-bit kernel with these segments, a multiboot header with these flags, of `length` bytes.
 fn kernel(segments: &[Segment], flags: u32, length: usize) -> Vec<u8> {
     let mut file = b"\x7fELF\x02\x01\x01".to_vec();
     file.resize(16, 0);
@@ -32,7 +32,7 @@ const TWO: [Segment; 2] = [[0, 0x20_0000, 0x800, 0x800], [0x1000, 0x20_1000, 0x5
 fn the_whole_file_becomes_one_segment() {
     let kernel = kernel(&TWO, 3, 0x1600);
     let file = wrapped(&kernel).unwrap().unwrap();
-    assert_eq!(file[0x1000..], kernel[..0x1500], "what no segment has is left out");
+    assert_eq!(file[0x1000..], kernel[..0x1500], "what no segment covers is omitted");
     assert_eq!(u16_at(&file, 16).unwrap(), 2);
     assert_eq!(u16_at(&file, 18).unwrap(), 3);
     assert_eq!(u32_at(&file, 24).unwrap(), 0x20_1000);
@@ -44,7 +44,7 @@ fn the_whole_file_becomes_one_segment() {
 }
 
 #[test]
-fn what_qemu_takes_is_left_alone() {
+fn what_qemu_accepts_is_left_alone() {
     let with_addresses = kernel(&TWO, HAS_ADDRESSES, 0x1600);
     assert_eq!(wrapped(&with_addresses), Ok(None));
     let mut elf32 = kernel(&TWO, 3, 0x1600);
@@ -57,7 +57,7 @@ fn what_qemu_takes_is_left_alone() {
 }
 
 #[test]
-fn what_cannot_be_wrapped_says_why() {
+fn unsupported_kernels_say_why() {
     let of = |segments: &[Segment], length| wrapped(&kernel(segments, 3, length)).unwrap_err();
     assert_eq!(of(&[], 0x1600), NotWrapped::Empty);
     assert_eq!(of(&TWO, 0x1400), NotWrapped::Short);
@@ -70,7 +70,7 @@ fn what_cannot_be_wrapped_says_why() {
 
 proptest! {
     #[test]
-    fn no_file_is_too_broken(
+    fn no_input_panics(
         segments in prop::collection::vec(any::<Segment>(), 0..4),
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),

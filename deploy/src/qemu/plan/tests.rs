@@ -40,7 +40,7 @@ async fn vm(guest: &Guest, made: &Made, args: &[&str]) -> Result<VmSpec, DeployE
 }
 
 #[tokio::test]
-async fn the_service_listens_where_the_guest_is() {
+async fn the_service_listens_on_the_guests_address() {
     let osv = guest("preset = 'osv'\nkernel = '/k'");
     let made = Made::Disk("/s/x.raw".into());
     let vm = vm(&osv, &made, &["tcp", "--listen", "{listen}"]).await.unwrap();
@@ -51,7 +51,7 @@ async fn the_service_listens_where_the_guest_is() {
 }
 
 #[tokio::test]
-async fn an_argument_that_would_split_is_refused() {
+async fn an_argument_with_special_characters_is_refused() {
     let osv = guest("preset = 'osv'\nkernel = '/k'");
     let error = vm(&osv, &Made::Nothing, &["tcp", "x; /other"])
         .await
@@ -61,14 +61,14 @@ async fn an_argument_that_would_split_is_refused() {
 }
 
 #[tokio::test]
-async fn a_multiboot_module_has_arguments() {
+async fn a_multiboot_module_gets_arguments() {
     let text = "kernel = '/k/chainloader'\ninitrd = '/k/service.elf'\ninitrd_append = '{ip} {port}'\nready = 'x'";
     let vm = vm(&guest(text), &Made::Nothing, &[]).await.unwrap();
     assert_eq!(vm.initrd.unwrap(), "/k/service.elf 10.0.2.15 5000");
 }
 
 #[tokio::test]
-async fn a_cloud_image_has_the_program_and_a_seed_behind_its_disk() {
+async fn a_cloud_image_gets_the_program_and_a_seed_after_its_disk() {
     let text = "preset = 'cloud'\n[[disks]]\npath = '/a'\nformat = 'raw'";
     let made = Made::Program("/s/program.raw".into());
     let vm = vm(&guest(text), &made, &["tcp", "--listen", "{listen}"]).await.unwrap();
@@ -80,15 +80,15 @@ async fn a_cloud_image_has_the_program_and_a_seed_behind_its_disk() {
 }
 
 #[tokio::test]
-async fn a_seed_takes_no_argument_that_would_split() {
+async fn a_seed_refuses_an_argument_with_special_characters() {
     let text = "preset = 'cloud'\n[[disks]]\npath = '/a'\nformat = 'raw'";
     let error = vm(&guest(text), &Made::Nothing, &["tcp", "a\nExecStop=/x"])
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("cannot pass through"), "{error}");
+    assert!(error.to_string().contains("cannot be passed"), "{error}");
 }
 
-/// What QEMU is told of an OSv whose root file system is not ours.
+/// QEMU's arguments for an OSv whose root file system is the user's.
 async fn passed_through(text: &str) -> String {
     let guest = guest(&format!(
         "preset = 'osv'\nimage = 'none'\nkernel = '/k/loader-stripped.elf'\n{text}"
@@ -109,7 +109,7 @@ async fn a_zfs_or_ramfs_of_osv_is_passed_through() {
 }
 
 #[test]
-fn what_nobody_declared_is_said() {
+fn undeclared_sizes_are_deviations() {
     let osv = guest("preset = 'osv'\nkernel = '/k'\nmemory_mib = 96");
     let mut spec = GuestSpec {
         guest: "osv".parse().unwrap(),

@@ -1,10 +1,10 @@
-//! A monitor played by a script.
+//! Tests with a scripted monitor.
 
 use tokio::io::{DuplexStream, duplex, split};
 
 use super::*;
 
-/// A monitor that greets, and then answers every line with the next of `answers`; after the last it hangs up.
+/// A monitor that sends the greeting, then replies to each line with the next of `answers`, then closes the connection.
 async fn monitor(answers: &'static [&'static str]) -> Result<Qmp, QmpError> {
     let (ours, theirs) = duplex(1 << 16);
     tokio::spawn(play(theirs, answers));
@@ -29,7 +29,7 @@ async fn play(stream: DuplexStream, answers: &'static [&'static str]) {
 const OK: &str = "{\"return\": {}}";
 
 #[tokio::test]
-async fn answers_are_told_from_events() {
+async fn replies_are_told_from_events() {
     let mut qmp = monitor(&[
         OK,
         "{\"event\": \"RESUME\", \"timestamp\": {}}\r\n{\"return\": {\"status\": \"running\", \"singlestep\": false}}",
@@ -59,22 +59,22 @@ async fn answers_are_told_from_events() {
 }
 
 #[tokio::test]
-async fn a_refusal_keeps_its_words() {
+async fn a_refusal_has_qemus_message() {
     const REFUSAL: &str = "{\"error\": {\"class\": \"GenericError\", \"desc\": \"not now\"}}";
     let mut qmp = monitor(&[OK, REFUSAL]).await.unwrap();
     let error = qmp.powerdown().await.unwrap_err().to_string();
-    assert_eq!(error, "QEMU refuses system_powerdown: not now");
+    assert_eq!(error, "QEMU refused system_powerdown: not now");
 }
 
 #[tokio::test]
-async fn a_qemu_that_is_gone_is_no_hang() {
+async fn a_closed_connection_is_an_error() {
     let mut qmp = monitor(&[OK]).await.unwrap();
     assert!(matches!(qmp.status().await, Err(QmpError::Gone)));
     qmp.quit().await.unwrap();
 }
 
 #[tokio::test]
-async fn what_is_no_protocol_is_quoted() {
+async fn an_invalid_reply_is_quoted() {
     let mut qmp = monitor(&[OK, "hello", "{\"return\": {\"status\": 7}}"]).await.unwrap();
     let error = qmp.status().await.unwrap_err().to_string();
     assert!(error.contains("hello"), "{error}");
@@ -82,7 +82,7 @@ async fn what_is_no_protocol_is_quoted() {
 }
 
 #[test]
-fn a_halt_is_sleep_without_interrupts() {
+fn a_halted_cpu_has_interrupts_disabled() {
     let cpu = |flags: &str, halted: u8| {
         format!("CPU#0\nRAX=0 RIP=ffff RFL={flags} [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT={halted}\nES =0000\n")
     };

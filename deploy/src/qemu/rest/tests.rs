@@ -3,12 +3,12 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// What OSv's module `httpserver-api` said of a guest with the service `tcp` (OSv of August 2026, QEMU 7.2, emulated, `-m 256`).
+/// A reply of OSv's module `httpserver-api` in a guest with the service `tcp` (OSv of August 2026, QEMU 7.2, emulated, `-m 256`).
 const RECORDED: &str = include_str!("threads.json");
 const TOTAL: &str = "260993024";
 const FREE: &str = "239812608";
 
-/// A server that answers as OSv does, but not before it was asked `deaf` times.
+/// A server that replies as OSv does, after it has dropped the first `deaf` connections.
 async fn osv(threads: &'static str, mut deaf: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
@@ -44,14 +44,14 @@ fn tcp() -> Name {
 }
 
 #[tokio::test]
-async fn threads_and_memory_are_counted_without_the_idle_ones() {
+async fn threads_and_memory_are_counted_without_idle_threads() {
     let at = osv(RECORDED, 0).await;
     let figures = GuestMeter::new(vec![(tcp(), at)]).read().await;
     assert_eq!(figures.len(), 27);
     let (of, whole) = &figures[0];
     assert_eq!(*of, Subject::Guest(OfService { service: tcp() }));
     let get = |counter| whole.get(counter).unwrap();
-    // Summed by hand over all but `idle0`.
+    // Summed by hand over all threads but `idle0`.
     assert_eq!(
         [
             get(Counter::CpuNs),
@@ -73,13 +73,13 @@ async fn threads_and_memory_are_counted_without_the_idle_ones() {
 }
 
 #[tokio::test]
-async fn an_api_that_is_up_after_the_service_is_waited_for() {
+async fn an_api_that_comes_up_late_is_retried() {
     let at = osv(RECORDED, 3).await;
     assert_eq!(GuestMeter::new(vec![(tcp(), at)]).read().await.len(), 27);
 }
 
 #[tokio::test]
-async fn nonsense_and_silence_leave_the_figures_out_and_nobody_elses() {
+async fn a_guest_without_a_valid_reply_is_left_out() {
     let nobody = "127.0.0.1:1".parse().unwrap();
     let mut guests = vec![(tcp(), nobody)];
     for threads in ["", "[]", "{\"list\": [{\"id\": -1}]}"] {

@@ -1,4 +1,4 @@
-//! How a guest's QEMU ends, of itself or told to, and what is removed then.
+//! How a VM ends, by itself or on request, and what is removed afterwards.
 
 use std::net::SocketAddr;
 use std::process::ExitStatus;
@@ -20,7 +20,7 @@ use crate::qemu::share::{self, Served};
 use crate::{log, network, process};
 
 impl Vm {
-    /// Waits for QEMU's end, a panic on the console, a machine that was stopped, or the end of what serves it a directory. Whoever asks may look elsewhere every moment and ask again.
+    /// Waits until the hypervisor ends, the console shows a panic, the machine was stopped, or a virtiofsd ends. Cancel-safe.
     async fn fail(&mut self) {
         let (mut seen, mut events) = (self.seen.clone(), self.events.clone());
         let doomed = &mut self.doomed;
@@ -28,7 +28,7 @@ impl Vm {
             if seen.wait_for(|seen| seen.panic.is_some()).await.is_err() {
                 std::future::pending::<()>().await;
             }
-            // A guest that switches itself off after its panic does so by itself, and says more before.
+            // Some guests power themselves off after a panic and print more before.
             sleep_until((*doomed.get_or_insert_with(|| Instant::now() + QUIT)).into()).await;
         };
         let again = self.vmm == Vmm::CloudHypervisor;
@@ -45,7 +45,7 @@ impl Vm {
         let bereft = &mut self.bereft;
         let unserved = async {
             let how = share::ended(&mut self.shares).await;
-            // It also ends because QEMU does, a moment before.
+            // It also ends, a moment earlier, when QEMU does.
             sleep_until((*bereft.get_or_insert_with(|| Instant::now() + QUIT)).into()).await;
             how
         };
@@ -57,7 +57,7 @@ impl Vm {
         };
     }
 
-    /// Asks it to end as its description wants it; `true`: it did.
+    /// Asks the guest to stop in the way its description wants; `true`: it did.
     async fn ask_to_end(&mut self, grace: Duration) -> bool {
         let Some(qmp) = &mut self.qmp else {
             let told = self.vmm != Vmm::Qemu && self.process.end(grace.max(QUIT), Vec::new).await.is_ok();
@@ -73,7 +73,7 @@ impl Vm {
             return true;
         }
         if let Ok(Ok(true)) = timeout(QUIT, qmp.halted()).await {
-            log::say(&self.log, "its processors are halted with interrupts off");
+            log::append(&self.log, "the guest's CPUs are halted with interrupts disabled");
         }
         if let Ok(Ok(())) = timeout(QUIT, qmp.quit()).await {
             let _ = timeout(QUIT, self.process.wait()).await;
@@ -81,7 +81,7 @@ impl Vm {
         false
     }
 
-    /// Says how it ended, in the log too.
+    /// Determines how the guest ended, and logs it.
     async fn conclude(&mut self, status: Option<ExitStatus>, overdue: bool) {
         let _ = timeout(LAST_WORDS, &mut self.console).await;
         let seen = self.seen.borrow().clone();
@@ -109,7 +109,7 @@ impl Vm {
         self.end = Some(end);
     }
 
-    /// Removes what it had; says what is left.
+    /// Removes what belongs to it. Returns what could not be removed.
     async fn leave(&mut self) -> Vec<String> {
         process::kill_all(|| self.members()).await;
         let service = &self.mark.service;
@@ -147,7 +147,7 @@ impl Member for Vm {
         self.endpoint
     }
 
-    /// QEMU.
+    /// The hypervisor's process.
     fn pid(&self) -> u32 {
         self.process.pid()
     }
@@ -156,7 +156,7 @@ impl Member for Vm {
         self.exists_since
     }
 
-    /// What its cgroup holds, or the tree under QEMU.
+    /// The processes of its cgroup, or else the tree below the hypervisor.
     fn pids(&self) -> Vec<u32> {
         match &self.cgroup {
             Some(cgroup) => cgroup.pids(),
@@ -164,7 +164,7 @@ impl Member for Vm {
         }
     }
 
-    /// When the first byte of the console came.
+    /// When the first byte of the console arrived.
     fn first_output(&self) -> Option<Instant> {
         self.seen.borrow().first_byte
     }
@@ -218,7 +218,7 @@ impl Drop for Vm {
             .into_iter()
             .for_each(process::kill);
         if let Some(cgroup) = self.cgroup.take() {
-            // The killed take a moment to leave, and a destructor must not wait for them.
+            // The killed processes take a moment to leave the cgroup, and a destructor must not wait for them.
             std::thread::spawn(move || cgroup.remove(LAST_WORDS));
         }
     }

@@ -1,4 +1,5 @@
-//! The lines between the runner and what runs a guest: QEMU connects to sockets of ours, of the others the standard output is the console.
+//! The channels between the runner and a hypervisor. QEMU connects its monitor and the console to sockets of the runner; with the others, standard output is
+//! the console.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -17,30 +18,30 @@ use crate::qemu::console::{self, Seen, Watch};
 use crate::qemu::qmp::QmpEvent;
 use crate::qemu::socket::Socket;
 
-/// Where the bytes of a guest's serial console come from.
+/// The source of a guest's serial console.
 #[derive(Debug)]
 pub(super) enum Console {
     /// A socket to which QEMU connects.
     Socket(Socket),
-    /// What the hypervisor writes.
+    /// The hypervisor's standard output.
     Output(Receiver),
 }
 
-/// The lines of one guest.
+/// The channels of one guest.
 #[derive(Debug)]
 pub(super) struct Lines {
-    /// Where QEMU's monitor is awaited.
+    /// The socket that QEMU's monitor connects to.
     pub(super) monitor: Option<Socket>,
-    /// The console's near end.
+    /// The console.
     pub(super) console: Console,
-    /// Its far end, if the process gets it as its standard output.
+    /// The write end of the console, if it is the process's standard output.
     pub(super) output: Option<OwnedFd>,
-    /// Where cloud-hypervisor tells its events, and the file for it to inherit.
+    /// Cloud Hypervisor's events, and the file that it inherits to write them to.
     pub(super) events: Option<(Receiver, OwnedFd)>,
 }
 
 impl Console {
-    /// Reads it into the guest's log.
+    /// Copies the console to the guest's log.
     pub(super) async fn follow(self, pid: u32, watch: Watch, seen: watch::Sender<Seen>, log: PathBuf) {
         let from: Box<dyn AsyncRead + Send + Unpin> = match self {
             Self::Output(pipe) => Box::new(pipe),
@@ -57,7 +58,7 @@ impl Console {
 }
 
 impl Lines {
-    /// Makes them, and tells their names to the guest's machine.
+    /// Creates them and adds their names to the VM's specification.
     pub(super) fn lay(spec: &mut VmSpec) -> io::Result<Self> {
         if spec.vmm != Vmm::Qemu {
             let (output, console) = pipe::pipe()?;
@@ -84,7 +85,7 @@ impl Lines {
     }
 }
 
-/// Cloud-hypervisor boots a guest that resets itself again, and says so. The event is told as QEMU tells it.
+/// Cloud Hypervisor reboots a guest that resets itself, and reports an event, which is translated to QEMU's form.
 pub(super) fn resets(events: Receiver) -> watch::Receiver<Vec<QmpEvent>> {
     let (sender, told) = watch::channel(Vec::new());
     tokio::spawn(async move {

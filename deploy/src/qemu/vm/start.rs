@@ -1,4 +1,3 @@
-//! What a guest is started with.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -17,56 +16,56 @@ use crate::qemu::own::Own;
 use crate::qemu::share::{Order, Served};
 use crate::{DeployError, limits};
 
-/// The programs that a guest is made of.
+/// The programs that a guest needs.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::qemu) struct Programs<'a> {
-    /// What runs it.
+    /// The hypervisor.
     pub(in crate::qemu) vmm: &'a Path,
-    /// What serves it directories; there if it has shares.
+    /// virtiofsd, if the guest has shares.
     pub(in crate::qemu) virtiofsd: Option<&'a Path>,
 }
 
-/// What a guest is started with, and owns from then on.
+/// What a VM is started with, and owns from then on.
 #[derive(Debug)]
 pub(in crate::qemu) struct Start<'a> {
-    /// What is started.
+    /// The programs.
     pub(in crate::qemu) programs: Programs<'a>,
-    /// Whose it is.
+    /// Its mark.
     pub(in crate::qemu) mark: Mark,
-    /// What QEMU is to start; the sockets are filled in here.
+    /// Its specification; the channels are filled in when it starts.
     pub(in crate::qemu) spec: VmSpec,
-    /// The directories that are served to it.
+    /// The directories that are shared with it.
     pub(in crate::qemu) shares: Vec<Share>,
     /// The runner's state directory.
     pub(in crate::qemu) state: &'a Path,
-    /// The lines of the console that mean something.
+    /// The console lines that matter.
     pub(in crate::qemu) watch: Watch,
-    /// How it is asked to end.
+    /// How it is asked to stop.
     pub(in crate::qemu) stop: Stop,
-    /// Where cgroups are.
+    /// The host's cgroup layout.
     pub(in crate::qemu) layout: Option<&'a Layout>,
-    /// The limits of QEMU as a process: the memory is the guest's own and not among them.
+    /// Limits of the hypervisor process. Memory is limited by the VM's own size instead.
     pub(in crate::qemu) resources: Resources,
-    /// The file that gets QEMU's messages and the console.
+    /// The log of the hypervisor's messages and the console.
     pub(in crate::qemu) log: PathBuf,
-    /// Where the service answers, if anywhere.
+    /// The service's endpoint, if it listens.
     pub(in crate::qemu) endpoint: Option<SocketAddr>,
-    /// The port of this host that is forwarded.
+    /// The port of this host that is forwarded to it.
     pub(in crate::qemu) forward: Option<SocketAddr>,
-    /// Where it can be logged in to, if it lets anybody in.
+    /// The address of its SSH server, if the runner logs in.
     pub(in crate::qemu) ssh: Option<SocketAddr>,
-    /// Where its system tells of itself, if it does.
+    /// The address of OSv's REST API, if it has one.
     pub(in crate::qemu) rest: Option<SocketAddr>,
     /// Its tap.
     pub(in crate::qemu) tap: Option<Tap>,
-    /// What it boots from, by size.
+    /// The sizes of what it boots from.
     pub(in crate::qemu) sizes: Vec<Size>,
-    /// The files that it has for itself.
+    /// Its files.
     pub(in crate::qemu) own: Own,
 }
 
 impl Start<'_> {
-    /// Starts what serves a guest its directories; each with QEMU's connection to it.
+    /// Starts a virtiofsd for each share; returns them with QEMU's connections to them.
     pub(super) fn serve(&self) -> Result<(Vec<Served>, Vec<OwnedFd>), DeployError> {
         let Some(program) = self.programs.virtiofsd else {
             return Ok((Vec::new(), Vec::new()));

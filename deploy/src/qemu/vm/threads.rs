@@ -1,4 +1,4 @@
-//! The threads that execute a guest's processors, where nobody tells their numbers: by their names.
+//! The threads that execute a VM's virtual CPUs, found by name where no monitor reports them.
 
 use std::fs;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use tokio::time::sleep;
 
 use crate::qemu::qmp::Vcpu;
 
-/// How often is looked.
+/// Polling interval.
 const LOOK: Duration = Duration::from_millis(5);
-/// What their names begin with: cloud-hypervisor's and Firecracker's.
+/// The name prefixes of Cloud Hypervisor and Firecracker.
 const NAMES: [&str; 2] = ["vcpu", "fc_vcpu "];
 
-/// Waits until there is one, which all of a guest's are started with.
+/// Waits until there is one; all of a VM's are started at once.
 pub(super) async fn vcpus(pid: u32) -> Vec<Vcpu> {
     loop {
         let found = now(pid);
@@ -41,7 +41,7 @@ fn now(pid: u32) -> Vec<Vcpu> {
     found
 }
 
-/// The number of the processor that a thread of this name executes.
+/// The virtual CPU that a thread of this name executes.
 fn index(name: &str) -> Option<u32> {
     NAMES.iter().find_map(|begin| name.strip_prefix(begin)?.parse().ok())
 }
