@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 use protocol::spec::Resources;
 
+use crate::processes::Processes;
+
 pub use layout::{Layout, Mounts};
 pub use sweep::sweep;
 
@@ -92,10 +94,14 @@ impl Cgroup {
     /// The processes in it now.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
-        let mut pids: Vec<u32> = self.dirs.iter().flat_map(|dir| procs(dir)).collect();
-        pids.sort_unstable();
-        pids.dedup();
-        pids
+        members(&self.dirs)
+    }
+
+    /// The same, as it can be listed later.
+    #[must_use]
+    pub fn processes(&self, first: u32) -> Processes {
+        let dirs = self.dirs.clone();
+        Processes::Cgroup { first, dirs }
     }
 
     /// How many of its processes the kernel has killed for memory.
@@ -121,6 +127,14 @@ impl Cgroup {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// The processes that are in any of these cgroup directories, ascending.
+pub(crate) fn members(dirs: &[PathBuf]) -> Vec<u32> {
+    let mut pids: Vec<u32> = dirs.iter().flat_map(|dir| procs(dir)).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids
 }
 
 /// The processes that a cgroup directory lists.

@@ -26,7 +26,7 @@ use crate::network::Lease;
 use crate::network::bridge::Bridge;
 use crate::process::{self, Launch, Process};
 use crate::procfs::Procfs;
-use crate::{DeployError, log, service_args, size};
+use crate::{DeployError, Processes, log, service_args, size};
 
 /// How often it is looked whether the service's program runs: `process_after` is at most so much too late.
 const LOOK: Duration = Duration::from_millis(2);
@@ -209,10 +209,13 @@ impl Member for Container {
     }
 
     /// What its cgroup holds.
-    fn pids(&self) -> Vec<u32> {
+    fn processes(&self) -> Processes {
         match self.exit {
-            None => cgroup::procs(&self.cgroup),
-            Some(_) => Vec::new(),
+            None => Processes::Cgroup {
+                first: self.pid,
+                dirs: vec![self.cgroup.clone()],
+            },
+            Some(_) => Processes::Fixed(Vec::new()),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::mark::{self, Mark};
 use crate::member::{Gone, Member};
 use crate::process::{self, Launch, Process};
 use crate::procfs::Procfs;
-use crate::{DeployError, Deployment, Host, limits, network, service_args, size};
+use crate::{DeployError, Deployment, Host, Processes, limits, network, service_args, size};
 
 /// How long an emptied cgroup may take until it can be removed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -130,10 +130,10 @@ impl Member for Unit {
     }
 
     /// What its cgroup holds, or the tree under its first process.
-    fn pids(&self) -> Vec<u32> {
+    fn processes(&self) -> Processes {
         match &self.cgroup {
-            Some(cgroup) => cgroup.pids(),
-            None => Procfs::default().tree(self.pid()),
+            Some(cgroup) => cgroup.processes(self.pid()),
+            None => Processes::Tree(self.pid()),
         }
     }
 

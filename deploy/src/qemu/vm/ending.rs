@@ -13,11 +13,10 @@ use super::{LAST_WORDS, QUIT, Vm};
 use crate::guest::{Stop, Vmm};
 use crate::member::{Gone, Member};
 use crate::native::unit;
-use crate::procfs::Procfs;
 use crate::qemu::end::{self, End, Evidence};
 use crate::qemu::qmp::QmpEvent;
 use crate::qemu::share::{self, Served};
-use crate::{log, network, process};
+use crate::{Processes, log, network, process};
 
 impl Vm {
     /// Waits for QEMU's end, a panic on the console, a machine that was stopped, or the end of what serves it a directory. Whoever asks may look elsewhere every moment and ask again.
@@ -157,10 +156,10 @@ impl Member for Vm {
     }
 
     /// What its cgroup holds, or the tree under QEMU.
-    fn pids(&self) -> Vec<u32> {
+    fn processes(&self) -> Processes {
         match &self.cgroup {
-            Some(cgroup) => cgroup.pids(),
-            None => Procfs::default().tree(self.pid()),
+            Some(cgroup) => cgroup.processes(self.pid()),
+            None => Processes::Tree(self.pid()),
         }
     }
 
