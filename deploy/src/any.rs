@@ -12,7 +12,7 @@ use crate::lxc::{Lxc, LxcRunning};
 use crate::meter::Meter;
 use crate::native::{Native, NativeRunning};
 use crate::qemu::{Qemu, QemuRunning};
-use crate::{DeployError, Deployment, Door, Driver, Host, Running, Started, Stopped};
+use crate::{DeployError, Deployment, Door, Driver, Host, Processes, Running, Started, Stopped};
 
 /// Any driver.
 #[derive(Debug)]
@@ -148,13 +148,13 @@ impl Running for AnyRunning {
         }
     }
 
-    fn pids(&self, service: &Name) -> Vec<u32> {
+    fn processes(&self, service: &Name) -> Processes {
         match self {
-            Self::Native(running) => running.pids(service),
-            Self::Docker(running) => running.pids(service),
-            Self::Lxc(running) => running.pids(service),
-            Self::Qemu(running) => running.pids(service),
-            Self::Fake(running) => running.pids(service),
+            Self::Native(running) => running.processes(service),
+            Self::Docker(running) => running.processes(service),
+            Self::Lxc(running) => running.processes(service),
+            Self::Qemu(running) => running.processes(service),
+            Self::Fake(running) => running.processes(service),
         }
     }
 

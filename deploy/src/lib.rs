@@ -25,6 +25,7 @@ pub mod native;
 pub mod network;
 pub mod process;
 pub mod procfs;
+mod processes;
 mod programs;
 pub mod qemu;
 pub mod ready;
@@ -46,6 +47,7 @@ pub use any::{AnyDriver, AnyRunning};
 pub use arguments::service_args;
 pub use limits::affinity;
 pub use meter::Meter;
+pub use processes::{Processes, Snapshot};
 
 /// What every driver of a runner knows of its host.
 #[derive(Clone, Debug)]
@@ -186,8 +188,13 @@ pub trait Running: Send {
     /// The services as they were started.
     fn services(&self) -> &[Started];
 
-    /// The processes of a service now: the first, and whatever it has started. Empty: gone.
-    fn pids(&self, service: &Name) -> Vec<u32>;
+    /// The processes of a service: the first, and whatever it starts.
+    fn processes(&self, service: &Name) -> Processes;
+
+    /// The processes of a service now. Empty: gone.
+    fn pids(&self, service: &Name) -> Vec<u32> {
+        self.processes(service).pids(&Snapshot::default())
+    }
 
     /// From the driver's call until the first byte of a service's output, or of its guest's console; `None`: silent so far.
     fn first_output(&self, _service: &Name) -> Option<Duration> {

@@ -9,7 +9,7 @@ use protocol::ids::Name;
 use protocol::size::Size;
 use protocol::summary::{Exit, Teardown};
 
-use crate::{DeployError, Started, Stopped};
+use crate::{DeployError, Processes, Started, Stopped};
 
 /// What carries one service of a deployment: a unit of processes, a container, a virtual machine. Dropping it kills it.
 pub(crate) trait Member: Send {
@@ -25,8 +25,8 @@ pub(crate) trait Member: Send {
     /// When that process existed.
     fn exists_since(&self) -> Instant;
 
-    /// Its processes now. Empty: gone.
-    fn pids(&self) -> Vec<u32>;
+    /// Its processes.
+    fn processes(&self) -> Processes;
 
     /// When its first output came, or that of its guest's console; `None`: silent so far.
     fn first_output(&self) -> Option<Instant>;
@@ -133,9 +133,10 @@ impl<M: Member> Members<M> {
         self.all.iter().find(|member| member.service() == service)
     }
 
-    /// The processes of a service now.
-    pub(crate) fn pids(&self, service: &Name) -> Vec<u32> {
-        self.of(service).map(Member::pids).unwrap_or_default()
+    /// The processes of a service.
+    pub(crate) fn processes(&self, service: &Name) -> Processes {
+        let member = self.of(service);
+        member.map_or_else(|| Processes::Fixed(Vec::new()), Member::processes)
     }
 
     /// From the driver's call until a service's first output.

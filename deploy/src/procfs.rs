@@ -85,23 +85,13 @@ impl Procfs {
     /// A process and its live descendants. A process whose parent has died is no longer among them.
     #[must_use]
     pub fn tree(&self, pid: u32) -> Vec<u32> {
-        let parents: Vec<(u32, u32)> = self.alive().into_iter().map(|(pid, stat)| (pid, stat.parent)).collect();
-        let mut tree: Vec<u32> = parents
-            .iter()
-            .filter(|(child, _)| *child == pid)
-            .map(|(child, _)| *child)
-            .collect();
-        let mut next = 0;
-        while let Some(&parent) = tree.get(next) {
-            tree.extend(
-                parents
-                    .iter()
-                    .filter(|(child, of)| *of == parent && *child != parent)
-                    .map(|(child, _)| *child),
-            );
-            next += 1;
-        }
-        tree
+        descendants(&self.parents(), pid)
+    }
+
+    /// All live processes with their parents.
+    #[must_use]
+    pub fn parents(&self) -> Vec<(u32, u32)> {
+        self.alive().into_iter().map(|(pid, stat)| (pid, stat.parent)).collect()
     }
 
     /// The live processes of a process group.
@@ -137,6 +127,26 @@ impl Procfs {
         }
         line
     }
+}
+
+/// A process and its descendants among processes given with their parents.
+pub(crate) fn descendants(parents: &[(u32, u32)], pid: u32) -> Vec<u32> {
+    let mut tree: Vec<u32> = parents
+        .iter()
+        .filter(|(child, _)| *child == pid)
+        .map(|(child, _)| *child)
+        .collect();
+    let mut next = 0;
+    while let Some(&parent) = tree.get(next) {
+        tree.extend(
+            parents
+                .iter()
+                .filter(|(child, of)| *of == parent && *child != parent)
+                .map(|(child, _)| *child),
+        );
+        next += 1;
+    }
+    tree
 }
 
 /// The relevant fields of a process's `stat`.

@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 use protocol::spec::Resources;
 
+use crate::processes::Processes;
+
 pub use layout::{Layout, Mounts};
 pub use sweep::sweep;
 
@@ -92,10 +94,14 @@ impl Cgroup {
     /// The processes in it.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
-        let mut pids: Vec<u32> = self.dirs.iter().flat_map(|dir| procs(dir)).collect();
-        pids.sort_unstable();
-        pids.dedup();
-        pids
+        members(&self.dirs)
+    }
+
+    /// Where its processes can be listed later.
+    #[must_use]
+    pub fn processes(&self, first: u32) -> Processes {
+        let dirs = self.dirs.clone();
+        Processes::Cgroup { first, dirs }
     }
 
     /// The number of its processes that the kernel has killed for lack of memory.
@@ -121,6 +127,14 @@ impl Cgroup {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// The processes in any of these cgroup directories, in ascending order.
+pub(crate) fn members(dirs: &[PathBuf]) -> Vec<u32> {
+    let mut pids: Vec<u32> = dirs.iter().flat_map(|dir| procs(dir)).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids
 }
 
 /// The processes that a cgroup directory lists.

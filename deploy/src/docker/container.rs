@@ -17,13 +17,13 @@ use super::engine::{is_missing, said};
 use super::parts::Known;
 use super::runtime::Maker;
 use super::{body, engine, image, remove, size, watch};
-use crate::cgroup::{self, Layout};
+use crate::cgroup::Layout;
 use crate::first_output::FirstOutput;
 use crate::kills::Kills;
 use crate::mark::Mark;
 use crate::member::{Gone, Member};
 use crate::procfs::Procfs;
-use crate::{DeployError, network};
+use crate::{DeployError, Processes, network};
 
 /// How long a killed container may take to be seen dead, and its last output to come.
 const DEATH: Duration = Duration::from_secs(10);
@@ -174,11 +174,14 @@ impl Member for Container {
     }
 
     /// What its cgroup holds, or the tree under its first process. Both read the kernel's files and do not ask the engine.
-    fn pids(&self) -> Vec<u32> {
+    fn processes(&self) -> Processes {
         match &self.cgroup {
-            _ if self.has_ended() => Vec::new(),
-            Some(dir) => cgroup::procs(dir),
-            None => Procfs::default().tree(self.pid),
+            _ if self.has_ended() => Processes::Fixed(Vec::new()),
+            Some(dir) => Processes::Cgroup {
+                first: self.pid,
+                dirs: vec![dir.clone()],
+            },
+            None => Processes::Tree(self.pid),
         }
     }
 

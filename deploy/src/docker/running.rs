@@ -18,7 +18,7 @@ use crate::mark::Mark;
 use crate::member::{Member as _, Members};
 use crate::meter::Meter;
 use crate::procfs::Procfs;
-use crate::{DeployError, Running, Started, Stopped};
+use crate::{DeployError, Processes, Running, Started, Stopped};
 
 /// A deployment of containers. Dropping it removes them, soon after.
 #[derive(Debug)]
@@ -97,8 +97,8 @@ impl Running for DockerRunning {
         self.containers.started()
     }
 
-    fn pids(&self, service: &Name) -> Vec<u32> {
-        self.containers.pids(service)
+    fn processes(&self, service: &Name) -> Processes {
+        self.containers.processes(service)
     }
 
     fn parts(&self) -> Vec<Part> {

@@ -9,7 +9,7 @@ use protocol::summary::{Exit, Teardown};
 
 use super::is_gone;
 use super::server::Server;
-use crate::{Running, Started, Stopped};
+use crate::{Processes, Running, Started, Stopped};
 
 /// A deployment that only pretends. Dropping it ends its listeners.
 #[derive(Debug)]
@@ -82,12 +82,12 @@ impl Running for FakeRunning {
     }
 
     /// This process: there is no other.
-    fn pids(&self, service: &Name) -> Vec<u32> {
+    fn processes(&self, service: &Name) -> Processes {
         let alive = self
             .services
             .iter()
             .any(|known| known.name == *service && known.exit.is_none());
-        if alive { vec![std::process::id()] } else { Vec::new() }
+        Processes::Fixed(if alive { vec![std::process::id()] } else { Vec::new() })
     }
 
     fn deviations(&self) -> Vec<String> {

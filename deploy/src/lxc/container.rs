@@ -26,7 +26,7 @@ use crate::network::Lease;
 use crate::network::bridge::Bridge;
 use crate::process::{self, Launch, Process};
 use crate::procfs::Procfs;
-use crate::{DeployError, log, service_args, size};
+use crate::{DeployError, Processes, log, service_args, size};
 
 /// Polling interval for the service's program to run: the most by which `process_after` is late.
 const LOOK: Duration = Duration::from_millis(2);
@@ -209,10 +209,13 @@ impl Member for Container {
     }
 
     /// The processes in its cgroup.
-    fn pids(&self) -> Vec<u32> {
+    fn processes(&self) -> Processes {
         match self.exit {
-            None => cgroup::procs(&self.cgroup),
-            Some(_) => Vec::new(),
+            None => Processes::Cgroup {
+                first: self.pid,
+                dirs: vec![self.cgroup.clone()],
+            },
+            Some(_) => Processes::Fixed(Vec::new()),
         }
     }
 

@@ -8,7 +8,7 @@ use protocol::summary::Exit;
 use super::container::Container;
 use crate::accounts::Part;
 use crate::member::{Member as _, Members};
-use crate::{Running, Started, Stopped};
+use crate::{Processes, Running, Started, Stopped};
 
 /// A deployment of LXC's containers. Dropping it kills them.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ impl Running for LxcRunning {
         self.containers.started()
     }
 
-    fn pids(&self, service: &Name) -> Vec<u32> {
-        self.containers.pids(service)
+    fn processes(&self, service: &Name) -> Processes {
+        self.containers.processes(service)
     }
 
     fn first_output(&self, service: &Name) -> Option<Duration> {

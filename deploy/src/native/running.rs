@@ -7,7 +7,7 @@ use protocol::summary::Exit;
 
 use super::unit::Unit;
 use crate::member::Members;
-use crate::{Running, Started, Stopped};
+use crate::{Processes, Running, Started, Stopped};
 
 /// A deployment of processes. Dropping it kills them.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ impl Running for NativeRunning {
         self.units.started()
     }
 
-    fn pids(&self, service: &Name) -> Vec<u32> {
-        self.units.pids(service)
+    fn processes(&self, service: &Name) -> Processes {
+        self.units.processes(service)
     }
 
     fn first_output(&self, service: &Name) -> Option<Duration> {

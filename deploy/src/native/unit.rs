@@ -16,7 +16,7 @@ use crate::mark::{self, Mark};
 use crate::member::{Gone, Member};
 use crate::process::{self, Launch, Process};
 use crate::procfs::Procfs;
-use crate::{DeployError, Deployment, Host, limits, network, service_args, size};
+use crate::{DeployError, Deployment, Host, Processes, limits, network, service_args, size};
 
 /// How long a cgroup may take to become removable after its processes were killed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -130,10 +130,10 @@ impl Member for Unit {
     }
 
     /// The processes of its cgroup, or else the tree below its first process.
-    fn pids(&self) -> Vec<u32> {
+    fn processes(&self) -> Processes {
         match &self.cgroup {
-            Some(cgroup) => cgroup.pids(),
-            None => Procfs::default().tree(self.pid()),
+            Some(cgroup) => cgroup.processes(self.pid()),
+            None => Processes::Tree(self.pid()),
         }
     }
 

@@ -11,7 +11,7 @@ use super::vm::Vm;
 use crate::accounts::{GuestAccount, Part};
 use crate::member::{Member as _, Members};
 use crate::meter::Meter;
-use crate::{Running, Started, Stopped};
+use crate::{Processes, Running, Started, Stopped};
 
 /// A deployment of guests. Dropping it kills them.
 #[derive(Debug)]
@@ -55,8 +55,8 @@ impl Running for QemuRunning {
         self.vms.started()
     }
 
-    fn pids(&self, service: &Name) -> Vec<u32> {
-        self.vms.pids(service)
+    fn processes(&self, service: &Name) -> Processes {
+        self.vms.processes(service)
     }
 
     fn first_output(&self, service: &Name) -> Option<Duration> {

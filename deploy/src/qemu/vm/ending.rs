@@ -13,11 +13,10 @@ use super::{LAST_WORDS, QUIT, Vm};
 use crate::guest::{Stop, Vmm};
 use crate::member::{Gone, Member};
 use crate::native::unit;
-use crate::procfs::Procfs;
 use crate::qemu::end::{self, End, Evidence};
 use crate::qemu::qmp::QmpEvent;
 use crate::qemu::share::{self, Served};
-use crate::{log, network, process};
+use crate::{Processes, log, network, process};
 
 impl Vm {
     /// Waits until the hypervisor ends, the console shows a panic, the machine was stopped, or a virtiofsd ends. Cancel-safe.
@@ -157,10 +156,10 @@ impl Member for Vm {
     }
 
     /// The processes of its cgroup, or else the tree below the hypervisor.
-    fn pids(&self) -> Vec<u32> {
+    fn processes(&self) -> Processes {
         match &self.cgroup {
-            Some(cgroup) => cgroup.pids(),
-            None => Procfs::default().tree(self.pid()),
+            Some(cgroup) => cgroup.processes(self.pid()),
+            None => Processes::Tree(self.pid()),
         }
     }
 
