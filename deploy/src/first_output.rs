@@ -10,6 +10,8 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
+use crate::process;
+
 /// The time of the first byte, once there is one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FirstOutput(Arc<OnceLock<Instant>>);
@@ -21,27 +23,34 @@ impl FirstOutput {
     }
 
     /// Records that output arrived now. Only the first call counts.
-    pub(crate) fn came(&self) {
+    pub(crate) fn record(&self) {
         self.0.get_or_init(Instant::now);
     }
 }
 
 /// Watches a file until something is written to it. Dropping it stops the watch.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct OutputWatch {
     first: FirstOutput,
     task: JoinHandle<()>,
 }
 
-impl Watch {
+impl OutputWatch {
+    /// Creates a service's log file and watches it. If that fails, only the time of the first output is missing.
+    pub(crate) fn create(log: &Path) -> Option<Self> {
+        let watch = process::open_log(log).and_then(|_| Self::of(log));
+        watch
+            .inspect_err(
+                |error| tracing::debug!(log = %log.display(), %error, "cannot watch the log for the first output"),
+            )
+            .ok()
+    }
+
     /// Watches an existing file. Needs a Tokio runtime.
-    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+    fn of(path: &Path) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
         inotify.add_watch(path, AddWatchFlags::IN_MODIFY)?;
-        #[expect(
-            unsafe_code,
-            reason = "tokio cannot know that the descriptor stays the same"
-        )]
+        #[expect(unsafe_code, reason = "tokio cannot know that the descriptor stays the same")]
         // SAFETY: the descriptor belongs to the `Inotify` inside, which lives as long as the `AsyncFd` and always returns the same descriptor.
         let ready = unsafe { AsyncFd::register(Descriptor(inotify)) }.map_err(io::Error::from)?;
         let first = FirstOutput::default();
@@ -49,7 +58,7 @@ impl Watch {
         let task = tokio::spawn(async move {
             // Only a change of the file makes the descriptor readable.
             if ready.readable().await.is_ok() {
-                seen.came();
+                seen.record();
             }
         });
         Ok(Self { first, task })
@@ -61,7 +70,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for OutputWatch {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -87,7 +96,7 @@ mod tests {
     async fn the_first_byte_is_seen_and_no_other() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let before = Instant::now();
-        let watch = Watch::of(file.path()).unwrap();
+        let watch = OutputWatch::of(file.path()).unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(watch.at(), None);
         file.write_all(b"listening").unwrap();
@@ -101,6 +110,6 @@ mod tests {
         file.write_all(b"more").unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
         assert_eq!(watch.at(), Some(first));
-        assert!(Watch::of(Path::new("/nowhere/log")).is_err());
+        assert!(OutputWatch::of(Path::new("/nowhere/log")).is_err());
     }
 }

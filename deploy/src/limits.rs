@@ -14,7 +14,7 @@ pub fn check(resources: &Resources) -> Result<(), DeployError> {
     let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
     let nodes = fs::read_to_string("/sys/devices/system/node/online").unwrap_or_default();
     check_nodes(resources, nodes.trim().parse().ok().as_ref())?;
-    check_against(resources, online.trim().parse().ok().as_ref())
+    check_cpus_and_memory(resources, online.trim().parse().ok().as_ref())
 }
 
 fn check_nodes(resources: &Resources, online: Option<&CpuSet>) -> Result<(), DeployError> {
@@ -32,7 +32,7 @@ fn check_nodes(resources: &Resources, online: Option<&CpuSet>) -> Result<(), Dep
     }
 }
 
-fn check_against(resources: &Resources, online: Option<&CpuSet>) -> Result<(), DeployError> {
+fn check_cpus_and_memory(resources: &Resources, online: Option<&CpuSet>) -> Result<(), DeployError> {
     if resources.memory_mib == Some(0) {
         return Err(DeployError::Unmet {
             need: "a memory limit of 0 MiB leaves no memory to run in".into(),
@@ -82,12 +82,12 @@ mod tests {
             cpuset: Some("1-3".parse().unwrap()),
             ..Resources::default()
         };
-        let error = check_against(&resources, Some(&"0-1".parse().unwrap()))
+        let error = check_cpus_and_memory(&resources, Some(&"0-1".parse().unwrap()))
             .unwrap_err()
             .to_string();
         assert!(error.contains("CPU 2") && error.contains("out of 0-1"), "{error}");
-        check_against(&resources, Some(&"0-7".parse().unwrap())).unwrap();
-        check_against(&resources, None).unwrap();
+        check_cpus_and_memory(&resources, Some(&"0-7".parse().unwrap())).unwrap();
+        check_cpus_and_memory(&resources, None).unwrap();
     }
 
     #[test]
@@ -108,10 +108,10 @@ mod tests {
             mems: Some("0-1".parse().unwrap()),
             ..Resources::default()
         };
-        let said = |online: Option<&CpuSet>| check_nodes(&resources, online).unwrap_err().to_string();
-        let one = said(Some(&"0".parse().unwrap()));
+        let message = |online: Option<&CpuSet>| check_nodes(&resources, online).unwrap_err().to_string();
+        let one = message(Some(&"0".parse().unwrap()));
         assert!(one.contains("node 1") && one.contains("out of 0"), "{one}");
-        assert!(said(None).contains("leave mems out"));
+        assert!(message(None).contains("leave mems out"));
         check_nodes(&resources, Some(&"0-3".parse().unwrap())).unwrap();
         check_nodes(&Resources::default(), None).unwrap();
         assert_eq!(nodemask(&"0,3,64".parse().unwrap()), [0b1001, 1]);

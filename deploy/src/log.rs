@@ -8,9 +8,9 @@ use std::path::Path;
 const TAIL: u64 = 600;
 
 /// Appends a line of Jung's own. It is not an error if the log cannot be written.
-pub(crate) fn say(log: &Path, what: &str) {
+pub(crate) fn append(log: &Path, line: &str) {
     if let Ok(mut log) = OpenOptions::new().append(true).create(true).open(log) {
-        let _ = writeln!(log, "\n[jung: {what}]");
+        let _ = writeln!(log, "\n[jung: {line}]");
     }
 }
 
@@ -43,8 +43,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log");
         assert_eq!(tail(&log), "no output");
-        say(&log, "one");
-        say(&log, "two");
+        append(&log, "one");
+        append(&log, "two");
         assert_eq!(tail(&log), "[jung: one] / [jung: two]");
         std::fs::write(&log, "x".repeat(10_000) + "\nend").unwrap();
         assert!(tail(&log).ends_with("x / end") && tail(&log).len() < 700);

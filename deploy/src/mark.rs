@@ -5,9 +5,7 @@
 use protocol::ids::{AttemptId, Name};
 use protocol::spec::ServiceSpec;
 
-use crate::Deployment;
-use crate::process;
-use crate::procfs::Procfs;
+use crate::DeploymentSpec;
 
 /// The environment variable with the runner's name.
 pub const RUNNER: &str = "JUNG_RUNNER";
@@ -30,14 +28,14 @@ pub struct Mark {
     pub runner: Name,
     /// The attempt that it was created for.
     pub attempt: AttemptId,
-    /// The service that it is.
+    /// The service that it belongs to.
     pub service: Name,
 }
 
 impl Mark {
     /// The mark of a service of a runner's deployment.
     #[must_use]
-    pub fn of(runner: &Name, deployment: &Deployment, service: &ServiceSpec) -> Self {
+    pub fn of(runner: &Name, deployment: &DeploymentSpec, service: &ServiceSpec) -> Self {
         Self {
             runner: runner.clone(),
             attempt: deployment.attempt,
@@ -104,16 +102,6 @@ impl Mark {
 #[must_use]
 pub fn cgroup_group(runner: &Name) -> String {
     format!("jung-{runner}")
-}
-
-/// Kills every process that bears a runner's mark; says of each what became of it.
-pub(crate) async fn kill_all(runner: &Name) -> Vec<String> {
-    let procfs = Procfs::default();
-    let mine = || procfs.marked(|mark| mark.runner == *runner);
-    let mut found: Vec<String> = mine().iter().map(|pid| format!("killed marked pid {pid}")).collect();
-    process::kill_all(mine).await;
-    found.extend(mine().iter().map(|pid| format!("could not kill pid {pid}")));
-    found
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 pub mod bridge;
 pub mod interface;
-mod lease;
 mod netlink;
 pub mod subnet;
+mod veth;
 
-pub(crate) use lease::Lease;
+pub(crate) use veth::AddressReservation;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
@@ -19,10 +19,10 @@ use crate::DeployError;
 /// (which may be behind a NAT), all addresses.
 #[must_use]
 pub fn listen_address(host: IpAddr, port: u16) -> SocketAddr {
-    let foreign = TcpListener::bind((host, 0)).is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable);
+    let is_foreign = TcpListener::bind((host, 0)).is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable);
     match host {
-        IpAddr::V4(_) if foreign => (Ipv4Addr::UNSPECIFIED, port).into(),
-        IpAddr::V6(_) if foreign => (Ipv6Addr::UNSPECIFIED, port).into(),
+        IpAddr::V4(_) if is_foreign => (Ipv4Addr::UNSPECIFIED, port).into(),
+        IpAddr::V6(_) if is_foreign => (Ipv6Addr::UNSPECIFIED, port).into(),
         _ => (host, port).into(),
     }
 }
@@ -34,7 +34,7 @@ pub fn listen_address(host: IpAddr, port: u16) -> SocketAddr {
 /// # Errors
 /// [`DeployError::PortTaken`] with the service and the address, or the reason why a port cannot be used.
 pub fn check_ports<'a>(services: impl IntoIterator<Item = (&'a ServiceSpec, SocketAddr)>) -> Result<(), DeployError> {
-    let claims: Result<Vec<Claim>, DeployError> = services
+    let claims: Result<Vec<ClaimedPort>, DeployError> = services
         .into_iter()
         .map(|(service, address)| claim(service, address))
         .collect();
@@ -44,17 +44,17 @@ pub fn check_ports<'a>(services: impl IntoIterator<Item = (&'a ServiceSpec, Sock
 /// Whether something listens on an address.
 #[must_use]
 pub fn is_taken(transport: Transport, address: SocketAddr) -> bool {
-    Claim::lay(transport, address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+    ClaimedPort::new(transport, address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
 
 /// A port that is held while this lives.
-enum Claim {
+enum ClaimedPort {
     Tcp(#[expect(dead_code, reason = "holds the port")] TcpListener),
     Udp(#[expect(dead_code, reason = "holds the port")] UdpSocket),
 }
 
-impl Claim {
-    fn lay(transport: Transport, address: SocketAddr) -> io::Result<Self> {
+impl ClaimedPort {
+    fn new(transport: Transport, address: SocketAddr) -> io::Result<Self> {
         match transport {
             Transport::Tcp => TcpListener::bind(address).map(Self::Tcp),
             Transport::Udp => UdpSocket::bind(address).map(Self::Udp),
@@ -62,7 +62,7 @@ impl Claim {
     }
 }
 
-fn claim(spec: &ServiceSpec, address: SocketAddr) -> Result<Claim, DeployError> {
+fn claim(spec: &ServiceSpec, address: SocketAddr) -> Result<ClaimedPort, DeployError> {
     let service = &spec.name;
     if address.port() == 0 {
         return Err(DeployError::Unmet {
@@ -70,7 +70,7 @@ fn claim(spec: &ServiceSpec, address: SocketAddr) -> Result<Claim, DeployError> 
             remedy: "give the workload a port from 1 to 65535".into(),
         });
     }
-    Claim::lay(spec.ready.transport(), address).map_err(|source| match source.kind() {
+    ClaimedPort::new(spec.ready.transport(), address).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => DeployError::PortTaken {
             service: service.clone(),
             address,

@@ -2,14 +2,15 @@
 //!
 //! Nothing here blocks the runtime for longer than a fork or a read of `/proc`.
 
-mod read_only;
-
+use std::ffi::{CStr, CString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::ptr::null;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -21,12 +22,10 @@ use nix::unistd::Pid;
 use protocol::summary::Exit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-pub use read_only::ReadOnly;
-
 /// Polling interval while a service's processes end.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL: Duration = Duration::from_millis(10);
 /// How long a process may take to disappear after SIGKILL.
-const DEATH: Duration = Duration::from_secs(5);
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// RLIMIT_NOFILE (soft, hard) of children; unset: they inherit that of this process.
 static OPEN_FILES: OnceLock<(u64, u64)> = OnceLock::new();
@@ -56,7 +55,7 @@ pub struct Launch {
     /// Where its standard output goes instead of the file.
     pub output: Option<OwnedFd>,
     /// `cgroup.procs` files of the cgroups that it joins before its first instruction.
-    pub doors: Vec<File>,
+    pub cgroup_procs: Vec<File>,
     /// The CPUs that it may run on.
     pub affinity: Option<CpuSet>,
     /// The NUMA nodes that its memory must come from, as a bit mask (like `numactl --membind`).
@@ -96,7 +95,7 @@ impl Process {
             )
             .stderr(log)
             .process_group(0);
-        let (doors, affinity, mems) = (launch.doors, launch.affinity, launch.mems);
+        let (cgroup_procs, affinity, mems) = (launch.cgroup_procs, launch.affinity, launch.mems);
         let (inherited, read_only) = (launch.inherited, launch.read_only);
         let open_files = OPEN_FILES.get().copied();
         #[expect(
@@ -107,7 +106,7 @@ impl Process {
         // on descriptors and memory that the parent prepared; it neither allocates nor takes a lock.
         unsafe {
             command.pre_exec(move || {
-                doors.iter().try_for_each(|mut door| door.write_all(b"0"))?;
+                cgroup_procs.iter().try_for_each(|mut file| file.write_all(b"0"))?;
                 if let Some((soft, hard)) = open_files {
                     setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?;
                 }
@@ -171,14 +170,14 @@ impl Process {
         }
         let in_time = timeout_at(until, self.child.wait()).await.is_ok();
         while !members().is_empty() && Instant::now() < until {
-            sleep(LOOK).await;
+            sleep(POLL).await;
         }
         if !in_time {
             self.killed = true;
             self.kill_group();
         }
         kill_all(members).await;
-        timeout(DEATH, self.child.wait())
+        timeout(KILL_TIMEOUT, self.child.wait())
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
@@ -218,14 +217,14 @@ pub(crate) fn kill(pid: u32) {
 
 /// Kills until nothing is left, since a process may fork while the list is read; gives up after some seconds.
 pub(crate) async fn kill_all(members: impl Fn() -> Vec<u32>) {
-    let until = Instant::now() + DEATH;
+    let until = Instant::now() + KILL_TIMEOUT;
     loop {
         let pids = members();
         if pids.is_empty() || Instant::now() >= until {
             return;
         }
         pids.into_iter().for_each(kill);
-        sleep(LOOK).await;
+        sleep(POLL).await;
     }
 }
 
@@ -247,14 +246,52 @@ fn bind_memory(nodes: &[u64]) -> io::Result<()> {
     let bits = nodes.len() * 64 + 1;
     #[expect(unsafe_code, reason = "set_mempolicy has no safe wrapper")]
     // SAFETY: the kernel reads `bits - 1` bits from `nodes`, which is that long and outlives the call.
-    let done = unsafe { libc::syscall(libc::SYS_set_mempolicy, MPOL_BIND, nodes.as_ptr(), bits) };
-    if done == 0 {
+    check(unsafe { libc::syscall(libc::SYS_set_mempolicy, MPOL_BIND, nodes.as_ptr(), bits) })
+}
+
+/// A directory that a child process sees read-only, not including file systems mounted below it. Needs root.
+#[derive(Debug)]
+pub struct ReadOnly {
+    dir: CString,
+}
+
+impl ReadOnly {
+    /// For this directory.
+    ///
+    /// # Errors
+    /// If the path contains a NUL.
+    pub fn of(dir: &Path) -> io::Result<Self> {
+        let dir = CString::new(dir.as_os_str().as_bytes())?;
+        Ok(Self { dir })
+    }
+
+    /// Applies to the calling process and its descendants. Makes four system calls and nothing else.
+    fn enter(&self) -> io::Result<()> {
+        #[expect(unsafe_code, reason = "std has no such system call")]
+        // SAFETY: no pointers; the process gets a mount namespace of its own.
+        check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
+        mount(None, c"/", libc::MS_REC | libc::MS_PRIVATE)?;
+        mount(Some(&self.dir), &self.dir, libc::MS_BIND)?;
+        mount(None, &self.dir, libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY)
+    }
+}
+
+fn mount(source: Option<&CStr>, target: &CStr, flags: libc::c_ulong) -> io::Result<()> {
+    let source = source.map_or(null(), CStr::as_ptr);
+    #[expect(unsafe_code, reason = "std has no such system call")]
+    // SAFETY: the strings are NUL-terminated and outlive the call; these mounts take neither a type nor data.
+    check(unsafe { libc::mount(source, target.as_ptr(), null(), flags, null()) })
+}
+
+fn check(outcome: impl Into<libc::c_long>) -> io::Result<()> {
+    if outcome.into() == 0 {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
     }
 }
 
+/// Opens a log for appending, and creates it and its directory if necessary.
 pub(crate) fn open_log(path: &Path) -> io::Result<File> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir)?;
@@ -273,7 +310,7 @@ mod tests {
             environment: vec![("PATH", "/usr/bin:/bin".into())],
             log: dir.join("log/sh.log"),
             output: None,
-            doors: Vec::new(),
+            cgroup_procs: Vec::new(),
             affinity: None,
             mems: None,
             inherited: Vec::new(),
@@ -304,7 +341,7 @@ mod tests {
         .unwrap();
         let log = dir.path().join("log/sh.log");
         while std::fs::read_to_string(&log).unwrap_or_default().is_empty() {
-            sleep(LOOK).await;
+            sleep(POLL).await;
         }
         let status = process.end(Duration::from_millis(50), Vec::new).await.unwrap();
         assert_eq!(exit(status, process.was_killed(), false), Exit::Killed);

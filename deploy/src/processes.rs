@@ -1,9 +1,9 @@
 //! Lists the processes of a service at any time, from any thread.
 
 use std::cell::OnceCell;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use crate::cgroup;
 use crate::procfs::{self, Procfs};
 
 /// Where the kernel lists the processes of a service. This does not change while the service runs, so a sampler sees new processes without asking the
@@ -30,7 +30,7 @@ impl Processes {
         match self {
             Self::Fixed(pids) => pids.clone(),
             Self::Cgroup { first, dirs } => {
-                let mut pids = cgroup::members(dirs);
+                let mut pids = in_cgroups(dirs);
                 pids.sort_by_key(|pid| pid != first);
                 pids
             }
@@ -49,10 +49,23 @@ impl Snapshot {
     }
 }
 
+/// The processes in any of these cgroup directories, in ascending order.
+pub(crate) fn in_cgroups(dirs: &[PathBuf]) -> Vec<u32> {
+    let mut pids: Vec<u32> = dirs.iter().flat_map(|dir| in_cgroup(dir)).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids
+}
+
+/// The processes that a cgroup directory lists.
+pub(crate) fn in_cgroup(dir: &Path) -> Vec<u32> {
+    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn the_first_process_comes_first_and_hierarchies_are_merged() {

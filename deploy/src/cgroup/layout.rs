@@ -95,7 +95,7 @@ impl Layout {
 }
 
 /// The mount points of all hierarchies of this host, including those that Jung does not use.
-pub(super) fn everywhere() -> Vec<PathBuf> {
+pub(super) fn all_mounts() -> Vec<PathBuf> {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mut points: Vec<PathBuf> = hierarchies(&mountinfo).map(|(point, _)| point).collect();
     points.sort();

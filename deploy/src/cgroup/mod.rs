@@ -9,7 +9,6 @@
 //! the same was not measured.
 
 mod layout;
-mod sweep;
 mod v1;
 mod v2;
 
@@ -20,20 +19,24 @@ use std::time::{Duration, Instant};
 
 use protocol::spec::Resources;
 
-use crate::processes::Processes;
+use crate::mark::{self, Mark};
+use crate::process::kill;
+use crate::processes::{Processes, in_cgroup, in_cgroups};
 
 pub use layout::{Layout, Mounts};
-pub use sweep::sweep;
 
 /// How often a creation that raced with a removal is retried.
 const RETRIES: usize = 10;
+
+/// How long a killed process may take to leave its cgroup.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A service's cgroup: a directory in each hierarchy that is used.
 #[derive(Debug)]
 pub struct Cgroup {
     dirs: Vec<PathBuf>,
     /// The limits that could not be set.
-    unkept: Vec<String>,
+    deviations: Vec<String>,
     /// The file with the line `oom_kill N`.
     oom_file: Option<PathBuf>,
 }
@@ -63,28 +66,28 @@ impl Cgroup {
 
     /// The cgroups of these names in the group that another program has created, in every hierarchy of the host.
     #[must_use]
-    pub fn of_others(group: &str, leaves: &[String]) -> Self {
-        let groups = layout::everywhere().into_iter().map(|mount| mount.join(group));
+    pub fn created_by_others(group: &str, leaves: &[String]) -> Self {
+        let groups = layout::all_mounts().into_iter().map(|mount| mount.join(group));
         Self {
             dirs: groups
                 .flat_map(|group| leaves.iter().map(move |leaf| group.join(leaf)))
                 .collect(),
-            unkept: Vec::new(),
+            deviations: Vec::new(),
             oom_file: None,
         }
     }
 
     /// The limits that could not be set.
     #[must_use]
-    pub fn unkept(&self) -> &[String] {
-        &self.unkept
+    pub fn deviations(&self) -> &[String] {
+        &self.deviations
     }
 
     /// The `cgroup.procs` files, to which a process writes `0` to join.
     ///
     /// # Errors
     /// If one cannot be opened for writing.
-    pub fn doors(&self) -> io::Result<Vec<fs::File>> {
+    pub fn procs_files(&self) -> io::Result<Vec<fs::File>> {
         self.dirs
             .iter()
             .map(|dir| fs::OpenOptions::new().write(true).open(dir.join("cgroup.procs")))
@@ -94,7 +97,7 @@ impl Cgroup {
     /// The processes in it.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
-        members(&self.dirs)
+        in_cgroups(&self.dirs)
     }
 
     /// Where its processes can be listed later.
@@ -129,18 +132,43 @@ impl Cgroup {
     }
 }
 
-/// The processes in any of these cgroup directories, in ascending order.
-pub(crate) fn members(dirs: &[PathBuf]) -> Vec<u32> {
-    let mut pids: Vec<u32> = dirs.iter().flat_map(|dir| procs(dir)).collect();
-    pids.sort_unstable();
-    pids.dedup();
-    pids
+/// Kills the processes in the cgroups under `group` and removes the cgroups. Returns a line for each. Blocks for up to some seconds.
+#[must_use]
+pub fn sweep(layout: &Layout, group: &str) -> Vec<String> {
+    let mut bases = layout::all_mounts();
+    if let Layout::V2(mount) = layout {
+        bases.extend(v2::delegated(mount));
+    }
+    let mut found = Vec::new();
+    for base in bases {
+        for dir in within(&base.join(group)) {
+            for pid in all_procs(&dir) {
+                kill(pid);
+                found.push(format!("killed pid {pid} in cgroup {}", dir.display()));
+            }
+            found.push(format!("removed cgroup {}", dir.display()));
+            let cgroup = Cgroup {
+                dirs: vec![dir],
+                deviations: Vec::new(),
+                oom_file: None,
+            };
+            found.extend(
+                cgroup
+                    .remove(PATIENCE)
+                    .into_iter()
+                    .map(|left| format!("could not remove {left}")),
+            );
+        }
+        let _ = fs::remove_dir(base.join(group));
+    }
+    found
 }
 
-/// The processes that a cgroup directory lists.
-pub(crate) fn procs(dir: &Path) -> Vec<u32> {
-    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-    text.lines().filter_map(|line| line.parse().ok()).collect()
+/// The processes of a cgroup and its descendants.
+fn all_procs(dir: &Path) -> Vec<u32> {
+    let mut pids = in_cgroup(dir);
+    pids.extend(within(dir).iter().flat_map(|inner| all_procs(inner)));
+    pids
 }
 
 /// The children of a cgroup.
@@ -166,6 +194,43 @@ fn remove_dir(dir: &Path) -> bool {
     gone
 }
 
+/// Creates the cgroup of a service with these limits. Returns the limits that it cannot enforce.
+pub(crate) fn for_service(
+    layout: Option<&Layout>,
+    mark: &Mark,
+    resources: &Resources,
+) -> (Option<Cgroup>, Vec<String>) {
+    let Some(layout) = layout else {
+        return (None, without_cgroup(resources, "this host has no cgroups"));
+    };
+    match Cgroup::create(layout, &mark::cgroup_group(&mark.runner), &mark.cgroup(), resources) {
+        Ok(cgroup) => {
+            let deviations = cgroup.deviations().to_vec();
+            (Some(cgroup), deviations)
+        }
+        Err(error) => (
+            None,
+            without_cgroup(resources, &format!("creating a cgroup failed: {error}")),
+        ),
+    }
+}
+
+/// The limits that a service without a cgroup lacks.
+pub(crate) fn without_cgroup(resources: &Resources, why: &str) -> Vec<String> {
+    let memory = resources
+        .memory_mib
+        .map(|mib| format!("no memory limit of {mib} MiB: {why}"));
+    let cpus = resources
+        .cpuset
+        .as_ref()
+        .map(|cpus| format!("CPUs {cpus} are set as an affinity only, which a service may change: {why}"));
+    let mems = resources
+        .mems
+        .as_ref()
+        .map(|mems| format!("NUMA nodes {mems} are set as a memory policy only, which a service may change: {why}"));
+    memory.into_iter().chain(cpus).chain(mems).collect()
+}
+
 /// The `oom_kill` counter of `memory.oom_control` (v1, since Linux 4.13) or `memory.events` (v2).
 fn oom_kills(text: &str) -> u64 {
     text.lines()
@@ -182,7 +247,7 @@ fn make_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// Whether a swap limit can be set and makes a difference.
-pub(crate) fn counts_swap(layout: &Layout) -> bool {
+pub(crate) fn limits_swap(layout: &Layout) -> bool {
     match layout {
         Layout::V1(mounts) => {
             let file = mounts

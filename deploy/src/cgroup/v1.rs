@@ -13,7 +13,7 @@ use super::{Cgroup, host_swaps, make_dir};
 pub(super) fn create(mounts: &Mounts, group: &str, leaf: &str, resources: &Resources) -> io::Result<Cgroup> {
     let mut cgroup = Cgroup {
         dirs: Vec::new(),
-        unkept: Vec::new(),
+        deviations: Vec::new(),
         oom_file: None,
     };
     match fill(&mut cgroup, mounts, group, leaf, resources) {
@@ -46,11 +46,11 @@ fn fill(cgroup: &mut Cgroup, mounts: &Mounts, group: &str, leaf: &str, resources
     }
     if let Some(cpus) = &resources.cpuset {
         let what = format!("the cgroup does not restrict the service to CPUs {cpus}");
-        limit_set(cgroup, dir(&mounts.cpuset).as_deref(), "cpuset.cpus", cpus, &what);
+        restrict(cgroup, dir(&mounts.cpuset).as_deref(), "cpuset.cpus", cpus, &what);
     }
     if let Some(mems) = &resources.mems {
         let what = format!("the cgroup does not restrict memory to NUMA nodes {mems}");
-        limit_set(cgroup, dir(&mounts.cpuset).as_deref(), "cpuset.mems", mems, &what);
+        restrict(cgroup, dir(&mounts.cpuset).as_deref(), "cpuset.mems", mems, &what);
     }
     cgroup.oom_file = dir(&mounts.memory).map(|dir| dir.join("memory.oom_control"));
     Ok(())
@@ -68,31 +68,29 @@ fn inherit_cpuset(parent: &Path, child: &Path) -> io::Result<()> {
 
 fn limit_memory(cgroup: &mut Cgroup, dir: Option<&Path>, mib: u64) {
     let Some(dir) = dir else {
-        cgroup.unkept.push(format!(
+        cgroup.deviations.push(format!(
             "no memory limit of {mib} MiB: the memory controller is not mounted"
         ));
         return;
     };
     let bytes = mib.saturating_mul(1 << 20).to_string();
     if let Err(error) = fs::write(dir.join("memory.limit_in_bytes"), &bytes) {
-        cgroup
-            .unkept
-            .push(format!("no memory limit of {mib} MiB: {error}"));
+        cgroup.deviations.push(format!("no memory limit of {mib} MiB: {error}"));
     } else if let Err(error) = fs::write(dir.join("memory.memsw.limit_in_bytes"), &bytes)
         && host_swaps()
     {
         cgroup
-            .unkept
+            .deviations
             .push(format!("the memory limit of {mib} MiB does not include swap: {error}"));
     }
 }
 
-fn limit_set(cgroup: &mut Cgroup, dir: Option<&Path>, file: &str, set: &CpuSet, what: &str) {
+fn restrict(cgroup: &mut Cgroup, dir: Option<&Path>, file: &str, set: &CpuSet, what: &str) {
     let outcome = match dir {
         Some(dir) => fs::write(dir.join(file), set.to_string()).map_err(|error| error.to_string()),
         None => Err("the cpuset controller is not mounted".to_owned()),
     };
     if let Err(why) = outcome {
-        cgroup.unkept.push(format!("{what}: {why}"));
+        cgroup.deviations.push(format!("{what}: {why}"));
     }
 }

@@ -43,31 +43,27 @@ fn create_under(base: &Path, group: &str, leaf: &str, resources: &Resources) -> 
     let mut cgroup = Cgroup {
         oom_file: Some(dir.join("memory.events")),
         dirs: vec![dir.clone()],
-        unkept: Vec::new(),
+        deviations: Vec::new(),
     };
-    cgroup.unkept = limit(&dir, resources);
+    cgroup.deviations = limit(&dir, resources);
     Ok(cgroup)
 }
 
 /// Sets the limits and returns those that could not be set. Writing never creates an interface file of cgroup2, so a missing one is an error.
 fn limit(dir: &Path, resources: &Resources) -> Vec<String> {
-    let mut unkept = Vec::new();
+    let mut deviations = Vec::new();
     let mut set = |file: &str, value: &str, what: &str| {
         let written = fs::OpenOptions::new()
             .write(true)
             .open(dir.join(file))
             .and_then(|mut file| io::Write::write_all(&mut file, value.as_bytes()));
         if let Err(error) = written {
-            unkept.push(format!("{what}: {error}"));
+            deviations.push(format!("{what}: {error}"));
         }
     };
     if let Some(mib) = resources.memory_mib {
         let bytes = mib.saturating_mul(1 << 20).to_string();
-        set(
-            "memory.max",
-            &bytes,
-            &format!("no memory limit of {mib} MiB"),
-        );
+        set("memory.max", &bytes, &format!("no memory limit of {mib} MiB"));
         if host_swaps() {
             set(
                 "memory.swap.max",
@@ -90,7 +86,7 @@ fn limit(dir: &Path, resources: &Resources) -> Vec<String> {
             &format!("the cgroup does not restrict memory to NUMA nodes {mems}"),
         );
     }
-    unkept
+    deviations
 }
 
 #[cfg(test)]
@@ -123,10 +119,10 @@ mod tests {
             mems: None,
             memory_mib: Some(64),
         };
-        let unkept = limit(dir.path(), &resources).join("; ");
+        let deviations = limit(dir.path(), &resources).join("; ");
         assert!(
-            unkept.contains("no memory limit of 64 MiB") && unkept.contains("restrict the service to CPUs 0"),
-            "{unkept}"
+            deviations.contains("no memory limit of 64 MiB") && deviations.contains("restrict the service to CPUs 0"),
+            "{deviations}"
         );
     }
 }

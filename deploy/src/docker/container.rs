@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, KillContainerOptionsBuilder};
+use futures_util::future::BoxFuture;
 use protocol::ids::Name;
 use protocol::spec::{Resources, ServiceSpec, Transport};
 use protocol::summary::Exit;
@@ -18,10 +19,11 @@ use super::parts::Known;
 use super::runtime::Maker;
 use super::{body, engine, image, remove, size, watch};
 use crate::cgroup::Layout;
+use crate::deployment::{Instance, InstanceStopped};
 use crate::first_output::FirstOutput;
-use crate::kills::Kills;
 use crate::mark::Mark;
-use crate::member::{Gone, Member};
+use crate::oom::OomDetector;
+
 use crate::procfs::Procfs;
 use crate::{DeployError, Processes, network};
 
@@ -78,7 +80,7 @@ impl Container {
             .publish
             .and_then(|(bind, _)| Some((service.ready.transport(), (bind, service.port?).into())));
         let warnings = create(docker, order, mark, service).await?;
-        let kills = Kills::look(order.maker.is_podman && order.resources.memory_mib.is_some());
+        let kills = OomDetector::new(order.maker.is_podman && order.resources.memory_mib.is_some());
         docker
             .start_container(&name, None)
             .await
@@ -116,9 +118,9 @@ impl Container {
     }
 
     /// What is known of it, to find what works for it.
-    pub(super) const fn known(&self) -> Known<'_> {
+    pub(super) fn known(&self) -> Known {
         Known {
-            service: &self.service,
+            service: self.service.clone(),
             pid: self.pid,
             address: self.address,
         }
@@ -156,7 +158,7 @@ impl Container {
     }
 }
 
-impl Member for Container {
+impl Instance for Container {
     fn service(&self) -> &Name {
         &self.service
     }
@@ -199,30 +201,34 @@ impl Member for Container {
         self.has_ended()
     }
 
-    async fn ended(&mut self) -> (Name, Exit) {
-        let exit = (&mut self.end).await.unwrap_or(Exit::Unknown);
-        self.exit = Some(exit.clone());
-        (self.service.clone(), exit)
+    fn ended(&mut self) -> BoxFuture<'_, (Name, Exit)> {
+        Box::pin(async {
+            let exit = (&mut self.end).await.unwrap_or(Exit::Unknown);
+            self.exit = Some(exit.clone());
+            (self.service.clone(), exit)
+        })
     }
 
-    async fn stop(&mut self, grace: Duration) -> Gone {
-        let exit = match self.exit.clone() {
-            Some(exit) => exit,
-            None => self.end(grace).await,
-        };
-        if timeout(DEATH, &mut self.log).await.is_err() {
-            self.log.abort();
-        }
-        let sizes = timeout(DEATH, size::of(&self.docker, &self.name, &self.image)).await;
-        let mut left = remove::remove(&self.docker, &self.name).await;
-        if let Some((transport, address)) = self.published {
-            left.extend(remove::wait_for_port(transport, address).await);
-        }
-        Gone {
-            exit,
-            left,
-            sizes: sizes.unwrap_or_default(),
-        }
+    fn stop(&mut self, grace: Duration) -> BoxFuture<'_, InstanceStopped> {
+        Box::pin(async move {
+            let exit = match self.exit.clone() {
+                Some(exit) => exit,
+                None => self.end(grace).await,
+            };
+            if timeout(DEATH, &mut self.log).await.is_err() {
+                self.log.abort();
+            }
+            let sizes = timeout(DEATH, size::of(&self.docker, &self.name, &self.image)).await;
+            let mut leftovers = remove::remove(&self.docker, &self.name).await;
+            if let Some((transport, address)) = self.published {
+                leftovers.extend(remove::wait_for_port(transport, address).await);
+            }
+            InstanceStopped {
+                exit,
+                leftovers,
+                sizes: sizes.unwrap_or_default(),
+            }
+        })
     }
 }
 
@@ -276,7 +282,7 @@ struct Place {
 }
 
 /// Reads where a container is, and proves that its process is one of this host: an engine elsewhere would have us sample strangers.
-fn place(inspect: &ContainerInspectResponse, service: &ServiceSpec, kills: Kills) -> Result<Place, DeployError> {
+fn place(inspect: &ContainerInspectResponse, service: &ServiceSpec, kills: OomDetector) -> Result<Place, DeployError> {
     let say = |message: String| DeployError::Platform {
         platform: "docker",
         message,
@@ -285,7 +291,7 @@ fn place(inspect: &ContainerInspectResponse, service: &ServiceSpec, kills: Kills
     let state = inspect.state.clone().unwrap_or_default();
     let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid > 0);
     let Some(pid) = pid.filter(|_| state.running == Some(true)) else {
-        let how = match kills.explain(watch::exit(&state)) {
+        let how = match kills.classify(watch::exit(&state)) {
             Exit::OutOfMemory => "killed for memory: give it a higher memory limit".to_owned(),
             Exit::Signal(number) => format!("by signal {number}"),
             Exit::Code(code) => format!("with exit code {code}"),

@@ -84,7 +84,7 @@ pub enum DiskFormat {
 impl DiskFormat {
     /// QEMU's name for it.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
@@ -104,9 +104,15 @@ pub struct Share {
 }
 
 impl Guest {
+    /// Whether the runner logs in to it by SSH.
+    #[must_use]
+    pub const fn logs_in(&self) -> bool {
+        matches!(self.image, Image::Cloud(CloudImage { start: CloudStart::Ssh }))
+    }
+
     /// Whether it needs virtiofsd.
     #[must_use]
-    pub fn is_shared_with(&self) -> bool {
+    pub fn needs_virtiofsd(&self) -> bool {
         !self.shares.is_empty() || matches!(self.image, Image::Virtiofs(_))
     }
 }
@@ -175,7 +181,7 @@ pub enum Machine {
 impl Machine {
     /// QEMU's name for it.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Q35 => "q35",
             Self::Pc => "pc",
@@ -202,7 +208,7 @@ pub enum Nic {
 impl Nic {
     /// QEMU's name for it.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::VirtioPci => "virtio-net-pci",
             Self::VirtioPciTransitional => "virtio-net-pci-transitional",

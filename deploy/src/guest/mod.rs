@@ -10,20 +10,22 @@
 mod check;
 mod description;
 pub mod directory;
+mod end;
 pub mod linux;
 pub mod multiboot;
 pub mod osv;
-mod preset;
+mod problem;
 mod raw;
 pub mod template;
 pub mod tree;
 mod vmm;
 
 pub(crate) use check::ROOT;
-pub use check::{Problem, Problems};
 pub use description::{
     CloudImage, CloudStart, Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Share, Stop,
     VirtiofsImage,
 };
+pub use end::GuestEnd;
+pub use problem::{Problem, Problems};
 pub use raw::{RawDisk, RawGuest, RawShare};
 pub use vmm::Vmm;

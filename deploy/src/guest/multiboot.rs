@@ -23,26 +23,26 @@ const PT_LOAD: u32 = 1;
 
 /// Why a 64-bit multiboot kernel cannot be wrapped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotWrapped {
+pub enum WrapError {
     /// A header points outside of the file.
     #[error("its ELF headers are truncated")]
-    Short,
+    Truncated,
     /// It has nothing to load.
     #[error("it has no segment to load")]
-    Empty,
+    NothingToLoad,
     /// The layout in the file differs from that in memory.
     #[error("its segments are laid out differently in the file and in memory")]
     Scattered,
     /// Beyond 32-bit addresses.
     #[error("it is loaded, or has its entry, above 4 GiB")]
-    High,
+    TooHigh,
 }
 
 /// The kernel as a 32-bit ELF file; `None` if QEMU accepts it as it is, or will report itself what is wrong.
 ///
 /// # Errors
-/// [`NotWrapped`].
-pub fn wrapped(kernel: &[u8]) -> Result<Option<Vec<u8>>, NotWrapped> {
+/// [`WrapError`].
+pub fn wrap(kernel: &[u8]) -> Result<Option<Vec<u8>>, WrapError> {
     // 64-bit, little-endian, for x86-64.
     let elf64 = kernel.starts_with(b"\x7fELF\x02\x01") && kernel.get(18..20) == Some(&[62, 0]);
     if !elf64 || !has_header(kernel) {
@@ -78,7 +78,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(kernel: &[u8]) -> Result<Self, NotWrapped> {
+    fn of(kernel: &[u8]) -> Result<Self, WrapError> {
         let mut base = None;
         let (mut file_end, mut memory_end) = (0_u64, 0_u64);
         let count = u16_at(kernel, 56)?;
@@ -89,18 +89,18 @@ impl Layout {
             }
             let field = |offset: usize| u64_at(kernel, header.saturating_add(offset));
             let (offset, address, size, memory) = (field(8)?, field(24)?, field(32)?, field(40)?);
-            let begins = address.checked_sub(offset).ok_or(NotWrapped::Scattered)?;
+            let begins = address.checked_sub(offset).ok_or(WrapError::Scattered)?;
             if *base.get_or_insert(begins) != begins {
-                return Err(NotWrapped::Scattered);
+                return Err(WrapError::Scattered);
             }
-            file_end = file_end.max(offset.checked_add(size).ok_or(NotWrapped::Short)?);
-            memory_end = memory_end.max(address.checked_add(memory).ok_or(NotWrapped::High)?);
+            file_end = file_end.max(offset.checked_add(size).ok_or(WrapError::Truncated)?);
+            memory_end = memory_end.max(address.checked_add(memory).ok_or(WrapError::TooHigh)?);
         }
-        let base = base.ok_or(NotWrapped::Empty)?;
+        let base = base.ok_or(WrapError::NothingToLoad)?;
         if at(Some(file_end))? > kernel.len() {
-            return Err(NotWrapped::Short);
+            return Err(WrapError::Truncated);
         }
-        let small = |value: u64| u32::try_from(value).map_err(|_| NotWrapped::High);
+        let small = |value: u64| u32::try_from(value).map_err(|_| WrapError::TooHigh);
         small(memory_end)?;
         Ok(Self {
             entry: small(u64_at(kernel, 24)?)?,
@@ -128,26 +128,26 @@ impl Layout {
 }
 
 /// An offset in a file.
-fn at(offset: Option<u64>) -> Result<usize, NotWrapped> {
+fn at(offset: Option<u64>) -> Result<usize, WrapError> {
     offset
         .and_then(|offset| usize::try_from(offset).ok())
-        .ok_or(NotWrapped::Short)
+        .ok_or(WrapError::Truncated)
 }
 
-fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], NotWrapped> {
+fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], WrapError> {
     let some = bytes.get(at..).and_then(|rest| rest.first_chunk());
-    some.copied().ok_or(NotWrapped::Short)
+    some.copied().ok_or(WrapError::Truncated)
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Result<u16, NotWrapped> {
+fn u16_at(bytes: &[u8], at: usize) -> Result<u16, WrapError> {
     bytes_at(bytes, at).map(u16::from_le_bytes)
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Result<u32, NotWrapped> {
+fn u32_at(bytes: &[u8], at: usize) -> Result<u32, WrapError> {
     bytes_at(bytes, at).map(u32::from_le_bytes)
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> Result<u64, NotWrapped> {
+fn u64_at(bytes: &[u8], at: usize) -> Result<u64, WrapError> {
     bytes_at(bytes, at).map(u64::from_le_bytes)
 }
 

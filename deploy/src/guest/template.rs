@@ -7,7 +7,7 @@
 use std::net::Ipv4Addr;
 
 /// The known placeholders.
-const PLACES: &str = "{ip} {mask} {gateway} {port} {service} {args}";
+const PLACEHOLDERS: &str = "{ip} {mask} {gateway} {port} {service} {args}";
 
 /// A text with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,10 +31,10 @@ enum Part {
 pub enum TemplateError {
     /// An unknown placeholder.
     #[error("unknown placeholder {{{0}}}: use one of {PLACEHOLDERS}")]
-    UnknownPlace(String),
+    UnknownPlaceholder(String),
     /// An unmatched brace.
     #[error("unmatched brace: placeholders are written like {{ip}}")]
-    LoneBrace,
+    UnmatchedBrace,
     /// A control character.
     #[error("it contains a control character")]
     Control,
@@ -42,7 +42,7 @@ pub enum TemplateError {
 
 /// The values of the placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filling<'a> {
+pub struct Values<'a> {
     /// The guest's address.
     pub ip: Ipv4Addr,
     /// The mask of its network.
@@ -78,12 +78,12 @@ impl std::str::FromStr for Template {
         let mut rest = text;
         while let Some(open) = rest.find(['{', '}']) {
             let (before, from_brace) = rest.split_at(open);
-            let (place, after) = from_brace
+            let (name, after) = from_brace
                 .strip_prefix('{')
                 .and_then(|inside| inside.split_once('}'))
-                .ok_or(TemplateError::LoneBrace)?;
+                .ok_or(TemplateError::UnmatchedBrace)?;
             parts.push(Part::Text(before.to_owned()));
-            parts.push(Part::place(place)?);
+            parts.push(Part::placeholder(name)?);
             rest = after;
         }
         parts.push(Part::Text(rest.to_owned()));
@@ -96,17 +96,17 @@ impl Template {
     ///
     /// # Errors
     /// [`UnsafeArgument`].
-    pub fn fill(&self, filling: &Filling<'_>) -> Result<String, UnsafeArgument> {
+    pub fn fill(&self, values: &Values<'_>) -> Result<String, UnsafeArgument> {
         let mut text = String::new();
         for part in &self.parts {
             match part {
-                Part::Text(plain) => text.push_str(plain),
-                Part::Ip => text.push_str(&filling.ip.to_string()),
-                Part::Mask => text.push_str(&filling.mask.to_string()),
-                Part::Gateway => text.push_str(&filling.gateway.to_string()),
-                Part::Port => text.push_str(&filling.port.to_string()),
-                Part::Service => text.push_str(filling.service),
-                Part::Args => text.push_str(&words(filling.args)?),
+                Part::Text(literal) => text.push_str(literal),
+                Part::Ip => text.push_str(&values.ip.to_string()),
+                Part::Mask => text.push_str(&values.mask.to_string()),
+                Part::Gateway => text.push_str(&values.gateway.to_string()),
+                Part::Port => text.push_str(&values.port.to_string()),
+                Part::Service => text.push_str(values.service),
+                Part::Args => text.push_str(&words(values.args)?),
             }
         }
         Ok(text)
@@ -114,7 +114,7 @@ impl Template {
 }
 
 impl Part {
-    fn place(name: &str) -> Result<Self, TemplateError> {
+    fn placeholder(name: &str) -> Result<Self, TemplateError> {
         match name {
             "ip" => Ok(Self::Ip),
             "mask" => Ok(Self::Mask),
@@ -122,7 +122,7 @@ impl Part {
             "port" => Ok(Self::Port),
             "service" => Ok(Self::Service),
             "args" => Ok(Self::Args),
-            other => Err(TemplateError::UnknownPlace(other.chars().take(40).collect())),
+            other => Err(TemplateError::UnknownPlaceholder(other.chars().take(40).collect())),
         }
     }
 }
@@ -157,7 +157,7 @@ mod tests {
 
     fn fill(template: &str, args: &[&str]) -> Result<String, UnsafeArgument> {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        template.parse::<Template>().unwrap().fill(&Filling {
+        template.parse::<Template>().unwrap().fill(&Values {
             ip: Ipv4Addr::new(10, 1, 2, 3),
             mask: Ipv4Addr::new(255, 255, 255, 0),
             gateway: Ipv4Addr::new(10, 1, 2, 1),
@@ -183,9 +183,9 @@ mod tests {
     #[test]
     fn invalid_templates_are_refused() {
         let parse = |text: &str| text.parse::<Template>().unwrap_err();
-        assert_eq!(parse("{host}"), TemplateError::UnknownPlace("host".into()));
-        assert_eq!(parse("{ip"), TemplateError::LoneBrace);
-        assert_eq!(parse("ip}"), TemplateError::LoneBrace);
+        assert_eq!(parse("{host}"), TemplateError::UnknownPlaceholder("host".into()));
+        assert_eq!(parse("{ip"), TemplateError::UnmatchedBrace);
+        assert_eq!(parse("ip}"), TemplateError::UnmatchedBrace);
         assert_eq!(parse("a\nb"), TemplateError::Control);
     }
 

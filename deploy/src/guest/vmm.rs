@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::check::Problem;
+use super::problem::Problem;
 use super::raw::RawGuest;
 
 /// A hypervisor.
@@ -22,7 +22,7 @@ impl Vmm {
 
     /// Its name in a description.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Qemu => "qemu",
             Self::CloudHypervisor => "cloud-hypervisor",
@@ -35,7 +35,7 @@ impl Vmm {
     pub const fn program(self) -> &'static str {
         match self {
             Self::Qemu => "qemu-system-x86_64",
-            Self::CloudHypervisor | Self::Firecracker => self.word(),
+            Self::CloudHypervisor | Self::Firecracker => self.name(),
         }
     }
 
@@ -45,11 +45,11 @@ impl Vmm {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let program = path.is_absolute().then(|| path.to_owned());
         let found = Self::ALL.into_iter().find(|vmm| match &program {
-            Some(_) => name.starts_with(vmm.word()),
-            None => text == vmm.word(),
+            Some(_) => name.starts_with(vmm.name()),
+            None => text == vmm.name(),
         });
         found.map(|vmm| (vmm, program)).ok_or_else(|| {
-            let words = Self::ALL.map(Self::word).join(", ");
+            let words = Self::ALL.map(Self::name).join(", ");
             format!("{text:?} is not one of {words}, nor the absolute path of such a program")
         })
     }
@@ -59,7 +59,7 @@ impl Vmm {
         if self == Self::Qemu {
             return Vec::new();
         }
-        let word = self.word();
+        let word = self.name();
         let unless_qemu = |key, wrong: bool, what: &str| {
             wrong.then(|| Problem {
                 key,

@@ -6,14 +6,36 @@ use std::path::{Path, PathBuf};
 
 use protocol::spec::Resources;
 
-use crate::cgroup::{Layout, counts_swap};
+use crate::cgroup::{Layout, limits_swap};
 use crate::mark::{self, Mark};
+use crate::network::bridge::Bridge;
 use crate::network::subnet::{mac, mac_text};
 
+/// The program that starts a container and monitors it.
+pub(super) const STARTER: &str = "lxc-start";
 /// Docker's default capabilities, so that both platforms grant the same.
 const CAPABILITIES: &str = "chown dac_override fsetid fowner mknod net_raw setgid setuid setfcap setpcap net_bind_service sys_chroot kill audit_write";
 /// The package's seccomp profile for ordinary containers.
 const SECCOMP: &str = "/usr/share/lxc/config/common.seccomp";
+
+/// What all containers of a deployment share.
+#[derive(Clone, Debug)]
+pub(super) struct SharedConfig {
+    /// `lxc-start`.
+    pub(super) starter: PathBuf,
+    /// The host's cgroup layout.
+    pub(super) layout: Layout,
+    /// The root file system.
+    pub(super) root: PathBuf,
+    /// Where each container has a directory.
+    pub(super) containers: PathBuf,
+    /// The bridge that they are connected to.
+    pub(super) bridge: Bridge,
+    /// The limits of each container.
+    pub(super) resources: Resources,
+    /// The directory of the services' logs.
+    pub(super) logs: PathBuf,
+}
 
 /// The configuration of one container.
 #[derive(Clone, Debug)]
@@ -112,7 +134,7 @@ impl Config<'_> {
         if let Some(mib) = self.resources.memory_mib {
             let bytes = mib.saturating_mul(1 << 20);
             put(memory, bytes.to_string());
-            if counts_swap(self.layout) {
+            if limits_swap(self.layout) {
                 // Version 1 limits memory and swap together, version 2 swap alone.
                 let swap_bytes = if self.layout.version() == 1 { bytes } else { 0 };
                 put(swap, swap_bytes.to_string());

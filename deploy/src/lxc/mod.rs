@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! runner ── lxc-start (monitor, overhead) ── /workload (service)      cgroup   jung-<runner>/<attempt>-<service>
-//!                                             │ eth0                  monitor's …-<service>.monitor, at its end …-<service>.pivot
+//!                                             │ eth0                  monitor: ...-<service>.monitor, while it ends ...-<service>.pivot
 //!                                             veth jt<hash>-<n> on the runner's bridge
 //! ```
 //! * [`config`] is pure: what LXC is told of one container.
@@ -16,31 +16,27 @@
 
 mod config;
 mod container;
-mod end;
+mod files;
 mod rootfs;
-mod running;
-mod trace;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use protocol::facts::{PlatformFacts, Unmet};
+use protocol::facts::PlatformFacts;
 use protocol::spec::PlatformKind;
 
 use crate::cgroup::{self, Layout};
+use crate::deployment::start_all;
 use crate::mark::{self, Mark};
-use crate::member::Members;
 use crate::network::bridge::Bridge;
 use crate::programs::{self, find};
-use crate::{DeployError, Deployment, Door, Driver, Host, limits};
+use crate::{DeployError, Deployment, DeploymentSpec, Driver, Host, HostGateway, cleanup, limits};
 
-use container::{Container, Order};
-pub use running::LxcRunning;
+use config::{STARTER, SharedConfig};
+use container::Container;
 
-/// The program that starts a container and monitors it.
-const STARTER: &str = "lxc-start";
-/// How to install it.
+/// How to install LXC.
 const REMEDY: &str = "run deploy/setup.sh lxc (Debian: lxc)";
 
 /// The driver for LXC containers.
@@ -61,13 +57,13 @@ impl Lxc {
     }
 
     /// The directory of its files.
-    fn folder(&self) -> PathBuf {
+    fn directory(&self) -> PathBuf {
         self.host.state.join("lxc")
     }
 
     /// Where each container has a directory.
     fn containers(&self) -> PathBuf {
-        self.folder().join("containers")
+        self.directory().join("containers")
     }
 
     fn layout(&self) -> Result<&Layout, DeployError> {
@@ -85,7 +81,7 @@ impl Lxc {
         if let Some(profile) = config::seccomp() {
             details.insert("seccomp".into(), profile.display().to_string());
         }
-        let root = rootfs::folder(&self.folder(), &self.host.workload).await?;
+        let root = rootfs::path(&self.directory(), &self.host.workload).await?;
         details.insert("rootfs".into(), root.display().to_string());
         if !nix::unistd::geteuid().is_root() {
             return Err(DeployError::Unmet {
@@ -98,11 +94,13 @@ impl Lxc {
 }
 
 impl Driver for Lxc {
-    type Running = LxcRunning;
-
     async fn probe(&self) -> PlatformFacts {
         let mut details = BTreeMap::new();
-        let unmet = self.facts(&mut details).await.err().map(unmet);
+        let unmet = self
+            .facts(&mut details)
+            .await
+            .err()
+            .map(|error| error.into_unmet("see docs/platforms.md for what LXC needs"));
         PlatformFacts {
             kind: PlatformKind::Lxc,
             unmet,
@@ -110,68 +108,48 @@ impl Driver for Lxc {
         }
     }
 
-    async fn door(&self) -> Result<Option<Door>, DeployError> {
+    async fn host_gateway(&self) -> Result<Option<HostGateway>, DeployError> {
         let address = Bridge::of(&self.host.runner).host()?.into();
-        Ok(Some(Door {
+        Ok(Some(HostGateway {
             bind: address,
             seen: address,
         }))
     }
 
-    async fn prepare(&self, _deployment: &Deployment) -> Result<(), DeployError> {
-        rootfs::make(&self.folder(), &self.host.workload).await.map(drop)
+    async fn prepare(&self, _spec: &DeploymentSpec) -> Result<(), DeployError> {
+        rootfs::create(&self.directory(), &self.host.workload).await.map(drop)
     }
 
-    async fn start(&self, deployment: &Deployment) -> Result<LxcRunning, DeployError> {
-        let from = Instant::now();
-        limits::check(&deployment.resources)?;
-        let order = Order {
+    async fn start(&self, spec: &DeploymentSpec) -> Result<Deployment, DeployError> {
+        let called = Instant::now();
+        limits::check(&spec.resources)?;
+        let shared = SharedConfig {
             starter: find(STARTER, REMEDY)?,
             layout: self.layout()?.clone(),
-            root: rootfs::make(&self.folder(), &self.host.workload).await?,
+            root: rootfs::create(&self.directory(), &self.host.workload).await?,
             containers: self.containers(),
             bridge: Bridge::of(&self.host.runner),
-            resources: deployment.resources.clone(),
-            logs: deployment.logs.clone(),
+            resources: spec.resources.clone(),
+            logs: spec.logs.clone(),
         };
-        let starting = deployment.services.iter().map(|service| {
-            let mark = Mark::of(&self.host.runner, deployment, service);
-            Container::start(&order, mark, service)
+        let starting = spec.services.iter().map(|service| {
+            let mark = Mark::of(&self.host.runner, spec, service);
+            Container::start(&shared, mark, service)
         });
-        let mut containers = Members::new(from, deployment.grace);
-        containers.start(starting).await?;
-        Ok(LxcRunning { containers })
+        Ok(Deployment::new(called, spec.grace, start_all(starting).await?))
     }
 
     async fn sweep(&self) -> Result<Vec<String>, DeployError> {
-        let mut found = mark::kill_all(&self.host.runner).await;
+        let mut found = cleanup::kill_marked(&self.host.runner).await;
         let (runner, containers, layout) = (self.host.runner.clone(), self.containers(), self.layout.clone());
         let swept = tokio::task::spawn_blocking(move || {
             let group = mark::cgroup_group(&runner);
             let mut found = layout.map(|layout| cgroup::sweep(&layout, &group)).unwrap_or_default();
-            found.extend(trace::sweep(&containers));
+            found.extend(files::sweep(&containers));
             found.extend(Bridge::of(&runner).sweep());
             found
         });
         found.extend(swept.await.unwrap_or_default());
         Ok(found)
-    }
-}
-
-fn unmet(error: DeployError) -> Unmet {
-    match error {
-        DeployError::Unmet { need, remedy } => Unmet { need, remedy },
-        other => Unmet {
-            need: other.to_string(),
-            remedy: "see docs/platforms.md for what LXC needs".into(),
-        },
-    }
-}
-
-/// An error that LXC reports.
-fn said(message: String) -> DeployError {
-    DeployError::Platform {
-        platform: "lxc",
-        message,
     }
 }

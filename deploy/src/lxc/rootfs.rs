@@ -14,7 +14,7 @@ pub(super) const PROGRAM: &str = "workload";
 ///
 /// # Errors
 /// [`DeployError::Unmet`] if the program is not static, or the path contains what an LXC configuration cannot carry.
-pub(super) async fn folder(folder: &Path, workload: &Path) -> Result<PathBuf, DeployError> {
+pub(super) async fn path(dir: &Path, workload: &Path) -> Result<PathBuf, DeployError> {
     let binary = Binary::read(workload).await?;
     if !binary.is_static() {
         return Err(DeployError::Unmet {
@@ -23,10 +23,11 @@ pub(super) async fn folder(folder: &Path, workload: &Path) -> Result<PathBuf, De
                 workload.display(),
                 binary.linking()
             ),
-            remedy: "build it with deploy/build-workload.sh: the container has no dynamic loader and no libraries".into(),
+            remedy: "build it with deploy/build-workload.sh: the container has no dynamic loader and no libraries"
+                .into(),
         });
     }
-    let root = folder.join(format!("root-{}", &binary.sha256()[..16]));
+    let root = dir.join(format!("root-{}", &binary.sha256()[..16]));
     let root = std::path::absolute(&root).map_err(|source| DeployError::Io {
         what: format!("finding {}", root.display()),
         source,
@@ -44,8 +45,8 @@ pub(super) async fn folder(folder: &Path, workload: &Path) -> Result<PathBuf, De
 ///
 /// # Errors
 /// Those of [`path`], or [`DeployError::Io`].
-pub(super) async fn make(into: &Path, workload: &Path) -> Result<PathBuf, DeployError> {
-    let root = folder(into, workload).await?;
+pub(super) async fn create(dir: &Path, workload: &Path) -> Result<PathBuf, DeployError> {
+    let root = path(dir, workload).await?;
     let (made, program) = (root.clone(), workload.to_owned());
     let outcome = tokio::task::spawn_blocking(move || write(&made, &program)).await;
     let outcome = outcome.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -82,7 +83,7 @@ mod tests {
     #[tokio::test]
     async fn a_dynamic_program_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let error = make(dir.path(), &std::env::current_exe().unwrap()).await.unwrap_err();
+        let error = create(dir.path(), &std::env::current_exe().unwrap()).await.unwrap_err();
         assert!(error.to_string().contains("build-workload.sh"), "{error}");
     }
 
@@ -96,10 +97,6 @@ mod tests {
         }
         assert_eq!(fs::read(root.join("workload")).unwrap(), b"x");
         assert!(root.join("proc").is_dir());
-        assert_eq!(
-            fs::read_dir(dir.path()).unwrap().count(),
-            2,
-            "nothing partial is left"
-        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing partial is left");
     }
 }

@@ -18,10 +18,10 @@ use super::{interface, netlink};
 use crate::DeployError;
 
 /// Serializes changes, so that finding a free address and taking it is one step. Holds the names that are reserved though their interface does not exist yet.
-static CHANGE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+static CHANGES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// How long a killed guest may take to close its tap.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A runner's bridge, which need not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,10 +67,10 @@ impl Bridge {
     /// # Errors
     /// [`DeployError::Unmet`] without the privilege or a free network, else [`DeployError::Io`].
     pub fn tap(&self) -> Result<Tap, DeployError> {
-        let taken = change();
-        let (subnet, last) = self.free(&taken)?;
+        let reserved = lock_changes();
+        let (subnet, last) = self.free_address(&reserved)?;
         let name = self.port(last);
-        interface::add_tap(&name).map_err(|error| denied(&name, error))?;
+        interface::add_tap(&name).map_err(|error| creation_error(&name, error))?;
         let tap = Tap {
             bridge: self.clone(),
             subnet,
@@ -83,18 +83,18 @@ impl Bridge {
         match connected {
             Ok(()) => Ok(tap),
             Err(error) => {
-                tap.abandon();
-                Err(denied(&name, error))
+                tap.remove_locked();
+                Err(creation_error(&name, error))
             }
         }
     }
 
     /// Its network and the last octet of a free address, valid while the lock is held.
-    pub(super) fn free(&self, taken: &BTreeSet<String>) -> Result<(Subnet, u8), DeployError> {
+    pub(super) fn free_address(&self, reserved: &BTreeSet<String>) -> Result<(Subnet, u8), DeployError> {
         let subnet = self.ensure()?;
         let free = |last: &u8| {
             let name = self.port(*last);
-            !taken.contains(&name) && interface::index(&name).is_none()
+            !reserved.contains(&name) && interface::index(&name).is_none()
         };
         let last = (FIRST_GUEST..=LAST_GUEST).find(free);
         let last = last.ok_or_else(|| DeployError::Unmet {
@@ -109,21 +109,21 @@ impl Bridge {
     /// # Errors
     /// [`DeployError::Unmet`] without the privilege or a free network, else [`DeployError::Io`].
     pub fn host(&self) -> Result<Ipv4Addr, DeployError> {
-        let _change = change();
+        let _change = lock_changes();
         self.ensure().map(Subnet::host)
     }
 
     /// Removes it if nothing is connected to it. Returns what could not be removed.
     #[must_use]
     pub fn release(&self) -> Option<String> {
-        let _change = change();
+        let _change = lock_changes();
         self.remove_if_unused()
     }
 
     /// Finds or creates the bridge and its address.
     fn ensure(&self) -> Result<Subnet, DeployError> {
         let name = self.name();
-        let failed = |error| denied(&name, error);
+        let failed = |error| creation_error(&name, error);
         if self.exists()
             && let Some((address, _)) = interface::address(&name).map_err(failed)?
         {
@@ -142,7 +142,7 @@ impl Bridge {
         };
         made.map_err(|error| {
             let _ = interface::delete_bridge(&name);
-            denied(&name, error)
+            creation_error(&name, error)
         })?;
         Ok(subnet)
     }
@@ -161,16 +161,20 @@ impl Bridge {
     #[must_use]
     pub fn sweep(&self) -> Vec<String> {
         let mut found = Vec::new();
-        let _change = change();
+        let _change = lock_changes();
         for port in self.taps() {
             let outcome = match netlink::delete(&port) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 outcome => outcome,
             };
-            found.push(said("tap", &port, outcome));
+            found.push(sweep_line("tap", &port, outcome));
         }
         if self.exists() {
-            found.push(said("bridge", &self.name(), interface::delete_bridge(&self.name())));
+            found.push(sweep_line(
+                "bridge",
+                &self.name(),
+                interface::delete_bridge(&self.name()),
+            ));
         }
         found
     }
@@ -198,18 +202,18 @@ impl Bridge {
 }
 
 /// Locks out other changes; gives the reserved names.
-pub(super) fn change() -> MutexGuard<'static, BTreeSet<String>> {
-    CHANGE.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn lock_changes() -> MutexGuard<'static, BTreeSet<String>> {
+    CHANGES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn said(kind: &str, name: &str, outcome: io::Result<()>) -> String {
+fn sweep_line(kind: &str, name: &str, outcome: io::Result<()>) -> String {
     match outcome {
         Ok(()) => format!("removed {kind} {name}"),
         Err(error) => format!("could not remove {kind} {name}: {error}"),
     }
 }
 
-pub(super) fn denied(name: &str, error: io::Error) -> DeployError {
+pub(super) fn creation_error(name: &str, error: io::Error) -> DeployError {
     if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) {
         return DeployError::Unmet {
             need: format!("interface {name} cannot be created: {error}"),
@@ -246,14 +250,14 @@ impl Tap {
     #[must_use]
     pub fn remove(mut self) -> Vec<String> {
         self.gone = true;
-        self.delete(PATIENCE)
+        self.delete(CLOSE_TIMEOUT)
     }
 
     fn delete(&self, patience: Duration) -> Vec<String> {
         let until = Instant::now() + patience;
         loop {
             let left = {
-                let _change = change();
+                let _change = lock_changes();
                 self.delete_now()
             };
             if left.is_empty() || Instant::now() >= until {
@@ -279,7 +283,7 @@ impl Tap {
     }
 
     /// Removes it while [`CHANGES`] is locked.
-    fn abandon(mut self) {
+    fn remove_locked(mut self) {
         self.gone = true;
         let _ = self.delete_now();
     }
@@ -295,7 +299,7 @@ impl Drop for Tap {
                 last: self.last,
                 gone: true,
             };
-            std::thread::spawn(move || again.delete(PATIENCE));
+            std::thread::spawn(move || again.delete(CLOSE_TIMEOUT));
         }
     }
 }

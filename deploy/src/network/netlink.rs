@@ -33,7 +33,7 @@ pub fn delete(name: &str) -> io::Result<()> {
     send(kernel.as_raw_fd(), &request(index), MsgFlags::empty())?;
     let mut answer = [0; 1024];
     let length = recv(kernel.as_raw_fd(), &mut answer, MsgFlags::empty())?;
-    understood(&answer[..length])
+    parse_reply(&answer[..length])
 }
 
 /// `struct nlmsghdr`, then `struct ifinfomsg`.
@@ -46,7 +46,7 @@ fn request(index: u32) -> [u8; 2 * HALF] {
     message
 }
 
-fn understood(answer: &[u8]) -> io::Result<()> {
+fn parse_reply(answer: &[u8]) -> io::Result<()> {
     let word = |at: usize| answer.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
     let kind = answer.get(4..6).and_then(|bytes| bytes.try_into().ok());
     match (kind.map(u16::from_ne_bytes), word(HALF).map(i32::from_ne_bytes)) {
@@ -65,10 +65,13 @@ mod tests {
         let mut answer = vec![0; 36];
         assert!(parse_reply(&answer).is_err(), "not a reply");
         answer[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
-        understood(&answer).unwrap();
+        parse_reply(&answer).unwrap();
         answer[16..20].copy_from_slice(&(-libc::EPERM).to_ne_bytes());
-        assert_eq!(understood(&answer).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
-        assert!(understood(&answer[..7]).is_err());
+        assert_eq!(
+            parse_reply(&answer).unwrap_err().kind(),
+            io::ErrorKind::PermissionDenied
+        );
+        assert!(parse_reply(&answer[..7]).is_err());
     }
 
     #[test]

@@ -11,32 +11,32 @@ use tokio::time::timeout;
 
 /// Timeout of a connection. The kernel repeats a packet that was dropped while a bridge or guest came up only after a second, which would count as
 /// start-up time: a new attempt is quicker.
-const CONNECT: Duration = Duration::from_millis(250);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 /// Timeout of a reply: a service that first calls others can take seconds when it is emulated on a busy host. Other requests are sent meanwhile.
-const REPLY: Duration = Duration::from_secs(15);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Largest reply that is read, bytes.
-const LARGEST: usize = 64 << 20;
+const MAX_REPLY: usize = 64 << 20;
 /// Most headers of a reply.
-const HEADERS: usize = 64;
+const MAX_HEADERS: usize = 64;
 
 /// Why a request did not get the expected reply.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Wrong {
-    /// No connection within [`CONNECT`].
+pub(super) enum ProbeFailure {
+    /// No connection within [`CONNECT_TIMEOUT`].
     #[error("no connection within 250 ms")]
-    ConnectTime,
+    ConnectTimeout,
     /// The system's error: refused, unreachable and the like.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// No complete reply within [`REPLY`].
+    /// No complete reply within [`REPLY_TIMEOUT`].
     #[error("no complete reply within 15 s ({read} bytes received)")]
-    ReplyTime {
+    ReplyTimeout {
         /// Bytes received.
         read: usize,
     },
     /// The reply ended in its head, or before the length that it announced.
     #[error("the reply ended after {read} bytes")]
-    Short {
+    Truncated {
         /// Bytes received.
         read: usize,
     },
@@ -45,29 +45,29 @@ pub(super) enum Wrong {
     NotHttp(#[from] httparse::Error),
     /// It is too long.
     #[error("the reply is longer than 64 MiB")]
-    Long,
+    TooLong,
     /// Another status.
-    #[error("got status {got}, expected {wanted}")]
+    #[error("got status {got}, expected {expected}")]
     Status {
         /// The reply's.
         got: u16,
         /// The probe's.
-        wanted: u16,
+        expected: u16,
     },
     /// The body has another length.
-    #[error("got a body of {got} bytes, expected {wanted}")]
+    #[error("got a body of {got} bytes, expected {expected}")]
     Body {
         /// The reply's.
         got: usize,
         /// The probe's.
-        wanted: u64,
+        expected: u64,
     },
 }
 
 /// Sends one request.
-pub(super) async fn ask(probe: &HttpProbe, address: SocketAddr) -> Result<(), Wrong> {
+pub(super) async fn probe(probe: &HttpProbe, address: SocketAddr) -> Result<(), ProbeFailure> {
     let reply = get(&probe.path, address, &mut Vec::new()).await?;
-    judge(probe, &reply)
+    check(probe, &reply)
 }
 
 /// The body of a reply with status 200. Chunked replies are not supported.
@@ -82,25 +82,25 @@ pub(crate) async fn body(address: SocketAddr, path: &str) -> io::Result<Vec<u8>>
         body_bytes: None,
     };
     let reply = get(path, address, &mut read).await;
-    let judged = reply.and_then(|reply| judge(&probe, &reply).map(|()| reply));
-    let reply = judged.map_err(|wrong| io::Error::other(format!("GET {path}: {wrong}")))?;
+    let checked = reply.and_then(|reply| check(&probe, &reply).map(|()| reply));
+    let reply = checked.map_err(|failure| io::Error::other(format!("GET {path}: {failure}")))?;
     let body = reply.head_bytes..reply.head_bytes + reply.body_bytes;
     let body = read.get(body).filter(|_| !reply.chunked);
     body.map(<[u8]>::to_vec)
         .ok_or_else(|| io::Error::other(format!("GET {path}: the body is chunked")))
 }
 
-async fn get(path: &str, address: SocketAddr, read: &mut Vec<u8>) -> Result<Reply, Wrong> {
-    let mut stream = timeout(CONNECT, TcpStream::connect(address))
+async fn get(path: &str, address: SocketAddr, read: &mut Vec<u8>) -> Result<Reply, ProbeFailure> {
+    let mut stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
         .await
-        .map_err(|_| Wrong::ConnectTime)??;
+        .map_err(|_| ProbeFailure::ConnectTimeout)??;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAccept: */*\r\n\r\n",);
-    let reply = timeout(REPLY, async {
+    let reply = timeout(REPLY_TIMEOUT, async {
         stream.write_all(request.as_bytes()).await?;
         receive(&mut stream, read).await
     })
     .await;
-    reply.map_err(|_| Wrong::ReplyTime { read: read.len() })?
+    reply.map_err(|_| ProbeFailure::ReplyTimeout { read: read.len() })?
 }
 
 /// The relevant parts of a reply.
@@ -113,41 +113,41 @@ struct Reply {
     chunked: bool,
 }
 
-fn judge(probe: &HttpProbe, reply: &Reply) -> Result<(), Wrong> {
+fn check(probe: &HttpProbe, reply: &Reply) -> Result<(), ProbeFailure> {
     if reply.status != probe.status {
-        return Err(Wrong::Status {
+        return Err(ProbeFailure::Status {
             got: reply.status,
-            wanted: probe.status,
+            expected: probe.status,
         });
     }
     match probe.body_bytes {
-        Some(wanted) if u64::try_from(reply.body_bytes) != Ok(wanted) => Err(Wrong::Body {
+        Some(expected) if u64::try_from(reply.body_bytes) != Ok(expected) => Err(ProbeFailure::Body {
             got: reply.body_bytes,
-            wanted,
+            expected,
         }),
         _ => Ok(()),
     }
 }
 
 /// Reads until the reply is complete.
-async fn receive(stream: &mut TcpStream, read: &mut Vec<u8>) -> Result<Reply, Wrong> {
+async fn receive(stream: &mut TcpStream, read: &mut Vec<u8>) -> Result<Reply, ProbeFailure> {
     loop {
         let ended = stream.read_buf(read).await? == 0;
         if let Some(reply) = parse(read, ended)? {
             return Ok(reply);
         }
         if ended {
-            return Err(Wrong::Short { read: read.len() });
+            return Err(ProbeFailure::Truncated { read: read.len() });
         }
-        if read.len() > LARGEST {
-            return Err(Wrong::Long);
+        if read.len() > MAX_REPLY {
+            return Err(ProbeFailure::TooLong);
         }
     }
 }
 
 /// The reply, if it is complete; `ended`: the connection is closed.
-fn parse(read: &[u8], ended: bool) -> Result<Option<Reply>, Wrong> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+fn parse(read: &[u8], ended: bool) -> Result<Option<Reply>, ProbeFailure> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(head) = response.parse(read)? else {
         return Ok(None);
@@ -230,7 +230,10 @@ mod tests {
 
     #[test]
     fn a_reply_that_is_not_http_is_an_error() {
-        assert!(matches!(parse(b"SSH-2.0-OpenSSH\r\n", false), Err(Wrong::NotHttp(_))));
+        assert!(matches!(
+            parse(b"SSH-2.0-OpenSSH\r\n", false),
+            Err(ProbeFailure::NotHttp(_))
+        ));
     }
 
     proptest! {

@@ -19,12 +19,14 @@ use tokio::time::{sleep, timeout_at};
 
 use crate::Started;
 
+use udp::{ProbeFailure, UdpProber};
+
 /// Interval between attempts at first. It bounds the error of the start-up time.
-const EAGER: Duration = Duration::from_millis(2);
+const FAST_INTERVAL: Duration = Duration::from_millis(2);
 /// Interval between attempts after [`FAST_PERIOD`].
-const PATIENT: Duration = Duration::from_millis(20);
+const SLOW_INTERVAL: Duration = Duration::from_millis(20);
 /// How long attempts are made at the short interval.
-const PATIENT_AFTER: Duration = Duration::from_secs(5);
+const FAST_PERIOD: Duration = Duration::from_secs(5);
 /// After this long without a reply, another request is sent while the earlier ones stay open: a forwarder to a guest that is not up yet accepts a request
 /// and loses it, whereas a service on a busy host may just need longer.
 const OVERDUE: Duration = Duration::from_secs(1);
@@ -106,27 +108,31 @@ async fn first_reply(probe: &Probe, started: &Started, until: Instant) -> Result
         return Err("it has no address to probe".to_owned());
     };
     match probe {
-        Probe::Udp(probe) => first_answer(probe, address, until).await,
-        _ => first_of_many(probe, address, until).await,
+        Probe::Udp(probe) => probe_udp(probe, address, until).await,
+        _ => probe_tcp(probe, address, until).await,
     }
 }
 
 /// Probes over a new connection each time, over several at once when replies are overdue.
-async fn first_of_many(probe: &Probe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
+async fn probe_tcp(probe: &Probe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
     let from = Instant::now();
     let mut last = "no complete reply".to_owned();
-    let mut asked = FuturesUnordered::new();
+    let mut pending = FuturesUnordered::new();
     loop {
-        asked.push(ask(probe, address));
+        pending.push(probe_once(probe, address));
         let overdue = (Instant::now() + OVERDUE).min(until);
         // Until the newest attempt has failed like those before it, or is overdue.
-        while let Ok(Some(outcome)) = timeout_at(overdue.into(), asked.next()).await {
+        while let Ok(Some(outcome)) = timeout_at(overdue.into(), pending.next()).await {
             match outcome {
                 Ok(()) => return Ok(Instant::now()),
                 Err(error) => last = error,
             }
         }
-        let pause = if asked.is_empty() { pause(from) } else { Duration::ZERO };
+        let pause = if pending.is_empty() {
+            pause(from)
+        } else {
+            Duration::ZERO
+        };
         if Instant::now() + pause >= until {
             return Err(last);
         }
@@ -135,9 +141,9 @@ async fn first_of_many(probe: &Probe, address: SocketAddr, until: Instant) -> Re
 }
 
 /// Probes once.
-async fn ask(probe: &Probe, address: SocketAddr) -> Result<(), String> {
+async fn probe_once(probe: &Probe, address: SocketAddr) -> Result<(), String> {
     match probe {
-        Probe::Http(probe) => http::ask(probe, address).await.map_err(|error| error.to_string()),
+        Probe::Http(probe) => http::probe(probe, address).await.map_err(|error| error.to_string()),
         Probe::Connects(_) => TcpStream::connect(address)
             .await
             .map(drop)
@@ -147,26 +153,26 @@ async fn ask(probe: &Probe, address: SocketAddr) -> Result<(), String> {
 }
 
 /// Spends the interval between two attempts waiting for an answer. Where an attempt fails at once because nothing listens yet, waits all the same.
-async fn first_answer(probe: &UdpProbe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
+async fn probe_udp(probe: &UdpProbe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
     let from = Instant::now();
-    let mut asker = None;
+    let mut prober: Option<UdpProber> = None;
     loop {
         let pause = pause(from);
-        let asked = match &mut asker {
-            Some(asker) => udp::Asker::ask(asker, probe, pause).await,
-            None => match udp::Asker::new(address).await {
-                Ok(new) => asker.insert(new).ask(probe, pause).await,
+        let outcome = match &mut prober {
+            Some(prober) => prober.probe(probe, pause).await,
+            None => match UdpProber::new(address).await {
+                Ok(new) => prober.insert(new).probe(probe, pause).await,
                 Err(error) => Err(error),
             },
         };
-        let wrong = match asked {
+        let failure = match outcome {
             Ok(at) => return Ok(at),
-            Err(wrong) => wrong,
+            Err(failure) => failure,
         };
         if Instant::now() + pause >= until {
-            return Err(wrong.to_string());
+            return Err(failure.to_string());
         }
-        if matches!(wrong, udp::Wrong::Io(_)) {
+        if matches!(failure, ProbeFailure::Io(_)) {
             sleep(pause).await;
         }
     }
@@ -174,7 +180,11 @@ async fn first_answer(probe: &UdpProbe, address: SocketAddr, until: Instant) -> 
 
 /// The interval before the next attempt, for attempts that began at `from`.
 fn pause(from: Instant) -> Duration {
-    if from.elapsed() < PATIENT_AFTER { EAGER } else { PATIENT }
+    if from.elapsed() < FAST_PERIOD {
+        FAST_INTERVAL
+    } else {
+        SLOW_INTERVAL
+    }
 }
 
 #[cfg(test)]

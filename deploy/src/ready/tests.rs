@@ -71,7 +71,10 @@ async fn the_first_correct_reply_counts() {
 async fn a_wrong_reply_is_named_at_the_deadline() {
     let status = serve(&["HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"]).await;
     let body = serve(&["HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nA"]).await;
-    for (address, expected) in [(status, "status 500, expected 200"), (body, "a body of 1 bytes, expected 2")] {
+    for (address, expected) in [
+        (status, "status 500, expected 200"),
+        (body, "a body of 1 bytes, expected 2"),
+    ] {
         let error = wait(
             &[service("tcp", Some(2))],
             &[started("tcp", address)],

@@ -56,7 +56,7 @@ fn a_cloud_image_is_started_in_one_of_two_ways() {
 fn shares_have_distinct_tags() {
     let shared = |share: &str| parse(&format!("preset = 'osv-virtiofs'\nkernel = '/k'\n{share}"));
     let none = shared("").unwrap();
-    assert!(none.is_shared_with() && none.shares.is_empty());
+    assert!(none.needs_virtiofsd() && none.shares.is_empty());
     let one = shared("virtiofsd = '/opt/virtiofsd'\n[[shares]]\npath = '/srv/data'\ntag = 'data'").unwrap();
     assert_eq!(one.virtiofsd, Some("/opt/virtiofsd".into()));
     assert!(!one.shares[0].writable, "by default");

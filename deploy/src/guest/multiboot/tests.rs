@@ -31,7 +31,7 @@ const TWO: [Segment; 2] = [[0, 0x20_0000, 0x800, 0x800], [0x1000, 0x20_1000, 0x5
 #[test]
 fn the_whole_file_becomes_one_segment() {
     let kernel = kernel(&TWO, 3, 0x1600);
-    let file = wrapped(&kernel).unwrap().unwrap();
+    let file = wrap(&kernel).unwrap().unwrap();
     assert_eq!(file[0x1000..], kernel[..0x1500], "what no segment covers is omitted");
     assert_eq!(u16_at(&file, 16).unwrap(), 2);
     assert_eq!(u16_at(&file, 18).unwrap(), 3);
@@ -46,26 +46,26 @@ fn the_whole_file_becomes_one_segment() {
 #[test]
 fn what_qemu_accepts_is_left_alone() {
     let with_addresses = kernel(&TWO, HAS_ADDRESSES, 0x1600);
-    assert_eq!(wrapped(&with_addresses), Ok(None));
+    assert_eq!(wrap(&with_addresses), Ok(None));
     let mut elf32 = kernel(&TWO, 3, 0x1600);
     elf32[4] = 1;
-    assert_eq!(wrapped(&elf32), Ok(None));
+    assert_eq!(wrap(&elf32), Ok(None));
     let mut no_multiboot = kernel(&TWO, 3, 0x1600);
     no_multiboot[64 + 2 * 56] ^= 1;
-    assert_eq!(wrapped(&no_multiboot), Ok(None));
-    assert_eq!(wrapped(b""), Ok(None));
+    assert_eq!(wrap(&no_multiboot), Ok(None));
+    assert_eq!(wrap(b""), Ok(None));
 }
 
 #[test]
 fn unsupported_kernels_say_why() {
-    let of = |segments: &[Segment], length| wrapped(&kernel(segments, 3, length)).unwrap_err();
-    assert_eq!(of(&[], 0x1600), NotWrapped::Empty);
-    assert_eq!(of(&TWO, 0x1400), NotWrapped::Short);
+    let of = |segments: &[Segment], length| wrap(&kernel(segments, 3, length)).unwrap_err();
+    assert_eq!(of(&[], 0x1600), WrapError::NothingToLoad);
+    assert_eq!(of(&TWO, 0x1400), WrapError::Truncated);
     let apart = [TWO[0], [0x1000, 0x30_0000, 0x500, 0x500]];
-    assert_eq!(of(&apart, 0x1600), NotWrapped::Scattered);
-    assert_eq!(of(&[[0x1000, 0, 1, 1]], 0x1600), NotWrapped::Scattered);
-    assert_eq!(of(&[[0, 1 << 32, 1, 1]], 0x1600), NotWrapped::High);
-    assert_eq!(of(&[[0, 0x20_0000, 1, 1 << 32]], 0x1600), NotWrapped::High);
+    assert_eq!(of(&apart, 0x1600), WrapError::Scattered);
+    assert_eq!(of(&[[0x1000, 0, 1, 1]], 0x1600), WrapError::Scattered);
+    assert_eq!(of(&[[0, 1 << 32, 1, 1]], 0x1600), WrapError::TooHigh);
+    assert_eq!(of(&[[0, 0x20_0000, 1, 1 << 32]], 0x1600), WrapError::TooHigh);
 }
 
 proptest! {
@@ -80,6 +80,6 @@ proptest! {
         let at = at.index(file.len());
         file[at] = byte;
         file.truncate(length);
-        let _ = wrapped(&file);
+        let _ = wrap(&file);
     }
 }
