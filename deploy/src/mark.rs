@@ -5,8 +5,6 @@
 use protocol::ids::{AttemptId, Name};
 use protocol::spec::ServiceSpec;
 
-use crate::DeploymentSpec;
-
 /// The environment variable with the runner's name.
 pub const RUNNER: &str = "JUNG_RUNNER";
 /// The environment variable with the attempt.
@@ -35,10 +33,10 @@ pub struct Mark {
 impl Mark {
     /// The mark of a service of a runner's deployment.
     #[must_use]
-    pub fn of(runner: &Name, deployment: &DeploymentSpec, service: &ServiceSpec) -> Self {
+    pub fn of(runner: &Name, attempt: AttemptId, service: &ServiceSpec) -> Self {
         Self {
             runner: runner.clone(),
-            attempt: deployment.attempt,
+            attempt,
             service: service.name.clone(),
         }
     }
@@ -46,14 +44,14 @@ impl Mark {
     /// The mark as environment variables.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, String); 3] {
-        let [runner, attempt, service] = self.words();
+        let [runner, attempt, service] = self.values();
         [(RUNNER, runner), (ATTEMPT, attempt), (SERVICE, service)]
     }
 
     /// The mark as container labels.
     #[must_use]
     pub fn labels(&self) -> [(&'static str, String); 3] {
-        let [runner, attempt, service] = self.words();
+        let [runner, attempt, service] = self.values();
         [
             (RUNNER_LABEL, runner),
             (ATTEMPT_LABEL, attempt),
@@ -89,7 +87,7 @@ impl Mark {
         })
     }
 
-    fn words(&self) -> [String; 3] {
+    fn values(&self) -> [String; 3] {
         [
             self.runner.to_string(),
             self.attempt.to_string(),

@@ -25,13 +25,13 @@ pub(crate) fn find(program: &str, remedy: &str) -> Result<PathBuf, DeployError> 
 
 /// The first line of a program's `--version` output.
 pub(crate) async fn version(program: &Path) -> String {
-    let said = tokio::process::Command::new(program)
+    let output = tokio::process::Command::new(program)
         .arg("--version")
         .kill_on_drop(true)
         .output()
         .await;
-    let text = said
-        .map(|said| String::from_utf8_lossy(&said.stdout).into_owned())
+    let text = output
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
         .unwrap_or_default();
     text.lines().next().unwrap_or("unknown version").to_owned()
 }

@@ -225,7 +225,12 @@ impl Driver for Docker {
         let services: Vec<_> = deployment
             .services
             .iter()
-            .map(|service| (Mark::of(&self.host.runner, deployment, service), service.clone()))
+            .map(|service| {
+                (
+                    Mark::of(&self.host.runner, deployment.attempt, service),
+                    service.clone(),
+                )
+            })
             .collect();
         // A request to the engine that is dropped half-way may still be obeyed. So a task of its own sees every request through, and removes
         // what it has made when nobody waits for it any more.

@@ -49,8 +49,8 @@ impl Vmm {
             None => text == vmm.name(),
         });
         found.map(|vmm| (vmm, program)).ok_or_else(|| {
-            let words = Self::ALL.map(Self::name).join(", ");
-            format!("{text:?} is not one of {words}, nor the absolute path of such a program")
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("{text:?} is not one of {names}, nor the absolute path of such a program")
         })
     }
 
@@ -59,11 +59,11 @@ impl Vmm {
         if self == Self::Qemu {
             return Vec::new();
         }
-        let word = self.name();
+        let name = self.name();
         let unless_qemu = |key, wrong: bool, what: &str| {
             wrong.then(|| Problem {
                 key,
-                what: format!("{word} {what}, or use QEMU"),
+                what: format!("{name} {what}, or use QEMU"),
             })
         };
         let disk = |matches: fn(Self, &super::RawDisk) -> bool| raw.disks.iter().any(|disk| matches(self, disk));

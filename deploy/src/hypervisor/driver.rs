@@ -100,7 +100,7 @@ impl GuestDriver {
         files.write_config(&mut vm, &self.context.host.state, deployment.attempt, &service.name)?;
         Vm::start(Start {
             programs: prepared.programs(),
-            mark: Mark::of(&self.context.host.runner, deployment, service),
+            mark: Mark::of(&self.context.host.runner, deployment.attempt, service),
             spec: vm,
             shares: plan.shares(),
             state: &self.context.host.state,

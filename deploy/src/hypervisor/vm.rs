@@ -34,9 +34,9 @@ use crate::{DeployError, limits, log};
 use channels::{Channels, Socket};
 
 /// How long QEMU may take to connect: it loads its firmware and the guest's files first.
-const HANDSHAKE: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a hypervisor may take to quit when told to, or after its guest has panicked.
-const QUIT: Duration = Duration::from_secs(2);
+const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the console may take to close after the hypervisor has ended.
 const CONSOLE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -257,7 +257,7 @@ impl Vm {
         let pid = self.process.pid();
         let Some(monitor) = &self.monitor else {
             let vcpus = tokio::select! {
-                vcpus = timeout(HANDSHAKE, vcpu_threads::wait_for(pid)) => vcpus,
+                vcpus = timeout(CONNECT_TIMEOUT, vcpu_threads::wait_for(pid)) => vcpus,
                 status = self.process.wait() => return Err(self.exited_immediately(status)),
             };
             let timed_out = || hypervisor_error(format!("{} started no vCPU thread in time", self.vmm.name()));
@@ -265,7 +265,7 @@ impl Vm {
             return Ok(());
         };
         let stream = tokio::select! {
-            stream = timeout(HANDSHAKE, monitor.accept(pid)) => stream,
+            stream = timeout(CONNECT_TIMEOUT, monitor.accept(pid)) => stream,
             status = self.process.wait() => return Err(self.exited_immediately(status)),
         };
         let stream = stream.map_err(|_| hypervisor_error("QEMU did not connect to its monitor in time".into()))?;
@@ -274,7 +274,7 @@ impl Vm {
             .into_split();
         match self.negotiate(from, to).await {
             Ok(()) => Ok(()),
-            Err(error) => Err(match timeout(QUIT, self.process.wait()).await {
+            Err(error) => Err(match timeout(QUIT_TIMEOUT, self.process.wait()).await {
                 Ok(status) => self.exited_immediately(status),
                 Err(_) => hypervisor_error(error),
             }),

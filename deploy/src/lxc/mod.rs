@@ -1,11 +1,10 @@
-//! `lxc`: a service is a container of LXC, with nothing in its root file system but the static workload.
+//! `lxc`: a service is an LXC container whose root file system holds the static workload and nothing else.
 //!
 //! ```text
 //! runner ── lxc-start (monitor, overhead) ── /workload (service)      cgroup   jung-<runner>/<attempt>-<service>
 //!                                             │ eth0                  monitor: ...-<service>.monitor, while it ends ...-<service>.pivot
 //!                                             veth jt<hash>-<n> on the runner's bridge
 //! ```
-//! * [`config`] is pure: what LXC is told of one container.
 //! * [`config`] builds a container's configuration file. It is pure.
 //! * `lxc-start` stays in the foreground as the runner's child. It monitors one container and ends with it. The service's output does not pass through it,
 //!   but goes straight to the log. If it is killed, the kernel kills the container.
@@ -133,7 +132,7 @@ impl Driver for Lxc {
             logs: spec.logs.clone(),
         };
         let starting = spec.services.iter().map(|service| {
-            let mark = Mark::of(&self.host.runner, spec, service);
+            let mark = Mark::of(&self.host.runner, spec.attempt, service);
             Container::start(&shared, mark, service)
         });
         Ok(Deployment::new(called, spec.grace, start_all(starting).await?))

@@ -45,7 +45,7 @@ impl NativeService {
         service: &ServiceSpec,
         listen: Option<SocketAddr>,
     ) -> Result<Self, DeployError> {
-        let mark = Mark::of(&host.runner, deployment, service);
+        let mark = Mark::of(&host.runner, deployment.attempt, service);
         let program = absolute(&host.workload)?;
         let log = deployment.logs.join(format!("{}.log", service.name));
         let output = OutputWatch::create(&log);

@@ -15,7 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::HANDSHAKE;
+use super::CONNECT_TIMEOUT;
 use crate::guest::Vmm;
 use crate::hypervisor::console::{self, ConsoleState, Patterns};
 use crate::hypervisor::qmp::QmpEvent;
@@ -48,7 +48,7 @@ impl Console {
     pub(super) async fn follow(self, pid: u32, patterns: Patterns, state: watch::Sender<ConsoleState>, log: PathBuf) {
         let from: Box<dyn AsyncRead + Send + Unpin> = match self {
             Self::Output(pipe) => Box::new(pipe),
-            Self::Socket(socket) => match timeout(HANDSHAKE, socket.accept(pid)).await {
+            Self::Socket(socket) => match timeout(CONNECT_TIMEOUT, socket.accept(pid)).await {
                 Ok(Ok(stream)) => Box::new(stream),
                 _ => return,
             },

@@ -10,7 +10,7 @@ use protocol::spec::Transport;
 use protocol::summary::Exit;
 use tokio::time::{sleep_until, timeout};
 
-use super::{CONSOLE_TIMEOUT, QUIT, Vm};
+use super::{CONSOLE_TIMEOUT, QUIT_TIMEOUT, Vm};
 use crate::deployment::{GuestInfo, Instance, InstanceStopped, PlatformProcess};
 use crate::guest::{GuestEnd, Stop, Vmm};
 use crate::hypervisor::evidence::{Evidence, stop_reason};
@@ -29,7 +29,7 @@ impl Vm {
                 std::future::pending::<()>().await;
             }
             // Some guests power themselves off after a panic and print more before.
-            sleep_until((*panic_deadline.get_or_insert_with(|| Instant::now() + QUIT)).into()).await;
+            sleep_until((*panic_deadline.get_or_insert_with(|| Instant::now() + QUIT_TIMEOUT)).into()).await;
         };
         let reboots = self.vmm == Vmm::CloudHypervisor;
         let over = |events: &Vec<QmpEvent>| stop_reason(events).is_some() || reboots && !events.is_empty();
@@ -46,7 +46,7 @@ impl Vm {
         let unserved = async {
             let how = virtiofsd::ended(&mut self.shares).await;
             // It also ends, a moment earlier, when QEMU does.
-            sleep_until((*unserved_deadline.get_or_insert_with(|| Instant::now() + QUIT)).into()).await;
+            sleep_until((*unserved_deadline.get_or_insert_with(|| Instant::now() + QUIT_TIMEOUT)).into()).await;
             how
         };
         self.share_failure = tokio::select! {
@@ -60,23 +60,26 @@ impl Vm {
     /// Asks the guest to stop in the way its description wants; `true`: it did.
     async fn request_stop(&mut self, grace: Duration) -> bool {
         let Some(qmp) = &mut self.qmp else {
-            let stopped = self.vmm != Vmm::Qemu && self.process.end(grace.max(QUIT), Vec::new).await.is_ok();
+            let stopped = self.vmm != Vmm::Qemu && self.process.end(grace.max(QUIT_TIMEOUT), Vec::new).await.is_ok();
             self.told_to_quit = stopped && !self.process.was_killed();
             return self.told_to_quit;
         };
         let (requested, wait) = match self.stop_method {
-            Stop::Powerdown => (timeout(grace.max(QUIT), qmp.powerdown()).await, grace),
-            Stop::Quit => (timeout(grace.max(QUIT), qmp.quit()).await, grace.max(QUIT)),
+            Stop::Powerdown => (timeout(grace.max(QUIT_TIMEOUT), qmp.powerdown()).await, grace),
+            Stop::Quit => (
+                timeout(grace.max(QUIT_TIMEOUT), qmp.quit()).await,
+                grace.max(QUIT_TIMEOUT),
+            ),
         };
         let accepted = matches!(requested, Ok(Ok(())));
         if accepted && timeout(wait, self.process.wait()).await.is_ok() {
             return true;
         }
-        if let Ok(Ok(true)) = timeout(QUIT, qmp.halted()).await {
+        if let Ok(Ok(true)) = timeout(QUIT_TIMEOUT, qmp.halted()).await {
             log::append(&self.log, "the guest's CPUs are halted with interrupts disabled");
         }
-        if let Ok(Ok(())) = timeout(QUIT, qmp.quit()).await {
-            let _ = timeout(QUIT, self.process.wait()).await;
+        if let Ok(Ok(())) = timeout(QUIT_TIMEOUT, qmp.quit()).await {
+            let _ = timeout(QUIT_TIMEOUT, self.process.wait()).await;
         }
         false
     }
