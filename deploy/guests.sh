@@ -1,11 +1,11 @@
 #!/bin/sh
-# Describes guests for a runner: Linux with the distribution's kernel, and OSv and IncludeOS where you name yours.
+# Describes guests for a runner: Linux with the distribution's kernel, and OSv and IncludeOS with kernels that you provide.
 #
 #   deploy/guests.sh STATE [--cache DIR] [--osv KERNEL] [--includeos IMAGE] [--disk]
 #
-# STATE is the runner's state directory and gets guests/linux.toml, guests/osv.toml, guests/includeos.toml and, with --disk, guests/debian.toml.
-# What is there already is yours and stays as it is. Kernel and disk go to DIR (default: JUNG_GUEST_CACHE, else ~/.cache/jung/guests).
-# Needs QEMU (deploy/linux/setup-qemu.sh); --disk needs root and some minutes. Ends with 0, 1 if something failed, 2 if it is called wrongly.
+# STATE is the runner's state directory. It gets guests/linux.toml, guests/osv.toml, guests/includeos.toml and, with --disk, guests/debian.toml. Existing files
+# are not changed. Kernel and disk go to DIR (default: JUNG_GUEST_CACHE, or ~/.cache/jung/guests). Needs QEMU (deploy/linux/setup-qemu.sh); --disk also needs
+# root and some minutes. Exit code: 0, 1 if something failed, 2 for a usage error.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -41,13 +41,13 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$state" ] || usage
 
-# describe PRESET KERNEL: the smallest description, which names the kernel and its hash.
+# describe PRESET KERNEL: writes a minimal description with the kernel and its hash.
 describe() {
-    [ -r "$2" ] || { echo "guests.sh: $2 cannot be read: name the kernel of $1 that you have (deploy/$1/README.md)" >&2; exit 1; }
+    [ -r "$2" ] || { echo "guests.sh: cannot read $2: give the path of a kernel for $1 (see deploy/$1/README.md)" >&2; exit 1; }
     file=$state/guests/$1.toml
     kernel=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
     if [ -e "$file" ]; then
-        echo "$file is there already and stays as it is"
+        echo "$file exists and is not changed"
         return
     fi
     {

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Finds the smallest `memory_mib` with which an experiment still passes on a platform, by bisection; every step is a whole run of the controller,
-# kept in the results. A runner must be up (see docs/lab.md).
+# Finds the smallest `memory_mib` with which an experiment passes on a platform, by bisection. Every step is a complete run of the controller, which is kept in
+# the results. A runner must be running (see docs/lab.md).
 #
 #   deploy/min-memory.sh --platform native|docker|linux-vm|osv|includeos|guest [--from MIB] [--to MIB] [--file FILE] [--controller PROGRAM]
 #                        [--keys 'TOML'] [-- OPTIONS OF THE CONTROLLER]
 #
-# --keys are further lines of the [[platform]] table, separated by `;`, e.g. --keys 'acceleration = "tcg"; network = "user"'. Any other guest is
+# --keys are further lines of the [[platform]] table, separated by `;`, e.g. --keys 'acceleration = "tcg"; network = "user"'. For any other guest use
 # --platform guest --keys 'guest = "hermit"' with the name of its description.
-# Needs no privilege itself. Ends with 0 and the answer on its last line, 1 if even --to does not pass, 2 if it is called wrongly, 3 if the
-# controller ends for another reason than the service (its exit code is told).
+# Needs no privileges. Exit code: 0 with the answer on the last line, 1 if even --to does not pass, 2 for a usage error, 3 if the controller ended for another
+# reason than the service (its exit code is printed).
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -26,7 +26,7 @@ usage() {
 
 whole() {
     case $2 in
-    '' | *[!0-9]*) echo "$1 is a whole number of MiB, not \"$2\"" >&2 && exit 2 ;;
+    '' | *[!0-9]*) echo "$1: expected a whole number of MiB, not \"$2\"" >&2 && exit 2 ;;
     esac
 }
 
@@ -54,19 +54,19 @@ native | docker | linux-vm | osv | includeos | guest) ;;
 esac
 whole --from "$from"
 whole --to "$to"
-[ "$from" -lt "$to" ] || { echo "--from must be below --to" >&2 && exit 2; }
+[ "$from" -lt "$to" ] || { echo "--from must be less than --to" >&2 && exit 2; }
 if [ -z "$controller" ]; then
     controller=$here/target/release/controller
     [ -x "$controller" ] || controller=$here/target/debug/controller
 fi
-[ -x "$controller" ] || { echo "there is no controller at $controller: cargo build --release -p controller, or --controller" >&2 && exit 2; }
+[ -x "$controller" ] || { echo "no controller at $controller: run cargo build --release -p controller, or use --controller" >&2 && exit 2; }
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
 printf '%s\n' "$keys" | tr ';' '\n' >"$work/keys"
 
-# passes MIB: 0 if every trial counts, 1 if not; ends the script if the controller ended for another reason. What the generator's machine or the host
-# spoiled says nothing of the memory, so such a step is made again.
+# passes MIB: 0 if every trial counts, 1 if not; exits if the controller ended for another reason. A step that failed because of the load generator's machine or
+# the host says nothing about memory, and is repeated.
 passes() {
     mib=$1
     shift
@@ -81,17 +81,17 @@ passes() {
         8) ;;
         *)
             cat "$work/log" >&2
-            echo "the controller ended with $code at $mib MiB" >&2
+            echo "the controller exited with $code at $mib MiB" >&2
             exit 3
             ;;
         esac
         case $(why) in
         *"was killed for memory"* | *crashed* | *"broke off"* | *"requests failed"*) break ;;
-        *generator* | *hypervisor*) echo "$mib MiB: try $try does not tell: $(why)" ;;
+        *generator* | *hypervisor*) echo "$mib MiB: try $try is inconclusive: $(why)" ;;
         *) break ;;
         esac
         if [ "$try" = 5 ]; then
-            echo "$mib MiB: not decided: the host is too busy to tell; try again when it is quiet" >&2
+            echo "$mib MiB: undecided: the host is too busy; try again when it is idle" >&2
             exit 3
         fi
     done
@@ -99,7 +99,7 @@ passes() {
     return 1
 }
 
-# The first reason that a trial was given up for.
+# The first reason why a trial was given up.
 why() {
     sed -n 's/.*given up after [0-9]* attempts: //p' "$work/log" | head -n 1 | cut -c1-200
 }
@@ -112,12 +112,12 @@ while [ $((high - low)) -gt 1 ]; do
     if passes "$middle" "$@"; then high=$middle; else low=$middle; fi
 done
 
-# Both ends once more: what passed or failed by luck must not be the answer.
+# Both limits once more, so that chance does not decide.
 if ! passes "$high" "$@"; then
-    echo "$platform: $high MiB passed once and once not: the smallest that passes is above" && exit 1
+    echo "$platform: $high MiB passed once and failed once: the smallest memory that passes is above" && exit 1
 fi
 if [ "$low" -ge "$from" ] && passes "$low" "$@"; then
-    echo "$platform: $low MiB failed once and passed once: the smallest that passes is about $high MiB" && exit 0
+    echo "$platform: $low MiB failed once and passed once: the smallest memory that passes is about $high MiB" && exit 0
 fi
 if [ "$low" -lt "$from" ]; then
     echo "$platform: $high MiB pass, and less was not tried: lower --from"

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Has real Apache JMeter read a JTL or run a test plan, from its published jars: no tarball.
+# Runs Apache JMeter on a JTL file or a test plan, from its published jars: no tarball is needed.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-jmeter.sh: what Apache JMeter makes of a JTL, or of a test plan
+jmeter.sh: runs Apache JMeter on a JTL file or a test plan
 
-  jmeter.sh FILE.jtl DIR     read FILE as `jmeter -g` does and write DIR/statistics.json; DIR must not exist or be empty
-  jmeter.sh run PLAN.jmx FILE.jtl   run a test plan (HTTP samplers, constant timers) without its windows and write FILE; FILE must not exist
-  jmeter.sh jars             fetch the jars only, print their folder
+  jmeter.sh FILE.jtl DIR     read FILE like `jmeter -g` and write DIR/statistics.json; DIR must be empty or not exist
+  jmeter.sh run PLAN.jmx FILE.jtl   run a test plan (HTTP samplers, constant timers) without the GUI and write FILE, which must not exist
+  jmeter.sh jars             download the jars only, print their directory
 
-Exit code 1: JMeter does not accept the file; its words are on stderr.
-The jars do not hold JMeter's dashboard pages, so only the figures are written. For the pages, use a JMeter of your own: jmeter -g FILE -o DIR
+Exit code 1: JMeter does not accept the file; its messages are on stderr.
+The jars do not contain JMeter's dashboard pages, so only the figures are written. For the pages use an installed JMeter: jmeter -g FILE -o DIR
 
-JMeter's median and percentiles look at the last 20,000 requests only; JMETER_WINDOW (default 20000) sets how many.
+JMeter computes median and percentiles over the last 20,000 requests only; JMETER_WINDOW (default 20000) sets how many.
 Needs Java 8 or newer and Maven (Debian: apt-get install openjdk-17-jre-headless maven).
 Jars are kept in ${XDG_CACHE_HOME:-~/.cache}/jung/jmeter.
 TEXT
@@ -26,7 +26,7 @@ version=$(sed -n 's:.*<jmeter.version>\(.*\)</jmeter.version>.*:\1:p' "$here/pom
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/jung/jmeter
 home=
 
-# Prints the folder of the jars; fetches them first if this version is not in the cache. Two callers at once are safe.
+# Prints the directory of the jars; downloads them first if this version is not in the cache. Safe to call concurrently.
 jars() {
     local jars=$cache/$version-http
     if [ ! -e "$jars/complete" ]; then
@@ -38,17 +38,17 @@ jars() {
             part=$jars.part
             rm -rf "$part"; mkdir -p "$part"
             cp "$here/pom.xml" "$part/pom.xml"
-            echo "jmeter.sh: fetching the jars of Apache JMeter $version with Maven" >&2
+            echo "jmeter.sh: downloading the jars of Apache JMeter $version with Maven" >&2
             mvn -q -B -f "$part/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
                 -DoutputDirectory="$part/lib" >&2 || exit 1
             touch "$part/complete"
             rm -rf "$jars"; mv "$part" "$jars"
-        ) 9>"$cache/lock" || die "Maven could not fetch Apache JMeter $version: see its lines above"
+        ) 9>"$cache/lock" || die "Maven could not download Apache JMeter $version: see its output above"
     fi
     echo "$jars/lib"
 }
 
-# Makes the least that JMeter wants to find in its home: empty settings, and exporters for the figures.
+# Creates the minimal home directory that JMeter needs: empty settings, and an exporter for the figures.
 make_home() {
     local home=$1
     mkdir -p "$home/bin/report-template" "$home/lib/ext" "$home/lib/junit"
@@ -64,7 +64,7 @@ TEXT
 TEXT
 }
 
-# The words of a test plan and the classes behind them, as far as our plans use them.
+# The element names of a test plan and their classes, as far as Jung's plans use them.
 aliases() {
     printf '_version=5.0\n_file_encoding=UTF-8\n'
     local converter
@@ -97,12 +97,12 @@ HttpTestSampleGui=org.apache.jmeter.protocol.http.control.gui.HttpTestSampleGui
 TEXT
 }
 
-# Runs a test plan. The heap is that of JMeter's own start script.
+# Runs a test plan. The heap size is that of JMeter's own start script.
 run_plan() {
     local plan file lib
     plan=$(realpath -e -- "$1") || die "$1: no such file"
     file=$(realpath -m -- "$2")
-    [ -e "$file" ] && die "$2: is already there"
+    [ -e "$file" ] && die "$2: file exists"
     command -v java >/dev/null || die "Java is missing: apt-get install openjdk-17-jre-headless"
     lib=$(jars)
     home=$(mktemp -d)
@@ -134,8 +134,8 @@ read_jtl() {
 case ${1:-} in
     ''|-h|--help) usage ;;
     jars)         jars ;;
-    run)          [ $# -eq 3 ] || die "name a test plan and a JTL; see --help"
+    run)          [ $# -eq 3 ] || die "run: expected a test plan and a JTL file; see --help"
                   run_plan "$2" "$3" ;;
-    *)            [ $# -eq 2 ] || die "name a JTL and a folder; see --help"
+    *)            [ $# -eq 2 ] || die "expected a JTL file and a directory; see --help"
                   read_jtl "$1" "$2" ;;
 esac

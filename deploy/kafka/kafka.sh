@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts real Apache Kafka 4.x (KRaft) on this machine from its published jars: no image, no tarball.
+# Runs Apache Kafka 4.x (KRaft) on this machine from its published jars: no image and no tarball are needed.
 set -euo pipefail
 
 usage() {
@@ -8,14 +8,14 @@ kafka.sh: Apache Kafka on this machine, from its published jars
 
   kafka.sh start  [--nodes 1|3] [--dir D] [--port P]   start, wait until it answers, print the bootstrap address
   kafka.sh stop   [--dir D]                            stop every node
-  kafka.sh status [--dir D]                            print the nodes; exit 0 if all run, 3 if not
-  kafka.sh run    --data D --listen BIND[=HOST:PORT]...  one node in the foreground, until SIGTERM; what clients are told
-                                                       to connect to if it differs; as this project's own broker has it
+  kafka.sh status [--dir D]                            print the nodes; exit code 0 if all are running, 3 if not
+  kafka.sh run    --data D --listen BIND[=HOST:PORT]...  run one node in the foreground until SIGTERM; HOST:PORT is the advertised
+                                                       address if it differs (same options as Jung's own broker)
   kafka.sh tool   NAME ARGS...                         run one of Kafka's console tools, e.g. `tool topics --help`
-  kafka.sh jars                                        fetch the jars only, print the class path
+  kafka.sh jars                                        download the jars only, print the class path
 
-  --nodes  1 (default) or 3; every node is broker and controller
-  --dir    data, logs and pid files (default: $TMPDIR/jung-kafka-$UID); kept by `stop`, delete it to start afresh
+  --nodes  1 (default) or 3; every node is both broker and controller
+  --dir    data, logs and pid files (default: $TMPDIR/jung-kafka-$UID); kept by `stop`; delete it for a fresh start
   --port   first client port (default 9092): nodes use P, P+1, P+2 and P+100, P+101, P+102; 0 picks free ones
 
 Needs Java 17 or newer and Maven (Debian: apt-get install openjdk-17-jre-headless maven).
@@ -36,8 +36,7 @@ nodes=1
 port=9092
 heap=${KAFKA_HEAP:-512m}
 
-# Prints the class path; fetches the jars first if this version is not in the cache.
-# A lock and a rename make two callers at once safe.
+# Prints the class path; downloads the jars first if this version is not in the cache. A lock and a rename make it safe to call concurrently.
 jars() {
     local jars=$cache/$version
     if [ ! -e "$jars/complete" ]; then
@@ -49,12 +48,12 @@ jars() {
             local part=$jars.part
             rm -rf "$part"; mkdir -p "$part"
             cp "$here/pom.xml" "$part/pom.xml"
-            echo "kafka.sh: fetching the jars of Apache Kafka $version with Maven" >&2
+            echo "kafka.sh: downloading the jars of Apache Kafka $version with Maven" >&2
             mvn -q -B -f "$part/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
                 -DoutputDirectory="$part/libs" >&2 || exit 1
             touch "$part/complete"
             rm -rf "$jars"; mv "$part" "$jars"
-        ) 9>"$cache/lock" || die "Maven could not fetch Apache Kafka $version: see its lines above"
+        ) 9>"$cache/lock" || die "Maven could not download Apache Kafka $version: see its output above"
     fi
     echo "$jars/libs/*"
 }
@@ -66,14 +65,14 @@ check_java() {
     [ "${major:-0}" -ge 17 ] || die "Apache Kafka 4 needs Java 17 or newer, found ${major:-none}: apt-get install openjdk-17-jre-headless"
 }
 
-# run_java LEVEL CLASS ARGS...: LEVEL is the lowest level that is logged (to stderr).
+# run_java LEVEL CLASS ARGS...: logs from LEVEL up, to stderr.
 run_java() {
     local level=$1; shift
     java -Xmx256m -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel="$level" -cp "$(jars)" "$@"
 }
 
 tool() {
-    local name=${1:-}; [ -n "$name" ] || die "tool: name one, e.g. topics"; shift
+    local name=${1:-}; [ -n "$name" ] || die "tool: no name given, e.g. topics"; shift
     case $name in
         topics)              set -- org.apache.kafka.tools.TopicCommand "$@" ;;
         console-producer)    set -- org.apache.kafka.tools.ConsoleProducer "$@" ;;
@@ -85,7 +84,7 @@ tool() {
         producer-perf-test)  set -- org.apache.kafka.tools.ProducerPerformance "$@" ;;
         delete-records)      set -- org.apache.kafka.tools.DeleteRecordsCommand "$@" ;;
         *.*)                 set -- "$name" "$@" ;;
-        *)                   die "tool: $name is not known: see kafka.sh --help" ;;
+        *)                   die "tool: unknown tool $name: see kafka.sh --help" ;;
     esac
     check_java
     run_java error "$@"
@@ -93,7 +92,7 @@ tool() {
 
 taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# A free block: P.. for clients, P+100.. for the controllers.
+# Finds a free block of ports: P.. for clients, P+100.. for the controllers.
 free_port() {
     local p n
     for _ in $(seq 50); do
@@ -104,7 +103,7 @@ free_port() {
     die "no free block of ports found between 20000 and 32000"
 }
 
-# properties ID VOTERS [BIND=HOST:PORT]...: what it listens on is 127.0.0.1 if it is not said.
+# properties ID VOTERS [BIND=HOST:PORT]...: prints server.properties; the node listens on 127.0.0.1 by default.
 properties() {
     local id=$1 voters=$2 n=0 pair listeners='' told='' map=''
     shift 2
@@ -137,14 +136,14 @@ group.initial.rebalance.delay.ms=0
 TEXT
 }
 
-# Is the recorded process of node $1 really our Kafka (a pid may have been reused)?
+# Whether the recorded process of node $1 is our Kafka; its PID may have been reused.
 alive() {
     local pid
     pid=$(cat "$dir/$1/pid" 2>/dev/null) || return 1
     { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qF "$dir/$1/server.properties"
 }
 
-# Sends ApiVersions v0 (key 18, correlation id 7) and wants the 7 back.
+# Sends ApiVersions v0 (key 18, correlation id 7) and expects the 7 in the reply.
 answers() {
     local reply
     reply=$(
@@ -158,18 +157,18 @@ answers() {
 wait_ready() {
     local id=$1 deadline=$((SECONDS + 120))
     until grep -qsF 'Kafka Server started' "$dir/$id/log" && answers $((port + id - 1)); do
-        alive "$id" || { tail -n 20 "$dir/$id/log" >&2; die "node $id died: its log is $dir/$id/log"; }
-        [ $SECONDS -lt $deadline ] || { tail -n 20 "$dir/$id/log" >&2; die "node $id did not answer within 120 s: its log is $dir/$id/log"; }
+        alive "$id" || { tail -n 20 "$dir/$id/log" >&2; die "node $id exited: see its log $dir/$id/log"; }
+        [ $SECONDS -lt $deadline ] || { tail -n 20 "$dir/$id/log" >&2; die "node $id did not answer within 120 s: see its log $dir/$id/log"; }
         sleep 0.3
     done
 }
 
-# format ID CLUSTER: makes the storage of a node whose properties are written.
+# format ID CLUSTER: formats the storage of a node whose properties exist.
 format() {
     local home=$dir/$1
     run_java warn kafka.tools.StorageTool format --ignore-formatted -t "$2" \
         -c "$home/server.properties" >"$home/format.log" 2>&1 \
-        || { cat "$home/format.log" >&2; die "formatting the storage of node $1 failed (another --nodes than before? then remove $dir)"; }
+        || { cat "$home/format.log" >&2; die "formatting the storage of node $1 failed (if --nodes has changed, remove $dir)"; }
 }
 
 # The command line of a node: node CLASSPATH PROPERTIES.
@@ -193,10 +192,10 @@ launch() {
 
 new_cluster() { head -c 16 /dev/urandom | base64 | tr '+/' 'AB' | tr -d '='; }
 
-# One node in the foreground: the process that was started becomes the broker, so whoever started it can stop and measure it.
+# Runs one node in the foreground. This process becomes the broker, so the caller can stop and measure it.
 run() {
     local bind cp command
-    [ ${#listen[@]} -gt 0 ] || die "run: name where to listen, e.g. --listen 127.0.0.1:9092"
+    [ ${#listen[@]} -gt 0 ] || die "run: no address to listen on, e.g. --listen 127.0.0.1:9092"
     check_java
     cp=$(jars)
     bind=${listen[0]%%=*}; port=${bind##*:}
@@ -209,7 +208,7 @@ run() {
 
 start() {
     local id voters='' cluster cp
-    case $nodes in 1 | 3) ;; *) die "--nodes is 1 or 3, not $nodes" ;; esac
+    case $nodes in 1 | 3) ;; *) die "--nodes must be 1 or 3, not $nodes" ;; esac
     check_java
     cp=$(jars)
     mkdir -p "$dir"
@@ -220,7 +219,7 @@ start() {
     [ -e "$dir/cluster" ] || new_cluster >"$dir/cluster"
     cluster=$(cat "$dir/cluster")
     for id in $(seq "$nodes"); do
-        taken $((port + id - 1)) && die "port $((port + id - 1)) is taken: choose another with --port, or --port 0"
+        taken $((port + id - 1)) && die "port $((port + id - 1)) is in use: choose another with --port, or use --port 0"
         voters+=${voters:+,}$id@127.0.0.1:$((port + 100 + id - 1))
     done
     echo "$nodes" >"$dir/nodes"
@@ -269,9 +268,9 @@ case $command in
         listen=()
         while [ $# -gt 0 ]; do
             case $1 in
-                --data) dir=${2:?--data needs a folder}; shift 2 ;;
+                --data) dir=${2:?--data needs a directory}; shift 2 ;;
                 --listen) listen+=("${2:?--listen needs an address}"); shift 2 ;;
-                *) die "$1 is not an option of run: see kafka.sh --help" ;;
+                *) die "$1 is not an option of run; see kafka.sh --help" ;;
             esac
         done
         mkdir -p "$dir"; dir=$(realpath "$dir")
@@ -280,7 +279,7 @@ case $command in
         while [ $# -gt 0 ]; do
             case $1 in
                 --nodes) nodes=${2:?--nodes needs 1 or 3}; shift 2 ;;
-                --dir) dir=${2:?--dir needs a folder}; shift 2 ;;
+                --dir) dir=${2:?--dir needs a directory}; shift 2 ;;
                 --port) port=${2:?--port needs a number}; shift 2 ;;
                 *) die "$1 is not an option: see kafka.sh --help" ;;
             esac

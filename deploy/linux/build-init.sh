@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the static release binary of guest-init, the first process of Linux guests, and prints its path: beside the static
-# workload of deploy/build-workload.sh, where the runner looks for it.
+# Builds the static release binary of guest-init, the first process of Linux guests, and prints its path: next to the static workload of
+# deploy/build-workload.sh, where the runner looks for it.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)

@@ -1,11 +1,10 @@
 #!/bin/sh
-# Fetches the distribution's cloud kernel with its modules, without installing it, and describes it as the guest `linux`.
+# Downloads the distribution's cloud kernel with its modules without installing it, and describes it as the guest `linux`.
 #
 #   deploy/linux/kernel.sh CACHE [STATE]
 #
-# CACHE gets kernel/vmlinuz and kernel/modules/; STATE, the runner's state directory, gets guests/linux.toml, unless that is
-# there already: it is yours to change. Needs apt-get and dpkg-deb (Debian), and a package list (apt-get update). Running it
-# again does nothing while the kernel is there; remove CACHE/kernel for a newer one.
+# CACHE gets kernel/vmlinuz and kernel/modules/. STATE, the runner's state directory, gets guests/linux.toml unless it exists. Needs apt-get and dpkg-deb
+# (Debian), and a package list (apt-get update). Does nothing if the kernel exists; remove CACHE/kernel for a newer one.
 set -eu
 
 cache=${1:?"usage: kernel.sh CACHE [STATE]"}
@@ -17,7 +16,7 @@ cache=$(cd "$cache" && pwd)
 if [ ! -e "$cache/kernel/vmlinuz" ]; then
     work=$(mktemp -d "$cache/.kernel.XXXXXX")
     trap 'rm -rf "$work"' EXIT
-    # The package of that name is empty and depends on the newest kernel.
+    # The package of that name is a metapackage, which depends on the newest kernel.
     real=$(apt-cache depends "$package" | sed -n 's/^  Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1)
     real=${real:-$package}
     (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root "$real")
@@ -27,7 +26,7 @@ if [ ! -e "$cache/kernel/vmlinuz" ]; then
     mv "$(echo "$work"/root/lib/modules/*/kernel "$work"/root/usr/lib/modules/*/kernel | tr ' ' '\n' | while read -r dir; do
         [ -d "$dir" ] && echo "$dir" && break
     done)" "$work/kernel/modules"
-    # Newer distributions pack every module; guest-init hands them to the kernel as they are.
+    # Newer distributions compress modules; guest-init passes them to the kernel as they are.
     find "$work/kernel/modules" -name '*.ko.xz' -exec unxz {} +
     find "$work/kernel/modules" -name '*.ko.zst' -exec unzstd -q --rm {} +
     echo "$real" >"$work/kernel/package"

@@ -1,10 +1,10 @@
-//! The argument list of a service, with the place where it listens filled in.
+//! A service's argument list with its listen address filled in.
 
 use std::net::SocketAddr;
 
 use protocol::spec::ServiceSpec;
 
-/// The service's arguments, `{listen}` replaced by where it has to listen, if anywhere. They go to the program as they are: no shell reads them.
+/// The service's arguments with `{listen}` replaced by its listen address, if it has one. They are passed to the program as they are: no shell parses them.
 #[must_use]
 pub fn service_args(service: &ServiceSpec, listen: Option<SocketAddr>) -> Vec<String> {
     let Some(listen) = listen else {
@@ -36,6 +36,6 @@ mod tests {
         };
         let args = service_args(&service, Some("127.0.0.1:7".parse().unwrap()));
         assert_eq!(args, ["tcp", "--listen=127.0.0.1:7", "{port}", "; rm -rf $HOME"]);
-        assert_eq!(service_args(&service, None), service.args, "it listens nowhere");
+        assert_eq!(service_args(&service, None), service.args, "it has no listen address");
     }
 }

@@ -1,4 +1,4 @@
-//! The `workload` program as a file: its hash, and whether it is static.
+//! The `workload` program as a file: its hash and its linkage.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -7,29 +7,29 @@ use sha2::{Digest, Sha256};
 
 use crate::DeployError;
 
-/// The type of a program header that names a dynamic loader.
+/// `p_type` of the program header that names a dynamic loader.
 const PT_INTERP: u32 = 3;
 
-/// A program that was read.
+/// A program's hash and linkage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
     sha256: String,
     linking: Linking,
 }
 
-/// What a program needs to be executed.
+/// How a program is linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Linking {
-    /// Nothing: it runs where nothing else is.
+    /// Statically: it needs no other file.
     Static,
-    /// A dynamic loader and libraries.
+    /// Dynamically: it needs a loader and shared libraries.
     Dynamic,
-    /// Not known: it is no 64-bit little-endian ELF file (a script, say).
+    /// Not a 64-bit little-endian ELF file (a script, for example).
     Unknown,
 }
 
 impl Binary {
-    /// Reads a program, off the runtime's threads.
+    /// Reads a program on a blocking thread.
     ///
     /// # Errors
     /// [`DeployError::Io`] with the path.
@@ -44,13 +44,13 @@ impl Binary {
             })
     }
 
-    /// The hash of its bytes, hexadecimal.
+    /// SHA-256 of the file, in hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
 
-    /// Whether it can run FROM scratch.
+    /// Whether it runs in an image built `FROM scratch`.
     #[must_use]
     pub fn is_static(&self) -> bool {
         self.linking == Linking::Static
@@ -81,7 +81,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Looks for a program header that names a loader; see elf(5) for the offsets. A static-pie program has a dynamic section, but no loader.
+/// Looks for a program header that names a loader (offsets: elf(5)). A static-pie program has a dynamic section, but no loader.
 fn linking(elf: &[u8]) -> Linking {
     headers(elf).map_or(Linking::Unknown, |types| {
         if types.contains(&PT_INTERP) {

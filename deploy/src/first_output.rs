@@ -1,5 +1,4 @@
-//! When a service first said something: the first byte that reached the file of its output, seen by inotify, so that nothing stands between the
-//! service and its file.
+//! The time of a service's first output: inotify reports the first write to its log file, so nothing sits between the service and the file.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -11,64 +10,73 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
-/// The moment of the first byte, once there was one.
+use crate::process;
+
+/// The time of the first byte, once there is one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FirstOutput(Arc<OnceLock<Instant>>);
 
 impl FirstOutput {
-    /// The moment; `None`: silent so far.
+    /// The time; `None`: no output yet.
     pub(crate) fn at(&self) -> Option<Instant> {
         self.0.get().copied()
     }
 
-    /// A byte came now; only the first counts.
-    pub(crate) fn came(&self) {
+    /// Records that output arrived now. Only the first call counts.
+    pub(crate) fn record(&self) {
         self.0.get_or_init(Instant::now);
     }
 }
 
-/// Watches a file until something is written into it. Dropping it ends that.
+/// Watches a file until something is written to it. Dropping it stops the watch.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct OutputWatch {
     first: FirstOutput,
     task: JoinHandle<()>,
 }
 
-impl Watch {
-    /// Watches a file that is there. Needs a runtime around it.
-    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+impl OutputWatch {
+    /// Creates a service's log file and watches it. If that fails, only the time of the first output is missing.
+    pub(crate) fn create(log: &Path) -> Option<Self> {
+        let watch = process::open_log(log).and_then(|_| Self::of(log));
+        watch
+            .inspect_err(
+                |error| tracing::debug!(log = %log.display(), %error, "cannot watch the log for the first output"),
+            )
+            .ok()
+    }
+
+    /// Watches an existing file. Needs a Tokio runtime.
+    fn of(path: &Path) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
         inotify.add_watch(path, AddWatchFlags::IN_MODIFY)?;
-        #[expect(
-            unsafe_code,
-            reason = "the runtime is told to watch a descriptor that it does not know"
-        )]
-        // SAFETY: the descriptor belongs to the inotify inside, which goes with the `AsyncFd` and gives the same one every time.
+        #[expect(unsafe_code, reason = "tokio cannot know that the descriptor stays the same")]
+        // SAFETY: the descriptor belongs to the `Inotify` inside, which lives as long as the `AsyncFd` and always returns the same descriptor.
         let ready = unsafe { AsyncFd::register(Descriptor(inotify)) }.map_err(io::Error::from)?;
         let first = FirstOutput::default();
         let seen = first.clone();
         let task = tokio::spawn(async move {
-            // Nothing but a change of the file makes it readable.
+            // Only a change of the file makes the descriptor readable.
             if ready.readable().await.is_ok() {
-                seen.came();
+                seen.record();
             }
         });
         Ok(Self { first, task })
     }
 
-    /// The moment of the first byte; `None`: silent so far.
+    /// The time of the first byte; `None`: no output yet.
     pub(crate) fn at(&self) -> Option<Instant> {
         self.first.at()
     }
 }
 
-impl Drop for Watch {
+impl Drop for OutputWatch {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// An inotify as tokio takes it.
+/// An `Inotify` as `AsyncFd` takes it.
 #[derive(Debug)]
 struct Descriptor(Inotify);
 
@@ -88,7 +96,7 @@ mod tests {
     async fn the_first_byte_is_seen_and_no_other() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let before = Instant::now();
-        let watch = Watch::of(file.path()).unwrap();
+        let watch = OutputWatch::of(file.path()).unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(watch.at(), None);
         file.write_all(b"listening").unwrap();
@@ -102,6 +110,6 @@ mod tests {
         file.write_all(b"more").unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
         assert_eq!(watch.at(), Some(first));
-        assert!(Watch::of(Path::new("/nowhere/log")).is_err());
+        assert!(OutputWatch::of(Path::new("/nowhere/log")).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Limits that no platform of this host can keep are refused before anything is started.
+//! Refuses limits that this host cannot provide, before anything is started.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use protocol::spec::{CpuSet, Resources};
 
 use crate::DeployError;
 
-/// Refuses CPUs and NUMA nodes that this host has not got online, and no memory at all.
+/// Refuses CPUs and NUMA nodes that are not online on this host, and a memory limit of 0.
 ///
 /// # Errors
 /// [`DeployError::Unmet`].
@@ -14,7 +14,7 @@ pub fn check(resources: &Resources) -> Result<(), DeployError> {
     let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
     let nodes = fs::read_to_string("/sys/devices/system/node/online").unwrap_or_default();
     check_nodes(resources, nodes.trim().parse().ok().as_ref())?;
-    check_against(resources, online.trim().parse().ok().as_ref())
+    check_cpus_and_memory(resources, online.trim().parse().ok().as_ref())
 }
 
 fn check_nodes(resources: &Resources, online: Option<&CpuSet>) -> Result<(), DeployError> {
@@ -25,17 +25,17 @@ fn check_nodes(resources: &Resources, online: Option<&CpuSet>) -> Result<(), Dep
         Some(node) => Err(DeployError::Unmet {
             need: format!("mems {wanted} asks for NUMA node {node}, which this host does not have"),
             remedy: online.map_or_else(
-                || "leave mems out: this kernel tells of no NUMA nodes".to_owned(),
+                || "leave mems out: this kernel reports no NUMA nodes".to_owned(),
                 |online| format!("use nodes out of {online}"),
             ),
         }),
     }
 }
 
-fn check_against(resources: &Resources, online: Option<&CpuSet>) -> Result<(), DeployError> {
+fn check_cpus_and_memory(resources: &Resources, online: Option<&CpuSet>) -> Result<(), DeployError> {
     if resources.memory_mib == Some(0) {
         return Err(DeployError::Unmet {
-            need: "a memory limit of 0 MiB lets nothing run".into(),
+            need: "a memory limit of 0 MiB leaves no memory to run in".into(),
             remedy: "set memory_mib to 8 or more, or leave it out".into(),
         });
     }
@@ -51,7 +51,7 @@ fn check_against(resources: &Resources, online: Option<&CpuSet>) -> Result<(), D
     }
 }
 
-/// NUMA nodes as `set_mempolicy` takes them: a bit each.
+/// NUMA nodes as the bit mask that `set_mempolicy` takes.
 #[must_use]
 pub fn nodemask(nodes: &CpuSet) -> Vec<u64> {
     let highest = nodes.cpus().last().map_or(0, |&node| node as usize);
@@ -62,7 +62,7 @@ pub fn nodemask(nodes: &CpuSet) -> Vec<u64> {
     mask
 }
 
-/// The CPUs as the scheduler's system calls take them; `None`: beyond the numbers that they know.
+/// CPUs as the set that `sched_setaffinity` takes; `None`: a number is too large for it.
 #[must_use]
 pub fn affinity(cpus: &CpuSet) -> Option<nix::sched::CpuSet> {
     let mut set = nix::sched::CpuSet::new();
@@ -77,21 +77,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cpu_that_is_not_there_is_named() {
+    fn a_missing_cpu_is_named() {
         let resources = Resources {
             cpuset: Some("1-3".parse().unwrap()),
             ..Resources::default()
         };
-        let error = check_against(&resources, Some(&"0-1".parse().unwrap()))
+        let error = check_cpus_and_memory(&resources, Some(&"0-1".parse().unwrap()))
             .unwrap_err()
             .to_string();
         assert!(error.contains("CPU 2") && error.contains("out of 0-1"), "{error}");
-        check_against(&resources, Some(&"0-7".parse().unwrap())).unwrap();
-        check_against(&resources, None).unwrap();
+        check_cpus_and_memory(&resources, Some(&"0-7".parse().unwrap())).unwrap();
+        check_cpus_and_memory(&resources, None).unwrap();
     }
 
     #[test]
-    fn no_memory_is_refused() {
+    fn a_memory_limit_of_zero_is_refused() {
         assert!(
             check(&Resources {
                 memory_mib: Some(0),
@@ -103,22 +103,22 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_not_there_is_named() {
+    fn a_missing_node_is_named() {
         let resources = Resources {
             mems: Some("0-1".parse().unwrap()),
             ..Resources::default()
         };
-        let said = |online: Option<&CpuSet>| check_nodes(&resources, online).unwrap_err().to_string();
-        let one = said(Some(&"0".parse().unwrap()));
+        let message = |online: Option<&CpuSet>| check_nodes(&resources, online).unwrap_err().to_string();
+        let one = message(Some(&"0".parse().unwrap()));
         assert!(one.contains("node 1") && one.contains("out of 0"), "{one}");
-        assert!(said(None).contains("leave mems out"));
+        assert!(message(None).contains("leave mems out"));
         check_nodes(&resources, Some(&"0-3".parse().unwrap())).unwrap();
         check_nodes(&Resources::default(), None).unwrap();
         assert_eq!(nodemask(&"0,3,64".parse().unwrap()), [0b1001, 1]);
     }
 
     #[test]
-    fn cpus_become_an_affinity() {
+    fn a_cpuset_becomes_an_affinity() {
         let set = affinity(&"0,2".parse().unwrap()).unwrap();
         assert_eq!([0, 1, 2].map(|cpu| set.is_set(cpu).unwrap()), [true, false, true]);
         assert!(affinity(&"4095".parse().unwrap()).is_none());

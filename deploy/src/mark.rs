@@ -1,46 +1,42 @@
-//! The mark that everything a runner creates bears, so that it, and nothing else, can be found and swept away later.
+//! The mark on everything that a runner creates, by which its leftovers, and nothing else, are found later.
 //!
-//! A process bears it in its environment, a container in its labels, a cgroup in its path.
+//! A process carries it in its environment, a container in its labels, a cgroup in its path.
 
 use protocol::ids::{AttemptId, Name};
 use protocol::spec::ServiceSpec;
 
-use crate::Deployment;
-use crate::process;
-use crate::procfs::Procfs;
-
-/// The environment variable that holds the runner's name.
+/// The environment variable with the runner's name.
 pub const RUNNER: &str = "JUNG_RUNNER";
-/// The environment variable that holds the attempt.
+/// The environment variable with the attempt.
 pub const ATTEMPT: &str = "JUNG_ATTEMPT";
-/// The environment variable that holds the service.
+/// The environment variable with the service.
 pub const SERVICE: &str = "JUNG_SERVICE";
 
-/// The label that holds the runner's name.
+/// The label with the runner's name.
 pub const RUNNER_LABEL: &str = "jung.runner";
-/// The label that holds the attempt.
+/// The label with the attempt.
 pub const ATTEMPT_LABEL: &str = "jung.attempt";
-/// The label that holds the service.
+/// The label with the service.
 pub const SERVICE_LABEL: &str = "jung.service";
 
-/// Whose something is.
+/// What something belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// The runner that made it.
+    /// The runner that created it.
     pub runner: Name,
-    /// The attempt that it was made for.
+    /// The attempt that it was created for.
     pub attempt: AttemptId,
-    /// The service that it is.
+    /// The service that it belongs to.
     pub service: Name,
 }
 
 impl Mark {
-    /// That of a service of a runner's deployment.
+    /// The mark of a service of a runner's deployment.
     #[must_use]
-    pub fn of(runner: &Name, deployment: &Deployment, service: &ServiceSpec) -> Self {
+    pub fn of(runner: &Name, attempt: AttemptId, service: &ServiceSpec) -> Self {
         Self {
             runner: runner.clone(),
-            attempt: deployment.attempt,
+            attempt,
             service: service.name.clone(),
         }
     }
@@ -48,14 +44,14 @@ impl Mark {
     /// The mark as environment variables.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, String); 3] {
-        let [runner, attempt, service] = self.words();
+        let [runner, attempt, service] = self.values();
         [(RUNNER, runner), (ATTEMPT, attempt), (SERVICE, service)]
     }
 
-    /// The mark as labels of a container.
+    /// The mark as container labels.
     #[must_use]
     pub fn labels(&self) -> [(&'static str, String); 3] {
-        let [runner, attempt, service] = self.words();
+        let [runner, attempt, service] = self.values();
         [
             (RUNNER_LABEL, runner),
             (ATTEMPT_LABEL, attempt),
@@ -63,19 +59,19 @@ impl Mark {
         ]
     }
 
-    /// The name of the container: unique, for an attempt runs on one platform only.
+    /// The container's name. It is unique, since an attempt runs on one platform only.
     #[must_use]
     pub fn container(&self) -> String {
         format!("jung-{}-{}", self.attempt, self.service)
     }
 
-    /// The name of the service's cgroup, within [`cgroup_group`].
+    /// The name of the service's cgroup within [`cgroup_group`].
     #[must_use]
     pub fn cgroup(&self) -> String {
         format!("{}-{}", self.attempt, self.service)
     }
 
-    /// Reads the mark out of an environment as `/proc/<pid>/environ` shows it; `None`: not marked, or not whole.
+    /// Reads a mark from an environment in the form of `/proc/<pid>/environ`; `None`: there is none, or it is incomplete.
     #[must_use]
     pub fn in_environment(environ: &[u8]) -> Option<Self> {
         let value = |key: &str| {
@@ -91,7 +87,7 @@ impl Mark {
         })
     }
 
-    fn words(&self) -> [String; 3] {
+    fn values(&self) -> [String; 3] {
         [
             self.runner.to_string(),
             self.attempt.to_string(),
@@ -100,20 +96,10 @@ impl Mark {
     }
 }
 
-/// The cgroup under which all of a runner's are. A directory of its own, since runner `a`'s prefix would also begin the names of runner `a-b`.
+/// The parent cgroup of all cgroups of a runner. A directory of its own, because a prefix `a` would also match the names of runner `a-b`.
 #[must_use]
 pub fn cgroup_group(runner: &Name) -> String {
     format!("jung-{runner}")
-}
-
-/// Kills every process that bears a runner's mark; says of each what became of it.
-pub(crate) async fn kill_all(runner: &Name) -> Vec<String> {
-    let procfs = Procfs::default();
-    let mine = || procfs.marked(|mark| mark.runner == *runner);
-    let mut found: Vec<String> = mine().iter().map(|pid| format!("killed marked pid {pid}")).collect();
-    process::kill_all(mine).await;
-    found.extend(mine().iter().map(|pid| format!("could not kill pid {pid}")));
-    found
 }
 
 #[cfg(test)]
@@ -129,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_found_again_in_an_environment() {
+    fn a_mark_is_read_back_from_an_environment() {
         let mark = mark();
         let mut environ = b"PATH=/bin\0".to_vec();
         for (key, value) in mark.environment() {
@@ -139,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_mark_is_none() {
+    fn an_incomplete_mark_is_none() {
         for environ in [
             "",
             "PATH=/bin\0",

@@ -1,29 +1,28 @@
-//! What a platform says of its services itself, to be put beside what this host sees of them.
+//! A platform's own figures of its services, for comparison with what the sampler measures.
 
-use protocol::sample::{Counters, OfService, Subject};
+use std::fmt::Debug;
+use std::sync::Arc;
 
-use crate::docker::EngineMeter;
-use crate::qemu::GuestMeter;
+use futures_util::future::BoxFuture;
+use protocol::sample::{Counters, Subject};
 
-/// What asks a platform for its own figures.
-#[derive(Clone, Debug)]
-pub enum Meter {
-    /// A container engine, of its containers.
-    Engine(EngineMeter),
-    /// The systems in guests, of themselves.
-    Guests(GuestMeter),
+/// A platform that reports figures of its own: a container engine, or the system in a guest.
+pub(crate) trait MeterSource: Debug + Send + Sync {
+    /// The current figures.
+    fn read(&self) -> BoxFuture<'_, Vec<(Subject, Counters)>>;
 }
 
+/// Reads a platform's own figures.
+#[derive(Clone, Debug)]
+pub struct Meter(Arc<dyn MeterSource>);
+
 impl Meter {
-    /// The figures now. What does not answer is left out.
+    pub(crate) fn new(source: impl MeterSource + 'static) -> Self {
+        Self(Arc::new(source))
+    }
+
+    /// The current figures. A service for which the platform does not answer is left out.
     pub async fn read(&self) -> Vec<(Subject, Counters)> {
-        match self {
-            Self::Engine(meter) => {
-                let figures = meter.read().await.into_iter();
-                let of = |(service, counters)| (Subject::Engine(OfService { service }), counters);
-                figures.map(of).collect()
-            }
-            Self::Guests(meter) => meter.read().await,
-        }
+        self.0.read().await
     }
 }

@@ -1,12 +1,12 @@
-//! Addresses and ports: where a service listens, and whether it can. Below it, the bridge that guests share with their host.
+//! Where services listen, and whether they can. The submodules manage the bridge that guests share with their host.
 
 pub mod bridge;
 pub mod interface;
-mod lease;
 mod netlink;
 pub mod subnet;
+mod veth;
 
-pub(crate) use lease::Lease;
+pub(crate) use veth::AddressReservation;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
@@ -15,46 +15,46 @@ use protocol::spec::{ServiceSpec, Transport};
 
 use crate::DeployError;
 
-/// Where a service of this host listens so that it is reached at `host:port`: there and nowhere else, or, where `host` is no address of this
-/// machine (it stands behind a NAT), everywhere.
+/// The address on which a service of this host listens to be reached at `host:port`: that address only, or, if it is not an address of this machine
+/// (which may be behind a NAT), all addresses.
 #[must_use]
 pub fn listen_address(host: IpAddr, port: u16) -> SocketAddr {
-    let foreign = TcpListener::bind((host, 0)).is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable);
+    let is_foreign = TcpListener::bind((host, 0)).is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable);
     match host {
-        IpAddr::V4(_) if foreign => (Ipv4Addr::UNSPECIFIED, port).into(),
-        IpAddr::V6(_) if foreign => (Ipv6Addr::UNSPECIFIED, port).into(),
+        IpAddr::V4(_) if is_foreign => (Ipv4Addr::UNSPECIFIED, port).into(),
+        IpAddr::V6(_) if is_foreign => (Ipv6Addr::UNSPECIFIED, port).into(),
         _ => (host, port).into(),
     }
 }
 
-/// Proves that every service can listen on its port, all at the same time, and lets go of the ports again.
+/// Checks that all services can listen on their ports at the same time, and releases the ports again.
 ///
-/// Connections of an earlier trial in TIME-WAIT do not count (the standard library sets `SO_REUSEADDR`), a listener with `SO_REUSEPORT` does.
+/// Connections of an earlier trial in TIME-WAIT do not count, since the standard library sets `SO_REUSEADDR`; a listener with `SO_REUSEPORT` does.
 ///
 /// # Errors
-/// [`DeployError::PortTaken`] with the service and the address, or why a port cannot be used at all.
+/// [`DeployError::PortTaken`] with the service and the address, or the reason why a port cannot be used.
 pub fn check_ports<'a>(services: impl IntoIterator<Item = (&'a ServiceSpec, SocketAddr)>) -> Result<(), DeployError> {
-    let claims: Result<Vec<Claim>, DeployError> = services
+    let claims: Result<Vec<ClaimedPort>, DeployError> = services
         .into_iter()
         .map(|(service, address)| claim(service, address))
         .collect();
     claims.map(drop)
 }
 
-/// Whether something listens there.
+/// Whether something listens on an address.
 #[must_use]
 pub fn is_taken(transport: Transport, address: SocketAddr) -> bool {
-    Claim::lay(transport, address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+    ClaimedPort::new(transport, address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
 
-/// A port that nobody else has while this lives.
-enum Claim {
-    Tcp(#[expect(dead_code, reason = "held for its port only")] TcpListener),
-    Udp(#[expect(dead_code, reason = "held for its port only")] UdpSocket),
+/// A port that is held while this lives.
+enum ClaimedPort {
+    Tcp(#[expect(dead_code, reason = "holds the port")] TcpListener),
+    Udp(#[expect(dead_code, reason = "holds the port")] UdpSocket),
 }
 
-impl Claim {
-    fn lay(transport: Transport, address: SocketAddr) -> io::Result<Self> {
+impl ClaimedPort {
+    fn new(transport: Transport, address: SocketAddr) -> io::Result<Self> {
         match transport {
             Transport::Tcp => TcpListener::bind(address).map(Self::Tcp),
             Transport::Udp => UdpSocket::bind(address).map(Self::Udp),
@@ -62,7 +62,7 @@ impl Claim {
     }
 }
 
-fn claim(spec: &ServiceSpec, address: SocketAddr) -> Result<Claim, DeployError> {
+fn claim(spec: &ServiceSpec, address: SocketAddr) -> Result<ClaimedPort, DeployError> {
     let service = &spec.name;
     if address.port() == 0 {
         return Err(DeployError::Unmet {
@@ -70,13 +70,13 @@ fn claim(spec: &ServiceSpec, address: SocketAddr) -> Result<Claim, DeployError> 
             remedy: "give the workload a port from 1 to 65535".into(),
         });
     }
-    Claim::lay(spec.ready.transport(), address).map_err(|source| match source.kind() {
+    ClaimedPort::new(spec.ready.transport(), address).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => DeployError::PortTaken {
             service: service.clone(),
             address,
         },
         io::ErrorKind::PermissionDenied => DeployError::Unmet {
-            need: format!("service {service} may not listen on {address}"),
+            need: format!("no permission to listen on {address} for service {service}"),
             remedy: "give the workload a port from 1024 up, or run the runner as root".into(),
         },
         _ => DeployError::Io {
@@ -123,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_taken_everywhere_is_taken_here() {
+    fn a_port_taken_on_all_addresses_is_taken_on_each() {
         let listener = TcpListener::bind("0.0.0.0:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         assert!(is_taken(Transport::Tcp, (Ipv4Addr::LOCALHOST, port).into()));
     }
 
     #[test]
-    fn tcp_and_udp_have_ports_of_their_own() {
+    fn tcp_and_udp_ports_are_independent() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let tcp = service("tcp", address.port());
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_another_machine_means_everywhere() {
+    fn an_address_of_another_machine_means_all_addresses() {
         assert_eq!(
             listen_address("127.0.0.1".parse().unwrap(), 7).to_string(),
             "127.0.0.1:7"

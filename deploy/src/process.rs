@@ -1,15 +1,16 @@
-//! A child process: in its own process group, its output in a file, its end told apart.
+//! A child process in its own process group: its output goes to a file, it is stopped gracefully, and the reason why it ended is known.
 //!
-//! Everything here returns at once or awaits; nothing blocks the runtime for longer than a fork or a look into `/proc` does.
+//! Nothing here blocks the runtime for longer than a fork or a read of `/proc`.
 
-mod read_only;
-
+use std::ffi::{CStr, CString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::ptr::null;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -21,49 +22,47 @@ use nix::unistd::Pid;
 use protocol::summary::Exit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-pub use read_only::ReadOnly;
+/// Polling interval while a service's processes end.
+const POLL: Duration = Duration::from_millis(10);
+/// How long a process may take to disappear after SIGKILL.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often the members of an ending service are looked at.
-const LOOK: Duration = Duration::from_millis(10);
-/// How long a process that got SIGKILL may take to be gone.
-const DEATH: Duration = Duration::from_secs(5);
-
-/// The limits of open files, soft and hard, that children get; not set: those of this process.
+/// RLIMIT_NOFILE (soft, hard) of children; unset: they inherit that of this process.
 static OPEN_FILES: OnceLock<(u64, u64)> = OnceLock::new();
 
-/// Has children get the limit of open files that this process has now, even if it raises its own afterwards: a service must not find another
-/// limit than the host gives its programs.
+/// Gives children the RLIMIT_NOFILE that this process has now, even if it raises its own later: a service must see the limit that the host gives to
+/// any program.
 ///
 /// # Errors
-/// Where the system does not tell it.
+/// If the system does not report the limit.
 pub fn keep_open_files_of_children() -> io::Result<()> {
     let limit = getrlimit(Resource::RLIMIT_NOFILE)?;
     OPEN_FILES.get_or_init(|| limit);
     Ok(())
 }
 
-/// What to start, and how.
+/// How to start a process.
 #[derive(Debug)]
 pub struct Launch {
-    /// The program, as an absolute path.
+    /// The absolute path of the program.
     pub program: PathBuf,
-    /// Its arguments, passed on as they are: no shell reads them.
+    /// Its arguments, passed as they are: no shell parses them.
     pub args: Vec<String>,
     /// Its whole environment.
     pub environment: Vec<(&'static str, String)>,
-    /// The file that gets its standard output and error, appended.
+    /// The file to which its standard output and error are appended.
     pub log: PathBuf,
-    /// What gets its standard output instead of the file.
+    /// Where its standard output goes instead of the file.
     pub output: Option<OwnedFd>,
-    /// `cgroup.procs` files: it joins these cgroups before its first instruction.
-    pub doors: Vec<File>,
-    /// The CPUs that it may use.
+    /// `cgroup.procs` files of the cgroups that it joins before its first instruction.
+    pub cgroup_procs: Vec<File>,
+    /// The CPUs that it may run on.
     pub affinity: Option<CpuSet>,
-    /// The NUMA nodes that its memory must come from, a bit each, as `numactl --membind` sets them.
+    /// The NUMA nodes that its memory must come from, as a bit mask (like `numactl --membind`).
     pub mems: Option<Vec<u64>>,
-    /// Open files that it gets under the numbers that they have here.
+    /// Open files that it inherits under the same descriptor numbers.
     pub inherited: Vec<OwnedFd>,
-    /// A directory that it may only read.
+    /// A directory that it sees read-only.
     pub read_only: Option<ReadOnly>,
 }
 
@@ -76,10 +75,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it. Returns after its `exec`, so that a program which cannot be executed is an error here.
+    /// Starts it. Returns after `exec`, so a program that cannot be executed is an error here.
     ///
     /// # Errors
-    /// The system's word: no such program, no permission, not enough processes, a log that cannot be written, a cgroup that cannot be joined.
+    /// The system's error: no such program, no permission, too many processes, a log that cannot be written, a cgroup that cannot be joined.
     pub fn spawn(launch: Launch) -> io::Result<Self> {
         let log = open_log(&launch.log)?;
         let mut command = tokio::process::Command::new(&launch.program);
@@ -96,18 +95,18 @@ impl Process {
             )
             .stderr(log)
             .process_group(0);
-        let (doors, affinity, mems) = (launch.doors, launch.affinity, launch.mems);
+        let (cgroup_procs, affinity, mems) = (launch.cgroup_procs, launch.affinity, launch.mems);
         let (inherited, read_only) = (launch.inherited, launch.read_only);
         let open_files = OPEN_FILES.get().copied();
         #[expect(
             unsafe_code,
             reason = "only the child itself can join a cgroup before its first instruction"
         )]
-        // SAFETY: between fork and exec the closure makes system calls only (write, setrlimit, sched_setaffinity, set_mempolicy, fcntl, unshare, mount), on descriptors and memory that the
-        // parent prepared; it neither allocates nor takes a lock.
+        // SAFETY: between fork and exec the closure only makes system calls (write, setrlimit, sched_setaffinity, set_mempolicy, fcntl, unshare, mount)
+        // on descriptors and memory that the parent prepared; it neither allocates nor takes a lock.
         unsafe {
             command.pre_exec(move || {
-                doors.iter().try_for_each(|mut door| door.write_all(b"0"))?;
+                cgroup_procs.iter().try_for_each(|mut file| file.write_all(b"0"))?;
                 if let Some((soft, hard)) = open_files {
                     setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?;
                 }
@@ -132,35 +131,35 @@ impl Process {
         })
     }
 
-    /// Its number.
+    /// Its PID.
     #[must_use]
     pub const fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Whether it had to be killed by [`Process::end`].
+    /// Whether [`Process::end`] had to kill it.
     #[must_use]
     pub const fn was_killed(&self) -> bool {
         self.killed
     }
 
-    /// Waits for its end and reaps it. Cancel-safe; the same answer every time.
+    /// Waits until it ends and reaps it. Cancel-safe; returns the same status every time.
     ///
     /// # Errors
-    /// Where the system does not tell.
+    /// If the system does not report the status.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
     }
 
-    /// How it has ended, if it has.
+    /// Its exit status, if it has ended.
     pub fn try_wait(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Asks it and everything that `members` lists to end (SIGTERM), gives them all `grace`, then kills what is left.
+    /// Sends SIGTERM to it and to everything that `members` lists, gives them `grace`, then kills whatever is left.
     ///
     /// # Errors
-    /// Where the system does not tell how it ended.
+    /// If the system does not report the status.
     pub async fn end(&mut self, grace: Duration, members: impl Fn() -> Vec<u32>) -> io::Result<ExitStatus> {
         let until = Instant::now() + grace;
         if let Some(leader) = self.child.id() {
@@ -171,19 +170,19 @@ impl Process {
         }
         let in_time = timeout_at(until, self.child.wait()).await.is_ok();
         while !members().is_empty() && Instant::now() < until {
-            sleep(LOOK).await;
+            sleep(POLL).await;
         }
         if !in_time {
             self.killed = true;
             self.kill_group();
         }
         kill_all(members).await;
-        timeout(DEATH, self.child.wait())
+        timeout(KILL_TIMEOUT, self.child.wait())
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Kills the process group, unless its leader is already reaped: the number could then be another's.
+    /// Kills the process group, unless the leader is already reaped: its number could then belong to another group.
     fn kill_group(&self) {
         if self.child.id().is_some()
             && let Some(pid) = to_pid(self.pid)
@@ -199,7 +198,7 @@ impl Drop for Process {
     }
 }
 
-/// Tells an end apart. `killed`: we sent the SIGKILL; `oom`: its cgroup counted a kill for memory.
+/// Classifies an exit status. `killed`: this process sent the SIGKILL; `oom`: its cgroup counted an OOM kill.
 #[must_use]
 pub fn exit(status: ExitStatus, killed: bool, oom: bool) -> Exit {
     match (status.code(), status.signal()) {
@@ -211,21 +210,21 @@ pub fn exit(status: ExitStatus, killed: bool, oom: bool) -> Exit {
     }
 }
 
-/// Kills (SIGKILL) one process; one that is gone is no error.
+/// Sends SIGKILL to a process; it is not an error if it is gone.
 pub(crate) fn kill(pid: u32) {
     send(pid, Signal::SIGKILL);
 }
 
-/// Kills until nobody is left, since a process may fork while the list is read, for some seconds at most.
+/// Kills until nothing is left, since a process may fork while the list is read; gives up after some seconds.
 pub(crate) async fn kill_all(members: impl Fn() -> Vec<u32>) {
-    let until = Instant::now() + DEATH;
+    let until = Instant::now() + KILL_TIMEOUT;
     loop {
         let pids = members();
         if pids.is_empty() || Instant::now() >= until {
             return;
         }
         pids.into_iter().for_each(kill);
-        sleep(LOOK).await;
+        sleep(POLL).await;
     }
 }
 
@@ -235,26 +234,64 @@ fn send(pid: u32, signal: Signal) {
     }
 }
 
-/// Zero and what does not fit would address groups, or everybody.
+/// Rejects 0 and numbers that do not fit: `kill` would address process groups.
 fn to_pid(pid: u32) -> Option<Pid> {
     i32::try_from(pid).ok().filter(|&pid| pid > 0).map(Pid::from_raw)
 }
 
-/// Has all memory of this process and its children come from these NUMA nodes, a bit each. One system call, and nothing else.
+/// Binds the memory of this process and its children to these NUMA nodes, a bit each. Makes one system call and nothing else.
 fn bind_memory(nodes: &[u64]) -> io::Result<()> {
     const MPOL_BIND: libc::c_long = 2;
-    // The kernel takes one bit less than it is told of (set_mempolicy(2), "maxnode").
+    // The kernel uses one bit less than `maxnode` says (set_mempolicy(2)).
     let bits = nodes.len() * 64 + 1;
-    #[expect(unsafe_code, reason = "there is no safe wrapper of set_mempolicy")]
-    // SAFETY: the kernel reads `bits - 1` bits from `nodes`, which is that long and lives through the call.
-    let done = unsafe { libc::syscall(libc::SYS_set_mempolicy, MPOL_BIND, nodes.as_ptr(), bits) };
-    if done == 0 {
+    #[expect(unsafe_code, reason = "set_mempolicy has no safe wrapper")]
+    // SAFETY: the kernel reads `bits - 1` bits from `nodes`, which is that long and outlives the call.
+    check(unsafe { libc::syscall(libc::SYS_set_mempolicy, MPOL_BIND, nodes.as_ptr(), bits) })
+}
+
+/// A directory that a child process sees read-only, not including file systems mounted below it. Needs root.
+#[derive(Debug)]
+pub struct ReadOnly {
+    dir: CString,
+}
+
+impl ReadOnly {
+    /// For this directory.
+    ///
+    /// # Errors
+    /// If the path contains a NUL.
+    pub fn of(dir: &Path) -> io::Result<Self> {
+        let dir = CString::new(dir.as_os_str().as_bytes())?;
+        Ok(Self { dir })
+    }
+
+    /// Applies to the calling process and its descendants. Makes four system calls and nothing else.
+    fn enter(&self) -> io::Result<()> {
+        #[expect(unsafe_code, reason = "std has no such system call")]
+        // SAFETY: no pointers; the process gets a mount namespace of its own.
+        check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
+        mount(None, c"/", libc::MS_REC | libc::MS_PRIVATE)?;
+        mount(Some(&self.dir), &self.dir, libc::MS_BIND)?;
+        mount(None, &self.dir, libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY)
+    }
+}
+
+fn mount(source: Option<&CStr>, target: &CStr, flags: libc::c_ulong) -> io::Result<()> {
+    let source = source.map_or(null(), CStr::as_ptr);
+    #[expect(unsafe_code, reason = "std has no such system call")]
+    // SAFETY: the strings are NUL-terminated and outlive the call; these mounts take neither a type nor data.
+    check(unsafe { libc::mount(source, target.as_ptr(), null(), flags, null()) })
+}
+
+fn check(outcome: impl Into<libc::c_long>) -> io::Result<()> {
+    if outcome.into() == 0 {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
     }
 }
 
+/// Opens a log for appending, and creates it and its directory if necessary.
 pub(crate) fn open_log(path: &Path) -> io::Result<File> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir)?;
@@ -273,7 +310,7 @@ mod tests {
             environment: vec![("PATH", "/usr/bin:/bin".into())],
             log: dir.join("log/sh.log"),
             output: None,
-            doors: Vec::new(),
+            cgroup_procs: Vec::new(),
             affinity: None,
             mems: None,
             inherited: Vec::new(),
@@ -282,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_code_and_the_output_are_kept() {
+    async fn the_exit_code_and_the_output_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let mut process = Process::spawn(launch(dir.path(), "echo out; echo err >&2; exit 3")).unwrap();
         let status = process.wait().await.unwrap();
@@ -304,7 +341,7 @@ mod tests {
         .unwrap();
         let log = dir.path().join("log/sh.log");
         while std::fs::read_to_string(&log).unwrap_or_default().is_empty() {
-            sleep(LOOK).await;
+            sleep(POLL).await;
         }
         let status = process.end(Duration::from_millis(50), Vec::new).await.unwrap();
         assert_eq!(exit(status, process.was_killed(), false), Exit::Killed);
@@ -319,7 +356,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_executed_is_an_error() {
+    async fn a_program_that_cannot_be_executed_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let mut missing = launch(dir.path(), "");
         missing.program = dir.path().join("nothing");
@@ -327,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kill_for_memory_is_told_from_ours() {
+    fn an_oom_kill_is_told_from_our_own() {
         let killed = ExitStatus::from_raw(libc::SIGKILL);
         assert_eq!(exit(killed, true, true), Exit::OutOfMemory);
         assert_eq!(exit(killed, true, false), Exit::Killed);
@@ -336,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_killed_by_a_pid_that_means_a_group() {
+    fn a_pid_that_means_a_group_is_rejected() {
         assert_eq!(to_pid(0), None);
         assert_eq!(to_pid(u32::MAX), None);
     }

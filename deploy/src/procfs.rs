@@ -1,11 +1,11 @@
-//! What the drivers ask of `/proc`: who is alive, whose child, with which environment. A process that vanished is a value, not an error.
+//! What the drivers read from `/proc`: which processes are alive, their parents and environments. A process that vanished is a value, not an error.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::mark::Mark;
 
-/// A `/proc`, or a recorded one.
+/// `/proc`, or a recorded copy.
 #[derive(Clone, Debug)]
 pub struct Procfs {
     root: PathBuf,
@@ -18,12 +18,12 @@ impl Default for Procfs {
 }
 
 impl Procfs {
-    /// The process file system that is mounted at `root`.
+    /// The proc file system at `root`.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// Every process that can be seen, ascending.
+    /// All visible processes, in ascending order.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
         let Ok(entries) = fs::read_dir(&self.root) else {
@@ -37,21 +37,21 @@ impl Procfs {
         pids
     }
 
-    /// What a process's `stat` says; `None`: gone.
+    /// A process's `stat`; `None`: it is gone.
     #[must_use]
     pub fn stat(&self, pid: u32) -> Option<Stat> {
         let stat = fs::read(self.root.join(pid.to_string()).join("stat")).ok()?;
         parse_stat(&String::from_utf8_lossy(&stat))
     }
 
-    /// A process's name, as the kernel keeps it: 15 bytes at most. `None`: gone.
+    /// A process's name as the kernel stores it, at most 15 bytes. `None`: it is gone.
     #[must_use]
     pub fn name(&self, pid: u32) -> Option<String> {
         let name = fs::read(self.root.join(pid.to_string()).join("comm")).ok()?;
         Some(String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned())
     }
 
-    /// The words that a process was started with; none where it is gone or the kernel's own.
+    /// A process's arguments; none if it is gone or a kernel thread.
     #[must_use]
     pub fn arguments(&self, pid: u32) -> Vec<String> {
         let words = fs::read(self.root.join(pid.to_string()).join("cmdline")).unwrap_or_default();
@@ -59,19 +59,19 @@ impl Procfs {
         words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
     }
 
-    /// Whether a process runs: neither gone nor a zombie, which only waits to be reaped.
+    /// Whether a process is running: neither gone nor a zombie, which only waits to be reaped.
     #[must_use]
     pub fn is_alive(&self, pid: u32) -> bool {
         self.stat(pid).is_some_and(Stat::is_alive)
     }
 
-    /// The mark that a process bears; `None` also where its environment may not be read.
+    /// A process's mark; also `None` if its environment cannot be read.
     #[must_use]
     pub fn mark(&self, pid: u32) -> Option<Mark> {
         Mark::in_environment(&fs::read(self.root.join(pid.to_string()).join("environ")).ok()?)
     }
 
-    /// The living processes that bear a mark which `wanted` accepts. Never this process or one that it comes from, whatever their environment says.
+    /// The live processes whose mark `wanted` accepts, except this process and its ancestors, whatever their environments contain.
     #[must_use]
     pub fn marked(&self, wanted: impl Fn(&Mark) -> bool) -> Vec<u32> {
         let own = self.ancestry(std::process::id());
@@ -82,29 +82,19 @@ impl Procfs {
         pids
     }
 
-    /// A process and all that come from it, living ones only. A process whose parent died in between is no longer among them.
+    /// A process and its live descendants. A process whose parent has died is no longer among them.
     #[must_use]
     pub fn tree(&self, pid: u32) -> Vec<u32> {
-        let parents: Vec<(u32, u32)> = self.alive().into_iter().map(|(pid, stat)| (pid, stat.parent)).collect();
-        let mut tree: Vec<u32> = parents
-            .iter()
-            .filter(|(child, _)| *child == pid)
-            .map(|(child, _)| *child)
-            .collect();
-        let mut next = 0;
-        while let Some(&parent) = tree.get(next) {
-            tree.extend(
-                parents
-                    .iter()
-                    .filter(|(child, of)| *of == parent && *child != parent)
-                    .map(|(child, _)| *child),
-            );
-            next += 1;
-        }
-        tree
+        descendants(&self.parents(), pid)
     }
 
-    /// The living processes of a process group.
+    /// All live processes with their parents.
+    #[must_use]
+    pub fn parents(&self) -> Vec<(u32, u32)> {
+        self.alive().into_iter().map(|(pid, stat)| (pid, stat.parent)).collect()
+    }
+
+    /// The live processes of a process group.
     #[must_use]
     pub fn group(&self, group: u32) -> Vec<u32> {
         self.alive()
@@ -119,7 +109,7 @@ impl Procfs {
         stats.filter(|(_, stat)| stat.is_alive()).collect()
     }
 
-    /// A process's cgroup memberships, as `/proc/<pid>/cgroup` has them.
+    /// A process's cgroup memberships, in the form of `/proc/<pid>/cgroup`.
     #[must_use]
     pub fn cgroups(&self, pid: u32) -> Option<String> {
         fs::read_to_string(self.root.join(pid.to_string()).join("cgroup")).ok()
@@ -139,7 +129,27 @@ impl Procfs {
     }
 }
 
-/// What matters here of a process's `stat`.
+/// A process and its descendants among processes given with their parents.
+pub(crate) fn descendants(parents: &[(u32, u32)], pid: u32) -> Vec<u32> {
+    let mut tree: Vec<u32> = parents
+        .iter()
+        .filter(|(child, _)| *child == pid)
+        .map(|(child, _)| *child)
+        .collect();
+    let mut next = 0;
+    while let Some(&parent) = tree.get(next) {
+        tree.extend(
+            parents
+                .iter()
+                .filter(|(child, of)| *of == parent && *child != parent)
+                .map(|(child, _)| *child),
+        );
+        next += 1;
+    }
+    tree
+}
+
+/// The relevant fields of a process's `stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// The state letter: `R`, `S`, `D`, `Z`, ...
@@ -151,14 +161,14 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// Whether it runs: a zombie only waits to be reaped.
+    /// Whether it is running: a zombie only waits to be reaped.
     #[must_use]
     pub const fn is_alive(self) -> bool {
         !matches!(self.state, 'Z' | 'X' | 'x')
     }
 }
 
-/// Reads a `stat` line. The command name may hold spaces and parentheses, so reading starts after the last one.
+/// Parses a `stat` line. The command name may contain spaces and parentheses, so fields are read from the last parenthesis on.
 fn parse_stat(line: &str) -> Option<Stat> {
     let mut fields = line.get(line.rfind(')')? + 1..)?.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
@@ -172,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stat_line_with_a_wild_name_is_read() {
+    fn a_stat_line_with_parentheses_in_the_name_is_parsed() {
         let stat = Stat {
             state: 'R',
             parent: 3,
@@ -207,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_alive_and_not_among_the_marked() {
+    fn this_process_is_alive_and_never_marked() {
         let procfs = Procfs::default();
         assert!(procfs.is_alive(std::process::id()));
         assert!(!procfs.marked(|_| true).contains(&std::process::id()));

@@ -1,13 +1,13 @@
-//! The programs of this host that drivers start.
+//! Programs of this host that the drivers run.
 
 use std::path::{Path, PathBuf};
 
 use crate::DeployError;
 
-/// Where programs are looked for besides `PATH`.
+/// Directories that are searched after those of `PATH`.
 const DIRS: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
 
-/// A program, by its whole path.
+/// The path of a program.
 ///
 /// # Errors
 /// [`DeployError::Unmet`] with the remedy if it is not installed.
@@ -23,15 +23,15 @@ pub(crate) fn find(program: &str, remedy: &str) -> Result<PathBuf, DeployError> 
         })
 }
 
-/// The first line of what a program says of its version.
+/// The first line of a program's `--version` output.
 pub(crate) async fn version(program: &Path) -> String {
-    let said = tokio::process::Command::new(program)
+    let output = tokio::process::Command::new(program)
         .arg("--version")
         .kill_on_drop(true)
         .output()
         .await;
-    let text = said
-        .map(|said| String::from_utf8_lossy(&said.stdout).into_owned())
+    let text = output
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
         .unwrap_or_default();
-    text.lines().next().unwrap_or("of unknown version").to_owned()
+    text.lines().next().unwrap_or("unknown version").to_owned()
 }

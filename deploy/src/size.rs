@@ -1,4 +1,4 @@
-//! What files occupy on a disk.
+//! What files occupy on disk.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use protocol::size::{Part, Size};
 
-/// The unit of `st_blocks`, whatever the file system's own blocks are.
+/// The unit of `st_blocks`, whatever the block size of the file system.
 const BLOCK: u64 = 512;
 
-/// A file as a part of a service: its length, or what of it is on the disk where it has holes. `None`: it is not there.
+/// The size of a file: its length, or what it occupies if it is sparse. `None`: it does not exist.
 pub(crate) fn file(part: Part, path: &Path) -> Option<Size> {
     let metadata = fs::metadata(path).ok()?;
     Some(Size {
@@ -19,7 +19,7 @@ pub(crate) fn file(part: Part, path: &Path) -> Option<Size> {
     })
 }
 
-/// All files below a directory as one part; links are not followed, and what cannot be read is not counted.
+/// The size of all files below a directory. Links are not followed, and unreadable files are not counted.
 pub(crate) fn tree(part: Part, dir: &Path) -> Size {
     Size {
         part,

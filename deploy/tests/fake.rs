@@ -1,10 +1,10 @@
-//! The fake driver: it serves for real, and fails where it is told.
+//! The fake driver serves real requests and fails where it is told to.
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::time::Duration;
 
-use deploy::{AnyDriver, AnyRunning, Deployment, Driver, Host, Running, ready};
+use deploy::{AnyDriver, Deployment, DeploymentSpec, Driver, Host, ready};
 use protocol::ids::AttemptId;
 use protocol::spec::{FakeFailure, FakeSpec, HttpProbe, PlatformSpec, Probe, Resources, ServiceSpec, UdpProbe};
 use protocol::summary::Exit;
@@ -14,7 +14,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 struct Stage {
     driver: AnyDriver,
-    deployment: Deployment,
+    deployment: DeploymentSpec,
     _dir: tempfile::TempDir,
 }
 
@@ -45,7 +45,7 @@ fn stage(fail: Option<FakeFailure>) -> Stage {
         }),
         ..service("two")
     };
-    let deployment = Deployment {
+    let deployment = DeploymentSpec {
         attempt: AttemptId::fresh(),
         platform: platform.clone(),
         services: vec![service("one"), two],
@@ -60,14 +60,14 @@ fn stage(fail: Option<FakeFailure>) -> Stage {
     }
 }
 
-async fn start(stage: &Stage) -> AnyRunning {
+async fn start(stage: &Stage) -> Deployment {
     assert_eq!(stage.driver.probe().await.unmet, None);
     stage.driver.prepare(&stage.deployment).await.unwrap();
     stage.driver.start(&stage.deployment).await.unwrap()
 }
 
 #[tokio::test]
-async fn it_serves_and_is_gone() {
+async fn it_serves_and_is_gone_after_stop() {
     let stage = stage(None);
     let running = start(&stage).await;
     let started = running.services().to_vec();
@@ -95,7 +95,7 @@ async fn it_serves_and_is_gone() {
 }
 
 #[tokio::test]
-async fn it_fails_before_it_runs_where_it_is_told() {
+async fn it_fails_before_it_runs_if_told_to() {
     let probe = stage(Some(FakeFailure::Probe));
     assert!(probe.driver.probe().await.unmet.is_some());
     assert!(probe.driver.prepare(&probe.deployment).await.is_err());
@@ -108,7 +108,7 @@ async fn it_fails_before_it_runs_where_it_is_told() {
 }
 
 #[tokio::test]
-async fn it_never_answers_where_it_is_told() {
+async fn it_never_answers_if_told_to() {
     let stage = stage(Some(FakeFailure::Ready));
     let running = start(&stage).await;
     let wait = ready::wait(
@@ -118,12 +118,12 @@ async fn it_never_answers_where_it_is_told() {
     )
     .await;
     let last = wait.unwrap_err().last;
-    assert!(last.contains("no whole reply") || last == "no answer", "{last}");
+    assert!(last.contains("no complete reply") || last == "no answer", "{last}");
     assert_eq!(running.stop().await.teardown.leftovers, [] as [String; 0]);
 }
 
 #[tokio::test]
-async fn it_dies_after_ready_where_it_is_told() {
+async fn it_dies_after_ready_if_told_to() {
     let stage = stage(Some(FakeFailure::Exit));
     let mut running = start(&stage).await;
     ready::wait(&stage.deployment.services, running.services(), LONG)
@@ -145,7 +145,7 @@ async fn it_dies_after_ready_where_it_is_told() {
 }
 
 #[tokio::test]
-async fn it_leaves_something_where_it_is_told() {
+async fn it_leaves_something_behind_if_told_to() {
     let running = start(&stage(Some(FakeFailure::Teardown))).await;
     assert_eq!(running.stop().await.teardown.leftovers.len(), 1);
 }

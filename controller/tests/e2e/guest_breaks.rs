@@ -49,8 +49,8 @@ fn guests_that_never_serve() {
 
     for (guest, stage, why, last_words) in [
         ("none", "start", "invalid kernel header", "invalid kernel header"),
-        ("mute", "ready", "gave no correct reply within", "no more\n"),
-        ("babble", "ready", "gave no correct reply within", "xxxxxxxx"),
+        ("mute", "ready", "did not reply correctly within", "no more\n"),
+        ("babble", "ready", "did not reply correctly within", "xxxxxxxx"),
         ("panics", "ready", "the guest crashed", "PANIC: no disk"),
         ("off", "ready", "exit code 0", "nothing to do\n"),
         ("faults", "ready", "the guest crashed", "triple fault"),
@@ -142,14 +142,14 @@ fn one_that_panics_or_is_killed_or_served_no_more_in_mid_load_is_told_and_tried_
     assert_tried_again(
         &lab,
         &agreed,
-        &["the guest crashed", "signal 9", "virtiofsd, which serves"],
+        &["the guest crashed", "signal 9", "virtiofsd of share"],
     );
     let log = lab.run_folder().join(&agreed.attempts[0].folder).join("log/tcp.log");
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains("Kernel panic - not syncing: softlockup"), "{log}");
     let log = lab.run_folder().join(&agreed.attempts[2].folder).join("log/tcp.log");
     let log = std::fs::read_to_string(log).unwrap();
-    assert!(log.contains("serves the share \"shared\", ended"), "{log}");
+    assert!(log.contains("virtiofsd of share \"shared\" ended"), "{log}");
     nothing_left(&lab);
 }
 

@@ -1,18 +1,18 @@
-//! The power button: it asks the workload to end.
+//! The power button, which asks the workload to stop.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::PathBuf;
 use std::thread;
 
-/// Bytes of a `struct input_event` on a 64-bit machine: a time of 16, type, code, value.
+/// Bytes of a `struct input_event` on a 64-bit machine: 16 of time, then type, code and value.
 const EVENT: usize = 24;
 /// The type of a key's event.
 const EV_KEY: u16 = 1;
 /// The power key.
 const KEY_POWER: u16 = 116;
 
-/// Watches every input device, each in a thread that sleeps in a read, and sends SIGTERM to the workload when the button is pressed.
+/// Watches every input device in a thread of its own, and sends SIGTERM to the workload when the power button is pressed.
 pub fn watch(workload: u32) {
     for path in devices() {
         thread::spawn(move || {
@@ -50,8 +50,8 @@ fn is_press(event: &[u8; EVENT]) -> bool {
 
 fn terminate(pid: u32) {
     if let Ok(pid) = libc::pid_t::try_from(pid) {
-        #[expect(unsafe_code, reason = "a system call that std has not")]
-        // SAFETY: no pointers; the process is our child and not yet reaped, or the number is nobody's.
+        #[expect(unsafe_code, reason = "std has no such system call")]
+        // SAFETY: no pointers. The process is a child that is not yet reaped, or no longer exists.
         unsafe {
             libc::kill(pid, libc::SIGTERM);
         }
@@ -73,8 +73,8 @@ mod tests {
     #[test]
     fn only_a_press_of_the_power_key_counts() {
         assert!(is_press(&event(1, 116, 1)));
-        assert!(!is_press(&event(1, 116, 0)), "its release");
+        assert!(!is_press(&event(1, 116, 0)), "a release");
         assert!(!is_press(&event(1, 30, 1)), "another key");
-        assert!(!is_press(&event(0, 0, 0)), "a report's end");
+        assert!(!is_press(&event(0, 0, 0)), "the end of a report");
     }
 }

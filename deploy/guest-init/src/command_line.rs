@@ -1,24 +1,24 @@
-//! What the kernel command line tells this program.
+//! The kernel command line.
 
 use std::net::Ipv4Addr;
 
-/// The address that `eth0` gets.
+/// The address of `eth0`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// Its own address.
+    /// The IP address.
     pub ip: Ipv4Addr,
-    /// The mask of its network.
+    /// The network mask.
     pub mask: Ipv4Addr,
-    /// Where everything else goes.
+    /// The default gateway.
     pub gateway: Ipv4Addr,
 }
 
-/// The part of the command line that is ours.
+/// The options of `guest-init`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandLine {
-    /// The address, if one is given.
+    /// The address, if there is one.
     pub address: Option<Address>,
-    /// The shares to mount by virtio-fs: the name of each, and where.
+    /// The shares to mount by virtio-fs: tag and mount point.
     pub shares: Vec<(String, String)>,
     /// The program to start.
     pub workload: String,
@@ -51,23 +51,21 @@ impl CommandLine {
         };
         let address = |key: &str| {
             let text = value(key).ok_or_else(|| format!("{key} is missing on the kernel command line"))?;
-            text.parse().map_err(|_| format!("{key}{text} is no address"))
+            text.parse().map_err(|_| format!("{key}{text} is not an IPv4 address"))
         };
         Ok(Some(Address {
-            ip: ip.parse().map_err(|_| format!("jung.ip={ip} is no address"))?,
+            ip: ip.parse().map_err(|_| format!("jung.ip={ip} is not an IPv4 address"))?,
             mask: address("jung.mask=")?,
             gateway: address("jung.gateway=")?,
         }))
     }
 }
 
-/// `name:/place`.
+/// `tag:/mount/point`.
 fn share(text: &str) -> Result<(String, String), String> {
     match text.split_once(':') {
         Some((tag, place)) if !tag.is_empty() && place.starts_with('/') => Ok((tag.into(), place.into())),
-        _ => Err(format!(
-            "jung.mount={text} is not the name of a share, a colon and a place like /data"
-        )),
+        _ => Err(format!("jung.mount={text} is not a tag, a colon and an absolute path")),
     }
 }
 
@@ -76,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_found() {
+    fn the_address_is_parsed() {
         let text =
             "console=ttyS0 jung.ip=10.1.2.3 jung.mask=255.255.255.0 jung.gateway=10.1.2.1 -- tcp jung.ip=1.1.1.1\n";
         let address = CommandLine::parse(text).unwrap().address.unwrap();
@@ -85,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_and_another_program_are_found() {
+    fn shares_and_the_program_are_parsed() {
         let line =
             CommandLine::parse("jung.mount=a:/a jung.mount=b:/b/c jung.workload=/b/w -- jung.mount=x:/x").unwrap();
         let pair = |tag: &str, place: &str| (tag.to_owned(), place.to_owned());

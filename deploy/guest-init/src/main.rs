@@ -1,9 +1,8 @@
 //! `guest-init`: the first process of a Linux guest whose root is an initramfs.
 //!
-//! It loads the modules in `/modules` in the order of their names, gives the interface `eth0` the address of the kernel command line
-//! (`jung.ip`, `jung.mask`, `jung.gateway`), mounts the shares that it names
-//! (`jung.mount`), starts `/workload` (or `jung.workload`) with the arguments after `--`, obeys the power button, and switches the machine off
-//! when the workload has ended. It says what it does on the console, one line a step, each beginning with `guest-init: `; the runner reads them.
+//! It loads the modules in `/modules` in the order of their names, configures `eth0` from the kernel command line (`jung.ip`, `jung.mask`, `jung.gateway`),
+//! mounts shares (`jung.mount`), starts `/workload` (or `jung.workload`) with the arguments after `--`, obeys the power button, and powers the machine off when
+//! the workload has ended. It logs each step to the console in a line that begins with `guest-init: `, which the runner reads.
 
 mod button;
 mod command_line;
@@ -27,10 +26,10 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Everything up to the end of the workload, which gives its exit code, negative for a signal.
+/// Runs until the workload ends. Returns its exit code, or its signal as a negative number.
 fn run() -> Result<i32, String> {
     if std::process::id() != 1 {
-        return Err("this is the first process of a guest; it does nothing anywhere else".into());
+        return Err("this must be the first process of a guest".into());
     }
     mounts::mount_all()?;
     let command_line = CommandLine::read()?;

@@ -1,11 +1,11 @@
-//! The kernel modules, already in order.
+//! Kernel modules, which are already in load order.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-/// Loads every file of `/modules` in the order of their names.
+/// Loads every file in `/modules` in the order of their names.
 pub fn load_all() -> Result<(), String> {
     let failed = |error: io::Error| format!("/modules: {error}");
     let entries = match fs::read_dir("/modules") {
@@ -23,8 +23,8 @@ pub fn load_all() -> Result<(), String> {
 fn load(path: &Path) -> io::Result<()> {
     let file = File::open(path)?;
     let (no_parameters, no_flags) = (c"", 0);
-    #[expect(unsafe_code, reason = "a system call that std has not")]
-    // SAFETY: the descriptor is open and the string ends in NUL; the kernel checks the module itself.
+    #[expect(unsafe_code, reason = "std has no such system call")]
+    // SAFETY: the descriptor is open and the string is NUL-terminated; the kernel checks the module.
     let outcome = unsafe {
         libc::syscall(
             libc::SYS_finit_module,

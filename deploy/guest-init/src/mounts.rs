@@ -1,4 +1,4 @@
-//! The file systems that a program expects.
+//! File systems.
 
 use std::ffi::CString;
 use std::io;
@@ -16,11 +16,11 @@ pub fn mount_all() -> Result<(), String> {
     Ok(())
 }
 
-/// Mounts directories of the host by virtio-fs: the name of each, and where.
+/// Mounts shared directories by virtio-fs: tag and mount point.
 pub fn mount_shares(shares: &[(String, String)]) -> Result<(), String> {
     for (tag, place) in shares {
         mount("virtiofs", tag, place).map_err(|error| {
-            format!("mounting the share {tag} on {place}: {error}; is it in the guest's description, and virtiofs among `load`?")
+            format!("mounting the share {tag} on {place}: {error}; is it in the guest's description, and virtiofs in `load`?")
         })?;
         println!("guest-init: mounted the share {tag} on {place}");
     }
@@ -30,8 +30,8 @@ pub fn mount_shares(shares: &[(String, String)]) -> Result<(), String> {
 fn mount(kind: &str, source: &str, place: &str) -> io::Result<()> {
     std::fs::create_dir_all(place)?;
     let (kind, source, place) = (CString::new(kind)?, CString::new(source)?, CString::new(place)?);
-    #[expect(unsafe_code, reason = "a system call that std has not")]
-    // SAFETY: the three strings end in NUL and live over the call; these file systems take no data.
+    #[expect(unsafe_code, reason = "std has no such system call")]
+    // SAFETY: the three strings are NUL-terminated and outlive the call; these file systems take no data.
     let outcome = unsafe { libc::mount(source.as_ptr(), place.as_ptr(), kind.as_ptr(), 0, std::ptr::null()) };
     if outcome == 0 {
         Ok(())

@@ -1,4 +1,4 @@
-//! Addresses and the route, by the kernel's old calls, which need no library.
+//! Configures the network by ioctl, which needs no library.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use crate::command_line::Address;
 
-/// How long the card may take to be found after its driver is loaded.
+/// How long the network card may take to appear after its driver is loaded.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An IPv4 address follows.
+/// Address family IPv4.
 #[expect(clippy::cast_possible_truncation, reason = "2, in the kernel's own type")]
 const FAMILY: libc::sa_family_t = libc::AF_INET as libc::sa_family_t;
-/// The interface is switched on.
+/// The interface is up.
 #[expect(clippy::cast_possible_truncation, reason = "0x41, in the kernel's own type")]
 const UP: libc::c_short = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
 
-/// Switches `lo` on, and `eth0` with its address and the route to everywhere.
+/// Brings up `lo`, and `eth0` with its address and the default route.
 pub fn configure(address: &Address) -> Result<(), String> {
     let failed = |what: &str| {
         let what = what.to_owned();
@@ -37,7 +37,7 @@ fn await_card() -> Result<(), String> {
     let until = Instant::now() + PATIENCE;
     while !Path::new("/sys/class/net/eth0").exists() {
         if Instant::now() >= until {
-            return Err("there is no eth0: is the driver of the card among the modules?".into());
+            return Err("there is no eth0: is the network driver among the modules?".into());
         }
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -45,7 +45,7 @@ fn await_card() -> Result<(), String> {
 }
 
 fn socket() -> io::Result<OwnedFd> {
-    #[expect(unsafe_code, reason = "a bare datagram socket, bound to nothing")]
+    #[expect(unsafe_code, reason = "an unbound datagram socket")]
     // SAFETY: no pointers are passed; the descriptor is owned at once.
     unsafe {
         let fd = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
@@ -58,8 +58,8 @@ fn socket() -> io::Result<OwnedFd> {
 }
 
 fn request(interface: &str) -> libc::ifreq {
-    #[expect(unsafe_code, reason = "the structure is the kernel's and has no other start")]
-    // SAFETY: an ifreq is plain numbers and a union of such; all zeros is a value of it.
+    #[expect(unsafe_code, reason = "the structure has no other initializer")]
+    // SAFETY: an ifreq is integers and a union of such; all zeros is a valid value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().take(15).zip(interface.bytes()) {
         *to = from.cast_signed() as libc::c_char;
@@ -69,7 +69,7 @@ fn request(interface: &str) -> libc::ifreq {
 
 fn call(socket: &OwnedFd, what: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
     #[expect(unsafe_code, reason = "an ioctl")]
-    // SAFETY: every `what` passed here takes a pointer to an ifreq, which lives over the call.
+    // SAFETY: every `what` passed here takes a pointer to an ifreq, which outlives the call.
     let outcome = unsafe { libc::ioctl(socket.as_raw_fd(), what as _, std::ptr::from_mut(request)) };
     if outcome < 0 {
         Err(io::Error::last_os_error())
@@ -91,8 +91,11 @@ fn up(socket: &OwnedFd, interface: &str) -> io::Result<()> {
 }
 
 fn route(socket: &OwnedFd, gateway: Ipv4Addr) -> io::Result<()> {
-    #[expect(unsafe_code, reason = "the structure is the kernel's, and an ioctl reads it")]
-    // SAFETY: an rtentry is plain numbers and pointers that may be null; it lives over the call.
+    #[expect(
+        unsafe_code,
+        reason = "the structure has no other initializer, and an ioctl reads it"
+    )]
+    // SAFETY: an rtentry is integers and pointers that may be null; it outlives the call.
     let outcome = unsafe {
         let mut entry: libc::rtentry = std::mem::zeroed();
         entry.rt_dst = sockaddr(Ipv4Addr::UNSPECIFIED);

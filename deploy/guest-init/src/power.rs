@@ -1,12 +1,12 @@
-//! The end of the machine.
+//! Power-off.
 
-/// Switches the machine off, if this is its first process; returns if it is not.
+/// Powers the machine off if this is its first process; otherwise returns.
 pub fn off() {
     if std::process::id() != 1 {
         return;
     }
-    #[expect(unsafe_code, reason = "system calls that std has not")]
-    // SAFETY: no pointers. As the first process we decide over this machine, and it has nothing that is not written.
+    #[expect(unsafe_code, reason = "std has no such system calls")]
+    // SAFETY: no pointers. The first process may power the machine off, and nothing unsynced is lost.
     unsafe {
         libc::sync();
         libc::reboot(libc::RB_POWER_OFF);

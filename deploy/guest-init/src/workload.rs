@@ -1,4 +1,4 @@
-//! The workload as a child, and the orphans that a first process inherits.
+//! The workload as a child process, and the orphans that the first process must reap.
 
 use std::process::{Child, Command};
 
@@ -9,16 +9,16 @@ pub fn start(program: &str, args: impl Iterator<Item = String>) -> Result<Child,
     command.spawn().map_err(|error| format!("{program}: {error}"))
 }
 
-/// Reaps every process that ends, until the workload does; gives its exit code, or its signal as a negative number.
+/// Reaps every process that ends until the workload does. Returns its exit code, or its signal as a negative number.
 pub fn wait(workload: Child) -> Result<i32, String> {
     let wanted = libc::pid_t::try_from(workload.id()).map_err(|error| error.to_string())?;
     loop {
         let mut status = 0;
         #[expect(
             unsafe_code,
-            reason = "std waits for known children only, a first process must reap all"
+            reason = "std waits for known children only, but the first process must reap all"
         )]
-        // SAFETY: the status is written to a number of ours.
+        // SAFETY: the status is written to a local variable.
         let pid = unsafe { libc::waitpid(-1, &raw mut status, 0) };
         if pid == wanted {
             return Ok(code(status));
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_is_one_number() {
+    fn exit_codes_and_signals_share_one_number() {
         assert_eq!(code(3 << 8), 3);
         assert_eq!(code(libc::SIGSEGV), -libc::SIGSEGV);
     }

@@ -1,4 +1,4 @@
-// What the service is told by its command line.
+// The service's arguments, from its command line.
 #pragma once
 
 #include <charconv>
@@ -13,15 +13,15 @@ struct Arguments {
   std::string ip, mask, gateway;
   uint16_t port = 0;
   bool tcp = false, udp = false;
-  // Letters of a reply.
+  // Letters in a reply.
   size_t reply_bytes = 1000;
 
-  // Most letters that `tcp` replies with.
+  // Most letters in a reply of `tcp`.
   static constexpr size_t MOST_TCP = 1 << 20;
-  // Most letters that `udp` replies with, so that with the number's 8 bytes a reply is one frame of 1,500: IncludeOS cuts no packet in pieces.
+  // Most letters in a reply of `udp`: with the number's 8 bytes one frame of 1500 bytes, as IncludeOS does not fragment packets.
   static constexpr size_t MOST_UDP = 1464;
 
-  // The arguments, or what is wrong with the line.
+  // The arguments, or what is wrong with the command line.
   static std::pair<Arguments, const char*> parse(std::string_view line)
   {
     const auto all = words(line);

@@ -1,4 +1,4 @@
-// `tcp`: HTTP/1.1, every GET answered with N times the letter A; keep-alive, pipelining, HEAD.
+// `tcp`: HTTP/1.1; every GET is answered with N times the letter A. Supports keep-alive, pipelining and HEAD.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@ using net::tcp::buffer_t;
 using net::tcp::Connection;
 using net::tcp::Connection_ptr;
 
-// A whole reply, made once. All connections send the same buffer.
+// A complete reply, built once and shared by all connections.
 inline buffer_t reply(const char* status, bool close, size_t body, bool head_only = false)
 {
   auto text = std::string{"HTTP/1.1 "} + status + "\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(body) + "\r\n"
@@ -23,9 +23,9 @@ inline buffer_t reply(const char* status, bool close, size_t body, bool head_onl
   return net::tcp::construct_buffer(text.begin(), text.end());
 }
 
-// Every reply the service can give.
+// Every reply that the service can send.
 struct Replies {
-  // By whether the connection is closed, and by whether only the head was asked for.
+  // By whether the connection is closed, and whether only the head was requested.
   buffer_t ok[2][2];
   buffer_t bad_request = reply("400 Bad Request", true, 0);
   buffer_t not_found[2] = {reply("404 Not Found", false, 0), reply("404 Not Found", true, 0)};
@@ -39,13 +39,13 @@ struct Replies {
   }
 };
 
-// Whether two texts are the same but for the case of letters.
+// Case-insensitive comparison.
 inline bool same(std::string_view a, std::string_view b)
 {
   return std::ranges::equal(a, b, [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
 }
 
-// What a request's head says.
+// The parsed head of a request.
 struct Head {
   bool get = false, head = false, root = false;
   bool valid = false, close = false;
@@ -76,7 +76,7 @@ private:
     const auto colon = field.find(':');
     if (colon == field.npos) valid = false;
     const auto name = field.substr(0, colon);
-    // A body would have to be told from the next request; this service has no use for one.
+    // Requests with a body are not supported.
     if (same(name, "transfer-encoding") or same(name, "content-length")) valid = false;
     if (not same(name, "connection")) return;
     auto value = field.substr(colon + 1);
@@ -85,12 +85,12 @@ private:
   }
 };
 
-// One connection. It lives in the connection's own callback, so it goes with it.
+// A connection. It is owned by the connection's read callback.
 class Session {
 public:
   Session(Connection& connection, const Replies& replies) : connection{connection}, replies{replies} {}
 
-  // Answers the requests that are whole now.
+  // Answers the requests that are complete.
   void take(std::string_view data)
   {
     constexpr size_t LARGEST_HEAD = 8192;
@@ -108,9 +108,9 @@ public:
 private:
   Connection& connection;
   const Replies& replies;
-  // The beginning of a request.
+  // The beginning of an incomplete request.
   std::string held;
-  // Nothing more is answered.
+  // No more requests are answered.
   bool over = false;
 
   void answer(const Head& head)
@@ -130,14 +130,14 @@ private:
   }
 };
 
-// Serves from now on.
+// Starts serving.
 inline void serve(net::Inet& inet, uint16_t port, size_t reply_bytes)
 {
   using namespace std::chrono_literals;
   static const Replies replies{reply_bytes};
-  // A connection that this side closed keeps its memory, some kilobytes, for twice this long; IncludeOS's own 30 s would fill a small guest.
+  // A connection closed by this side keeps some kilobytes for twice this time; IncludeOS's default of 30 s would fill a small guest.
   inet.tcp().set_MSL(1s);
-  // What comes at once from many clients; IncludeOS's own 64 would drop the oldest of them.
+  // Many clients may connect at once; IncludeOS's default of 64 would drop the oldest.
   inet.tcp().set_max_syn_backlog(1024);
   inet.tcp().listen(port, [](Connection_ptr connection) {
     if (not connection) return;

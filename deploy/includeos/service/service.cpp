@@ -1,8 +1,7 @@
-// Jung's services for IncludeOS: `tcp` and `udp`, as `workload tcp` and `workload udp` are on other platforms.
+// Jung's services for IncludeOS: `tcp` and `udp`, like `workload tcp` and `workload udp` on other platforms.
 //
-// The boot arguments are `ip mask gateway port [arguments of the workload]`, which the preset `includeos` passes; what stands before the first
-// address is the path of the image. Of the workload's arguments these are understood: `tcp` or `udp` (neither: both are served), and
-// `--reply-bytes N`. Nothing is printed while requests are served.
+// The boot arguments are `ip mask gateway port [arguments of the workload]`, as the preset `includeos` passes them; what precedes the first address is the path of
+// the image. Supported arguments of the workload: `tcp` or `udp` (default: both) and `--reply-bytes N`. Nothing is printed while requests are served.
 
 #include <os>
 #include <service>
@@ -13,10 +12,10 @@
 #include "http.hpp"
 #include "udp.hpp"
 
-// Set by the first instructions of the kernel.
+// Set by the kernel's first instructions.
 extern uint32_t __multiboot_magic, __multiboot_addr;
 
-// The command line where the loader left it. What `Service::start` is given was freed before it gets here.
+// The command line where the boot loader left it. The argument of `Service::start` has been freed by then.
 static std::string_view command_line()
 {
   if (__multiboot_magic != MULTIBOOT_BOOTLOADER_MAGIC) return {};

@@ -1,4 +1,4 @@
-// `udp`: every packet answered with N times the letter A and the packet's number behind them (workloads/src/udp/packet.rs).
+// `udp`: every packet is answered with N times the letter A followed by the packet's number (workloads/src/udp/packet.rs).
 #pragma once
 
 #include <algorithm>
@@ -10,10 +10,10 @@ namespace jung::udp {
 
 // Bytes of a packet's number.
 constexpr size_t NUMBER_BYTES = 8;
-// How much of a request for the counters comes back with them.
+// Bytes of a request for the counters that are returned with them.
 constexpr size_t ASK_BYTES = 12;
 
-// Serves from now on.
+// Starts serving.
 inline void serve(net::Inet& inet, uint16_t port, size_t reply_bytes)
 {
   static uint64_t answered = 0;

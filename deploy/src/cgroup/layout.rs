@@ -3,35 +3,35 @@
 use std::fs;
 use std::path::PathBuf;
 
-/// The hierarchies that services go into.
+/// The hierarchies that services' cgroups are created in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// Version 1: a hierarchy a controller.
+    /// Version 1: a hierarchy per controller.
     V1(Mounts),
-    /// Version 2: one for all.
+    /// Version 2: one hierarchy.
     V2(PathBuf),
 }
 
-/// Where version 1 has the controllers that matter here.
+/// The mount points of the v1 controllers that Jung uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mounts {
-    /// Limits memory and counts it.
+    /// Limits and accounts memory.
     pub memory: Option<PathBuf>,
-    /// Limits the CPUs.
+    /// Restricts CPUs and NUMA nodes.
     pub cpuset: Option<PathBuf>,
-    /// Counts CPU time.
+    /// Accounts CPU time.
     pub cpuacct: Option<PathBuf>,
 }
 
 impl Layout {
-    /// The layout of this host; `None`: no cgroups.
+    /// The layout of this host; `None`: it has no cgroups.
     #[must_use]
     pub fn of_this_host() -> Option<Self> {
         Self::read(&fs::read_to_string("/proc/self/mountinfo").ok()?)
     }
 
-    /// Reads `mountinfo` (see proc(5)). A controller can be in one hierarchy only, so where version 1 has any of ours, version 2 is
-    /// only mounted beside it (the "hybrid" layout) and of no use.
+    /// Parses `mountinfo` (proc(5)). A controller is in one hierarchy only, so where version 1 has any that Jung uses, version 2 is mounted beside it (the
+    /// "hybrid" layout) without controllers.
     #[must_use]
     pub fn read(mountinfo: &str) -> Option<Self> {
         let mut mounts = Mounts::default();
@@ -67,8 +67,8 @@ impl Layout {
         }
     }
 
-    /// The directory of a process, out of its `/proc/<pid>/cgroup`: in the first hierarchy of ours that names it. `None` also for a process
-    /// directly in a root, where everybody is.
+    /// The cgroup directory of a process, given its `/proc/<pid>/cgroup`, in the first hierarchy that Jung uses. Also `None` for a process in a root cgroup,
+    /// which it shares with unrelated processes.
     #[must_use]
     pub fn dir_of(&self, memberships: &str) -> Option<PathBuf> {
         let in_mount = |controller: &str, mount: &PathBuf| {
@@ -94,8 +94,8 @@ impl Layout {
     }
 }
 
-/// Where every hierarchy of this host is mounted, also those that no limit or counter here needs.
-pub(super) fn everywhere() -> Vec<PathBuf> {
+/// The mount points of all hierarchies of this host, including those that Jung does not use.
+pub(super) fn all_mounts() -> Vec<PathBuf> {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mut points: Vec<PathBuf> = hierarchies(&mountinfo).map(|(point, _)| point).collect();
     points.sort();
@@ -103,7 +103,7 @@ pub(super) fn everywhere() -> Vec<PathBuf> {
     points
 }
 
-/// The mount points of hierarchies, each with its options if it is of version 1.
+/// The mount points of hierarchies, with the options of those of version 1.
 fn hierarchies(mountinfo: &str) -> impl Iterator<Item = (PathBuf, Option<&str>)> {
     mountinfo.lines().filter_map(|line| {
         let (left, right) = line.split_once(" - ")?;
@@ -118,7 +118,7 @@ fn hierarchies(mountinfo: &str) -> impl Iterator<Item = (PathBuf, Option<&str>)>
 }
 
 impl Mounts {
-    /// The mount points, each once: `cpu,cpuacct` and the like are mounted together.
+    /// The mount points, each once: `cpu,cpuacct` and others share one.
     #[must_use]
     pub fn all(&self) -> Vec<PathBuf> {
         let mut all: Vec<PathBuf> = [&self.memory, &self.cpuset, &self.cpuacct]
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_found_in_its_hierarchy() {
+    fn the_cgroup_of_a_process_is_found() {
         let v1 = Layout::V1(Mounts {
             cpuset: Some("/c".into()),
             cpuacct: Some("/a".into()),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_has_none() {
+    fn a_host_without_cgroups_has_no_layout() {
         for text in [
             "",
             "nonsense",

@@ -1,15 +1,14 @@
-//! A cgroup for each service, in version 1 or 2, whichever the host has.
+//! A cgroup for each service, in version 1 or 2.
 //!
-//! It lies directly under the root of each hierarchy, as Docker's do with the `cgroupfs` driver, so that a native service and a container are
-//! charged at the same depth: `<mount>/jung-<runner>/<attempt>-<service>`. Which controllers can be had differs from host to host; what cannot be
-//! kept is said as a deviation and does not fail the start.
+//! It is directly under the root of each hierarchy, like Docker's with the `cgroupfs` driver, so native services and containers are accounted at the same
+//! depth: `<mount>/jung-<runner>/<attempt>-<service>`. Which controllers are available differs between hosts; a limit that cannot be enforced is a deviation
+//! and does not fail the start.
 //!
-//! Joining one costs time that counts as start-up: 11 to 15 ms were measured here with version 1 and Linux 6.18, and next to nothing within
-//! 100 ms of another move. That fits the RCU grace period behind the kernel's `cgroup_threadgroup_rwsem`, which was not traced; whether
-//! containers pay the same was not measured.
+//! Joining a cgroup takes time that counts as start-up: 11 to 15 ms were measured here with version 1 and Linux 6.18, and next to nothing within 100 ms of
+//! another move. That is consistent with the RCU grace period behind the kernel's `cgroup_threadgroup_rwsem`, which was not traced; whether containers pay
+//! the same was not measured.
 
 mod layout;
-mod sweep;
 mod v1;
 mod v2;
 
@@ -20,33 +19,39 @@ use std::time::{Duration, Instant};
 
 use protocol::spec::Resources;
 
-pub use layout::{Layout, Mounts};
-pub use sweep::sweep;
+use crate::mark::{self, Mark};
+use crate::process::kill;
+use crate::processes::{Processes, in_cgroup, in_cgroups};
 
-/// How often a creation is tried again that was crossed by a removal.
+pub use layout::{Layout, Mounts};
+
+/// How often a creation that raced with a removal is retried.
 const RETRIES: usize = 10;
 
-/// One service's cgroup: a directory in each hierarchy that is used.
+/// How long a killed process may take to leave its cgroup.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A service's cgroup: a directory in each hierarchy that is used.
 #[derive(Debug)]
 pub struct Cgroup {
     dirs: Vec<PathBuf>,
-    /// The limits that could not be set, in words.
-    unkept: Vec<String>,
+    /// The limits that could not be set.
+    deviations: Vec<String>,
     /// The file with the line `oom_kill N`.
     oom_file: Option<PathBuf>,
 }
 
 impl Cgroup {
-    /// Makes `<group>/<leaf>` and sets the limits.
+    /// Creates `<group>/<leaf>` and sets the limits.
     ///
     /// # Errors
-    /// Where none may be made. Then nothing is left of it.
+    /// If it cannot be created. Then nothing of it is left.
     pub fn create(layout: &Layout, group: &str, leaf: &str, resources: &Resources) -> io::Result<Self> {
         let create = || match layout {
             Layout::V1(mounts) => v1::create(mounts, group, leaf, resources),
             Layout::V2(mount) => v2::create(mount, group, leaf, resources),
         };
-        // Whoever leaves the group last removes it, perhaps between our making it and what we put into it.
+        // The last service to leave the group removes it, perhaps between the creation of the group and that of the leaf.
         let vanished =
             |outcome: &io::Result<Self>| matches!(outcome, Err(error) if error.kind() == io::ErrorKind::NotFound);
         let mut outcome = create();
@@ -59,46 +64,50 @@ impl Cgroup {
         outcome
     }
 
-    /// What somebody else has made by these names within the group, in every hierarchy of the host.
+    /// The cgroups of these names in the group that another program has created, in every hierarchy of the host.
     #[must_use]
-    pub fn of_others(group: &str, leaves: &[String]) -> Self {
-        let groups = layout::everywhere().into_iter().map(|mount| mount.join(group));
+    pub fn created_by_others(group: &str, leaves: &[String]) -> Self {
+        let groups = layout::all_mounts().into_iter().map(|mount| mount.join(group));
         Self {
             dirs: groups
                 .flat_map(|group| leaves.iter().map(move |leaf| group.join(leaf)))
                 .collect(),
-            unkept: Vec::new(),
+            deviations: Vec::new(),
             oom_file: None,
         }
     }
 
-    /// The limits that could not be set, in words.
+    /// The limits that could not be set.
     #[must_use]
-    pub fn unkept(&self) -> &[String] {
-        &self.unkept
+    pub fn deviations(&self) -> &[String] {
+        &self.deviations
     }
 
-    /// The files into which a process writes `0` to join.
+    /// The `cgroup.procs` files, to which a process writes `0` to join.
     ///
     /// # Errors
-    /// Where one cannot be opened for writing.
-    pub fn doors(&self) -> io::Result<Vec<fs::File>> {
+    /// If one cannot be opened for writing.
+    pub fn procs_files(&self) -> io::Result<Vec<fs::File>> {
         self.dirs
             .iter()
             .map(|dir| fs::OpenOptions::new().write(true).open(dir.join("cgroup.procs")))
             .collect()
     }
 
-    /// The processes in it now.
+    /// The processes in it.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
-        let mut pids: Vec<u32> = self.dirs.iter().flat_map(|dir| procs(dir)).collect();
-        pids.sort_unstable();
-        pids.dedup();
-        pids
+        in_cgroups(&self.dirs)
     }
 
-    /// How many of its processes the kernel has killed for memory.
+    /// Where its processes can be listed later.
+    #[must_use]
+    pub fn processes(&self, first: u32) -> Processes {
+        let dirs = self.dirs.clone();
+        Processes::Cgroup { first, dirs }
+    }
+
+    /// The number of its processes that the kernel has killed for lack of memory.
     #[must_use]
     pub fn oom_kills(&self) -> u64 {
         let text = self
@@ -109,7 +118,7 @@ impl Cgroup {
         oom_kills(&text)
     }
 
-    /// Removes it, waiting up to `patience` until the last process has left. Says what is left.
+    /// Removes it, waiting up to `patience` for the last process to leave. Returns what could not be removed.
     #[must_use]
     pub fn remove(&self, patience: Duration) -> Vec<String> {
         let until = Instant::now() + patience;
@@ -123,20 +132,53 @@ impl Cgroup {
     }
 }
 
-/// The processes that a cgroup directory lists.
-pub(crate) fn procs(dir: &Path) -> Vec<u32> {
-    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-    text.lines().filter_map(|line| line.parse().ok()).collect()
+/// Kills the processes in the cgroups under `group` and removes the cgroups. Returns a line for each. Blocks for up to some seconds.
+#[must_use]
+pub fn sweep(layout: &Layout, group: &str) -> Vec<String> {
+    let mut bases = layout::all_mounts();
+    if let Layout::V2(mount) = layout {
+        bases.extend(v2::delegated(mount));
+    }
+    let mut found = Vec::new();
+    for base in bases {
+        for dir in within(&base.join(group)) {
+            for pid in all_procs(&dir) {
+                kill(pid);
+                found.push(format!("killed pid {pid} in cgroup {}", dir.display()));
+            }
+            found.push(format!("removed cgroup {}", dir.display()));
+            let cgroup = Cgroup {
+                dirs: vec![dir],
+                deviations: Vec::new(),
+                oom_file: None,
+            };
+            found.extend(
+                cgroup
+                    .remove(PATIENCE)
+                    .into_iter()
+                    .map(|left| format!("could not remove {left}")),
+            );
+        }
+        let _ = fs::remove_dir(base.join(group));
+    }
+    found
 }
 
-/// The cgroups within a cgroup.
+/// The processes of a cgroup and its descendants.
+fn all_procs(dir: &Path) -> Vec<u32> {
+    let mut pids = in_cgroup(dir);
+    pids.extend(within(dir).iter().flat_map(|inner| all_procs(inner)));
+    pids
+}
+
+/// The children of a cgroup.
 fn within(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     dirs.map(|entry| entry.path()).collect()
 }
 
-/// Removes a cgroup directory with those in it and, where it was the last, the group around it; `true`: it is gone.
+/// Removes a cgroup directory with its descendants, and its parent if that is empty then; `true`: it is gone.
 fn remove_dir(dir: &Path) -> bool {
     for inner in within(dir) {
         remove_dir(&inner);
@@ -146,10 +188,47 @@ fn remove_dir(dir: &Path) -> bool {
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     };
     if gone && let Some(group) = dir.parent() {
-        // Refused while another service is in it, and then rightly.
+        // Fails, as it should, while another service is in it.
         let _ = fs::remove_dir(group);
     }
     gone
+}
+
+/// Creates the cgroup of a service with these limits. Returns the limits that it cannot enforce.
+pub(crate) fn for_service(
+    layout: Option<&Layout>,
+    mark: &Mark,
+    resources: &Resources,
+) -> (Option<Cgroup>, Vec<String>) {
+    let Some(layout) = layout else {
+        return (None, without_cgroup(resources, "this host has no cgroups"));
+    };
+    match Cgroup::create(layout, &mark::cgroup_group(&mark.runner), &mark.cgroup(), resources) {
+        Ok(cgroup) => {
+            let deviations = cgroup.deviations().to_vec();
+            (Some(cgroup), deviations)
+        }
+        Err(error) => (
+            None,
+            without_cgroup(resources, &format!("creating a cgroup failed: {error}")),
+        ),
+    }
+}
+
+/// The limits that a service without a cgroup lacks.
+pub(crate) fn without_cgroup(resources: &Resources, why: &str) -> Vec<String> {
+    let memory = resources
+        .memory_mib
+        .map(|mib| format!("no memory limit of {mib} MiB: {why}"));
+    let cpus = resources
+        .cpuset
+        .as_ref()
+        .map(|cpus| format!("CPUs {cpus} are set as an affinity only, which a service may change: {why}"));
+    let mems = resources
+        .mems
+        .as_ref()
+        .map(|mems| format!("NUMA nodes {mems} are set as a memory policy only, which a service may change: {why}"));
+    memory.into_iter().chain(cpus).chain(mems).collect()
 }
 
 /// The `oom_kill` counter of `memory.oom_control` (v1, since Linux 4.13) or `memory.events` (v2).
@@ -159,7 +238,7 @@ fn oom_kills(text: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Makes a directory that may be there already.
+/// Creates a directory unless it exists.
 fn make_dir(dir: &Path) -> io::Result<()> {
     match fs::create_dir(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -167,8 +246,8 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether a limit of swap can be set, and matters.
-pub(crate) fn counts_swap(layout: &Layout) -> bool {
+/// Whether a swap limit can be set and makes a difference.
+pub(crate) fn limits_swap(layout: &Layout) -> bool {
     match layout {
         Layout::V1(mounts) => {
             let file = mounts
@@ -181,7 +260,7 @@ pub(crate) fn counts_swap(layout: &Layout) -> bool {
     }
 }
 
-/// Whether the host swaps at all: only then does an unlimited swap matter.
+/// Whether the host has swap: only then does a limit make a difference.
 fn host_swaps() -> bool {
     fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1)
 }
@@ -191,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kill_counter_is_read_from_both_versions() {
+    fn the_oom_kill_counter_is_read_from_both_versions() {
         assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), 3);
         assert_eq!(
             oom_kills("low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\noom_group_kill 0\n"),

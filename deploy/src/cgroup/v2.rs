@@ -1,4 +1,4 @@
-//! Version 2: one directory; its controllers must be handed down from above first.
+//! cgroup v2: one directory, whose controllers must be enabled in its ancestors first.
 
 use std::fs;
 use std::io;
@@ -8,8 +8,8 @@ use protocol::spec::Resources;
 
 use super::{Cgroup, host_swaps, make_dir};
 
-/// Makes the directory and sets the limits: under the root of the hierarchy where that is allowed, else beside this process's own
-/// cgroup, which is where systemd's `Delegate=` with `DelegateSubgroup=` lets a service make some.
+/// Creates the directory and sets the limits: under the root of the hierarchy where that is allowed, else next to this process's own cgroup, where
+/// systemd's `Delegate=` with `DelegateSubgroup=` lets a service create cgroups.
 pub(super) fn create(mount: &Path, group: &str, leaf: &str, resources: &Resources) -> io::Result<Cgroup> {
     let root = create_under(mount, group, leaf, resources);
     match (root, delegated(mount)) {
@@ -18,7 +18,7 @@ pub(super) fn create(mount: &Path, group: &str, leaf: &str, resources: &Resource
     }
 }
 
-/// The directory above this process's own cgroup.
+/// The parent of this process's own cgroup.
 pub(super) fn delegated(mount: &Path) -> Option<PathBuf> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
@@ -31,7 +31,7 @@ fn create_under(base: &Path, group: &str, leaf: &str, resources: &Resources) -> 
     make_dir(&group)?;
     for dir in [base, &group] {
         for controller in ["+cpu", "+memory", "+cpuset"] {
-            // What is not handed down shows as a missing file below, and is said there.
+            // A controller that cannot be enabled has no file below, and is reported there.
             let _ = fs::write(dir.join("cgroup.subtree_control"), controller);
         }
     }
@@ -43,36 +43,32 @@ fn create_under(base: &Path, group: &str, leaf: &str, resources: &Resources) -> 
     let mut cgroup = Cgroup {
         oom_file: Some(dir.join("memory.events")),
         dirs: vec![dir.clone()],
-        unkept: Vec::new(),
+        deviations: Vec::new(),
     };
-    cgroup.unkept = limit(&dir, resources);
+    cgroup.deviations = limit(&dir, resources);
     Ok(cgroup)
 }
 
-/// Sets the limits, and says which could not be set. An interface file of cgroup2 never is created by writing, so a missing one is an error.
+/// Sets the limits and returns those that could not be set. Writing never creates an interface file of cgroup2, so a missing one is an error.
 fn limit(dir: &Path, resources: &Resources) -> Vec<String> {
-    let mut unkept = Vec::new();
+    let mut deviations = Vec::new();
     let mut set = |file: &str, value: &str, what: &str| {
         let written = fs::OpenOptions::new()
             .write(true)
             .open(dir.join(file))
             .and_then(|mut file| io::Write::write_all(&mut file, value.as_bytes()));
         if let Err(error) = written {
-            unkept.push(format!("{what}: {error}"));
+            deviations.push(format!("{what}: {error}"));
         }
     };
     if let Some(mib) = resources.memory_mib {
         let bytes = mib.saturating_mul(1 << 20).to_string();
-        set(
-            "memory.max",
-            &bytes,
-            &format!("the memory limit of {mib} MiB is not kept"),
-        );
+        set("memory.max", &bytes, &format!("no memory limit of {mib} MiB"));
         if host_swaps() {
             set(
                 "memory.swap.max",
                 "0",
-                &format!("the memory limit of {mib} MiB does not count swap"),
+                &format!("the memory limit of {mib} MiB does not include swap"),
             );
         }
     }
@@ -80,26 +76,26 @@ fn limit(dir: &Path, resources: &Resources) -> Vec<String> {
         set(
             "cpuset.cpus",
             &cpus.to_string(),
-            &format!("the CPUs {cpus} are not kept by a cgroup"),
+            &format!("the cgroup does not restrict the service to CPUs {cpus}"),
         );
     }
     if let Some(mems) = &resources.mems {
         set(
             "cpuset.mems",
             &mems.to_string(),
-            &format!("memory from NUMA nodes {mems} is not kept by a cgroup"),
+            &format!("the cgroup does not restrict memory to NUMA nodes {mems}"),
         );
     }
-    unkept
+    deviations
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A plain directory tree stands for the hierarchy: the limits must be written into the files that the kernel puts there.
+    /// A plain directory stands in for the hierarchy: the limits go to the files that the kernel provides.
     #[test]
-    fn limits_go_into_the_files_of_version_2() {
+    fn limits_go_to_the_files_of_version_2() {
         let dir = tempfile::tempdir().unwrap();
         for file in ["memory.max", "memory.swap.max", "cpuset.cpus", "cpuset.mems"] {
             fs::write(dir.path().join(file), "").unwrap();
@@ -116,17 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_handed_down_is_said() {
+    fn a_missing_controller_is_a_deviation() {
         let dir = tempfile::tempdir().unwrap();
         let resources = Resources {
             cpuset: Some("0".parse().unwrap()),
             mems: None,
             memory_mib: Some(64),
         };
-        let unkept = limit(dir.path(), &resources).join("; ");
+        let deviations = limit(dir.path(), &resources).join("; ");
         assert!(
-            unkept.contains("64 MiB is not kept") && unkept.contains("CPUs 0 are not kept"),
-            "{unkept}"
+            deviations.contains("no memory limit of 64 MiB") && deviations.contains("restrict the service to CPUs 0"),
+            "{deviations}"
         );
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, KillContainerOptionsBuilder};
+use futures_util::future::BoxFuture;
 use protocol::ids::Name;
 use protocol::spec::{Resources, ServiceSpec, Transport};
 use protocol::summary::Exit;
@@ -17,13 +18,14 @@ use super::engine::{is_missing, said};
 use super::parts::Known;
 use super::runtime::Maker;
 use super::{body, engine, image, remove, size, watch};
-use crate::cgroup::{self, Layout};
+use crate::cgroup::Layout;
+use crate::deployment::{Instance, InstanceStopped};
 use crate::first_output::FirstOutput;
-use crate::kills::Kills;
 use crate::mark::Mark;
-use crate::member::{Gone, Member};
+use crate::oom::OomDetector;
+
 use crate::procfs::Procfs;
-use crate::{DeployError, network};
+use crate::{DeployError, Processes, network};
 
 /// How long a killed container may take to be seen dead, and its last output to come.
 const DEATH: Duration = Duration::from_secs(10);
@@ -82,7 +84,7 @@ impl Container {
             .publish
             .and_then(|(bind, _)| Some((service.ready.transport(), (bind, service.port?).into())));
         let warnings = create(docker, order, mark, service).await?;
-        let kills = Kills::look(order.maker.is_podman && order.resources.memory_mib.is_some());
+        let kills = OomDetector::new(order.maker.is_podman && order.resources.memory_mib.is_some());
         docker
             .start_container(&name, None)
             .await
@@ -120,9 +122,9 @@ impl Container {
     }
 
     /// What is known of it, to find what works for it.
-    pub(super) const fn known(&self) -> Known<'_> {
+    pub(super) fn known(&self) -> Known {
         Known {
-            service: &self.service,
+            service: self.service.clone(),
             pid: self.pid,
             address: self.address,
         }
@@ -160,7 +162,7 @@ impl Container {
     }
 }
 
-impl Member for Container {
+impl Instance for Container {
     fn service(&self) -> &Name {
         &self.service
     }
@@ -178,11 +180,14 @@ impl Member for Container {
     }
 
     /// What its cgroup holds, or the tree under its first process. Both read the kernel's files and do not ask the engine.
-    fn pids(&self) -> Vec<u32> {
+    fn processes(&self) -> Processes {
         match &self.cgroup {
-            _ if self.has_ended() => Vec::new(),
-            Some(dir) => cgroup::procs(dir),
-            None => Procfs::default().tree(self.pid),
+            _ if self.has_ended() => Processes::Fixed(Vec::new()),
+            Some(dir) => Processes::Cgroup {
+                first: self.pid,
+                dirs: vec![dir.clone()],
+            },
+            None => Processes::Tree(self.pid),
         }
     }
 
@@ -200,30 +205,34 @@ impl Member for Container {
         self.has_ended()
     }
 
-    async fn ended(&mut self) -> (Name, Exit) {
-        let exit = (&mut self.end).await.unwrap_or(Exit::Unknown);
-        self.exit = Some(exit.clone());
-        (self.service.clone(), exit)
+    fn ended(&mut self) -> BoxFuture<'_, (Name, Exit)> {
+        Box::pin(async {
+            let exit = (&mut self.end).await.unwrap_or(Exit::Unknown);
+            self.exit = Some(exit.clone());
+            (self.service.clone(), exit)
+        })
     }
 
-    async fn stop(&mut self, grace: Duration) -> Gone {
-        let exit = match self.exit.clone() {
-            Some(exit) => exit,
-            None => self.end(grace).await,
-        };
-        if timeout(DEATH, &mut self.log).await.is_err() {
-            self.log.abort();
-        }
-        let sizes = timeout(DEATH, size::of(&self.docker, &self.name, &self.image)).await;
-        let mut left = remove::remove(&self.docker, &self.name).await;
-        if let Some((transport, address)) = self.published {
-            left.extend(remove::wait_for_port(transport, address).await);
-        }
-        Gone {
-            exit,
-            left,
-            sizes: sizes.unwrap_or_default(),
-        }
+    fn stop(&mut self, grace: Duration) -> BoxFuture<'_, InstanceStopped> {
+        Box::pin(async move {
+            let exit = match self.exit.clone() {
+                Some(exit) => exit,
+                None => self.end(grace).await,
+            };
+            if timeout(DEATH, &mut self.log).await.is_err() {
+                self.log.abort();
+            }
+            let sizes = timeout(DEATH, size::of(&self.docker, &self.name, &self.image)).await;
+            let mut leftovers = remove::remove(&self.docker, &self.name).await;
+            if let Some((transport, address)) = self.published {
+                leftovers.extend(remove::wait_for_port(transport, address).await);
+            }
+            InstanceStopped {
+                exit,
+                leftovers,
+                sizes: sizes.unwrap_or_default(),
+            }
+        })
     }
 }
 
@@ -312,7 +321,7 @@ fn place(
     inspect: &ContainerInspectResponse,
     cgroups: &str,
     service: &ServiceSpec,
-    kills: Kills,
+    kills: OomDetector,
 ) -> Result<Place, DeployError> {
     let say = |message: String| DeployError::Platform {
         platform: "docker",
@@ -321,7 +330,7 @@ fn place(
     let name = &service.name;
     let Some(pid) = running_pid(inspect) else {
         let state = inspect.state.clone().unwrap_or_default();
-        let how = match kills.explain(watch::exit(&state)) {
+        let how = match kills.classify(watch::exit(&state)) {
             Exit::OutOfMemory => "killed for memory: give it a higher memory limit".to_owned(),
             Exit::Signal(number) => format!("by signal {number}"),
             Exit::Code(code) => format!("with exit code {code}"),

@@ -26,7 +26,7 @@ impl EngineMeter {
     }
 
     /// The figures of every container now; one that the engine does not answer for is left out.
-    pub async fn read(&self) -> Vec<(Name, Counters)> {
+    pub(super) async fn figures(&self) -> Vec<(Name, Counters)> {
         let mut found = Vec::new();
         for (service, container) in &self.containers {
             let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();

@@ -18,8 +18,8 @@ mod meter;
 mod network;
 mod parts;
 mod remove;
-mod running;
 mod runtime;
+mod shared;
 mod size;
 mod strays;
 mod unfinished;
@@ -29,21 +29,21 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use protocol::facts::{PlatformFacts, Unmet};
+use protocol::facts::PlatformFacts;
 use protocol::spec::{ContainerNetwork, DockerSpec, PlatformKind};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::mark::Mark;
 use crate::network::bridge::Bridge;
-use crate::{DeployError, Deployment, Door, Driver, Host, limits};
+use crate::{DeployError, Deployment, DeploymentSpec, Driver, Host, HostGateway, limits};
 
 use address::Address;
 use container::Order;
-pub use meter::EngineMeter;
 use network::Network;
-pub use running::DockerRunning;
+
 use runtime::Maker;
+use shared::DockerShared;
 
 /// The driver for containers. Keep one over `prepare` and `start`: it remembers its connection and its image.
 #[derive(Debug)]
@@ -150,7 +150,7 @@ impl Docker {
         Ok(())
     }
 
-    async fn order(&self, deployment: &Deployment, network: Option<&Network>) -> Result<Order, DeployError> {
+    async fn order(&self, deployment: &DeploymentSpec, network: Option<&Network>) -> Result<Order, DeployError> {
         let image = match self.prepared() {
             Some(image) => image,
             None => self.ensure_image().await?,
@@ -181,11 +181,12 @@ impl Docker {
 }
 
 impl Driver for Docker {
-    type Running = DockerRunning;
-
     async fn probe(&self) -> PlatformFacts {
         let mut details = BTreeMap::new();
-        let unmet = self.facts(&mut details).await.err().map(unmet);
+        let unmet =
+            self.facts(&mut details).await.err().map(|error| {
+                error.into_unmet("look at the engine's log (`journalctl -u docker`) and at `docker info`")
+            });
         PlatformFacts {
             kind: PlatformKind::Docker,
             unmet,
@@ -193,10 +194,10 @@ impl Driver for Docker {
         }
     }
 
-    async fn door(&self) -> Result<Option<Door>, DeployError> {
+    async fn host_gateway(&self) -> Result<Option<HostGateway>, DeployError> {
         if self.spec.network == ContainerNetwork::Bridge {
             let address = Bridge::of(&self.host.runner).host()?.into();
-            return Ok(Some(Door {
+            return Ok(Some(HostGateway {
                 bind: address,
                 seen: address,
             }));
@@ -204,10 +205,10 @@ impl Driver for Docker {
         let seen = gateway::of_host(self.engine().await?, &self.address()).await?.into();
         // Where the engine's network is another machine's, as on a desktop, the address is not ours to listen on.
         let bind = crate::network::listen_address(seen, 0).ip();
-        Ok(Some(Door { bind, seen }))
+        Ok(Some(HostGateway { bind, seen }))
     }
 
-    async fn prepare(&self, _deployment: &Deployment) -> Result<(), DeployError> {
+    async fn prepare(&self, _deployment: &DeploymentSpec) -> Result<(), DeployError> {
         self.maker().await?;
         self.ensure_image().await?;
         let network = self.network().await?;
@@ -215,28 +216,38 @@ impl Driver for Docker {
         Ok(())
     }
 
-    async fn start(&self, deployment: &Deployment) -> Result<DockerRunning, DeployError> {
-        let from = Instant::now();
+    async fn start(&self, deployment: &DeploymentSpec) -> Result<Deployment, DeployError> {
+        let called = Instant::now();
         limits::check(&deployment.resources)?;
         let network = self.network().await?;
         let order = self.order(deployment, network.as_ref()).await?;
         let engine = self.engine().await?.clone();
-        let running = DockerRunning::new(self.address(), engine, (from, deployment.grace), network);
+        let shared = DockerShared::new(self.address(), engine, network);
         let services: Vec<_> = deployment
             .services
             .iter()
-            .map(|service| (Mark::of(&self.host.runner, deployment, service), service.clone()))
+            .map(|service| {
+                (
+                    Mark::of(&self.host.runner, deployment.attempt, service),
+                    service.clone(),
+                )
+            })
             .collect();
         // A request to the engine that is dropped half-way may still be obeyed. So a task of its own sees every request through, and removes
         // what it has made when nobody waits for it any more.
         let cancelled = CancellationToken::new();
         let _cancel = cancelled.clone().drop_guard();
-        let task = tokio::spawn(async move { running.fill(&order, &services, &cancelled).await });
+        let task = tokio::spawn(async move { shared.start(&order, &services, &cancelled).await });
         let broken = |error| DeployError::Platform {
             platform: "docker",
             message: format!("the start broke: {error}"),
         };
-        task.await.map_err(broken)?.map(DockerRunning::received)
+        let (shared, containers) = task.await.map_err(broken)??;
+        let (shared, grace) = (shared.received(), deployment.grace);
+        let meter = shared.meter(&containers);
+        Ok(Deployment::new(called, grace, containers)
+            .with_meter(Some(meter))
+            .with_shared(shared))
     }
 
     async fn sweep(&self) -> Result<Vec<String>, DeployError> {
@@ -251,19 +262,5 @@ impl Driver for Docker {
             Err(DeployError::Unmet { .. }) if self.spec.socket.is_none() => Ok(Vec::new()),
             Err(error) => Err(error),
         }
-    }
-}
-
-fn unmet(error: DeployError) -> Unmet {
-    match error {
-        DeployError::Unmet { need, remedy } => Unmet { need, remedy },
-        DeployError::ImageMissing { image, remedy } => Unmet {
-            need: format!("image {image} is not there"),
-            remedy,
-        },
-        other => Unmet {
-            need: other.to_string(),
-            remedy: "look at the engine's log (`journalctl -u docker`) and at `docker info`".into(),
-        },
     }
 }

@@ -9,14 +9,14 @@ use std::net::IpAddr;
 
 use protocol::ids::Name;
 
-use crate::accounts::Part;
+use crate::deployment::PlatformProcess;
 use crate::procfs::Procfs;
 
 /// What is known of a container.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Known<'a> {
+#[derive(Clone, Debug)]
+pub(super) struct Known {
     /// The service that it is.
-    pub(super) service: &'a Name,
+    pub(super) service: Name,
     /// Its first process.
     pub(super) pid: u32,
     /// Its own address.
@@ -62,13 +62,13 @@ impl Ours {
 }
 
 /// The processes that these containers cost beside their own; `listener` listens on the engine's socket.
-pub(super) fn parts(procfs: &Procfs, containers: &[Known<'_>], listener: Option<u32>) -> Vec<Part> {
+pub(super) fn parts(procfs: &Procfs, containers: &[Known], listener: Option<u32>) -> Vec<PlatformProcess> {
     let ours = Ours::of(procfs, listener);
     let mut parts = Vec::new();
     let mut put = |name: &str, service: Option<&Name>, pid| {
         if let Ok(name) = name.parse() {
             let service = service.cloned();
-            parts.push(Part { name, service, pid });
+            parts.push(PlatformProcess { name, service, pid });
         }
     };
     for pid in procfs.pids() {
@@ -80,15 +80,14 @@ pub(super) fn parts(procfs: &Procfs, containers: &[Known<'_>], listener: Option<
                 let address = arguments.iter().skip_while(|word| *word != "-container-ip").nth(1);
                 let address = address.and_then(|text| text.parse().ok());
                 if let Some(container) = containers.iter().find(|container| Some(container.address) == address) {
-                    put(name, Some(container.service), pid);
+                    put(name, Some(&container.service), pid);
                 }
             }
             // The kernel cuts names to 15 characters.
             Some(name @ ("containerd-shim" | "conmon")) => {
-                let is_parent =
-                    |container: &&Known<'_>| procfs.stat(container.pid).is_some_and(|stat| stat.parent == pid);
+                let is_parent = |container: &&Known| procfs.stat(container.pid).is_some_and(|stat| stat.parent == pid);
                 if let Some(container) = containers.iter().find(is_parent) {
-                    put(name, Some(container.service), pid);
+                    put(name, Some(&container.service), pid);
                 }
             }
             _ => {}
@@ -133,13 +132,13 @@ mod tests {
         }
         let service: Name = "web".parse().unwrap();
         let ours = Known {
-            service: &service,
+            service,
             pid: 13,
             address: "172.17.0.2".parse().unwrap(),
         };
         let procfs = Procfs::at(root.path());
         let found = |listener| -> Vec<(String, bool, u32)> {
-            let parts = parts(&procfs, &[ours], listener).into_iter();
+            let parts = parts(&procfs, std::slice::from_ref(&ours), listener).into_iter();
             parts
                 .map(|part| (part.name.to_string(), part.service.is_some(), part.pid))
                 .collect()

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::engine::{inspect, is_missing};
 use crate::DeployError;
 use crate::first_output::FirstOutput;
-use crate::kills::Kills;
+use crate::oom::OomDetector;
 
 /// How often an engine that does not answer is asked again, and after what pause.
 const PATIENCE: (usize, Duration) = (20, Duration::from_millis(500));
@@ -42,7 +42,7 @@ pub(super) async fn copy_log(docker: bollard::Docker, container: String, mut fil
     let mut output = docker.logs(&container, Some(options));
     while let Some(Ok(piece)) = output.next().await {
         if !piece.as_ref().is_empty() {
-            first.came();
+            first.record();
         }
         if let Err(error) = file.write_all(piece.as_ref()).await {
             tracing::warn!(container, %error, "its output cannot be written any more");
@@ -53,7 +53,7 @@ pub(super) async fn copy_log(docker: bollard::Docker, container: String, mut fil
 }
 
 /// Waits until a container does not run any more. An engine that restarts meanwhile is asked again.
-pub(super) async fn wait_for_end(docker: bollard::Docker, container: String, kills: Kills) -> Exit {
+pub(super) async fn wait_for_end(docker: bollard::Docker, container: String, kills: OomDetector) -> Exit {
     let (tries, pause) = PATIENCE;
     let mut silent = 0;
     while silent < tries {
@@ -65,7 +65,7 @@ pub(super) async fn wait_for_end(docker: bollard::Docker, container: String, kil
         match inspect(&docker, &container).await {
             Ok(inspect) => match inspect.state {
                 Some(state) if state.running == Some(true) => {}
-                state => return kills.explain(confirm(&docker, &container, state.as_ref()).await),
+                state => return kills.classify(confirm(&docker, &container, state.as_ref()).await),
             },
             Err(error) if is_missing(&error) => return Exit::Unknown,
             Err(_) => silent += 1,

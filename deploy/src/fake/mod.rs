@@ -1,31 +1,33 @@
-//! `fake`: the complete driver that only pretends, for tests of everything around it.
+//! `fake`: a complete driver for tests that starts no process.
 //!
-//! It starts no process and needs nothing, but its endpoint is real: a listener on the loopback that gives the correct reply of the service's
-//! probe, so a load can be fired at it. It fails where its [`FakeSpec`](protocol::spec::FakeSpec) says.
+//! It needs nothing, but its endpoint is real: a loopback listener that sends the reply that the service's probe expects, so a load can be run against it.
+//! It fails where its [`FakeSpec`](protocol::spec::FakeSpec) says.
 
-mod packets;
-mod running;
 mod server;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use protocol::facts::{PlatformFacts, Unmet};
-use protocol::spec::{FakeFailure, FakeSpec, PlatformKind};
+use protocol::ids::Name;
+use protocol::spec::{FakeFailure, FakeSpec, PlatformKind, Resources};
+use protocol::summary::Exit;
 
-use crate::{DeployError, Deployment, Driver, network};
+use crate::deployment::{Instance, InstanceStopped, Shared};
+use crate::{DeployError, Deployment, DeploymentSpec, Driver, Processes, network};
 
-pub use running::FakeRunning;
-use server::{Manner, Server};
+use server::{Behaviour, Server};
 
-/// The driver that only pretends.
+/// The fake driver.
 #[derive(Clone, Debug, Default)]
 pub struct Fake {
     spec: FakeSpec,
 }
 
 impl Fake {
-    /// A driver that behaves as told.
+    /// A driver that behaves as `spec` says.
     #[must_use]
     pub fn new(spec: &FakeSpec) -> Self {
         Self { spec: spec.clone() }
@@ -34,7 +36,7 @@ impl Fake {
     fn unmet(&self) -> Option<Unmet> {
         (self.spec.fail == Some(FakeFailure::Probe)).then(|| Unmet {
             need: "the fake platform is told to be unusable".into(),
-            remedy: "leave out `fail`".into(),
+            remedy: "remove the key `fail`".into(),
         })
     }
 
@@ -47,8 +49,6 @@ impl Fake {
 }
 
 impl Driver for Fake {
-    type Running = FakeRunning;
-
     async fn probe(&self) -> PlatformFacts {
         let details = BTreeMap::from([("start_ms".into(), self.spec.start_ms.to_string())]);
         PlatformFacts {
@@ -58,7 +58,7 @@ impl Driver for Fake {
         }
     }
 
-    async fn prepare(&self, _deployment: &Deployment) -> Result<(), DeployError> {
+    async fn prepare(&self, _spec: &DeploymentSpec) -> Result<(), DeployError> {
         match self.unmet() {
             Some(Unmet { need, remedy }) => Err(DeployError::Unmet { need, remedy }),
             None if self.spec.fail == Some(FakeFailure::Prepare) => Err(Self::refusal("told to fail at prepare")),
@@ -66,32 +66,126 @@ impl Driver for Fake {
         }
     }
 
-    async fn start(&self, deployment: &Deployment) -> Result<FakeRunning, DeployError> {
-        let from = Instant::now();
+    async fn start(&self, spec: &DeploymentSpec) -> Result<Deployment, DeployError> {
+        let called = Instant::now();
         tokio::time::sleep(Duration::from_millis(self.spec.start_ms)).await;
         if self.spec.fail == Some(FakeFailure::Start) {
             return Err(Self::refusal("told to fail at start"));
         }
-        let manner = match self.spec.fail {
-            Some(FakeFailure::Ready) => Manner::Silent,
-            Some(FakeFailure::Exit) => Manner::Dying,
-            _ => Manner::Correct,
+        let behaviour = match self.spec.fail {
+            Some(FakeFailure::Ready) => Behaviour::Silent,
+            Some(FakeFailure::Exit) => Behaviour::Dying,
+            _ => Behaviour::Correct,
         };
-        let mut running = FakeRunning::new(self.spec.fail == Some(FakeFailure::Teardown), &deployment.resources);
-        for service in &deployment.services {
-            let server = Server::start(service, manner, &deployment.logs).await?;
-            running.push(service, server, from.elapsed());
+        let mut services = Vec::new();
+        for service in &spec.services {
+            let server = Server::start(service, behaviour, &spec.logs).await?;
+            services.push(FakeService {
+                name: service.name.clone(),
+                endpoint: service.port.map(|_| server.address()),
+                exists_since: Instant::now(),
+                server,
+                exit: None,
+            });
         }
-        Ok(running)
+        let is_limited = spec.resources != Resources::default();
+        let deviations = is_limited.then(|| "the fake platform enforces no limits".to_owned());
+        let deployment =
+            Deployment::new(called, spec.grace, services).with_deviations(deviations.into_iter().collect());
+        Ok(if self.spec.fail == Some(FakeFailure::Teardown) {
+            deployment.with_shared(Leftover)
+        } else {
+            deployment
+        })
     }
 
     async fn sweep(&self) -> Result<Vec<String>, DeployError> {
-        // What it makes lives in this process and dies with it.
+        // Everything it creates lives in this process and ends with it.
         Ok(Vec::new())
     }
 }
 
-/// Whether nothing listens any more where a fake service did.
-fn is_gone(server: &Server) -> bool {
-    !network::is_taken(server.transport(), server.address())
+/// A fake service. Dropping it closes its sockets.
+#[derive(Debug)]
+struct FakeService {
+    name: Name,
+    endpoint: Option<SocketAddr>,
+    exists_since: Instant,
+    server: Server,
+    /// Set when it has died by itself.
+    exit: Option<Exit>,
+}
+
+impl Instance for FakeService {
+    fn service(&self) -> &Name {
+        &self.name
+    }
+
+    fn endpoint(&self) -> Option<SocketAddr> {
+        self.endpoint
+    }
+
+    /// This process: there is no other.
+    fn pid(&self) -> u32 {
+        std::process::id()
+    }
+
+    fn exists_since(&self) -> Instant {
+        self.exists_since
+    }
+
+    fn processes(&self) -> Processes {
+        Processes::Fixed(match self.exit {
+            None => vec![self.pid()],
+            Some(_) => Vec::new(),
+        })
+    }
+
+    fn first_output(&self) -> Option<Instant> {
+        None
+    }
+
+    fn is_reported(&self) -> bool {
+        self.exit.is_some()
+    }
+
+    fn ended(&mut self) -> BoxFuture<'_, (Name, Exit)> {
+        Box::pin(async {
+            self.server.died().await;
+            self.exit = Some(Exit::Code(1));
+            (self.name.clone(), Exit::Code(1))
+        })
+    }
+
+    fn stop(&mut self, _grace: Duration) -> BoxFuture<'_, InstanceStopped> {
+        Box::pin(async {
+            let exit = match self.exit.take() {
+                Some(exit) => exit,
+                None => {
+                    self.server.stop().await;
+                    Exit::Code(0)
+                }
+            };
+            let address = self.server.address();
+            let is_listening = network::is_taken(self.server.transport(), address);
+            InstanceStopped {
+                exit,
+                leftovers: is_listening
+                    .then(|| format!("port {address} of {}", self.name))
+                    .into_iter()
+                    .collect(),
+                sizes: Vec::new(),
+            }
+        })
+    }
+}
+
+/// What the fake driver leaves behind if it is told to.
+#[derive(Debug)]
+struct Leftover;
+
+impl Shared for Leftover {
+    fn remove(&mut self) -> BoxFuture<'_, Vec<String>> {
+        Box::pin(async { vec!["something that the fake platform is told to leave behind".into()] })
+    }
 }

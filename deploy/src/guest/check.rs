@@ -1,7 +1,4 @@
-//! From a written description to a checked one, with every problem at once.
-
-mod machine;
-mod shares;
+//! Turns the description file into a checked [`Guest`], or lists every problem in it.
 
 use std::fmt;
 use std::fs;
@@ -10,46 +7,20 @@ use std::path::{Path, PathBuf};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::description::{
-    CloudImage, CloudStart, Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Stop,
+    CloudImage, CloudStart, Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Share, Stop,
     VirtiofsImage,
 };
-use super::preset;
-use super::raw::{RawDisk, RawGuest};
+use super::problem::{Problem, Problems};
+use super::raw::{RawDisk, RawGuest, RawShare};
 use super::template::Template;
+use super::vmm::Vmm;
 
-pub(crate) use shares::ROOT;
-
-/// Something wrong in a description.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The key, e.g. `kernel`.
-    pub key: &'static str,
-    /// What is wrong, with the remedy.
-    pub what: String,
-}
-
-/// Everything that is wrong in a description.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems {
-    /// The file.
-    pub file: PathBuf,
-    /// What is wrong in it.
-    pub problems: Vec<Problem>,
-}
-
-impl std::error::Error for Problems {}
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        let mut separator = ": ";
-        for Problem { key, what } in &self.problems {
-            write!(f, "{separator}{key}: {what}")?;
-            separator = "; ";
-        }
-        Ok(())
-    }
-}
+/// The tag of OSv's shared root; OSv mounts the first share, whatever its tag.
+pub(crate) const ROOT: &str = "root";
+/// Longest virtio-fs tag, bytes (Virtual I/O Device 1.2, section 5.11.4).
+const TAG_BYTES: usize = 36;
+/// The names of the presets.
+const PRESETS: &str = "osv, osv-image, osv-virtiofs, includeos, linux, cloud";
 
 impl Guest {
     /// Reads and checks a description.
@@ -62,14 +33,14 @@ impl Guest {
             problems: vec![Problem {
                 key: "file",
                 what: format!(
-                    "{error}: describe the guest there (deploy/linux/kernel.sh and deploy/osv/README.md say how)"
+                    "{error}: describe the guest in this file (see deploy/linux/kernel.sh and deploy/osv/README.md)"
                 ),
             }],
         })?;
         Self::parse(file, &text)
     }
 
-    /// Checks the text of a description; `file` is only for messages.
+    /// Checks the text of a description; `file` is only used in messages.
     ///
     /// # Errors
     /// See [`Guest::read`].
@@ -82,7 +53,7 @@ impl Guest {
         Self::check(raw).map_err(failed)
     }
 
-    /// Makes a checked description of a written one.
+    /// Checks a description.
     ///
     /// # Errors
     /// Every [`Problem`].
@@ -96,28 +67,42 @@ impl Guest {
     }
 }
 
-/// The file's own keys over those of its preset.
+/// Overlays the file's own keys on those of its preset.
 fn raw(text: &str) -> Result<RawGuest, Problem> {
-    let broken = |error: toml::de::Error| Problem {
+    let syntax_error = |error: toml::de::Error| Problem {
         key: "file",
         what: error.to_string().trim_end().replace('\n', " "),
     };
-    let own: toml::Table = toml::from_str(text).map_err(broken)?;
-    let mut whole = match own.get("preset") {
+    let own: toml::Table = toml::from_str(text).map_err(syntax_error)?;
+    let mut merged = match own.get("preset") {
         None => toml::Table::new(),
         Some(name) => {
             let name = name.as_str().unwrap_or_default();
-            let text = preset::text(name).ok_or_else(|| Problem {
+            let text = preset(name).ok_or_else(|| Problem {
                 key: "preset",
-                what: format!("there is no preset {name:?}; there are {}", preset::NAMES),
+                what: format!("unknown preset {name:?}: use one of {PRESETS}"),
             })?;
-            toml::from_str(text).map_err(broken)?
+            toml::from_str(text).map_err(syntax_error)?
         }
     };
-    whole.extend(own);
-    whole.try_into().map_err(broken)
+    merged.extend(own);
+    merged.try_into().map_err(syntax_error)
 }
 
+/// The description file of a preset.
+fn preset(name: &str) -> Option<&'static str> {
+    match name {
+        "osv" => Some(include_str!("../../osv/guest.toml")),
+        "osv-image" => Some(include_str!("../../osv/image.toml")),
+        "osv-virtiofs" => Some(include_str!("../../osv/virtiofs.toml")),
+        "includeos" => Some(include_str!("../../includeos/guest.toml")),
+        "cloud" => Some(include_str!("../../linux/cloud.toml")),
+        "linux" => Some(include_str!("../../linux/guest.toml")),
+        _ => None,
+    }
+}
+
+/// Collects the problems of one description.
 #[derive(Default)]
 struct Checks {
     problems: Vec<Problem>,
@@ -127,9 +112,9 @@ impl Checks {
     fn guest(&mut self, raw: RawGuest) -> Option<Guest> {
         let bootable = raw.kernel.is_some() || !raw.disks.is_empty();
         if !bootable {
-            self.wrong(
+            self.problem(
                 "kernel",
-                "a guest needs a kernel, or a disk to boot from: name its file".into(),
+                "a guest needs a kernel, or a disk to boot from: name one".into(),
             );
         }
         let (vmm, program) = self.vmm(&raw)?;
@@ -156,9 +141,9 @@ impl Checks {
         let ready = match &raw.ready {
             Some(pattern) => self.regex("ready", pattern),
             None => {
-                self.wrong(
+                self.problem(
                     "ready",
-                    "say by which line of its console the guest is known to be up".into(),
+                    "give a pattern for the console line that shows that the guest is up".into(),
                 );
                 None
             }
@@ -193,19 +178,80 @@ impl Checks {
         })
     }
 
+    /// The hypervisor, with its program if the description names one.
+    fn vmm(&mut self, raw: &RawGuest) -> Option<(Vmm, Option<PathBuf>)> {
+        let found = self.record("vmm", Vmm::parse(raw.vmm.as_deref().unwrap_or("qemu")))?;
+        self.problems.extend(found.0.problems(raw));
+        Some(found)
+    }
+
+    /// A CPU model with flags, which must stay one argument of QEMU's.
+    fn cpu(&mut self, text: String) -> Option<String> {
+        let named = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if named && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.,=+".contains(c)) {
+            return Some(text);
+        }
+        self.problem(
+            "cpu",
+            format!(
+                "{text:?} is not a model that `qemu-system-x86_64 -cpu help` lists, with flags such as \"host,-pmu\""
+            ),
+        );
+        None
+    }
+
+    fn shares(&mut self, raw: &RawGuest) -> Vec<Share> {
+        let makes_one = raw.image.as_deref() == Some("virtiofs");
+        if raw.virtiofsd.is_some() && raw.shares.is_empty() && !makes_one {
+            let what = "there are no shares to serve: remove this key";
+            self.problem("virtiofsd", what.into());
+        }
+        let mut shares: Vec<Share> = Vec::new();
+        for share in &raw.shares {
+            let Some(share) = self.share(share) else { continue };
+            let is_taken = shares.iter().any(|other| other.tag == share.tag) || makes_one && share.tag == ROOT;
+            if is_taken {
+                let what = format!(
+                    "{:?} is the tag of another share: every share needs a tag of its own",
+                    share.tag
+                );
+                self.problem("shares.tag", what);
+            } else {
+                shares.push(share);
+            }
+        }
+        shares
+    }
+
+    fn share(&mut self, raw: &RawShare) -> Option<Share> {
+        let path = self.path("shares.path", Some(raw.path.clone()));
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let tag = &raw.tag;
+        if tag.is_empty() || tag.len() > TAG_BYTES || !tag.chars().all(plain) {
+            let what = format!("{tag:?} is not a valid tag: use 1 to {TAG_BYTES} letters, digits, `-`, `_` and `.`");
+            self.problem("shares.tag", what);
+            return None;
+        }
+        Some(Share {
+            path: path?,
+            tag: tag.clone(),
+            writable: raw.writable,
+        })
+    }
+
     fn image(&mut self, raw: &RawGuest) -> Option<Image> {
         let kind = self.choice("image", raw.image.as_deref().unwrap_or("none"), &IMAGES)?;
         if kind != ImageKind::Initramfs && raw.modules.is_some() {
-            self.wrong(
+            self.problem(
                 "modules",
-                "only the image \"initramfs\" loads modules: leave it out".into(),
+                "only the image \"initramfs\" loads modules: remove this key".into(),
             );
         }
         let start = self.choice("start", raw.start.as_deref().unwrap_or("unit"), &STARTS)?;
         if kind != ImageKind::Cloud && raw.start.is_some() {
-            self.wrong(
+            self.problem(
                 "start",
-                "only the image \"cloud\" has two ways to start: leave it out".into(),
+                "only the image \"cloud\" can be started in two ways: remove this key".into(),
             );
         }
         match kind {
@@ -214,22 +260,22 @@ impl Checks {
             ImageKind::Virtiofs => Some(Image::Virtiofs(VirtiofsImage {})),
             ImageKind::Cloud => {
                 if raw.disks.is_empty() {
-                    self.wrong(
+                    self.problem(
                         "disks",
-                        "the image \"cloud\" needs a disk with a distribution and its cloud-init (deploy/linux/disk.sh)".into(),
+                        "the image \"cloud\" needs a disk with a distribution that has cloud-init (deploy/linux/disk.sh)".into(),
                     );
                 }
                 Some(Image::Cloud(CloudImage { start }))
             }
             ImageKind::Initramfs => {
                 if raw.initrd.is_some() {
-                    self.wrong(
+                    self.problem(
                         "initrd",
-                        "the image \"initramfs\" makes its own: leave one of the two out".into(),
+                        "the image \"initramfs\" builds its own: remove one of the two".into(),
                     );
                 }
                 let Some(modules) = raw.modules.clone() else {
-                    self.wrong(
+                    self.problem(
                         "modules",
                         "name the directory with the kernel's modules (deploy/linux/kernel.sh)".into(),
                     );
@@ -244,17 +290,17 @@ impl Checks {
         }
     }
 
-    /// Where the boot arguments go on the first disk; what it had there stays as it is where there are none.
+    /// Where boot arguments are written on the first disk. Without boot arguments the disk keeps those it has.
     fn append_at(&mut self, raw: &RawGuest) -> Option<u64> {
         let at = raw.append_at?;
         if raw.kernel.is_some() {
-            let what = "a kernel takes its arguments itself: leave one of the two out";
-            self.wrong("append_at", what.into());
+            let what = "a kernel gets its arguments directly: remove one of the two";
+            self.problem("append_at", what.into());
         }
-        let kept_from_guests = raw.disks.first().is_some_and(|disk| !disk.writable);
-        if raw.append.is_some() && kept_from_guests {
-            let what = "boot arguments are written into an overlay of the first disk: say `writable = true` there, or leave `append` out";
-            self.wrong("append", what.into());
+        let is_read_only = raw.disks.first().is_some_and(|disk| !disk.writable);
+        if raw.append.is_some() && is_read_only {
+            let what = "boot arguments are written to an overlay of the first disk: set `writable = true` there, or remove `append`";
+            self.problem("append", what.into());
         }
         Some(at)
     }
@@ -269,14 +315,14 @@ impl Checks {
         })
     }
 
-    /// A path that QEMU cannot take for anything else: absolute, and without the comma that separates QEMU's multiboot modules.
+    /// A path that QEMU cannot misread: absolute, and without the comma that separates multiboot modules.
     fn path(&mut self, key: &'static str, path: Option<PathBuf>) -> Option<PathBuf> {
         let path = path?;
         let text = path.to_str().unwrap_or_default();
         if path.is_absolute() && !text.is_empty() && !text.contains([',', ' ']) && !text.contains(char::is_control) {
             return Some(path);
         }
-        self.wrong(
+        self.problem(
             key,
             format!("{path:?} must be an absolute path without spaces, commas and control characters"),
         );
@@ -288,7 +334,7 @@ impl Checks {
         if hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit()) {
             return Some(hash);
         }
-        self.wrong(
+        self.problem(
             "kernel_sha256",
             "write the 64 hexadecimal digits that `sha256sum` prints".into(),
         );
@@ -297,17 +343,17 @@ impl Checks {
 
     fn memory(&mut self, mib: u64) -> u64 {
         if !(8..=1 << 20).contains(&mib) {
-            self.wrong("memory_mib", format!("{mib} is not between 8 and {}", 1 << 20));
+            self.problem("memory_mib", format!("{mib} is not from 8 to {}", 1 << 20));
         }
         mib
     }
 
     fn template(&mut self, key: &'static str, text: &str) -> Option<Template> {
-        self.keep(key, text.parse())
+        self.record(key, text.parse())
     }
 
     fn regex(&mut self, key: &'static str, pattern: &str) -> Option<Regex> {
-        self.keep(key, RegexBuilder::new(pattern).size_limit(1 << 20).build())
+        self.record(key, RegexBuilder::new(pattern).size_limit(1 << 20).build())
     }
 
     fn exited(&mut self, pattern: &str) -> Option<Regex> {
@@ -315,9 +361,9 @@ impl Checks {
         if regex.captures_len() == 2 {
             return Some(regex);
         }
-        self.wrong(
+        self.problem(
             "exited",
-            "it needs one group, the exit code, e.g. \"returned (\\\\d+)\"".into(),
+            "the pattern needs one group, the exit code, e.g. \"returned (\\\\d+)\"".into(),
         );
         None
     }
@@ -326,18 +372,18 @@ impl Checks {
         let found = choices.iter().find(|(word, _)| *word == given);
         if found.is_none() {
             let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-            self.wrong(key, format!("{given:?} is none of {}", words.join(", ")));
+            self.problem(key, format!("{given:?} is not one of {}", words.join(", ")));
         }
         found.map(|(_, choice)| *choice)
     }
 
-    fn keep<T, E: fmt::Display>(&mut self, key: &'static str, outcome: Result<T, E>) -> Option<T> {
+    fn record<T, E: fmt::Display>(&mut self, key: &'static str, outcome: Result<T, E>) -> Option<T> {
         outcome
-            .map_err(|error| self.wrong(key, error.to_string().replace('\n', " ")))
+            .map_err(|error| self.problem(key, error.to_string().replace('\n', " ")))
             .ok()
     }
 
-    fn wrong(&mut self, key: &'static str, what: String) {
+    fn problem(&mut self, key: &'static str, what: String) {
         self.problems.push(Problem { key, what });
     }
 }

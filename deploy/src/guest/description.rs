@@ -1,4 +1,4 @@
-//! A checked description.
+//! The checked description of a guest.
 
 use std::path::PathBuf;
 
@@ -7,72 +7,72 @@ use regex::bytes::Regex;
 use super::template::Template;
 use super::vmm::Vmm;
 
-/// A guest as its host describes it, checked.
+/// A guest as its description defines it, checked.
 #[derive(Clone, Debug)]
 pub struct Guest {
-    /// What runs it.
+    /// Its hypervisor.
     pub vmm: Vmm,
-    /// Its program; `None`: the one of that name that is installed.
+    /// The hypervisor's program; `None`: the installed one.
     pub program: Option<PathBuf>,
-    /// What QEMU boots directly; `None`: its firmware boots the first disk.
+    /// The kernel that is booted directly; `None`: the firmware boots the first disk.
     pub kernel: Option<PathBuf>,
-    /// The hash that the kernel must have, lower-case hexadecimal.
+    /// SHA-256 that the kernel must have, in lower-case hexadecimal.
     pub kernel_sha256: Option<String>,
-    /// A ready-made second file for the kernel.
+    /// An existing initrd.
     pub initrd: Option<PathBuf>,
-    /// What stands after it, as a multiboot module takes arguments.
+    /// Arguments after its path, for a multiboot module.
     pub initrd_append: Option<Template>,
-    /// Ready-made disks.
+    /// Existing disks.
     pub disks: Vec<Disk>,
     /// Directories of the host that it can mount by virtio-fs.
     pub shares: Vec<Share>,
-    /// The program that serves them; `None`: the one that is installed.
+    /// The virtiofsd program; `None`: the installed one.
     pub virtiofsd: Option<PathBuf>,
-    /// What is made out of the workload.
+    /// The image that is built from the workload.
     pub image: Image,
     /// Further files of that image: path in the guest, path on the host.
     pub files: Vec<(String, PathBuf)>,
-    /// QEMU's machine.
+    /// QEMU's machine type.
     pub machine: Machine,
-    /// QEMU's model of the processor; `None`: all that the host's, or its translator, can do.
+    /// QEMU's CPU model; `None`: `host` under KVM, `max` under TCG.
     pub cpu: Option<String>,
-    /// Memory of a guest without a declared limit, MiB.
+    /// Memory where the experiment sets no limit, MiB.
     pub memory_mib: u64,
-    /// The boot arguments.
+    /// Boot arguments.
     pub append: Option<Template>,
-    /// Where on the first disk they stand, bytes from the front, if it is the disk that boots; `None`: they go to the kernel.
+    /// Byte offset on the first disk to which they are written, for a guest that boots from it; `None`: they are passed to the kernel.
     pub append_at: Option<u64>,
     /// The network card.
     pub nic: Nic,
-    /// Whether packets on a tap bear virtio's header, by which checksums and cutting are left to the host. A driver that takes the offer and does
-    /// not keep it loses packets: it must not be made the offer.
+    /// Whether packets on a tap carry a virtio header, which offloads checksums and segmentation to the host. A driver that accepts the offer without
+    /// implementing it loses packets, and must not get the offer.
     pub vnet_hdr: bool,
-    /// Whether it gets a source of random numbers.
+    /// Whether it has a virtio random number generator.
     pub random: bool,
-    /// The port of OSv's REST API, if it is in the guest.
+    /// Port of OSv's REST API, if the guest has it.
     pub rest: Option<u16>,
-    /// How it is asked to end.
+    /// How it is asked to stop.
     pub stop: Stop,
-    /// What a line of the console matches once the guest is up.
+    /// Matches the console line that shows that the guest is up.
     pub ready: Regex,
-    /// What a line of the console matches if the guest has panicked.
+    /// Matches the console line of a panic.
     pub panic: Option<Regex>,
-    /// What a line of the console matches when the service has left; the first group is its exit code.
+    /// Matches the console line that shows that the service exited; the first group is its exit code.
     pub exited: Option<Regex>,
 }
 
-/// A ready-made disk.
+/// An existing disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disk {
     /// Its file.
     pub path: PathBuf,
-    /// How the file is to be read.
+    /// The format of the file.
     pub format: DiskFormat,
-    /// Whether every guest gets an overlay of its own; else it is read only.
+    /// Whether every guest gets its own overlay; otherwise the disk is read-only.
     pub writable: bool,
 }
 
-/// How the file of a disk is to be read. Never guessed: a guest could write a header that makes a raw disk something else.
+/// The format of a disk's file. Never guessed: a guest could write a header that makes a raw disk look like another format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskFormat {
     /// Byte for byte.
@@ -82,9 +82,9 @@ pub enum DiskFormat {
 }
 
 impl DiskFormat {
-    /// QEMU's word for it.
+    /// QEMU's name for it.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
@@ -99,19 +99,25 @@ pub struct Share {
     pub path: PathBuf,
     /// The name by which the guest mounts it.
     pub tag: String,
-    /// Whether the guest may write to it; what it leaves there stays.
+    /// Whether the guest may write to it. What it writes stays there.
     pub writable: bool,
 }
 
 impl Guest {
-    /// Whether a program has to serve it a directory.
+    /// Whether the runner logs in to it by SSH.
     #[must_use]
-    pub fn is_shared_with(&self) -> bool {
+    pub const fn logs_in(&self) -> bool {
+        matches!(self.image, Image::Cloud(CloudImage { start: CloudStart::Ssh }))
+    }
+
+    /// Whether it needs virtiofsd.
+    #[must_use]
+    pub fn needs_virtiofsd(&self) -> bool {
         !self.shares.is_empty() || matches!(self.image, Image::Virtiofs(_))
     }
 }
 
-/// What is made for a guest out of the workload program.
+/// The image that is built for a guest from the workload program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Image {
     /// Nothing: the service is in the kernel or on the disks.
@@ -120,24 +126,24 @@ pub enum Image {
     Initramfs(InitramfsImage),
     /// A disk with a read-only root file system for OSv.
     Rofs(RofsImage),
-    /// A directory with the same, which OSv mounts as its root by virtio-fs.
+    /// The same as a directory, which OSv mounts as its root by virtio-fs.
     Virtiofs(VirtiofsImage),
-    /// A disk with the program, and a seed for the cloud-init of the guest's own disk.
+    /// A disk with the program, and a cloud-init seed for the guest's own disk.
     Cloud(CloudImage),
 }
 
-/// An initramfs: `guest-init`, the workload and the modules in their order.
+/// An initramfs: `guest-init`, the workload, and kernel modules in load order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InitramfsImage {
-    /// Below which directory the kernel's modules are.
+    /// The directory of the kernel's modules.
     pub modules: PathBuf,
-    /// Those to load.
+    /// The modules to load.
     pub load: Vec<String>,
     /// The first process; `None`: the file `guest-init` beside the workload program.
     pub init: Option<PathBuf>,
 }
 
-/// A root file system for OSv: the workload, and the places where OSv mounts its own.
+/// A root file system for OSv: the workload and OSv's mount points.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RofsImage {}
 
@@ -145,7 +151,7 @@ pub struct RofsImage {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VirtiofsImage {}
 
-/// What the cloud-init of a whole distribution is told: address, program, unit.
+/// What cloud-init of a distribution gets: an address, the program, a systemd unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloudImage {
     /// How the service is started.
@@ -155,27 +161,27 @@ pub struct CloudImage {
 /// How the service of a cloud image is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloudStart {
-    /// By a unit, from a disk with the program.
+    /// By a systemd unit, from a disk with the program.
     Unit,
-    /// By a unit, too, once the runner has logged in and copied the program.
+    /// By a systemd unit too, after the runner has logged in and copied the program.
     Ssh,
 }
 
-/// QEMU's machine.
+/// QEMU's machine type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Machine {
-    /// PCI Express, of 2007.
+    /// PCI Express chipset (2007).
     Q35,
-    /// PCI, of 1996.
+    /// PCI chipset (1996).
     Pc,
-    /// Without PCI and firmware tables; virtio over memory-mapped registers.
+    /// No PCI and no firmware tables; virtio over MMIO.
     Microvm,
 }
 
 impl Machine {
-    /// QEMU's word for it.
+    /// QEMU's name for it.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Q35 => "q35",
             Self::Pc => "pc",
@@ -187,22 +193,22 @@ impl Machine {
 /// The network card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nic {
-    /// virtio over PCI, as QEMU makes it.
+    /// virtio over PCI, QEMU's default variant.
     VirtioPci,
-    /// The same in a form that drivers of before version 1.0 know.
+    /// virtio over PCI, transitional: for drivers older than virtio 1.0.
     VirtioPciTransitional,
-    /// The same for drivers of version 1.0 only.
+    /// virtio over PCI, non-transitional: for drivers of virtio 1.0 only.
     VirtioPciModern,
-    /// virtio over memory-mapped registers, for microvm.
+    /// virtio over MMIO, for microvm.
     VirtioMmio,
-    /// Intel's card of 2000, emulated.
+    /// Intel 82540EM (2000), emulated.
     E1000,
 }
 
 impl Nic {
-    /// QEMU's word for it.
+    /// QEMU's name for it.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::VirtioPci => "virtio-net-pci",
             Self::VirtioPciTransitional => "virtio-net-pci-transitional",
@@ -213,11 +219,11 @@ impl Nic {
     }
 }
 
-/// How a guest is asked to end.
+/// How a guest is asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Its power button is pressed; after the grace QEMU is told to quit.
+    /// ACPI power button; after the grace period QEMU is told to quit.
     Powerdown,
-    /// QEMU is told to quit at once, as a guest that knows no power button needs it.
+    /// QEMU is told to quit at once, for a guest that does not support the power button.
     Quit,
 }

@@ -1,4 +1,4 @@
-//! Writes a tree as a directory of the host, for a guest that mounts one.
+//! Writes a tree as a directory of the host, for a guest that mounts its root by virtio-fs.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -8,10 +8,10 @@ use std::path::Path;
 
 use super::tree::{Node, Tree};
 
-/// Puts what is in a tree below a directory, which must not exist yet. Modes are those of the other formats, whatever the umask.
+/// Writes a tree to a directory, which must not exist. Modes are the same as in the other formats, whatever the umask.
 ///
 /// # Errors
-/// The system's word; [`io::ErrorKind::Unsupported`] for a device, which a shared directory does not carry.
+/// The system's error; [`io::ErrorKind::Unsupported`] for a device, which a shared directory cannot hold.
 pub fn write(tree: &Tree, at: &Path) -> io::Result<()> {
     dir(tree.root(), at)
 }
@@ -60,7 +60,7 @@ mod tests {
             fs::read_link(root.join("etc/mnttab")).unwrap(),
             Path::new("/proc/mounts")
         );
-        assert!(write(&tree, &root).is_err(), "it is there already");
+        assert!(write(&tree, &root).is_err(), "it exists");
     }
 
     #[test]

@@ -1,31 +1,31 @@
-//! Guests as data: what differs between OSv, IncludeOS, Linux and the unikernel of tomorrow is a description, not code.
+//! Guests as data: OSv, IncludeOS, Linux and any other guest differ in their description, not in code.
 //!
-//! A description is a TOML file of the runner's host, `<state>/guests/<name>.toml`. It says what QEMU boots, with which arguments, and by which
-//! lines of the console a guest is known to be up, to have panicked or to have left. It may begin with `preset = "osv"`, `"includeos"`,
-//! `"linux"` or `"cloud"` and then needs to say only what the host alone knows: the path of a kernel. The presets are such files themselves
-//! (`deploy/osv/guest.toml` and its kin).
+//! A description is a TOML file of the runner's host, `<state>/guests/<name>.toml`. It says what the hypervisor boots, with which arguments, and which
+//! console lines show that the guest is up, has panicked, or that its service has exited. With `preset = "osv"`, `"includeos"`, `"linux"` or `"cloud"` it
+//! only has to add what depends on the host, such as the path of a kernel. Presets are such files too (`deploy/osv/guest.toml` and others).
 //!
-//! [`raw`] is what a file may hold, [`Guest::check`] makes a [`Guest`] of it or says everything that is wrong, [`template`] fills in addresses, and
-//! [`osv`] and [`linux`] write the images that are ours to write,
-//! and [`multiboot`] wraps kernels as QEMU takes them.
+//! [`RawGuest`] is the file's contents, and [`Guest::check`] turns it into a [`Guest`] or lists every [`Problem`]. [`template`] fills in addresses; [`osv`]
+//! and [`linux`] write images; [`multiboot`] wraps kernels for QEMU.
 
 mod check;
 mod description;
 pub mod directory;
+mod end;
 pub mod linux;
 pub mod multiboot;
 pub mod osv;
-mod preset;
+mod problem;
 mod raw;
 pub mod template;
 pub mod tree;
 mod vmm;
 
 pub(crate) use check::ROOT;
-pub use check::{Problem, Problems};
 pub use description::{
     CloudImage, CloudStart, Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Share, Stop,
     VirtiofsImage,
 };
+pub use end::GuestEnd;
+pub use problem::{Problem, Problems};
 pub use raw::{RawDisk, RawGuest, RawShare};
 pub use vmm::Vmm;

@@ -1,48 +1,48 @@
-//! 64-bit kernels for multiboot, in the form that QEMU takes.
+//! Converts 64-bit multiboot kernels to a form that QEMU accepts.
 //!
-//! Multiboot (version 1) starts a kernel in 32-bit mode, and QEMU refuses a 64-bit ELF file for it. IncludeOS builds just that: 64-bit code with
-//! a 32-bit beginning. Here its whole file becomes the one segment of a 32-bit ELF file:
+//! Multiboot 1 starts a kernel in 32-bit mode, and QEMU refuses 64-bit ELF files for it. IncludeOS builds just that: 64-bit code with a 32-bit entry. Here the
+//! whole file becomes the only segment of a 32-bit ELF file:
 //!
 //! ```text
 //! 0       ELF32 header, one program header
-//! 0x1000  the kernel's file, loaded where it wants its own beginning; its own headers stay readable there
+//! 0x1000  the kernel's file, loaded where its first segment belongs; its own headers stay readable there
 //! ```
 //!
-//! That is right for kernels whose segments lie in the file as they do in memory, which is checked.
+//! This is correct for kernels whose segments have the same layout in the file as in memory, which is checked.
 
-/// Where the kernel's file begins in the new one: a page, as its segments are aligned to pages.
+/// Offset of the kernel's file in the new one: a page, since its segments are page-aligned.
 const AT: u32 = 0x1000;
-/// Where a multiboot header must have begun.
+/// A multiboot header must start within this many bytes.
 const SEARCHED: usize = 8192;
-/// The first word of a multiboot header.
+/// Magic number of a multiboot header.
 const MAGIC: u32 = 0x1bad_b002;
-/// The flag of a header that says itself where everything goes; QEMU then does not look for ELF.
+/// Flag of a header that contains load addresses; QEMU then ignores ELF.
 const HAS_ADDRESSES: u32 = 1 << 16;
-/// `p_type` of what is loaded.
+/// `p_type` of a loaded segment.
 const PT_LOAD: u32 = 1;
 
 /// Why a 64-bit multiboot kernel cannot be wrapped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotWrapped {
-    /// A header points outside the file.
-    #[error("its ELF headers are cut off")]
-    Short,
-    /// Nothing would be loaded.
+pub enum WrapError {
+    /// A header points outside of the file.
+    #[error("its ELF headers are truncated")]
+    Truncated,
+    /// It has nothing to load.
     #[error("it has no segment to load")]
-    Empty,
-    /// One segment is not where the others say.
-    #[error("its segments lie otherwise in the file than in memory")]
+    NothingToLoad,
+    /// The layout in the file differs from that in memory.
+    #[error("its segments are laid out differently in the file and in memory")]
     Scattered,
-    /// Beyond what 32 bits reach.
-    #[error("it is loaded or begins above 4 GiB")]
-    High,
+    /// Beyond 32-bit addresses.
+    #[error("it is loaded, or has its entry, above 4 GiB")]
+    TooHigh,
 }
 
-/// The kernel as a 32-bit ELF file; `None` if QEMU takes it as it is, or for what QEMU will say of it.
+/// The kernel as a 32-bit ELF file; `None` if QEMU accepts it as it is, or will report itself what is wrong.
 ///
 /// # Errors
-/// [`NotWrapped`].
-pub fn wrapped(kernel: &[u8]) -> Result<Option<Vec<u8>>, NotWrapped> {
+/// [`WrapError`].
+pub fn wrap(kernel: &[u8]) -> Result<Option<Vec<u8>>, WrapError> {
     // 64-bit, little-endian, for x86-64.
     let elf64 = kernel.starts_with(b"\x7fELF\x02\x01") && kernel.get(18..20) == Some(&[62, 0]);
     if !elf64 || !has_header(kernel) {
@@ -65,7 +65,7 @@ fn has_header(kernel: &[u8]) -> bool {
     })
 }
 
-/// Where a kernel goes.
+/// Where a kernel is loaded.
 #[derive(Debug)]
 struct Layout {
     entry: u32,
@@ -73,12 +73,12 @@ struct Layout {
     base: u32,
     /// Bytes of the file that are loaded.
     in_file: u32,
-    /// Bytes of memory that it takes from its base.
+    /// Bytes of memory from its base on.
     in_memory: u32,
 }
 
 impl Layout {
-    fn of(kernel: &[u8]) -> Result<Self, NotWrapped> {
+    fn of(kernel: &[u8]) -> Result<Self, WrapError> {
         let mut base = None;
         let (mut file_end, mut memory_end) = (0_u64, 0_u64);
         let count = u16_at(kernel, 56)?;
@@ -89,18 +89,18 @@ impl Layout {
             }
             let field = |offset: usize| u64_at(kernel, header.saturating_add(offset));
             let (offset, address, size, memory) = (field(8)?, field(24)?, field(32)?, field(40)?);
-            let begins = address.checked_sub(offset).ok_or(NotWrapped::Scattered)?;
+            let begins = address.checked_sub(offset).ok_or(WrapError::Scattered)?;
             if *base.get_or_insert(begins) != begins {
-                return Err(NotWrapped::Scattered);
+                return Err(WrapError::Scattered);
             }
-            file_end = file_end.max(offset.checked_add(size).ok_or(NotWrapped::Short)?);
-            memory_end = memory_end.max(address.checked_add(memory).ok_or(NotWrapped::High)?);
+            file_end = file_end.max(offset.checked_add(size).ok_or(WrapError::Truncated)?);
+            memory_end = memory_end.max(address.checked_add(memory).ok_or(WrapError::TooHigh)?);
         }
-        let base = base.ok_or(NotWrapped::Empty)?;
+        let base = base.ok_or(WrapError::NothingToLoad)?;
         if at(Some(file_end))? > kernel.len() {
-            return Err(NotWrapped::Short);
+            return Err(WrapError::Truncated);
         }
-        let small = |value: u64| u32::try_from(value).map_err(|_| NotWrapped::High);
+        let small = |value: u64| u32::try_from(value).map_err(|_| WrapError::TooHigh);
         small(memory_end)?;
         Ok(Self {
             entry: small(u64_at(kernel, 24)?)?,
@@ -127,27 +127,27 @@ impl Layout {
     }
 }
 
-/// A place in a file.
-fn at(offset: Option<u64>) -> Result<usize, NotWrapped> {
+/// An offset in a file.
+fn at(offset: Option<u64>) -> Result<usize, WrapError> {
     offset
         .and_then(|offset| usize::try_from(offset).ok())
-        .ok_or(NotWrapped::Short)
+        .ok_or(WrapError::Truncated)
 }
 
-fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], NotWrapped> {
+fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], WrapError> {
     let some = bytes.get(at..).and_then(|rest| rest.first_chunk());
-    some.copied().ok_or(NotWrapped::Short)
+    some.copied().ok_or(WrapError::Truncated)
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Result<u16, NotWrapped> {
+fn u16_at(bytes: &[u8], at: usize) -> Result<u16, WrapError> {
     bytes_at(bytes, at).map(u16::from_le_bytes)
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Result<u32, NotWrapped> {
+fn u32_at(bytes: &[u8], at: usize) -> Result<u32, WrapError> {
     bytes_at(bytes, at).map(u32::from_le_bytes)
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> Result<u64, NotWrapped> {
+fn u64_at(bytes: &[u8], at: usize) -> Result<u64, WrapError> {
     bytes_at(bytes, at).map(u64::from_le_bytes)
 }
 

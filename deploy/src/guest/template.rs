@@ -1,15 +1,15 @@
-//! Boot arguments with places that are filled in when a guest starts.
+//! Boot arguments with placeholders that are filled in when a guest starts.
 //!
-//! `{ip}`, `{mask}` and `{gateway}` are the guest's addresses, `{port}` the port of its service, `{service}` the service's name, and `{args}`
-//! the arguments of the workload program. A command line of a guest is one text that the guest splits by its own rules, so what is filled in is
-//! held to characters that no guest takes for anything but themselves.
+//! `{ip}`, `{mask}` and `{gateway}` are the guest's addresses, `{port}` is the port of its service, `{service}` the service's name, and `{args}` the arguments of
+//! the workload program. Each guest splits its command line by its own rules, so what is filled in is limited to characters that have no special meaning to
+//! any guest.
 
 use std::net::Ipv4Addr;
 
-/// What can be filled in.
-const PLACES: &str = "{ip} {mask} {gateway} {port} {service} {args}";
+/// The known placeholders.
+const PLACEHOLDERS: &str = "{ip} {mask} {gateway} {port} {service} {args}";
 
-/// A text with places, checked.
+/// A text with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -26,30 +26,30 @@ enum Part {
     Args,
 }
 
-/// Why a text is no template.
+/// Why a text is not a valid template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// An unknown place.
-    #[error("{{{0}}} cannot be filled in; there are {PLACES}")]
-    UnknownPlace(String),
-    /// A brace that nothing closes or opens.
-    #[error("a brace stands alone; places are written like {{ip}}")]
-    LoneBrace,
+    /// An unknown placeholder.
+    #[error("unknown placeholder {{{0}}}: use one of {PLACEHOLDERS}")]
+    UnknownPlaceholder(String),
+    /// An unmatched brace.
+    #[error("unmatched brace: placeholders are written like {{ip}}")]
+    UnmatchedBrace,
     /// A control character.
-    #[error("it has a control character")]
+    #[error("it contains a control character")]
     Control,
 }
 
-/// What is filled in.
+/// The values of the placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filling<'a> {
+pub struct Values<'a> {
     /// The guest's address.
     pub ip: Ipv4Addr,
     /// The mask of its network.
     pub mask: Ipv4Addr,
     /// The host's address in that network.
     pub gateway: Ipv4Addr,
-    /// The service's port; 0: it listens nowhere.
+    /// The service's port; 0: it does not listen.
     pub port: u16,
     /// The service's name.
     pub service: &'a str,
@@ -57,13 +57,13 @@ pub struct Filling<'a> {
     pub args: &'a [String],
 }
 
-/// An argument that cannot pass through a guest's command line.
+/// An argument that a guest's command line cannot carry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the argument {argument:?} cannot pass through a guest's command line: use letters, digits and any of ._-:/=@+%~, in it"
+    "the argument {argument:?} cannot be passed on a guest's command line: use letters, digits and ._-:/=@+%~, only"
 )]
 pub struct UnsafeArgument {
-    /// It, cut to 80 characters.
+    /// The argument, cut to 80 characters.
     pub argument: String,
 }
 
@@ -78,12 +78,12 @@ impl std::str::FromStr for Template {
         let mut rest = text;
         while let Some(open) = rest.find(['{', '}']) {
             let (before, from_brace) = rest.split_at(open);
-            let (place, after) = from_brace
+            let (name, after) = from_brace
                 .strip_prefix('{')
                 .and_then(|inside| inside.split_once('}'))
-                .ok_or(TemplateError::LoneBrace)?;
+                .ok_or(TemplateError::UnmatchedBrace)?;
             parts.push(Part::Text(before.to_owned()));
-            parts.push(Part::place(place)?);
+            parts.push(Part::placeholder(name)?);
             rest = after;
         }
         parts.push(Part::Text(rest.to_owned()));
@@ -92,21 +92,21 @@ impl std::str::FromStr for Template {
 }
 
 impl Template {
-    /// The text with every place filled in.
+    /// The text with every placeholder filled in.
     ///
     /// # Errors
     /// [`UnsafeArgument`].
-    pub fn fill(&self, filling: &Filling<'_>) -> Result<String, UnsafeArgument> {
+    pub fn fill(&self, values: &Values<'_>) -> Result<String, UnsafeArgument> {
         let mut text = String::new();
         for part in &self.parts {
             match part {
-                Part::Text(plain) => text.push_str(plain),
-                Part::Ip => text.push_str(&filling.ip.to_string()),
-                Part::Mask => text.push_str(&filling.mask.to_string()),
-                Part::Gateway => text.push_str(&filling.gateway.to_string()),
-                Part::Port => text.push_str(&filling.port.to_string()),
-                Part::Service => text.push_str(filling.service),
-                Part::Args => text.push_str(&words(filling.args)?),
+                Part::Text(literal) => text.push_str(literal),
+                Part::Ip => text.push_str(&values.ip.to_string()),
+                Part::Mask => text.push_str(&values.mask.to_string()),
+                Part::Gateway => text.push_str(&values.gateway.to_string()),
+                Part::Port => text.push_str(&values.port.to_string()),
+                Part::Service => text.push_str(values.service),
+                Part::Args => text.push_str(&words(values.args)?),
             }
         }
         Ok(text)
@@ -114,7 +114,7 @@ impl Template {
 }
 
 impl Part {
-    fn place(name: &str) -> Result<Self, TemplateError> {
+    fn placeholder(name: &str) -> Result<Self, TemplateError> {
         match name {
             "ip" => Ok(Self::Ip),
             "mask" => Ok(Self::Mask),
@@ -122,7 +122,7 @@ impl Part {
             "port" => Ok(Self::Port),
             "service" => Ok(Self::Service),
             "args" => Ok(Self::Args),
-            other => Err(TemplateError::UnknownPlace(other.chars().take(40).collect())),
+            other => Err(TemplateError::UnknownPlaceholder(other.chars().take(40).collect())),
         }
     }
 }
@@ -131,10 +131,10 @@ fn words(args: &[String]) -> Result<String, UnsafeArgument> {
     check(args).map(|()| args.join(" "))
 }
 
-/// Whether all arguments mean themselves to every guest.
+/// Checks that every guest takes all arguments literally.
 ///
 /// # Errors
-/// [`UnsafeArgument`] for the first that does not.
+/// [`UnsafeArgument`] for the first that a guest might not.
 pub fn check(args: &[String]) -> Result<(), UnsafeArgument> {
     match args.iter().find(|arg| !is_plain(arg)) {
         None => Ok(()),
@@ -144,8 +144,8 @@ pub fn check(args: &[String]) -> Result<(), UnsafeArgument> {
     }
 }
 
-/// Whether an argument means itself to every guest: not empty, nothing that splits, quotes, expands or ends a command. A lone `--` is Linux's own
-/// mark for the arguments of the first process and OSv's for nothing, so it is kept out too.
+/// Whether every guest takes an argument literally: it is not empty and has nothing that splits, quotes, expands or ends a command. A lone `--` is excluded
+/// because Linux takes what follows it as arguments of the first process.
 fn is_plain(arg: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-:/=@+%~,".contains(c);
     !arg.is_empty() && arg != "--" && arg.chars().all(plain)
@@ -157,7 +157,7 @@ mod tests {
 
     fn fill(template: &str, args: &[&str]) -> Result<String, UnsafeArgument> {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        template.parse::<Template>().unwrap().fill(&Filling {
+        template.parse::<Template>().unwrap().fill(&Values {
             ip: Ipv4Addr::new(10, 1, 2, 3),
             mask: Ipv4Addr::new(255, 255, 255, 0),
             gateway: Ipv4Addr::new(10, 1, 2, 1),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn every_place_is_filled_in() {
+    fn every_placeholder_is_filled_in() {
         assert_eq!(
             fill(
                 "a={ip}/{mask} gw={gateway} {service}:{port} -- {args}",
@@ -177,20 +177,20 @@ mod tests {
             .unwrap(),
             "a=10.1.2.3/255.255.255.0 gw=10.1.2.1 tcp:5000 -- tcp --listen=0.0.0.0:5000"
         );
-        assert_eq!(fill("quiet", &["; reboot"]).unwrap(), "quiet", "unused, so harmless");
+        assert_eq!(fill("quiet", &["; reboot"]).unwrap(), "quiet", "not used, so harmless");
     }
 
     #[test]
-    fn what_is_no_template_is_refused() {
+    fn invalid_templates_are_refused() {
         let parse = |text: &str| text.parse::<Template>().unwrap_err();
-        assert_eq!(parse("{host}"), TemplateError::UnknownPlace("host".into()));
-        assert_eq!(parse("{ip"), TemplateError::LoneBrace);
-        assert_eq!(parse("ip}"), TemplateError::LoneBrace);
+        assert_eq!(parse("{host}"), TemplateError::UnknownPlaceholder("host".into()));
+        assert_eq!(parse("{ip"), TemplateError::UnmatchedBrace);
+        assert_eq!(parse("ip}"), TemplateError::UnmatchedBrace);
         assert_eq!(parse("a\nb"), TemplateError::Control);
     }
 
     #[test]
-    fn an_argument_cannot_smuggle_another_one_in() {
+    fn an_argument_cannot_inject_another() {
         for bad in [
             "a b", "a;reboot", "&", "\"", "'", "$HOME", "a\n", "", "é", "--", "`x`", "a\\", "{ip}", "#", "a\0",
         ] {

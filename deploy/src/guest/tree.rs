@@ -1,11 +1,11 @@
-//! A tree of files that goes into a guest's image, whatever the image's format.
+//! A tree of files for a guest's image, independent of the image's format.
 
 use std::collections::BTreeMap;
 
-/// What stands at a place of a tree.
+/// A node of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
-    /// A directory with its entries in the order of their names, so that equal trees make equal images.
+    /// A directory with its entries sorted by name, so that equal trees make equal images.
     Dir(BTreeMap<String, Node>),
     /// A regular file.
     File(File),
@@ -20,27 +20,27 @@ pub enum Node {
 pub struct File {
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// Whether it is a program.
+    /// Whether it is executable.
     pub executable: bool,
 }
 
 /// A character device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// Its major number.
+    /// Major number.
     pub major: u32,
-    /// Its minor number.
+    /// Minor number.
     pub minor: u32,
 }
 
-/// Why something cannot be put into a tree.
+/// Why a node cannot be added to a tree.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TreeError {
     /// Not an absolute path of plain names.
-    #[error("{0:?} is no path for an image: write it absolute, without . and .. and without control characters")]
+    #[error("{0:?} is not a valid path in an image: use an absolute path without ., .. and control characters")]
     BadPath(String),
-    /// A parent is not a directory, or the place is taken.
-    #[error("{0:?} cannot be put into the image: something that is no directory stands there already")]
+    /// A parent is not a directory, or the path exists.
+    #[error("{0:?} cannot be added to the image: it, or a file in place of its directory, exists already")]
     Taken(String),
 }
 
@@ -57,7 +57,7 @@ impl Tree {
         &self.root
     }
 
-    /// Puts a directory and its parents at an absolute path; one that is there already stays as it is.
+    /// Adds a directory and its parents at an absolute path, unless it exists.
     ///
     /// # Errors
     /// See [`TreeError`].
@@ -65,7 +65,7 @@ impl Tree {
         self.enter(path, &parts(path)?).map(drop)
     }
 
-    /// Puts a file at an absolute path, and makes its parents.
+    /// Adds a file and its parent directories at an absolute path.
     ///
     /// # Errors
     /// See [`TreeError`].
@@ -73,7 +73,7 @@ impl Tree {
         self.put(path, Node::File(File { bytes, executable }))
     }
 
-    /// Puts a symbolic link at an absolute path, and makes its parents.
+    /// Adds a symbolic link and its parent directories at an absolute path.
     ///
     /// # Errors
     /// See [`TreeError`].
@@ -81,7 +81,7 @@ impl Tree {
         self.put(path, Node::Link(target.to_owned()))
     }
 
-    /// Puts a character device at an absolute path, and makes its parents.
+    /// Adds a character device and its parent directories at an absolute path.
     ///
     /// # Errors
     /// See [`TreeError`].
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parents_are_made() {
+    fn parents_are_created() {
         let mut tree = Tree::default();
         tree.file("/usr/lib/libgcc_s.so.1", vec![1], true).unwrap();
         tree.dir("/usr/lib").unwrap();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_the_image_is_refused() {
+    fn a_path_out_of_the_image_is_refused() {
         let mut tree = Tree::default();
         for bad in ["", "x", "/", "/a/../b", "/a//b", "/a/.", "/a\nb"] {
             assert!(tree.file(bad, Vec::new(), false).is_err(), "{bad:?}");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_no_directory() {
+    fn a_file_is_not_a_directory() {
         let mut tree = Tree::default();
         tree.file("/a", Vec::new(), false).unwrap();
         assert_eq!(tree.dir("/a/b"), Err(TreeError::Taken("/a/b".into())));

@@ -1,28 +1,28 @@
-//! What runs a guest, and what of a description it cannot do.
+//! The hypervisors, and which parts of a description each supports.
 
 use std::path::{Path, PathBuf};
 
-use super::check::Problem;
+use super::problem::Problem;
 use super::raw::RawGuest;
 
-/// A program that runs guests.
+/// A hypervisor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Vmm {
-    /// QEMU: every machine, card, disk and network that a description knows, emulated where there is no KVM.
+    /// QEMU: every machine, card, disk and network of a description, emulated where there is no KVM.
     #[default]
     Qemu,
-    /// Cloud Hypervisor: KVM only, virtio over PCI, kernels with an entry for PVH or Linux.
+    /// Cloud Hypervisor: KVM only, virtio over PCI, kernels with a PVH or Linux entry point.
     CloudHypervisor,
-    /// Firecracker: KVM only, virtio over memory-mapped registers, the same kernels.
+    /// Firecracker: KVM only, virtio over MMIO, the same kernels.
     Firecracker,
 }
 
 impl Vmm {
     const ALL: [Self; 3] = [Self::Qemu, Self::CloudHypervisor, Self::Firecracker];
 
-    /// Its name, as a description says it.
+    /// Its name in a description.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Qemu => "qemu",
             Self::CloudHypervisor => "cloud-hypervisor",
@@ -30,79 +30,79 @@ impl Vmm {
         }
     }
 
-    /// The program that is looked for where a description names no file.
+    /// The program that is used where a description names none.
     #[must_use]
     pub const fn program(self) -> &'static str {
         match self {
             Self::Qemu => "qemu-system-x86_64",
-            Self::CloudHypervisor | Self::Firecracker => self.word(),
+            Self::CloudHypervisor | Self::Firecracker => self.name(),
         }
     }
 
-    /// A word, or the absolute path of a program whose name begins with it.
+    /// Parses a name, or the absolute path of a program whose file name begins with it.
     pub(super) fn parse(text: &str) -> Result<(Self, Option<PathBuf>), String> {
         let path = Path::new(text);
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let program = path.is_absolute().then(|| path.to_owned());
         let found = Self::ALL.into_iter().find(|vmm| match &program {
-            Some(_) => name.starts_with(vmm.word()),
-            None => text == vmm.word(),
+            Some(_) => name.starts_with(vmm.name()),
+            None => text == vmm.name(),
         });
         found.map(|vmm| (vmm, program)).ok_or_else(|| {
-            let words = Self::ALL.map(Self::word).join(", ");
-            format!("{text:?} is none of {words}, nor the absolute path of a program with such a name")
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("{text:?} is not one of {names}, nor the absolute path of such a program")
         })
     }
 
-    /// What of a description it cannot do, each with its remedy.
+    /// The parts of a description that it does not support, each with a remedy.
     pub(super) fn problems(self, raw: &RawGuest) -> Vec<Problem> {
         if self == Self::Qemu {
             return Vec::new();
         }
-        let word = self.word();
+        let name = self.name();
         let unless_qemu = |key, wrong: bool, what: &str| {
             wrong.then(|| Problem {
                 key,
-                what: format!("{word} {what}, or use QEMU"),
+                what: format!("{name} {what}, or use QEMU"),
             })
         };
         let disk = |matches: fn(Self, &super::RawDisk) -> bool| raw.disks.iter().any(|disk| matches(self, disk));
         [
-            unless_qemu("kernel", raw.kernel.is_none(), "boots a kernel and no disk: name one"),
+            unless_qemu("kernel", raw.kernel.is_none(), "boots a kernel, not a disk: name one"),
             unless_qemu(
                 "initrd_append",
                 raw.initrd_append.is_some(),
-                "knows no multiboot modules: leave their arguments out",
+                "has no multiboot modules: remove this key",
             ),
             unless_qemu(
                 "cpu",
                 raw.cpu.is_some(),
-                "shows its guests the processor of the host: leave it out",
+                "gives its guests the host's CPU model: remove this key",
             ),
             unless_qemu(
                 "vnet_hdr",
                 raw.vnet_hdr == Some(false),
-                "always leaves checksums to the host: leave it out",
+                "always offloads checksums to the host: remove this key",
             ),
             unless_qemu(
                 "stop",
                 raw.stop.as_deref().unwrap_or("powerdown") != "quit",
-                "is ended by a signal: write stop = \"quit\"",
+                "is stopped by a signal: set stop = \"quit\"",
             ),
             unless_qemu(
                 "shares",
                 !raw.shares.is_empty() || raw.image.as_deref() == Some("virtiofs"),
-                "is given no directories: leave them out",
+                "gets no shared directories: remove them",
             ),
             unless_qemu(
                 "disks.writable",
                 disk(|_, disk| disk.writable),
-                "has no overlays: make every disk read only",
+                "has no overlays: make every disk read-only",
             ),
             unless_qemu(
                 "disks.format",
                 disk(|vmm, disk| vmm == Self::Firecracker && disk.format != "raw"),
-                "reads raw disks only: convert them",
+                "supports raw disks only: convert them",
             ),
         ]
         .into_iter()
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_or_a_file_of_that_name() {
+    fn a_name_or_a_path_is_parsed() {
         assert_eq!(Vmm::parse("firecracker").unwrap(), (Vmm::Firecracker, None));
         let (vmm, program) = Vmm::parse("/opt/cloud-hypervisor-static").unwrap();
         assert_eq!(
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_cannot_do_is_said_at_once() {
+    fn everything_unsupported_is_reported_at_once() {
         let all = "vmm = 'firecracker'\ncpu = 'EPYC'\nvnet_hdr = false\ninitrd_append = 'x'\nready = 'up'\n[[shares]]\npath = '/s'\ntag = 's'\n[[disks]]\npath = '/d'\nformat = 'qcow2'\nwritable = true";
         let keys = problems(all);
         for key in [

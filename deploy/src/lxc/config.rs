@@ -1,4 +1,4 @@
-//! What LXC is told of one container: the text of its configuration (lxc.container.conf(5)).
+//! The configuration file of an LXC container (lxc.container.conf(5)).
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -6,25 +6,47 @@ use std::path::{Path, PathBuf};
 
 use protocol::spec::Resources;
 
-use crate::cgroup::{Layout, counts_swap};
+use crate::cgroup::{Layout, limits_swap};
 use crate::mark::{self, Mark};
+use crate::network::bridge::Bridge;
 use crate::network::subnet::{mac, mac_text};
 
-/// What Docker leaves to a container by default, so that both have the same.
+/// The program that starts a container and monitors it.
+pub(super) const STARTER: &str = "lxc-start";
+/// Docker's default capabilities, so that both platforms grant the same.
 const CAPABILITIES: &str = "chown dac_override fsetid fowner mknod net_raw setgid setuid setfcap setpcap net_bind_service sys_chroot kill audit_write";
-/// What a usual container may not call, as the package brings it.
+/// The package's seccomp profile for ordinary containers.
 const SECCOMP: &str = "/usr/share/lxc/config/common.seccomp";
 
-/// One container, with everything decided.
+/// What all containers of a deployment share.
+#[derive(Clone, Debug)]
+pub(super) struct SharedConfig {
+    /// `lxc-start`.
+    pub(super) starter: PathBuf,
+    /// The host's cgroup layout.
+    pub(super) layout: Layout,
+    /// The root file system.
+    pub(super) root: PathBuf,
+    /// Where each container has a directory.
+    pub(super) containers: PathBuf,
+    /// The bridge that they are connected to.
+    pub(super) bridge: Bridge,
+    /// The limits of each container.
+    pub(super) resources: Resources,
+    /// The directory of the services' logs.
+    pub(super) logs: PathBuf,
+}
+
+/// The configuration of one container.
 #[derive(Clone, Debug)]
 pub(super) struct Config<'a> {
-    /// Whose it is.
+    /// Its mark.
     pub(super) mark: &'a Mark,
     /// Its root file system.
     pub(super) root: &'a Path,
     /// The bridge.
     pub(super) bridge: String,
-    /// The name of the host's end of its veth.
+    /// The host's end of its veth.
     pub(super) interface: String,
     /// Its address.
     pub(super) address: Ipv4Addr,
@@ -32,41 +54,41 @@ pub(super) struct Config<'a> {
     pub(super) gateway: Ipv4Addr,
     /// Its limits.
     pub(super) resources: &'a Resources,
-    /// Where cgroups are.
+    /// The host's cgroup layout.
     pub(super) layout: &'a Layout,
-    /// What it may not call; `None`: nothing is kept from it.
+    /// Its seccomp profile; `None`: system calls are not filtered.
     pub(super) seccomp: Option<PathBuf>,
     /// LXC's own log.
     pub(super) log: &'a Path,
 }
 
-/// The file that says what a container may not call, where the package brought it.
+/// The seccomp profile, if the package provides one.
 pub(super) fn seccomp() -> Option<PathBuf> {
     Some(PathBuf::from(SECCOMP)).filter(|file| file.is_file())
 }
 
-/// The container's cgroup in each hierarchy, below its mount.
+/// The container's cgroup, relative to each hierarchy's mount point.
 pub(super) fn cgroup(mark: &Mark) -> String {
     format!("{}/{}", mark::cgroup_group(&mark.runner), mark.cgroup())
 }
 
 impl Config<'_> {
-    /// The text. Every value is a name, a number, an address or a path without control characters, so that none becomes a line of its own.
+    /// The file's text. Every value is a name, a number, an address or a path without control characters, so none can add a line.
     pub(super) fn text(&self) -> String {
-        let mut text = String::from("# One container of one trial.\n");
+        let mut text = String::from("# Written by Jung for one container of one trial.\n");
         let mut put = |key: &str, value: &dyn std::fmt::Display| {
-            // Writing into a string does not fail.
+            // Writing to a string does not fail.
             let _ = writeln!(text, "lxc.{key} = {value}");
         };
         put("uts.name", &self.mark.service.as_str().replace('_', "-"));
         put("rootfs.path", &format_args!("dir:{}", self.root.display()));
-        // Shared by all.
+        // All containers share it.
         put("rootfs.options", &"ro");
         put("mount.auto", &"proc:mixed sys:ro");
         put("autodev", &1);
         put("tty.max", &0);
         put("pty.max", &1);
-        // The service keeps the standard output that lxc-start has.
+        // The service keeps the standard output of lxc-start.
         put("console.path", &"none");
         put("signal.halt", &"SIGTERM");
         put("cap.keep", &CAPABILITIES);
@@ -96,12 +118,12 @@ impl Config<'_> {
             put("environment", &format_args!("{key}={value}"));
         }
         put("log.file", &self.log.display());
-        // The level at which the container's end is told.
+        // How the container ended is logged at this level.
         put("log.level", &"INFO");
         text
     }
 
-    /// The limits in the words of the host's cgroups.
+    /// The limits under the names of the host's cgroup version.
     fn limits(&self) -> Vec<(String, String)> {
         let (version, memory, swap) = match self.layout {
             Layout::V1(_) => ("cgroup", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
@@ -112,8 +134,8 @@ impl Config<'_> {
         if let Some(mib) = self.resources.memory_mib {
             let bytes = mib.saturating_mul(1 << 20);
             put(memory, bytes.to_string());
-            if counts_swap(self.layout) {
-                // Version 1 limits both together, version 2 each alone.
+            if limits_swap(self.layout) {
+                // Version 1 limits memory and swap together, version 2 swap alone.
                 let swap_bytes = if self.layout.version() == 1 { bytes } else { 0 };
                 put(swap, swap_bytes.to_string());
             }
@@ -164,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1_has_words_of_its_own() {
+    fn version_1_has_its_own_names() {
         let text = text(&Layout::V1(crate::cgroup::Mounts::default()), None);
         let limits: Vec<&str> = text.lines().filter(|line| line.starts_with("lxc.cgroup.")).collect();
         assert!(

@@ -1,56 +1,36 @@
-//! One service as a container: its monitor, its first process, its cgroups, its address and its files.
+//! One service as an LXC container: its monitor, first process, cgroups, address and files.
 
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use protocol::ids::Name;
 use protocol::size::Part;
-use protocol::spec::{Resources, ServiceSpec};
+use protocol::spec::ServiceSpec;
 use protocol::summary::Exit;
 use tokio::time::sleep;
 
-use super::config::{self, Config};
+use super::config::{self, STARTER, SharedConfig};
+use super::files::Files;
 use super::rootfs::PROGRAM;
-use super::{end, said, trace};
-use crate::cgroup::{self, Cgroup, Layout};
-use crate::first_output::Watch;
-use crate::kills::Kills;
+use crate::cgroup::Cgroup;
+use crate::deployment::{Instance, InstanceStopped, PlatformProcess};
+use crate::first_output::OutputWatch;
 use crate::mark::{self, Mark};
-use crate::member::{Gone, Member};
-use crate::native::unit;
-use crate::network::Lease;
-use crate::network::bridge::Bridge;
-use crate::process::{self, Launch, Process};
+use crate::network::AddressReservation;
+use crate::oom::OomDetector;
+use crate::process::{Launch, Process};
+use crate::processes::in_cgroup;
 use crate::procfs::Procfs;
-use crate::{DeployError, log, service_args, size};
+use crate::{DeployError, Processes, cleanup, log, service_args, size};
 
-/// How often it is looked whether the service's program runs: `process_after` is at most so much too late.
-const LOOK: Duration = Duration::from_millis(2);
+/// Polling interval for the service's program to run: the most by which `process_after` is late.
+const POLL: Duration = Duration::from_millis(2);
 
-/// What every container of a deployment is made with.
-#[derive(Clone, Debug)]
-pub(super) struct Order {
-    /// `lxc-start`.
-    pub(super) starter: PathBuf,
-    /// Where cgroups are.
-    pub(super) layout: Layout,
-    /// The root file system.
-    pub(super) root: PathBuf,
-    /// Where the folder of each container goes.
-    pub(super) containers: PathBuf,
-    /// The bridge that they are on.
-    pub(super) bridge: Bridge,
-    /// The limits of each.
-    pub(super) resources: Resources,
-    /// Where the outputs go.
-    pub(super) logs: PathBuf,
-}
-
-/// One service as a container. Dropping it kills it and takes away what it had.
+/// One service as a container. Dropping it kills the container and removes what belongs to it.
 #[derive(Debug)]
 pub(super) struct Container {
     mark: Mark,
@@ -62,42 +42,42 @@ pub(super) struct Container {
     endpoint: Option<SocketAddr>,
     program: PathBuf,
     log: PathBuf,
-    /// The directory of its cgroup in the first hierarchy of ours.
+    /// Its cgroup in the first hierarchy that is used.
     cgroup: PathBuf,
-    output: Option<Watch>,
-    kills: Kills,
+    output: Option<OutputWatch>,
+    oom: OomDetector,
     exit: Option<Exit>,
     reported: bool,
     stopped: bool,
-    // After the monitor, which is killed first.
-    lease: Option<Lease>,
+    // Dropped after the monitor, which must be killed first.
+    address: Option<AddressReservation>,
     files: Files,
 }
 
 impl Container {
-    /// Starts a service; it runs when this returns. On error nothing is left of it.
-    pub(super) async fn start(order: &Order, mark: Mark, service: &ServiceSpec) -> Result<Self, DeployError> {
-        let lease = Lease::take(&order.bridge)?;
-        let files = Files::write(order, &mark, &lease)?;
-        let log = order.logs.join(format!("{}.log", service.name));
-        let output = unit::watch(&log);
-        let kills = Kills::look(order.resources.memory_mib.is_some());
-        let root = order.layout.roots().into_iter().next().unwrap_or_default();
-        let place = service.port.map(|port| (lease.address(), port).into());
+    /// Starts a service, and returns once its program runs. On error nothing of it is left.
+    pub(super) async fn start(shared: &SharedConfig, mark: Mark, service: &ServiceSpec) -> Result<Self, DeployError> {
+        let address = AddressReservation::new(&shared.bridge)?;
+        let files = Files::write(shared, &mark, &address)?;
+        let log = shared.logs.join(format!("{}.log", service.name));
+        let output = OutputWatch::create(&log);
+        let oom = OomDetector::new(shared.resources.memory_mib.is_some());
+        let root = shared.layout.roots().into_iter().next().unwrap_or_default();
+        let endpoint = service.port.map(|port| (address.ip(), port).into());
         let monitor = Process::spawn(Launch {
-            program: order.starter.clone(),
-            args: files.arguments(service_args(service, place)),
+            program: shared.starter.clone(),
+            args: files.arguments(service_args(service, endpoint)),
             environment: environment(&mark),
             log: log.clone(),
             output: None,
-            doors: Vec::new(),
+            cgroup_procs: Vec::new(),
             affinity: None,
             mems: None,
             inherited: Vec::new(),
             read_only: None,
         });
         let monitor = monitor.map_err(|source| DeployError::Io {
-            what: format!("starting {} for service {}", order.starter.display(), service.name),
+            what: format!("starting {} for service {}", shared.starter.display(), service.name),
             source,
         })?;
         let mut container = Self {
@@ -106,18 +86,18 @@ impl Container {
             pid: 0,
             exists_since: Instant::now(),
             monitor,
-            endpoint: place,
-            program: order.root.join(PROGRAM),
+            endpoint,
+            program: shared.root.join(PROGRAM),
             log,
             output,
-            kills,
+            oom,
             exit: None,
             reported: false,
             stopped: false,
-            lease: Some(lease),
+            address: Some(address),
             files,
         };
-        match container.up().await {
+        match container.wait_until_running().await {
             Ok(()) => Ok(container),
             Err(error) => {
                 container.stop(Duration::ZERO).await;
@@ -127,42 +107,35 @@ impl Container {
     }
 
     /// Waits until the service's program runs.
-    async fn up(&mut self) -> Result<(), DeployError> {
+    async fn wait_until_running(&mut self) -> Result<(), DeployError> {
         let procfs = Procfs::default();
         loop {
-            // Before its exec it is still called lxc-start.
+            // Until its exec the process is still called lxc-start.
             let runs = |pid: &u32| procfs.name(*pid).as_deref() == Some(PROGRAM);
-            if let Some(pid) = cgroup::procs(&self.cgroup).into_iter().find(runs) {
+            if let Some(pid) = in_cgroup(&self.cgroup).into_iter().find(runs) {
                 self.pid = pid;
                 self.exists_since = Instant::now();
                 return Ok(());
             }
             tokio::select! {
-                status = self.monitor.wait() => return Err(self.ended_at_once(status)),
-                () = sleep(LOOK) => {}
+                status = self.monitor.wait() => return Err(self.exited_immediately(status)),
+                () = sleep(POLL) => {}
             }
         }
     }
 
-    fn ended_at_once(&mut self, status: io::Result<ExitStatus>) -> DeployError {
+    fn exited_immediately(&mut self, status: io::Result<ExitStatus>) -> DeployError {
         self.exit = Some(Exit::Unknown);
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         let service = &self.mark.service;
-        said(format!(
-            "the container of {service} ended at once ({} left with {status}): {}",
-            super::STARTER,
-            log::tail(&self.log)
-        ))
-    }
-
-    /// The process that LXC costs.
-    pub(super) const fn monitor(&self) -> u32 {
-        self.monitor.pid()
-    }
-
-    /// The host's end of its network.
-    pub(super) fn interface(&self) -> Option<String> {
-        self.lease.as_ref().map(Lease::name)
+        DeployError::Platform {
+            platform: "lxc",
+            message: format!(
+                "the container of {service} exited immediately ({} ended with {status}): {}",
+                STARTER,
+                log::tail(&self.log)
+            ),
+        }
     }
 
     fn exit(&self, status: io::Result<ExitStatus>) -> Exit {
@@ -170,28 +143,22 @@ impl Container {
             return Exit::Killed;
         }
         match status {
-            Ok(status) if status.success() => self.kills.explain(self.files.end(self.pid)),
+            Ok(status) if status.success() => self.oom.classify(self.files.exit(self.pid)),
             _ => Exit::Unknown,
         }
     }
 
-    /// Takes away what it had; says what is left.
-    async fn leave(&mut self) -> Vec<String> {
-        let mark = self.mark.clone();
-        let members = || unit::members(&mark, self.monitor(), None);
-        process::kill_all(members).await;
-        let mut left: Vec<String> = members()
-            .iter()
-            .map(|pid| format!("pid {pid} of {}", mark.service))
-            .collect();
-        left.extend(unit::remove(cgroups(&mark)).await);
-        left.extend(self.lease.take().map(Lease::give_back).unwrap_or_default());
+    /// Removes what belongs to it. Returns what could not be removed.
+    async fn clean_up(&mut self) -> Vec<String> {
+        let mut left = cleanup::kill_service(&self.mark, self.monitor.pid(), None).await;
+        left.extend(cleanup::remove_cgroup(cgroups(&self.mark)).await);
+        left.extend(self.address.take().map(AddressReservation::release).unwrap_or_default());
         left.extend(self.files.remove());
         left
     }
 }
 
-impl Member for Container {
+impl Instance for Container {
     fn service(&self) -> &Name {
         &self.mark.service
     }
@@ -208,11 +175,14 @@ impl Member for Container {
         self.exists_since
     }
 
-    /// What its cgroup holds.
-    fn pids(&self) -> Vec<u32> {
+    /// The processes in its cgroup.
+    fn processes(&self) -> Processes {
         match self.exit {
-            None => cgroup::procs(&self.cgroup),
-            Some(_) => Vec::new(),
+            None => Processes::Cgroup {
+                first: self.pid,
+                dirs: vec![self.cgroup.clone()],
+            },
+            Some(_) => Processes::Fixed(Vec::new()),
         }
     }
 
@@ -220,145 +190,74 @@ impl Member for Container {
         self.output.as_ref()?.at()
     }
 
+    /// `lxc-start`.
+    fn platform_processes(&self) -> Vec<PlatformProcess> {
+        let process = |name| PlatformProcess {
+            name,
+            service: Some(self.mark.service.clone()),
+            pid: self.monitor.pid(),
+        };
+        STARTER.parse().ok().map(process).into_iter().collect()
+    }
+
+    /// The host's end of its veth.
+    fn interface(&self) -> Option<String> {
+        self.address.as_ref().map(AddressReservation::interface)
+    }
+
     fn is_reported(&self) -> bool {
         self.reported
     }
 
-    async fn ended(&mut self) -> (Name, Exit) {
-        let status = self.monitor.wait().await;
-        let exit = self.exit(status);
-        self.exit = Some(exit.clone());
-        self.reported = true;
-        (self.mark.service.clone(), exit)
+    fn ended(&mut self) -> BoxFuture<'_, (Name, Exit)> {
+        Box::pin(async {
+            let status = self.monitor.wait().await;
+            let exit = self.exit(status);
+            self.exit = Some(exit.clone());
+            self.reported = true;
+            (self.mark.service.clone(), exit)
+        })
     }
 
-    async fn stop(&mut self, grace: Duration) -> Gone {
-        let exit = match self.exit.clone() {
-            Some(exit) => exit,
-            None => {
-                // lxc-start hands the signal on to its container.
-                let status = self.monitor.end(grace, Vec::new).await;
-                self.exit(status)
+    fn stop(&mut self, grace: Duration) -> BoxFuture<'_, InstanceStopped> {
+        Box::pin(async move {
+            let exit = match self.exit.clone() {
+                Some(exit) => exit,
+                None => {
+                    // lxc-start forwards the signal to its container.
+                    let status = self.monitor.end(grace, Vec::new).await;
+                    self.exit(status)
+                }
+            };
+            self.exit = Some(exit.clone());
+            let leftovers = self.clean_up().await;
+            self.stopped = true;
+            InstanceStopped {
+                exit,
+                leftovers,
+                sizes: size::file(Part::Program, &self.program).into_iter().collect(),
             }
-        };
-        self.exit = Some(exit.clone());
-        let left = self.leave().await;
-        self.stopped = true;
-        Gone {
-            exit,
-            left,
-            sizes: size::file(Part::Program, &self.program).into_iter().collect(),
-        }
+        })
     }
 }
 
 impl Drop for Container {
     fn drop(&mut self) {
-        if self.stopped {
-            return;
+        if !self.stopped {
+            cleanup::kill_service_detached(&self.mark, self.monitor.pid(), Some(cgroups(&self.mark)));
         }
-        unit::members(&self.mark, self.monitor(), None)
-            .into_iter()
-            .for_each(process::kill);
-        let cgroups = cgroups(&self.mark);
-        // The killed take a moment to leave, and a destructor must not wait for them.
-        std::thread::spawn(move || cgroups.remove(unit::PATIENCE));
     }
 }
 
-/// All cgroups that LXC makes for a container and its monitor.
+/// All cgroups that LXC creates for a container and its monitor.
 fn cgroups(mark: &Mark) -> Cgroup {
     let leaf = mark.cgroup();
     let leaves = ["", ".monitor", ".pivot"].map(|end| format!("{leaf}{end}"));
-    Cgroup::of_others(&mark::cgroup_group(&mark.runner), &leaves)
+    Cgroup::created_by_others(&mark::cgroup_group(&mark.runner), &leaves)
 }
 
 fn environment(mark: &Mark) -> Vec<(&'static str, String)> {
     let mut environment = vec![("PATH", "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())];
     environment.extend(mark.environment());
     environment
-}
-
-/// The files of one container: what LXC is told, and what it says. Dropping it removes them.
-#[derive(Debug)]
-struct Files {
-    containers: PathBuf,
-    name: String,
-}
-
-impl Files {
-    fn write(order: &Order, mark: &Mark, lease: &Lease) -> Result<Self, DeployError> {
-        let files = Self {
-            containers: order.containers.clone(),
-            name: mark.container(),
-        };
-        let config = Config {
-            mark,
-            root: &order.root,
-            bridge: lease.bridge(),
-            interface: lease.name(),
-            address: lease.address(),
-            gateway: lease.host(),
-            resources: &order.resources,
-            layout: &order.layout,
-            seccomp: config::seccomp(),
-            log: &files.log(),
-        };
-        let written = fs::create_dir_all(files.folder()).and_then(|()| fs::write(files.config(), config.text()));
-        written.map_err(|source| DeployError::Io {
-            what: format!("writing {}", files.config().display()),
-            source,
-        })?;
-        Ok(files)
-    }
-
-    fn folder(&self) -> PathBuf {
-        self.containers.join(&self.name)
-    }
-
-    fn config(&self) -> PathBuf {
-        self.folder().join("config")
-    }
-
-    fn log(&self) -> PathBuf {
-        self.folder().join("lxc.log")
-    }
-
-    /// What lxc-start is given; the service's arguments go through as they are.
-    fn arguments(&self, service: Vec<String>) -> Vec<String> {
-        let text = |path: &Path| path.to_string_lossy().into_owned();
-        let own = [
-            "--foreground".to_owned(),
-            format!("--name={}", self.name),
-            format!("--lxcpath={}", text(&self.containers)),
-            format!("--rcfile={}", text(&self.config())),
-            "--".to_owned(),
-            format!("/{PROGRAM}"),
-        ];
-        own.into_iter().chain(service).collect()
-    }
-
-    /// How the container ended whose first process this was.
-    fn end(&self, pid: u32) -> Exit {
-        let log = fs::read(self.log()).unwrap_or_default();
-        end::read(&String::from_utf8_lossy(&log), pid)
-    }
-
-    /// Removes them; says what is left.
-    fn remove(&self) -> Option<String> {
-        let removed = fs::remove_dir_all(self.folder());
-        trace::remove_lock(&self.containers, &self.name);
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Some(format!("{}: {error}", self.folder().display()))
-            }
-            _ => None,
-        }
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        self.remove();
-    }
 }

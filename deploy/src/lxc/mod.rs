@@ -1,47 +1,44 @@
-//! `lxc`: a service is a container of LXC, with nothing in its root file system but the static workload.
+//! `lxc`: a service is an LXC container whose root file system holds the static workload and nothing else.
 //!
 //! ```text
 //! runner ── lxc-start (monitor, overhead) ── /workload (service)      cgroup   jung-<runner>/<attempt>-<service>
-//!                                             │ eth0                  monitor's …-<service>.monitor, at its end …-<service>.pivot
+//!                                             │ eth0                  monitor: ...-<service>.monitor, while it ends ...-<service>.pivot
 //!                                             veth jt<hash>-<n> on the runner's bridge
 //! ```
-//! * [`config`] is pure: what LXC is told of one container.
-//! * `lxc-start` stays in the foreground as our child: it monitors one container, forwards nothing that the service writes (that goes straight into
-//!   the log), and ends with it. If it is killed, the kernel kills the container.
-//! * How the service ended stands only in LXC's own log ([`end`]); `lxc-start` ends with 0 whatever happened.
+//! * [`config`] builds a container's configuration file. It is pure.
+//! * `lxc-start` stays in the foreground as the runner's child. It monitors one container and ends with it. The service's output does not pass through it,
+//!   but goes straight to the log. If it is killed, the kernel kills the container.
+//! * How the service ended is only in LXC's own log; `lxc-start` exits with 0 in any case.
 //!
-//! LXC makes a cgroup in every hierarchy of the host, also in those that nobody else here uses, and leaves some: [`trace`] takes them away.
+//! LXC creates a cgroup in every hierarchy of the host, including those that nothing else here uses, and leaves some of them behind, as well as lock
+//! files; [`files`] removes these.
 
 mod config;
 mod container;
-mod end;
+mod files;
 mod rootfs;
-mod running;
-mod trace;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use protocol::facts::{PlatformFacts, Unmet};
+use protocol::facts::PlatformFacts;
 use protocol::spec::PlatformKind;
 
 use crate::cgroup::{self, Layout};
+use crate::deployment::start_all;
 use crate::mark::{self, Mark};
-use crate::member::Members;
 use crate::network::bridge::Bridge;
 use crate::programs::{self, find};
-use crate::{DeployError, Deployment, Door, Driver, Host, limits};
+use crate::{DeployError, Deployment, DeploymentSpec, Driver, Host, HostGateway, cleanup, limits};
 
-use container::{Container, Order};
-pub use running::LxcRunning;
+use config::{STARTER, SharedConfig};
+use container::Container;
 
-/// The program that makes a container and stays with it.
-const STARTER: &str = "lxc-start";
-/// What to do without it.
+/// How to install LXC.
 const REMEDY: &str = "run deploy/setup.sh lxc (Debian: lxc)";
 
-/// The driver for containers of LXC.
+/// The driver for LXC containers.
 #[derive(Debug)]
 pub struct Lxc {
     host: Host,
@@ -49,7 +46,7 @@ pub struct Lxc {
 }
 
 impl Lxc {
-    /// A driver for this host. Looks where cgroups are mounted, and changes nothing.
+    /// A driver for this host. Reads where cgroups are mounted, and changes nothing.
     #[must_use]
     pub fn new(host: &Host) -> Self {
         Self {
@@ -58,14 +55,14 @@ impl Lxc {
         }
     }
 
-    /// Where its files are.
-    fn folder(&self) -> PathBuf {
+    /// The directory of its files.
+    fn directory(&self) -> PathBuf {
         self.host.state.join("lxc")
     }
 
-    /// Where a folder for each container is.
+    /// Where each container has a directory.
     fn containers(&self) -> PathBuf {
-        self.folder().join("containers")
+        self.directory().join("containers")
     }
 
     fn layout(&self) -> Result<&Layout, DeployError> {
@@ -83,11 +80,11 @@ impl Lxc {
         if let Some(profile) = config::seccomp() {
             details.insert("seccomp".into(), profile.display().to_string());
         }
-        let root = rootfs::folder(&self.folder(), &self.host.workload).await?;
+        let root = rootfs::path(&self.directory(), &self.host.workload).await?;
         details.insert("rootfs".into(), root.display().to_string());
         if !nix::unistd::geteuid().is_root() {
             return Err(DeployError::Unmet {
-                need: "containers of LXC on the runner's bridge need root".into(),
+                need: "LXC containers on the runner's bridge need root".into(),
                 remedy: "run the runner as root".into(),
             });
         }
@@ -96,11 +93,13 @@ impl Lxc {
 }
 
 impl Driver for Lxc {
-    type Running = LxcRunning;
-
     async fn probe(&self) -> PlatformFacts {
         let mut details = BTreeMap::new();
-        let unmet = self.facts(&mut details).await.err().map(unmet);
+        let unmet = self
+            .facts(&mut details)
+            .await
+            .err()
+            .map(|error| error.into_unmet("see docs/platforms.md for what LXC needs"));
         PlatformFacts {
             kind: PlatformKind::Lxc,
             unmet,
@@ -108,68 +107,48 @@ impl Driver for Lxc {
         }
     }
 
-    async fn door(&self) -> Result<Option<Door>, DeployError> {
+    async fn host_gateway(&self) -> Result<Option<HostGateway>, DeployError> {
         let address = Bridge::of(&self.host.runner).host()?.into();
-        Ok(Some(Door {
+        Ok(Some(HostGateway {
             bind: address,
             seen: address,
         }))
     }
 
-    async fn prepare(&self, _deployment: &Deployment) -> Result<(), DeployError> {
-        rootfs::make(&self.folder(), &self.host.workload).await.map(drop)
+    async fn prepare(&self, _spec: &DeploymentSpec) -> Result<(), DeployError> {
+        rootfs::create(&self.directory(), &self.host.workload).await.map(drop)
     }
 
-    async fn start(&self, deployment: &Deployment) -> Result<LxcRunning, DeployError> {
-        let from = Instant::now();
-        limits::check(&deployment.resources)?;
-        let order = Order {
+    async fn start(&self, spec: &DeploymentSpec) -> Result<Deployment, DeployError> {
+        let called = Instant::now();
+        limits::check(&spec.resources)?;
+        let shared = SharedConfig {
             starter: find(STARTER, REMEDY)?,
             layout: self.layout()?.clone(),
-            root: rootfs::make(&self.folder(), &self.host.workload).await?,
+            root: rootfs::create(&self.directory(), &self.host.workload).await?,
             containers: self.containers(),
             bridge: Bridge::of(&self.host.runner),
-            resources: deployment.resources.clone(),
-            logs: deployment.logs.clone(),
+            resources: spec.resources.clone(),
+            logs: spec.logs.clone(),
         };
-        let starting = deployment.services.iter().map(|service| {
-            let mark = Mark::of(&self.host.runner, deployment, service);
-            Container::start(&order, mark, service)
+        let starting = spec.services.iter().map(|service| {
+            let mark = Mark::of(&self.host.runner, spec.attempt, service);
+            Container::start(&shared, mark, service)
         });
-        let mut containers = Members::new(from, deployment.grace);
-        containers.start(starting).await?;
-        Ok(LxcRunning { containers })
+        Ok(Deployment::new(called, spec.grace, start_all(starting).await?))
     }
 
     async fn sweep(&self) -> Result<Vec<String>, DeployError> {
-        let mut found = mark::kill_all(&self.host.runner).await;
+        let mut found = cleanup::kill_marked(&self.host.runner).await;
         let (runner, containers, layout) = (self.host.runner.clone(), self.containers(), self.layout.clone());
         let swept = tokio::task::spawn_blocking(move || {
             let group = mark::cgroup_group(&runner);
             let mut found = layout.map(|layout| cgroup::sweep(&layout, &group)).unwrap_or_default();
-            found.extend(trace::sweep(&containers));
+            found.extend(files::sweep(&containers));
             found.extend(Bridge::of(&runner).sweep());
             found
         });
         found.extend(swept.await.unwrap_or_default());
         Ok(found)
-    }
-}
-
-fn unmet(error: DeployError) -> Unmet {
-    match error {
-        DeployError::Unmet { need, remedy } => Unmet { need, remedy },
-        other => Unmet {
-            need: other.to_string(),
-            remedy: "see docs/platforms.md for what LXC needs".into(),
-        },
-    }
-}
-
-/// LXC's word.
-fn said(message: String) -> DeployError {
-    DeployError::Platform {
-        platform: "lxc",
-        message,
     }
 }

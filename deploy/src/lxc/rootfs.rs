@@ -1,4 +1,4 @@
-//! The root file system: a directory that holds the static workload and the places where LXC mounts. All containers share it, and none may write.
+//! The root file system: a directory with the static workload and LXC's mount points. All containers share it read-only.
 
 use std::fs;
 use std::io;
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use crate::DeployError;
 use crate::binary::Binary;
 
-/// What it is called in there.
+/// The program's name in the root file system.
 pub(super) const PROGRAM: &str = "workload";
 
-/// Where it is or will be, named after the program's hash.
+/// The directory of the root file system, named after the program's hash. It need not exist yet.
 ///
 /// # Errors
-/// [`DeployError::Unmet`] where the program is not static, or the path has what no line of a configuration can carry.
-pub(super) async fn folder(folder: &Path, workload: &Path) -> Result<PathBuf, DeployError> {
+/// [`DeployError::Unmet`] if the program is not static, or the path contains what an LXC configuration cannot carry.
+pub(super) async fn path(dir: &Path, workload: &Path) -> Result<PathBuf, DeployError> {
     let binary = Binary::read(workload).await?;
     if !binary.is_static() {
         return Err(DeployError::Unmet {
@@ -23,10 +23,11 @@ pub(super) async fn folder(folder: &Path, workload: &Path) -> Result<PathBuf, De
                 workload.display(),
                 binary.linking()
             ),
-            remedy: "build it with deploy/build-workload.sh: in the container there is no loader and no library".into(),
+            remedy: "build it with deploy/build-workload.sh: the container has no dynamic loader and no libraries"
+                .into(),
         });
     }
-    let root = folder.join(format!("root-{}", &binary.sha256()[..16]));
+    let root = dir.join(format!("root-{}", &binary.sha256()[..16]));
     let root = std::path::absolute(&root).map_err(|source| DeployError::Io {
         what: format!("finding {}", root.display()),
         source,
@@ -34,25 +35,25 @@ pub(super) async fn folder(folder: &Path, workload: &Path) -> Result<PathBuf, De
     match root.to_str() {
         Some(text) if !text.contains(|c: char| c.is_control() || c.is_whitespace() || c == ':') => Ok(root),
         _ => Err(DeployError::Unmet {
-            need: format!("the runner's state {root:?} cannot stand in a configuration of LXC"),
-            remedy: "choose another --state: without spaces, colons and control characters".into(),
+            need: format!("LXC's configuration cannot hold the path {root:?} of the runner's state directory"),
+            remedy: "choose a --state without spaces, colons and control characters".into(),
         }),
     }
 }
 
-/// Makes it if it is not there, whole or not at all.
+/// Creates it, completely or not at all, unless it exists.
 ///
 /// # Errors
-/// Those of [`folder`], or [`DeployError::Io`].
-pub(super) async fn make(into: &Path, workload: &Path) -> Result<PathBuf, DeployError> {
-    let root = folder(into, workload).await?;
+/// Those of [`path`], or [`DeployError::Io`].
+pub(super) async fn create(dir: &Path, workload: &Path) -> Result<PathBuf, DeployError> {
+    let root = path(dir, workload).await?;
     let (made, program) = (root.clone(), workload.to_owned());
     let outcome = tokio::task::spawn_blocking(move || write(&made, &program)).await;
     let outcome = outcome.unwrap_or_else(|error| Err(io::Error::other(error)));
     match outcome {
         Ok(()) => Ok(root),
         Err(source) => Err(DeployError::Io {
-            what: format!("making the root file system {}", root.display()),
+            what: format!("creating the root file system {}", root.display()),
             source,
         }),
     }
@@ -80,14 +81,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_program_with_libraries_is_refused() {
+    async fn a_dynamic_program_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let error = make(dir.path(), &std::env::current_exe().unwrap()).await.unwrap_err();
+        let error = create(dir.path(), &std::env::current_exe().unwrap()).await.unwrap_err();
         assert!(error.to_string().contains("build-workload.sh"), "{error}");
     }
 
     #[test]
-    fn it_holds_the_program_and_places_to_mount() {
+    fn it_holds_the_program_and_the_mount_points() {
         let dir = tempfile::tempdir().unwrap();
         let (root, program) = (dir.path().join("root-1"), dir.path().join("program"));
         fs::write(&program, "x").unwrap();
@@ -96,10 +97,6 @@ mod tests {
         }
         assert_eq!(fs::read(root.join("workload")).unwrap(), b"x");
         assert!(root.join("proc").is_dir());
-        assert_eq!(
-            fs::read_dir(dir.path()).unwrap().count(),
-            2,
-            "nothing half made is left"
-        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing partial is left");
     }
 }

@@ -1,8 +1,6 @@
-//! `native`: a service is a process of the host, in its own process group and, where allowed, in its own cgroup.
+//! `native`: a service is a process of the host in its own process group and, where allowed, its own cgroup.
 
-pub mod errand;
-mod running;
-pub(crate) mod unit;
+mod service;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,15 +8,18 @@ use std::time::Instant;
 
 use futures_util::TryFutureExt as _;
 use protocol::facts::{PlatformFacts, Unmet};
+use protocol::ids::{AttemptId, Name};
 use protocol::spec::PlatformKind;
+use protocol::summary::Exit;
 
 use crate::binary::Binary;
 use crate::cgroup::{self, Layout};
-use crate::member::Members;
-use crate::{DeployError, Deployment, Driver, Host, limits, mark, network};
+use crate::deployment::start_all;
+use crate::mark::{self, Mark};
+use crate::process::{self, Launch, Process};
+use crate::{DeployError, Deployment, DeploymentSpec, Driver, Host, cleanup, limits, network};
 
-pub use running::NativeRunning;
-use unit::Unit;
+use service::{NativeService, absolute};
 
 /// The driver for processes of the host.
 #[derive(Clone, Debug)]
@@ -28,7 +29,7 @@ pub struct Native {
 }
 
 impl Native {
-    /// A driver for this host. Looks where cgroups are mounted, and changes nothing.
+    /// A driver for this host. Reads where cgroups are mounted, and changes nothing.
     #[must_use]
     pub fn new(host: &Host) -> Self {
         Self {
@@ -37,7 +38,7 @@ impl Native {
         }
     }
 
-    /// A driver that does not use cgroups, as on a host where none may be made.
+    /// A driver that uses no cgroups, as on a host that allows none.
     #[must_use]
     pub fn without_cgroups(host: &Host) -> Self {
         Self {
@@ -48,8 +49,6 @@ impl Native {
 }
 
 impl Driver for Native {
-    type Running = NativeRunning;
-
     async fn probe(&self) -> PlatformFacts {
         let mut details = BTreeMap::new();
         let layout = self
@@ -73,19 +72,19 @@ impl Driver for Native {
         }
     }
 
-    async fn prepare(&self, _deployment: &Deployment) -> Result<(), DeployError> {
+    async fn prepare(&self, _spec: &DeploymentSpec) -> Result<(), DeployError> {
         let workload = &self.host.workload;
-        let what = || format!("looking at the workload program {}", workload.display());
+        let what = || format!("reading the workload program {}", workload.display());
         tokio::fs::metadata(workload)
             .await
             .map(drop)
             .map_err(|source| DeployError::Io { what: what(), source })
     }
 
-    async fn start(&self, deployment: &Deployment) -> Result<NativeRunning, DeployError> {
-        let from = Instant::now();
-        limits::check(&deployment.resources)?;
-        let places: Vec<_> = deployment
+    async fn start(&self, spec: &DeploymentSpec) -> Result<Deployment, DeployError> {
+        let called = Instant::now();
+        limits::check(&spec.resources)?;
+        let listeners: Vec<_> = spec
             .services
             .iter()
             .map(|service| {
@@ -95,21 +94,23 @@ impl Driver for Native {
                 (service, listen)
             })
             .collect();
-        network::check_ports(places.iter().filter_map(|&(service, listen)| Some((service, listen?))))?;
-        // Each on a thread of its own: joining a cgroup waits for the kernel, and the next service should not.
-        let starting = places.into_iter().map(|(service, listen)| {
+        network::check_ports(
+            listeners
+                .iter()
+                .filter_map(|&(service, listen)| Some((service, listen?))),
+        )?;
+        // Each on its own thread: joining a cgroup waits for the kernel, and should not delay the next service.
+        let starting = listeners.into_iter().map(|(service, listen)| {
             let (host, layout) = (self.host.clone(), self.layout.clone());
-            let (deployment, service) = (deployment.clone(), service.clone());
-            let start = move || Unit::start(&host, layout.as_ref(), &deployment, &service, listen);
-            tokio::task::spawn_blocking(start).unwrap_or_else(|fault| Err(lost(&fault)))
+            let (spec, service) = (spec.clone(), service.clone());
+            let start = move || NativeService::start(&host, layout.as_ref(), &spec, &service, listen);
+            tokio::task::spawn_blocking(start).unwrap_or_else(|fault| Err(panicked(&fault)))
         });
-        let mut units = Members::new(from, deployment.grace);
-        units.start(starting).await?;
-        Ok(NativeRunning { units })
+        Ok(Deployment::new(called, spec.grace, start_all(starting).await?))
     }
 
     async fn sweep(&self) -> Result<Vec<String>, DeployError> {
-        let mut found = mark::kill_all(&self.host.runner).await;
+        let mut found = cleanup::kill_marked(&self.host.runner).await;
         if let Some(layout) = self.layout.clone() {
             let group = mark::cgroup_group(&self.host.runner);
             let swept = tokio::task::spawn_blocking(move || cgroup::sweep(&layout, &group)).await;
@@ -119,10 +120,49 @@ impl Driver for Native {
     }
 }
 
-fn lost(fault: &tokio::task::JoinError) -> DeployError {
+/// Runs the workload program with these arguments until it ends, without limits; its output goes to `<logs>/<name>.log`. It carries the runner's mark,
+/// and is killed when the future is dropped.
+///
+/// # Errors
+/// [`DeployError::Io`] if it cannot be started, or its exit status is not known.
+pub async fn run_to_completion(
+    host: &Host,
+    attempt: AttemptId,
+    name: &Name,
+    args: &[String],
+    logs: &Path,
+) -> Result<Exit, DeployError> {
+    let program = absolute(&host.workload)?;
+    let mark = Mark {
+        runner: host.runner.clone(),
+        attempt,
+        service: name.clone(),
+    };
+    let failed = |source| DeployError::Io {
+        what: format!("running {} for {name}", program.display()),
+        source,
+    };
+    let mut process = Process::spawn(Launch {
+        program: program.clone(),
+        args: args.to_vec(),
+        environment: mark.environment().into(),
+        log: logs.join(format!("{name}.log")),
+        output: None,
+        cgroup_procs: Vec::new(),
+        affinity: None,
+        mems: None,
+        inherited: Vec::new(),
+        read_only: None,
+    })
+    .map_err(failed)?;
+    let status = process.wait().await.map_err(failed)?;
+    Ok(process::exit(status, false, false))
+}
+
+fn panicked(fault: &tokio::task::JoinError) -> DeployError {
     DeployError::Platform {
         platform: "native",
-        message: format!("the start broke: {fault}"),
+        message: format!("the start panicked: {fault}"),
     }
 }
 
@@ -130,7 +170,7 @@ fn unmet(workload: &Path, error: &DeployError) -> Unmet {
     Unmet {
         need: error.to_string(),
         remedy: format!(
-            "build it with deploy/build-workload.sh, or name the right file as `workload` instead of {}",
+            "build it with deploy/build-workload.sh, or set `workload` to the right file instead of {}",
             workload.display()
         ),
     }

@@ -1,8 +1,8 @@
 //! A runner's bridge and the tap devices on it.
 //!
-//! Their names bear the runner's mark: `jb<hash>` is the bridge, `jt<hash>-<n>` the interface of the guest with the address `.n`, where the hash is
-//! of the runner's name: a tap, or one end of a veth that somebody else makes for a container ([`super::lease`]). The bridge is there while something
-//! is connected to it. What a dead runner left is found by these names.
+//! Their names carry a hash of the runner's name: `jb<hash>` is the bridge, and `jt<hash>-<n>` is the interface of the guest with the address `.n`: a
+//! tap, or the host's end of a veth that another program creates for a container ([`super::veth`]). The bridge exists while something is connected to
+//! it. What a crashed runner left behind is found by these names.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,21 +17,20 @@ use super::subnet::{FIRST_GUEST, LAST_GUEST, MASK, Subnet, mac};
 use super::{interface, netlink};
 use crate::DeployError;
 
-/// Interfaces are made and removed one at a time: a free address is looked for and taken in one step. The names are taken, though there is no
-/// interface of that name yet.
-static CHANGE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// Serializes changes, so that finding a free address and taking it is one step. Holds the names that are reserved though their interface does not exist yet.
+static CHANGES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// How long a guest that was killed may take to let go of its tap.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a killed guest may take to close its tap.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A runner's bridge, which may not exist yet.
+/// A runner's bridge, which need not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bridge {
     runner: Name,
     hash: String,
 }
 
-/// A tap device on a bridge, with the address of its guest. Dropping it removes it, and the bridge after the last.
+/// A tap device on a bridge, with its guest's address. Dropping it removes the tap, and the bridge if it was the last one.
 #[derive(Debug)]
 pub struct Tap {
     bridge: Bridge,
@@ -51,27 +50,27 @@ impl Bridge {
         }
     }
 
-    /// Its name as an interface.
+    /// Its interface name.
     #[must_use]
     pub fn name(&self) -> String {
         format!("jb{}", self.hash)
     }
 
-    /// Whether it is there.
+    /// Whether it exists.
     #[must_use]
     pub fn exists(&self) -> bool {
         interface::index(&self.name()).is_some()
     }
 
-    /// Makes a tap device on it, and it if need be.
+    /// Creates a tap device on it, and the bridge if there is none.
     ///
     /// # Errors
     /// [`DeployError::Unmet`] without the privilege or a free network, else [`DeployError::Io`].
     pub fn tap(&self) -> Result<Tap, DeployError> {
-        let taken = change();
-        let (subnet, last) = self.free(&taken)?;
+        let reserved = lock_changes();
+        let (subnet, last) = self.free_address(&reserved)?;
         let name = self.port(last);
-        interface::add_tap(&name).map_err(|error| denied(&name, error))?;
+        interface::add_tap(&name).map_err(|error| creation_error(&name, error))?;
         let tap = Tap {
             bridge: self.clone(),
             subnet,
@@ -84,47 +83,47 @@ impl Bridge {
         match connected {
             Ok(()) => Ok(tap),
             Err(error) => {
-                tap.abandon();
-                Err(denied(&name, error))
+                tap.remove_locked();
+                Err(creation_error(&name, error))
             }
         }
     }
 
-    /// Its network and the last part of a free address in it, until the next change.
-    pub(super) fn free(&self, taken: &BTreeSet<String>) -> Result<(Subnet, u8), DeployError> {
+    /// Its network and the last octet of a free address, valid while the lock is held.
+    pub(super) fn free_address(&self, reserved: &BTreeSet<String>) -> Result<(Subnet, u8), DeployError> {
         let subnet = self.ensure()?;
         let free = |last: &u8| {
             let name = self.port(*last);
-            !taken.contains(&name) && interface::index(&name).is_none()
+            !reserved.contains(&name) && interface::index(&name).is_none()
         };
         let last = (FIRST_GUEST..=LAST_GUEST).find(free);
         let last = last.ok_or_else(|| DeployError::Unmet {
             need: format!("all addresses of bridge {} are in use", self.name()),
-            remedy: "stop guests of this runner, or start it anew: it sweeps what is left over".into(),
+            remedy: "stop guests of this runner, or restart the runner: it removes leftovers".into(),
         })?;
         Ok((subnet, last))
     }
 
-    /// The host's address on it; it is made if need be, and goes with its last tap or at the next sweep.
+    /// The host's address on the bridge. Creates the bridge if there is none; it is removed with its last tap or by the next sweep.
     ///
     /// # Errors
     /// [`DeployError::Unmet`] without the privilege or a free network, else [`DeployError::Io`].
     pub fn host(&self) -> Result<Ipv4Addr, DeployError> {
-        let _change = change();
+        let _change = lock_changes();
         self.ensure().map(Subnet::host)
     }
 
-    /// Removes it if no tap is on it; says what is left.
+    /// Removes it if nothing is connected to it. Returns what could not be removed.
     #[must_use]
     pub fn release(&self) -> Option<String> {
-        let _change = change();
+        let _change = lock_changes();
         self.remove_if_unused()
     }
 
-    /// The bridge with its address, made or found.
+    /// Finds or creates the bridge and its address.
     fn ensure(&self) -> Result<Subnet, DeployError> {
         let name = self.name();
-        let failed = |error| denied(&name, error);
+        let failed = |error| creation_error(&name, error);
         if self.exists()
             && let Some((address, _)) = interface::address(&name).map_err(failed)?
         {
@@ -133,7 +132,7 @@ impl Bridge {
         let taken = interface::networks().map_err(failed)?;
         let subnet = Subnet::free_for(self.runner.as_str(), &taken).ok_or_else(|| DeployError::Unmet {
             need: "no network in 10.213.0.0/16 is free for a bridge".into(),
-            remedy: "free one of its 256, or use network = \"user\"".into(),
+            remedy: "free one of its 256 /24 networks, or use network = \"user\"".into(),
         })?;
         let made = match interface::add_bridge(&name) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -143,12 +142,12 @@ impl Bridge {
         };
         made.map_err(|error| {
             let _ = interface::delete_bridge(&name);
-            denied(&name, error)
+            creation_error(&name, error)
         })?;
         Ok(subnet)
     }
 
-    /// What there is of it and its taps, by name.
+    /// Whatever exists of it and its taps, by name.
     #[must_use]
     pub fn leftovers(&self) -> Vec<String> {
         let mut left: Vec<String> = self.taps().into_iter().map(|tap| format!("tap {tap}")).collect();
@@ -158,20 +157,24 @@ impl Bridge {
         left
     }
 
-    /// Removes it and every tap and veth of the runner's; says in words what was found. One that has gone meanwhile is as good as removed.
+    /// Removes it and all taps and veths of the runner. Returns a line for each; one that vanished meanwhile counts as removed.
     #[must_use]
     pub fn sweep(&self) -> Vec<String> {
         let mut found = Vec::new();
-        let _change = change();
+        let _change = lock_changes();
         for port in self.taps() {
             let outcome = match netlink::delete(&port) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 outcome => outcome,
             };
-            found.push(said("tap", &port, outcome));
+            found.push(sweep_line("tap", &port, outcome));
         }
         if self.exists() {
-            found.push(said("bridge", &self.name(), interface::delete_bridge(&self.name())));
+            found.push(sweep_line(
+                "bridge",
+                &self.name(),
+                interface::delete_bridge(&self.name()),
+            ));
         }
         found
     }
@@ -182,12 +185,12 @@ impl Bridge {
         names.into_iter().filter(|name| name.starts_with(&prefix)).collect()
     }
 
-    /// The name of the interface that leads to the address with this last part.
+    /// The name of the interface for the address with this last octet.
     pub(super) fn port(&self, last: u8) -> String {
         format!("jt{}-{last}", self.hash)
     }
 
-    /// Removes it unless a tap or a container is still connected to it.
+    /// Removes it unless a tap or a container is connected to it.
     pub(super) fn remove_if_unused(&self) -> Option<String> {
         let used = interface::ports(&self.name()).is_ok_and(|ports| ports > 0);
         if used || !self.exists() {
@@ -198,34 +201,34 @@ impl Bridge {
     }
 }
 
-/// Holds every change off, and shows which names are taken.
-pub(super) fn change() -> MutexGuard<'static, BTreeSet<String>> {
-    CHANGE.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks out other changes; gives the reserved names.
+pub(super) fn lock_changes() -> MutexGuard<'static, BTreeSet<String>> {
+    CHANGES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn said(kind: &str, name: &str, outcome: io::Result<()>) -> String {
+fn sweep_line(kind: &str, name: &str, outcome: io::Result<()>) -> String {
     match outcome {
         Ok(()) => format!("removed {kind} {name}"),
         Err(error) => format!("could not remove {kind} {name}: {error}"),
     }
 }
 
-pub(super) fn denied(name: &str, error: io::Error) -> DeployError {
+pub(super) fn creation_error(name: &str, error: io::Error) -> DeployError {
     if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) {
         return DeployError::Unmet {
-            need: format!("interface {name} cannot be made: {error}"),
+            need: format!("interface {name} cannot be created: {error}"),
             remedy: "run the runner with CAP_NET_ADMIN on a kernel with tun and bridge, or use network = \"user\""
                 .into(),
         };
     }
     DeployError::Io {
-        what: format!("making interface {name}"),
+        what: format!("creating interface {name}"),
         source: error,
     }
 }
 
 impl Tap {
-    /// Its name as an interface.
+    /// Its interface name.
     #[must_use]
     pub fn name(&self) -> String {
         self.bridge.port(self.last)
@@ -243,18 +246,18 @@ impl Tap {
         self.subnet.host()
     }
 
-    /// Removes it, and the bridge after the last; says what is left. Waits some seconds for a guest that is on its way out.
+    /// Removes it, and the bridge if it was the last one. Waits some seconds for a guest that is about to end. Returns what could not be removed.
     #[must_use]
     pub fn remove(mut self) -> Vec<String> {
         self.gone = true;
-        self.delete(PATIENCE)
+        self.delete(CLOSE_TIMEOUT)
     }
 
     fn delete(&self, patience: Duration) -> Vec<String> {
         let until = Instant::now() + patience;
         loop {
             let left = {
-                let _change = change();
+                let _change = lock_changes();
                 self.delete_now()
             };
             if left.is_empty() || Instant::now() >= until {
@@ -279,8 +282,8 @@ impl Tap {
         left
     }
 
-    /// Removes it while [`CHANGE`] is held.
-    fn abandon(mut self) {
+    /// Removes it while [`CHANGES`] is locked.
+    fn remove_locked(mut self) {
         self.gone = true;
         let _ = self.delete_now();
     }
@@ -289,14 +292,14 @@ impl Tap {
 impl Drop for Tap {
     fn drop(&mut self) {
         if !self.gone && !self.delete(Duration::ZERO).is_empty() {
-            // A guest that was killed a moment ago still has it open, and a destructor must not wait for that.
+            // A guest that was just killed still has it open, and a destructor must not wait for that.
             let again = Self {
                 bridge: self.bridge.clone(),
                 subnet: self.subnet,
                 last: self.last,
                 gone: true,
             };
-            std::thread::spawn(move || again.delete(PATIENCE));
+            std::thread::spawn(move || again.delete(CLOSE_TIMEOUT));
         }
     }
 }
@@ -319,7 +322,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs CAP_NET_ADMIN"]
-    fn taps_have_addresses_of_their_own_and_leave_nothing() {
+    fn taps_have_distinct_addresses_and_leave_nothing() {
         let bridge = Bridge::of(&runner("taps"));
         let taps: Vec<Tap> = (0..4).map(|_| bridge.tap().unwrap()).collect();
         let guests: Vec<u8> = taps.iter().map(|tap| tap.guest().octets()[3]).collect();
@@ -336,14 +339,14 @@ mod tests {
         let mut taps = taps.into_iter();
         let first = taps.next().unwrap();
         assert_eq!(first.remove(), Vec::<String>::new());
-        assert_eq!(bridge.tap().unwrap().guest().octets()[3], 2, "an address is used again");
+        assert_eq!(bridge.tap().unwrap().guest().octets()[3], 2, "an address is reused");
         drop(taps);
         assert_eq!(bridge.leftovers(), Vec::<String>::new());
     }
 
     #[test]
     #[ignore = "needs CAP_NET_ADMIN"]
-    fn what_a_dead_runner_left_is_swept_and_nothing_else() {
+    fn only_what_a_crashed_runner_left_is_swept() {
         let (dead, alive) = (Bridge::of(&runner("dead")), Bridge::of(&runner("alive")));
         std::mem::forget(dead.tap().unwrap());
         let other = alive.tap().unwrap();

@@ -1,10 +1,10 @@
-//! The private networks that bridges are given, and the addresses in them.
+//! The private networks of bridges, and the addresses in them.
 
 use std::net::Ipv4Addr;
 
 use sha2::{Digest, Sha256};
 
-/// A network of 256 addresses: `.0` is itself, `.1` the host, `.2` to `.127` are guests, `.128` to `.254` containers, `.255` reaches all.
+/// A /24 network: `.1` is the host, `.2` to `.127` are guests, `.128` to `.254` containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subnet {
     first: Ipv4Addr,
@@ -12,13 +12,13 @@ pub struct Subnet {
 
 /// The mask of every [`Subnet`].
 pub const MASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 0);
-/// The last part of the first guest's address.
+/// The last octet of the first guest's address.
 pub const FIRST_GUEST: u8 = 2;
-/// The last part of the last guest's address.
+/// The last octet of the last guest's address.
 pub const LAST_GUEST: u8 = 127;
 
 impl Subnet {
-    /// The network that an address is in.
+    /// The network that contains an address.
     #[must_use]
     pub const fn around(address: Ipv4Addr) -> Self {
         let [a, b, c, _] = address.octets();
@@ -27,7 +27,7 @@ impl Subnet {
         }
     }
 
-    /// A network out of 10.213.0.0/16 for a runner: always the same one, unless one of the host's own networks (address and mask) is in the way.
+    /// A network out of 10.213.0.0/16 for a runner: always the same one, unless it overlaps one of the host's own networks (address and mask).
     #[must_use]
     pub fn free_for(runner: &str, taken: &[(Ipv4Addr, Ipv4Addr)]) -> Option<Self> {
         let start = Sha256::digest(runner.as_bytes())[0];
@@ -44,7 +44,7 @@ impl Subnet {
         self.at(1)
     }
 
-    /// The address with this last part.
+    /// The address with this last octet.
     #[must_use]
     pub const fn at(self, last: u8) -> Ipv4Addr {
         let [a, b, c, _] = self.first.octets();
@@ -57,15 +57,15 @@ impl Subnet {
     }
 }
 
-/// The card's address of a guest, out of its IP address: locally administered, unique where that is, and the same again for the same address,
-/// so that no neighbour remembers a wrong one.
+/// A guest's MAC address, derived from its IP address: locally administered, as unique as the IP address, and always the same for the same IP address,
+/// so that no ARP cache holds a stale one.
 #[must_use]
 pub const fn mac(address: Ipv4Addr) -> [u8; 6] {
     let [a, b, c, d] = address.octets();
     [0x52, 0x54, a, b, c, d]
 }
 
-/// A card's address as it is written.
+/// A MAC address as text.
 #[must_use]
 pub fn mac_text(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_is_told_by_its_address() {
+    fn a_mac_address_is_derived_from_the_ip_address() {
         assert_eq!(mac_text(mac(Ipv4Addr::new(10, 213, 0, 2))), "52:54:0a:d5:00:02");
     }
 }

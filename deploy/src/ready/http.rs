@@ -1,4 +1,4 @@
-//! One HTTP GET, and whether its reply is the correct one.
+//! An HTTP GET request, and the check of its reply.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,71 +9,71 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long a connection may take. A packet that was dropped while a bridge or a guest came up is sent again by the kernel after a second
-/// only, which would be counted as start-up time: a new attempt is quicker.
-const CONNECT: Duration = Duration::from_millis(250);
-/// How long a reply may take: that of a service which asks others first, emulated on a busy host, takes seconds. Meanwhile others are asked for.
-const REPLY: Duration = Duration::from_secs(15);
-/// The largest reply that is read, bytes.
-const LARGEST: usize = 64 << 20;
-/// The most headers that a reply may have.
-const HEADERS: usize = 64;
+/// Timeout of a connection. The kernel repeats a packet that was dropped while a bridge or guest came up only after a second, which would count as
+/// start-up time: a new attempt is quicker.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
+/// Timeout of a reply: a service that first calls others can take seconds when it is emulated on a busy host. Other requests are sent meanwhile.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(15);
+/// Largest reply that is read, bytes.
+const MAX_REPLY: usize = 64 << 20;
+/// Most headers of a reply.
+const MAX_HEADERS: usize = 64;
 
-/// Why a reply is not the correct one.
+/// Why a request did not get the expected reply.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Wrong {
-    /// No connection within [`CONNECT`].
+pub(super) enum ProbeFailure {
+    /// No connection within [`CONNECT_TIMEOUT`].
     #[error("no connection within 250 ms")]
-    ConnectTime,
-    /// Refused, unreachable and the like.
+    ConnectTimeout,
+    /// The system's error: refused, unreachable and the like.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// No whole reply within [`REPLY`].
-    #[error("no whole reply within 15 s ({read} bytes came)")]
-    ReplyTime {
-        /// How many bytes came.
+    /// No complete reply within [`REPLY_TIMEOUT`].
+    #[error("no complete reply within 15 s ({read} bytes received)")]
+    ReplyTimeout {
+        /// Bytes received.
         read: usize,
     },
-    /// The reply ends in its head or before its promised length.
-    #[error("the reply ends after {read} bytes")]
-    Short {
-        /// How many bytes came.
+    /// The reply ended in its head, or before the length that it announced.
+    #[error("the reply ended after {read} bytes")]
+    Truncated {
+        /// Bytes received.
         read: usize,
     },
     /// It is not HTTP.
     #[error("the reply is not HTTP: {0}")]
     NotHttp(#[from] httparse::Error),
-    /// It is longer than anybody needs.
+    /// It is too long.
     #[error("the reply is longer than 64 MiB")]
-    Long,
+    TooLong,
     /// Another status.
-    #[error("status {got}, not {wanted}")]
+    #[error("got status {got}, expected {expected}")]
     Status {
         /// The reply's.
         got: u16,
         /// The probe's.
-        wanted: u16,
+        expected: u16,
     },
-    /// A body of another length.
-    #[error("a body of {got} bytes, not {wanted}")]
+    /// The body has another length.
+    #[error("got a body of {got} bytes, expected {expected}")]
     Body {
         /// The reply's.
         got: usize,
         /// The probe's.
-        wanted: u64,
+        expected: u64,
     },
 }
 
-/// Asks once.
-pub(super) async fn ask(probe: &HttpProbe, address: SocketAddr) -> Result<(), Wrong> {
+/// Sends one request.
+pub(super) async fn probe(probe: &HttpProbe, address: SocketAddr) -> Result<(), ProbeFailure> {
     let reply = get(&probe.path, address, &mut Vec::new()).await?;
-    judge(probe, &reply)
+    check(probe, &reply)
 }
 
-/// The body of a successful reply, which must not be chunked.
+/// The body of a reply with status 200. Chunked replies are not supported.
 ///
 /// # Errors
-/// No connection, no whole reply, another status than 200.
+/// No connection, no complete reply, or another status than 200.
 pub(crate) async fn body(address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
     let mut read = Vec::new();
     let probe = HttpProbe {
@@ -82,72 +82,72 @@ pub(crate) async fn body(address: SocketAddr, path: &str) -> io::Result<Vec<u8>>
         body_bytes: None,
     };
     let reply = get(path, address, &mut read).await;
-    let judged = reply.and_then(|reply| judge(&probe, &reply).map(|()| reply));
-    let reply = judged.map_err(|wrong| io::Error::other(format!("GET {path}: {wrong}")))?;
+    let checked = reply.and_then(|reply| check(&probe, &reply).map(|()| reply));
+    let reply = checked.map_err(|failure| io::Error::other(format!("GET {path}: {failure}")))?;
     let body = reply.head_bytes..reply.head_bytes + reply.body_bytes;
     let body = read.get(body).filter(|_| !reply.chunked);
     body.map(<[u8]>::to_vec)
         .ok_or_else(|| io::Error::other(format!("GET {path}: the body is chunked")))
 }
 
-async fn get(path: &str, address: SocketAddr, read: &mut Vec<u8>) -> Result<Reply, Wrong> {
-    let mut stream = timeout(CONNECT, TcpStream::connect(address))
+async fn get(path: &str, address: SocketAddr, read: &mut Vec<u8>) -> Result<Reply, ProbeFailure> {
+    let mut stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
         .await
-        .map_err(|_| Wrong::ConnectTime)??;
+        .map_err(|_| ProbeFailure::ConnectTimeout)??;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAccept: */*\r\n\r\n",);
-    let reply = timeout(REPLY, async {
+    let reply = timeout(REPLY_TIMEOUT, async {
         stream.write_all(request.as_bytes()).await?;
         receive(&mut stream, read).await
     })
     .await;
-    reply.map_err(|_| Wrong::ReplyTime { read: read.len() })?
+    reply.map_err(|_| ProbeFailure::ReplyTimeout { read: read.len() })?
 }
 
-/// What matters of a reply.
+/// The relevant parts of a reply.
 #[derive(Debug, PartialEq, Eq)]
 struct Reply {
     status: u16,
     head_bytes: usize,
     body_bytes: usize,
-    /// The body stands between framing, and `body_bytes` is its length without.
+    /// The body is chunked; `body_bytes` does not include the framing.
     chunked: bool,
 }
 
-fn judge(probe: &HttpProbe, reply: &Reply) -> Result<(), Wrong> {
+fn check(probe: &HttpProbe, reply: &Reply) -> Result<(), ProbeFailure> {
     if reply.status != probe.status {
-        return Err(Wrong::Status {
+        return Err(ProbeFailure::Status {
             got: reply.status,
-            wanted: probe.status,
+            expected: probe.status,
         });
     }
     match probe.body_bytes {
-        Some(wanted) if u64::try_from(reply.body_bytes) != Ok(wanted) => Err(Wrong::Body {
+        Some(expected) if u64::try_from(reply.body_bytes) != Ok(expected) => Err(ProbeFailure::Body {
             got: reply.body_bytes,
-            wanted,
+            expected,
         }),
         _ => Ok(()),
     }
 }
 
-/// Reads until the reply is whole.
-async fn receive(stream: &mut TcpStream, read: &mut Vec<u8>) -> Result<Reply, Wrong> {
+/// Reads until the reply is complete.
+async fn receive(stream: &mut TcpStream, read: &mut Vec<u8>) -> Result<Reply, ProbeFailure> {
     loop {
         let ended = stream.read_buf(read).await? == 0;
         if let Some(reply) = parse(read, ended)? {
             return Ok(reply);
         }
         if ended {
-            return Err(Wrong::Short { read: read.len() });
+            return Err(ProbeFailure::Truncated { read: read.len() });
         }
-        if read.len() > LARGEST {
-            return Err(Wrong::Long);
+        if read.len() > MAX_REPLY {
+            return Err(ProbeFailure::TooLong);
         }
     }
 }
 
-/// The reply, if it is whole; `ended`: nothing more comes.
-fn parse(read: &[u8], ended: bool) -> Result<Option<Reply>, Wrong> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+/// The reply, if it is complete; `ended`: the connection is closed.
+fn parse(read: &[u8], ended: bool) -> Result<Option<Reply>, ProbeFailure> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(head) = response.parse(read)? else {
         return Ok(None);
@@ -177,7 +177,7 @@ fn parse(read: &[u8], ended: bool) -> Result<Option<Reply>, Wrong> {
     }))
 }
 
-/// The length of a chunked body without its framing; `None`: not whole.
+/// The length of a chunked body without its framing; `None`: incomplete.
 fn chunked_bytes(mut body: &[u8]) -> Option<usize> {
     let mut total = 0_usize;
     loop {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_whole_at_its_promised_length() {
+    fn a_reply_is_complete_at_its_announced_length() {
         let head = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n";
         assert_eq!(whole(head, true), None);
         assert_eq!(whole(&format!("{head}AA"), false), None);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_without_a_length_is_whole_at_its_end() {
+    fn a_reply_without_a_length_is_complete_when_the_connection_closes() {
         let text = "HTTP/1.0 200 OK\r\n\r\nAAAA";
         assert_eq!(whole(text, false), None);
         assert_eq!(whole(text, true), Some((200, 4)));
@@ -229,8 +229,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http_is_said() {
-        assert!(matches!(parse(b"SSH-2.0-OpenSSH\r\n", false), Err(Wrong::NotHttp(_))));
+    fn a_reply_that_is_not_http_is_an_error() {
+        assert!(matches!(
+            parse(b"SSH-2.0-OpenSSH\r\n", false),
+            Err(ProbeFailure::NotHttp(_))
+        ));
     }
 
     proptest! {

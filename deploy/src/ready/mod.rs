@@ -1,7 +1,7 @@
-//! Waiting for the first correct reply of every service: what READY means.
+//! Readiness: waits for the first correct reply of every service.
 //!
-//! An open port alone proves nothing where a forward or a proxy stands in front of the service, so a reply is asked for and looked at. The wait
-//! does not see a service die: race it against [`Running::ended`](crate::Running::ended).
+//! An open port alone proves nothing where a forwarder or proxy is in front of the service, so a request is sent and its reply checked. The wait does
+//! not notice that a service dies: race it against [`Deployment::ended`](crate::Deployment::ended).
 
 pub(crate) mod http;
 mod udp;
@@ -19,14 +19,16 @@ use tokio::time::{sleep, timeout_at};
 
 use crate::Started;
 
-/// The distance of two attempts at first. It bounds the error of a start-up time.
-const EAGER: Duration = Duration::from_millis(2);
-/// The distance of two attempts after [`PATIENT_AFTER`].
-const PATIENT: Duration = Duration::from_millis(20);
-/// How long attempts stay eager.
-const PATIENT_AFTER: Duration = Duration::from_secs(5);
-/// After so long without a reply a further one is asked for, while the others are still waited for: what forwards for a guest that is not up
-/// yet takes a request and loses it, and a service on a busy host may need longer for the right reply.
+use udp::{ProbeFailure, UdpProber};
+
+/// Interval between attempts at first. It bounds the error of the start-up time.
+const FAST_INTERVAL: Duration = Duration::from_millis(2);
+/// Interval between attempts after [`FAST_PERIOD`].
+const SLOW_INTERVAL: Duration = Duration::from_millis(20);
+/// How long attempts are made at the short interval.
+const FAST_PERIOD: Duration = Duration::from_secs(5);
+/// After this long without a reply, another request is sent while the earlier ones stay open: a forwarder to a guest that is not up yet accepts a request
+/// and loses it, whereas a service on a busy host may just need longer.
 const OVERDUE: Duration = Duration::from_secs(1);
 
 /// The first correct reply of a service.
@@ -34,25 +36,25 @@ const OVERDUE: Duration = Duration::from_secs(1);
 pub struct FirstReply {
     /// The service.
     pub service: Name,
-    /// When its last byte was here.
+    /// When its last byte arrived.
     pub at: Instant,
 }
 
-/// A service gave no correct reply in time.
+/// A service that did not reply correctly in time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("service {service} at {address} gave no correct reply within {} ms: {last}", .waited.as_millis())]
+#[error("service {service} at {address} did not reply correctly within {} ms: {last}", .waited.as_millis())]
 pub struct NotReady {
     /// The service.
     pub service: Name,
-    /// Where it was asked.
+    /// Its address.
     pub address: Address,
-    /// How long it was asked for.
+    /// How long it was probed.
     pub waited: Duration,
-    /// What the last attempt saw.
+    /// The result of the last attempt.
     pub last: String,
 }
 
-/// Where a service was asked, for people.
+/// A service's address for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address(pub Option<SocketAddr>);
 
@@ -65,10 +67,10 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// Asks every service, in parallel, until each has given its first correct reply, for `patience` at most. The replies are in the order of `started`.
+/// Probes all services in parallel until each has replied correctly, for at most `patience`. The replies are in the order of `started`.
 ///
 /// # Errors
-/// [`NotReady`] for the first service that ran out of time, or that `services` does not have.
+/// [`NotReady`] for the first service that ran out of time or is not among `services`.
 pub async fn wait(
     services: &[ServiceSpec],
     started: &[Started],
@@ -97,36 +99,40 @@ pub async fn wait(
     .await
 }
 
-/// Asks one service until it replies correctly. The error is what the last finished attempt saw.
+/// Probes a service until it replies correctly. The error is the result of the last attempt that finished.
 async fn first_reply(probe: &Probe, started: &Started, until: Instant) -> Result<Instant, String> {
     if matches!(probe, Probe::Started(_)) {
         return Ok(Instant::now());
     }
     let Some(address) = started.endpoint else {
-        return Err("it listens nowhere, so it cannot be asked".to_owned());
+        return Err("it has no address to probe".to_owned());
     };
     match probe {
-        Probe::Udp(probe) => first_answer(probe, address, until).await,
-        _ => first_of_many(probe, address, until).await,
+        Probe::Udp(probe) => probe_udp(probe, address, until).await,
+        _ => probe_tcp(probe, address, until).await,
     }
 }
 
-/// Asks over a new connection each time, several at a time where replies are overdue.
-async fn first_of_many(probe: &Probe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
+/// Probes over a new connection each time, over several at once when replies are overdue.
+async fn probe_tcp(probe: &Probe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
     let from = Instant::now();
-    let mut last = "no whole reply came".to_owned();
-    let mut asked = FuturesUnordered::new();
+    let mut last = "no complete reply".to_owned();
+    let mut pending = FuturesUnordered::new();
     loop {
-        asked.push(ask(probe, address));
+        pending.push(probe_once(probe, address));
         let overdue = (Instant::now() + OVERDUE).min(until);
-        // Until the newest has failed like all before it, or is overdue.
-        while let Ok(Some(outcome)) = timeout_at(overdue.into(), asked.next()).await {
+        // Until the newest attempt has failed like those before it, or is overdue.
+        while let Ok(Some(outcome)) = timeout_at(overdue.into(), pending.next()).await {
             match outcome {
                 Ok(()) => return Ok(Instant::now()),
                 Err(error) => last = error,
             }
         }
-        let pause = if asked.is_empty() { pause(from) } else { Duration::ZERO };
+        let pause = if pending.is_empty() {
+            pause(from)
+        } else {
+            Duration::ZERO
+        };
         if Instant::now() + pause >= until {
             return Err(last);
         }
@@ -134,10 +140,10 @@ async fn first_of_many(probe: &Probe, address: SocketAddr, until: Instant) -> Re
     }
 }
 
-/// Asks once.
-async fn ask(probe: &Probe, address: SocketAddr) -> Result<(), String> {
+/// Probes once.
+async fn probe_once(probe: &Probe, address: SocketAddr) -> Result<(), String> {
     match probe {
-        Probe::Http(probe) => http::ask(probe, address).await.map_err(|error| error.to_string()),
+        Probe::Http(probe) => http::probe(probe, address).await.map_err(|error| error.to_string()),
         Probe::Connects(_) => TcpStream::connect(address)
             .await
             .map(drop)
@@ -146,35 +152,39 @@ async fn ask(probe: &Probe, address: SocketAddr) -> Result<(), String> {
     }
 }
 
-/// The pause between two attempts is spent listening. What is refused at once (nothing listens there yet) is waited out all the same.
-async fn first_answer(probe: &UdpProbe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
+/// Spends the interval between two attempts waiting for an answer. Where an attempt fails at once because nothing listens yet, waits all the same.
+async fn probe_udp(probe: &UdpProbe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
     let from = Instant::now();
-    let mut asker = None;
+    let mut prober: Option<UdpProber> = None;
     loop {
         let pause = pause(from);
-        let asked = match &mut asker {
-            Some(asker) => udp::Asker::ask(asker, probe, pause).await,
-            None => match udp::Asker::new(address).await {
-                Ok(new) => asker.insert(new).ask(probe, pause).await,
+        let outcome = match &mut prober {
+            Some(prober) => prober.probe(probe, pause).await,
+            None => match UdpProber::new(address).await {
+                Ok(new) => prober.insert(new).probe(probe, pause).await,
                 Err(error) => Err(error),
             },
         };
-        let wrong = match asked {
+        let failure = match outcome {
             Ok(at) => return Ok(at),
-            Err(wrong) => wrong,
+            Err(failure) => failure,
         };
         if Instant::now() + pause >= until {
-            return Err(wrong.to_string());
+            return Err(failure.to_string());
         }
-        if matches!(wrong, udp::Wrong::Io(_)) {
+        if matches!(failure, ProbeFailure::Io(_)) {
             sleep(pause).await;
         }
     }
 }
 
-/// How long to wait before the next attempt of those that began at `from`.
+/// The interval before the next attempt, for attempts that began at `from`.
 fn pause(from: Instant) -> Duration {
-    if from.elapsed() < PATIENT_AFTER { EAGER } else { PATIENT }
+    if from.elapsed() < FAST_PERIOD {
+        FAST_INTERVAL
+    } else {
+        SLOW_INTERVAL
+    }
 }
 
 #[cfg(test)]

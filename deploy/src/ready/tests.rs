@@ -1,4 +1,4 @@
-//! The wait against real listeners.
+//! Tests against real listeners.
 
 use protocol::spec::{ConnectsProbe, HttpProbe, StartedProbe, UdpProbe};
 use protocol::surroundings::Place;
@@ -33,7 +33,7 @@ fn started(name: &str, endpoint: SocketAddr) -> Started {
     }
 }
 
-/// A server that gives the replies in turn, the last one for ever.
+/// A server that sends the replies in turn, and repeats the last one.
 async fn serve(replies: &'static [&'static str]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -71,7 +71,10 @@ async fn the_first_correct_reply_counts() {
 async fn a_wrong_reply_is_named_at_the_deadline() {
     let status = serve(&["HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"]).await;
     let body = serve(&["HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nA"]).await;
-    for (address, expected) in [(status, "status 500, not 200"), (body, "a body of 1 bytes, not 2")] {
+    for (address, expected) in [
+        (status, "status 500, expected 200"),
+        (body, "a body of 1 bytes, expected 2"),
+    ] {
         let error = wait(
             &[service("tcp", Some(2))],
             &[started("tcp", address)],
@@ -107,7 +110,7 @@ async fn a_refused_connection_is_named() {
 }
 
 #[tokio::test]
-async fn a_service_that_comes_late_is_found() {
+async fn a_service_that_comes_up_late_is_found() {
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -127,8 +130,7 @@ async fn a_service_that_comes_late_is_found() {
     reply.unwrap();
 }
 
-/// A reply that takes longer than is waited for before the next is asked for; and what swallows the first request for ever, as a forward to a guest
-/// that is not up yet does.
+/// A reply may take longer than the interval between requests; and a forwarder to a guest that is not up yet accepts the first request and loses it.
 #[tokio::test]
 async fn a_slow_reply_is_waited_for_and_a_lost_request_is_not() {
     let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -144,7 +146,7 @@ async fn a_slow_reply_is_waited_for_and_a_lost_request_is_not() {
                     held.push(stream);
                     continue;
                 }
-                // Each takes its time, whoever else waits.
+                // Each reply takes its time, whatever else is pending.
                 tokio::spawn(async move {
                     sleep(slow).await;
                     let _ = stream.write_all(ok.as_bytes()).await;
@@ -174,9 +176,9 @@ async fn one_of_two_is_named() {
 }
 
 #[tokio::test]
-async fn a_service_that_listens_nowhere_is_ready_once_started_and_a_connection_is_enough_where_it_is_asked_for() {
+async fn a_started_probe_needs_no_address_and_a_connect_probe_no_reply() {
     let address = serve(&["HTTP/1.1 500 No\r\n\r\n"]).await;
-    let mut services = [service("silent", None), service("door", None)];
+    let mut services = [service("silent", None), service("listener", None)];
     services[0].ready = Probe::Started(StartedProbe {});
     services[1].ready = Probe::Connects(ConnectsProbe {});
     let silent = Started {
@@ -190,12 +192,12 @@ async fn a_service_that_listens_nowhere_is_ready_once_started_and_a_connection_i
     services[0].ready = Probe::Connects(ConnectsProbe {});
     let error = wait(&services, &[silent], LONG).await.unwrap_err().to_string();
     assert!(
-        error.contains("silent at no address") && error.contains("listens nowhere"),
+        error.contains("silent at no address") && error.contains("no address to probe"),
         "{error}"
     );
 }
 
-/// Answers packets in turn, the last answer for ever; an empty one is a packet that is lost.
+/// Answers packets in turn, and repeats the last answer; an empty answer is a lost packet.
 async fn answer(answers: &'static [&'static str]) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
@@ -223,7 +225,7 @@ fn udp_service(name: &str) -> ServiceSpec {
 }
 
 #[tokio::test]
-async fn the_first_correct_answer_to_a_packet_counts_though_some_are_lost_and_some_are_wrong() {
+async fn the_first_correct_answer_counts_though_some_are_lost_and_some_are_wrong() {
     let address = answer(&["", "", "AA", "", "AA12345678"]).await;
     let replies = wait(&[udp_service("udp")], &[started("udp", address)], LONG)
         .await
@@ -238,7 +240,7 @@ async fn a_wrong_answer_to_a_packet_is_named_at_the_deadline() {
     let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (address, expected) in [
         (silent, "no answer"),
-        (wrong, "an answer of 3 bytes that is not the expected one of 10"),
+        (wrong, "expected an answer of 10 bytes, got another of 3"),
         (closed, "onnection refused"),
     ] {
         let patience = Duration::from_millis(300);
@@ -251,7 +253,7 @@ async fn a_wrong_answer_to_a_packet_is_named_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_service_of_packets_that_comes_late_is_found() {
+async fn a_udp_service_that_comes_up_late_is_found() {
     let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let late = async {
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,4 +1,4 @@
-//! Packets of UDP, until the correct answer to one is there.
+//! UDP probes.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,39 +8,38 @@ use protocol::spec::UdpProbe;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-/// The longest answer that is read, bytes: the longest there can be.
-const LARGEST: usize = 65_535;
+/// Largest UDP payload, bytes.
+const MAX_ANSWER: usize = 65_535;
 
-/// Why an answer is not the correct one.
+/// Why a probe did not get the expected answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Wrong {
-    /// Refused, unreachable and the like.
+pub(super) enum ProbeFailure {
+    /// The system's error: refused, unreachable and the like.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// Nothing came.
+    /// No answer in time.
     #[error("no answer")]
-    Nothing,
+    NoAnswer,
     /// Another answer.
-    #[error("an answer of {got} bytes that is not the expected one of {wanted}")]
-    Other {
+    #[error("expected an answer of {expected} bytes, got another of {got}")]
+    WrongAnswer {
         /// The answer's length.
         got: usize,
-        /// The expected one's.
-        wanted: usize,
+        /// The expected length.
+        expected: usize,
     },
 }
 
-/// A socket that asks one address over and over: an answer counts whichever of the packets it answers, as one that comes late is no less
-/// correct.
+/// A socket that probes one address repeatedly. A correct answer counts whichever packet it answers, even if it is late.
 #[derive(Debug)]
-pub(super) struct Asker {
+pub(super) struct UdpProber {
     socket: UdpSocket,
     buffer: Vec<u8>,
 }
 
-impl Asker {
-    /// A socket of its own.
-    pub(super) async fn new(address: SocketAddr) -> Result<Self, Wrong> {
+impl UdpProber {
+    /// A connected socket.
+    pub(super) async fn new(address: SocketAddr) -> Result<Self, ProbeFailure> {
         let any: SocketAddr = match address {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -49,23 +48,23 @@ impl Asker {
         socket.connect(address).await?;
         Ok(Self {
             socket,
-            buffer: vec![0; LARGEST],
+            buffer: vec![0; MAX_ANSWER],
         })
     }
 
-    /// Sends a packet and waits so long for the answer to this one or one before it. Says when the answer was here.
-    pub(super) async fn ask(&mut self, probe: &UdpProbe, patience: Duration) -> Result<Instant, Wrong> {
-        // An error is mostly that of the packet before (nothing listens yet), and is taken with it.
+    /// Sends a packet and waits for the answer to it or to an earlier one. Returns when the answer arrived.
+    pub(super) async fn probe(&mut self, probe: &UdpProbe, wait: Duration) -> Result<Instant, ProbeFailure> {
+        // An error usually belongs to the previous packet (nothing listens yet), and is cleared by reading it.
         self.socket.send(probe.packet.as_bytes()).await?;
-        let length = timeout(patience, self.socket.recv(&mut self.buffer))
+        let length = timeout(wait, self.socket.recv(&mut self.buffer))
             .await
-            .map_err(|_| Wrong::Nothing)??;
+            .map_err(|_| ProbeFailure::NoAnswer)??;
         if &self.buffer[..length] == probe.answer.as_bytes() {
             return Ok(Instant::now());
         }
-        Err(Wrong::Other {
+        Err(ProbeFailure::WrongAnswer {
             got: length,
-            wanted: probe.answer.len(),
+            expected: probe.answer.len(),
         })
     }
 }

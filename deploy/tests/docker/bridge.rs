@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use deploy::network::bridge::Bridge;
-use deploy::{Driver, Running, ready};
+use deploy::{Driver, ready};
 use protocol::spec::{ContainerNetwork, DockerSpec};
 use protocol::summary::Exit;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deploy::{Driver, Running, ready};
+use deploy::{Driver, ready};
 use protocol::spec::DockerSpec;
 use protocol::summary::Exit;
 

@@ -7,7 +7,7 @@ use bollard::query_parameters::ListContainersOptionsBuilder;
 use deploy::docker::Docker;
 use deploy::network::bridge::Bridge;
 use deploy::procfs::Procfs;
-use deploy::{Deployment, Driver as _, Host};
+use deploy::{DeploymentSpec, Driver as _, Host};
 use protocol::ids::{AttemptId, Name};
 use protocol::spec::{DockerSpec, PlatformSpec, Resources, ServiceSpec};
 
@@ -66,8 +66,8 @@ impl Lab {
         services::udp(service, free_port(), 3)
     }
 
-    pub fn deployment(&self, services: &[ServiceSpec]) -> Deployment {
-        Deployment {
+    pub fn deployment(&self, services: &[ServiceSpec]) -> DeploymentSpec {
+        DeploymentSpec {
             attempt: AttemptId::fresh(),
             platform: PlatformSpec::Docker(self.spec.clone()),
             services: services.to_vec(),

@@ -1,6 +1,6 @@
 //! The limits as the engine has them, and what happens at them.
 
-use deploy::{Driver, Running, ready};
+use deploy::{Driver, ready};
 use protocol::spec::{DockerSpec, Resources};
 use protocol::summary::Exit;
 

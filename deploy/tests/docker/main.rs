@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use deploy::{DeployError, Driver, Running, ready};
+use deploy::{DeployError, Driver, ready};
 use lab::{Lab, name};
 use protocol::size::{Part, totals};
 use protocol::spec::DockerSpec;

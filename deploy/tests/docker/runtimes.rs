@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use deploy::procfs::Procfs;
-use deploy::{Deployment, Driver, Running, ready};
+use deploy::{DeploymentSpec, Driver, ready};
 use protocol::spec::{DockerSpec, Resources};
 use protocol::summary::Exit;
 
@@ -21,7 +21,7 @@ fn spec(engine: &Engine, runtime: Option<&str>) -> DockerSpec {
     }
 }
 
-fn limited(lab: &Lab) -> Deployment {
+fn limited(lab: &Lab) -> DeploymentSpec {
     let mut deployment = lab.deployment(&[lab.tcp("one", &[]), lab.tcp("two", &[])]);
     deployment.resources = Resources {
         cpuset: Some("0".parse().unwrap()),

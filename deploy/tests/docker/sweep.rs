@@ -1,6 +1,6 @@
 //! What a runner left that died with SIGKILL is swept, and no other runner's containers.
 
-use deploy::{Driver, Running};
+use deploy::Driver;
 use protocol::spec::DockerSpec;
 
 use crate::lab::{Lab, name};

@@ -1,6 +1,6 @@
-//! KVM is proven by a guest that comes up, or refused.
+//! KVM is verified by a guest that boots, or rejected.
 
-use deploy::{Driver, Running};
+use deploy::Driver;
 use protocol::spec::Acceleration;
 
 use crate::kernel::Kernel;
@@ -8,7 +8,7 @@ use crate::lab::{Lab, tcp, user};
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_guest_that_does_not_come_up_proves_nothing() {
+async fn a_guest_that_does_not_boot_verifies_nothing() {
     let mut lab = Lab::new(user());
     lab.tiny(&Kernel::default().say("almost\nPANIC\n").halt(), "stop = 'quit'");
     lab.acceleration = Acceleration::Kvm;
@@ -17,14 +17,14 @@ async fn a_guest_that_does_not_come_up_proves_nothing() {
         .prepare(&lab.deployment("tiny", &[tcp("one")]))
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("a guest that comes up with KVM"), "{error}");
+    assert!(error.to_string().contains("a guest that boots with KVM"), "{error}");
     lab.assert_clean().await;
     lab.acceleration = Acceleration::Auto;
     let running = lab.start("tiny", &[tcp("one")]).await;
-    let said = running.deviations().join("; ");
+    let deviations = running.deviations().join("; ");
     assert!(
-        said.contains("emulated (TCG)") && said.contains("KVM was tried"),
-        "{said}"
+        deviations.contains("emulated (TCG)") && deviations.contains("KVM was tried"),
+        "{deviations}"
     );
     running.stop().await;
     lab.assert_clean().await;
@@ -32,7 +32,7 @@ async fn a_guest_that_does_not_come_up_proves_nothing() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn auto_is_kvm_or_says_so() {
+async fn auto_uses_kvm_or_reports_emulation() {
     let mut lab = Lab::new(user());
     lab.linux("");
     lab.acceleration = Acceleration::Auto;
@@ -46,7 +46,7 @@ async fn auto_is_kvm_or_says_so() {
     let pid = running.services()[0].pid;
     let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
     let with_kvm = command.split(|&byte| byte == 0).any(|word| word == b"kvm");
-    assert_eq!(emulated, !with_kvm, "QEMU is started as the deviations say");
+    assert_eq!(emulated, !with_kvm, "QEMU runs as the deviations say");
     running.stop().await;
     lab.assert_clean().await;
 }

@@ -1,7 +1,7 @@
-//! A Linux guest with a whole Debian on its disk, told by cloud-init what to run.
+//! A Linux guest with a complete Debian on its disk, configured by cloud-init.
 
-use deploy::qemu::End;
-use deploy::{Driver, Running};
+use deploy::Driver;
+use deploy::guest::GuestEnd;
 use protocol::size::{Part, totals};
 use protocol::summary::Exit;
 
@@ -9,7 +9,7 @@ use crate::lab::{Lab, ask, bridge, name, ready, tcp, user, with_args};
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn two_trials_in_a_row_know_nothing_of_each_other() {
+async fn two_consecutive_trials_are_independent() {
     let lab = Lab::new(bridge());
     let disk = lab.debian();
     let services = [tcp("one_a")];
@@ -25,7 +25,10 @@ async fn two_trials_in_a_row_know_nothing_of_each_other() {
         assert_eq!(stopped.exits, [(name("one_a"), Exit::Code(0))], "{}", lab.log("one_a"));
         assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
         let totals = totals(stopped.sizes.iter().flat_map(|(_, sizes)| sizes));
-        assert!(totals[&Part::Written] > 1 << 20, "a first boot writes much: {totals:?}");
+        assert!(
+            totals[&Part::Written] > 1 << 20,
+            "a first boot writes a lot: {totals:?}"
+        );
         assert!(totals[&Part::Disk] > 100 << 20, "{totals:?}");
         let parts: Vec<_> = totals.keys().copied().collect();
         assert_eq!(
@@ -41,14 +44,14 @@ async fn two_trials_in_a_row_know_nothing_of_each_other() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_workload_that_cannot_start_leaves_its_code() {
+async fn the_exit_code_of_a_failed_workload_is_reported() {
     let lab = Lab::new(user());
     lab.debian();
     let services = [with_args("one", &["tcp", "--listen", "nonsense"])];
     let mut running = lab.start("debian", &services).await;
     let ended = running.ended().await;
     assert_eq!(ended, (name("one"), Exit::Code(2)), "{}", lab.log("one"));
-    assert_eq!(running.end(&name("one")), Some(&End::Returned(2)));
+    assert_eq!(running.guest_end(&name("one")), Some(&GuestEnd::Returned(2)));
     assert!(lab.log("one").contains("nonsense"), "{}", lab.log("one"));
     running.stop().await;
     lab.assert_clean().await;
@@ -70,7 +73,7 @@ async fn it_serves_through_a_forwarded_port() {
 #[tokio::test]
 #[ignore = "needs QEMU"]
 async fn the_runner_logs_in_and_starts_the_service() {
-    // Whole runs do it on the bridge, too (controller/tests/e2e/guests.rs).
+    // Whole runs also cover the bridge (controller/tests/e2e/guests.rs).
     let lab = Lab::new(user());
     lab.debian_with("start = 'ssh'");
     let services = [tcp("one")];

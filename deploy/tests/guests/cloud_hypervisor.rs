@@ -1,13 +1,14 @@
-//! Guests under cloud-hypervisor, whose program `JUNG_CLOUD_HYPERVISOR` names.
+//! Guests under Cloud Hypervisor; `JUNG_CLOUD_HYPERVISOR` names its program.
 
-use deploy::qemu::End;
+use deploy::guest::GuestEnd;
 
 use crate::lab::Lab;
 use crate::with_kvm;
 
 fn lab(more: &str) -> Lab {
-    let program = std::env::var("JUNG_CLOUD_HYPERVISOR")
-        .expect("JUNG_CLOUD_HYPERVISOR names no program (docs/platforms.md); without one, --skip cloud_hypervisor::");
+    let program = std::env::var("JUNG_CLOUD_HYPERVISOR").expect(
+        "JUNG_CLOUD_HYPERVISOR is not set to the program (docs/platforms.md); without one, --skip cloud_hypervisor::",
+    );
     with_kvm::lab(&format!("vmm = {program:?}\n{more}"))
 }
 
@@ -38,5 +39,5 @@ async fn it_refuses() {
 #[tokio::test]
 #[ignore = "needs cloud-hypervisor, root and KVM"]
 async fn it_resets_itself() {
-    with_kvm::resets(&lab(""), End::Reset).await;
+    with_kvm::resets(&lab(""), GuestEnd::Reset).await;
 }

@@ -1,9 +1,9 @@
-//! The guest of `echo.c`: the smallest that serves under every hypervisor, built with the compiler that links Rust's programs.
+//! The guest of `echo.c`, the smallest that serves under every hypervisor. It is built with the compiler that Rust uses as its linker.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds it into a directory.
+/// Builds it in a directory.
 pub fn build(dir: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/tests/guests/echo.c");
     let kernel = dir.join("echo.elf");

@@ -1,9 +1,9 @@
-//! Every way in which a guest can end or fail to, with its right reason, and nothing left afterwards.
+//! Every way in which a guest can end, or fail to, is reported with the right reason, and nothing is left.
 
 use std::time::Duration;
 
-use deploy::qemu::End;
-use deploy::{Driver, Running, ready};
+use deploy::guest::GuestEnd;
+use deploy::{Driver, ready};
 use protocol::size::{Part, totals};
 use protocol::summary::Exit;
 
@@ -11,13 +11,13 @@ use crate::kernel::Kernel;
 use crate::lab::{Lab, bridge, eventually, name, tcp, user};
 
 /// Starts a tiny kernel and waits until it ends by itself.
-async fn end_of(kernel: Kernel) -> (End, Exit, String) {
+async fn end_of(kernel: Kernel) -> (GuestEnd, Exit, String) {
     let lab = Lab::new(bridge());
     lab.tiny(&kernel, "");
     let mut running = lab.start("tiny", &[tcp("one")]).await;
     let (service, exit) = running.ended().await;
     assert_eq!(service, name("one"));
-    let end = running.end(&service).unwrap().clone();
+    let end = running.guest_end(&service).unwrap().clone();
     let stopped = running.stop().await;
     assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
     assert_eq!(stopped.exits, [(service, exit.clone())]);
@@ -27,35 +27,38 @@ async fn end_of(kernel: Kernel) -> (End, Exit, String) {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_guest_that_switches_itself_off() {
+async fn a_guest_powers_itself_off() {
     let (end, exit, log) = end_of(Kernel::default().say("up\n").power_off()).await;
-    assert_eq!((end, exit), (End::PoweredOff, Exit::Code(0)));
+    assert_eq!((end, exit), (GuestEnd::PoweredOff, Exit::Code(0)));
     assert!(
-        log.contains("up\n") && log.contains("[jung: the guest switched itself off]"),
+        log.contains("up\n") && log.contains("[jung: the guest powered itself off]"),
         "{log}"
     );
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_triple_fault_is_no_clean_end() {
+async fn a_triple_fault_is_a_crash() {
     let (end, exit, log) = end_of(Kernel::default().say("up\n").triple_fault()).await;
-    assert_eq!((end, exit), (End::Reset, Exit::Crashed));
+    assert_eq!((end, exit), (GuestEnd::Reset, Exit::Crashed));
     assert!(log.contains("triple fault"), "{log}");
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_panic_whose_guest_stays_is_seen_and_killed() {
+async fn a_guest_that_halts_after_a_panic_is_killed() {
     let (end, exit, log) = end_of(Kernel::default().say("up\nPANIC: out of luck\n").halt()).await;
-    assert_eq!((end, exit), (End::Panicked("PANIC: out of luck".into()), Exit::Crashed));
+    assert_eq!(
+        (end, exit),
+        (GuestEnd::Panicked("PANIC: out of luck".into()), Exit::Crashed)
+    );
     assert!(log.contains("the guest panicked: PANIC: out of luck"), "{log}");
 }
 
-/// As a runner does that looks at its samples in between.
+/// The runner polls in this way, since it reads samples in between.
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_panic_is_told_to_who_asks_again_and_again() {
+async fn a_panic_is_seen_when_polling() {
     let lab = Lab::new(user());
     lab.tiny(&Kernel::default().say("up\nPANIC: out of luck\n").halt(), "");
     let mut running = lab.start("tiny", &[tcp("one")]).await;
@@ -74,7 +77,7 @@ async fn a_panic_is_told_to_who_asks_again_and_again() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_guest_that_is_killed() {
+async fn a_guest_is_killed() {
     let lab = Lab::new(bridge());
     lab.tiny(&Kernel::default().say("up\n").spin(), "");
     let mut running = lab.start("tiny", &[tcp("one")]).await;
@@ -87,7 +90,7 @@ async fn a_guest_that_is_killed() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_guest_that_never_answers_and_ignores_its_power_button() {
+async fn a_guest_neither_replies_nor_obeys_its_power_button() {
     for (kernel, halted) in [
         (Kernel::default().say("up\n").spin(), false),
         (Kernel::default().halt(), true),
@@ -107,15 +110,15 @@ async fn a_guest_that_never_answers_and_ignores_its_power_button() {
         assert_eq!(stopped.exits, [(name("one"), Exit::Killed)]);
         assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
         let log = lab.log("one");
-        assert!(log.contains("did not end in time"), "{log}");
-        assert_eq!(log.contains("halted with interrupts off"), halted, "{log}");
+        assert!(log.contains("did not stop in time"), "{log}");
+        assert_eq!(log.contains("halted with interrupts disabled"), halted, "{log}");
         lab.assert_clean().await;
     }
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_guest_that_fills_its_console_fills_no_disk() {
+async fn a_flooded_console_does_not_fill_the_disk() {
     let lab = Lab::new(user());
     lab.tiny(&Kernel::default().say("up\n").babble(), "stop = 'quit'");
     let running = lab.start("tiny", &[tcp("one")]).await;
@@ -125,13 +128,13 @@ async fn a_guest_that_fills_its_console_fills_no_disk() {
     assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
     let log = lab.log("one");
     assert!(log.len() < 700 * 1024, "{}", log.len());
-    assert!(log.contains("bytes of the console are left out") || log.len() < 577 * 1024);
+    assert!(log.contains("bytes of the console are omitted") || log.len() < 577 * 1024);
     lab.assert_clean().await;
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_guest_that_knows_no_power_button_is_told_to_quit() {
+async fn a_guest_without_power_button_is_told_to_quit() {
     let lab = Lab::new(user());
     lab.tiny(&Kernel::default().say("up\n").spin(), "stop = 'quit'");
     let running = lab.start("tiny", &[tcp("one")]).await;
@@ -142,7 +145,7 @@ async fn a_guest_that_knows_no_power_button_is_told_to_quit() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn it_has_the_cpus_and_the_memory_that_were_declared() {
+async fn it_has_the_declared_cpus_and_memory() {
     let lab = Lab::new(user());
     lab.tiny(&Kernel::default().say("up\n").spin(), "stop = 'quit'");
     let mut deployment = lab.deployment("tiny", &[tcp("one")]);
@@ -150,21 +153,21 @@ async fn it_has_the_cpus_and_the_memory_that_were_declared() {
     deployment.resources.memory_mib = Some(24);
     let running = lab.driver("tiny").start(&deployment).await.unwrap();
     let pid = running.services()[0].pid;
-    for thread in running.vcpu_threads(&name("one")) {
+    for thread in running.guest(&name("one")).unwrap().vcpus {
         let status = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/status")).unwrap();
         assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
     }
     let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
     assert!(command.contains("\0-smp\x001\0-m\x0024M\0"), "{command:?}");
-    let said = running.deviations().join("; ");
-    assert!(!said.contains("declared"), "{said}");
+    let deviations = running.deviations().join("; ");
+    assert!(!deviations.contains("is set"), "{deviations}");
     running.stop().await;
     lab.assert_clean().await;
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn what_is_dropped_is_gone() {
+async fn a_dropped_deployment_is_gone() {
     let lab = Lab::new(bridge());
     lab.tiny(&Kernel::default().say("up\n").spin(), "");
     let running = lab.start("tiny", &[tcp("one"), tcp("two")]).await;
@@ -174,7 +177,7 @@ async fn what_is_dropped_is_gone() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn what_a_dead_runner_left_is_swept_and_the_next_trial_is_unharmed() {
+async fn what_a_crashed_runner_left_is_swept_and_the_next_trial_works() {
     let lab = Lab::new(bridge());
     lab.tiny(&Kernel::default().say("up\n").spin(), "stop = 'quit'");
     std::mem::forget(lab.start("tiny", &[tcp("one"), tcp("two")]).await);
@@ -197,7 +200,7 @@ async fn what_a_dead_runner_left_is_swept_and_the_next_trial_is_unharmed() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn what_a_guest_writes_is_thrown_away_with_it() {
+async fn a_guests_writes_are_discarded() {
     let lab = Lab::new(user());
     let disk = lab.host.state.join("disk.raw");
     std::fs::create_dir_all(&lab.host.state).unwrap();

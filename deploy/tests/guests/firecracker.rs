@@ -1,13 +1,13 @@
-//! Guests under Firecracker, whose program `JUNG_FIRECRACKER` names.
+//! Guests under Firecracker; `JUNG_FIRECRACKER` names its program.
 
-use deploy::qemu::End;
+use deploy::guest::GuestEnd;
 
 use crate::lab::Lab;
 use crate::with_kvm;
 
 fn lab(more: &str) -> Lab {
     let program = std::env::var("JUNG_FIRECRACKER")
-        .expect("JUNG_FIRECRACKER names no program (docs/platforms.md); without one, --skip firecracker::");
+        .expect("JUNG_FIRECRACKER is not set to the program (docs/platforms.md); without one, --skip firecracker::");
     with_kvm::lab(&format!("vmm = {program:?}\n{more}"))
 }
 
@@ -38,5 +38,5 @@ async fn it_refuses() {
 #[tokio::test]
 #[ignore = "needs Firecracker, root and KVM"]
 async fn it_resets_itself() {
-    with_kvm::resets(&lab(""), End::PoweredOff).await;
+    with_kvm::resets(&lab(""), GuestEnd::PoweredOff).await;
 }

@@ -1,19 +1,18 @@
-//! A Hermit guest: a description that any user could have written, with the loader and the service that `JUNG_HERMIT_LOADER` and `JUNG_HERMIT_IMAGE`
-//! name (`deploy/hermit`).
+//! A Hermit guest, described as any user could describe one. `JUNG_HERMIT_LOADER` and `JUNG_HERMIT_IMAGE` name the loader and the service
+//! (`deploy/hermit`).
 
-use deploy::Running;
 use protocol::summary::Exit;
 
 use crate::lab::{Lab, ask, bridge, name, ready, tcp, user, with_args};
 
-/// What a variable names.
+/// The value of a variable.
 fn named(variable: &str) -> std::ffi::OsString {
     std::env::var_os(variable).unwrap_or_else(|| {
-        panic!("{variable} names no part of Hermit (deploy/hermit/README.md); without one, --skip hermit::")
+        panic!("{variable} is not set to a part of Hermit (deploy/hermit/README.md); without one, --skip hermit::")
     })
 }
 
-/// A lab with the guest `hermit`, described as `deploy/hermit` does it.
+/// A lab with the guest `hermit`, described as in `deploy/hermit`.
 fn lab(network: protocol::spec::GuestNetwork) -> Lab {
     let (loader, image) = (named("JUNG_HERMIT_LOADER"), named("JUNG_HERMIT_IMAGE"));
     let text = include_str!("../../hermit/guest.toml")
@@ -26,7 +25,7 @@ fn lab(network: protocol::spec::GuestNetwork) -> Lab {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn two_at_once_serve_over_a_bridge_and_again() {
+async fn two_guests_serve_over_a_bridge_repeatedly() {
     let lab = lab(bridge());
     let services = [tcp("one"), tcp("two")];
     for _ in 0..2 {
@@ -45,7 +44,7 @@ async fn two_at_once_serve_over_a_bridge_and_again() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_service_that_leaves_is_told_with_its_code() {
+async fn the_exit_code_of_a_service_is_reported() {
     let lab = lab(user());
     let services = [with_args(
         "one",

@@ -1,7 +1,6 @@
 //! An IncludeOS guest: the services of `deploy/includeos/service` in an image of the user's, `JUNG_INCLUDEOS_IMAGE`.
 
-use deploy::Running;
-use deploy::qemu::End;
+use deploy::guest::GuestEnd;
 use protocol::spec::GuestNetwork;
 use protocol::summary::Exit;
 
@@ -10,13 +9,12 @@ use crate::lab::{Lab, bridge, ready, serves, udp, user, with_args};
 /// A lab with the guest `includeos`.
 fn lab(network: GuestNetwork) -> Lab {
     let image = std::env::var_os("JUNG_INCLUDEOS_IMAGE")
-        .expect("JUNG_INCLUDEOS_IMAGE names no image of IncludeOS (deploy/includeos/README.md); without one, --skip includeos::");
+        .expect("JUNG_INCLUDEOS_IMAGE is not set to an image of IncludeOS (deploy/includeos/README.md); without one, --skip includeos::");
     let lab = Lab::new(network);
     lab.describe("includeos", &format!("preset = 'includeos'\nkernel = {image:?}\n"));
     lab
 }
 
-/// A service of packets, and the answer to one of them.
 #[tokio::test]
 #[ignore = "needs QEMU"]
 async fn it_serves_over_a_bridge() {
@@ -31,7 +29,7 @@ async fn it_serves_through_a_forwarded_port() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn it_answers_packets_with_their_number_two_guests_at_once() {
+async fn two_guests_answer_packets_with_their_number() {
     let lab = lab(bridge());
     let services = [udp("one"), udp("two")];
     let mut running = lab.start("includeos", &services).await;
@@ -50,8 +48,11 @@ async fn a_panic_of_its_own_is_recognised() {
     let mut running = lab.start("includeos", &services).await;
     let (service, exit) = running.ended().await;
     assert_eq!(exit, Exit::Crashed, "{}", lab.log("one"));
-    let end = running.end(&service).unwrap().clone();
-    assert!(matches!(&end, End::Panicked(line) if line.contains("PANIC")), "{end:?}");
+    let end = running.guest_end(&service).unwrap().clone();
+    assert!(
+        matches!(&end, GuestEnd::Panicked(line) if line.contains("PANIC")),
+        "{end:?}"
+    );
     assert!(
         lab.log("one").contains("--reply-bytes is no number"),
         "{}",

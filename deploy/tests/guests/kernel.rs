@@ -1,18 +1,18 @@
-//! Kernels of a few instructions: multiboot images (version 1, flat) that QEMU boots within a moment, each with one way to behave.
+//! Kernels of a few instructions: multiboot images (version 1, flat) that QEMU boots at once. Each behaves in one way.
 
 /// Where the image is loaded.
 const BASE: u32 = 0x0010_0000;
 /// The serial port.
 const COM1: u16 = 0x3f8;
 
-/// A program, byte by byte.
+/// A program in machine code.
 #[derive(Debug, Default)]
 pub struct Kernel {
     code: Vec<u8>,
 }
 
 impl Kernel {
-    /// Writes a text to the serial port.
+    /// Writes text to the serial port.
     pub fn say(mut self, text: &str) -> Self {
         for byte in text.bytes() {
             self.out_byte(COM1, byte);
@@ -20,7 +20,7 @@ impl Kernel {
         self
     }
 
-    /// Writes the same byte to the serial port for ever.
+    /// Writes the same byte to the serial port forever.
     pub fn babble(mut self) -> Self {
         let [low, high] = COM1.to_le_bytes();
         // mov dx, COM1; mov al, 'x'; again: out dx, al; jmp again
@@ -28,27 +28,27 @@ impl Kernel {
         self
     }
 
-    /// Sleeps for ever, and nothing can wake it: how a kernel halts after a panic.
+    /// Halts with interrupts disabled, as a kernel does after a panic.
     pub fn halt(mut self) -> Self {
         // cli; again: hlt; jmp again
         self.code.extend([0xfa, 0xf4, 0xeb, 0xfd]);
         self
     }
 
-    /// Works for ever: how a kernel hangs.
+    /// Loops forever, as a kernel that hangs.
     pub fn spin(mut self) -> Self {
         self.code.extend([0xeb, 0xfe]);
         self
     }
 
-    /// A fault whose handler faults, whose handler faults: the processor gives up and the machine resets.
+    /// A fault whose handler faults twice more: the processor gives up and the machine resets.
     pub fn triple_fault(mut self) -> Self {
         // push 0; push 0; lidt [esp]; int3
         self.code.extend([0x6a, 0, 0x6a, 0, 0x0f, 0x01, 0x1c, 0x24, 0xcc]);
         self
     }
 
-    /// Switches the machine off by the power management registers of q35.
+    /// Powers the machine off by q35's power management registers.
     pub fn power_off(mut self) -> Self {
         // mov dx, 0x604; mov ax, 0x2000; out dx, ax
         self.code

@@ -1,15 +1,15 @@
-//! A runner of its own for every test: a unique name, a state directory, descriptions of guests.
+//! A runner of its own for every test: a unique name, a state directory, guest descriptions.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use deploy::hypervisor::GuestDriver;
 use deploy::network::bridge::Bridge;
 use deploy::procfs::Procfs;
-use deploy::qemu::{Qemu, QemuRunning};
 use deploy::ready::{self, FirstReply, NotReady};
-use deploy::{Deployment, Driver, Host, Running};
+use deploy::{Deployment, DeploymentSpec, Driver, Host};
 use protocol::ids::{AttemptId, Name};
 use protocol::spec::{
     Acceleration, BridgeSpec, GuestNetwork, GuestSpec, PlatformKind, PlatformSpec, Resources, ServiceSpec, UserNetSpec,
@@ -46,7 +46,7 @@ impl Lab {
         }
     }
 
-    /// Where the test may keep files.
+    /// Where the test keeps files.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -65,7 +65,7 @@ impl Lab {
         self.describe("tiny", &text);
     }
 
-    /// Describes the guest `linux` with the kernel of the cache.
+    /// Describes the guest `linux` with the cached kernel.
     pub fn linux(&self, more: &str) {
         let kernel = cached("kernel", "vmlinuz");
         let text = format!(
@@ -76,12 +76,12 @@ impl Lab {
         self.describe("linux", &text);
     }
 
-    /// Describes the guest `debian` with the disk of the cache, which it returns.
+    /// Describes the guest `debian` with the cached disk, and returns the disk.
     pub fn debian(&self) -> PathBuf {
         self.debian_with("")
     }
 
-    /// The same with keys of its own.
+    /// The same with further keys.
     pub fn debian_with(&self, more: &str) -> PathBuf {
         let disk = cached("disk", "root.qcow2");
         let append = "root=LABEL=jung-root ro console=ttyS0 panic=-1 tsc=reliable no_timer_check quiet systemd.show_status=false";
@@ -104,12 +104,12 @@ impl Lab {
         }
     }
 
-    pub fn driver(&self, guest: &str) -> Qemu {
-        Qemu::new(PlatformKind::Guest, &self.spec(guest), &self.host)
+    pub fn driver(&self, guest: &str) -> GuestDriver {
+        GuestDriver::new(PlatformKind::Guest, &self.spec(guest), &self.host)
     }
 
-    pub fn deployment(&self, guest: &str, services: &[ServiceSpec]) -> Deployment {
-        Deployment {
+    pub fn deployment(&self, guest: &str, services: &[ServiceSpec]) -> DeploymentSpec {
+        DeploymentSpec {
             attempt: AttemptId::fresh(),
             platform: PlatformSpec::Guest(self.spec(guest)),
             services: services.to_vec(),
@@ -119,7 +119,7 @@ impl Lab {
         }
     }
 
-    pub async fn start(&self, guest: &str, services: &[ServiceSpec]) -> QemuRunning {
+    pub async fn start(&self, guest: &str, services: &[ServiceSpec]) -> Deployment {
         self.driver(guest)
             .start(&self.deployment(guest, services))
             .await
@@ -131,7 +131,7 @@ impl Lab {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Nothing of this runner is left: no process, tap, bridge or overlay.
+    /// Asserts that nothing of this runner is left: no process, tap, bridge or overlay.
     pub async fn assert_clean(&self) {
         let runner = self.host.runner.clone();
         eventually("the end of every process", || {
@@ -176,16 +176,16 @@ fn free_port() -> u16 {
     free.local_addr().unwrap().port()
 }
 
-/// Waits for the first correct replies, and fails at once if a guest ends before.
-pub async fn ready(services: &[ServiceSpec], running: &mut QemuRunning) -> Result<Vec<FirstReply>, NotReady> {
+/// Waits for the first correct replies; panics if a guest ends before.
+pub async fn ready(services: &[ServiceSpec], running: &mut Deployment) -> Result<Vec<FirstReply>, NotReady> {
     let started = running.services().to_vec();
     tokio::select! {
         ready = ready::wait(services, &started, PATIENCE) => ready,
-        ended = running.ended() => panic!("{ended:?} before it was ready"),
+        ended = running.ended() => panic!("{ended:?} before READY"),
     }
 }
 
-/// Asks a service `times` times, a connection each, and looks at every answer.
+/// Sends `times` requests, each on a connection of its own, and checks every reply.
 pub async fn ask(address: SocketAddr, times: usize) {
     let asked = tokio::task::spawn_blocking(move || {
         for _ in 0..times {
@@ -206,7 +206,7 @@ pub async fn ask(address: SocketAddr, times: usize) {
     asked.await.unwrap();
 }
 
-/// A guest answers every request, ends as it is asked to and leaves nothing; its console said that it was up.
+/// A guest answers every request, stops when asked to and leaves nothing; its console shows that it was up.
 pub async fn serves(lab: &Lab, guest: &str, up: &str) {
     let services = [tcp("one")];
     let mut running = lab.start(guest, &services).await;
@@ -219,33 +219,33 @@ pub async fn serves(lab: &Lab, guest: &str, up: &str) {
     lab.assert_clean().await;
 }
 
-/// Waits until a condition holds; generous, for the machine may be busy.
+/// Waits until a condition holds, for a long time, since the machine may be busy.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let until = std::time::Instant::now() + PATIENCE;
     while !holds() {
-        assert!(std::time::Instant::now() < until, "{what} did not come");
+        assert!(std::time::Instant::now() < until, "timeout waiting for {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// A directory of the cache of guests, with a file in it.
+/// A directory of the guest cache that contains a file.
 fn cached(part: &str, file: &str) -> PathBuf {
     let cache = std::env::var("JUNG_GUEST_CACHE").unwrap_or_else(|_| "/var/cache/jung-guests".into());
     let dir = Path::new(&cache).join(part);
     assert!(
         dir.join(file).exists(),
-        "no {part}/{file} in {cache}: run deploy/linux/{part}.sh {cache}, or name another place by JUNG_GUEST_CACHE"
+        "no {part}/{file} in {cache}: run deploy/linux/{part}.sh {cache}, or set JUNG_GUEST_CACHE to another directory"
     );
     dir
 }
 
-/// The static workload with `guest-init` beside it, which deploy/linux/build-init.sh puts there.
+/// The static workload, with `guest-init` beside it, where deploy/linux/build-init.sh puts it.
 fn workload() -> PathBuf {
     let path = services::workload();
     let init = path.with_file_name("guest-init");
     assert!(
         init.exists(),
-        "{} is not there: run deploy/linux/build-init.sh",
+        "{} does not exist: run deploy/linux/build-init.sh",
         init.display()
     );
     path

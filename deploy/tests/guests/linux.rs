@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use deploy::qemu::End;
-use deploy::{Driver, Running};
+use deploy::Driver;
+use deploy::guest::GuestEnd;
 use protocol::summary::Exit;
 
 use crate::lab::{Lab, ask, bridge, eventually, name, ready, tcp, user, with_args};
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn two_trials_in_a_row_serve_over_a_bridge() {
+async fn two_consecutive_trials_serve_over_a_bridge() {
     let lab = Lab::new(bridge());
     lab.linux("");
     let service = tcp("one");
@@ -25,7 +25,7 @@ async fn two_trials_in_a_row_serve_over_a_bridge() {
         addresses.insert(started.endpoint.unwrap().ip());
         ask(started.endpoint.unwrap(), 50).await;
         assert!(running.first_output(&service.name).unwrap() > started.process_after);
-        assert_eq!(running.vcpu_threads(&service.name).len(), 1);
+        assert_eq!(running.guest(&service.name).unwrap().vcpus.len(), 1);
         assert_eq!(running.pids(&service.name), [started.pid]);
         let emulated = running
             .deviations()
@@ -37,7 +37,7 @@ async fn two_trials_in_a_row_serve_over_a_bridge() {
         assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
         lab.assert_clean().await;
     }
-    assert_eq!(addresses.len(), 1, "an address is used again");
+    assert_eq!(addresses.len(), 1, "the address is reused");
     let log = lab.log("one");
     assert!(log.contains("guest-init: the power button was pressed"), "{log}");
 }
@@ -61,7 +61,7 @@ async fn it_serves_through_a_forwarded_port() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn four_at_once_have_addresses_of_their_own() {
+async fn four_guests_have_distinct_addresses() {
     let lab = Lab::new(bridge());
     lab.linux("memory_mib = 128");
     let services = ["a", "b", "c", "d"].map(tcp);
@@ -88,7 +88,7 @@ async fn four_at_once_have_addresses_of_their_own() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_workload_that_cannot_start_leaves_its_code() {
+async fn the_exit_code_of_a_failed_workload_is_reported() {
     let lab = Lab::new(user());
     lab.linux("");
     let mut running = lab
@@ -96,7 +96,7 @@ async fn a_workload_that_cannot_start_leaves_its_code() {
         .await;
     let ended = running.ended().await;
     assert_eq!(ended, (name("one"), Exit::Code(2)), "{}", lab.log("one"));
-    assert_eq!(running.end(&name("one")), Some(&End::Returned(2)));
+    assert_eq!(running.guest_end(&name("one")), Some(&GuestEnd::Returned(2)));
     assert!(lab.log("one").contains("nonsense"), "{}", lab.log("one"));
     running.stop().await;
     lab.assert_clean().await;
@@ -104,13 +104,13 @@ async fn a_workload_that_cannot_start_leaves_its_code() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_kernel_panic_is_one() {
+async fn a_kernel_panic_is_recognized() {
     let lab = Lab::new(user());
     lab.linux("append = 'console=ttyS0 panic=-1 rdinit=/nothing root=/dev/none'");
     let mut running = lab.start("linux", &[tcp("one")]).await;
     assert_eq!(running.ended().await, (name("one"), Exit::Crashed));
-    let Some(End::Panicked(line)) = running.end(&name("one")) else {
-        panic!("{:?}", running.end(&name("one")))
+    let Some(GuestEnd::Panicked(line)) = running.guest_end(&name("one")) else {
+        panic!("{:?}", running.guest_end(&name("one")))
     };
     assert!(line.contains("Kernel panic - not syncing"), "{line}");
     running.stop().await;
@@ -119,7 +119,7 @@ async fn a_kernel_panic_is_one() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn it_dies_in_the_middle_of_the_load() {
+async fn it_dies_during_the_load() {
     let lab = Lab::new(bridge());
     lab.linux("");
     let services = [tcp("one")];
@@ -132,7 +132,7 @@ async fn it_dies_in_the_middle_of_the_load() {
     assert_eq!(running.ended().await, (name("one"), Exit::Signal(9)));
     assert_eq!(running.stop().await.teardown.leftovers, Vec::<String>::new());
     eventually("a log with the end", || {
-        lab.log("one").contains("[jung: QEMU ended: Signal(9)]")
+        lab.log("one").contains("[jung: the hypervisor ended: Signal(9)]")
     })
     .await;
     lab.assert_clean().await;
@@ -140,9 +140,9 @@ async fn it_dies_in_the_middle_of_the_load() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_microvm_serves_too() {
+async fn a_microvm_serves() {
     let lab = Lab::new(bridge());
-    // Without firmware tables the kernel measures its clock against a timer that emulation makes too slow: it is told the frequency.
+    // Without firmware tables the kernel calibrates its clock against a timer that is too slow under emulation, so it is told the frequency.
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap();
     let mhz = cpuinfo.lines().find(|line| line.starts_with("cpu MHz")).unwrap();
     let mhz: f64 = mhz.split(':').next_back().unwrap().trim().parse().unwrap();

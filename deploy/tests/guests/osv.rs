@@ -1,12 +1,11 @@
-//! An OSv guest with the disk that is written here. The kernel is the user's: `JUNG_OSV_KERNEL`.
+//! An OSv guest with the disk that the runner writes. The kernel is the user's: `JUNG_OSV_KERNEL`.
 
-use deploy::Running;
 use protocol::spec::GuestNetwork;
 use protocol::summary::Exit;
 
 use crate::lab::{Lab, bridge, serves, user, with_args};
 
-/// What its console says once it is up.
+/// The console line of a guest that is up.
 const UP: &str = "Booted up in ";
 
 /// A lab with the guest `osv`.
@@ -17,7 +16,7 @@ fn lab(network: GuestNetwork) -> Lab {
 /// The same with another preset.
 fn lab_with(network: GuestNetwork, preset: &str) -> Lab {
     let kernel = std::env::var_os("JUNG_OSV_KERNEL")
-        .expect("JUNG_OSV_KERNEL names no OSv kernel (loader-stripped.elf); without one, --skip osv::");
+        .expect("JUNG_OSV_KERNEL is not set to an OSv kernel (loader-stripped.elf); without one, --skip osv::");
     let lab = Lab::new(network);
     lab.describe("osv", &format!("preset = '{preset}'\nkernel = {kernel:?}\n"));
     lab
@@ -37,13 +36,13 @@ async fn it_serves_through_a_forwarded_port() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn it_serves_with_a_root_that_is_shared() {
+async fn it_serves_with_a_shared_root() {
     serves(&lab_with(bridge(), "osv-virtiofs"), "osv", UP).await;
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_workload_that_cannot_start_is_no_success() {
+async fn the_exit_code_of_a_failed_workload_is_reported() {
     let lab = lab(user());
     let mut running = lab
         .start("osv", &[with_args("one", &["tcp", "--listen", "nonsense"])])

@@ -1,11 +1,10 @@
-//! Images that OSv's own build made, with the workload and OSv's REST API in them (`deploy/osv/README.md` says how). `JUNG_OSV_IMAGES` names their folder:
-//! `usr.img` (a read-only root), `zfs.img` (one of ZFS), `loader-ramfs.elf` (a kernel with its root in it).
+//! Images made by OSv's own build that contain the workload and OSv's REST API (see `deploy/osv/README.md`). `JUNG_OSV_IMAGES` names their directory:
+//! `usr.img` (read-only root), `zfs.img` (ZFS root), `loader-ramfs.elf` (kernel that contains its root).
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use deploy::Running;
-use deploy::qemu::QemuRunning;
+use deploy::Deployment;
 use protocol::sample::{Counter, Counters, Subject};
 use protocol::size::Part;
 use protocol::spec::{GuestNetwork, ServiceSpec};
@@ -13,18 +12,18 @@ use protocol::summary::Exit;
 
 use crate::lab::{Lab, ask, bridge, name, ready, tcp, user};
 
-/// The port of the image's own command line.
+/// The port in the image's own command line.
 const OWN_PORT: u16 = 27_183;
-/// What every guest is told, but for its root.
+/// The command line of every guest, without its root.
 const APPEND: &str = "--verbose --ip=eth0,{ip},{mask} --defaultgw={gateway} /workload {args}";
 
 fn image(file: &str) -> PathBuf {
     let folder = std::env::var_os("JUNG_OSV_IMAGES")
-        .expect("JUNG_OSV_IMAGES names no folder of images that OSv's own build made; without one, --skip osv_built::");
+        .expect("JUNG_OSV_IMAGES is not set to a directory of images that OSv's own build made; without one, --skip osv_built::");
     Path::new(&folder).join(file)
 }
 
-/// Describes a whole image; `more` are further keys.
+/// Describes a complete image; `more` are further keys.
 fn whole(lab: &Lab, image: &Path, more: &str) {
     let disk = format!("[[disks]]\npath = {image:?}\nformat = 'qcow2'\nwritable = true\n");
     lab.describe("osv", &format!("preset = 'osv-image'\n{more}\n{disk}"));
@@ -34,8 +33,8 @@ fn modified(image: &Path) -> SystemTime {
     std::fs::metadata(image).unwrap().modified().unwrap()
 }
 
-/// They serve; then they are stopped, and nothing is left.
-async fn served(lab: &Lab, services: &[ServiceSpec]) -> QemuRunning {
+/// Starts services and checks that they reply.
+async fn served(lab: &Lab, services: &[ServiceSpec]) -> Deployment {
     let mut running = lab.start("osv", services).await;
     ready(services, &mut running).await.unwrap();
     for started in running.services() {
@@ -44,7 +43,7 @@ async fn served(lab: &Lab, services: &[ServiceSpec]) -> QemuRunning {
     running
 }
 
-async fn stopped(lab: &Lab, running: QemuRunning) {
+async fn stopped(lab: &Lab, running: Deployment) {
     let stopped = running.stop().await;
     for (service, exit) in stopped.exits {
         assert_eq!(exit, Exit::Code(0), "{}", lab.log(service.as_str()));
@@ -53,15 +52,15 @@ async fn stopped(lab: &Lab, running: QemuRunning) {
     lab.assert_clean().await;
 }
 
-/// What the guest says of itself and of the thread of the workload.
-async fn figures(running: &QemuRunning) -> (Counters, Counters) {
+/// The figures of the guest as a whole and of the workload's thread.
+async fn figures(running: &Deployment) -> (Counters, Counters) {
     let all = running.meter().unwrap().read().await;
     let of = |wanted: &dyn Fn(&Subject) -> bool| {
         let found = all
             .iter()
             .find(|(of, _)| wanted(of))
             .map(|(_, counters)| counters.clone());
-        found.unwrap_or_else(|| panic!("not there: {all:?}"))
+        found.unwrap_or_else(|| panic!("missing in {all:?}"))
     };
     let whole = of(&|of| matches!(of, Subject::Guest(_)));
     let thread = of(&|of| matches!(of, Subject::GuestThread(thread) if thread.name == "/workload"));
@@ -95,19 +94,19 @@ async fn tells_of_itself(network: GuestNetwork) {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn it_tells_of_its_threads_and_memory_over_a_bridge() {
+async fn its_threads_and_memory_are_read_over_a_bridge() {
     tells_of_itself(bridge()).await;
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn it_tells_of_its_threads_and_memory_through_a_forwarded_port() {
+async fn its_threads_and_memory_are_read_through_a_forwarded_port() {
     tells_of_itself(user()).await;
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn it_runs_the_command_line_that_it_was_built_with() {
+async fn it_runs_its_built_in_command_line() {
     let lab = Lab::new(user());
     whole(&lab, &image("usr.img"), "");
     let service = ServiceSpec {
@@ -120,7 +119,7 @@ async fn it_runs_the_command_line_that_it_was_built_with() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn guests_of_one_zfs_write_to_overlays_of_their_own() {
+async fn guests_write_to_separate_overlays_of_one_zfs() {
     let lab = Lab::new(bridge());
     let image = image("zfs.img");
     let before = modified(&image);
@@ -133,7 +132,7 @@ async fn guests_of_one_zfs_write_to_overlays_of_their_own() {
         let written = sizes.1.iter().find(|size| size.part == Part::Written).unwrap();
         assert!(written.bytes > 0, "ZFS writes when it is mounted: {sizes:?}");
     }
-    assert_eq!(modified(&image), before, "nobody wrote to the image");
+    assert_eq!(modified(&image), before, "the image is unchanged");
     lab.assert_clean().await;
 }
 

@@ -1,8 +1,7 @@
-//! A whole image of OSv, put together as OSv's own build does, booted by its firmware. `JUNG_OSV_LOADER_IMG` is the `loader.img` of that build.
+//! A complete OSv image, assembled as OSv's own build does and booted by its firmware. `JUNG_OSV_LOADER_IMG` is the `loader.img` of that build.
 
 use std::path::{Path, PathBuf};
 
-use deploy::Running;
 use protocol::spec::GuestNetwork;
 use protocol::summary::Exit;
 
@@ -35,14 +34,14 @@ async fn serves(network: GuestNetwork, command_line: &str, port: Option<u16>, de
     assert_eq!(
         std::fs::metadata(&image).unwrap().modified().unwrap(),
         before,
-        "nobody wrote to the image"
+        "the image is unchanged"
     );
     lab.assert_clean().await;
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn it_gets_a_command_line_and_an_address_of_its_own() {
+async fn it_gets_a_command_line_and_an_address() {
     let describe = |image: &Path| {
         let append = "--verbose --rootfs=rofs --ip=eth0,{ip},{mask} --defaultgw={gateway} /workload {args}";
         format!(
@@ -54,11 +53,11 @@ async fn it_gets_a_command_line_and_an_address_of_its_own() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn it_is_taken_as_it_is_with_its_own_command_line() {
+async fn it_runs_unchanged_with_its_own_command_line() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
-    // QEMU's own network answers DHCP.
+    // QEMU's user-mode network answers DHCP.
     let own = format!("--verbose --rootfs=rofs /workload tcp --listen 0.0.0.0:{port}");
     let describe = |image: &Path| format!("preset = 'osv-image'\n[[disks]]\npath = {image:?}\nformat = 'raw'\n");
     serves(user(), &own, Some(port), describe).await;

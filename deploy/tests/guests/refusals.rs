@@ -1,4 +1,4 @@
-//! What is refused before anything is started, with its remedy.
+//! What is refused before anything is started, with a remedy.
 
 use std::net::TcpListener;
 
@@ -27,7 +27,7 @@ async fn a_guest_without_description() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_kernel_that_is_not_the_one_that_was_meant() {
+async fn a_kernel_with_another_hash() {
     let lab = Lab::new(user());
     lab.tiny(
         &Kernel::default().halt(),
@@ -39,18 +39,18 @@ async fn a_kernel_that_is_not_the_one_that_was_meant() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn an_argument_that_would_become_two() {
+async fn an_argument_with_special_characters() {
     let lab = Lab::new(bridge());
     lab.tiny(&Kernel::default().halt(), "append = '{args}'");
     for evil in ["a b", "x;y", "\"", "{ip}"] {
         let error = refusal(&lab, "tiny", with_args("one", &["tcp", evil])).await;
-        assert!(error.contains("cannot pass through"), "{error}");
+        assert!(error.contains("cannot be passed"), "{error}");
     }
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_port_that_is_taken() {
+async fn a_port_in_use() {
     let lab = Lab::new(user());
     lab.tiny(&Kernel::default().halt(), "");
     let mut service = tcp("one");
@@ -63,7 +63,7 @@ async fn a_port_that_is_taken() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn a_kernel_that_qemu_does_not_take() {
+async fn a_kernel_that_qemu_does_not_accept() {
     let lab = Lab::new(bridge());
     lab.tiny(&Kernel::default().halt(), "");
     let text = std::fs::read_to_string(lab.host.state.join("guests/tiny.toml")).unwrap();
@@ -73,14 +73,14 @@ async fn a_kernel_that_qemu_does_not_take() {
     lab.describe("tiny", &text.replace(&first, &format!("kernel = {kernel:?}")));
     let error = refusal(&lab, "tiny", tcp("one")).await;
     assert!(
-        error.contains("ended at once") && error.contains("invalid kernel header"),
+        error.contains("exited immediately") && error.contains("invalid kernel header"),
         "{error}"
     );
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn vhost_where_the_kernel_has_none() {
+async fn vhost_on_a_kernel_without_it() {
     let lab = Lab::new(GuestNetwork::Bridge(BridgeSpec { vhost: true }));
     lab.tiny(&Kernel::default().halt(), "");
     let unmet = lab.driver("tiny").probe().await.unmet;

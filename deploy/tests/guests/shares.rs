@@ -1,12 +1,12 @@
-//! Guests with directories of the host, each served by a virtiofsd of its own.
+//! Guests with directories of the host, each served by a virtiofsd.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
+use deploy::Driver;
+use deploy::guest::GuestEnd;
 use deploy::procfs::Procfs;
-use deploy::qemu::End;
-use deploy::{Driver, Running};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use protocol::summary::Exit;
@@ -21,7 +21,7 @@ fn directory(lab: &Lab, name: &str) -> PathBuf {
     dir
 }
 
-/// The words of a description for a guest of Linux that mounts `tools` and `data`, the second within the first.
+/// Keys of a Linux guest that mounts the share `tools`, and `data` within it.
 fn mounting(lab: &Lab, more: &str, writable: bool) -> String {
     let (tools, data) = (directory(lab, "tools"), directory(lab, "data"));
     format!(
@@ -34,7 +34,7 @@ fn mounting(lab: &Lab, more: &str, writable: bool) -> String {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn linux_runs_a_program_out_of_one_and_writes_to_another() {
+async fn linux_runs_a_program_from_one_share_and_writes_to_another() {
     let lab = Lab::new(bridge());
     lab.linux(&mounting(&lab, "jung.workload=/tools/made/program", true));
     let program = lab.host.state.join("data/program");
@@ -49,26 +49,30 @@ async fn linux_runs_a_program_out_of_one_and_writes_to_another() {
         "{}",
         lab.log("one")
     );
-    assert!(lab.host.state.join("tools/made").is_dir(), "the guest made it");
+    assert!(lab.host.state.join("tools/made").is_dir(), "the guest created it");
 
-    let parts = running.parts();
-    assert_eq!(parts.len(), 4, "a program and its sandbox for each share: {parts:?}");
-    for part in &parts {
+    let processes = running.platform_processes();
+    assert_eq!(
+        processes.len(),
+        4,
+        "virtiofsd and its sandbox for each share: {processes:?}"
+    );
+    for process in &processes {
         assert_eq!(
-            (part.name.clone(), part.service.clone()),
+            (process.name.clone(), process.service.clone()),
             (name("virtiofsd"), Some(name("one")))
         );
-        assert!(Procfs::default().name(part.pid).unwrap().starts_with("virtiofsd"));
+        assert!(Procfs::default().name(process.pid).unwrap().starts_with("virtiofsd"));
     }
     assert_eq!(
         running.pids(&name("one")),
         [started.pid],
-        "what serves it is no part of the service"
+        "virtiofsd is not part of the service"
     );
-    let said = running.deviations().join("; ");
+    let deviations = running.deviations().join("; ");
     assert!(
-        said.contains("the share \"tools\" is written to itself") && !said.contains("\"data\""),
-        "{said}"
+        deviations.contains("the share \"tools\" is writable") && !deviations.contains("\"data\""),
+        "{deviations}"
     );
     let stopped = running.stop().await;
     assert_eq!(stopped.exits, [(name("one"), Exit::Code(0))], "{}", lab.log("one"));
@@ -78,7 +82,7 @@ async fn linux_runs_a_program_out_of_one_and_writes_to_another() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn what_is_not_writable_is_not_written_to() {
+async fn a_read_only_share_cannot_be_written_to() {
     let lab = Lab::new(user());
     lab.linux(&mounting(&lab, "", false));
     let mut running = lab.start("linux", &[tcp("one")]).await;
@@ -93,7 +97,7 @@ async fn what_is_not_writable_is_not_written_to() {
     lab.assert_clean().await;
 }
 
-/// The guest `tiny` with a share, and further keys before it.
+/// The guest `tiny` with a share, and `more` keys.
 fn tiny(lab: &Lab, more: &str) {
     let data = directory(lab, "data");
     let kernel = Kernel::default().say("up\n").spin();
@@ -105,15 +109,15 @@ fn tiny(lab: &Lab, more: &str) {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn what_serves_it_is_killed() {
+async fn a_killed_virtiofsd_ends_its_guest() {
     let lab = Lab::new(user());
     tiny(&lab, "");
     let mut running = lab.start("tiny", &[tcp("one")]).await;
-    eventually("both processes", || running.parts().len() == 2).await;
-    for part in running.parts() {
+    eventually("both processes", || running.platform_processes().len() == 2).await;
+    for part in running.platform_processes() {
         kill(Pid::from_raw(i32::try_from(part.pid).unwrap()), Signal::SIGKILL).unwrap();
     }
-    // The runner looks elsewhere in between, too.
+    // The runner polls in this way.
     let ended = loop {
         let patience = std::time::Duration::from_millis(100);
         if let Ok(ended) = tokio::time::timeout(patience, running.ended()).await {
@@ -121,13 +125,13 @@ async fn what_serves_it_is_killed() {
         }
     };
     assert_eq!(ended, (name("one"), Exit::Unserved));
-    let end = running.end(&name("one")).unwrap().clone();
+    let end = running.guest_end(&name("one")).unwrap().clone();
     assert!(
-        matches!(&end, End::Unserved(how) if how.contains("\"data\"") && how.contains("signal: 9")),
+        matches!(&end, GuestEnd::Unserved(how) if how.contains("\"data\"") && how.contains("signal: 9")),
         "{end:?}"
     );
     assert!(
-        lab.log("one").contains("serves the share \"data\", ended"),
+        lab.log("one").contains("virtiofsd of share \"data\" ended"),
         "{}",
         lab.log("one")
     );
@@ -137,7 +141,7 @@ async fn what_serves_it_is_killed() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn what_serves_it_does_not_start() {
+async fn a_virtiofsd_that_fails_is_reported() {
     let lab = Lab::new(user());
     let program = directory(&lab, "bin").join("virtiofsd");
     fs::write(&program, "#!/bin/sh\necho 'no such option' >&2\nexit 3\n").unwrap();
@@ -157,11 +161,11 @@ async fn what_serves_it_does_not_start() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn what_serves_the_guests_of_a_dead_runner_is_swept() {
+async fn the_virtiofsds_of_a_crashed_runner_are_swept() {
     let lab = Lab::new(user());
     tiny(&lab, "");
     let running = lab.start("tiny", &[tcp("one"), tcp("two")]).await;
-    eventually("all processes", || running.parts().len() == 4).await;
+    eventually("all processes", || running.platform_processes().len() == 4).await;
     std::mem::forget(running);
     let found = lab.driver("tiny").sweep().await.unwrap();
     assert_eq!(found.len(), 6, "two QEMUs, four virtiofsds: {found:?}");
@@ -172,7 +176,7 @@ async fn what_serves_the_guests_of_a_dead_runner_is_swept() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn what_is_missing_is_told_before_the_run() {
+async fn what_is_missing_is_reported_before_the_run() {
     let lab = Lab::new(user());
     tiny(&lab, "");
     let facts = lab.driver("tiny").probe().await;
@@ -180,7 +184,7 @@ async fn what_is_missing_is_told_before_the_run() {
     assert!(facts.details["virtiofsd"].contains("virtiofsd"), "{facts:?}");
     fs::remove_dir(lab.host.state.join("data")).unwrap();
     let unmet = lab.driver("tiny").probe().await.unmet.unwrap();
-    assert!(unmet.need.contains("of share \"data\" is no directory"), "{unmet:?}");
+    assert!(unmet.need.contains("of share \"data\" is not a directory"), "{unmet:?}");
     tiny(&lab, "virtiofsd = '/no/such'");
     let unmet = lab.driver("tiny").probe().await.unmet.unwrap();
     assert!(

@@ -1,12 +1,12 @@
-//! A service that listens nowhere is started once its guest is up, by the console's word.
+//! A service without a port is started once its guest's console shows that the guest is up.
 
-use deploy::{Driver, Running};
+use deploy::Driver;
 use protocol::spec::{Probe, ServiceSpec, StartedProbe};
 
 use crate::kernel::Kernel;
 use crate::lab::{Lab, name, tcp, user};
 
-fn silent(service: &str) -> ServiceSpec {
+fn without_port(service: &str) -> ServiceSpec {
     ServiceSpec {
         port: None,
         ready: Probe::Started(StartedProbe {}),
@@ -16,10 +16,10 @@ fn silent(service: &str) -> ServiceSpec {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn it_is_waited_for() {
+async fn the_guest_is_waited_for() {
     let lab = Lab::new(user());
     lab.tiny(&Kernel::default().say("booting\nup\n").spin(), "stop = 'quit'");
-    let running = lab.start("tiny", &[silent("one"), silent("two")]).await;
+    let running = lab.start("tiny", &[without_port("one"), without_port("two")]).await;
     for service in ["one", "two"] {
         assert!(lab.log(service).contains("up\n"), "{}", lab.log(service));
         assert!(running.first_output(&name(service)).is_some());
@@ -30,7 +30,7 @@ async fn it_is_waited_for() {
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
-async fn one_that_never_comes_up_breaks_the_start_with_its_last_words() {
+async fn a_guest_that_never_comes_up_fails_the_start() {
     for (kernel, expected) in [
         (Kernel::default().say("PANIC: no memory\n").halt(), "PANIC: no memory"),
         (
@@ -42,7 +42,7 @@ async fn one_that_never_comes_up_breaks_the_start_with_its_last_words() {
         lab.tiny(&kernel, "");
         let driver = lab.driver("tiny");
         let error = driver
-            .start(&lab.deployment("tiny", &[silent("one")]))
+            .start(&lab.deployment("tiny", &[without_port("one")]))
             .await
             .unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");

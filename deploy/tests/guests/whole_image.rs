@@ -1,22 +1,22 @@
-//! A whole image of OSv, put together as OSv's own build does: `loader.img` (the boot sector, room for the command line, the compressed kernel), and
-//! behind it a root file system.
+//! Assembles a complete OSv image as OSv's own build does: `loader.img` (boot sector, space for the command line, compressed kernel), followed by a root
+//! file system.
 
 use std::path::Path;
 
 use deploy::guest::osv::rofs;
 use deploy::guest::tree::Tree;
 
-/// A sector of a disk.
+/// Bytes per sector.
 const SECTOR: usize = 512;
-/// Where the command line stands, and how much room it has.
+/// Offset and maximum length of the command line.
 const COMMAND_LINE: std::ops::Range<usize> = SECTOR..64 * SECTOR;
-/// Where the second entry of the partition table stands.
+/// Offset of the second entry of the partition table.
 const ENTRY: usize = 0x1ce;
 
 /// An image with a workload in a read-only root file system, and a command line.
 pub fn assemble(workload: &Path, command_line: &str) -> Vec<u8> {
     let loader = std::env::var_os("JUNG_OSV_LOADER_IMG")
-        .expect("JUNG_OSV_LOADER_IMG names no loader.img of OSv; without one, --skip osv_image::");
+        .expect("JUNG_OSV_LOADER_IMG is not set to OSv's loader.img; without one, --skip osv_image::");
     let mut image = std::fs::read(loader).unwrap();
     image.resize(image.len().next_multiple_of(128 * SECTOR), 0);
     let line = image[COMMAND_LINE].iter_mut().zip(command_line.bytes().chain([0]));

@@ -1,17 +1,17 @@
-//! Guests under KVM, whose proof is one that comes up. The guest is one that also a KVM which interprets it gets through.
+//! Guests under KVM. The guest is simple enough for a KVM that interprets it.
 
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use deploy::qemu::End;
-use deploy::{Driver, Running};
+use deploy::Driver;
+use deploy::guest::GuestEnd;
 use protocol::spec::{Acceleration, BridgeSpec, GuestNetwork, Probe, ServiceSpec, UdpProbe};
 use protocol::summary::Exit;
 
 use crate::echo;
 use crate::lab::{Lab, bridge, name, ready, user, with_args};
 
-/// Describes the guest `echo`, with a second file for its kernel and a disk, which it gets and does not look at.
+/// Describes the guest `echo`, with an initrd and a disk that it does not use.
 pub fn lab(more: &str) -> Lab {
     let mut lab = Lab::new(bridge());
     lab.acceleration = Acceleration::Kvm;
@@ -27,7 +27,7 @@ pub fn lab(more: &str) -> Lab {
     lab
 }
 
-/// A service of it.
+/// A service of the guest.
 fn service(service: &str) -> ServiceSpec {
     ServiceSpec {
         ready: Probe::Udp(UdpProbe {
@@ -38,7 +38,7 @@ fn service(service: &str) -> ServiceSpec {
     }
 }
 
-/// Two guests at once serve, are told apart, and leave nothing.
+/// Two guests serve at once, have their own vCPU threads, and leave nothing.
 pub async fn serves(lab: &Lab) {
     let services = [service("one"), service("two")];
     let mut running = lab.start("echo", &services).await;
@@ -58,14 +58,14 @@ pub async fn serves(lab: &Lab) {
         })
         .await
         .unwrap();
-        let vcpus = running.vcpu_threads(&started.service);
+        let vcpus = running.guest(&started.service).unwrap().vcpus;
         assert_eq!(vcpus.len(), 1, "{vcpus:?}");
         assert!(std::fs::exists(format!("/proc/{}/task/{}", started.pid, vcpus[0])).unwrap());
         assert!(running.first_output(&started.service).is_some());
         assert!(lab.log(started.service.as_str()).contains("up"));
     }
-    let said = running.deviations().join("; ");
-    assert!(!said.contains("emulated"), "{said}");
+    let deviations = running.deviations().join("; ");
+    assert!(!deviations.contains("emulated"), "{deviations}");
     let stopped = running.stop().await;
     assert!(
         stopped.exits.iter().all(|(_, exit)| *exit == Exit::Code(0)),
@@ -75,7 +75,7 @@ pub async fn serves(lab: &Lab) {
     lab.assert_clean().await;
 }
 
-/// One that is killed is told of, and leaves nothing.
+/// A killed guest is reported and leaves nothing.
 pub async fn dies(lab: &Lab) {
     let services = [service("one")];
     let mut running = lab.start("echo", &services).await;
@@ -83,13 +83,13 @@ pub async fn dies(lab: &Lab) {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(running.services()[0].pid).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     assert_eq!(running.ended().await, (name("one"), Exit::Signal(9)));
-    assert_eq!(running.end(&name("one")), Some(&End::Vmm(Exit::Signal(9))));
+    assert_eq!(running.guest_end(&name("one")), Some(&GuestEnd::Vmm(Exit::Signal(9))));
     running.stop().await;
     lab.assert_clean().await;
 }
 
-/// A guest that resets itself has ended, though its hypervisor would boot it again.
-pub async fn resets(lab: &Lab, end: End) {
+/// A guest that resets itself has ended, though its hypervisor would reboot it.
+pub async fn resets(lab: &Lab, end: GuestEnd) {
     let services = [service("one")];
     let mut running = lab.start("echo", &services).await;
     ready(&services, &mut running).await.unwrap();
@@ -99,21 +99,21 @@ pub async fn resets(lab: &Lab, end: End) {
         .send_to(b"boot", endpoint)
         .unwrap();
     let (_, exit) = running.ended().await;
-    assert_eq!((exit, running.end(&name("one"))), (end.exit(), Some(&end)));
+    assert_eq!((exit, running.guest_end(&name("one"))), (end.exit(), Some(&end)));
     running.stop().await;
     lab.assert_clean().await;
 }
 
-/// A line that means a panic ends it.
+/// A console line that matches `panic` ends it.
 pub async fn panics(lab: &Lab) {
     let mut running = lab.start("echo", &[service("one")]).await;
     assert_eq!(running.ended().await, (name("one"), Exit::Crashed));
-    assert_eq!(running.end(&name("one")), Some(&End::Panicked("up".into())));
+    assert_eq!(running.guest_end(&name("one")), Some(&GuestEnd::Panicked("up".into())));
     running.stop().await;
     lab.assert_clean().await;
 }
 
-/// What it cannot do is refused, and so is a kernel that is none.
+/// Unsupported features are refused, and so is an invalid kernel.
 pub async fn refuses(mut lab: Lab) {
     let refusal = async |lab: &Lab| {
         let deployment = lab.deployment("echo", &[service("one")]);
@@ -123,7 +123,7 @@ pub async fn refuses(mut lab: Lab) {
     };
     lab.network = user();
     assert!(lab.driver("echo").probe().await.unmet.is_some());
-    assert!(refusal(&lab).await.contains("no network of its own"));
+    assert!(refusal(&lab).await.contains("no user-mode network"));
     lab.network = GuestNetwork::Bridge(BridgeSpec { vhost: true });
     assert!(refusal(&lab).await.contains("vhost"));
     lab.network = bridge();
@@ -134,13 +134,13 @@ pub async fn refuses(mut lab: Lab) {
     assert!(facts.unmet.is_none(), "{facts:?}");
     std::fs::write(lab.dir().join("echo.elf"), "no kernel").unwrap();
     let error = refusal(&lab).await;
-    assert!(error.contains("ended at once"), "{error}");
+    assert!(error.contains("exited immediately"), "{error}");
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU, root and KVM"]
 async fn qemu_serves() {
-    // QEMU 7.2 dies of `host` where KVM does not take the register that says which flaws the processor has.
+    // With `host` QEMU 7.2 exits if KVM does not accept the register that lists the processor's vulnerabilities.
     serves(&lab(
         "machine = 'microvm'\nnic = 'virtio-net-device'\ncpu = 'host,-arch-capabilities'",
     ))
@@ -149,12 +149,12 @@ async fn qemu_serves() {
 
 #[tokio::test]
 #[ignore = "needs QEMU, root and KVM"]
-async fn a_processor_that_qemu_does_not_know_is_no_kvm() {
+async fn an_unknown_cpu_model_fails_kvm() {
     let lab = lab("machine = 'microvm'\nnic = 'virtio-net-device'\ncpu = 'pentium9'");
     let deployment = lab.deployment("echo", &[service("one")]);
     let error = lab.driver("echo").start(&deployment).await.unwrap_err().to_string();
     assert!(
-        error.contains("a guest that comes up with KVM") && error.contains("pentium9"),
+        error.contains("a guest that boots with KVM") && error.contains("pentium9"),
         "{error}"
     );
     lab.assert_clean().await;

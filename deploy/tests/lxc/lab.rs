@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use deploy::lxc::Lxc;
 use deploy::network::bridge::Bridge;
 use deploy::procfs::Procfs;
-use deploy::{Deployment, Host};
+use deploy::{DeploymentSpec, Host};
 use nix::sys::signal::{Signal, kill as send};
 use nix::unistd::Pid;
 use protocol::ids::{AttemptId, Name};
@@ -36,8 +36,8 @@ impl Lab {
         }
     }
 
-    /// The driver of the runner's next self.
-    pub fn reborn(&self) -> Lxc {
+    /// The driver of the runner after a restart.
+    pub fn restarted(&self) -> Lxc {
         Lxc::new(&self.host)
     }
 
@@ -49,8 +49,8 @@ impl Lab {
         services::udp(service, 5000, 3)
     }
 
-    pub fn deployment(&self, services: &[ServiceSpec]) -> Deployment {
-        Deployment {
+    pub fn deployment(&self, services: &[ServiceSpec]) -> DeploymentSpec {
+        DeploymentSpec {
             attempt: AttemptId::fresh(),
             platform: PlatformSpec::Lxc(LxcSpec {}),
             services: services.to_vec(),
@@ -75,20 +75,20 @@ impl Lab {
         text.unwrap().trim().parse().unwrap()
     }
 
-    /// What there is of this runner: processes, interfaces, cgroups, folders of containers.
-    pub fn traces(&self) -> Vec<String> {
+    /// Whatever exists of this runner: processes, interfaces, cgroups, container directories, lock files.
+    pub fn leftovers(&self) -> Vec<String> {
         let runner = &self.host.runner;
         let marked = Procfs::default().marked(|mark| mark.runner == *runner);
-        let mut traces: Vec<String> = marked.iter().map(|pid| format!("pid {pid}")).collect();
-        traces.extend(Bridge::of(runner).leftovers());
+        let mut leftovers: Vec<String> = marked.iter().map(|pid| format!("pid {pid}")).collect();
+        leftovers.extend(Bridge::of(runner).leftovers());
         for hierarchy in std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
             let group = format!("jung-{runner}");
             let places = [hierarchy.path().join(&group), Path::new("/sys/fs/cgroup").join(&group)];
             let there = places.iter().filter(|place| place.exists());
-            traces.extend(there.map(|place| place.display().to_string()));
+            leftovers.extend(there.map(|place| place.display().to_string()));
         }
         let folders = std::fs::read_dir(self.host.state.join("lxc/containers"));
-        traces.extend(
+        leftovers.extend(
             folders
                 .into_iter()
                 .flatten()
@@ -96,13 +96,13 @@ impl Lab {
                 .map(|folder| folder.path().display().to_string()),
         );
         let locks = Path::new("/run/lxc/lock").join(self.host.state.strip_prefix("/").unwrap());
-        traces.extend(locks.exists().then(|| locks.display().to_string()));
-        traces
+        leftovers.extend(locks.exists().then(|| locks.display().to_string()));
+        leftovers
     }
 
     #[track_caller]
     pub fn assert_clean(&self) {
-        assert_eq!(self.traces(), Vec::<String>::new());
+        assert_eq!(self.leftovers(), Vec::<String>::new());
     }
 }
 
@@ -122,11 +122,11 @@ pub fn freeze(pid: u32) {
     send(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGSTOP).unwrap();
 }
 
-/// Waits until a condition holds; generous, for the machine may be busy.
+/// Waits until a condition holds, for a long time, since the machine may be busy.
 pub async fn eventually(mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(60);
     while !holds() {
-        assert!(Instant::now() < until, "it did not come");
+        assert!(Instant::now() < until, "timeout");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

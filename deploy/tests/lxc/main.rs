@@ -8,7 +8,7 @@ mod services;
 
 use std::time::Duration;
 
-use deploy::{Driver, Running, ready};
+use deploy::{Driver, ready};
 use lab::{Lab, alive, name};
 use protocol::size::{Part, totals};
 use protocol::spec::Resources;
@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 #[ignore = "needs LXC and root"]
-async fn services_answer_under_their_limits_and_leave_no_trace() {
+async fn services_run_within_their_limits_and_leave_nothing() {
     let lab = Lab::new();
     let facts = lab.driver.probe().await;
     assert_eq!(facts.unmet, None);
@@ -37,9 +37,9 @@ async fn services_answer_under_their_limits_and_leave_no_trace() {
         2
     );
     assert_ne!(started[0].endpoint.unwrap().ip(), started[1].endpoint.unwrap().ip());
-    let parts = running.parts();
-    assert_eq!(parts.len(), 2, "a monitor each: {parts:?}");
-    for (started, part) in started.iter().zip(&parts) {
+    let monitors = running.platform_processes();
+    assert_eq!(monitors.len(), 2, "one monitor each: {monitors:?}");
+    for (started, monitor) in started.iter().zip(&monitors) {
         assert_eq!(running.pids(&started.service), [started.pid]);
         let status = std::fs::read_to_string(format!("/proc/{}/status", started.pid)).unwrap();
         assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
@@ -48,7 +48,7 @@ async fn services_answer_under_their_limits_and_leave_no_trace() {
             "Docker's default: {status}"
         );
         let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap();
-        assert_eq!(parent, part.pid.to_string());
+        assert_eq!(parent, monitor.pid.to_string());
         assert!(running.interface(&started.service).is_some());
         assert!(running.first_output(&started.service).is_some());
     }
@@ -67,16 +67,16 @@ async fn services_answer_under_their_limits_and_leave_no_trace() {
     assert_eq!(
         totals(stopped.sizes.iter().flat_map(|(_, sizes)| sizes))[&Part::Program],
         program,
-        "one for both"
+        "one file for both"
     );
-    assert!(!alive(started[0].pid) && !alive(parts[0].pid));
+    assert!(!alive(started[0].pid) && !alive(monitors[0].pid));
     assert!(lab.log("one").contains("listening on"), "{:?}", lab.log("one"));
     lab.assert_clean();
 }
 
 #[tokio::test]
 #[ignore = "needs LXC and root"]
-async fn ends_are_told_apart() {
+async fn exits_are_classified() {
     let lab = Lab::new();
     let wrong = lab.deployment(&[lab.tcp("wrong", &["--reply-bytes", "nonsense"]), lab.tcp("right", &[])]);
     match lab.driver.start(&wrong).await {
@@ -84,7 +84,7 @@ async fn ends_are_told_apart() {
             assert_eq!(running.ended().await, (name("wrong"), Exit::Code(2)));
             running.stop().await;
         }
-        // It was gone before anybody saw its program.
+        // It ended before its program was seen to run.
         Err(error) => assert!(error.to_string().contains("nonsense"), "{error}"),
     }
     lab.assert_clean();
@@ -104,33 +104,33 @@ async fn ends_are_told_apart() {
             assert_eq!(running.ended().await.1, Exit::OutOfMemory, "{}", lab.log("glutton"));
             running.stop().await;
         }
-        Err(error) => assert!(error.to_string().contains("ended at once"), "{error}"),
+        Err(error) => assert!(error.to_string().contains("exited immediately"), "{error}"),
     }
     lab.assert_clean();
 }
 
 #[tokio::test]
 #[ignore = "needs LXC and root"]
-async fn what_is_dropped_killed_or_left_by_a_dead_self_is_removed() {
+async fn what_is_dropped_killed_or_left_by_a_crashed_runner_is_removed() {
     let lab = Lab::new();
     let services = [lab.tcp("one", &[]), lab.tcp("two", &[])];
     let running = lab.driver.start(&lab.deployment(&services)).await.unwrap();
     let pids: Vec<u32> = running.services().iter().map(|started| started.pid).collect();
     drop(running);
-    lab::eventually(|| pids.iter().all(|&pid| !alive(pid)) && lab.traces().is_empty()).await;
+    lab::eventually(|| pids.iter().all(|&pid| !alive(pid)) && lab.leftovers().is_empty()).await;
 
-    // As after `kill -9`: the deployment is never dropped, and a new self of the same name sweeps.
+    // As after `kill -9`: the deployment is never dropped, and the restarted runner sweeps.
     std::mem::forget(lab.driver.start(&lab.deployment(&services)).await.unwrap());
-    assert_ne!(lab.traces(), Vec::<String>::new());
-    let reborn = lab.reborn();
-    let found = reborn.sweep().await.unwrap();
+    assert_ne!(lab.leftovers(), Vec::<String>::new());
+    let restarted = lab.restarted();
+    let found = restarted.sweep().await.unwrap();
     assert!(found.iter().all(|line| !line.contains("could not")), "{found:?}");
     lab.assert_clean();
-    assert_eq!(reborn.sweep().await.unwrap(), [] as [String; 0]);
+    assert_eq!(restarted.sweep().await.unwrap(), [] as [String; 0]);
 
-    // A monitor that dies takes its container with it.
+    // The kernel kills a container whose monitor dies.
     let mut running = lab.driver.start(&lab.deployment(&services)).await.unwrap();
-    lab::kill(running.parts()[0].pid);
+    lab::kill(running.platform_processes()[0].pid);
     assert_eq!(running.ended().await, (name("one"), Exit::Unknown));
     assert_eq!(running.stop().await.teardown.leftovers, [] as [String; 0]);
     lab.assert_clean();
@@ -138,7 +138,7 @@ async fn what_is_dropped_killed_or_left_by_a_dead_self_is_removed() {
 
 #[tokio::test]
 #[ignore = "needs LXC and root"]
-async fn a_service_that_ignores_the_request_is_killed() {
+async fn a_service_that_ignores_sigterm_is_killed() {
     let lab = Lab::new();
     let mut deployment = lab.deployment(&[lab.tcp("one", &[])]);
     deployment.grace = Duration::from_millis(200);

@@ -1,16 +1,16 @@
-//! A host of its own for every test: a unique runner name, free ports, a temporary folder; services are shell scripts.
+//! A host of its own for every test: a unique runner name, free ports, a temporary directory. Services are shell scripts.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use deploy::native::Native;
 use deploy::procfs::Procfs;
-use deploy::{Deployment, Host};
+use deploy::{DeploymentSpec, Host};
 use protocol::ids::{AttemptId, Name};
 use protocol::spec::{HttpProbe, NativeSpec, PlatformSpec, Probe, Resources, ServiceSpec};
 use protocol::surroundings::Place;
 
-/// A small web server in what every Debian has: one request a connection, a body of ten letters.
+/// A small web server in Perl, which every Debian has: one request per connection, a body of ten letters.
 const WEB: &str = r#"exec perl -MIO::Socket::INET -e '
     my $l = IO::Socket::INET->new(LocalAddr => $ARGV[0], Listen => 64, ReuseAddr => 1) or die "$ARGV[0]: $!";
     while (my $c = $l->accept) {
@@ -92,8 +92,8 @@ impl Lab {
         self.shell(service, WEB)
     }
 
-    pub fn deployment(&self, services: &[ServiceSpec]) -> Deployment {
-        Deployment {
+    pub fn deployment(&self, services: &[ServiceSpec]) -> DeploymentSpec {
+        DeploymentSpec {
             attempt: AttemptId::fresh(),
             platform: PlatformSpec::Native(NativeSpec {}),
             services: services.to_vec(),
@@ -112,11 +112,11 @@ pub fn alive(pid: u32) -> bool {
     Procfs::default().is_alive(pid)
 }
 
-/// Waits until a condition holds; generous, for the machine may be busy.
+/// Waits until a condition holds, for a long time, since the machine may be busy.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(60);
     while !holds() {
-        assert!(Instant::now() < until, "{what} did not come");
+        assert!(Instant::now() < until, "timeout waiting for {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,13 +1,13 @@
-//! Limits that limit, and what is said where they cannot.
+//! Limits are enforced, or reported as deviations.
 
-use deploy::{Driver, Running};
+use deploy::Driver;
 use protocol::spec::Resources;
 use protocol::summary::Exit;
 
 use crate::lab::{Lab, eventually};
 
 #[tokio::test]
-async fn the_cpus_are_kept_with_and_without_cgroups() {
+async fn cpus_are_restricted_with_and_without_cgroups() {
     for lab in [Lab::new(), Lab::without_cgroups()] {
         let script = "grep Cpus_allowed_list /proc/self/status; exec sleep 600";
         let mut deployment = lab.deployment(&[lab.shell("where", script)]);
@@ -20,20 +20,20 @@ async fn the_cpus_are_kept_with_and_without_cgroups() {
 }
 
 #[tokio::test]
-async fn a_limit_that_cannot_be_kept_is_said() {
+async fn an_unenforced_limit_is_a_deviation() {
     let lab = Lab::without_cgroups();
     let mut deployment = lab.deployment(&[lab.shell("free", "exec sleep 600")]);
     deployment.resources.memory_mib = Some(64);
     let running = lab.driver().start(&deployment).await.unwrap();
     assert_eq!(
         running.deviations(),
-        ["the memory limit of 64 MiB is not kept: this host has no cgroups"]
+        ["no memory limit of 64 MiB: this host has no cgroups"]
     );
     running.stop().await;
 }
 
 #[tokio::test]
-async fn a_cpu_that_is_not_there_is_refused() {
+async fn a_missing_cpu_is_refused() {
     let lab = Lab::new();
     let mut deployment = lab.deployment(&[lab.shell("none", "exec sleep 600")]);
     deployment.resources.cpuset = Some("4000".parse().unwrap());
@@ -43,7 +43,7 @@ async fn a_cpu_that_is_not_there_is_refused() {
 
 #[tokio::test]
 #[ignore = "needs root and cgroups"]
-async fn memory_beyond_the_limit_is_the_end_and_told_apart() {
+async fn exceeding_the_memory_limit_is_reported() {
     let lab = Lab::new();
     let script = r#"exec perl -e 'my @a; push @a, "x" x 1048576 while 1'"#;
     let mut deployment = lab.deployment(&[lab.shell("glutton", script)]);

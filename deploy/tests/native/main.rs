@@ -1,4 +1,4 @@
-//! The native driver with real processes: nothing is left behind, however they behave.
+//! The native driver with real processes, which leave nothing behind however they behave.
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
@@ -9,13 +9,13 @@ mod sweep;
 
 use std::time::{Duration, Instant};
 
-use deploy::{DeployError, Driver, Running, ready};
+use deploy::{DeployError, Driver, ready};
 use lab::{Lab, eventually};
 use protocol::size::Part;
 use protocol::summary::Exit;
 
 #[tokio::test]
-async fn a_service_answers_at_its_endpoint_and_ends_when_asked() {
+async fn a_service_replies_at_its_endpoint_and_stops_when_asked() {
     let lab = Lab::new();
     let deployment = lab.deployment(&[lab.http("web")]);
     let mut running = lab.native().start(&deployment).await.unwrap();
@@ -35,7 +35,7 @@ async fn a_service_answers_at_its_endpoint_and_ends_when_asked() {
 }
 
 #[tokio::test]
-async fn grandchildren_are_gone_too_even_out_of_the_group() {
+async fn descendants_are_killed_even_outside_the_process_group() {
     for lab in [Lab::new(), Lab::without_cgroups()] {
         let deployment = lab.deployment(&[lab.shell(
             "tree",
@@ -50,7 +50,7 @@ async fn grandchildren_are_gone_too_even_out_of_the_group() {
 }
 
 #[tokio::test]
-async fn a_service_that_ignores_term_is_killed_after_the_grace() {
+async fn a_service_that_ignores_sigterm_is_killed_after_the_grace_period() {
     let lab = Lab::new();
     let script = "trap '' TERM; echo deaf; while :; do sleep 1; done";
     let mut deployment = lab.deployment(&[lab.shell("deaf", script)]);
@@ -79,7 +79,7 @@ async fn dropping_kills() {
 }
 
 #[tokio::test]
-async fn every_end_by_itself_is_told_once() {
+async fn every_spontaneous_end_is_reported_once() {
     let lab = Lab::new();
     let services = [
         lab.shell("code", "exit 3"),
@@ -107,7 +107,7 @@ async fn every_end_by_itself_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_found_before_anything_is_started() {
+async fn a_port_in_use_is_found_before_anything_is_started() {
     let lab = Lab::new();
     let services = [lab.shell("first", "echo started; sleep 600"), lab.http("web")];
     let _listener = std::net::TcpListener::bind(("127.0.0.1", services[1].port.unwrap())).unwrap();
@@ -120,7 +120,7 @@ async fn a_taken_port_is_found_before_anything_is_started() {
 }
 
 #[tokio::test]
-async fn when_the_second_cannot_be_started_the_first_is_gone() {
+async fn if_the_second_service_fails_to_start_the_first_is_gone() {
     let lab = Lab::new();
     std::fs::create_dir_all(lab.logs().join("second.log")).unwrap();
     let services = [

@@ -1,4 +1,4 @@
-//! What a dead runner left is swept, and nothing else.
+//! What a crashed runner left is swept, and nothing else.
 
 use std::process::{Child, Command};
 
@@ -8,7 +8,7 @@ use protocol::ids::{AttemptId, Name};
 
 use crate::lab::{self, Lab};
 
-/// A process that nobody looks after, as a runner leaves it that was killed.
+/// A process that was left by a killed runner.
 struct Orphan(Child);
 
 impl Orphan {
@@ -39,7 +39,7 @@ impl Drop for Orphan {
 }
 
 #[tokio::test]
-async fn a_marked_orphan_is_swept_and_nobody_else() {
+async fn only_a_marked_orphan_is_swept() {
     let lab = Lab::new();
     let longer: Name = format!("{}-b", lab.host.runner).parse().unwrap();
     let (own, unmarked, other) = (
@@ -55,15 +55,15 @@ async fn a_marked_orphan_is_swept_and_nobody_else() {
 
 #[tokio::test]
 #[ignore = "needs root and cgroups"]
-async fn a_cgroup_that_was_left_is_emptied_and_removed() {
+async fn a_leftover_cgroup_is_emptied_and_removed() {
     use deploy::cgroup::{Cgroup, Layout};
     let lab = Lab::new();
     let layout = Layout::of_this_host().unwrap();
     let group = deploy::mark::cgroup_group(&lab.host.runner);
     let cgroup = Cgroup::create(&layout, &group, "left-tcp", &Default::default()).unwrap();
     let orphan = Orphan::of(None);
-    for mut door in cgroup.doors().unwrap() {
-        std::io::Write::write_all(&mut door, orphan.0.id().to_string().as_bytes()).unwrap();
+    for mut file in cgroup.procs_files().unwrap() {
+        std::io::Write::write_all(&mut file, orphan.0.id().to_string().as_bytes()).unwrap();
     }
     assert_eq!(cgroup.pids(), [orphan.0.id()]);
     let found = lab.native().sweep().await.unwrap().join("; ");
@@ -77,7 +77,7 @@ async fn a_cgroup_that_was_left_is_emptied_and_removed() {
     }
 }
 
-/// The hybrid layout has version 2 mounted too, without controllers: enough to join, to list, to kill and to remove.
+/// The hybrid layout mounts version 2 too, without controllers: enough to join, list, kill and remove.
 #[tokio::test]
 #[ignore = "needs root and cgroups"]
 async fn version_2_is_joined_emptied_and_removed() {
@@ -88,8 +88,8 @@ async fn version_2_is_joined_emptied_and_removed() {
     let group = deploy::mark::cgroup_group(&Lab::new().host.runner);
     let cgroup = Cgroup::create(&layout, &group, "left-tcp", &Default::default()).unwrap();
     let orphan = Orphan::of(None);
-    for mut door in cgroup.doors().unwrap() {
-        std::io::Write::write_all(&mut door, orphan.0.id().to_string().as_bytes()).unwrap();
+    for mut file in cgroup.procs_files().unwrap() {
+        std::io::Write::write_all(&mut file, orphan.0.id().to_string().as_bytes()).unwrap();
     }
     assert_eq!(cgroup.pids(), [orphan.0.id()]);
     let found = sweep(&layout, &group).join("; ");

@@ -1,4 +1,4 @@
-//! The workload's services, as every platform is asked for them.
+//! The workload's services as `ServiceSpec`s.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ pub fn tcp(service: &str, port: u16, more: &[&str]) -> ServiceSpec {
     }
 }
 
-/// `workload udp` on a port: so many letters before the packet that it answers.
+/// `workload udp` on a port, which prepends so many letters to the packet that it answers.
 pub fn udp(service: &str, port: u16, letters: usize) -> ServiceSpec {
     let args = ["udp", "--listen", "{listen}", "--reply-bytes", &letters.to_string()];
     ServiceSpec {
@@ -34,14 +34,14 @@ pub fn udp(service: &str, port: u16, letters: usize) -> ServiceSpec {
     }
 }
 
-/// The static workload: `JUNG_TEST_WORKLOAD`, or where deploy/build-workload.sh puts it.
+/// The static workload: `JUNG_TEST_WORKLOAD`, or the output of deploy/build-workload.sh.
 pub fn workload() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
     let path = std::env::var_os("JUNG_TEST_WORKLOAD").map_or(target.join("static/workload"), PathBuf::from);
     assert!(
         path.exists(),
-        "{} is not there: run deploy/build-workload.sh",
+        "{} does not exist: run deploy/build-workload.sh",
         path.display()
     );
     path

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deploy::{AnyDriver, DeployError, Door};
+use deploy::{AnyDriver, DeployError, HostGateway};
 use protocol::event::Stage;
 use protocol::spec::{NativeSpec, PlatformSpec};
 use protocol::summary::Teardown;
@@ -107,7 +107,7 @@ impl Attempt {
         }
     }
 
-    async fn take_down(&self, fleet: Fleet, served: Served, door: Option<Door>) -> (Event, Teardown) {
+    async fn take_down(&self, fleet: Fleet, served: Served, door: Option<HostGateway>) -> (Event, Teardown) {
         let mut stopped = fleet.stop(self.grace()).await;
         self.look_around(&mut stopped.teardown, door).await;
         let teardown = stopped.teardown.clone();
@@ -132,7 +132,7 @@ impl Attempt {
     }
 
     /// Looks after what belongs to no service: the broker's files and its second port.
-    async fn look_around(&self, teardown: &mut Teardown, door: Option<Door>) {
+    async fn look_around(&self, teardown: &mut Teardown, door: Option<HostGateway>) {
         let Some(broker) = &self.order.run.broker else { return };
         teardown.leftovers.extend(broker::leftover(broker, door));
         let data = broker::data(&self.context.host, self.order.attempt);

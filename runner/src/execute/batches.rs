@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use deploy::{AnyDriver, Deployment, Door, Host};
+use deploy::{AnyDriver, DeploymentSpec, Host, HostGateway};
 use protocol::AttemptId;
 use protocol::command::Run;
 use protocol::spec::{CpuSet, NativeSpec, PlatformSpec, Resources, ServiceSpec};
@@ -16,7 +16,7 @@ use super::broker::{self, Programs};
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) driver: AnyDriver,
-    pub(super) deployment: Deployment,
+    pub(super) deployment: DeploymentSpec,
 }
 
 /// Where the parts of a RUN are.
@@ -26,7 +26,7 @@ pub(super) struct Site<'a> {
     pub(super) attempt: AttemptId,
     pub(super) logs: &'a Path,
     /// How the platform reaches the host.
-    pub(super) door: Option<Door>,
+    pub(super) door: Option<HostGateway>,
     /// The CPUs of services that are not told theirs.
     pub(super) free_cpus: Option<&'a CpuSet>,
 }
@@ -81,8 +81,8 @@ impl Site<'_> {
         }
     }
 
-    fn deployment(&self, platform: PlatformSpec, services: Vec<ServiceSpec>, run: &Run) -> Deployment {
-        Deployment {
+    fn deployment(&self, platform: PlatformSpec, services: Vec<ServiceSpec>, run: &Run) -> DeploymentSpec {
+        DeploymentSpec {
             attempt: self.attempt,
             platform,
             services,

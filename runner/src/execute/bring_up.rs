@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use deploy::native::errand;
+use deploy::native::run_to_completion;
 use deploy::ready;
-use deploy::{AnyDriver, Door, Driver};
+use deploy::{AnyDriver, Driver, HostGateway};
 use protocol::event::{IdleWindow, Refused, RefusedReason, Stage};
 use protocol::spec::ServiceSpec;
 use protocol::summary::Exit;
@@ -38,7 +38,7 @@ pub(super) struct Up {
 
 impl Attempt {
     /// Brings all services up, into the fleet, whatever comes of it; the door is how its platform reaches the host, as far as that was found out.
-    pub(super) async fn bring_up(&mut self, fleet: &mut Fleet) -> (Result<Up, Over>, Option<Door>) {
+    pub(super) async fn bring_up(&mut self, fleet: &mut Fleet) -> (Result<Up, Over>, Option<HostGateway>) {
         let door = match self.open().await {
             Ok(door) => door,
             Err(over) => return (Err(over), None),
@@ -47,7 +47,7 @@ impl Attempt {
     }
 
     /// Proves the platform, takes the order on, and finds out how the platform reaches the host where that is needed.
-    async fn open(&mut self) -> Result<Option<Door>, Over> {
+    async fn open(&mut self) -> Result<Option<HostGateway>, Over> {
         let run = self.order.run.clone();
         let driver = AnyDriver::for_platform(&run.platform, &self.context.host);
         let probed = self
@@ -67,11 +67,14 @@ impl Attempt {
         self.report(Report::Step(Input::Accepted));
         match broker {
             None => Ok(None),
-            Some(_) => self.phase(Stage::Prepare, Limit::of(PROBE), driver.door()).await,
+            Some(_) => {
+                self.phase(Stage::Prepare, Limit::of(PROBE), driver.host_gateway())
+                    .await
+            }
         }
     }
 
-    async fn start(&mut self, fleet: &mut Fleet, door: Option<Door>) -> Result<Up, Over> {
+    async fn start(&mut self, fleet: &mut Fleet, door: Option<HostGateway>) -> Result<Up, Over> {
         let (context, run) = (self.context.clone(), self.order.run.clone());
         let logs = self.logs();
         let site = Site {
@@ -152,7 +155,7 @@ impl Attempt {
         let filling = self.phase(
             Stage::Seed,
             Limit::of(Duration::from_millis(seed.deadline_ms)),
-            errand::run(&host, attempt, &name, &args, &logs),
+            run_to_completion(&host, attempt, &name, &args, &logs),
         );
         let exit = tokio::select! {
             exit = filling => exit?,

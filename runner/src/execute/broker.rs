@@ -81,7 +81,7 @@ pub(super) fn beyond(spec: &BrokerSpec, seen: IpAddr) -> SocketAddr {
 }
 
 /// The broker's second port is not any service's, so it is looked at here.
-pub(super) fn leftover(spec: &BrokerSpec, site_door: Option<deploy::Door>) -> Option<String> {
+pub(super) fn leftover(spec: &BrokerSpec, site_door: Option<deploy::HostGateway>) -> Option<String> {
     let door = site_door?;
     let listen = SocketAddr::from((door.bind, beyond(spec, door.seen).port()));
     network::is_taken(Transport::Tcp, listen).then(|| format!("port {listen} of {BROKER}"))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deploy::ready::FirstReply;
-use deploy::{AnyRunning, Meter, Running, Started, Stopped};
+use deploy::{Deployment, Meter, Started, Stopped};
 use futures_util::future::{pending, select_all};
 use protocol::Name;
 use protocol::event::{Endpoint, StartUp};
@@ -25,7 +25,7 @@ pub(super) struct Fleet {
 /// One deployment.
 #[derive(Debug)]
 struct Part {
-    running: AnyRunning,
+    running: Deployment,
     /// When its driver was called.
     called: Instant,
     replies: Vec<FirstReply>,
@@ -33,7 +33,7 @@ struct Part {
 
 impl Fleet {
     /// Takes one in that was started.
-    pub(super) fn push(&mut self, running: AnyRunning, called: Instant) {
+    pub(super) fn push(&mut self, running: Deployment, called: Instant) {
         self.parts.push(Part {
             running,
             called,
@@ -71,8 +71,8 @@ impl Fleet {
 
     /// The processes that work for the platforms. Looks through all processes: to be asked once.
     pub(super) fn platform(&self) -> Arc<[target::Part]> {
-        let all = self.parts.iter().flat_map(|part| part.running.parts());
-        let one = |part: deploy::Part| target::Part {
+        let all = self.parts.iter().flat_map(|part| part.running.platform_processes());
+        let one = |part: deploy::PlatformProcess| target::Part {
             name: part.name,
             service: part.service,
             pid: part.pid,

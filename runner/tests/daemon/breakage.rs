@@ -88,7 +88,7 @@ async fn a_taken_port_is_told() {
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let (stage, why) = controller.failed().await;
     assert_eq!(stage, Stage::Start);
-    assert!(why.contains("is taken"), "{why}");
+    assert!(why.contains("is in use"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -135,8 +135,8 @@ fn enclose(pid: u32) -> Option<Enclosed> {
     )
     .ok()?;
     let enclosed = Enclosed(cgroup);
-    for mut door in enclosed.0.doors().ok()? {
-        door.write_all(pid.to_string().as_bytes()).ok()?;
+    for mut file in enclosed.0.procs_files().ok()? {
+        file.write_all(pid.to_string().as_bytes()).ok()?;
     }
     Some(enclosed)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deploy::docker::Docker;
 use deploy::native::Native;
-use deploy::{Deployment, Driver, Host, Running};
+use deploy::{DeploymentSpec, Driver, Host};
 use protocol::AttemptId;
 use protocol::sample::{Counter, Sample, Subject};
 use protocol::spec::{DockerSpec, NativeSpec, PlatformSpec, Resources, ServiceSpec};
@@ -56,7 +56,7 @@ async fn one<D: Driver>(table: &mut Table, driver: &D, platform: PlatformSpec, h
         port: Some(18_473),
         ready: probe(),
     };
-    let deployment = Deployment {
+    let deployment = DeploymentSpec {
         attempt: AttemptId::fresh(),
         platform,
         services: vec![service.clone()],
@@ -69,14 +69,14 @@ async fn one<D: Driver>(table: &mut Table, driver: &D, platform: PlatformSpec, h
     let started = running.services().to_vec();
     deploy::ready::wait(&[service], &started, Duration::from_secs(30)).await?;
     let endpoint = started[0].endpoint.ok_or_else(|| anyhow::anyhow!("no endpoint"))?;
-    let part = |part: deploy::Part| Part {
+    let part = |part: deploy::PlatformProcess| Part {
         name: part.name,
         service: part.service,
         pid: part.pid,
     };
     let targets = Targets {
         services: vec![Service::new(name.clone(), running.pids(&name))],
-        platform: running.parts().into_iter().map(part).collect(),
+        platform: running.platform_processes().into_iter().map(part).collect(),
     };
     let load = Load::begin(endpoint, 2, None);
     tokio::time::sleep(Duration::from_secs(1)).await;

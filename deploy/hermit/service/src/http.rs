@@ -1,6 +1,6 @@
-//! HTTP as the program `workload` speaks it: its own source, which touches no socket.
+//! The HTTP code of the program `workload`, which does no I/O itself.
 
-#![expect(dead_code, reason = "the workload gathers writes, which this service does not")]
+#![expect(dead_code, reason = "the workload gathers writes, but this service does not")]
 
 #[path = "../../../../workloads/src/tcp/body.rs"]
 pub mod body;

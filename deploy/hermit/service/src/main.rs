@@ -1,15 +1,14 @@
-//! The workloads `tcp` and `udp` as a service of Hermit: one program with its operating system.
+//! The workloads `tcp` and `udp` as a Hermit service: one program with its operating system.
 //!
-//! HTTP and packets are read and answered by the source of the program `workload` itself ([`http`], [`packet`]), so that every platform does the
-//! same work. The loops around it are this program's own, since Hermit has neither signals nor `recvmsg`: [`tcp`] and [`udp`] are one thread each,
-//! that waits in `poll` and for nothing else.
+//! HTTP and packets are parsed and answered by the source of the program `workload` itself ([`http`], [`packet`]), so every platform does the same work. Only the
+//! event loops are this program's own, since Hermit has neither signals nor `recvmsg`: [`tcp`] and [`udp`] use one thread each, which waits in `poll` only.
 
 mod arguments;
 mod http;
 #[path = "../../../../workloads/src/udp/packet.rs"]
 #[cfg_attr(
     not(test),
-    expect(dead_code, reason = "the workload can echo, which this service does not")
+    expect(dead_code, reason = "the workload can echo, but this service does not")
 )]
 mod packet;
 mod poll;
@@ -20,7 +19,7 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Kind};
 
-// The kernel is no crate: it was built before, as a static library, and has the entry point.
+// The kernel is not a crate: it is built separately as a static library, which has the entry point.
 #[cfg(feature = "kernel")]
 #[link(name = "hermit", kind = "static")]
 unsafe extern "C" {}

@@ -1,4 +1,4 @@
-//! HTTP: one loop for all connections.
+//! HTTP: one event loop for all connections.
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind, Read, Write};
@@ -9,23 +9,23 @@ use crate::http::reply::Replies;
 use crate::http::session::Session;
 use crate::poll::Watched;
 
-/// Most connections at once: Hermit keeps 128 KiB for each.
+/// Most concurrent connections: Hermit needs 128 KiB for each.
 const MOST: usize = 512;
-/// Bytes of one read.
+/// Bytes per read.
 const BUFFER: usize = 16 * 1024;
 
 /// A client.
 struct Connection {
     stream: TcpStream,
     session: Session,
-    /// The start of a request whose rest has not come, or requests for whose replies there is no room yet.
+    /// The beginning of an incomplete request, or requests whose replies do not fit into the queue yet.
     held: Vec<u8>,
 }
 
-/// Serves for ever.
+/// Serves forever.
 ///
 /// # Errors
-/// The system's, where the address cannot be had.
+/// The system's error, if the address cannot be bound.
 pub fn serve(arguments: &Arguments) -> io::Result<Infallible> {
     let listener = TcpListener::bind(arguments.listen)?;
     listener.set_nonblocking(true)?;
@@ -48,7 +48,7 @@ pub fn serve(arguments: &Arguments) -> io::Result<Infallible> {
     }
 }
 
-/// Takes the connections that wait.
+/// Accepts pending connections.
 fn accept(listener: &TcpListener, connections: &mut Vec<Connection>) {
     while connections.len() < MOST {
         let Ok((stream, _)) = listener.accept() else { return };
@@ -63,7 +63,7 @@ fn accept(listener: &TcpListener, connections: &mut Vec<Connection>) {
 }
 
 impl Connection {
-    /// Reads, answers and writes as far as it goes without waiting; false if the connection is to be closed.
+    /// Reads, answers and writes as far as possible without blocking; `false`: the connection is to be closed.
     fn turn(&mut self, buffer: &mut [u8], replies: &Replies) -> bool {
         match self.try_turn(buffer, replies) {
             Ok(open) => open,
@@ -92,7 +92,7 @@ impl Connection {
         }
     }
 
-    /// Takes requests out of what is held; returns how many bytes were used.
+    /// Parses requests from the held bytes; returns how many bytes were consumed.
     fn feed(&mut self) -> usize {
         let used = self.session.feed(&self.held, false);
         self.held.drain(..used);

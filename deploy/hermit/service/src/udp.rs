@@ -1,4 +1,4 @@
-//! Packets: one loop, one socket.
+//! UDP: one event loop, one socket.
 
 use std::convert::Infallible;
 use std::io;
@@ -8,10 +8,10 @@ use crate::arguments::Arguments;
 use crate::packet::{Answer, LARGEST, Reply};
 use crate::poll::Watched;
 
-/// How much of a request for the counters comes back with them, bytes.
+/// Bytes of a request for the counters that are returned with them.
 const ASK_BYTES: usize = 12;
 
-/// What was counted.
+/// Packet counters.
 #[derive(Debug, Default)]
 struct Counters {
     received: u64,
@@ -19,10 +19,10 @@ struct Counters {
     unsent: u64,
 }
 
-/// Serves for ever.
+/// Serves forever.
 ///
 /// # Errors
-/// The system's, where the address cannot be had.
+/// The system's error, if the address cannot be bound.
 pub fn serve(arguments: &Arguments) -> io::Result<Infallible> {
     let socket = UdpSocket::bind(arguments.listen)?;
     socket.set_nonblocking(true)?;
@@ -36,8 +36,8 @@ pub fn serve(arguments: &Arguments) -> io::Result<Infallible> {
         watched.add(&socket, false);
         watched.wait();
         while let Ok((bytes, from)) = socket.recv_from(&mut packet) {
-            // Hermit 0.10 keeps four packets each way. Without room it would wait in `send_to`, though told not to wait, and be woken by a packet that
-            // comes in: by none, once four wait there.
+            // Hermit 0.10 queues four packets each way. If the queue is full, `send_to` blocks even on a non-blocking socket, and only an incoming packet wakes
+            // it, which never happens once four are queued there.
             while !room.wait_ready() {}
             let packet = &packet[..bytes];
             answer.clear();
@@ -54,7 +54,7 @@ pub fn serve(arguments: &Arguments) -> io::Result<Infallible> {
                 Answer::Counters => {
                     answer.extend_from_slice(&packet[..bytes.min(ASK_BYTES)]);
                     answer.extend_from_slice(counters.told().as_bytes());
-                    // Whoever asked asks again.
+                    // The client retries.
                     let _ = socket.send_to(&answer, from);
                 }
             }
@@ -63,7 +63,7 @@ pub fn serve(arguments: &Arguments) -> io::Result<Infallible> {
 }
 
 impl Counters {
-    /// As lines of name and value (`workloads/src/udp/counters.rs`); Hermit does not tell how many packets it dropped.
+    /// Lines of name and value (`workloads/src/udp/counters.rs`); Hermit does not report how many packets it dropped.
     fn told(&self) -> String {
         let Self {
             received,

@@ -1,4 +1,4 @@
-//! Descriptions, right and wrong.
+//! Valid and invalid descriptions.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn a_preset_needs_only_what_the_host_knows() {
 }
 
 #[test]
-fn an_image_made_elsewhere_keeps_its_command_line_or_gets_another() {
+fn an_existing_image_keeps_its_command_line_or_gets_another() {
     let disk = |writable: bool| format!("[[disks]]\npath = '/i'\nformat = 'qcow2'\nwritable = {writable}");
     let kept = parse(&format!("preset = 'osv-image'\n{}", disk(false))).unwrap();
     assert_eq!((kept.append_at, kept.append.is_none()), (Some(512), true));
@@ -53,13 +53,13 @@ fn a_cloud_image_is_started_in_one_of_two_ways() {
 }
 
 #[test]
-fn directories_are_shared_under_names_of_their_own() {
+fn shares_have_distinct_tags() {
     let shared = |share: &str| parse(&format!("preset = 'osv-virtiofs'\nkernel = '/k'\n{share}"));
     let none = shared("").unwrap();
-    assert!(none.is_shared_with() && none.shares.is_empty());
+    assert!(none.needs_virtiofsd() && none.shares.is_empty());
     let one = shared("virtiofsd = '/opt/virtiofsd'\n[[shares]]\npath = '/srv/data'\ntag = 'data'").unwrap();
     assert_eq!(one.virtiofsd, Some("/opt/virtiofsd".into()));
-    assert!(!one.shares[0].writable, "unless it is said");
+    assert!(!one.shares[0].writable, "by default");
     let twice = "[[shares]]\npath = '/a'\ntag = 'a'\n".repeat(2);
     for (bad, key) in [
         ("[[shares]]\npath = '/a,cache=always'\ntag = 'a'", "shares.path"),
@@ -84,14 +84,14 @@ fn directories_are_shared_under_names_of_their_own() {
 }
 
 #[test]
-fn own_keys_win_over_the_preset() {
+fn own_keys_override_the_preset() {
     let osv = parse("preset = 'osv'\nkernel = '/k'\nmachine = 'pc'\nmemory_mib = 64\ncpu = 'EPYC,-pmu'").unwrap();
     assert_eq!((osv.machine, osv.memory_mib), (Machine::Pc, 64));
     assert_eq!(osv.cpu.as_deref(), Some("EPYC,-pmu"));
 }
 
 #[test]
-fn a_fourth_kind_of_guest_is_written_without_a_preset() {
+fn a_guest_can_be_described_without_a_preset() {
     let hermit = parse(
         "kernel = '/k/loader'\ninitrd = '/k/hermit'\nappend = '-ip {ip} -gateway {gateway} -mask {mask} -- {args}'\n\
          nic = 'virtio-net-pci-non-transitional'\nready = 'listening'\nstop = 'quit'\n",
@@ -103,7 +103,7 @@ fn a_fourth_kind_of_guest_is_written_without_a_preset() {
 }
 
 #[test]
-fn all_problems_come_at_once() {
+fn all_problems_are_reported_at_once() {
     let problems = parse(
         "kernel = 'k'\nmachine = 'z'\ncpu = 'host -nographic'\nappend = '{x}'\npanic = '('\nmemory_mib = 1\nexited = 'a'\nkernel_sha256 = '1'\n\
          [[disks]]\npath = '/a,b'\nformat = 'vmdk'",
@@ -143,7 +143,7 @@ fn unknown_keys_and_presets_are_named() {
 }
 
 #[test]
-fn a_path_cannot_smuggle_an_option_in() {
+fn a_path_cannot_inject_an_option() {
     for bad in ["-kernel", "rel", "/a,b", "/a b", "/a\\nb", ""] {
         assert!(parse(&format!("ready = 'x'\nkernel = \"{bad}\"")).is_err(), "{bad:?}");
     }

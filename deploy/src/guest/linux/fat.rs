@@ -1,4 +1,4 @@
-//! A disk with a FAT file system, which every Linux can read, out of a [`Tree`]: equal trees make equal disks, for it has no times and no chance in it.
+//! Writes a [`Tree`] as a disk with a FAT file system, which every Linux can read. Equal trees make equal disks: nothing in it depends on time or chance.
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Write};
@@ -7,29 +7,29 @@ use fatfs::{Dir, FileSystem, FormatVolumeOptions, FsOptions, format_volume};
 
 use crate::guest::tree::{Node, Tree};
 
-/// What the file system needs for itself, and what a disk has at the least, bytes.
+/// Space for the file system's own structures, and the smallest disk, bytes.
 const ROOM: usize = 256 << 10;
-/// What the disk is a multiple of, bytes.
+/// A disk's size is a multiple of this, bytes.
 const UNIT: usize = 4096;
 
-/// Why a tree is no FAT file system.
+/// Why a tree cannot be written as FAT.
 #[derive(Debug, thiserror::Error)]
 pub enum FatError {
-    /// It has a link or a device.
-    #[error("{0}: FAT has files and directories only")]
+    /// It contains a link or a device.
+    #[error("{0}: FAT supports files and directories only")]
     NoFile(String),
-    /// It could not be written.
+    /// Writing failed.
     #[error("writing a FAT file system: {0}")]
     Write(#[from] io::Error),
 }
 
-/// The disk with a tree, without partitions, under a label of at most 11 characters.
+/// A disk without partitions that contains a tree, under a label of at most 11 characters.
 ///
 /// # Errors
 /// See [`FatError`].
 pub fn write(label: &str, tree: &Tree) -> Result<Vec<u8>, FatError> {
     let content = bytes(tree.root());
-    // Clusters are filled up, and each needs an entry of at most two bytes in each of two tables.
+    // Files are rounded up to clusters, and each cluster needs an entry of at most two bytes in each of two tables.
     let length = (content + content / 16 + ROOM).next_multiple_of(UNIT);
     let mut disk = vec![0; length];
     let mut name = [b' '; 11];
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_put_in_is_read_back() {
+    fn a_disk_can_be_read_back() {
         let mut tree = Tree::default();
         let program: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         tree.file("/workload", program.clone(), true).unwrap();

@@ -1,8 +1,8 @@
 //! Writes a `newc` archive, the format of an initramfs (Linux, Documentation/driver-api/early-userspace/buffer-format.rst).
 //!
-//! An archive is a sequence of entries: a header of 110 characters (the magic and thirteen numbers of eight hexadecimal digits), the name with
-//! its NUL, padded to a multiple of 4 bytes, and the content, padded likewise. The entry `TRAILER!!!` ends it. Times and inode numbers are
-//! fixed, so that equal trees make equal archives.
+//! An archive is a sequence of entries: a header of 110 characters (the magic and thirteen numbers of eight hexadecimal digits), the NUL-terminated name, padded
+//! to a multiple of 4 bytes, and the contents, padded likewise. The entry `TRAILER!!!` ends it. Times are zero and inode numbers are assigned in order, so equal
+//! trees make equal archives.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +16,9 @@ const PLAIN: u32 = 0o100_644;
 const LINK: u32 = 0o120_777;
 const DEVICE: u32 = 0o020_600;
 
-/// Why a tree does not fit into an archive.
+/// A tree that does not fit into an archive.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path} does not fit into an initramfs: the format ends at 4 GiB a file")]
+#[error("{path} does not fit into an initramfs: the format is limited to 4 GiB per file")]
 pub struct TooLarge {
     /// Its path in the image.
     pub path: String,
@@ -27,7 +27,7 @@ pub struct TooLarge {
 /// The archive of a tree.
 ///
 /// # Errors
-/// [`TooLarge`] where the format's 32 bits do not suffice.
+/// [`TooLarge`] if a size exceeds the format's 32 bits.
 pub fn write(tree: &Tree) -> Result<Vec<u8>, TooLarge> {
     let mut archive = Archive::default();
     archive.dir("", tree.root())?;
@@ -110,7 +110,7 @@ mod tests {
 
     type Entry = (String, u32, (u32, u32), Vec<u8>);
 
-    /// Reads an archive as the format's description says: name, mode, device, content.
+    /// Reads an archive by the format's specification: name, mode, device, contents.
     fn read(mut bytes: &[u8]) -> Vec<Entry> {
         let mut entries = Vec::new();
         loop {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_is_read_again() {
+    fn an_archive_can_be_read_back() {
         let mut tree = Tree::default();
         tree.file("/init", b"#!".to_vec(), true).unwrap();
         tree.file("/modules/0-virtio.ko", vec![7; 5], false).unwrap();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_systems_own_cpio_reads_it() {
+    fn cpio_can_read_an_archive() {
         use std::io::Write;
         use std::process::{Command, Stdio};
         let mut tree = Tree::default();
@@ -170,7 +170,7 @@ mod tests {
             .stderr(Stdio::null())
             .spawn()
         else {
-            return; // no cpio here: the reader above has to do
+            return; // no cpio on this machine: the reader above must do
         };
         let bytes = write(&tree).unwrap();
         cpio.stdin.take().unwrap().write_all(&bytes).unwrap();

@@ -1,10 +1,10 @@
-//! Linux as a guest, of two kinds.
+//! Linux guests, of two kinds.
 //!
-//! A **disk** with a whole distribution is told by cloud-init what to run: [`seed`] is what it reads, on a [`fat`] disk.
+//! A **disk** with a distribution gets the service by cloud-init: [`seed`] is what cloud-init reads, on a [`fat`] disk.
 //!
-//! **Kernel and initramfs**, with the `guest-init` of this repository as the first process, is the smallest Linux that serves.
-//! The distribution's kernel has its virtio drivers as modules, so something must load them, give the address to the interface and obey the power
-//! button before a service can run. `guest-init` does that and nothing else; the `workload` stays free of it.
+//! A **kernel with an initramfs** and `guest-init` of this repository as the first process is the smallest Linux that can serve. A distribution's kernel has its
+//! virtio drivers as modules, so before a service can run something must load them, configure the interface and handle the power button. `guest-init` does only
+//! that, so the `workload` need not.
 
 pub mod fat;
 pub mod initramfs;

@@ -1,40 +1,40 @@
-//! Puts kernel modules into the order in which they can be loaded.
+//! Orders kernel modules by their dependencies.
 //!
-//! A module says what it needs in its section `.modinfo`, in an entry `depends=a,b`. That suffices: `modules.dep`, which a package makes only when
-//! it is installed, is not needed.
+//! A module lists its dependencies in its section `.modinfo`, in an entry `depends=a,b`. That is enough: `modules.dep`, which exists only once a package is
+//! installed, is not needed.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why the modules of a guest cannot be had.
+/// Why a guest's modules cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleError {
-    /// A module is not there.
-    #[error("no kernel module {module} (needed by {by}) under {}: take the modules of the same kernel, unpacked (deploy/linux/kernel.sh)", .dir.display())]
+    /// A module does not exist.
+    #[error("no kernel module {module} (needed by {by}) under {}: use the unpacked modules of the same kernel (deploy/linux/kernel.sh)", .dir.display())]
     Missing {
         /// Its name.
         module: String,
-        /// What asked for it.
+        /// What depends on it.
         by: String,
-        /// Where it was looked for.
+        /// The directory that was searched.
         dir: PathBuf,
     },
     /// A file is not a module.
-    #[error("{} is no kernel module: it has no .modinfo that could be read", .0.display())]
+    #[error("{} is not a kernel module: it has no readable .modinfo", .0.display())]
     NoModule(PathBuf),
     /// A directory or a file cannot be read.
     #[error("reading {}: {source}", .path.display())]
     Read {
         /// The path.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// The modules `wanted` and all that they need, from below `dir`, in an order in which each finds what it needs loaded.
+/// The modules `wanted` and all of their dependencies, from below `dir`, dependencies first.
 ///
 /// # Errors
 /// See [`ModuleError`].
@@ -103,12 +103,12 @@ impl Order<'_> {
     }
 }
 
-/// The kernel takes `-` and `_` in the name of a module for the same.
+/// The kernel does not distinguish `-` and `_` in module names.
 fn plain(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// What a module needs, out of its bytes; `None`: it does not say.
+/// A module's dependencies; `None`: the file does not list any.
 fn depends(module: &[u8]) -> Option<Vec<String>> {
     let entry = module
         .split(|&byte| byte == 0)
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_needed_comes_first_and_once() {
+    fn dependencies_come_first_and_once() {
         let dir = tempfile::tempdir().unwrap();
         let below = dir.path().join("kernel/net");
         fs::create_dir_all(&below).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_of_needs_ends() {
+    fn circular_dependencies_end() {
         let dir = tempfile::tempdir().unwrap();
         module(dir.path(), "a", "b");
         module(dir.path(), "b", "a");
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_module_is_named() {
         let dir = tempfile::tempdir().unwrap();
         module(dir.path(), "a", "gone");
         let error = in_order(dir.path(), &["a".to_owned()]).unwrap_err().to_string();

@@ -1,8 +1,8 @@
-//! What a guest with cloud-init is told at its first boot: its name, its network, and a unit of systemd that runs the service.
+//! The cloud-init seed of a guest: its name, its network, and a systemd unit that runs the service.
 //!
-//! The data source is NoCloud (cloud-init's documentation, *Datasources, NoCloud*): a FAT disk labelled `CIDATA` with `meta-data`, `user-data` and
-//! `network-config`. All three are YAML, of which JSON is a part, so nothing that is filled in can become a key. The workload program is on a disk
-//! of its own, labelled [`PROGRAM_LABEL`], which all guests share.
+//! The data source is NoCloud (cloud-init documentation, *Datasources, NoCloud*): a FAT disk labelled `CIDATA` with `meta-data`, `user-data` and
+//! `network-config`. All three are YAML, of which JSON is a subset, so no value that is filled in can become a key. The workload program is on another disk,
+//! labelled [`PROGRAM_LABEL`], which all guests share.
 
 use std::net::Ipv4Addr;
 
@@ -11,19 +11,19 @@ use serde_json::{Value, json};
 use super::fat::{self, FatError};
 use crate::guest::tree::{Tree, TreeError};
 
-/// The label of the disk with the workload program.
+/// Label of the disk with the workload program.
 pub const PROGRAM_LABEL: &str = "JUNG";
-/// The label by which cloud-init finds its data.
+/// Label by which cloud-init finds the seed.
 const SEED_LABEL: &str = "CIDATA";
-/// Where the disk with the program is mounted.
+/// Mount point of the disk with the program.
 const MOUNT: &str = "/run/jung";
-/// Where the runner puts the program that it copies.
+/// Where the runner copies the program to.
 pub const PROGRAM: &str = "/usr/local/bin/workload";
-/// Where the script stands that says how the service has ended.
+/// The script that reports how the service ended.
 const ENDED: &str = "/usr/local/lib/jung-ended";
-/// Says on the console that the guest can be logged in to; the guest is up then, though its service is not.
+/// Reports on the console that the SSH server is up. The guest counts as up then, though its service is not.
 const SSH_IS_UP: &str = "printf '\\njung: started ssh\\n' >/dev/console";
-/// systemd's two words on an end, as one number: a code, or a signal below zero.
+/// Turns systemd's `EXIT_CODE` and `EXIT_STATUS` into one number: an exit code, or a negative signal number.
 const ENDED_SCRIPT: &str = "#!/bin/sh
 case $EXIT_CODE.$EXIT_STATUS in
     exited.*) code=$EXIT_STATUS ;;
@@ -36,42 +36,42 @@ esac
 printf '\\njung: the workload ended with code %s\\n' \"$code\" >/dev/console
 ";
 
-/// One guest, as its seed tells it.
+/// The contents of one guest's seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seed<'a> {
-    /// What tells this guest from every other: cloud-init does its work once for each.
+    /// Identifies this instance: cloud-init runs once per instance.
     pub instance: &'a str,
     /// The service's name.
     pub service: &'a str,
-    /// The address.
+    /// The guest's address.
     pub ip: Ipv4Addr,
     /// The mask of its network.
     pub mask: Ipv4Addr,
     /// The host's address in that network.
     pub gateway: Ipv4Addr,
-    /// The address of the network card.
+    /// The MAC address of its network card.
     pub mac: &'a str,
-    /// The arguments of the workload program, each of plain characters.
+    /// The arguments of the workload program, checked by [`template::check`](crate::guest::template::check).
     pub args: &'a [String],
-    /// Who may log in; `None`: nobody, and the service starts by itself.
+    /// The keys for SSH; `None`: no login, and the service starts by itself.
     pub access: Option<&'a Access>,
 }
 
-/// The keys by which a runner logs in as root.
+/// The keys with which the runner logs in as root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// The public key that is let in.
+    /// The client's public key.
     pub authorized: String,
-    /// The server's own key.
+    /// The server's private key.
     pub host_private: String,
     /// The server's public key.
     pub host_public: String,
 }
 
-/// Why there is no seed.
+/// Why a seed cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    /// The tree is none.
+    /// The tree is invalid.
     #[error(transparent)]
     Tree(#[from] TreeError),
     /// The disk cannot be written.
@@ -80,7 +80,7 @@ pub enum SeedError {
 }
 
 impl Seed<'_> {
-    /// The disk with it.
+    /// The disk with the seed.
     ///
     /// # Errors
     /// See [`SeedError`].
@@ -97,7 +97,7 @@ impl Seed<'_> {
         json!({"instance-id": self.instance, "local-hostname": self.service.replace('_', "-")})
     }
 
-    /// The first version of the format, which every renderer knows.
+    /// Version 1 of the format, which all renderers support.
     fn network(&self) -> Value {
         let subnet = json!({
             "type": "static", "address": self.ip, "netmask": self.mask, "gateway": self.gateway,
@@ -110,7 +110,7 @@ impl Seed<'_> {
 
     fn user_data(&self) -> Value {
         let mut data = json!({
-            // No account, no key: nothing that costs time and that nobody asked for.
+            // No accounts and no generated keys: they cost boot time and are not needed.
             "users": [],
             "ssh_deletekeys": false,
             "write_files": [
@@ -128,9 +128,9 @@ impl Seed<'_> {
         data
     }
 
-    /// The unit. The machine switches itself off when the service has ended, as the other guests do.
+    /// The systemd unit. The machine powers off when the service has ended, like the other guests.
     fn unit(&self) -> String {
-        // A percent sign begins what systemd calls a specifier.
+        // systemd expands specifiers, which begin with a percent sign.
         let args = self.args.join(" ").replace('%', "%%");
         let program = match self.access {
             Some(_) => format!("ExecStart={PROGRAM}"),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_guest_is_told_who_and_where_it_is() {
+    fn the_guest_gets_its_name_and_address() {
         let [meta, network, _] = files(&[]);
         let meta: Value = serde_json::from_str(&meta).unwrap();
         assert_eq!(meta, json!({"instance-id": "018f-tcp_1", "local-hostname": "tcp-1"}));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runner_that_logs_in_is_known_and_brings_the_program() {
+    fn a_runner_that_logs_in_is_authorized_and_brings_the_program() {
         let access = Access {
             authorized: "ssh-ed25519 A jung".into(),
             host_private: "-----BEGIN\nB\n".into(),

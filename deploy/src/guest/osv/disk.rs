@@ -1,27 +1,27 @@
-//! The disk that OSv takes its root file system from: a master boot record whose second entry is the partition.
+//! The disk from which OSv mounts its root file system: a master boot record whose second entry is the partition.
 //!
-//! OSv numbers partitions by their place in the record, from 0, and looks for its root on `/dev/vblk0.1`. It believes an entry that has a type
-//! and a starting sector, and takes the place from the two 32-bit numbers, not from cylinders.
+//! OSv numbers partitions by their position in the record, from 0, and mounts `/dev/vblk0.1` as its root. It requires an entry to have a type and a starting
+//! sector, and takes position and size from the two 32-bit numbers, not from cylinders.
 
-/// Bytes of a sector.
+/// Bytes per sector.
 const SECTOR: usize = 512;
-/// Where the partition begins: sector 8 keeps it on a page of the host's cache.
+/// First sector of the partition: 8 aligns it to a page of the host's page cache.
 const FIRST: u32 = 8;
-/// Where the second entry of the record stands.
+/// Offset of the record's second entry.
 const ENTRY: usize = 0x1be + 16;
 
-/// Why a file system does not fit onto a disk.
+/// A file system that does not fit into a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{bytes} bytes are no partition: a whole number of 512-byte sectors below 2 TiB is needed")]
+#[error("{bytes} bytes do not fit into a partition: a whole number of 512-byte sectors below 2 TiB is needed")]
 pub struct NoPartition {
     /// Its length.
     pub bytes: usize,
 }
 
-/// Puts a file system, a whole number of sectors, onto a disk of its own.
+/// Puts a file system, a whole number of sectors, on a disk of its own.
 ///
 /// # Errors
-/// [`NoPartition`] where it is no such number, or the record's 32 bits do not suffice.
+/// [`NoPartition`] if it is not a whole number of sectors, or does not fit into the record's 32 bits.
 pub fn with_partition(file_system: &[u8]) -> Result<Vec<u8>, NoPartition> {
     let bad = NoPartition {
         bytes: file_system.len(),
@@ -49,13 +49,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_entry_shows_where_the_file_system_is() {
+    fn the_second_entry_locates_the_file_system() {
         let file_system = vec![7; 1024];
         let disk = with_partition(&file_system).unwrap();
         assert_eq!(&disk[510..512], [0x55, 0xaa]);
         assert!(
             disk[0x1be..0x1ce].iter().all(|&byte| byte == 0),
-            "the first entry is free"
+            "the first entry is unused"
         );
         let entry = &disk[0x1ce..0x1de];
         assert_eq!(entry[4], 0x83);

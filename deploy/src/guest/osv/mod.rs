@@ -1,4 +1,4 @@
-//! OSv as a guest: the kernel is the user's, the disk with the root file system is made here.
+//! OSv guests: the kernel is the user's, the disk with the root file system is written here.
 
 pub mod disk;
 pub mod program;

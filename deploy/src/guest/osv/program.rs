@@ -1,31 +1,31 @@
-//! The form in which a static program lives with others in one OSv.
+//! Makes a static program safe to share an OSv guest with other programs.
 //!
-//! OSv looks a symbol up in every program and library it has loaded, a static position-independent program too. It finds that program's table of symbols by
-//! the dynamic section, whose addresses are relative to where the program was loaded. The C library of such a program adds that place to them when it
-//! starts (glibc, `_dl_relocate_static_pie`), OSv adds it once more, and the next look-up by anybody else is a page fault in the kernel. It takes a second
-//! program for that: OSv's REST API in the same guest loads its parts by `dlopen`.
+//! OSv looks up symbols in all programs and libraries that it has loaded, including static position-independent programs. It finds a program's symbol table by
+//! the dynamic section, whose addresses are relative to the load address. The C library of such a program adds the load address to them at start-up (glibc,
+//! `_dl_relocate_static_pie`), OSv adds it again, and the next look-up by another program is a page fault in the kernel. It takes a second program for that:
+//! OSv's REST API in the same guest loads its parts by `dlopen`.
 //!
-//! Here OSv gets a copy of the section for itself: the program header of the dynamic section, which OSv goes by, shows the copy, while the C library goes by
-//! a symbol of its own and writes to the original. The copy stands behind the file and is loaded by what was the header of a note.
+//! So OSv gets its own copy of the section: the program header of the dynamic section, which OSv uses, points to the copy, while the C library uses a symbol of
+//! its own and modifies the original. The copy is appended to the file and loaded by what was the header of a note.
 //!
 //! (OSv of August 2026, `core/elf.cc`; glibc 2.36.)
 
-/// `p_type` of what is loaded.
+/// `p_type` of a loaded segment.
 const LOAD: u32 = 1;
 /// `p_type` of the dynamic section.
 const DYNAMIC: u32 = 2;
 /// `p_type` of the path of a dynamic loader.
 const INTERP: u32 = 3;
-/// `p_type` of a note, which nobody needs.
+/// `p_type` of a note, which is not needed at run time.
 const NOTE: u32 = 4;
-/// `p_flags` of what is only read.
+/// `p_flags` of a read-only segment.
 const READ: u32 = 4;
-/// Bytes of a page.
+/// Bytes per page.
 const PAGE: u64 = 4096;
 /// Bytes of a program header.
 const HEADER: usize = 56;
 
-/// The program as OSv should have it; what is no static position-independent program of x86-64 stays as it is.
+/// The program as OSv should get it; anything but a static position-independent program for x86-64 is returned unchanged.
 #[must_use]
 pub fn for_osv(program: Vec<u8>) -> Vec<u8> {
     with_a_copy(&program).unwrap_or(program)
@@ -34,7 +34,7 @@ pub fn for_osv(program: Vec<u8>) -> Vec<u8> {
 /// A program header.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
-    /// Where the header stands in the file.
+    /// Offset of the header in the file.
     at: usize,
     kind: u32,
     offset: u64,
@@ -75,7 +75,7 @@ fn with_a_copy(program: &[u8]) -> Option<Vec<u8>> {
     Some(file)
 }
 
-/// The program headers; `None` if they are cut off.
+/// The program headers; `None` if they are truncated.
 fn segments(program: &[u8]) -> Option<Vec<Segment>> {
     let first = usize::try_from(u64_at(program, 32)?).ok()?;
     let count = u16::from_le_bytes(*program.get(56..)?.first_chunk()?);
@@ -98,7 +98,7 @@ fn segments(program: &[u8]) -> Option<Vec<Segment>> {
 }
 
 impl Segment {
-    /// Writes it as a header of a kind that is only read; virtual and physical address are the same.
+    /// Writes it as the header of a read-only segment; virtual and physical address are the same.
     fn put(&self, file: &mut [u8], at: usize, kind: u32, align: u64) {
         let words = [
             self.offset,
@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
 
-    /// A program of these segments: kind, offset and address, bytes in the file, bytes in memory.
+    /// A program with these segments: kind, offset and address, bytes in the file, bytes in memory.
     fn elf(segments: &[(u32, u64, u64, u64)]) -> Vec<u8> {
         let mut file = b"\x7fELF\x02\x01".to_vec();
         file.resize(16, 0);
@@ -155,7 +155,7 @@ mod tests {
     ];
 
     #[test]
-    fn osv_is_shown_a_copy_of_the_dynamic_section_behind_everything() {
+    fn osv_gets_a_copy_of_the_dynamic_section_after_everything_else() {
         let program = elf(&STATIC);
         let made = for_osv(program.clone());
         let [first, second, dynamic, note] = segments(&made).unwrap()[..] else {
@@ -163,17 +163,17 @@ mod tests {
         };
         assert_eq!((dynamic.kind, note.kind), (DYNAMIC, LOAD));
         for copy in [dynamic, note] {
-            assert_eq!((copy.offset, copy.address), (0x2000, 0x3000), "behind 0x900 + 0x2000");
+            assert_eq!((copy.offset, copy.address), (0x2000, 0x3000), "after 0x900 + 0x2000");
             assert_eq!((copy.in_file, copy.in_memory), (32, 32));
         }
-        assert_eq!((first.in_file, second.in_memory), (0x900, 0x2000), "as they were");
+        assert_eq!((first.in_file, second.in_memory), (0x900, 0x2000), "unchanged");
         assert_eq!(&made[0x2000..], [7; 32]);
         let behind_the_headers = 64 + 4 * HEADER..program.len();
         assert_eq!(made[behind_the_headers.clone()], program[behind_the_headers]);
     }
 
     #[test]
-    fn what_is_no_static_position_independent_program_stays_as_it_is() {
+    fn other_programs_are_returned_unchanged() {
         let dynamic = [&STATIC[..], &[(INTERP, 0x700, 16, 16)]].concat();
         let mut fixed = elf(&STATIC);
         fixed[16] = 2;

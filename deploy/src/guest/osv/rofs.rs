@@ -2,40 +2,39 @@
 //!
 //! ```text
 //! block 0          superblock: eight little-endian 64-bit numbers
-//! block 1 ..       the files, each from a block of its own
+//! block 1 ..       the files, each in blocks of its own
 //! then, packed     directory entries: inode number (8), length of the name (2), name
 //!                  symbolic links: length of the path (2), path
 //!                  inodes: mode (8), number (8), data (8), count (8)
 //! ```
-//! A block has 512 bytes. Inodes count from 1, the root first. `data` and `count` of an inode are, for a file, its first block and its bytes;
-//! for a directory, the index of its first entry and how many follow; for a link, its index among the links and 1. All entries of a directory
-//! stand together.
+//! A block has 512 bytes. Inodes are numbered from 1, the root first. An inode's `data` and `count` are, for a file, its first block and its bytes; for a
+//! directory, the index and the number of its entries, which are contiguous; for a link, its index among the links and 1.
 
 use std::collections::BTreeMap;
 
 use crate::guest::tree::{Node, Tree};
 
-/// Bytes of a block.
+/// Bytes per block.
 pub const BLOCK: usize = 512;
-/// The first number of the superblock.
+/// Magic number of the superblock.
 pub const MAGIC: u64 = 0xDEAD_BEAD;
-/// The only version there is.
+/// The only version.
 pub const VERSION: u64 = 1;
-/// The mode of a directory's inode: the type and nothing else, permissions are not kept.
+/// Mode of a directory's inode: the type only, as permissions are not stored.
 pub const DIR: u64 = 0x4000;
-/// The mode of a file's inode.
+/// Mode of a file's inode.
 pub const FILE: u64 = 0x8000;
-/// The mode of a link's inode.
+/// Mode of a link's inode.
 pub const LINK: u64 = 0xA000;
 
 /// Why a tree does not fit into rofs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RofsError {
-    /// It has a device.
-    #[error("{0}: rofs has no devices; OSv mounts its own on /dev")]
+    /// It contains a device.
+    #[error("{0}: rofs does not support devices; OSv mounts its own on /dev")]
     Device(String),
-    /// A name or a link is too long.
-    #[error("{0}: a name or a link in rofs has at most 65535 bytes")]
+    /// A name or a link's target is too long.
+    #[error("{0}: names and link targets in rofs are limited to 65535 bytes")]
     TooLong(String),
 }
 
@@ -68,7 +67,7 @@ struct Inode {
 }
 
 impl Rofs {
-    /// A new inode; gives its number.
+    /// Adds an inode; returns its number.
     fn inode(&mut self, mode: u64) -> u64 {
         self.inodes.push(Inode {
             mode,

@@ -1,4 +1,4 @@
-//! A reader of rofs that follows OSv's mount code: counts and places are taken from the image alone, and every step is checked against its end.
+//! A reader of rofs that follows OSv's mount code: it takes counts and offsets from the image alone and checks every step.
 
 use std::collections::BTreeMap;
 
@@ -104,7 +104,7 @@ fn an_image_is_read_as_osv_reads_it() {
 }
 
 #[test]
-fn an_empty_tree_is_a_root() {
+fn an_empty_tree_has_a_root() {
     let image = write(&Tree::default()).unwrap();
     assert_eq!(image.len(), 1024);
     assert_eq!(Reader::mount(&image).dir(1), BTreeMap::new());
