@@ -1,4 +1,4 @@
-//! The daemon as a process of its own, over a real broker, with the fake and native drivers.
+//! The daemon as a process of its own, with a real broker and the fake and native drivers.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
