@@ -108,7 +108,9 @@ impl CrashJournal {
                     return None;
                 }
                 serde_json::from_slice(&fs::read(&path).ok()?)
-                    .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "not a record of the crash journal"))
+                    .inspect_err(
+                        |error| tracing::warn!(path = %path.display(), %error, "not a record of the crash journal"),
+                    )
                     .ok()
             })
             .collect();
@@ -184,6 +186,9 @@ mod tests {
         let journal = CrashJournal::open(folder.path()).unwrap();
         fs::remove_dir(folder.path().join("ledger")).unwrap();
         let error = journal.insert(&record(0)).unwrap_err().to_string();
-        assert!(error.contains("ledger/") && error.contains("free disk space"), "{error}");
+        assert!(
+            error.contains("ledger/") && error.contains("free disk space"),
+            "{error}"
+        );
     }
 }

@@ -168,9 +168,7 @@ impl State {
     /// Publishes the last event again. An unknown attempt fails as unknown and cannot be run any more, since its controller gives it up then.
     fn last_event(self) -> (Self, Vec<Action>) {
         let published = match self {
-            Self::Idle => vec![unknown(
-                "this runner never received its RUN, or was restarted since",
-            )],
+            Self::Idle => vec![unknown("this runner never received its RUN, or was restarted since")],
             known => known.published().to_vec(),
         };
         let again = published.last().cloned().map(Action::Publish).into_iter().collect();

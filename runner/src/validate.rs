@@ -34,13 +34,19 @@ pub fn problems(run: &Run) -> Vec<String> {
             _ => {}
         }
         if service.port.is_none() && !matches!(service.ready, Probe::Started(_)) {
-            problems.push(format!("service {} has no port, which its readiness probe needs", service.name));
+            problems.push(format!(
+                "service {} has no port, which its readiness probe needs",
+                service.name
+            ));
         }
     }
     if let Some(broker) = &run.broker {
         for port in [Some(broker.port).filter(|&port| port > 0), broker.port.checked_add(1)] {
             if !port.is_some_and(|port| ports.insert(port)) {
-                problems.push(format!("the broker's port {} or the next one is 0 or in use by a service", broker.port));
+                problems.push(format!(
+                    "the broker's port {} or the next one is 0 or in use by a service",
+                    broker.port
+                ));
             }
         }
     }

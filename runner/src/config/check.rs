@@ -276,7 +276,8 @@ fn options(value: Value) -> Result<BTreeMap<String, String>, Invalid> {
 
 fn key(value: Value) -> Result<SigningKey, Invalid> {
     let path = path(value)?;
-    let remedy = "create one with `openssl rand -hex 32`, readable by the runner and the same on controller and runners";
+    let remedy =
+        "create one with `openssl rand -hex 32`, readable by the runner and the same on controller and runners";
     let bytes = std::fs::read(path).map_err(|error| invalid(error.to_string(), remedy))?;
     SigningKey::new(&bytes).map_err(|error| invalid(error.to_string(), remedy))
 }

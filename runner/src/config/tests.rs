@@ -99,10 +99,7 @@ fn all_problems_are_reported_at_once_with_location_and_remedy() {
 fn unknown_keys_and_broken_files_are_rejected() {
     let text = problems("nmae = \"x\"\nbrokerz = 1\n");
     assert_eq!(text.lines().count(), 2, "{text}");
-    assert!(
-        text.contains("nmae: unknown key; the keys are name, address"),
-        "{text}"
-    );
+    assert!(text.contains("nmae: unknown key; the keys are name, address"), "{text}");
     assert!(problems("name = ").contains("cannot be read"));
     let missing = RawConfig::read(Some(Path::new("/nowhere.toml")), [], Flags::default()).unwrap_err();
     assert!(

@@ -59,11 +59,7 @@ impl Deployments {
     pub(super) fn targets(&self) -> Targets {
         Targets {
             services: self.0.iter().flat_map(Deployed::services).collect(),
-            platform: self
-                .0
-                .iter()
-                .flat_map(|deployed| deployed.running.parts())
-                .collect(),
+            platform: self.0.iter().flat_map(|deployed| deployed.running.parts()).collect(),
         }
     }
 

@@ -23,10 +23,7 @@ use crate::state::Input;
 impl Attempt {
     /// Reports READY, and samples until the attempt ends.
     pub(super) async fn measure(&mut self, deployments: &mut Deployments, mut up: StartResult) -> Measured {
-        let services: Vec<Name> = deployments
-            .services()
-            .map(|started| started.service.clone())
-            .collect();
+        let services: Vec<Name> = deployments.services().map(|started| started.service.clone()).collect();
         let kernel_log = up.kernel_log.take();
         let measured = |outcome, sampled| Measured {
             outcome,

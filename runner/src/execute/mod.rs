@@ -31,7 +31,7 @@ pub use attempt::{AttemptSpec, Context, Events, Reports};
 use outcome::failed;
 pub use plan::Programs;
 
-/// How a running attempt is told something.
+/// The channels to a running attempt.
 #[derive(Debug)]
 struct AttemptHandle {
     end_tx: watch::Sender<Option<EndReason>>,

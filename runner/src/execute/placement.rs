@@ -29,7 +29,9 @@ pub(super) fn deviations(placement: &[Placement], requested: &Resources) -> Vec<
     let mut found = Vec::new();
     for service in placement {
         let mut compare = |what: &str, actual: &Option<CpuSet>, requested: &Option<CpuSet>| {
-            let (Some(actual), Some(requested)) = (actual, requested) else { return };
+            let (Some(actual), Some(requested)) = (actual, requested) else {
+                return;
+            };
             if actual != requested {
                 found.push(format!(
                     "{} may use {what} {actual}, but {requested} was requested",

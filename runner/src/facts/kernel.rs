@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use protocol::facts::{KernelFacts, MemoryFacts};
 
-use super::tree::{Tree, selected, kibibytes, value};
+use super::tree::{Tree, kibibytes, selected, value};
 
 /// The kernel's build, boot parameters and settings.
 #[must_use]

@@ -163,11 +163,7 @@ fn the_facts_of_a_virtual_machine() {
     );
     assert_eq!((now.dirty_bytes, now.swap_used_bytes), (Some(1432 << 10), Some(0)));
     assert_eq!((now.hottest(), now.throttles), (None, None));
-    assert_eq!(
-        cgroup_version(&tree),
-        Some(1),
-        "the host is a hybrid"
-    );
+    assert_eq!(cgroup_version(&tree), Some(1), "the host is a hybrid");
 }
 
 #[test]

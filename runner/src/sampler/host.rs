@@ -219,7 +219,9 @@ mod tests {
 
     #[test]
     fn the_kernel_config_says_whether_interrupts_are_separate() {
-        assert!(accounts_interrupts_separately("CONFIG_HZ=250\nCONFIG_IRQ_TIME_ACCOUNTING=y\n"));
+        assert!(accounts_interrupts_separately(
+            "CONFIG_HZ=250\nCONFIG_IRQ_TIME_ACCOUNTING=y\n"
+        ));
         assert!(!accounts_interrupts_separately(
             "# CONFIG_IRQ_TIME_ACCOUNTING is not set\nCONFIG_HAVE_IRQ_TIME_ACCOUNTING=y\n"
         ));

@@ -83,7 +83,7 @@ impl OtherProcesses {
         ]
     }
 
-    /// Reads one process. If the process behind the open file has ended, the file is opened anew: the PID may belong to another process now.
+    /// Reads one process. If the process behind the open file has ended, the file is reopened: the PID may belong to another process now.
     fn stat(&mut self, pid: u32, reader: &mut Reader) -> Option<Stat> {
         let path = || self.root.join(pid.to_string()).join("stat");
         let read = |file: &mut CachedFile, reader: &mut Reader| match file.read(path, reader) {

@@ -199,7 +199,9 @@ fn read_stat(file: &mut CachedFile, folder: &Path, reader: &mut Reader) -> io::R
 
 /// The number of open files: since Linux 6.2 the size of the folder `fd`, before that the number of its entries. `None`: the process is gone.
 fn open_files(fds: &OpenFile, process: &Path) -> io::Result<Option<u64>> {
-    let Some(metadata) = fds.metadata()? else { return Ok(None) };
+    let Some(metadata) = fds.metadata()? else {
+        return Ok(None);
+    };
     if metadata.len() > 0 {
         return Ok(Some(metadata.len()));
     }

@@ -131,13 +131,7 @@ impl Rounds {
         })
     }
 
-    fn service(
-        &mut self,
-        service: &Service,
-        host: &Snapshot,
-        depth: Depth,
-        put: &mut impl FnMut(Subject, Counters),
-    ) {
+    fn service(&mut self, service: &Service, host: &Snapshot, depth: Depth, put: &mut impl FnMut(Subject, Counters)) {
         let mut roles: BTreeMap<Role, Used> = BTreeMap::new();
         for (index, pid) in service.processes.pids(host).into_iter().enumerate() {
             let of = |pid, start_ticks| {
@@ -175,8 +169,8 @@ impl Rounds {
         }
     }
 
-    /// Samples one process; returns the usage of its threads by role. If the process behind the open files has ended, they are opened anew: the PID
-    /// may belong to another process now, which its start time tells.
+    /// Samples one process; returns the usage of its threads by role. If the process behind the open files has ended, they are reopened: the PID may
+    /// belong to another process now, which its start time shows.
     fn process(
         &mut self,
         pid: u32,
@@ -305,7 +299,11 @@ mod tests {
             .unwrap();
         assert_eq!(process.counters.get(Counter::RssBytes), Some(3 * 4096));
         assert_eq!(process.offset_ns, 3);
-        assert_eq!(rounds.open.len(), 1, "the files of a process that is no longer sampled are closed");
+        assert_eq!(
+            rounds.open.len(),
+            1,
+            "the files of a process that is no longer sampled are closed"
+        );
     }
 
     #[test]
@@ -370,7 +368,9 @@ mod tests {
         assert_eq!(pids(&rounds.sample(&targets, Depth::Full, || 0)), [shell.id()]);
         shell.stdin.take().unwrap().write_all(b"\n").unwrap();
         let mut born = String::new();
-        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut born).unwrap();
+        BufReader::new(shell.stdout.take().unwrap())
+            .read_line(&mut born)
+            .unwrap();
         let born: u32 = born.trim().parse().unwrap();
         let next = rounds.sample(&targets, Depth::Quick, || 1);
         for pid in [shell.id(), born] {

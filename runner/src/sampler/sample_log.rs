@@ -42,7 +42,8 @@ impl SampleLog {
             remove_oldest(&folder, attempts.saturating_sub(1))?;
             File::create(&path)
         };
-        let file = create().inspect_err(|error| warn!(path = %path.display(), %error, "samples are not kept on this host"));
+        let file =
+            create().inspect_err(|error| warn!(path = %path.display(), %error, "samples are not kept on this host"));
         Self {
             file: file.ok(),
             path,

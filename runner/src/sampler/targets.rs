@@ -17,7 +17,7 @@ pub struct Targets {
 pub struct Service {
     /// Its name.
     pub name: Name,
-    /// Where its processes are listed. Every round lists them anew.
+    /// Where its processes are listed. Every round lists them again.
     pub processes: Processes,
     /// What its hypervisor reports; `None`: not a guest.
     pub guest: Option<GuestAccount>,

@@ -120,7 +120,10 @@ fn the_lease_of_a_silent_controller_expires() {
     assert_eq!(words(&effects), ["FAILED Lease"]);
     // It comes back, asks, and is told how the attempt ended; another controller may use the runner.
     assert_eq!(words(&table.on_command(renew(), now + lease * 2)), ["FAILED Lease"]);
-    assert_eq!(words(&table.on_command(run_command("b", 1, 2), now + lease * 2)), ["start"]);
+    assert_eq!(
+        words(&table.on_command(run_command("b", 1, 2), now + lease * 2)),
+        ["start"]
+    );
 }
 
 #[test]
@@ -136,11 +139,7 @@ fn edges_are_only_for_a_ready_attempt() {
     assert_eq!(effects[0].0.attempt, Some(attempt(1)));
     assert_eq!(table.on_command(edge("a", Some(2)), now), []);
     assert_eq!(table.on_command(edge("a", None), now), []);
-    assert_eq!(
-        table.on_command(edge("b", Some(1)), now),
-        [],
-        "of another controller"
-    );
+    assert_eq!(table.on_command(edge("b", Some(1)), now), [], "of another controller");
     table.on_command(stop("a", 1, 1), now);
     assert_eq!(table.on_command(edge("a", Some(1)), now), []);
 }
@@ -173,7 +172,10 @@ fn attempts_of_a_crashed_instance_are_answered_and_never_started_again() {
     let mut table = Table::default();
     let reply = Reply::to(&run_command("a", 1, 7));
     table.remember(attempt(7), reply, crate::state::unknown("killed"));
-    assert_eq!(words(&table.on_command(run_command("a", 1, 7), now)), ["FAILED Unknown"]);
+    assert_eq!(
+        words(&table.on_command(run_command("a", 1, 7), now)),
+        ["FAILED Unknown"]
+    );
     assert_eq!(words(&table.on_command(stop("a", 1, 7), now)), ["FAILED Unknown"]);
     assert!(!table.is_busy());
 }
@@ -216,7 +218,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// How far a correct executor is: its steps done, and whether it was told to end.
+/// The progress of each executor: its steps, and whether it was told to end.
 type Executors = BTreeMap<u128, (u32, bool)>;
 
 /// The executor's next step.

@@ -28,10 +28,7 @@ fn an_invalid_configuration_exits_with_3_and_prints_every_problem() {
     let file = folder.path().join("runner.toml");
     std::fs::write(&file, "nmae = 1\n").unwrap();
     let (code, text) = runner(&["--config", file.to_str().unwrap()]);
-    assert!(
-        code == Some(3) && text.contains("nmae: unknown key"),
-        "{text}"
-    );
+    assert!(code == Some(3) && text.contains("nmae: unknown key"), "{text}");
     std::fs::write(&file, "partitions = -1\nbrokers = \"x\"\n").unwrap();
     let (code, text) = runner(&["check", "--config", file.to_str().unwrap()]);
     assert_eq!((code, text.lines().count()), (Some(3), 2), "{text}");

@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod attempts;
 mod bad_input;
-mod breakage;
 mod broker_restart;
-mod conversation;
+mod failures;
 mod lab;
 mod sampling;
 mod surroundings;

@@ -38,11 +38,11 @@ async fn services_beside_the_platform_are_started_in_order_seeded_and_stopped() 
     beside.name = name("gateway");
     run.services.push(silent("registry", Place::Platform, "sleep 60"));
     run.services.push(beside);
-    let seeded = lab.state().with_extension("seeded");
+    let endpoint = lab.state().with_extension("endpoint");
     run.seed = Some(SeedSpec {
         args: vec![
             "-c".to_owned(),
-            format!("echo $0 > {}", seeded.display()),
+            format!("echo $0 > {}", endpoint.display()),
             "{endpoint:gateway}".to_owned(),
         ],
         deadline_ms: 20_000,
@@ -53,8 +53,8 @@ async fn services_beside_the_platform_are_started_in_order_seeded_and_stopped() 
     let answering: Vec<&str> = ready.endpoints.iter().map(|it| it.service.as_str()).collect();
     assert_eq!(answering, ["web", "gateway"], "the registry listens nowhere");
     assert!(ready.seed_ns.is_some_and(|ns| ns > 0));
-    let told = std::fs::read_to_string(&seeded).unwrap();
-    assert_eq!(told.trim(), ready.endpoints[1].address.to_string());
+    let written = std::fs::read_to_string(&endpoint).unwrap();
+    assert_eq!(written.trim(), ready.endpoints[1].address.to_string());
     controller.stop(attempt).await;
     let Event::Summary(summary) = controller.answer().await else {
         panic!("not SUMMARY")
@@ -68,8 +68,8 @@ async fn services_beside_the_platform_are_started_in_order_seeded_and_stopped() 
 async fn seeding_that_fails_or_times_out_is_reported_as_such() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
-    let spec = seeded("echo 30 users, not 31; exit 1");
-    controller.run(AttemptId::fresh(), &spec).await;
+    let run = seeded("echo 30 users, not 31; exit 1");
+    controller.run(AttemptId::fresh(), &run).await;
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let Event::Failed(failed) = controller.answer().await else {
         panic!("not FAILED")
@@ -82,9 +82,9 @@ async fn seeding_that_fails_or_times_out_is_reported_as_such() {
     );
     assert!(failed.logs.iter().any(|log| log.service.as_str() == "seed"));
 
-    let mut spec = seeded("sleep 60");
-    spec.seed.as_mut().unwrap().deadline_ms = 200;
-    controller.run(AttemptId::fresh(), &spec).await;
+    let mut run = seeded("sleep 60");
+    run.seed.as_mut().unwrap().deadline_ms = 200;
+    controller.run(AttemptId::fresh(), &run).await;
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let (stage, why) = controller.failed().await;
     assert!(stage == Stage::Seed && why.contains("200 ms"), "{stage:?} {why}");
@@ -99,13 +99,13 @@ async fn seeding_that_fails_or_times_out_is_reported_as_such() {
 async fn a_broker_port_in_use_and_reserved_names_are_refused() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
-    let mut spec = native();
-    spec.services[0].name = name("kafka");
-    spec.broker = Some(BrokerSpec {
+    let mut run = native();
+    run.services[0].name = name("kafka");
+    run.broker = Some(BrokerSpec {
         program: BrokerProgram::Own,
-        port: spec.services[0].port.unwrap(),
+        port: run.services[0].port.unwrap(),
     });
-    controller.run(AttemptId::fresh(), &spec).await;
+    controller.run(AttemptId::fresh(), &run).await;
     let Event::Refused(refused) = controller.answer().await else {
         panic!("not REFUSED")
     };

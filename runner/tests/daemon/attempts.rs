@@ -110,9 +110,9 @@ async fn a_complete_attempt_on_the_native_platform() {
 async fn a_repeated_command_is_performed_once_and_answered_twice() {
     let lab = Lab::new().await;
     let (runner, mut controller) = lab.serving().await;
-    let (attempt, spec) = (AttemptId::fresh(), fake(3000, None));
+    let (attempt, run) = (AttemptId::fresh(), fake(3000, None));
     for _ in 0..3 {
-        controller.run(attempt, &spec).await;
+        controller.run(attempt, &run).await;
     }
     // Those that arrive after it was accepted are answered.
     let mut word = controller.words(1).await[0];
@@ -122,12 +122,12 @@ async fn a_repeated_command_is_performed_once_and_answered_twice() {
         }
     }
     assert_eq!(word, "READY");
-    controller.run(attempt, &spec).await;
+    controller.run(attempt, &run).await;
     assert_eq!(controller.words(2).await, ["ACCEPTED", "READY"]);
     controller.stop(attempt).await;
     controller.stop(attempt).await;
     assert_eq!(controller.words(1).await, ["SUMMARY"]);
-    controller.run(attempt, &spec).await;
+    controller.run(attempt, &run).await;
     let again = controller.words(3).await;
     // The second STOP is answered as well if it arrives after the end.
     assert!(
@@ -158,9 +158,9 @@ async fn a_stop_is_answered_before_ready_and_for_an_unknown_attempt() {
 async fn an_expired_lease_ends_the_attempt() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
-    let mut spec = native();
-    spec.deadlines.lease_ms = 1500;
-    let (attempt, ready) = controller.ready(&spec).await;
+    let mut run = native();
+    run.deadlines.lease_ms = 1500;
+    let (attempt, ready) = controller.ready(&run).await;
     for _ in 0..8 {
         tokio::time::sleep(std::time::Duration::from_millis(400)).await;
         controller.renew(attempt).await;

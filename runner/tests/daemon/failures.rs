@@ -66,9 +66,9 @@ async fn leftovers_are_reported_and_stay_in_the_journal() {
 async fn the_failure_of_a_service_has_its_last_output() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
-    let mut spec = native();
-    spec.services[0].args[1] = "echo cannot find my config; exit 3".to_owned();
-    controller.run(AttemptId::fresh(), &spec).await;
+    let mut run = native();
+    run.services[0].args[1] = "echo cannot find my config; exit 3".to_owned();
+    controller.run(AttemptId::fresh(), &run).await;
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let Event::Failed(failed) = controller.answer().await else {
         panic!("not FAILED")
@@ -82,9 +82,9 @@ async fn the_failure_of_a_service_has_its_last_output() {
 async fn a_port_in_use_is_reported() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
-    let spec = native();
-    let _taken = std::net::TcpListener::bind(("127.0.0.1", spec.services[0].port.unwrap())).unwrap();
-    controller.run(AttemptId::fresh(), &spec).await;
+    let run = native();
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", run.services[0].port.unwrap())).unwrap();
+    controller.run(AttemptId::fresh(), &run).await;
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let (stage, why) = controller.failed().await;
     assert_eq!(stage, Stage::Start);
@@ -95,8 +95,8 @@ async fn a_port_in_use_is_reported() {
 async fn a_runner_that_was_killed_cleans_up_when_it_restarts() {
     let lab = Lab::new().await;
     let (runner, mut controller) = lab.serving().await;
-    let spec = native();
-    let (attempt, _) = controller.ready(&spec).await;
+    let run = native();
+    let (attempt, _) = controller.ready(&run).await;
     let pid = sampled_pid(&mut controller).await;
     runner.kill();
 
@@ -106,13 +106,13 @@ async fn a_runner_that_was_killed_cleans_up_when_it_restarts() {
     controller.renew(attempt).await;
     let (stage, why) = controller.failed().await;
     assert!(stage == Stage::Unknown && why.contains("killed"), "{stage:?} {why}");
-    controller.run(attempt, &spec).await;
+    controller.run(attempt, &run).await;
     assert_eq!(controller.failed().await.0, Stage::Unknown, "it is never started again");
     controller.stop(attempt).await;
     assert_eq!(controller.failed().await.0, Stage::Unknown);
 
     // The port is free again.
-    let (next, _) = controller.ready(&spec).await;
+    let (next, _) = controller.ready(&run).await;
     controller.stop(next).await;
     assert_eq!(controller.words(1).await, ["SUMMARY"]);
 }
@@ -126,10 +126,7 @@ async fn a_runner_that_shuts_down_leaves_nothing() {
     assert_eq!(runner.terminate().await, Some(0));
     assert!(!is_alive(pid));
     let (stage, why) = controller.failed().await;
-    assert!(
-        stage == Stage::Running && why.contains("shut down"),
-        "{stage:?} {why}"
-    );
+    assert!(stage == Stage::Running && why.contains("shut down"), "{stage:?} {why}");
     assert_eq!(journaled(&lab), 0);
 }
 
@@ -137,11 +134,11 @@ async fn a_runner_that_shuts_down_leaves_nothing() {
 async fn a_second_signal_ends_the_runner_immediately() {
     let lab = Lab::new().await;
     let (mut runner, mut controller) = lab.serving().await;
-    let mut spec = native();
+    let mut run = native();
     // The service ignores SIGTERM.
-    spec.services[0].args[1] = spec.services[0].args[1].replacen("my $l =", "$SIG{TERM} = q(IGNORE); my $l =", 1);
-    spec.deadlines.grace_ms = 600_000;
-    controller.ready(&spec).await;
+    run.services[0].args[1] = run.services[0].args[1].replacen("my $l =", "$SIG{TERM} = q(IGNORE); my $l =", 1);
+    run.deadlines.grace_ms = 600_000;
+    controller.ready(&run).await;
     let pid = sampled_pid(&mut controller).await;
     let interrupt = |runner: &crate::lab::Runner| {
         let pid = nix::unistd::Pid::from_raw(runner.child.id().try_into().unwrap());
