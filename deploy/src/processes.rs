@@ -24,6 +24,15 @@ pub enum Processes {
 }
 
 impl Processes {
+    /// The service's first process; `None`: it was gone from the start.
+    #[must_use]
+    pub fn first(&self) -> Option<u32> {
+        match self {
+            Self::Fixed(pids) => pids.first().copied(),
+            Self::Cgroup { first, .. } | Self::Tree(first) => Some(*first),
+        }
+    }
+
     /// The current processes, the first one first. Empty: all have ended.
     #[must_use]
     pub fn pids(&self, host: &Snapshot) -> Vec<u32> {

@@ -1,66 +1,66 @@
-//! The command line.
+//! The command line and the exit codes.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Flags;
-use crate::exit;
 
-/// The daemon on a target host: deploys services, samples their CPU and memory, and takes them away without a trace.
+/// The daemon on a target host: deploys services, samples their resource usage and removes them.
 ///
-/// It takes its orders from a controller over Kafka. It may be started before or after the broker, and outlives its restarts. On SIGTERM
-/// or Ctrl-C it ends what runs and leaves nothing; after a crash its next start removes what the crash left.
+/// It receives commands from a controller over Kafka. It may be started before the broker, and reconnects when the broker restarts. On SIGTERM or
+/// Ctrl-C it stops all services and removes everything it created. After a crash, its next start does so.
 #[derive(Debug, Parser)]
-#[command(name = "runner", version, after_help = exit::HELP, args_conflicts_with_subcommands = true)]
+#[command(name = "runner", version, after_help = HELP, args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// What to do, if not to serve.
+    /// What to do instead of serving.
     #[command(subcommand)]
-    pub command: Option<What>,
+    pub command: Option<Command>,
     /// The settings.
     #[command(flatten)]
     pub settings: Settings,
-    /// Seconds to wait for a broker at the start; 0: try once. Default: for ever.
+    /// Seconds to wait for a Kafka broker at the start; 0: try once [default: forever]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub wait: Option<Duration>,
 }
 
-/// What to do, if not to serve.
+/// What to do instead of serving.
 #[derive(Debug, Subcommand)]
-pub enum What {
-    /// Says what is wrong with the configuration and which platforms can be used here, with remedies. Starts nothing.
+pub enum Command {
+    /// Check the configuration and report which platforms can be used here, with remedies. Starts nothing.
     Check(Settings),
 }
 
-/// Where the settings come from: a file, then JUNG_RUNNER__KEY in the environment, then these flags.
+/// The settings. These flags override JUNG_RUNNER__KEY in the environment, which overrides the configuration file.
 #[derive(Debug, Args)]
 pub struct Settings {
-    /// The configuration file; `runner.example.toml` shows every key.
+    /// Configuration file; `runner.example.toml` documents every key
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The host's name towards controllers [default: the host name]
+    /// Name of this host, as controllers use it [default: the host name]
     #[arg(long)]
     pub name: Option<String>,
-    /// The address by which the controller reaches this host [default: 127.0.0.1]
+    /// Address at which the controller reaches this host [default: 127.0.0.1]
     #[arg(long, value_name = "IP")]
     pub address: Option<String>,
-    /// The Kafka brokers, separated by commas [default: 127.0.0.1:9092]
+    /// Kafka brokers, separated by commas [default: 127.0.0.1:9092]
     #[arg(long, value_name = "HOST:PORT")]
     pub brokers: Option<String>,
-    /// Stands in front of every topic's name; the same as the controller's [default: jung.]
+    /// Kafka topic prefix; must be the controller's [default: jung.]
     #[arg(long)]
     pub prefix: Option<String>,
-    /// Where the ledger, logs and images are
+    /// Folder of the crash journal, logs and images [default: /var/lib/jung for root, else ~/.local/state/jung]
     #[arg(long, value_name = "FOLDER")]
     pub state: Option<String>,
-    /// The static workload program [default: beside this program, else on the PATH]
+    /// Statically linked workload program [default: `workload` next to this program, else on the PATH]
     #[arg(long, value_name = "FILE")]
     pub workload: Option<String>,
 }
 
 impl Settings {
-    /// What the flags set.
+    /// The keys that the flags set.
     #[must_use]
     pub fn flags(&self) -> Flags {
         let all = [
@@ -82,8 +82,44 @@ impl Settings {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text
         .parse::<u32>()
-        .map_err(|_| "write a whole number of seconds".to_owned())?;
+        .map_err(|_| "expected a whole number of seconds".to_owned())?;
     Ok(Duration::from_secs(seconds.into()))
+}
+
+/// The exit codes, shown in `--help`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Graceful shutdown with nothing left behind; or `check` found no problem.
+    Ok = 0,
+    /// An internal error.
+    Internal = 1,
+    /// The command line is invalid.
+    Usage = 2,
+    /// The configuration is invalid; every problem was printed.
+    Config = 3,
+    /// No Kafka broker replied within `--wait`.
+    Broker = 4,
+    /// Something that the runner needs is missing, in use or not permitted: its state folder or its name.
+    Unmet = 5,
+    /// Ended immediately by a second signal, without waiting for services to end.
+    Interrupted = 130,
+}
+
+/// [`Exit`] for `--help`.
+const HELP: &str = "\
+Exit codes:
+    0  graceful shutdown on SIGTERM or Ctrl-C, nothing is left behind
+    1  internal error
+    2  invalid command line
+    3  invalid configuration; every problem was printed
+    4  no Kafka broker replied within --wait
+    5  the state folder or the name is in use or not permitted
+  130  ended immediately by a second Ctrl-C or SIGTERM; the next start removes what is left";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
 }
 
 #[cfg(test)]
@@ -92,7 +128,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_command_line_is_sound_and_tells_its_exit_codes() {
+    fn help_lists_the_exit_codes() {
         Cli::command().debug_assert();
         let help = Cli::command().render_long_help().to_string();
         for code in ["  0  ", "  3  ", "  4  ", "  5  ", "130  "] {
@@ -106,7 +142,7 @@ mod tests {
         assert_eq!(cli.settings.flags().0, [("name", "a".to_owned())].into());
         assert_eq!(cli.wait, Some(Duration::ZERO));
         let check = Cli::try_parse_from(["runner", "check", "--config", "x.toml"]).unwrap();
-        let Some(What::Check(settings)) = check.command else {
+        let Some(Command::Check(settings)) = check.command else {
             panic!("not check")
         };
         assert_eq!(settings.config, Some("x.toml".into()));

@@ -1,6 +1,6 @@
-//! The runner's one clock: monotonic nanoseconds since an arbitrary start (Linux: since boot, without sleep).
+//! The runner's clock: monotonic nanoseconds since an arbitrary start (on Linux: since boot, without suspend).
 //!
-//! PONG, READY and every sample are on this scale. It is never subtracted from another host's.
+//! PONG, READY and all samples use it. It is never compared with another host's clock.
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -10,13 +10,13 @@ pub fn now_ns() -> u64 {
     read(ClockId::CLOCK_MONOTONIC)
 }
 
-/// CPU that the calling thread has used, ns.
+/// CPU time of the calling thread, ns.
 #[must_use]
 pub fn thread_cpu_ns() -> u64 {
     read(ClockId::CLOCK_THREAD_CPUTIME_ID)
 }
 
-/// Both clocks exist on every Linux, so an error reads as 0 instead of reaching every caller.
+/// Both clocks exist on every Linux, so callers need not handle an error.
 fn read(clock: ClockId) -> u64 {
     clock_gettime(clock).map_or(0, |time| {
         let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
@@ -27,7 +27,7 @@ fn read(clock: ClockId) -> u64 {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_clock_goes_forward_and_the_thread_pays_for_work() {
+    fn both_clocks_advance() {
         let (wall, cpu) = (super::now_ns(), super::thread_cpu_ns());
         let mut sum = 0u64;
         for i in 0..200_000u64 {

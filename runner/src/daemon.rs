@@ -1,5 +1,5 @@
-//! The daemon: one task that owns the [`Table`] and does what it says. It waits for nothing but its channels: deployments are made by
-//! [`crate::execute`], events are sent by [`protocol::daemon::outbox`], commands are received by [`protocol::daemon::link`].
+//! The daemon: one task that owns the [`Table`] and performs its actions. It waits for its channels only: [`crate::execute`] runs the attempts,
+//! [`protocol::daemon::outbox`] sends events, [`protocol::daemon::link`] receives commands.
 
 use std::time::Instant;
 
@@ -12,13 +12,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tracing::field::display;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use crate::clock;
-use crate::execute::{Context, Executors, Order};
+use crate::execute::{AttemptSpec, Context, Executors};
 use crate::facts;
-use crate::sweep::Lost;
-use crate::table::{Effect, Report, Table};
+use crate::state::{Action, Input};
+use crate::sweep::CrashedAttempt;
+use crate::table::{Effect, Table};
 
 /// The daemon.
 #[derive(Debug)]
@@ -28,112 +29,109 @@ pub struct Daemon {
     outbox: Outbox,
     /// Refusals of one controller for one reason are logged once and counted.
     refusals: RefusalLog<(Name, String)>,
-    reports: mpsc::UnboundedReceiver<(AttemptId, Report)>,
+    reports: mpsc::UnboundedReceiver<(AttemptId, Input)>,
 }
 
 impl Daemon {
-    /// A daemon that runs nothing, and knows what its dead self left.
+    /// A daemon without running attempts that knows those of a crashed previous instance.
     #[must_use]
-    pub fn new(context: Context, lost: Vec<Lost>, sender: watch::Receiver<EventSender>) -> Self {
-        let (out, reports) = mpsc::unbounded_channel();
+    pub fn new(context: Context, crashed: Vec<CrashedAttempt>, sender: watch::Receiver<EventSender>) -> Self {
+        let (reports_tx, reports) = mpsc::unbounded_channel();
         let mut table = Table::default();
-        for (attempt, reply, last_word) in lost {
-            table.remember(attempt, reply, last_word);
+        for (attempt, reply, last) in crashed {
+            table.remember(attempt, reply, last);
         }
+        let outbox = Outbox::new(sender);
         Self {
             table,
-            executors: Executors::new(context, out),
-            outbox: Outbox::new(sender),
+            executors: Executors::new(context, reports_tx, outbox.queue()),
+            outbox,
             refusals: RefusalLog::default(),
             reports,
         }
     }
 
-    /// Serves until it is told to end; then ends what runs, says so, and returns.
+    /// Serves until `shutdown`, then ends all attempts and publishes their last events.
     pub async fn run(mut self, mut commands: mpsc::Receiver<Envelope<Command>>, shutdown: CancellationToken) {
         loop {
             let lease = self.table.deadline();
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = self.refusals.tick() => {}
-                Some(command) = commands.recv() => self.command(command),
-                Some((attempt, report)) = self.reports.recv() => self.report(attempt, report),
+                Some(command) = commands.recv() => self.on_command(command),
+                Some((attempt, input)) = self.reports.recv() => self.on_report(attempt, input),
                 () = sleep_until(lease.unwrap_or_else(Instant::now).into()), if lease.is_some() => {
-                    let effects = self.table.lease_over(Instant::now());
-                    self.obey(effects);
+                    let effects = self.table.expire_lease(Instant::now());
+                    self.perform(effects);
                 }
             }
         }
-        self.end().await;
+        self.shut_down().await;
     }
 
-    async fn end(mut self) {
+    async fn shut_down(mut self) {
         let effects = self.table.shut_down();
-        self.obey(effects);
+        self.perform(effects);
         while self.table.is_busy() {
-            // Every executor ends within its deadlines, and its last report always comes.
-            let Some((attempt, report)) = self.reports.recv().await else {
+            // Every executor ends within its deadlines and always sends a last report.
+            let Some((attempt, input)) = self.reports.recv().await else {
                 break;
             };
-            self.report(attempt, report);
+            self.on_report(attempt, input);
         }
+        // The outbox ends with its last sender, and the executors have one.
+        drop(self.executors);
         self.outbox.close().await;
     }
 
-    fn command(&mut self, command: Envelope<Command>) {
+    fn on_command(&mut self, command: Envelope<Command>) {
         log(&command);
-        let effects = self.table.command(command, Instant::now());
-        self.obey(effects);
+        let effects = self.table.on_command(command, Instant::now());
+        self.perform(effects);
     }
 
-    fn report(&mut self, attempt: AttemptId, report: Report) {
-        match self.table.report(attempt, report) {
-            Ok(effects) => self.obey(effects),
-            Err(fault) => error!(%attempt, %fault, "fault of the runner"),
+    fn on_report(&mut self, attempt: AttemptId, input: Input) {
+        match self.table.on_report(attempt, input) {
+            Ok(effects) => self.perform(effects),
+            Err(error) => error!(%attempt, %error, "internal error"),
         }
     }
 
-    fn obey(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Say(to, event) => self.say(to, *event),
-                Effect::Pong(to) => self.outbox.say_now(
-                    to,
-                    Event::Pong(Pong {
-                        clock_ns: clock::now_ns(),
-                    }),
-                ),
-                Effect::Describe(to, describe) => {
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for (to, action) in effects {
+            match (action, to.attempt) {
+                (Action::Publish(event), _) => self.publish(to, event),
+                (Action::Pong, _) => {
+                    let clock_ns = clock::now_ns();
+                    self.outbox.say_now(to, Event::Pong(Pong { clock_ns }));
+                }
+                (Action::Describe(describe), _) => {
                     let (host, queue) = (self.executors.host().clone(), self.outbox.queue());
                     tokio::spawn(async move {
                         let facts = facts::facts(&host, &describe.platforms).await;
                         let _ = queue.send((to, Event::Facts(Box::new(facts))));
                     });
                 }
-                Effect::Start(reply, run) => self.start(&reply, *run),
-                Effect::Edge(attempt) => self.executors.edge(attempt),
-                Effect::End(attempt, why) => {
-                    info!(%attempt, ?why, "ending");
-                    self.executors.end(attempt, why);
+                (Action::Start(run), Some(attempt)) => self.executors.start(AttemptSpec {
+                    attempt,
+                    controller: to.controller,
+                    epoch: to.epoch,
+                    run: *run,
+                }),
+                (Action::Edge, Some(attempt)) => self.executors.edge(attempt),
+                (Action::End(reason), Some(attempt)) => {
+                    info!(%attempt, ?reason, "ending");
+                    self.executors.end(attempt, reason);
                 }
+                // The table addresses these to an attempt.
+                (Action::Start(_) | Action::Edge | Action::End(_), None) => {}
             }
         }
     }
 
-    fn start(&mut self, reply: &Reply, run: protocol::command::Run) {
-        let Some(attempt) = reply.attempt else { return };
-        self.executors.start(Order {
-            attempt,
-            controller: reply.controller.clone(),
-            epoch: reply.epoch,
-            run,
-        });
-    }
-
-    fn say(&mut self, to: Reply, event: Event) {
+    fn publish(&mut self, to: Reply, event: Event) {
         let attempt = to.attempt.map(display);
         match &event {
-            Event::Samples(_) => {}
             Event::Failed(failed) => info!(attempt, stage = ?failed.stage, "FAILED: {}", failed.why),
             Event::Refused(refused) => {
                 let text = format!("REFUSED to controller {}: {}", to.controller, refused.why);
@@ -152,7 +150,7 @@ fn log(command: &Envelope<Command>) {
         Command::Stop(stop) => info!(%controller, attempt, reason = ?stop.reason, "STOP"),
         Command::Describe(_) => info!(%controller, "DESCRIBE"),
         Command::Ping(_) | Command::Renew(_) | Command::Edge(_) | Command::Prepare(_) | Command::Start(_) => {
-            tracing::debug!(%controller, "{}", command.body.word())
+            debug!(%controller, "{}", command.body.word());
         }
     }
 }

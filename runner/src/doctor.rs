@@ -1,4 +1,4 @@
-//! `runner check`: which platforms can be used here.
+//! `runner check`: which platforms can be used on this host.
 
 use std::fmt::Write;
 
@@ -8,8 +8,8 @@ use protocol::spec::PlatformKind;
 
 use crate::facts;
 
-/// Proves every platform and describes the host.
-pub async fn examine(host: &Host) -> HostFacts {
+/// Probes every platform and describes the host.
+pub async fn probe_all(host: &Host) -> HostFacts {
     let mut facts = facts::facts(host, &[]).await;
     for driver in AnyDriver::all(host) {
         facts.platforms.push(driver.probe().await);
@@ -17,7 +17,7 @@ pub async fn examine(host: &Host) -> HostFacts {
     facts
 }
 
-/// The examination for people.
+/// The facts as text.
 #[must_use]
 pub fn render(facts: &HostFacts) -> String {
     let governor = facts.cpu.governor.as_deref().unwrap_or("none");
@@ -48,7 +48,7 @@ pub fn render(facts: &HostFacts) -> String {
 fn line(platform: &PlatformFacts) -> String {
     match &platform.unmet {
         Some(unmet) => format!(
-            "platform {}: cannot be used: {}; {}",
+            "platform {}: unavailable: {}; {}",
             platform.kind, unmet.need, unmet.remedy
         ),
         None => {
@@ -57,7 +57,7 @@ fn line(platform: &PlatformFacts) -> String {
                 .iter()
                 .map(|(key, value)| format!("{key} {value}"))
                 .collect();
-            format!("platform {}: can be used ({})", platform.kind, details.join(", "))
+            format!("platform {}: available ({})", platform.kind, details.join(", "))
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The kernel's own log, `/dev/kmsg`: what it said while an attempt was measured, and what of it casts doubt on the result.
+//! The kernel's log, `/dev/kmsg`: its messages during an attempt, and which of them make the result suspect.
 //!
-//! Every read gives one message, `priority,number,µs,flags;text`, with properties on lines that begin with a space (kernel:
-//! Documentation/ABI/testing/dev-kmsg). Where the device may not be read (`kernel.dmesg_restrict`, no root), that is said and nothing is known.
+//! Every read returns one message, `priority,number,µs,flags;text`, with properties on lines that start with a space (kernel:
+//! Documentation/ABI/testing/dev-kmsg). Without permission to read the device (`kernel.dmesg_restrict`, not root), the log is reported as unreadable.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -11,17 +11,17 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use protocol::summary::{KernelLogSummary, KernelTrouble, TroubleKind};
 
-/// Where the kernel's messages are read.
+/// The device of the kernel's log.
 pub const DEVICE: &str = "/dev/kmsg";
 
-/// The longest message that the kernel gives (`PRINTK_MESSAGE_MAX` is 2048, with properties up to 8192).
-const LONGEST: usize = 8192;
+/// The longest message (`PRINTK_MESSAGE_MAX` is 2048, with properties up to 8192).
+const MAX_LENGTH: usize = 8192;
 
-/// The most messages of one reading: more would be a flood.
-const MOST: usize = 100_000;
+/// The largest number of messages that are read at once, against floods.
+const MAX_MESSAGES: usize = 100_000;
 
-/// The most troubles that are told; the first ones are nearest to the cause.
-const TOLD: usize = 16;
+/// The largest number of problems in a summary. The first ones are closest to the cause.
+const MAX_PROBLEMS: usize = 16;
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,25 +32,25 @@ pub struct Message {
     pub text: String,
 }
 
-/// A reader that stands somewhere in the log.
+/// A reader with a position in the log.
 #[derive(Debug)]
 pub struct KernelLog(File);
 
 impl KernelLog {
-    /// A reader that gets what comes from now on.
+    /// A reader of the messages from now on.
     ///
     /// # Errors
-    /// The system's word, mostly that it may not be read.
+    /// The system's error, usually a missing permission.
     pub fn from_now(device: &Path) -> io::Result<Self> {
         let mut log = Self::from_the_start(device)?;
         log.0.seek(SeekFrom::End(0))?;
         Ok(log)
     }
 
-    /// A reader that gets everything that the kernel still has.
+    /// A reader of all messages that the kernel still has.
     ///
     /// # Errors
-    /// The system's word, mostly that it may not be read.
+    /// The system's error, usually a missing permission.
     pub fn from_the_start(device: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options
@@ -59,17 +59,17 @@ impl KernelLog {
         options.open(device).map(Self)
     }
 
-    /// What has come since; what was overwritten before it was read is lost.
+    /// The messages since the last call, without those that were overwritten before they were read.
     pub fn read(&mut self) -> Vec<Message> {
         let mut messages = Vec::new();
-        let mut bytes = vec![0; LONGEST];
-        while messages.len() < MOST {
+        let mut bytes = vec![0; MAX_LENGTH];
+        while messages.len() < MAX_MESSAGES {
             match self.0.read(&mut bytes) {
                 Ok(0) => break,
                 Ok(length) => messages.extend(message(&String::from_utf8_lossy(&bytes[..length]))),
-                // EPIPE: the kernel has overwritten what came next, and goes on with what is there.
+                // EPIPE: the next messages were overwritten; the kernel continues with the oldest one it has.
                 Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted) => {}
-                // EAGAIN: there is no more.
+                // EAGAIN: there are no more.
                 Err(_) => break,
             }
         }
@@ -77,7 +77,7 @@ impl KernelLog {
     }
 }
 
-/// What an attempt's messages come to; `None`: the log could not be read.
+/// The summary of an attempt's messages; `None`: the log could not be read.
 #[must_use]
 pub fn summary(log: Option<KernelLog>) -> KernelLogSummary {
     let Some(mut log) = log else {
@@ -87,11 +87,11 @@ pub fn summary(log: Option<KernelLog>) -> KernelLogSummary {
     KernelLogSummary {
         is_readable: true,
         messages: messages.len() as u64,
-        troubles: messages.iter().filter_map(trouble).take(TOLD).collect(),
+        troubles: messages.iter().filter_map(trouble).take(MAX_PROBLEMS).collect(),
     }
 }
 
-/// Reads one message.
+/// Parses one message.
 fn message(record: &str) -> Option<Message> {
     let (head, text) = record.split_once(';')?;
     let number = head.split(',').nth(1)?.parse().ok()?;
@@ -99,9 +99,9 @@ fn message(record: &str) -> Option<Message> {
     Some(Message { number, text })
 }
 
-/// What a message says against a measurement; most say nothing.
+/// The problem for a measurement that a message reports; most report none.
 fn trouble(message: &Message) -> Option<KernelTrouble> {
-    const SIGNS: [(&str, TroubleKind); 15] = [
+    const PATTERNS: [(&str, TroubleKind); 15] = [
         ("Memory cgroup out of memory: Killed", TroubleKind::GroupOutOfMemory),
         ("Out of memory: Killed", TroubleKind::OutOfMemory),
         ("Out of memory: Kill process", TroubleKind::OutOfMemory),
@@ -118,7 +118,7 @@ fn trouble(message: &Message) -> Option<KernelTrouble> {
         ("clocksource: Marking clocksource", TroubleKind::Clock),
         ("NIC Link is Down", TroubleKind::InputOutput),
     ];
-    let (_, kind) = SIGNS.iter().find(|(sign, _)| message.text.contains(sign))?;
+    let (_, kind) = PATTERNS.iter().find(|(pattern, _)| message.text.contains(pattern))?;
     Some(KernelTrouble {
         kind: *kind,
         text: message.text.chars().take(200).collect(),
@@ -129,7 +129,7 @@ fn trouble(message: &Message) -> Option<KernelTrouble> {
 mod tests {
     use super::*;
 
-    fn said(text: &str) -> Message {
+    fn with_text(text: &str) -> Message {
         Message {
             number: 1,
             text: text.to_owned(),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_read_without_their_properties() {
+    fn messages_are_parsed_without_their_properties() {
         let record = "6,339,5140900,-;NET: Registered protocol family 10\n SUBSYSTEM=net\n DEVICE=+net:lo\n";
         let expected = Message {
             number: 339,
@@ -151,8 +151,8 @@ mod tests {
     }
 
     #[test]
-    fn what_spoils_a_measurement_is_told_from_what_does_not() {
-        let kind = |text: &str| trouble(&said(text)).map(|trouble| trouble.kind);
+    fn problems_for_a_measurement_are_recognised() {
+        let kind = |text: &str| trouble(&with_text(text)).map(|trouble| trouble.kind);
         let memcg = "Memory cgroup out of memory: Killed process 931 (workload) total-vm:12kB, anon-rss:4kB";
         assert_eq!(kind(memcg), Some(TroubleKind::GroupOutOfMemory));
         assert_eq!(
@@ -172,11 +172,11 @@ mod tests {
             Some(TroubleKind::Stall)
         );
         assert_eq!(kind("jgbr: port 6(jgt7) entered disabled state"), None);
-        assert_eq!(trouble(&said(&"I/O error ".repeat(90))).unwrap().text.len(), 200);
+        assert_eq!(trouble(&with_text(&"I/O error ".repeat(90))).unwrap().text.len(), 200);
     }
 
     #[test]
-    fn a_log_that_cannot_be_read_is_said_to_be_so() {
+    fn an_unreadable_log_is_reported() {
         assert!(KernelLog::from_now(Path::new("/nowhere/kmsg")).is_err());
         assert!(!summary(None).is_readable);
     }

@@ -1,43 +1,40 @@
-//! The runner: the daemon on a target host that deploys, samples and summarises.
+//! The runner: the daemon on a target host that deploys services, samples their resource usage and removes them.
 //!
 //! ```text
-//!            link ──commands──▶ daemon ──effects──▶ outbox ──events──▶ Kafka
-//!                               │  ▲  owns the table
-//!                         start, end  reports
-//!                               ▼  │
-//!                              execute ── drivers (crate deploy)
-//!                                  └───── sampler (a thread)
+//!            link ──commands──▶ daemon ──actions──▶ outbox ──events──▶ Kafka
+//!                               │  ▲  owns the table   ▲
+//!                         start, end  inputs           │ samples
+//!                               ▼  │                   │
+//!                              execute ────────────────┘
+//!                               └─ drivers (crate deploy), sampler (a thread)
 //! ```
 //!
-//! * [`cli`], [`config`], [`exit`] — how it is told what to do, and how it ends.
-//! * [`serve`] — from a checked configuration to the exit code; [`doctor`] — `runner check`.
-//! * [`daemon`] — one task owns the [`table`]: [`hold`](protocol::daemon::hold) (which controller may speak), [`order`] (does the RUN make sense), [`state`]
-//!   (where each attempt stands). All four are pure.
-//! * [`execute`] — one task for every attempt; [`ledger`] and [`sweep`] — what survives `kill -9`; [`lock`] — one runner a state folder; [`pin`] — its own CPUs;
-//!   [`limits`] — its open files.
-//! * [`sampler`], [`summarise`], [`facts`], [`kernel_log`], [`clock`] — what is measured.
-//! * [`protocol::daemon`] — Kafka.
+//! * Start: [`cli`], [`config`]; [`serve`], from a checked configuration to the exit code; [`doctor`], for `runner check`; [`lock`], one runner per
+//!   state folder; [`limits`], the runner's open files and CPUs.
+//! * Control: [`daemon`], the task that owns the [`table`]; [`validate`], of a RUN; [`state`], of an attempt. All but the daemon are pure, as is
+//!   [`hold`](protocol::daemon::hold), which decides whose commands are obeyed.
+//! * Work: [`execute`], one task per attempt; [`crash_journal`] and [`sweep`], what survives `kill -9` and its removal.
+//! * Measurement: [`sampler`], [`facts`], [`kernel_log`], [`clock`].
+//!
+//! Kafka is in [`protocol::daemon`].
 
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod crash_journal;
 pub mod daemon;
 pub mod doctor;
 pub mod execute;
-pub mod exit;
 pub mod facts;
 pub mod kernel_log;
-pub mod ledger;
 pub mod limits;
 pub mod lock;
-pub mod order;
-pub mod pin;
 pub mod sampler;
 pub mod serve;
 pub mod state;
-pub mod summarise;
 pub mod sweep;
 pub mod table;
+pub mod validate;
 
 #[cfg(test)]
 mod testing;

@@ -1,4 +1,4 @@
-//! That no two runners share a state folder or, on one host, a name: each would sweep away what the other runs.
+//! Two runners must not share a state folder or, on one host, a name: each would remove what the other runs.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -9,53 +9,53 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use protocol::Name;
 
-/// Both locks; they end with the process, however it ends.
+/// Both locks. They are released when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
     _folder: Flock<File>,
     _name: UnixListener,
 }
 
-/// Why a runner may not start here.
+/// The runner cannot start here.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// The state folder cannot be used.
     #[error(
-        "state folder {}: {source}: name one that is yours with `--state` or the key `state`, or start as root",
+        "state folder {}: {source}: set `--state` or the key `state` to a folder that is yours, or run as root",
         path.display()
     )]
     Folder {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
     /// Another runner uses the state folder.
     #[error(
-        "another runner (pid {pid}) uses the state folder {}: end it, or give this one its own `--state` and `--name`",
+        "another runner (pid {pid}) uses the state folder {}: stop it, or give this one another `--state` and `--name`",
         path.display()
     )]
     FolderTaken {
-        /// Which.
+        /// Its path.
         path: PathBuf,
         /// The other runner.
         pid: String,
     },
     /// Another runner of this host has the name.
-    #[error("another runner on this host is named {name}: end it, or give this one another `--name`")]
+    #[error("another runner on this host has the name {name}: stop it, or give this one another `--name`")]
     NameTaken {
         /// The name.
         name: Name,
     },
 }
 
-/// Makes the state folder and locks it and the name.
+/// Creates the state folder and locks it and the name.
 ///
 /// # Errors
 /// See [`LockError`].
 pub fn lock(state: &Path, name: &Name) -> Result<Lock, LockError> {
     let folder = lock_folder(state)?;
-    // An abstract socket leaves no file behind and is gone with its process.
+    // An abstract socket has no file and ends with its process.
     let address = SocketAddr::from_abstract_name(format!("jung-runner-{name}"));
     let listener = address.and_then(|address| UnixListener::bind_addr(&address));
     Ok(Lock {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_names_the_remedy() {
+    fn a_folder_that_cannot_be_created_is_an_error_with_a_remedy() {
         let error = lock(Path::new("/dev/null/x"), &own_name("c")).unwrap_err().to_string();
         assert!(error.contains("/dev/null/x") && error.contains("--state"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! The runner's entry: parse, load, serve, exit code.
+//! The runner: parse, load, serve, exit code.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -7,15 +7,14 @@ use std::time::Duration;
 
 use clap::Parser;
 use protocol::files::{self, FileFault};
-use runner::cli::{Cli, Settings, What};
+use runner::cli::{Cli, Command, Exit, Settings};
 use runner::config::problem::Problems;
 use runner::config::{Config, RawConfig};
-use runner::exit::Exit;
-use runner::{doctor, limits, pin, serve};
+use runner::{doctor, limits, serve};
 use tokio::runtime::Runtime;
 
-/// How long tasks that are dropped at the end may take: killing what they own is quick.
-const LAST: Duration = Duration::from_secs(2);
+/// How long tasks may take to drop at the end. They only kill what they own, which is quick.
+const DROP_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -23,7 +22,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error).into(),
     };
     let done = match &cli.command {
-        Some(What::Check(settings)) => load(settings).map(|config| check(&config, settings.config.as_deref())),
+        Some(Command::Check(settings)) => load(settings).map(|config| check(&config, settings.config.as_deref())),
         None => load(&cli.settings).map(|config| run(config, cli.wait)),
     };
     let exit = done.unwrap_or_else(|problems| {
@@ -38,7 +37,7 @@ fn main() -> ExitCode {
 }
 
 fn usage(error: &clap::Error) -> Exit {
-    // Nothing can be done about a closed stdout.
+    // stdout may be closed.
     let _ = error.print();
     if error.use_stderr() { Exit::Usage } else { Exit::Ok }
 }
@@ -59,14 +58,14 @@ fn run(config: Config, wait: Option<Duration>) -> anyhow::Result<Exit> {
     if let Err(error) = limits::raise_open_files() {
         tracing::warn!("{error}");
     }
-    // Before any thread is started: threads inherit it.
+    // Before any thread is started, since threads inherit the affinity.
     let free_cpus = match &config.cpus {
-        Some(cpus) => Some(pin::keep_to(cpus)?),
+        Some(cpus) => Some(limits::pin_to(cpus)?),
         None => None,
     };
     let runtime = Runtime::new()?;
     let exit = runtime.block_on(serve::serve(config, free_cpus, wait));
-    runtime.shutdown_timeout(LAST);
+    runtime.shutdown_timeout(DROP_TIMEOUT);
     exit
 }
 
@@ -76,8 +75,8 @@ fn check(config: &Config, file: Option<&Path>) -> anyhow::Result<Exit> {
     {
         println!("{}: {error}: every key has its default", file.display());
     }
-    println!("the configuration is right");
-    let facts = Runtime::new()?.block_on(doctor::examine(&serve::host(config)));
+    println!("the configuration is valid");
+    let facts = Runtime::new()?.block_on(doctor::probe_all(&serve::host(config)));
     print!("{}", doctor::render(&facts));
     Ok(Exit::Ok)
 }

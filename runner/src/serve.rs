@@ -12,30 +12,30 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::cli::Exit;
 use crate::config::Config;
+use crate::crash_journal::CrashJournal;
 use crate::daemon::Daemon;
 use crate::execute::Context;
-use crate::exit::Exit;
-use crate::ledger::Ledger;
 use crate::{facts, lock, sweep};
 
-/// Commands that wait for the daemon; more wait in Kafka.
+/// The number of commands that are queued for the daemon; more wait in Kafka.
 const COMMANDS: usize = 64;
 
-/// Serves until the first SIGTERM or Ctrl-C; a second one ends it at once. `free_cpus` are for services that are not told theirs.
+/// Serves until the first SIGTERM or Ctrl-C; a second one ends it immediately. `free_cpus` are for services whose RUN names no CPUs.
 ///
 /// # Errors
-/// A fault of the program or the system that has no exit code of its own.
+/// An error that has no exit code of its own.
 pub async fn serve(config: Config, free_cpus: Option<CpuSet>, wait: Option<Duration>) -> anyhow::Result<Exit> {
     let (first, second) = (CancellationToken::new(), CancellationToken::new());
     tokio::spawn(signals(first.clone(), second.clone()));
     tokio::select! {
-        exit = until(config, free_cpus, wait, first) => exit,
+        exit = serve_until(config, free_cpus, wait, first) => exit,
         () = second.cancelled() => Ok(Exit::Interrupted),
     }
 }
 
-async fn until(
+async fn serve_until(
     config: Config,
     free_cpus: Option<CpuSet>,
     wait: Option<Duration>,
@@ -49,9 +49,9 @@ async fn until(
         }
     };
     let host = host(&config);
-    let ledger = Ledger::open(&config.state)?;
-    let left = sweep::sweep(&host, &ledger).await;
-    let lost = sweep::lost(&ledger, &host, &left)?;
+    let journal = CrashJournal::open(&config.state)?;
+    let left = sweep::sweep(&host, &journal).await;
+    let crashed = sweep::crashed_attempts(&journal, &host, &left)?;
     let connected = tokio::select! {
         connected = link::connect(&config.bus, &config.name, wait) => connected,
         () = shutdown.cancelled() => return Ok(Exit::Ok),
@@ -72,28 +72,28 @@ async fn until(
         "serving"
     );
     let (sender, connection) = watch::channel(sender);
-    let (out, commands) = mpsc::channel(COMMANDS);
-    tokio::spawn(link::listen(config.bus, config.name, receiver, sender, out));
+    let (commands_tx, commands) = mpsc::channel(COMMANDS);
+    tokio::spawn(link::listen(config.bus, config.name, receiver, sender, commands_tx));
     let page_bytes = facts::page_bytes();
     let context = Context {
         host,
         programs: config.programs,
-        ledger,
+        journal,
         page_bytes,
         free_cpus,
         sampler: config.sampler,
     };
-    Daemon::new(context, lost, connection).run(commands, shutdown).await;
-    info!("ended, nothing is left behind");
+    Daemon::new(context, crashed, connection).run(commands, shutdown).await;
+    info!("shut down");
     Ok(Exit::Ok)
 }
 
-/// The host as drivers see it.
+/// The host, for drivers.
 #[must_use]
 pub fn host(config: &Config) -> Host {
     if !config.workload.is_file() {
         warn!(
-            "there is no workload program at {}: name one with `--workload` or the key `workload`",
+            "the workload program {} does not exist: set `--workload` or the key `workload`",
             config.workload.display()
         );
     }
@@ -113,17 +113,17 @@ fn exit_of(error: &BusError) -> Exit {
 }
 
 async fn signals(first: CancellationToken, second: CancellationToken) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let mut next = async || {
         tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
         }
     };
-    info!("{}: ending; once more ends at once", next().await);
+    info!("{}: shutting down; repeat to end immediately", next().await);
     first.cancel();
-    warn!("{}: ending at once", next().await);
+    warn!("{}: ending immediately", next().await);
     second.cancel();
     Ok(())
 }

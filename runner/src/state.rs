@@ -1,107 +1,113 @@
-//! Where one attempt stands: a pure state machine.
+//! The state of one attempt, as a pure state machine.
 //!
 //! ```text
-//!           RUN / start           became ready          STOP, lease over, superseded,
+//!           RUN / start           became ready          STOP, lease expired, superseded,
 //!                                                       shutdown / end
 //!   Idle ------------> Deploying ------------> Ready -------------------------> Stopping
 //!    |                  |    |                   |                               |
 //!    |                  |    +-- STOP, ... / end --------------------------------+
 //!    | STOP, RENEW      |                        |                               |
-//!    |                  | finished               | finished (a service ended)    | finished
+//!    |                  | finished               | finished (a service exited)   | finished
 //!    +----------------> Done <-------------------+-------------------------------+
 //! ```
 //!
-//! Every state but Idle carries what was said about the attempt so far. A RUN that comes again is answered by saying all of it again, a
-//! STOP or RENEW after the end by its last word: so a lost answer is asked for again by sending the command again, and nothing is done twice.
+//! Every state but Idle holds the events of the attempt so far. A repeated RUN is answered by publishing all of them again; a STOP or RENEW after the
+//! end, by the last one. So a controller that missed an answer sends the command again, and nothing is done twice.
 
 use protocol::Event;
-use protocol::command::{Run, StopReason};
+use protocol::command::{Describe, Run, StopReason};
 use protocol::event::{Accepted, Failed, Ready, Stage};
 use protocol::summary::Teardown;
 
-/// What was said about an attempt, in order: ACCEPTED, READY, and SUMMARY or FAILED; or REFUSED alone.
-pub type Said = Vec<Event>;
+/// The events of an attempt, in order: ACCEPTED, READY, and SUMMARY or FAILED; or REFUSED alone.
+pub type Published = Vec<Event>;
 
-/// Where an attempt stands.
+/// The state of an attempt.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum State {
-    /// Never heard of.
+    /// Unknown.
     #[default]
     Idle,
     /// Its services are being started.
-    Deploying(Said),
-    /// Its services answer and are sampled.
-    Ready(Said),
+    Deploying(Published),
+    /// Its services reply and are sampled.
+    Ready(Published),
     /// It is being torn down.
-    Stopping(Said),
-    /// It is over and torn down.
-    Done(Said),
+    Stopping(Published),
+    /// It has ended and is torn down.
+    Done(Published),
 }
 
 /// What happens to an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
-    /// RUN came, for the first time or again.
+    /// RUN was received, perhaps again.
     Run(Box<Run>),
-    /// STOP came.
+    /// STOP was received.
     Stop(StopReason),
-    /// RENEW came.
+    /// RENEW was received.
     Renew,
-    /// The runner itself ends it.
-    End(Why),
-    /// The executor has taken it on.
+    /// The runner ends it.
+    End(EndReason),
+    /// The executor has accepted it.
     Accepted,
-    /// The executor has it serving.
+    /// Its services reply.
     BecameReady(Box<Ready>),
-    /// The executor is through, teardown included; its last word is SUMMARY, FAILED or REFUSED.
+    /// The executor is done, including the teardown; the last event is SUMMARY, FAILED or REFUSED.
     Finished(Box<Event>),
 }
 
 /// Why an attempt is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The controller said so.
+pub enum EndReason {
+    /// The controller sent STOP.
     Stop(StopReason),
-    /// The controller was silent for longer than its lease.
-    LeaseOver,
-    /// A newer life of the controller has spoken.
+    /// The controller's lease expired.
+    LeaseExpired,
+    /// The controller was restarted: a command of a higher epoch was received.
     Superseded,
-    /// The runner was told to end.
+    /// The runner shuts down.
     Shutdown,
 }
 
-/// What is to be done.
+/// What the daemon does, for an attempt or to answer a command that is about none.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Start an executor for the attempt.
+    /// Publishes an event.
+    Publish(Event),
+    /// Answers PING with the clock.
+    Pong,
+    /// Answers DESCRIBE with facts.
+    Describe(Describe),
+    /// Starts an executor for the attempt.
     Start(Box<Run>),
-    /// Tell the executor to end it.
-    End(Why),
-    /// Say this to the controller.
-    Say(Event),
+    /// Tells the executor that the measurement window begins or ends.
+    Edge,
+    /// Tells the executor to end the attempt.
+    End(EndReason),
 }
 
-/// An event that cannot be in this state: a fault of this program.
+/// An input that is impossible in this state: a bug.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{input} in state {state}")]
 pub struct IllegalEvent {
     /// The state.
     pub state: &'static str,
-    /// What came.
+    /// The input.
     pub input: &'static str,
 }
 
 impl State {
-    /// The next state, and what is to be done.
+    /// The next state, and what to do.
     ///
     /// # Errors
-    /// [`IllegalEvent`] for what only a faulty executor can say; commands are legal in every state.
+    /// [`IllegalEvent`] for an input that only a faulty executor sends; commands are legal in every state.
     pub fn on(self, input: Input) -> Result<(Self, Vec<Action>), IllegalEvent> {
         match input {
-            Input::Run(order) => Ok(self.run(order)),
+            Input::Run(run) => Ok(self.run(run)),
             Input::Stop(reason) => Ok(self.stop(reason)),
             Input::Renew => Ok(self.renew()),
-            Input::End(why) => self.end(why),
+            Input::End(reason) => self.end(reason),
             Input::Accepted => self.accepted(),
             Input::BecameReady(ready) => self.became_ready(*ready),
             Input::Finished(last) => self.finished(*last),
@@ -114,26 +120,28 @@ impl State {
         matches!(self, Self::Deploying(_) | Self::Ready(_) | Self::Stopping(_))
     }
 
-    /// Whether the attempt is alive and nobody has ended it yet.
+    /// Whether the attempt occupies the runner and was not told to end.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         matches!(self, Self::Deploying(_) | Self::Ready(_))
     }
 
-    /// What was said so far.
+    /// The events so far.
     #[must_use]
-    pub fn said(&self) -> &[Event] {
+    pub fn published(&self) -> &[Event] {
         match self {
             Self::Idle => &[],
-            Self::Deploying(said) | Self::Ready(said) | Self::Stopping(said) | Self::Done(said) => said,
+            Self::Deploying(published) | Self::Ready(published) | Self::Stopping(published) | Self::Done(published) => {
+                published
+            }
         }
     }
 
-    fn run(self, order: Box<Run>) -> (Self, Vec<Action>) {
+    fn run(self, run: Box<Run>) -> (Self, Vec<Action>) {
         match self {
-            Self::Idle => (Self::Deploying(Said::new()), vec![Action::Start(order)]),
+            Self::Idle => (Self::Deploying(Published::new()), vec![Action::Start(run)]),
             known => {
-                let again = known.said().iter().cloned().map(Action::Say).collect();
+                let again = known.published().iter().cloned().map(Action::Publish).collect();
                 (known, again)
             }
         }
@@ -141,9 +149,11 @@ impl State {
 
     fn stop(self, reason: StopReason) -> (Self, Vec<Action>) {
         match self {
-            Self::Deploying(said) | Self::Ready(said) => (Self::Stopping(said), vec![Action::End(Why::Stop(reason))]),
-            Self::Stopping(said) => (Self::Stopping(said), Vec::new()),
-            over => over.last_word(),
+            Self::Deploying(published) | Self::Ready(published) => {
+                (Self::Stopping(published), vec![Action::End(EndReason::Stop(reason))])
+            }
+            Self::Stopping(published) => (Self::Stopping(published), Vec::new()),
+            done => done.last_event(),
         }
     }
 
@@ -151,27 +161,26 @@ impl State {
         if self.is_alive() {
             (self, Vec::new())
         } else {
-            self.last_word()
+            self.last_event()
         }
     }
 
-    /// Says how the attempt ended; of one that was never heard of, that it is unknown, and then it cannot be run any more: its
-    /// controller has given it up by then.
-    fn last_word(self) -> (Self, Vec<Action>) {
-        let said = match self {
-            Self::Idle => vec![unknown(
-                "this runner never got its RUN, or has been started again since",
-            )],
-            known => known.said().to_vec(),
+    /// Publishes the last event again. An unknown attempt fails as unknown and cannot be run any more, since its controller gives it up then.
+    fn last_event(self) -> (Self, Vec<Action>) {
+        let published = match self {
+            Self::Idle => vec![unknown("this runner never received its RUN, or was restarted since")],
+            known => known.published().to_vec(),
         };
-        let again = said.last().cloned().map(Action::Say).into_iter().collect();
-        (Self::Done(said), again)
+        let again = published.last().cloned().map(Action::Publish).into_iter().collect();
+        (Self::Done(published), again)
     }
 
-    fn end(self, why: Why) -> Result<(Self, Vec<Action>), IllegalEvent> {
+    fn end(self, reason: EndReason) -> Result<(Self, Vec<Action>), IllegalEvent> {
         match self {
-            Self::Deploying(said) | Self::Ready(said) => Ok((Self::Stopping(said), vec![Action::End(why)])),
-            Self::Stopping(said) => Ok((Self::Stopping(said), Vec::new())),
+            Self::Deploying(published) | Self::Ready(published) => {
+                Ok((Self::Stopping(published), vec![Action::End(reason)]))
+            }
+            Self::Stopping(published) => Ok((Self::Stopping(published), Vec::new())),
             other => Err(other.illegal("end")),
         }
     }
@@ -179,8 +188,8 @@ impl State {
     fn accepted(self) -> Result<(Self, Vec<Action>), IllegalEvent> {
         let event = Event::Accepted(Accepted {});
         match self {
-            Self::Deploying(said) if said.is_empty() => Ok(say(Self::Deploying, said, event)),
-            Self::Stopping(said) if said.is_empty() => Ok(say(Self::Stopping, said, event)),
+            Self::Deploying(published) if published.is_empty() => Ok(publish(Self::Deploying, published, event)),
+            Self::Stopping(published) if published.is_empty() => Ok(publish(Self::Stopping, published, event)),
             other => Err(other.illegal("accepted")),
         }
     }
@@ -188,21 +197,23 @@ impl State {
     fn became_ready(self, ready: Ready) -> Result<(Self, Vec<Action>), IllegalEvent> {
         let event = Event::Ready(ready);
         match self {
-            Self::Deploying(said) if said.len() == 1 => Ok(say(Self::Ready, said, event)),
-            Self::Stopping(said) if said.len() == 1 => Ok(say(Self::Stopping, said, event)),
+            Self::Deploying(published) if published.len() == 1 => Ok(publish(Self::Ready, published, event)),
+            Self::Stopping(published) if published.len() == 1 => Ok(publish(Self::Stopping, published, event)),
             other => Err(other.illegal("became ready")),
         }
     }
 
     fn finished(self, last: Event) -> Result<(Self, Vec<Action>), IllegalEvent> {
         let fits = match &last {
-            Event::Summary(_) => self.said().len() == 2,
-            Event::Refused(_) => self.said().is_empty(),
+            Event::Summary(_) => self.published().len() == 2,
+            Event::Refused(_) => self.published().is_empty(),
             Event::Failed(_) => true,
             _ => false,
         };
         match self {
-            Self::Deploying(said) | Self::Ready(said) | Self::Stopping(said) if fits => Ok(say(Self::Done, said, last)),
+            Self::Deploying(published) | Self::Ready(published) | Self::Stopping(published) if fits => {
+                Ok(publish(Self::Done, published, last))
+            }
             other => Err(other.illegal("finished")),
         }
     }
@@ -219,7 +230,7 @@ impl State {
     }
 }
 
-/// FAILED of an attempt that this runner knows nothing of.
+/// FAILED of an attempt that this runner does not know.
 #[must_use]
 pub fn unknown(why: &str) -> Event {
     Event::Failed(Failed {
@@ -230,9 +241,9 @@ pub fn unknown(why: &str) -> Event {
     })
 }
 
-fn say(next: fn(Said) -> State, mut said: Said, event: Event) -> (State, Vec<Action>) {
-    said.push(event.clone());
-    (next(said), vec![Action::Say(event)])
+fn publish(next: fn(Published) -> State, mut published: Published, event: Event) -> (State, Vec<Action>) {
+    published.push(event.clone());
+    (next(published), vec![Action::Publish(event)])
 }
 
 #[cfg(test)]

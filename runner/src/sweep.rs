@@ -1,4 +1,4 @@
-//! What a runner does first: remove what its dead self left, and learn from the ledger which attempts those were.
+//! The first thing a runner does: remove what a crashed previous instance left, and read from the crash journal which attempts those were.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,32 +14,32 @@ use protocol::{AttemptId, Event};
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::ledger::{Ledger, LedgerError, Record};
+use crate::crash_journal::{CrashJournal, CrashJournalError, Record};
 
-/// How long one platform may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the sweep of one platform may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An attempt that a dead self left, as the table remembers it.
-pub type Lost = (AttemptId, Reply, Event);
+/// An attempt of a crashed previous instance: whom to answer, and its last event.
+pub type CrashedAttempt = (AttemptId, Reply, Event);
 
-/// Removes everything that bears this runner's mark, also from engines that only the ledger knows of, and says in words what could not be removed.
-pub async fn sweep(host: &Host, ledger: &Ledger) -> Vec<String> {
+/// Removes everything that bears this runner's mark, also from engines that only the journal knows, and returns what could not be removed.
+pub async fn sweep(host: &Host, journal: &CrashJournal) -> Vec<String> {
     let mut left = Vec::new();
     for driver in AnyDriver::all(host) {
-        left.extend(clean(&driver).await);
+        left.extend(sweep_platform(&driver).await);
     }
-    // A ledger that cannot be read is said by `lost`.
-    let records = ledger.open_attempts(envelope::unix_ms()).unwrap_or_default();
+    // `crashed_attempts` reports a journal that cannot be read.
+    let records = journal.unfinished(envelope::unix_ms()).unwrap_or_default();
     for spec in engines(&records) {
-        let found = clean_if_there(&AnyDriver::for_platform(&spec, host)).await;
-        let nobody_knows = |unmet| {
+        let found = try_sweep(&AnyDriver::for_platform(&spec, host)).await;
+        let unknown = |unmet| {
             vec![format!(
-                "{unmet} (until then nobody knows what a killed runner left there)"
+                "{unmet} (until then it is unknown what a killed runner left there)"
             )]
         };
-        left.extend(found.unwrap_or_else(nobody_knows));
+        left.extend(found.unwrap_or_else(unknown));
     }
-    // Files of brokers that are dead by now.
+    // Files of brokers, which have ended by now.
     let data = host.state.join("data");
     match tokio::fs::remove_dir_all(&data).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -50,7 +50,7 @@ pub async fn sweep(host: &Host, ledger: &Ledger) -> Vec<String> {
     left
 }
 
-/// The engines at sockets of their own that a dead self used, each once.
+/// The container engines at configured sockets that a crashed instance used, each once.
 fn engines(records: &[Record]) -> Vec<PlatformSpec> {
     let of = |record: &Record| match &record.platform {
         Some(PlatformSpec::Docker(spec)) => spec.socket.clone(),
@@ -67,21 +67,20 @@ fn engines(records: &[Record]) -> Vec<PlatformSpec> {
         .collect()
 }
 
-/// Removes from one platform what bears this runner's mark, looks again, and says in words what is still there. Without the platform itself
-/// there is nothing on it.
-pub async fn clean(driver: &AnyDriver) -> Vec<String> {
-    clean_if_there(driver).await.unwrap_or_default()
+/// Removes from one platform what bears this runner's mark, and returns what is still there afterwards. If the platform does not exist, nothing is.
+pub async fn sweep_platform(driver: &AnyDriver) -> Vec<String> {
+    try_sweep(driver).await.unwrap_or_default()
 }
 
-/// The same; the error: the platform is not there.
-async fn clean_if_there(driver: &AnyDriver) -> Result<Vec<String>, DeployError> {
+/// The same; an error means that the platform does not exist.
+async fn try_sweep(driver: &AnyDriver) -> Result<Vec<String>, DeployError> {
     let mut found = Vec::new();
     for _ in 0..2 {
-        found = match timeout(PATIENCE, driver.sweep()).await {
+        found = match timeout(TIMEOUT, driver.sweep()).await {
             Ok(Ok(found)) => found,
             Ok(Err(unmet @ DeployError::Unmet { .. })) => return Err(unmet),
             Ok(Err(error)) => vec![error.to_string()],
-            Err(_) => vec![format!("a sweep did not end within {} s", PATIENCE.as_secs())],
+            Err(_) => vec![format!("a sweep took longer than {} s", TIMEOUT.as_secs())],
         };
         if found.is_empty() {
             break;
@@ -93,17 +92,21 @@ async fn clean_if_there(driver: &AnyDriver) -> Result<Vec<String>, DeployError> 
     Ok(found)
 }
 
-/// The attempts that a dead self left, each with the answer to whoever asks about it. `left` is what the sweep could not remove.
+/// The attempts of a crashed previous instance. `left` is what the sweep could not remove.
 ///
 /// # Errors
-/// If the ledger cannot be read.
-pub fn lost(ledger: &Ledger, host: &Host, left: &[String]) -> Result<Vec<Lost>, LedgerError> {
-    let records = ledger.open_attempts(envelope::unix_ms())?;
-    let tell = |record: Record| {
-        warn!(attempt = %record.attempt, trial = record.trial, "cut short when the runner was killed");
+/// If the journal cannot be read.
+pub fn crashed_attempts(
+    journal: &CrashJournal,
+    host: &Host,
+    left: &[String],
+) -> Result<Vec<CrashedAttempt>, CrashJournalError> {
+    let records = journal.unfinished(envelope::unix_ms())?;
+    let crashed = |record: Record| {
+        warn!(attempt = %record.attempt, trial = record.trial, "aborted: the runner was killed");
         if record.runner != host.runner {
             warn!(
-                "it ran under the name {}: what it left is only found by a runner of that name, so start one once",
+                "the attempt ran under the runner name {}: to remove what it left, start a runner of that name once",
                 record.runner
             );
         }
@@ -116,7 +119,7 @@ pub fn lost(ledger: &Ledger, host: &Host, left: &[String]) -> Result<Vec<Lost>, 
         };
         let failed = Failed {
             stage: Stage::Unknown,
-            why: "the runner was killed during this attempt; it is back and has cleaned up: try again".to_owned(),
+            why: "the runner was killed during this attempt; it has restarted and cleaned up: retry".to_owned(),
             logs: Vec::new(),
             teardown: Teardown {
                 leftovers: left.to_vec(),
@@ -124,7 +127,7 @@ pub fn lost(ledger: &Ledger, host: &Host, left: &[String]) -> Result<Vec<Lost>, 
         };
         (record.attempt, reply, Event::Failed(failed))
     };
-    Ok(records.into_iter().map(tell).collect())
+    Ok(records.into_iter().map(crashed).collect())
 }
 
 #[cfg(test)]
@@ -155,9 +158,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_engine_that_is_gone_is_said_and_not_taken_for_clean() {
+    async fn an_engine_that_is_gone_is_reported() {
         let state = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(state.path()).unwrap();
+        let journal = CrashJournal::open(state.path()).unwrap();
         let host = Host {
             runner: crate::testing::name("lab"),
             address: crate::config::defaults::ADDRESS,
@@ -165,11 +168,11 @@ mod tests {
             state: state.path().to_owned(),
         };
         let socket = format!("unix://{}/gone.sock", state.path().display());
-        ledger.enter(&record(Some(socket))).unwrap();
-        let left = sweep(&host, &ledger).await;
+        journal.insert(&record(Some(socket))).unwrap();
+        let left = sweep(&host, &journal).await;
         assert!(
             left.iter()
-                .any(|left| left.contains("gone.sock") && left.contains("nobody knows")),
+                .any(|left| left.contains("gone.sock") && left.contains("it is unknown")),
             "{left:?}"
         );
     }

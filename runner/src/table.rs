@@ -1,54 +1,30 @@
-//! Everything that the runner knows of attempts and controllers, and what is to be done about each message. Pure: no clock, no I/O.
+//! All attempts and controllers that the runner knows, and what it does about each message. Pure: no clock, no I/O.
 //!
-//! The table passes a command through three gates: the sender's standing ([`protocol::daemon::hold`]), the order's sense ([`crate::order`]), and the
-//! attempt's own state ([`crate::state`]). At most one attempt is wanted at a time; one more may still be on its way out, and the executor
-//! of the next waits for it.
+//! A command passes three checks: the sender's lease and epoch ([`protocol::daemon::hold`]), the validity of a RUN ([`crate::validate`]), and the state
+//! of the attempt ([`crate::state`]). At most one attempt runs at a time. Another may still be in its teardown; the executor of the next one waits for it.
 
 use std::time::{Duration, Instant};
 
 use protocol::bus::Reply;
-use protocol::command::{Describe, Run};
+use protocol::command::Run;
 use protocol::daemon::hold::{Hold, Standing};
 use protocol::event::{Refused, RefusedReason};
-use protocol::sample::Samples;
 use protocol::{AttemptId, Command, Envelope, Event};
 
-use crate::order;
-use crate::state::{Action, IllegalEvent, Input, State, Why};
+use crate::state::{Action, EndReason, IllegalEvent, Input, State};
+use crate::validate;
 
-/// Attempts that are over and still answered for.
+/// How many attempts that have ended are kept, to answer repeated commands.
 pub const REMEMBERED: usize = 64;
 
-/// The answer to what only a loader does.
-const NO_LOADER: &str = "this is a runner, and loads are fired by loaders: start `loader` under a name of its own, and name that in `loaders`";
+/// The answer to commands for loaders.
+const NOT_A_LOADER: &str =
+    "this is a runner and generates no load: start `loader` under a name of its own, and use that name in `loaders`";
 
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Say an event.
-    Say(Reply, Box<Event>),
-    /// Answer PING with the clock.
-    Pong(Reply),
-    /// Answer DESCRIBE with facts.
-    Describe(Reply, Describe),
-    /// Start an executor for the attempt that the reply names.
-    Start(Reply, Box<Run>),
-    /// Tell an executor that its measured window begins or ends.
-    Edge(AttemptId),
-    /// Tell an executor to end.
-    End(AttemptId, Why),
-}
+/// An action, with the controller and the attempt that it is for.
+pub type Effect = (Reply, Action);
 
-/// What an executor reports.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Report {
-    /// A step of its attempt.
-    Step(Input),
-    /// A batch of samples.
-    Samples(Samples),
-}
-
-/// The table.
+/// The table of attempts.
 #[derive(Debug, Default)]
 pub struct Table {
     hold: Hold,
@@ -60,48 +36,48 @@ pub struct Table {
 struct Entry {
     id: AttemptId,
     state: State,
-    /// Who is answered, and about which command.
+    /// The controller and the command that are answered.
     reply: Reply,
 }
 
 impl Table {
-    /// Remembers an attempt that a dead self of this runner left behind.
-    pub fn remember(&mut self, id: AttemptId, reply: Reply, last_word: Event) {
-        let state = State::Done(vec![last_word]);
+    /// Adds an attempt of a crashed previous instance of this runner, with its last event.
+    pub fn remember(&mut self, id: AttemptId, reply: Reply, last: Event) {
+        let state = State::Done(vec![last]);
         self.attempts.push(Entry { id, state, reply });
         self.forget_old();
     }
 
-    /// A command came.
-    pub fn command(&mut self, command: Envelope<Command>, now: Instant) -> Vec<Effect> {
+    /// Handles a command.
+    pub fn on_command(&mut self, command: Envelope<Command>, now: Instant) -> Vec<Effect> {
         let reply = Reply::to(&command);
-        let mut effects = self.lease_over(now);
+        let mut effects = self.expire_lease(now);
         match self.hold.hear(&command.controller, command.epoch, now) {
             Standing::Refused(refused) => {
                 effects.extend(refusal(&command.body, reply, refused));
                 return effects;
             }
-            Standing::TakesOver => effects.extend(self.end_all(Why::Superseded)),
+            Standing::TakesOver => effects.extend(self.end_all(EndReason::Superseded)),
             Standing::Welcome => {}
         }
         effects.extend(match command.body {
-            Command::Ping(_) => vec![Effect::Pong(reply)],
-            Command::Describe(body) => vec![Effect::Describe(reply, body)],
+            Command::Ping(_) => vec![(reply, Action::Pong)],
+            Command::Describe(body) => vec![(reply, Action::Describe(body))],
             Command::Run(body) => self.run(reply, *body, now),
-            Command::Stop(body) => self.known(reply, Input::Stop(body.reason), "STOP"),
-            Command::Prepare(_) | Command::Start(_) => vec![refuse(reply, RefusedReason::Invalid, NO_LOADER)],
-            Command::Edge(_) => self.edge(reply.attempt),
+            Command::Stop(body) => self.input(reply, Input::Stop(body.reason), "STOP"),
+            Command::Prepare(_) | Command::Start(_) => vec![refuse(reply, RefusedReason::Invalid, NOT_A_LOADER)],
+            Command::Edge(_) => self.edge(reply),
             Command::Renew(_) if reply.attempt.is_none() => Vec::new(),
-            Command::Renew(_) => self.known(reply, Input::Renew, "RENEW"),
+            Command::Renew(_) => self.input(reply, Input::Renew, "RENEW"),
         });
         effects
     }
 
-    /// An executor reported.
+    /// Handles an input of an executor.
     ///
     /// # Errors
-    /// [`IllegalEvent`] if it cannot be; the table stays as it was.
-    pub fn report(&mut self, id: AttemptId, report: Report) -> Result<Vec<Effect>, IllegalEvent> {
+    /// [`IllegalEvent`] if it is impossible; the table does not change.
+    pub fn on_report(&mut self, id: AttemptId, input: Input) -> Result<Vec<Effect>, IllegalEvent> {
         let Some(entry) = self.attempts.iter_mut().find(|entry| entry.id == id) else {
             return Err(IllegalEvent {
                 state: "forgotten",
@@ -109,38 +85,29 @@ impl Table {
             });
         };
         let reply = entry.reply.clone();
-        let effects = match report {
-            Report::Step(input) => entry.on(input, &reply)?,
-            Report::Samples(samples) => vec![Effect::Say(
-                Reply {
-                    in_reply_to: None,
-                    ..reply
-                },
-                Box::new(Event::Samples(samples)),
-            )],
-        };
+        let effects = entry.on(input, &reply)?;
         self.forget_old();
         Ok(effects)
     }
 
-    /// Ends what a silent controller left running.
-    pub fn lease_over(&mut self, now: Instant) -> Vec<Effect> {
+    /// Ends all attempts if the controller's lease has expired.
+    pub fn expire_lease(&mut self, now: Instant) -> Vec<Effect> {
         if self.hold.expire(now).is_some() {
-            self.end_all(Why::LeaseOver)
+            self.end_all(EndReason::LeaseExpired)
         } else {
             Vec::new()
         }
     }
 
-    /// When [`Self::lease_over`] has to be called.
+    /// When [`Self::expire_lease`] has to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.hold.until()
     }
 
-    /// Ends everything, because the runner ends.
+    /// Ends all attempts because the runner shuts down.
     pub fn shut_down(&mut self) -> Vec<Effect> {
-        self.end_all(Why::Shutdown)
+        self.end_all(EndReason::Shutdown)
     }
 
     /// Whether any attempt is alive.
@@ -151,35 +118,38 @@ impl Table {
 
     fn run(&mut self, reply: Reply, run: Run, now: Instant) -> Vec<Effect> {
         let Some(id) = reply.attempt else {
-            return vec![refuse(reply, RefusedReason::Invalid, "a RUN has to name its attempt")];
+            return vec![refuse(reply, RefusedReason::Invalid, "a RUN must name its attempt")];
         };
         let known = self.attempts.iter().any(|entry| entry.id == id);
         if !known {
             if let Some(other) = self.attempts.iter().find(|entry| entry.state.is_wanted()) {
-                let why = format!("attempt {} is running: STOP it first", other.id);
+                let why = format!("attempt {} is running: send STOP first", other.id);
                 return vec![refuse(reply, RefusedReason::Busy, &why)];
             }
-            let faults = order::faults(&run);
-            if !faults.is_empty() {
-                return vec![refuse(reply, RefusedReason::Invalid, &faults.join("; "))];
+            let problems = validate::problems(&run);
+            if !problems.is_empty() {
+                return vec![refuse(reply, RefusedReason::Invalid, &problems.join("; "))];
             }
             let lease = Duration::from_millis(run.deadlines.lease_ms);
             self.hold.take(&reply.controller, lease, now);
         }
-        self.known(reply, Input::Run(Box::new(run)), "RUN")
+        self.input(reply, Input::Run(Box::new(run)), "RUN")
     }
 
-    /// Only what is READY has a window; for anything else an edge is an old story.
-    fn edge(&self, attempt: Option<AttemptId>) -> Vec<Effect> {
-        let is_meant = |entry: &&Entry| Some(entry.id) == attempt && matches!(entry.state, State::Ready(_));
-        let meant = self.attempts.iter().find(is_meant);
-        meant.map(|entry| Effect::Edge(entry.id)).into_iter().collect()
+    /// Only an attempt that is READY has a window; any other edge is outdated.
+    fn edge(&self, reply: Reply) -> Vec<Effect> {
+        let is_measured = |entry: &Entry| Some(entry.id) == reply.attempt && matches!(entry.state, State::Ready(_));
+        if self.attempts.iter().any(is_measured) {
+            vec![(reply, Action::Edge)]
+        } else {
+            Vec::new()
+        }
     }
 
-    /// Passes a command on to the state of its attempt, which from now on answers this command.
-    fn known(&mut self, reply: Reply, input: Input, word: &str) -> Vec<Effect> {
+    /// Passes a command to the state machine of its attempt, whose events answer this command from now on.
+    fn input(&mut self, reply: Reply, input: Input, word: &str) -> Vec<Effect> {
         let Some(id) = reply.attempt else {
-            let why = format!("a {word} has to name its attempt");
+            let why = format!("a {word} must name its attempt");
             return vec![refuse(reply, RefusedReason::Invalid, &why)];
         };
         let at = self
@@ -198,24 +168,24 @@ impl Table {
         }
         let effects = entry.on(input, &reply);
         self.forget_old();
-        // A command is legal in every state: see the property test.
+        // Commands are legal in every state; see the property test.
         effects.unwrap_or_default()
     }
 
-    fn end_all(&mut self, why: Why) -> Vec<Effect> {
+    fn end_all(&mut self, reason: EndReason) -> Vec<Effect> {
         let wanted = self.attempts.iter_mut().filter(|entry| entry.state.is_wanted());
         let end = |entry: &mut Entry| {
             let reply = entry.reply.clone();
-            entry.on(Input::End(why), &reply).unwrap_or_default()
+            entry.on(Input::End(reason), &reply).unwrap_or_default()
         };
         wanted.flat_map(end).collect()
     }
 
     fn forget_old(&mut self) {
-        let mut over = self.attempts.iter().filter(|entry| !entry.state.is_alive()).count();
+        let mut ended = self.attempts.iter().filter(|entry| !entry.state.is_alive()).count();
         self.attempts.retain(|entry| {
-            let forget = over > REMEMBERED && !entry.state.is_alive();
-            over -= usize::from(forget);
+            let forget = ended > REMEMBERED && !entry.state.is_alive();
+            ended -= usize::from(forget);
             !forget
         });
     }
@@ -225,27 +195,23 @@ impl Entry {
     fn on(&mut self, input: Input, reply: &Reply) -> Result<Vec<Effect>, IllegalEvent> {
         let (state, actions) = self.state.clone().on(input)?;
         self.state = state;
-        let effect = |action| match action {
-            Action::Start(order) => Effect::Start(reply.clone(), order),
-            Action::End(why) => Effect::End(self.id, why),
-            Action::Say(event) => Effect::Say(reply.clone(), Box::new(event)),
-        };
-        Ok(actions.into_iter().map(effect).collect())
+        Ok(actions.into_iter().map(|action| (reply.clone(), action)).collect())
     }
 }
 
-/// The answer to a command of somebody who is not obeyed: PING is answered all the same, for it changes nothing, unless it comes from a ghost; RENEW never is.
+/// The answer to a command that is refused. PING is answered all the same, since it changes nothing, unless its epoch is stale; RENEW and EDGE are
+/// never answered.
 fn refusal(command: &Command, reply: Reply, refused: Refused) -> Vec<Effect> {
     match command {
-        Command::Ping(_) if refused.reason == RefusedReason::Held => vec![Effect::Pong(reply)],
+        Command::Ping(_) if refused.reason == RefusedReason::Held => vec![(reply, Action::Pong)],
         Command::Renew(_) | Command::Edge(_) => Vec::new(),
-        _ => vec![Effect::Say(reply, Box::new(Event::Refused(refused)))],
+        _ => vec![(reply, Action::Publish(Event::Refused(refused)))],
     }
 }
 
 fn refuse(reply: Reply, reason: RefusedReason, why: &str) -> Effect {
     let why = why.to_owned();
-    Effect::Say(reply, Box::new(Event::Refused(Refused { reason, why })))
+    (reply, Action::Publish(Event::Refused(Refused { reason, why })))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Orders for this crate's own tests.
+//! Messages for this crate's unit tests.
 
 use protocol::command::{Run, TrialRef};
 use protocol::event::{Failed, Ready, Stage};
@@ -12,7 +12,7 @@ pub fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-/// A sound RUN on the fake platform.
+/// A valid RUN on the fake platform.
 pub fn run(lease_s: u64) -> Run {
     Run {
         trial: TrialRef {

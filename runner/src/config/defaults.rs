@@ -1,21 +1,21 @@
-//! What holds where nothing is written.
+//! The values of keys that are not set.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use protocol::Name;
 
-/// Controllers on the same machine reach it here; a lab has to say its own.
+/// Suits a controller on the same machine.
 pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// The host's name, made a [`Name`].
+/// The host name as a [`Name`].
 #[must_use]
 pub fn name() -> Name {
     name_from(&sysinfo::System::host_name().unwrap_or_default())
 }
 
-/// Small letters, digits, `-` and `_` stay, everything else becomes `-`; a domain is cut off.
-#[expect(clippy::expect_used, reason = "the fallback is a name")]
+/// Lower case letters, digits, `-` and `_` are kept, everything else becomes `-`; the domain is removed.
+#[expect(clippy::expect_used, reason = "the fallback is a valid name")]
 fn name_from(host: &str) -> Name {
     let host = host.split('.').next().unwrap_or_default().to_lowercase();
     let plain = |c: char| {
@@ -27,7 +27,7 @@ fn name_from(host: &str) -> Name {
     };
     let text: String = host.chars().map(plain).take(Name::MAX).collect();
     let text = text.trim_start_matches(['-', '_']);
-    text.parse().unwrap_or_else(|_| "runner".parse().expect("a name"))
+    text.parse().unwrap_or_else(|_| "runner".parse().expect("a valid name"))
 }
 
 /// `/var/lib/jung` for root, else `$XDG_STATE_HOME/jung`, else `~/.local/state/jung`.
@@ -44,19 +44,19 @@ pub fn state() -> PathBuf {
         .join("jung")
 }
 
-/// `workload` beside this program, else on the PATH. Where there is none, the place beside this program: drivers tell what is missing.
+/// `workload` next to this program, else on the PATH. If there is none, the path next to this program, which drivers report as missing.
 #[must_use]
 pub fn workload() -> PathBuf {
     program("workload")
 }
 
-/// `broker`, found like the workload.
+/// `broker`, found like `workload`.
 #[must_use]
 pub fn broker() -> PathBuf {
     program("broker")
 }
 
-/// The script of the repository that this program was built in, `target/<profile>/..`; else `kafka.sh`, found like the workload.
+/// The script in the repository in which this program was built, seen from `target/<profile>`; else `kafka.sh`, found like `workload`.
 #[must_use]
 pub fn apache_kafka() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
@@ -66,7 +66,7 @@ pub fn apache_kafka() -> PathBuf {
         .unwrap_or_else(|| program("kafka.sh"))
 }
 
-/// A program beside this one, else on the PATH, else where it would be beside this one.
+/// The path of a program next to this one, else on the PATH, else where it would be next to this one.
 fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     let beside = own.with_file_name(name);
@@ -86,7 +86,7 @@ fn program(name: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn any_host_name_becomes_a_name() {
+    fn any_host_name_becomes_a_valid_name() {
         for (host, name) in [
             ("Lab-2.example.org", "lab-2"),
             ("__x y", "x-y"),

@@ -1,19 +1,19 @@
-//! A problem of the configuration.
+//! A problem in the configuration.
 
 use std::fmt;
 
-/// One thing that is wrong, where, and what to do about it.
+/// A problem, its location and its remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The file, the environment variable or the flag.
     pub place: String,
-    /// The key; empty: the place as a whole.
+    /// The key; empty: the file as a whole.
     pub key: String,
-    /// What is written there; empty: nothing.
+    /// The value; empty: none.
     pub value: String,
-    /// What is wrong with it.
-    pub wrong: String,
-    /// What to do about it.
+    /// What is wrong.
+    pub problem: String,
+    /// How to fix it.
     pub remedy: String,
 }
 
@@ -25,11 +25,11 @@ impl fmt::Display for Problem {
             (key, "") => write!(f, "{key}: ")?,
             (key, value) => write!(f, "{key} = {value:?}: ")?,
         }
-        write!(f, "{}; {}", self.wrong, self.remedy)
+        write!(f, "{}; {}", self.problem, self.remedy)
     }
 }
 
-/// Every problem, one a line.
+/// All problems, one per line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 

@@ -1,4 +1,4 @@
-//! What is written, layer over layer.
+//! The configuration as written, layer over layer.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use config::{Environment, File, FileFormat, Value};
 use serde::Deserialize;
 
-use super::Problem;
+use super::problem::Problem;
 
-/// Stands in front of every environment variable.
+/// The prefix of environment variables.
 const PREFIX: &str = "JUNG_RUNNER";
 
-/// The keys that can be set.
+/// All keys.
 pub const KEYS: [&str; 16] = [
     "name",
     "address",
@@ -31,7 +31,7 @@ pub const KEYS: [&str; 16] = [
     "log",
 ];
 
-/// What is written, of whatever type.
+/// The values as written, of any type.
 #[derive(Debug, Default, Deserialize)]
 pub struct RawConfig {
     pub(super) name: Option<Value>,
@@ -50,26 +50,26 @@ pub struct RawConfig {
     pub(super) cpus: Option<Value>,
     pub(super) sampler: Option<Value>,
     pub(super) log: Option<Value>,
-    /// The file, for problems.
+    /// The file, to locate problems.
     #[serde(skip)]
     pub(super) file: Option<PathBuf>,
-    /// The flags, for problems and because they win.
+    /// The flags, to locate problems.
     #[serde(skip)]
     pub(super) flags: Flags,
-    /// The environment, for problems.
+    /// The environment, to locate problems.
     #[serde(skip)]
     pub(super) environment: BTreeMap<String, String>,
 }
 
-/// What the command line sets, by key.
+/// The values that the command line sets, by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags(pub BTreeMap<&'static str, String>);
 
 impl RawConfig {
-    /// Reads all layers. `environment` is the process's own, but in tests.
+    /// Reads all layers. `environment` is the process's own except in tests.
     ///
     /// # Errors
-    /// If the file cannot be read or is not TOML, or a key is unknown; each unknown key is one problem.
+    /// If the file cannot be read or is not TOML, or a key is unknown; each unknown key is a problem of its own.
     pub fn read(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -125,7 +125,7 @@ impl RawConfig {
             place: self.place(key),
             key: key.to_owned(),
             value: String::new(),
-            wrong: "this key is not known".to_owned(),
+            problem: "unknown key".to_owned(),
             remedy: format!("the keys are {}", KEYS.join(", ")),
         }
     }
@@ -136,7 +136,7 @@ fn unreadable(place: &str, error: &dyn std::error::Error) -> Problem {
         place: place.to_owned(),
         key: String::new(),
         value: String::new(),
-        wrong: format!("cannot be read: {}", error.to_string().trim_end()),
-        remedy: "see runner.example.toml for how it is written".to_owned(),
+        problem: format!("cannot be read: {}", error.to_string().trim_end()),
+        remedy: "see runner.example.toml for the format".to_owned(),
     }
 }

@@ -18,7 +18,7 @@ fn problems(toml: &str) -> String {
 }
 
 #[test]
-fn nothing_written_is_a_whole_configuration() {
+fn an_empty_file_is_a_valid_configuration() {
     let config = load("", &[], Flags::default()).unwrap();
     assert_eq!(config.bus.brokers, "127.0.0.1:9092");
     assert_eq!(config.address, defaults::ADDRESS);
@@ -27,7 +27,7 @@ fn nothing_written_is_a_whole_configuration() {
 }
 
 #[test]
-fn the_example_file_is_right_as_it_is_and_with_every_line_taken_in() {
+fn the_example_file_is_valid_as_it_is_and_with_every_line_uncommented() {
     let example = include_str!("../../runner.example.toml");
     load(example, &[], Flags::default()).unwrap();
     let is_setting = |line: &str| {
@@ -47,7 +47,7 @@ fn the_example_file_is_right_as_it_is_and_with_every_line_taken_in() {
             "{key}"
         );
     }
-    // The files that the example names are not there.
+    // The files that the example names do not exist.
     let without_files: Vec<&str> = settings
         .into_iter()
         .filter(|line| {
@@ -61,7 +61,7 @@ fn the_example_file_is_right_as_it_is_and_with_every_line_taken_in() {
 }
 
 #[test]
-fn flags_win_over_the_environment_and_that_over_the_file() {
+fn flags_override_the_environment_which_overrides_the_file() {
     let file = "name = \"file\"\nprefix = \"file.\"\nbrokers = \"file:1\"\npartitions = 2";
     let environment = [
         ("JUNG_RUNNER__NAME", "env"),
@@ -78,7 +78,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 }
 
 #[test]
-fn every_problem_is_told_at_once_with_its_place_and_remedy() {
+fn all_problems_are_reported_at_once_with_location_and_remedy() {
     let text = problems(
         "name = \"A\"\naddress = \"here\"\nbrokers = \"embedded\"\nprefix = \"a b\"\npartitions = 0\nreplication = \"x\"\n\
          retention = \"1w\"\nkafka = 3\nkey_file = \"/nowhere/key\"\nstate = \"\"\nworkload = \"/nowhere/workload\"\n\
@@ -89,20 +89,17 @@ fn every_problem_is_told_at_once_with_its_place_and_remedy() {
         assert!(line.contains("runner.toml: ") && line.contains(key), "{line}");
     }
     assert!(
-        text.contains("partitions = \"0\": this number is not possible; write a whole number from 1 to 1000"),
+        text.contains("partitions = \"0\": expected a whole number in range; write a whole number from 1 to 1000"),
         "{text}"
     );
     assert!(text.contains("it uses the controller's"), "{text}");
 }
 
 #[test]
-fn unknown_keys_and_broken_files_are_refused() {
+fn unknown_keys_and_broken_files_are_rejected() {
     let text = problems("nmae = \"x\"\nbrokerz = 1\n");
     assert_eq!(text.lines().count(), 2, "{text}");
-    assert!(
-        text.contains("nmae: this key is not known; the keys are name, address"),
-        "{text}"
-    );
+    assert!(text.contains("nmae: unknown key; the keys are name, address"), "{text}");
     assert!(problems("name = ").contains("cannot be read"));
     let missing = RawConfig::read(Some(Path::new("/nowhere.toml")), [], Flags::default()).unwrap_err();
     assert!(
@@ -113,7 +110,7 @@ fn unknown_keys_and_broken_files_are_refused() {
 }
 
 #[test]
-fn a_problem_names_the_variable_or_flag_that_it_came_from() {
+fn a_problem_names_the_variable_or_flag_that_it_comes_from() {
     let error = load(
         "name = \"x\"",
         &[("JUNG_RUNNER__ADDRESS", "a")],

@@ -1,5 +1,6 @@
-//! The first half of an attempt: from the proof of the platform to services that answer and are filled.
+//! The first part of an attempt: from the probe of the platform to seeded services that reply.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use deploy::native::run_to_completion;
@@ -10,51 +11,55 @@ use protocol::spec::ServiceSpec;
 use protocol::summary::Exit;
 use protocol::surroundings::{SEED, SeedSpec};
 
-use super::attempt::{Attempt, Limit, ended};
-use super::batches::{Batch, Site, batches};
-use super::fleet::Fleet;
-use super::idle;
-use super::over::Over;
-use super::words;
+use super::attempt::{Attempt, Deadline, ended};
+use super::deployments::{Deployments, ns};
+use super::outcome::{Outcome, describe};
+use super::plan::{PlannedDeployment, Planner};
 use crate::kernel_log::{self, KernelLog};
+use crate::sampler::host::host_use;
+use crate::sampler::parse;
 use crate::state::Input;
-use crate::table::Report;
 
-/// How long a platform may take to say that it cannot be used, before the RUN is accepted all the same and `prepare` has to tell.
+/// How long a platform may take to answer a probe. After that the RUN is accepted, and `prepare` fails if the platform is not there.
 const PROBE: Duration = Duration::from_secs(5);
 
-/// What the start took.
+/// The result of a start.
 #[derive(Debug)]
-pub(super) struct Up {
+pub(super) struct StartResult {
     /// Making the images.
     pub(super) prepared: Duration,
-    /// Filling the services.
+    /// Seeding the services.
     pub(super) seeded: Option<Duration>,
     /// The whole host just before the first driver was called.
     pub(super) idle: Option<IdleWindow>,
-    /// The kernel's log from then on; `None`: it may not be read.
+    /// The kernel's log from then on; `None`: not readable.
     pub(super) kernel_log: Option<KernelLog>,
 }
 
 impl Attempt {
-    /// Brings all services up, into the fleet, whatever comes of it; the door is how its platform reaches the host, as far as that was found out.
-    pub(super) async fn bring_up(&mut self, fleet: &mut Fleet) -> (Result<Up, Over>, Option<HostGateway>) {
-        let door = match self.open().await {
-            Ok(door) => door,
-            Err(over) => return (Err(over), None),
+    /// Starts all services. Whatever was started is in `deployments`, also on error. Returns as well how the platform reaches the host, if known.
+    pub(super) async fn bring_up(
+        &mut self,
+        deployments: &mut Deployments,
+    ) -> (Result<StartResult, Outcome>, Option<HostGateway>) {
+        let gateway = match self.accept().await {
+            Ok(gateway) => gateway,
+            Err(outcome) => return (Err(outcome), None),
         };
-        (self.start(fleet, door).await, door)
+        (self.start(deployments, gateway).await, gateway)
     }
 
-    /// Proves the platform, takes the order on, and finds out how the platform reaches the host where that is needed.
-    async fn open(&mut self) -> Result<Option<HostGateway>, Over> {
-        let run = self.order.run.clone();
+    /// Probes the platform, accepts the RUN, and finds out how the platform reaches the host if that is needed.
+    async fn accept(&mut self) -> Result<Option<HostGateway>, Outcome> {
+        let run = self.spec.run.clone();
         let driver = AnyDriver::for_platform(&run.platform, &self.context.host);
         let probed = self
-            .phase(Stage::Prepare, Limit::of(PROBE), async { Ok(driver.probe().await) })
+            .phase(Stage::Prepare, Deadline::after(PROBE), async {
+                Ok(driver.probe().await)
+            })
             .await;
         let probed = match probed {
-            Err(Over::Broken(..)) => None,
+            Err(Outcome::Failed(..)) => None,
             probed => Some(probed?),
         };
         let unmet = probed.and_then(|facts| facts.unmet);
@@ -62,48 +67,52 @@ impl Attempt {
         let broker = run.broker.as_ref();
         if let Some(why) = unmet.or_else(|| self.context.programs.missing(broker?.program)) {
             let reason = RefusedReason::Unmet;
-            return Err(Over::Refused(Refused { reason, why }));
+            return Err(Outcome::Refused(Refused { reason, why }));
         }
-        self.report(Report::Step(Input::Accepted));
+        self.report(Input::Accepted);
         match broker {
             None => Ok(None),
             Some(_) => {
-                self.phase(Stage::Prepare, Limit::of(PROBE), driver.host_gateway())
+                self.phase(Stage::Prepare, Deadline::after(PROBE), driver.host_gateway())
                     .await
             }
         }
     }
 
-    async fn start(&mut self, fleet: &mut Fleet, door: Option<HostGateway>) -> Result<Up, Over> {
-        let (context, run) = (self.context.clone(), self.order.run.clone());
+    async fn start(
+        &mut self,
+        deployments: &mut Deployments,
+        gateway: Option<HostGateway>,
+    ) -> Result<StartResult, Outcome> {
+        let (context, run) = (self.context.clone(), self.spec.run.clone());
         let logs = self.logs();
-        let site = Site {
+        let planner = Planner {
             host: &context.host,
             programs: &context.programs,
-            attempt: self.order.attempt,
+            attempt: self.spec.attempt,
             logs: &logs,
-            door,
+            gateway,
             free_cpus: context.free_cpus.as_ref(),
         };
-        let batches = batches(&site, &run);
-        let began = Instant::now();
-        let prepare = Limit::of(Duration::from_millis(run.deadlines.prepare_ms));
-        for batch in &batches {
-            let work = batch.driver.prepare(&batch.deployment);
+        let planned = planner.plan(&run);
+        let start = Instant::now();
+        let prepare = Deadline::after(Duration::from_millis(run.deadlines.prepare_ms));
+        for one in &planned {
+            let work = one.driver.prepare(&one.deployment);
             self.phase(Stage::Prepare, prepare, work).await?;
         }
-        let prepared = began.elapsed();
+        let prepared = start.elapsed();
         let idle = self.idle().await?;
         let kernel_log = KernelLog::from_now(kernel_log::DEVICE.as_ref()).ok();
-        let ready = Limit::of(Duration::from_millis(run.deadlines.ready_ms));
-        for batch in &batches {
-            self.start_batch(fleet, batch, ready).await?;
+        let ready = Deadline::after(Duration::from_millis(run.deadlines.ready_ms));
+        for one in &planned {
+            self.start_one(deployments, one, ready).await?;
         }
         let seeded = match &run.seed {
-            Some(seed) => Some(self.seed(fleet, seed).await?),
+            Some(seed) => Some(self.seed(deployments, seed).await?),
             None => None,
         };
-        Ok(Up {
+        Ok(StartResult {
             prepared,
             seeded,
             idle,
@@ -112,85 +121,126 @@ impl Attempt {
     }
 
     /// Measures the whole host while nothing of the attempt runs.
-    async fn idle(&mut self) -> Result<Option<IdleWindow>, Over> {
-        let length = Duration::from_millis(self.order.run.sampling.idle_ms);
+    async fn idle(&mut self) -> Result<Option<IdleWindow>, Outcome> {
+        let length = Duration::from_millis(self.spec.run.sampling.idle_ms);
         tokio::select! {
-            idle = idle::measure("/proc".as_ref(), length) => Ok(idle),
-            why = ended(&mut self.ending) => Err(Over::Ended(why, Stage::Start)),
+            idle = measure_idle("/proc".as_ref(), length) => Ok(idle),
+            reason = ended(&mut self.end_rx) => Err(Outcome::Ended(reason, Stage::Start)),
         }
     }
 
-    async fn start_batch(&mut self, fleet: &mut Fleet, batch: &Batch, limit: Limit) -> Result<(), Over> {
+    async fn start_one(
+        &mut self,
+        deployments: &mut Deployments,
+        planned: &PlannedDeployment,
+        deadline: Deadline,
+    ) -> Result<(), Outcome> {
         let called = Instant::now();
-        let work = batch.driver.start(&batch.deployment);
-        let running = self.phase(Stage::Start, limit, work).await?;
-        fleet.push(running, called);
-        self.replies(fleet, &batch.deployment.services, limit.left()).await
+        let work = planned.driver.start(&planned.deployment);
+        let running = self.phase(Stage::Start, deadline, work).await?;
+        deployments.push(running, called);
+        self.first_replies(deployments, &planned.deployment.services, deadline.left())
+            .await
     }
 
-    /// Waits for the first correct reply of every service of the newest deployment; a service that ends meanwhile breaks it at once.
-    async fn replies(&mut self, fleet: &mut Fleet, services: &[ServiceSpec], patience: Duration) -> Result<(), Over> {
-        let started = fleet.newest();
+    /// Waits for the first correct reply of every service of the newest deployment; fails at once if a service exits.
+    async fn first_replies(
+        &mut self,
+        deployments: &mut Deployments,
+        services: &[ServiceSpec],
+        timeout: Duration,
+    ) -> Result<(), Outcome> {
+        let started = deployments.newest();
         let replies = tokio::select! {
-            replies = ready::wait(services, &started, patience) => {
-                replies.map_err(|error| Over::Broken(Stage::Ready, error.to_string()))?
+            replies = ready::wait(services, &started, timeout) => {
+                replies.map_err(|error| Outcome::Failed(Stage::Ready, error.to_string()))?
             }
-            (service, exit) = fleet.ended() => {
-                let why = format!("service {service} ended before its first reply ({})", words(&exit));
-                return Err(Over::Broken(Stage::Ready, why));
+            (service, exit) = deployments.ended() => {
+                let why = format!("service {service} exited before its first reply ({})", describe(&exit));
+                return Err(Outcome::Failed(Stage::Ready, why));
             }
-            why = ended(&mut self.ending) => return Err(Over::Ended(why, Stage::Ready)),
+            reason = ended(&mut self.end_rx) => return Err(Outcome::Ended(reason, Stage::Ready)),
         };
-        fleet.replied(replies);
+        deployments.replied(replies);
         Ok(())
     }
 
-    /// Fills the services; says how long it took.
-    async fn seed(&mut self, fleet: &mut Fleet, seed: &SeedSpec) -> Result<Duration, Over> {
-        let (host, attempt, logs) = (self.context.host.clone(), self.order.attempt, self.logs());
-        let broken = |why: String| Over::Broken(Stage::Seed, why);
-        let name = SEED.parse().map_err(|_| broken("its name is none".to_owned()))?;
-        let args = with_endpoints(&seed.args, fleet);
-        let began = Instant::now();
-        let filling = self.phase(
+    /// Seeds the services; returns how long it took.
+    async fn seed(&mut self, deployments: &mut Deployments, seed: &SeedSpec) -> Result<Duration, Outcome> {
+        let (host, attempt, logs) = (self.context.host.clone(), self.spec.attempt, self.logs());
+        let failed = |why: String| Outcome::Failed(Stage::Seed, why);
+        let name = SEED.parse().map_err(|_| failed(format!("invalid name {SEED}")))?;
+        let args = with_endpoints(&seed.args, deployments);
+        let start = Instant::now();
+        let seeding = self.phase(
             Stage::Seed,
-            Limit::of(Duration::from_millis(seed.deadline_ms)),
+            Deadline::after(Duration::from_millis(seed.deadline_ms)),
             run_to_completion(&host, attempt, &name, &args, &logs),
         );
         let exit = tokio::select! {
-            exit = filling => exit?,
-            (service, exit) = fleet.ended() => {
-                let why = format!("service {service} ended while it was filled ({})", words(&exit));
-                return Err(broken(why));
+            exit = seeding => exit?,
+            (service, exit) = deployments.ended() => {
+                let why = format!("service {service} exited while it was being seeded ({})", describe(&exit));
+                return Err(failed(why));
             }
         };
         match exit {
-            Exit::Code(0) => Ok(began.elapsed()),
-            other => Err(broken(format!(
-                "filling the services failed ({}): {}",
-                words(&other),
+            Exit::Code(0) => Ok(start.elapsed()),
+            other => Err(failed(format!(
+                "seeding failed ({}): {}",
+                describe(&other),
                 last_line(&logs.join(format!("{SEED}.log")))
             ))),
         }
     }
 }
 
-/// `{endpoint:NAME}` becomes the address of that service.
-fn with_endpoints(args: &[String], fleet: &Fleet) -> Vec<String> {
-    let endpoints = fleet.endpoints();
-    let filled = |arg: &String| {
-        endpoints.iter().fold(arg.clone(), |arg, endpoint| {
-            let place = format!("{{endpoint:{}}}", endpoint.service);
-            arg.replace(&place, &endpoint.address.to_string())
-        })
-    };
-    args.iter().map(filled).collect()
+/// Reads the CPU time of the whole host twice, `length` apart; `None`: `length` is 0, or it cannot be read. `proc_root` is `/proc` except in tests.
+async fn measure_idle(proc_root: &Path, length: Duration) -> Option<IdleWindow> {
+    if length.is_zero() {
+        return None;
+    }
+    let (first, start) = (host_use(proc_root)?, Instant::now());
+    tokio::time::sleep(length).await;
+    let (last, took) = (host_use(proc_root)?, start.elapsed());
+    Some(IdleWindow {
+        length_ns: ns(took),
+        host: parse::host_between(&first, &last),
+    })
 }
 
-/// The last line of a file that says something, for people.
-fn last_line(path: &std::path::Path) -> String {
+/// Replaces `{endpoint:NAME}` by the address of that service.
+fn with_endpoints(args: &[String], deployments: &Deployments) -> Vec<String> {
+    let endpoints = deployments.endpoints();
+    let replace = |arg: &String| {
+        endpoints.iter().fold(arg.clone(), |arg, endpoint| {
+            let placeholder = format!("{{endpoint:{}}}", endpoint.service);
+            arg.replace(&placeholder, &endpoint.address.to_string())
+        })
+    };
+    args.iter().map(replace).collect()
+}
+
+/// The last line of a file that is not blank, for messages.
+fn last_line(path: &Path) -> String {
     let text = std::fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().rev().find(|line| !line.trim().is_empty());
-    line.unwrap_or("it said nothing").chars().take(500).collect()
+    line.unwrap_or("no output").chars().take(500).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_idle_window_has_its_length_and_is_absent_where_nothing_can_be_read() {
+        let length = Duration::from_millis(50);
+        let window = measure_idle("/proc".as_ref(), length).await.unwrap();
+        let host = &window.host;
+        assert!(window.length_ns >= 50_000_000);
+        assert!(host.idle_ticks + host.user_ticks + host.system_ticks + host.steal_ticks > 0);
+        assert_eq!(measure_idle("/nowhere".as_ref(), length).await, None);
+        assert_eq!(measure_idle("/proc".as_ref(), Duration::ZERO).await, None);
+    }
 }

@@ -1,102 +1,64 @@
-//! One task for every attempt: prepare, start, wait for READY, sample, stop.
+//! One task per attempt: prepare, start, wait for READY, sample, stop.
 //!
-//! * [`Executors`] — starts the tasks and ends them.
-//! * `attempt` — the way of one attempt, and its one way out.
-//! * `bring_up` — the first half of it: from the proof of the platform to services that answer and are filled.
-//! * `serve` — the middle of it: from READY to the end of sampling.
-//! * `batches`, `broker` — what is deployed where, in which order; the broker that the services talk through.
-//! * `idle` — the host just before the start; `placement` — where the services really run.
-//! * `fleet` — everything that runs, seen as one.
-//! * `over` — why an attempt is over, as the event that says so.
+//! * [`Executors`]: starts the tasks and ends them.
+//! * `attempt`: an attempt from the wait for the host to the verified teardown.
+//! * `bring_up`: its first part, from the probe of the platform to seeded services that reply; `measure`: from READY to the end of sampling.
+//! * `plan`: what is deployed where and in which order, with the broker that the services use.
+//! * `deployments`: everything of an attempt that runs; `placement`: on which CPUs it runs.
+//! * `outcome`: how an attempt ended, as an event.
 
 mod attempt;
-mod batches;
 mod bring_up;
-mod broker;
-mod fleet;
-mod idle;
-mod over;
+mod deployments;
+mod measure;
+mod outcome;
 mod placement;
-mod serve;
+mod plan;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use deploy::Host;
-use protocol::command::Run;
+use protocol::AttemptId;
 use protocol::event::Stage;
-use protocol::spec::CpuSet;
-use protocol::summary::{Exit, Teardown};
-use protocol::{AttemptId, Epoch, Name};
+use protocol::summary::Teardown;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::error;
 
-use crate::ledger::Ledger;
-use crate::state::{Input, Why};
-use crate::table::Report;
+use crate::state::{EndReason, Input};
 use attempt::Attempt;
-pub use broker::Programs;
-use over::failed;
+pub use attempt::{AttemptSpec, Context, Events, Reports};
+use outcome::failed;
+pub use plan::Programs;
 
-/// What every attempt works with.
+/// The channels to a running attempt.
 #[derive(Debug)]
-pub struct Context {
-    /// The host.
-    pub host: Host,
-    /// The programs besides the workload.
-    pub programs: Programs,
-    /// The ledger.
-    pub ledger: Ledger,
-    /// Size of a page, bytes.
-    pub page_bytes: u64,
-    /// The CPUs of services that are not told theirs, where the runner keeps to some; `None`: services run where the runner does.
-    pub free_cpus: Option<CpuSet>,
-    /// How the sampler's thread is scheduled.
-    pub sampler: crate::sampler::Priority,
+struct AttemptHandle {
+    end_tx: watch::Sender<Option<EndReason>>,
+    edge_tx: mpsc::UnboundedSender<()>,
 }
 
-/// One attempt to make.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// The attempt.
-    pub attempt: AttemptId,
-    /// Who ordered it.
-    pub controller: Name,
-    /// Its generation.
-    pub epoch: Epoch,
-    /// What is ordered.
-    pub run: Run,
-}
-
-/// Reports of all attempts.
-pub type Reports = mpsc::UnboundedSender<(AttemptId, Report)>;
-
-/// What an attempt is told by.
-#[derive(Debug)]
-struct Reins {
-    end: watch::Sender<Option<Why>>,
-    edge: mpsc::UnboundedSender<()>,
-}
-
-/// The tasks. Dropping this aborts none of them; they end with the runtime.
+/// The tasks of all attempts. Dropping this aborts none of them; they end with the runtime.
 #[derive(Debug)]
 pub struct Executors {
     context: Arc<Context>,
     reports: Reports,
-    /// One attempt at a time has the host: the next waits for the teardown of the one before.
+    events: Events,
+    /// One attempt at a time has the host; the next one waits for its teardown.
     slot: Arc<Semaphore>,
-    reins: HashMap<AttemptId, Reins>,
+    attempts: HashMap<AttemptId, AttemptHandle>,
 }
 
 impl Executors {
-    /// No task yet; their reports go to `reports`.
+    /// No tasks yet. They send the inputs of their state machines to `reports`, and samples directly to `events`.
     #[must_use]
-    pub fn new(context: Context, reports: Reports) -> Self {
+    pub fn new(context: Context, reports: Reports, events: Events) -> Self {
         Self {
             context: Arc::new(context),
             reports,
+            events,
             slot: Arc::new(Semaphore::new(1)),
-            reins: HashMap::new(),
+            attempts: HashMap::new(),
         }
     }
 
@@ -106,68 +68,50 @@ impl Executors {
         &self.context.host
     }
 
-    /// Starts an attempt; its last report is [`Input::Finished`], whatever happens to it.
-    pub fn start(&mut self, order: Order) {
-        self.reins.retain(|_, reins| !reins.end.is_closed());
-        let (end, ending) = watch::channel(None);
-        let (edge, edges) = mpsc::unbounded_channel();
-        self.reins.insert(order.attempt, Reins { end, edge });
-        let (id, reports) = (order.attempt, self.reports.clone());
+    /// Starts an attempt. Its last report is [`Input::Finished`], whatever happens to it.
+    pub fn start(&mut self, spec: AttemptSpec) {
+        self.attempts.retain(|_, handle| !handle.end_tx.is_closed());
+        let (end_tx, end_rx) = watch::channel(None);
+        let (edge_tx, edges) = mpsc::unbounded_channel();
+        let id = spec.attempt;
+        self.attempts.insert(id, AttemptHandle { end_tx, edge_tx });
         let attempt = Attempt {
             context: Arc::clone(&self.context),
-            order,
-            ending,
+            spec,
+            end_rx,
             edges,
             reports: self.reports.clone(),
+            events: self.events.clone(),
         };
-        let slot = Arc::clone(&self.slot);
+        let (slot, reports) = (Arc::clone(&self.slot), self.reports.clone());
         tokio::spawn(async move {
-            // In a task of its own, so that a panic is an answer, too.
-            let made = tokio::spawn(attempt.make(slot)).await;
-            let last = made.unwrap_or_else(|fault| {
-                error!(attempt = %id, %fault, "executor failed");
-                failed(
-                    Stage::Unknown,
-                    format!("fault of the runner: {fault}"),
-                    Teardown::default(),
-                )
+            // In a task of its own, so that a panic is reported as well.
+            let last = tokio::spawn(attempt.run(slot)).await.unwrap_or_else(|error| {
+                error!(attempt = %id, %error, "executor failed");
+                let why = format!("internal error of the runner: {error}");
+                failed(Stage::Unknown, why, Teardown::default())
             });
-            // Nobody listens any more when the runner was told to end at once.
-            let _ = reports.send((id, Report::Step(Input::Finished(Box::new(last)))));
+            // The receiver is gone if the runner ends immediately.
+            let _ = reports.send((id, Input::Finished(Box::new(last))));
         });
     }
 
-    /// Tells an attempt that its measured window begins or ends.
+    /// Tells an attempt that its measurement window begins or ends.
     pub fn edge(&self, attempt: AttemptId) {
-        if let Some(reins) = self.reins.get(&attempt) {
-            // An attempt that is over has no window.
-            let _ = reins.edge.send(());
+        if let Some(handle) = self.attempts.get(&attempt) {
+            // An attempt that has ended has no window.
+            let _ = handle.edge_tx.send(());
         }
     }
 
     /// Tells an attempt to end; the first reason counts.
-    pub fn end(&mut self, attempt: AttemptId, why: Why) {
-        if let Some(reins) = self.reins.get(&attempt) {
-            reins.end.send_if_modified(|first| {
+    pub fn end(&mut self, attempt: AttemptId, reason: EndReason) {
+        if let Some(handle) = self.attempts.get(&attempt) {
+            handle.end_tx.send_if_modified(|first| {
                 let is_first = first.is_none();
-                first.get_or_insert(why);
+                first.get_or_insert(reason);
                 is_first
             });
         }
-    }
-}
-
-/// An exit for people.
-fn words(exit: &Exit) -> String {
-    match exit {
-        Exit::Code(code) => format!("exit code {code}"),
-        Exit::Signal(signal) => format!("signal {signal}"),
-        Exit::OutOfMemory => "out of memory: give it more with `memory_mib`".to_owned(),
-        Exit::Crashed => "the guest crashed".to_owned(),
-        Exit::Unserved => {
-            "virtiofsd, which serves its guest a directory, ended before it: its last words are in the log".to_owned()
-        }
-        Exit::Killed => "killed".to_owned(),
-        Exit::Unknown => "nobody saw how".to_owned(),
     }
 }

@@ -1,7 +1,8 @@
-//! Where the services really may run, as the kernel says after their start: what was ordered and what is are two things.
+//! The CPUs and NUMA nodes that the services may use, read back from the kernel after their start and compared with the RUN.
 
 use std::collections::BTreeSet;
 
+use deploy::Snapshot;
 use protocol::event::Placement;
 use protocol::spec::{CpuSet, Resources};
 
@@ -10,8 +11,10 @@ use crate::sampler::{Service, Targets};
 
 /// The placement of every service: the union over all threads of its processes.
 pub(super) fn of(tree: &Tree, targets: &Targets) -> Vec<Placement> {
+    let host = Snapshot::default();
     let one = |target: &Service| {
-        let statuses: Vec<String> = target.pids.iter().flat_map(|pid| statuses(tree, *pid)).collect();
+        let pids = target.processes.pids(&host).into_iter();
+        let statuses: Vec<String> = pids.flat_map(|pid| statuses(tree, pid)).collect();
         Placement {
             service: target.name.clone(),
             cpus: union(&statuses, "Cpus_allowed_list"),
@@ -21,26 +24,28 @@ pub(super) fn of(tree: &Tree, targets: &Targets) -> Vec<Placement> {
     targets.services.iter().map(one).collect()
 }
 
-/// What was ordered and is not so.
-pub(super) fn deviations(placement: &[Placement], ordered: &Resources) -> Vec<String> {
+/// The differences from the RUN.
+pub(super) fn deviations(placement: &[Placement], requested: &Resources) -> Vec<String> {
     let mut found = Vec::new();
     for service in placement {
-        let mut hold = |what: &str, is: &Option<CpuSet>, wanted: &Option<CpuSet>| {
-            let (Some(is), Some(wanted)) = (is, wanted) else { return };
-            if is != wanted {
+        let mut compare = |what: &str, actual: &Option<CpuSet>, requested: &Option<CpuSet>| {
+            let (Some(actual), Some(requested)) = (actual, requested) else {
+                return;
+            };
+            if actual != requested {
                 found.push(format!(
-                    "{} may use {what} {is}, and {wanted} was ordered",
+                    "{} may use {what} {actual}, but {requested} was requested",
                     service.service
                 ));
             }
         };
-        hold("CPUs", &service.cpus, &ordered.cpuset);
-        hold("memory of NUMA nodes", &service.mems, &ordered.mems);
+        compare("CPUs", &service.cpus, &requested.cpuset);
+        compare("memory of NUMA nodes", &service.mems, &requested.mems);
     }
     found
 }
 
-/// The `status` of every thread of a process that is still there.
+/// The `status` of every thread of a process.
 fn statuses(tree: &Tree, pid: u32) -> Vec<String> {
     let threads = tree.numbered(&format!("proc/{pid}/task"), "").into_iter();
     threads
@@ -65,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_went_elsewhere_shows() {
+    fn a_thread_on_other_cpus_is_a_deviation() {
         let root = tempfile::tempdir().unwrap();
         for (thread, cpus) in [("7/task/7", "0"), ("7/task/8", "0-1"), ("9/task/9", "0")] {
             let folder = root.path().join("proc").join(thread);
@@ -84,14 +89,14 @@ mod tests {
         let placement = of(&Tree::at(root.path()), &targets);
         let cpus: Vec<_> = placement.iter().map(|p| p.cpus.clone()).collect();
         assert_eq!(cpus, [set("0-1"), set("0"), None]);
-        let ordered = Resources {
+        let requested = Resources {
             cpuset: set("0"),
             mems: set("0"),
             memory_mib: None,
         };
         assert_eq!(
-            deviations(&placement, &ordered),
-            ["web may use CPUs 0-1, and 0 was ordered"]
+            deviations(&placement, &requested),
+            ["web may use CPUs 0-1, but 0 was requested"]
         );
         assert_eq!(deviations(&placement, &Resources::default()), [] as [String; 0]);
     }

@@ -9,7 +9,7 @@ use super::tree::{Tree, kibibytes, value};
 const CPUS: &str = "sys/devices/system/cpu";
 const NODES: &str = "sys/devices/system/node";
 
-/// Everything about the processors.
+/// Facts about the processors.
 #[must_use]
 pub fn read(tree: &Tree) -> CpuFacts {
     let info = tree.text("proc/cpuinfo").unwrap_or_default();
@@ -35,31 +35,31 @@ pub fn read(tree: &Tree) -> CpuFacts {
     }
 }
 
-/// How many different values a file has over all CPUs; `None`: no CPU has it.
+/// The number of distinct values of a file over all CPUs; `None`: no CPU has it.
 fn distinct(tree: &Tree, file: &str) -> Option<u32> {
-    let values = each(tree, file);
+    let values = distinct_values(tree, file);
     (!values.is_empty()).then(|| u32::try_from(values.len()).unwrap_or(u32::MAX))
 }
 
-/// The values of a file over all CPUs, each once.
-fn each(tree: &Tree, file: &str) -> BTreeSet<String> {
+/// The distinct values of a file over all CPUs.
+fn distinct_values(tree: &Tree, file: &str) -> BTreeSet<String> {
     let cpus = tree.numbered(CPUS, "cpu").into_iter();
     cpus.filter_map(|(_, cpu)| tree.text(&format!("{cpu}/{file}")))
         .collect()
 }
 
 fn governor(tree: &Tree) -> Option<String> {
-    let found: Vec<String> = each(tree, "cpufreq/scaling_governor").into_iter().collect();
+    let found: Vec<String> = distinct_values(tree, "cpufreq/scaling_governor").into_iter().collect();
     (!found.is_empty()).then(|| found.join(","))
 }
 
-/// `no_turbo` of intel_pstate says the opposite of `boost`, which all other drivers have.
+/// `no_turbo` of intel_pstate is the opposite of `boost`, which all other drivers have.
 fn turbo(tree: &Tree) -> Option<bool> {
     let intel = tree.flag(&format!("{CPUS}/intel_pstate/no_turbo")).map(|off| !off);
     intel.or_else(|| tree.flag(&format!("{CPUS}/cpufreq/boost")))
 }
 
-/// The states of the first CPU that are not disabled; `name` may hold spaces.
+/// The enabled states of the first CPU. A name may contain spaces.
 fn idle_states(tree: &Tree) -> Vec<String> {
     let states = tree.numbered(&format!("{CPUS}/cpu0/cpuidle"), "state").into_iter();
     states

@@ -1,17 +1,17 @@
-//! The kernel's settings, from `/proc` and `/sys`.
+//! Kernel settings, from `/proc` and `/sys`.
 
 use std::collections::BTreeMap;
 
 use protocol::facts::{KernelFacts, MemoryFacts};
 
-use super::tree::{Tree, chosen, kibibytes, value};
+use super::tree::{Tree, kibibytes, selected, value};
 
-/// How the kernel was built, started and set.
+/// The kernel's build, boot parameters and settings.
 #[must_use]
 pub fn read(tree: &Tree) -> KernelFacts {
     KernelFacts {
         build: tree.text("proc/sys/kernel/version"),
-        command_line: tree.text("proc/cmdline").map(|line| for_the_kernel(&line)),
+        command_line: tree.text("proc/cmdline").map(|line| kernel_parameters(&line)),
         boot_id: tree.text("proc/sys/kernel/random/boot_id"),
         clocksource: tree.text("sys/devices/system/clocksource/clocksource0/current_clocksource"),
         aslr: tree.number("proc/sys/kernel/randomize_va_space"),
@@ -20,14 +20,14 @@ pub fn read(tree: &Tree) -> KernelFacts {
     }
 }
 
-/// How memory is managed.
+/// The settings of memory management.
 #[must_use]
 pub fn memory(tree: &Tree) -> MemoryFacts {
     let info = tree.text("proc/meminfo").unwrap_or_default();
     MemoryFacts {
         thp: tree
             .text("sys/kernel/mm/transparent_hugepage/enabled")
-            .and_then(|text| chosen(&text).map(str::to_owned)),
+            .and_then(|text| selected(&text).map(str::to_owned)),
         ksm: tree.number::<u8>("sys/kernel/mm/ksm/run").map(|run| run == 1),
         swap_bytes: kibibytes(&info, "SwapTotal"),
         swappiness: tree.number("proc/sys/vm/swappiness"),
@@ -36,8 +36,8 @@ pub fn memory(tree: &Tree) -> MemoryFacts {
     }
 }
 
-/// The command line up to `--`: the rest is the first process's business, and may hold what is not for publishing.
-fn for_the_kernel(line: &str) -> String {
+/// The command line up to `--`. The rest is passed to init and may contain secrets.
+fn kernel_parameters(line: &str) -> String {
     let words: Vec<&str> = line.split_ascii_whitespace().take_while(|word| *word != "--").collect();
     words.join(" ")
 }

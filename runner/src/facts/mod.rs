@@ -1,8 +1,8 @@
-//! What this host is, and which platforms can be used on it.
+//! Facts about this host, and which platforms can be used on it.
 //!
-//! * [`tree`] — `/proc` and `/sys`, under a root that can be a recorded one.
-//! * [`cpu`], [`kernel`], [`now`] — what is read there, as functions of the tree.
-//! * [`programs`] — what the platforms rest on, by hash.
+//! * [`tree`]: `/proc` and `/sys`, or recorded ones.
+//! * [`cpu`], [`kernel`], [`now`]: what is read there, as functions of the tree.
+//! * [`programs`]: the programs that platforms depend on, by hash.
 //!
 //! What cannot be read is absent, never guessed.
 
@@ -28,14 +28,14 @@ use sysinfo::System;
 use crate::kernel_log::{self, KernelLog};
 use tree::{Tree, value};
 
-/// How long a platform may take to say whether it can be used.
+/// How long the probe of a platform may take.
 const PROBE: Duration = Duration::from_secs(20);
 
-/// Everything about this host, with the platforms asked about proven now. Without any, only what is cheap to read.
+/// All facts, with probes of these platforms. Without platforms, only what is cheap to read.
 pub async fn facts(host: &Host, platforms: &[PlatformSpec]) -> HostFacts {
-    let mut proven = Vec::new();
+    let mut probed = Vec::new();
     for spec in platforms {
-        proven.push(probe(host, spec).await);
+        probed.push(probe(host, spec).await);
     }
     let (programs, kernel_log) = if platforms.is_empty() {
         (Vec::new(), None)
@@ -67,44 +67,44 @@ pub async fn facts(host: &Host, platforms: &[PlatformSpec]) -> HostFacts {
             ..now::read(&tree)
         },
         programs,
-        platforms: proven,
+        platforms: probed,
     }
 }
 
-/// The number of the kernel's newest message.
+/// The number of the kernel's latest message.
 fn newest_message() -> Option<u64> {
     let mut log = KernelLog::from_the_start(Path::new(kernel_log::DEVICE)).ok()?;
     Some(log.read().last()?.number)
 }
 
-/// The CPUs that a process may run on, out of its `/proc/PID/status`.
+/// The CPUs on which a process may run, from its `/proc/PID/status`.
 fn allowed(status: &str) -> Option<CpuSet> {
     value(status, "Cpus_allowed_list")?.parse().ok()
 }
 
-/// Size of a page, bytes.
+/// Page size, bytes.
 #[must_use]
 pub fn page_bytes() -> u64 {
     configured(SysconfVar::PAGE_SIZE, 4096)
 }
 
-/// Whether a platform can be used; one that does not answer cannot.
+/// Whether a platform can be used. One whose probe times out cannot.
 pub async fn probe(host: &Host, spec: &PlatformSpec) -> PlatformFacts {
     let driver = AnyDriver::for_platform(spec, host);
     let facts = tokio::time::timeout(PROBE, driver.probe()).await;
     facts.unwrap_or_else(|_| PlatformFacts {
         kind: spec.kind(),
         unmet: Some(Unmet {
-            need: format!("{} has to answer within {} s", spec.kind(), PROBE.as_secs()),
-            remedy: "see what hangs there, or start it again".to_owned(),
+            need: format!("{} must answer a probe within {} s", spec.kind(), PROBE.as_secs()),
+            remedy: "find out why it hangs, or restart it".to_owned(),
         }),
         details: BTreeMap::new(),
     })
 }
 
-fn configured(what: SysconfVar, usual: u64) -> u64 {
-    let value = sysconf(what).ok().flatten();
-    value.and_then(|value| u64::try_from(value).ok()).unwrap_or(usual)
+fn configured(variable: SysconfVar, default: u64) -> u64 {
+    let value = sysconf(variable).ok().flatten();
+    value.and_then(|value| u64::try_from(value).ok()).unwrap_or(default)
 }
 
 fn cpu_model() -> String {
@@ -129,7 +129,7 @@ fn memory_bytes() -> u64 {
     system.total_memory()
 }
 
-/// 2 where the unified hierarchy is mounted at the top; a hybrid, with version 2 for systemd alone, counts as 1.
+/// 2 if the unified hierarchy is mounted at the top; a hybrid host, where only systemd uses version 2, counts as 1.
 fn cgroup_version(tree: &Tree) -> Option<u8> {
     if tree.has("sys/fs/cgroup/cgroup.controllers") {
         return Some(2);
@@ -163,6 +163,6 @@ mod tests {
         assert!(facts.runner_cpus.is_some() && facts.settings.boot_id.is_some());
         assert!(facts.now.load_1m.is_some() && facts.now.all_ticks > facts.now.busy_ticks);
         assert!(facts.programs.iter().all(|program| program.sha256.len() == 64));
-        assert!(!facts.programs.is_empty(), "this very program at least");
+        assert!(!facts.programs.is_empty(), "at least this program");
     }
 }

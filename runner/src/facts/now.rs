@@ -1,10 +1,10 @@
-//! What changes by the second: load, CPU time, memory, temperatures, the kernel's log.
+//! Facts that change by the second: load, CPU time, memory, temperatures, the kernel's log.
 
 use protocol::facts::{HostNow, Temperature};
 
 use super::tree::{Tree, kibibytes};
 
-/// The host now. `kernel_log` is not a file of the tree and is left to the caller.
+/// The host now. `kernel_log` is not read from the tree; the caller sets it.
 #[must_use]
 pub fn read(tree: &Tree) -> HostNow {
     let info = tree.text("proc/meminfo").unwrap_or_default();
@@ -33,8 +33,8 @@ fn load(text: &str) -> Option<f64> {
         .filter(|load: &f64| load.is_finite())
 }
 
-/// Busy and all ticks of the first line of `/proc/stat`: user, nice, system, idle, iowait, irq, softirq, steal; guest and guest_nice are
-/// in user and nice already.
+/// Busy and all ticks of the first line of `/proc/stat`: user, nice, system, idle, iowait, irq, softirq, steal. User and nice include guest and
+/// guest_nice.
 fn ticks(text: &str) -> Option<(u64, u64)> {
     let mut fields = text.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
     let mut values = [0u64; 8];
@@ -45,7 +45,7 @@ fn ticks(text: &str) -> Option<(u64, u64)> {
     Some((all - values[3] - values[4], all))
 }
 
-/// Thermal zones, and the sensors of `hwmon` that a zone does not already show.
+/// The temperatures of thermal zones and of `hwmon` sensors.
 fn temperatures(tree: &Tree) -> Vec<Temperature> {
     const ZONES: &str = "sys/class/thermal";
     const CHIPS: &str = "sys/class/hwmon";
@@ -76,7 +76,7 @@ fn temperatures(tree: &Tree) -> Vec<Temperature> {
         .collect()
 }
 
-/// Core and package counts of all CPUs together; `None`: the processor does not count.
+/// The throttle counts of all cores and packages; `None`: the processor has no such counters.
 fn throttles(tree: &Tree) -> Option<u64> {
     let cpus = tree.numbered("sys/devices/system/cpu", "cpu");
     let counts = cpus.iter().flat_map(|(_, cpu)| {
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn guest_time_is_not_counted_twice_and_a_short_line_is_nothing() {
+    fn guest_time_is_counted_once_and_a_truncated_line_not_at_all() {
         assert_eq!(
             ticks("cpu  10 1 5 100 20 2 3 4 7 1\ncpu0 1 1 1 1 1 1 1 1\n"),
             Some((25, 145))

@@ -1,4 +1,4 @@
-//! The programs that platforms rest on, by the hash of their bytes.
+//! The programs that platforms depend on, by hash.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use protocol::facts::Program;
 use sha2::{Digest, Sha256};
 
-/// What is looked for besides the workload and this program.
+/// The programs besides the workload and this one.
 const NAMES: [&str; 7] = [
     "dockerd",
     "containerd",
@@ -21,16 +21,16 @@ const NAMES: [&str; 7] = [
     "qemu-system-x86_64",
 ];
 
-/// Where, besides the folders of `PATH`.
+/// The folders that are searched besides those in `PATH`.
 const FOLDERS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A file as it was hashed last: its length and time of change.
+/// The length and modification time of a file when it was hashed.
 type Stamp = (u64, SystemTime);
 
-/// Hashes of files that have not changed since: DESCRIBE comes often, and an engine is large.
-static HASHED: LazyLock<Mutex<HashMap<PathBuf, (Stamp, String)>>> = LazyLock::new(Mutex::default);
+/// A cache of hashes: DESCRIBE is frequent, and an engine is large.
+static CACHE: LazyLock<Mutex<HashMap<PathBuf, (Stamp, String)>>> = LazyLock::new(Mutex::default);
 
-/// Every program of the list that is installed, with the workload and this program. Blocks as long as reading them takes.
+/// The programs of the list that are installed, the workload and this program. Blocks while they are read.
 #[must_use]
 pub fn read(workload: &Path) -> Vec<Program> {
     let path = std::env::var("PATH").unwrap_or_default();
@@ -54,30 +54,30 @@ pub fn read(workload: &Path) -> Vec<Program> {
 }
 
 fn program(path: &Path) -> io::Result<Program> {
-    let about = fs::metadata(path)?;
-    let stamp = (about.len(), about.modified()?);
+    let metadata = fs::metadata(path)?;
+    let stamp = (metadata.len(), metadata.modified()?);
     let shown = path.display().to_string();
-    let done = |sha256| Program {
+    let program = |sha256| Program {
         path: shown.clone(),
-        bytes: about.len(),
+        bytes: metadata.len(),
         sha256,
     };
-    let hashed = |hashes: &HashMap<PathBuf, (Stamp, String)>| {
-        let (then, sha256) = hashes.get(path)?;
-        (*then == stamp).then(|| sha256.clone())
+    let cached = |cache: &HashMap<PathBuf, (Stamp, String)>| {
+        let (known, sha256) = cache.get(path)?;
+        (*known == stamp).then(|| sha256.clone())
     };
-    if let Some(sha256) = hashed(&HASHED.lock().unwrap_or_else(PoisonError::into_inner)) {
-        return Ok(done(sha256));
+    if let Some(sha256) = cached(&CACHE.lock().unwrap_or_else(PoisonError::into_inner)) {
+        return Ok(program(sha256));
     }
     let mut hash = Sha256::new();
     io::copy(&mut File::open(path)?, &mut Writer(&mut hash))?;
     let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut hashes = HASHED.lock().unwrap_or_else(PoisonError::into_inner);
-    hashes.insert(path.to_owned(), (stamp, sha256.clone()));
-    Ok(done(sha256))
+    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    cache.insert(path.to_owned(), (stamp, sha256.clone()));
+    Ok(program(sha256))
 }
 
-/// What is written into it is hashed.
+/// Hashes what is written into it.
 struct Writer<'a>(&'a mut Sha256);
 
 impl io::Write for Writer<'_> {

@@ -1,5 +1,5 @@
-//! Trees as machines have them: a virtual machine (recorded, Linux 6.18 under Firecracker) and a server of two sockets (Linux 6.1, intel_pstate;
-//! put together after the kernel's documentation), and trees in which things are missing or broken.
+//! Tests with trees of a virtual machine (recorded, Linux 6.18 under Firecracker) and of a server with two sockets (Linux 6.1, intel_pstate; written by
+//! hand from the kernel's documentation), and with trees in which files are missing or broken.
 
 use std::fs;
 
@@ -131,7 +131,7 @@ fn recorded(files: &[(&str, &str)]) -> (tempfile::TempDir, Tree) {
 }
 
 #[test]
-fn a_virtual_machine_tells_what_it_has_and_nothing_else() {
+fn the_facts_of_a_virtual_machine() {
     let (_root, tree) = recorded(VIRTUAL);
     let cpu = cpu::read(&tree);
     assert_eq!((cpu.sockets, cpu.cores, cpu.smt), (Some(1), Some(2), Some(false)));
@@ -163,15 +163,11 @@ fn a_virtual_machine_tells_what_it_has_and_nothing_else() {
     );
     assert_eq!((now.dirty_bytes, now.swap_used_bytes), (Some(1432 << 10), Some(0)));
     assert_eq!((now.hottest(), now.throttles), (None, None));
-    assert_eq!(
-        cgroup_version(&tree),
-        Some(1),
-        "the unified one is only beside the others"
-    );
+    assert_eq!(cgroup_version(&tree), Some(1), "the host is a hybrid");
 }
 
 #[test]
-fn a_server_of_two_sockets_is_laid_out() {
+fn the_facts_of_a_server_with_two_sockets() {
     let (_root, tree) = recorded(SERVER);
     let cpu = cpu::read(&tree);
     assert_eq!((cpu.sockets, cpu.cores, cpu.smt), (Some(2), Some(2), Some(true)));
@@ -202,7 +198,7 @@ fn a_server_of_two_sockets_is_laid_out() {
 }
 
 #[test]
-fn what_is_missing_or_broken_is_absent_and_not_guessed() {
+fn missing_or_broken_files_are_absent_facts() {
     let (_root, empty) = recorded(&[]);
     assert_eq!(cpu::read(&empty), Default::default());
     assert_eq!(kernel::read(&empty), Default::default());
@@ -226,5 +222,5 @@ fn what_is_missing_or_broken_is_absent_and_not_guessed() {
         (now.busy_ticks, now.available_bytes, now.swap_used_bytes),
         (None, None, None)
     );
-    assert_eq!(now.dirty_bytes, None, "half of a sum is no sum");
+    assert_eq!(now.dirty_bytes, None, "a sum needs both parts");
 }

@@ -1,4 +1,4 @@
-//! The cgroup of a service, whichever version the host has.
+//! The cgroup of a service, version 1 or 2.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use protocol::sample::{Counter, Counters};
 
 use super::parse::cgroup::{File, V1, V2};
-use super::source::{Depth, Reader, Source, Sources};
+use super::reader::{Depth, Reader, Source, Sources};
 
-/// The controller of version 1 that accounts for CPU time, and its file.
+/// Version 1's controller of CPU time, and its file.
 const CPU_TIME: (&str, &str) = ("cpuacct", "cpuacct.usage");
 
 /// Where the hierarchies are mounted.
@@ -19,12 +19,12 @@ pub struct Mounts {
     v1: BTreeMap<String, PathBuf>,
     /// Version 2.
     v2: Option<PathBuf>,
-    /// Where version 1 accounts for the CPU time of all tasks.
-    whole: Option<PathBuf>,
+    /// Where version 1 has the CPU time of all tasks.
+    root_cpuacct: Option<PathBuf>,
 }
 
 impl Mounts {
-    /// Reads `mountinfo` (see proc(5)).
+    /// Parses `mountinfo` (see proc(5)).
     #[must_use]
     pub fn read(mountinfo: &str) -> Self {
         let mut mounts = Self::default();
@@ -42,7 +42,7 @@ impl Mounts {
                 (Some("cgroup"), Some(options)) => {
                     for controller in options.split(',').filter(|option| !option.contains('=')) {
                         if controller == CPU_TIME.0 && from == "/" {
-                            mounts.whole = mounts.whole.take().or_else(|| Some(point.clone()));
+                            mounts.root_cpuacct = mounts.root_cpuacct.take().or_else(|| Some(point.clone()));
                         }
                         mounts.v1.entry(controller.to_owned()).or_insert_with(|| point.clone());
                     }
@@ -53,15 +53,15 @@ impl Mounts {
         mounts
     }
 
-    /// Whether version 1 accounts for anything here.
+    /// Whether version 1 has any controller that is read here.
     fn is_version_1(&self) -> bool {
         V1.iter().any(|file| self.v1.contains_key(file.controller))
     }
 
-    /// The file with the CPU time of all tasks of the host, where version 1 has it. Version 2 has ticks at its root, as `/proc/stat` does.
+    /// The file with the CPU time of all tasks of the host, if version 1 has it. The root of version 2 only has clock ticks, as `/proc/stat` does.
     #[must_use]
     pub fn all_tasks(&self) -> Option<Source> {
-        let mount = self.whole.as_ref()?;
+        let mount = self.root_cpuacct.as_ref()?;
         let file = V1.iter().find(|file| (file.controller, file.name) == CPU_TIME)?;
         Some(Source {
             name: file.name,
@@ -71,11 +71,11 @@ impl Mounts {
         })
     }
 
-    /// The files of a process's own cgroups, out of its `/proc/PID/cgroup`. A hierarchy in which it is where `others` are, such as the root or the
-    /// runner's own place, tells nothing of it alone and is left out.
+    /// The files of a process's own cgroups, given its `/proc/PID/cgroup`. A hierarchy in which it shares a cgroup with `others`, such as the root or
+    /// the runner's cgroup, does not account for it alone and is left out.
     fn files(&self, memberships: &str, others: &[&str]) -> Vec<Source> {
         let is_its_own = |line: &str, path: &str| {
-            path != "/" && !others.iter().any(|other| other.lines().any(|theirs| theirs == line))
+            path != "/" && !others.iter().any(|other| other.lines().any(|shared| shared == line))
         };
         let mut found = Vec::new();
         for line in memberships.lines() {
@@ -99,7 +99,7 @@ impl Mounts {
                 };
                 files.map(source).collect()
             };
-            // Where version 1 has a controller of ours, version 2 is only mounted beside it, and would count the same once more.
+            // On a hybrid host version 2 is mounted beside version 1 and would count the same processes again.
             if controllers.is_empty() && !self.is_version_1() {
                 found.extend(self.v2.iter().flat_map(|mount| of(V2, mount, "")));
             }
@@ -121,7 +121,7 @@ impl Mounts {
 pub struct Cgroup(Sources);
 
 impl Cgroup {
-    /// The cgroups of a service's first process; `None`: it has none of its own, or the process is gone.
+    /// The own cgroups of a service's first process; `None`: it has none, or the process is gone.
     pub fn find(root: &Path, mounts: &Mounts, pid: u32, reader: &mut Reader) -> Option<Self> {
         let of = |who: &str| fs::read_to_string(root.join(who).join("cgroup")).unwrap_or_default();
         let sources = mounts.files(&of(&pid.to_string()), &[&of("self")]);
@@ -129,13 +129,12 @@ impl Cgroup {
         (!sources.is_empty()).then_some(Self(sources))
     }
 
-    /// Its counters now.
+    /// Reads its counters.
     pub fn read(&self, depth: Depth, reader: &mut Reader) -> Counters {
         let mut counters = self.0.read(depth, reader);
-        // Version 2 before Linux 5.18 does not add the kernel's memory up, and version 1 counts that of sockets only where a limit was set.
         if depth > Depth::Quick && counters.get(Counter::CpuNs).is_none() {
             reader.notes.once("cgroup without cpu", || {
-                "a service's cgroup has no CPU counter of its own: its processes are summed instead".to_owned()
+                "a service's cgroup has no CPU counter: the CPU time of its processes is summed instead".to_owned()
             });
         }
         if counters.get(Counter::LimitBytes).is_none_or(|limit| limit == 0) {
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hybrid_host_has_files_of_version_1_where_the_process_is_alone() {
+    fn a_hybrid_host_uses_version_1() {
         let mounts = Mounts::read(HYBRID);
         let found = mounts.files(
             "5:cpu,cpuacct:/docker/1f\n4:memory:/docker/1f\n1:name=systemd:/x\n0::/docker/1f\n",
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn where_others_are_too_nothing_is_read() {
+    fn a_shared_cgroup_is_not_read() {
         let mounts = Mounts::read(HYBRID);
         let own = "5:cpu,cpuacct:/user\n4:memory:/docker/1f\n";
         let found = mounts.files(own, &["5:cpu,cpuacct:/user\n4:memory:/user\n"]);
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn version_2_is_one_place() {
+    fn version_2_has_one_directory() {
         let mounts = Mounts::read("35 24 0:30 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n");
         let found = mounts.files("0::/system.slice/docker-1f.scope\n", &["0::/user.slice\n"]);
         let paths = paths(&found);
@@ -198,10 +197,9 @@ mod tests {
         assert!(paths.contains(&"/sys/fs/cgroup/system.slice/docker-1f.scope/cpu.stat".to_owned()));
     }
 
-    /// A recorded tree: its mounts, its files with their contents, and `/proc/PID/cgroup` of who is in it.
+    /// A recorded tree: mounts, files with their contents, and the `/proc/PID/cgroup` of a member.
     type Recorded<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
 
-    /// Both versions as recorded trees.
     #[test]
     fn a_recorded_cgroup_of_each_version_is_read() {
         let trees: [Recorded<'_>; 2] = [

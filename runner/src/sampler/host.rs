@@ -2,27 +2,35 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flate2::read::GzDecoder;
 use protocol::sample::{Counter, Counters};
+use protocol::summary::HostUse;
 
-use super::kept::{Kept, Read};
+use super::open_file::{OpenFile, Read};
 use super::parse::{self, ParseError};
-use super::source::{Depth, Reader, Source, Sources};
+use super::reader::{Depth, Reader, Source, Sources};
 
-/// The most interfaces of one place that are sampled.
+/// The largest number of interfaces per network namespace that are sampled.
 const INTERFACES: usize = 16;
 
-/// The counters of the whole host, below a root that is `/proc` but in tests.
+/// The CPU time of the whole host from `/proc/stat`; `None`: not readable.
+pub(crate) fn host_use(root: &Path) -> Option<HostUse> {
+    let text = fs::read(root.join("stat")).ok()?;
+    parse::host(&text).ok()
+}
+
+/// The counters of the whole host, from `/proc` or a recorded one in tests.
 #[derive(Debug)]
 pub struct Host {
     sources: Sources,
+    /// Whether the kernel accounts interrupts separately; `None`: unknown.
     irq_apart: Option<bool>,
 }
 
 impl Host {
-    /// Opens what this kernel has; `tasks` is what tells the CPU time of all tasks, if it is not the scheduler itself.
+    /// Opens the files that this kernel has. `tasks` is the file with the CPU time of all tasks; `None`: the scheduler's own statistics.
     pub fn open(root: &Path, tasks: Option<Source>, reader: &mut Reader) -> Self {
         let source = |&(name, parse): &(&'static str, parse::Parser)| Source {
             name,
@@ -39,11 +47,11 @@ impl Host {
                     .chain([tasks.unwrap_or_else(|| source(&parse::host::OF_SCHEDULER))]),
                 reader,
             ),
-            irq_apart: configuration(root).as_deref().map(keeps_interrupts_apart),
+            irq_apart: kernel_config(root).as_deref().map(accounts_interrupts_separately),
         }
     }
 
-    /// Its counters now.
+    /// Reads its counters.
     pub fn read(&self, reader: &mut Reader) -> Counters {
         let mut counters = self.sources.read(Depth::Full, reader);
         if let Some(apart) = self.irq_apart {
@@ -53,8 +61,8 @@ impl Host {
     }
 }
 
-/// What the kernel was built with: from its package, or from the kernel itself where it has that along; `None`: neither.
-fn configuration(root: &Path) -> Option<String> {
+/// The kernel's build configuration, from its package or from `/proc/config.gz`; `None`: neither exists.
+fn kernel_config(root: &Path) -> Option<String> {
     let of_package = fs::read_to_string(format!("/boot/config-{}", release(root)));
     let of_kernel = || {
         let mut text = String::new();
@@ -71,25 +79,25 @@ fn release(root: &Path) -> String {
     text.trim().to_owned()
 }
 
-/// Whether a kernel of this configuration keeps the time of interrupts apart from that of the processes that they interrupt.
-fn keeps_interrupts_apart(config: &str) -> bool {
+/// Whether a kernel with this configuration accounts the time of interrupts separately from the processes that they interrupt.
+fn accounts_interrupts_separately(config: &str) -> bool {
     config.lines().any(|line| line == "CONFIG_IRQ_TIME_ACCOUNTING=y")
 }
 
-/// The interfaces that a process sees.
+/// The network interfaces in a process's namespace.
 #[derive(Debug)]
 pub struct Links {
-    file: Option<Kept>,
+    file: Option<OpenFile>,
     of: String,
 }
 
 impl Links {
-    /// Those of the host.
+    /// The interfaces of the host.
     pub fn of_host(root: &Path, reader: &mut Reader) -> Self {
         Self::open(&root.join("self/net/dev"), "the host".to_owned(), reader)
     }
 
-    /// Those of a process in a network namespace of its own; `None`: it is in the runner's.
+    /// The interfaces of a process in a network namespace of its own; `None`: it shares the runner's.
     pub fn of_process(root: &Path, pid: u32, reader: &mut Reader) -> Option<Self> {
         let namespace = |who: &str| fs::read_link(root.join(who).join("ns/net")).ok();
         let (own, its) = (namespace("self")?, namespace(&pid.to_string())?);
@@ -104,7 +112,7 @@ impl Links {
         }
     }
 
-    /// The interfaces that have seen a packet.
+    /// Reads the interfaces that have seen a packet.
     pub fn read(&self, reader: &mut Reader) -> Vec<(String, Counters)> {
         let Some(file) = &self.file else { return Vec::new() };
         let mut links = match file.read_to_end(&mut reader.buffer) {
@@ -125,12 +133,12 @@ impl Links {
     }
 }
 
-/// The energy counters of the processor, one a domain.
+/// The energy counters of the processor, one per domain.
 #[derive(Debug)]
 pub struct Energies(Vec<(String, Sources)>);
 
 impl Energies {
-    /// Opens those below `/sys`, or what stands for it.
+    /// Opens them below `/sys`, or a recorded one in tests.
     pub fn open(sys: &Path, reader: &mut Reader) -> Self {
         let folder = sys.join("class/powercap");
         let listing = fs::read_dir(&folder).into_iter().flatten();
@@ -155,7 +163,7 @@ impl Energies {
         Self(domains)
     }
 
-    /// What each has counted.
+    /// Reads each of them.
     pub fn read(&self, reader: &mut Reader) -> Vec<(String, Counters)> {
         let read = |(domain, sources): &(String, Sources)| {
             let counters = sources.read(Depth::Full, reader);
@@ -165,7 +173,7 @@ impl Energies {
     }
 }
 
-/// The name of a zone behind those of the zones that it is in: `intel-rapl:0:1` is within `intel-rapl:0`.
+/// The name of a zone, prefixed with the names of its parents: `intel-rapl:0:1` is part of `intel-rapl:0`.
 fn domain(folder: &Path, zone: &str) -> Option<String> {
     let name = |zone: &str| -> Option<String> {
         let text = fs::read_to_string(folder.join(zone).join("name")).ok()?;
@@ -189,12 +197,6 @@ fn range(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     parse::single(text, Counter::EnergyRangeUj, counters)
 }
 
-/// Where `/sys` is.
-#[must_use]
-pub fn sys() -> PathBuf {
-    "/sys".into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,29 +218,31 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_configuration_tells_of_interrupts() {
-        assert!(keeps_interrupts_apart("CONFIG_HZ=250\nCONFIG_IRQ_TIME_ACCOUNTING=y\n"));
-        assert!(!keeps_interrupts_apart(
+    fn the_kernel_config_says_whether_interrupts_are_separate() {
+        assert!(accounts_interrupts_separately(
+            "CONFIG_HZ=250\nCONFIG_IRQ_TIME_ACCOUNTING=y\n"
+        ));
+        assert!(!accounts_interrupts_separately(
             "# CONFIG_IRQ_TIME_ACCOUNTING is not set\nCONFIG_HAVE_IRQ_TIME_ACCOUNTING=y\n"
         ));
     }
 
     #[test]
-    fn a_kernel_that_has_its_configuration_along_tells_it() {
+    fn the_kernel_config_is_read_from_proc() {
         use std::io::Write as _;
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(configuration(root.path()), None);
+        assert_eq!(kernel_config(root.path()), None);
         let file = fs::File::create(root.path().join("config.gz")).unwrap();
         let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::default());
         packed.write_all(b"CONFIG_IRQ_TIME_ACCOUNTING=y\n").unwrap();
         packed.finish().unwrap();
-        assert!(keeps_interrupts_apart(&configuration(root.path()).unwrap()));
+        assert!(accounts_interrupts_separately(&kernel_config(root.path()).unwrap()));
         fs::write(root.path().join("config.gz"), "no gzip").unwrap();
-        assert_eq!(configuration(root.path()), None);
+        assert_eq!(kernel_config(root.path()), None);
     }
 
     #[test]
-    fn the_interfaces_of_this_namespace_are_the_hosts() {
+    fn a_process_in_the_runners_namespace_has_no_interfaces_of_its_own() {
         let mut reader = Reader::new(4096);
         let links = Links::of_host(Path::new("/proc"), &mut reader).read(&mut reader);
         assert!(
@@ -250,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn energy_is_read_by_domain_where_there_is_any() {
+    fn energy_is_read_per_domain() {
         let sys = tempfile::tempdir().unwrap();
         let write = |zone: &str, name: &str, energy: &str| {
             let folder = sys.path().join("class/powercap").join(zone);

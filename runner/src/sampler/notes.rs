@@ -1,44 +1,44 @@
-//! What could not be read, said once a kind of file: a figure is missing then, not the trial.
+//! What could not be read, noted once per kind of file. Its figures are missing; the trial goes on.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io;
 
-/// The most notes that are kept.
-const MOST: usize = 64;
+/// The largest number of notes.
+const MAX: usize = 64;
 
 /// What could not be read so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
     known: BTreeSet<String>,
-    said: Vec<String>,
+    lines: Vec<String>,
 }
 
 impl Notes {
-    /// Notes that a kind of file could not be read; the first of a kind counts.
+    /// Notes a file that could not be read, the first time for each kind of file.
     pub fn unreadable(&mut self, file: &str, of: &dyn Display, error: &io::Error) {
         let remedy = match error.kind() {
-            io::ErrorKind::PermissionDenied => ", run the runner as root to have them",
+            io::ErrorKind::PermissionDenied => "; to have them, run the runner as root",
             _ => "",
         };
         let text = || format!("{file} of {of} cannot be read ({error}): its figures are missing{remedy}");
         self.once(&format!("{file} {:?}", error.kind()), text);
     }
 
-    /// Says something, if nothing was said under this key before.
+    /// Adds and logs a note, unless there is one with this key.
     pub fn once(&mut self, key: &str, text: impl FnOnce() -> String) {
-        if self.said.len() < MOST && !self.known.contains(key) {
+        if self.lines.len() < MAX && !self.known.contains(key) {
             self.known.insert(key.to_owned());
             let text = text();
             tracing::warn!("{text}");
-            self.said.push(text);
+            self.lines.push(text);
         }
     }
 
-    /// All of them.
+    /// All notes.
     #[must_use]
     pub fn into_lines(self) -> Vec<String> {
-        self.said
+        self.lines
     }
 }
 
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_of_file_is_told_of_once() {
+    fn a_kind_of_file_is_noted_once() {
         let mut notes = Notes::default();
         let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
         notes.unreadable("io", &"pid 7", &denied());

@@ -5,16 +5,16 @@ use nix::errno::Errno;
 /// How the sampler's thread is scheduled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Priority {
-    /// Like everything else.
+    /// As every other thread.
     #[default]
     Normal,
-    /// With this nice value, -20 to 19; below 0 it goes before what it samples.
+    /// With this nice value, -20 to 19. Below 0 it has priority over what it samples.
     Nice(i8),
-    /// In real time (`SCHED_FIFO`) with this priority, 1 to 99: before all that is not.
+    /// In real time (`SCHED_FIFO`) with this priority, 1 to 99: before every thread that is not.
     RealTime(u8),
 }
 
-/// Why a text is no [`Priority`].
+/// The string is not a [`Priority`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("write \"normal\", \"nice -10\" (from -20 to 19) or \"real-time 10\" (from 1 to 99)")]
 pub struct BadPriority;
@@ -46,10 +46,10 @@ impl std::str::FromStr for Priority {
 }
 
 impl Priority {
-    /// Schedules the calling thread so.
+    /// Applies it to the calling thread.
     ///
     /// # Errors
-    /// In words, where the kernel does not let it.
+    /// A message with the remedy if the kernel refuses.
     pub fn apply(self) -> Result<(), String> {
         let done = match self {
             Self::Normal => return Ok(()),
@@ -57,24 +57,24 @@ impl Priority {
             Self::RealTime(priority) => real_time(priority),
         };
         done.map_err(|error| {
-            let remedy = "let the runner run as root, or give it CAP_SYS_NICE";
-            format!("the sampler cannot be scheduled as {self:?} ({error}): it runs as usual; {remedy}")
+            let remedy = "run the runner as root, or give it CAP_SYS_NICE";
+            format!("cannot set the sampler's priority to {self:?} ({error}), it runs at normal priority: {remedy}")
         })
     }
 }
 
-#[expect(unsafe_code, reason = "there is no safe binding")]
+#[expect(unsafe_code, reason = "no safe binding")]
 fn nice(value: i8) -> Result<(), Errno> {
-    // SAFETY: takes numbers only; on Linux, 0 is the calling thread.
+    // SAFETY: only numbers are passed; on Linux, 0 is the calling thread.
     Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value.into()) }).map(drop)
 }
 
-#[expect(unsafe_code, reason = "there is no safe binding")]
+#[expect(unsafe_code, reason = "no safe binding")]
 fn real_time(priority: u8) -> Result<(), Errno> {
     let parameter = libc::sched_param {
         sched_priority: priority.into(),
     };
-    // SAFETY: the parameter lives over the call; 0 is the calling thread. What it starts is scheduled as usual again.
+    // SAFETY: the parameter outlives the call; 0 is the calling thread. With RESET_ON_FORK its children run at normal priority.
     let done =
         unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameter) };
     Errno::result(done).map(drop)
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn priorities_are_read_or_refused() {
+    fn priorities_are_parsed_or_rejected() {
         assert_eq!("normal".parse(), Ok(Priority::Normal));
         assert_eq!("nice -10".parse(), Ok(Priority::Nice(-10)));
         assert_eq!(" real-time 99 ".parse(), Ok(Priority::RealTime(99)));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_can_always_be_nicer() {
+    fn a_thread_may_always_lower_its_priority() {
         let of_thread = || std::fs::read("/proc/thread-self/stat").unwrap();
         let thread = std::thread::spawn(move || {
             Priority::Nice(19).apply().unwrap();

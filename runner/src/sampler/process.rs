@@ -1,8 +1,8 @@
-//! One process: CPU and resident memory at every tick, all its counters now and then, its page tables at checkpoints.
+//! One process: CPU time and resident memory at every tick, all counters now and then, page tables at checkpoints.
 //!
-//! Measured on Linux 6.18, a file that is open: `schedstat` of a thread 0.6 us, `statm` 1.2, `io` 1.2, `stat` 4, `status` 7, `smaps_rollup`
-//! from 30 us for a small process to milliseconds for a large one, whose memory map it locks. Opening costs more than reading, so files stay
-//! open ([`super::files`]); and of a process that has not run since, what cannot have changed is not read again.
+//! Cost of reading an open file, measured on Linux 6.18: `schedstat` of a thread 0.6 us, `statm` 1.2, `io` 1.2, `stat` 4, `status` 7, `smaps_rollup`
+//! from 30 us for a small process to milliseconds for a large one, whose memory map it locks. Opening costs more than reading, so files stay open
+//! ([`super::reader`]). Counters that only change when a process runs are not read again if it has not run.
 
 use std::fs;
 use std::io;
@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 
 use protocol::sample::{Counter, Counters, Role};
 
-use super::files::Slot;
-use super::kept::{Kept, Read};
-use super::parse::{self, Sched, Stat, process as texts};
-use super::source::{Depth, Reader};
+use super::open_file::{OpenFile, Read};
+use super::parse::{self, Sched, Stat, process as files};
+use super::reader::{CachedFile, Depth, Reader};
 use super::threads::{Threads, Used};
 
 /// A process that is sampled.
@@ -21,44 +20,44 @@ use super::threads::{Threads, Used};
 pub struct Process {
     pid: u32,
     folder: PathBuf,
-    stat: Slot,
-    statm: Slot,
-    io: Slot,
-    fds: Slot,
+    stat: CachedFile,
+    statm: CachedFile,
+    io: CachedFile,
+    fds: CachedFile,
     threads: Threads,
     first: Stat,
-    /// Whether this kernel tells nanoseconds of it.
+    /// Whether this kernel keeps `schedstat`.
     has_schedstat: bool,
-    /// What was last read of all its counters but memory.
-    last: Option<Last>,
+    /// The last full read, without memory.
+    last: Option<FullRead>,
 }
 
-/// What was read of a process, and what its threads had used just before.
+/// The counters of a full read, and the usage of the threads just before it.
 #[derive(Debug)]
-struct Last {
+struct FullRead {
     sched: Sched,
-    living: u64,
+    alive: u64,
     counters: Counters,
 }
 
 impl Process {
-    /// Finds a process below a root that is `/proc` but in tests; `None`: it is gone. `vcpus` are the threads of a guest's CPUs, and `None` where
-    /// it is no QEMU.
+    /// Finds a process below `/proc`, or a recorded one in tests; `None`: it is gone. `vcpus` are the threads that execute a guest's CPUs; `None`: it
+    /// is not QEMU.
     ///
     /// # Errors
-    /// What is not "gone", such as too many open files; a text that is not understood is [`io::ErrorKind::InvalidData`].
+    /// Any error that does not mean "gone", such as too many open files; [`io::ErrorKind::InvalidData`] for a file that cannot be parsed.
     pub fn find(root: &Path, pid: u32, vcpus: Option<Vec<u32>>, reader: &mut Reader) -> io::Result<Option<Self>> {
         let folder = root.join(pid.to_string());
-        let mut stat = Slot::default();
+        let mut stat = CachedFile::default();
         let Some(first) = read_stat(&mut stat, &folder, reader)? else {
             return Ok(None);
         };
         Ok(Some(Self {
             pid,
             threads: Threads::of(&folder, vcpus),
-            statm: Slot::default(),
-            io: Slot::default(),
-            fds: Slot::default(),
+            statm: CachedFile::default(),
+            io: CachedFile::default(),
+            fds: CachedFile::default(),
             folder,
             stat,
             first,
@@ -67,27 +66,27 @@ impl Process {
         }))
     }
 
-    /// Its start, clock ticks after boot.
+    /// Its start time, clock ticks after boot.
     #[must_use]
     pub const fn start_ticks(&self) -> u64 {
         self.first.start_ticks
     }
 
-    /// What its threads have used, by what they do; empty where it is no QEMU.
+    /// The usage of its threads by role; empty if it is not QEMU.
     #[must_use]
     pub fn by_role(&self) -> std::collections::BTreeMap<Role, Used> {
         self.threads.by_role()
     }
 
-    /// Reads its counters; `None`: it has ended, though it may still wait to be collected, or its PID names another one by now.
+    /// Reads its counters; `None`: it has ended, even if nobody has waited for it yet, or its PID belongs to another process now.
     ///
     /// # Errors
-    /// What is not "gone"; a text that is not understood is [`io::ErrorKind::InvalidData`].
+    /// Any error that does not mean "gone"; [`io::ErrorKind::InvalidData`] for a file that cannot be parsed.
     pub fn read(&mut self, depth: Depth, reader: &mut Reader) -> io::Result<Option<Counters>> {
         let mut counters = Counters::with_capacity(if depth == Depth::Quick { 5 } else { 28 });
-        let told = self.threads.read(depth, reader)?;
+        let has_times = self.threads.read(depth, reader)?;
         let pages = self.pages(reader)?;
-        if self.needs_stat(depth, told, pages) {
+        if self.needs_stat(depth, has_times, pages) {
             let Some(stat) = read_stat(&mut self.stat, &self.folder, reader)? else {
                 return Ok(None);
             };
@@ -97,9 +96,9 @@ impl Process {
             let pages = pages.unwrap_or(stat.rss_pages);
             counters.put(Counter::RssBytes, pages.saturating_mul(reader.page_bytes));
             stat.put(&mut counters);
-            // A kernel that does not keep schedstat says 0 for ever.
+            // A kernel that does not keep schedstat reports 0 forever.
             self.has_schedstat =
-                told && (self.threads.used().sched.cpu_ns > 0 || stat.user_ticks + stat.system_ticks == 0);
+                has_times && (self.threads.used().sched.cpu_ns > 0 || stat.user_ticks + stat.system_ticks == 0);
         } else if let Some(pages) = pages {
             counters.put(Counter::RssBytes, pages.saturating_mul(reader.page_bytes));
         }
@@ -113,31 +112,31 @@ impl Process {
         Ok(Some(counters))
     }
 
-    /// What only a walk through its page tables tells, which can take milliseconds.
+    /// Reads the counters that need a walk through its page tables, which can take milliseconds.
     pub fn walk(&self, counters: &mut Counters, reader: &mut Reader) {
         let of = format_args!("pid {}", self.pid);
-        reader.once("status", &self.folder.join("status"), texts::status, &of, counters);
+        reader.read_once("status", &self.folder.join("status"), files::status, &of, counters);
         let mut rollup = Counters::with_capacity(10);
         let path = self.folder.join("smaps_rollup");
-        reader.once("smaps_rollup", &path, texts::smaps_rollup, &of, &mut rollup);
+        reader.read_once("smaps_rollup", &path, files::smaps_rollup, &of, &mut rollup);
         rollup.iter().for_each(|(counter, value)| counters.put(counter, value));
     }
 
-    /// Whether `stat` has to be read: for its figures, or to know that this is still the process.
-    fn needs_stat(&self, depth: Depth, told: bool, pages: Option<u64>) -> bool {
-        let is_kept = self.stat.is_kept() && self.statm.is_kept() && self.threads.are_kept();
-        // A process without memory has ended, or is the kernel's own.
+    /// Whether `stat` has to be read: for its figures, or to check that this is still the same process.
+    fn needs_stat(&self, depth: Depth, has_times: bool, pages: Option<u64>) -> bool {
+        let is_open = self.stat.is_open() && self.statm.is_open() && self.threads.are_open();
+        // A process without memory has ended, or is a kernel thread.
         let is_odd = pages.is_none_or(|pages| pages == 0) && !self.first.is_kernel;
         let is_wanted = depth == Depth::Checkpoint || (depth == Depth::Full && !self.has_slept());
-        is_wanted || !is_kept || !told || !self.has_schedstat || is_odd
+        is_wanted || !is_open || !has_times || !self.has_schedstat || is_odd
     }
 
-    /// Whether none of its threads has run since all its counters were last read: they are the same then, for only what a process does itself
-    /// changes them. Memory is another matter, and is read every time.
+    /// Whether none of its threads has run since the last full read. Its counters are unchanged then, since only running changes them. Memory may
+    /// change all the same and is read every time.
     fn has_slept(&self) -> bool {
         let used = self.threads.used();
-        let as_before = |last: &Last| (last.sched, last.living) == (used.sched, used.living);
-        used.sched.cpu_ns > 0 && self.last.as_ref().is_some_and(as_before)
+        let is_unchanged = |last: &FullRead| (last.sched, last.alive) == (used.sched, used.alive);
+        used.sched.cpu_ns > 0 && self.last.as_ref().is_some_and(is_unchanged)
     }
 
     fn put_threads(&self, depth: Depth, counters: &mut Counters) {
@@ -151,7 +150,7 @@ impl Process {
         }
     }
 
-    /// Adds what the files say that only a full reading needs; of a process that has slept, what they said before.
+    /// Adds the counters of a full read; for a process that has slept, those of the last one.
     fn details(&mut self, depth: Depth, counters: &mut Counters, reader: &mut Reader) {
         if depth == Depth::Full && self.has_slept() {
             let known = self.last.iter().flat_map(|last| last.counters.iter());
@@ -159,9 +158,9 @@ impl Process {
             return;
         }
         let (folder, of) = (&self.folder, format_args!("pid {}", self.pid));
-        reader.slot(&mut self.io, || folder.join("io"), texts::io, ("io", &of), counters);
+        reader.read_cached(&mut self.io, || folder.join("io"), files::io, ("io", &of), counters);
         match self.fds.with(
-            || Kept::folder(&folder.join("fd")),
+            || OpenFile::folder(&folder.join("fd")),
             reader,
             |fds, _| open_files(fds, folder),
         ) {
@@ -171,9 +170,9 @@ impl Process {
         }
         let used = self.threads.used();
         let fixed = counters.iter().filter(|(counter, _)| *counter != Counter::RssBytes);
-        self.last = Some(Last {
+        self.last = Some(FullRead {
             sched: used.sched,
-            living: used.living,
+            alive: used.alive,
             counters: fixed.collect(),
         });
     }
@@ -181,7 +180,7 @@ impl Process {
     /// Resident memory, pages; `None`: gone.
     fn pages(&mut self, reader: &mut Reader) -> io::Result<Option<u64>> {
         match self.statm.read(|| self.folder.join("statm"), reader)? {
-            Read::Bytes(bytes) => match texts::statm(&reader.buffer[..bytes]) {
+            Read::Bytes(bytes) => match files::statm(&reader.buffer[..bytes]) {
                 Ok((_, resident)) => Ok(Some(resident)),
                 Err(error) => Err(invalid(error)),
             },
@@ -191,20 +190,22 @@ impl Process {
 }
 
 /// Reads `stat`; `None`: gone.
-fn read_stat(file: &mut Slot, folder: &Path, reader: &mut Reader) -> io::Result<Option<Stat>> {
+fn read_stat(file: &mut CachedFile, folder: &Path, reader: &mut Reader) -> io::Result<Option<Stat>> {
     match file.read(|| folder.join("stat"), reader)? {
         Read::Bytes(bytes) => parse::stat(&reader.buffer[..bytes]).map(Some).map_err(invalid),
         Read::Gone => Ok(None),
     }
 }
 
-/// How many files are open: since Linux 6.2 the size of the folder `fd`, before that the number of its entries. `None`: the process is gone.
-fn open_files(fds: &Kept, process: &Path) -> io::Result<Option<u64>> {
-    let Some(told) = fds.metadata()? else { return Ok(None) };
-    if told.len() > 0 {
-        return Ok(Some(told.len()));
+/// The number of open files: since Linux 6.2 the size of the folder `fd`, before that the number of its entries. `None`: the process is gone.
+fn open_files(fds: &OpenFile, process: &Path) -> io::Result<Option<u64>> {
+    let Some(metadata) = fds.metadata()? else {
+        return Ok(None);
+    };
+    if metadata.len() > 0 {
+        return Ok(Some(metadata.len()));
     }
-    // Whose files may not be seen shows none.
+    // Without permission, the folder looks empty.
     match fs::read_dir(process.join("fd")) {
         Ok(entries) => Ok(Some(entries.count() as u64)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -221,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_have_changed_is_not_read_again_but_memory_is() {
+    fn a_process_that_has_not_run_is_not_read_again_except_for_memory() {
         let root = recorded(&[(7, "1000 20 3\n")]);
         let mut reader = Reader::new(4096);
         let mut process = Process::find(root.path(), 7, None, &mut reader).unwrap().unwrap();
@@ -242,10 +243,10 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_that_names_another_process_is_seen_without_files_that_stay_open() {
+    fn a_reused_pid_is_detected_even_without_open_files() {
         let root = recorded(&[(7, "1000 20 3\n")]);
         let mut reader = Reader::new(4096);
-        reader.files = crate::sampler::files::Budget::of(0);
+        reader.files = crate::sampler::reader::FileBudget::of(0);
         let mut process = Process::find(root.path(), 7, None, &mut reader).unwrap().unwrap();
         assert!(process.read(Depth::Quick, &mut reader).unwrap().is_some());
         fs::write(root.path().join("7/stat"), STAT.replace(" 500 ", " 501 ")).unwrap();
@@ -254,7 +255,7 @@ mod tests {
 
     const STAT: &str = "7 (a) b) S 1 1 1 0 -1 4194304 102 0 5 0 70 30 6 4 20 0 1 0 500 3133440 365 0\n";
 
-    /// A process as recorded files.
+    /// A process made of recorded files.
     fn recorded(threads: &[(u32, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("7");
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quick_look_is_cpu_and_memory_and_a_full_one_everything() {
+    fn a_quick_read_is_cpu_and_memory_and_a_full_read_everything() {
         let root = recorded(&[(7, "1000 20 3\n"), (8, "200 1 1\n")]);
         let mut process = find(&root, 7).unwrap();
         let quick = read(&mut process, Depth::Quick).unwrap().unwrap();
@@ -299,11 +300,11 @@ mod tests {
         ] {
             assert_eq!(full.get(counter), Some(value), "{counter}");
         }
-        assert_eq!(full.get(Counter::GuestTicks), None, "the text ends before it");
+        assert_eq!(full.get(Counter::GuestTicks), None, "the line ends before this field");
     }
 
     #[test]
-    fn a_kernel_without_schedstat_says_nothing_instead_of_zero() {
+    fn without_schedstat_cpu_ns_is_absent_instead_of_zero() {
         for threads in [&[(7, "0 0 0\n")][..], &[]] {
             let mut process = find(&recorded(threads), 7).unwrap();
             for depth in [Depth::Full, Depth::Quick] {
@@ -312,14 +313,14 @@ mod tests {
                 assert_eq!(
                     counters.get(Counter::SystemTicks),
                     Some(30),
-                    "the ticks count then, at every tick"
+                    "clock ticks are then read at every tick"
                 );
             }
         }
     }
 
     #[test]
-    fn a_vanished_process_is_a_value_and_a_torn_text_an_error() {
+    fn a_vanished_process_is_a_value_and_a_truncated_file_an_error() {
         let root = recorded(&[(7, "1 1 1\n")]);
         assert!(find(&root, 8).is_none());
         let mut process = find(&root, 7).unwrap();
@@ -328,7 +329,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         fs::write(root.path().join("7/stat"), STAT.replace(" S ", " Z ")).unwrap();
         assert_eq!(read(&mut process, Depth::Full).unwrap(), None);
-        // A zombie has no memory: a quick look finds out, too.
+        // A zombie has no memory, so a quick read detects it as well.
         fs::write(root.path().join("7/statm"), "0 0 0 0 0 0 0\n").unwrap();
         assert_eq!(read(&mut process, Depth::Quick).unwrap(), None);
         fs::write(root.path().join("7/stat"), "").unwrap();
@@ -336,10 +337,10 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_read_is_noted_and_the_rest_is_there() {
+    fn an_unreadable_file_is_noted_and_the_others_are_read() {
         use std::os::unix::fs::symlink;
         let root = recorded(&[(7, "1 1 1\n")]);
-        // Root may read anything, so a file that gives an error to everybody stands for one that is denied: a folder.
+        // Root may read every file, so a folder, which nobody can read, stands for a file without permission.
         fs::create_dir(root.path().join("7/io")).unwrap();
         symlink("/proc/self/mem", root.path().join("7/smaps_rollup")).unwrap();
         let mut reader = Reader::new(4096);
@@ -358,8 +359,8 @@ mod tests {
     }
 
     #[test]
-    fn this_very_process_is_read_to_the_last_figure() {
-        let mut reader = Reader::new(parse_page());
+    fn all_counters_of_this_process_are_read() {
+        let mut reader = Reader::new(crate::facts::page_bytes());
         let mut process = Process::find(Path::new("/proc"), std::process::id(), None, &mut reader)
             .unwrap()
             .unwrap();
@@ -380,9 +381,5 @@ mod tests {
         }
         let get = |counter| counters.get(counter).unwrap();
         assert!(get(Counter::PssBytes) <= get(Counter::RssBytes).max(get(Counter::PeakRssBytes)) + (4 << 20));
-    }
-
-    fn parse_page() -> u64 {
-        crate::facts::page_bytes()
     }
 }

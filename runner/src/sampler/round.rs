@@ -1,41 +1,42 @@
-//! One round over everything.
+//! One round over everything that is sampled.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
+use deploy::Snapshot;
 use protocol::sample::{Counter, Counters, OneProcess, PlatformProcess, ProcessOf, Role, Sample, Subject, ThreadsOf};
 
 use super::process::Process;
-use super::source::{Depth, Reader};
+use super::reader::{Depth, Reader};
 use super::system::System;
-use super::target::{Service, Targets};
+use super::targets::{Service, Targets};
 use super::threads::Used;
 
-/// What a round remembers of the one before.
+/// The state that rounds share: open files and what was read before.
 #[derive(Debug)]
 pub struct Rounds {
     root: PathBuf,
-    open: BTreeMap<u32, Open>,
+    open: BTreeMap<u32, OpenProcess>,
     rounds: u64,
-    /// Those whose page tables are still to be walked.
-    unwalked: Vec<Subject>,
+    /// The processes whose page tables are still to be walked.
+    to_walk: Vec<Subject>,
     system: System,
     reader: Reader,
 }
 
 /// A process whose files are open.
 #[derive(Debug)]
-struct Open {
+struct OpenProcess {
     process: Process,
-    /// The round in which it was last wanted.
+    /// The last round that sampled it.
     round: u64,
-    /// Whether it was read before: the first reading is a full one.
+    /// Whether it was read before; the first read is a full one.
     seen: bool,
 }
 
 impl Rounds {
-    /// Rounds below roots that are `/proc` and `/sys` but in tests.
+    /// Rounds over `/proc` and `/sys`, or recorded ones in tests.
     #[must_use]
     pub fn new(root: PathBuf, sys: &Path, page_bytes: u64) -> Self {
         let mut reader = Reader::new(page_bytes);
@@ -44,22 +45,22 @@ impl Rounds {
             root,
             open: BTreeMap::new(),
             rounds: 0,
-            unwalked: Vec::new(),
+            to_walk: Vec::new(),
             reader,
         }
     }
 
-    /// What could not be read so far; the next rounds begin without notes.
+    /// What could not be read so far; clears the notes.
     #[must_use]
     pub fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.reader.notes).into_lines()
     }
 
-    /// Samples everything once. What has vanished is left out; `offset_ns` is asked for just before each reading.
+    /// Samples everything once. What has vanished is left out. `offset_ns` is called once for each sample, right after its files were read.
     pub fn sample(&mut self, targets: &Targets, depth: Depth, offset_ns: impl Fn() -> u64) -> Vec<Sample> {
         self.rounds += 1;
-        let processes: usize = targets.services.iter().map(|service| service.pids.len()).sum();
-        let mut samples = Vec::with_capacity(processes + targets.platform.len() + 8);
+        let host = Snapshot::default();
+        let mut samples = Vec::with_capacity(self.open.len() + 8);
         let put = &mut |of, counters: Counters| {
             if !counters.is_empty() {
                 let offset_ns = offset_ns();
@@ -72,9 +73,9 @@ impl Rounds {
         };
         self.system.cgroups(&targets.services, depth, &mut self.reader, put);
         for service in &targets.services {
-            self.service(service, depth, put);
+            self.service(service, &host, depth, put);
         }
-        for part in &*targets.platform {
+        for part in &targets.platform {
             let of = |pid, start_ticks| {
                 Subject::Platform(PlatformProcess {
                     part: part.name.clone(),
@@ -97,25 +98,25 @@ impl Rounds {
         samples
     }
 
-    /// Samples all counters once, but page tables: those are for [`Self::walk`], process by process.
+    /// Samples all counters once except those of page tables, which [`Self::walk`] reads process by process.
     pub fn begin_walk(&mut self, targets: &Targets, offset_ns: impl Fn() -> u64) -> Vec<Sample> {
         let samples = self.sample(targets, Depth::Full, offset_ns);
         let processes = samples.iter().filter(|sample| pid(&sample.of).is_some());
-        self.unwalked = processes.map(|sample| sample.of.clone()).collect();
-        // The services' come first.
-        self.unwalked.reverse();
+        self.to_walk = processes.map(|sample| sample.of.clone()).collect();
+        // The services come first.
+        self.to_walk.reverse();
         samples
     }
 
     /// Whether page tables are still to be walked.
     #[must_use]
     pub const fn has_to_walk(&self) -> bool {
-        !self.unwalked.is_empty()
+        !self.to_walk.is_empty()
     }
 
     /// Walks the page tables of the next process; `None`: it has ended.
     pub fn walk(&mut self, offset_ns: impl Fn() -> u64) -> Option<Sample> {
-        let of = self.unwalked.pop()?;
+        let of = self.to_walk.pop()?;
         let (pid, start_ticks) = pid(&of)?;
         let open = self
             .open
@@ -130,9 +131,9 @@ impl Rounds {
         })
     }
 
-    fn service(&mut self, service: &Service, depth: Depth, put: &mut impl FnMut(Subject, Counters)) {
+    fn service(&mut self, service: &Service, host: &Snapshot, depth: Depth, put: &mut impl FnMut(Subject, Counters)) {
         let mut roles: BTreeMap<Role, Used> = BTreeMap::new();
-        for (place, &pid) in service.pids.iter().enumerate() {
+        for (index, pid) in service.processes.pids(host).into_iter().enumerate() {
             let of = |pid, start_ticks| {
                 Subject::Process(ProcessOf {
                     service: service.name.clone(),
@@ -144,32 +145,32 @@ impl Rounds {
             let memory = service
                 .guest
                 .as_ref()
-                .filter(|_| place == 0 && depth == Depth::Checkpoint);
+                .filter(|_| index == 0 && depth == Depth::Checkpoint);
             let put_with_memory = &mut |of, mut counters: Counters| {
                 if let Some(guest) = memory {
                     counters.put(Counter::GuestMemoryBytes, guest.memory_bytes);
                 }
                 put(of, counters);
             };
-            if let Some(of_one) = self.process(pid, vcpus, depth, of, put_with_memory) {
-                for (role, used) in of_one {
+            if let Some(of_process) = self.process(pid, vcpus, depth, of, put_with_memory) {
+                for (role, used) in of_process {
                     let sum = roles.entry(role).or_default();
                     sum.sched += used.sched;
-                    sum.living += used.living;
+                    sum.alive += used.alive;
                 }
             }
         }
         for (role, used) in roles {
             let mut counters = Counters::with_capacity(4);
             used.sched.put(&mut counters);
-            counters.put(Counter::Threads, used.living);
+            counters.put(Counter::Threads, used.alive);
             let service = service.name.clone();
             put(Subject::Threads(ThreadsOf { service, role }), counters);
         }
     }
 
-    /// Samples one process; returns what its threads have used by what they do. A file that is open since its process ended is opened anew, for the
-    /// PID may name another one by now, told by its start.
+    /// Samples one process; returns the usage of its threads by role. If the process behind the open files has ended, they are reopened: the PID may
+    /// belong to another process now, which its start time shows.
     fn process(
         &mut self,
         pid: u32,
@@ -208,7 +209,7 @@ impl Rounds {
             Entry::Vacant(entry) => {
                 let vcpus = vcpus.map(<[u32]>::to_vec);
                 match Process::find(&self.root, pid, vcpus, &mut self.reader)? {
-                    Some(process) => entry.insert(Open {
+                    Some(process) => entry.insert(OpenProcess {
                         process,
                         round: 0,
                         seen: false,
@@ -222,7 +223,7 @@ impl Rounds {
     }
 }
 
-/// The process that a sample is of, with its start.
+/// The process of a sample, with its start time.
 const fn pid(of: &Subject) -> Option<(u32, u64)> {
     match of {
         Subject::Process(of) => Some((of.pid, of.start_ticks)),
@@ -237,6 +238,7 @@ mod tests {
     use super::*;
     use crate::testing::name;
     use std::fs;
+    use std::io::{BufRead, BufReader, Write};
 
     fn write(root: &Path, pid: u32, user: u64, start: u64) {
         let folder = root.join(pid.to_string());
@@ -246,7 +248,7 @@ mod tests {
         fs::write(folder.join("statm"), "9 3 1 1 0 1 0\n").unwrap();
     }
 
-    /// The kernel's file of a dead process is empty for whoever has it open; a new process of the same PID has a file of its own.
+    /// An open file of a dead process reads as empty; a new process with the same PID has a file of its own.
     fn end(root: &Path, pid: u32) {
         for file in ["stat", "statm"] {
             let path = root.join(format!("{pid}/{file}"));
@@ -258,7 +260,7 @@ mod tests {
     fn targets(pids: &[u32]) -> Targets {
         Targets {
             services: vec![Service::new(name("web"), pids.to_vec())],
-            platform: [].into(),
+            platform: Vec::new(),
         }
     }
 
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn processes_appear_vanish_and_are_told_apart_by_their_start() {
+    fn processes_appear_vanish_and_are_distinguished_by_start_time() {
         let root = tempfile::tempdir().unwrap();
         let mut rounds = rounds(&root);
         write(root.path(), 5, 10, 100);
@@ -297,18 +299,22 @@ mod tests {
             .unwrap();
         assert_eq!(process.counters.get(Counter::RssBytes), Some(3 * 4096));
         assert_eq!(process.offset_ns, 3);
-        assert_eq!(rounds.open.len(), 1, "what is no target any more is closed");
+        assert_eq!(
+            rounds.open.len(),
+            1,
+            "the files of a process that is no longer sampled are closed"
+        );
     }
 
     #[test]
-    fn a_pid_that_is_reused_between_two_rounds_is_another_process() {
+    fn a_pid_reused_between_two_rounds_is_another_process() {
         let root = tempfile::tempdir().unwrap();
         let mut rounds = rounds(&root);
         write(root.path(), 5, 10, 100);
         rounds.sample(&targets(&[5]), Depth::Full, || 0);
         end(root.path(), 5);
         write(root.path(), 5, 1, 200);
-        // Even a quick look reads all of a process that it has not seen before.
+        // Even a quick round reads all counters of a process that is new.
         assert_eq!(
             seen(&rounds.sample(&targets(&[5]), Depth::Quick, || 1)),
             [(5, 200, Some(1))]
@@ -316,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn page_tables_are_walked_one_by_one_after_a_reading() {
+    fn page_tables_are_walked_process_by_process_after_a_read() {
         let mut rounds = Rounds::new("/proc".into(), Path::new("/sys"), crate::facts::page_bytes());
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let samples = rounds.begin_walk(&targets(&[child.id()]), || 1);
@@ -329,7 +335,7 @@ mod tests {
         while rounds.has_to_walk() {
             walked.extend(rounds.walk(|| 2));
         }
-        assert_eq!(walked.len(), 2, "the child and this very process: {walked:?}");
+        assert_eq!(walked.len(), 2, "the child and this process: {walked:?}");
         assert_eq!(pid(&walked[0].of).map(|of| of.0), Some(child.id()));
         for sample in &walked {
             assert!(sample.counters.get(Counter::PssBytes).is_some_and(|bytes| bytes > 0));
@@ -345,6 +351,39 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(rounds.walk(|| 4), None, "it has ended");
+    }
+
+    #[test]
+    fn a_process_is_in_the_first_round_after_its_birth() {
+        let mut rounds = Rounds::new("/proc".into(), Path::new("/sys"), crate::facts::page_bytes());
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "read line; sleep 60 & echo $!; wait"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut targets = targets(&[]);
+        targets.services[0].processes = deploy::Processes::Tree(shell.id());
+        let pids = |samples: &[Sample]| -> Vec<u32> { seen(samples).into_iter().map(|(pid, ..)| pid).collect() };
+        assert_eq!(pids(&rounds.sample(&targets, Depth::Full, || 0)), [shell.id()]);
+        shell.stdin.take().unwrap().write_all(b"\n").unwrap();
+        let mut born = String::new();
+        BufReader::new(shell.stdout.take().unwrap())
+            .read_line(&mut born)
+            .unwrap();
+        let born: u32 = born.trim().parse().unwrap();
+        let next = rounds.sample(&targets, Depth::Quick, || 1);
+        for pid in [shell.id(), born] {
+            nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(pid.try_into().unwrap()),
+                nix::sys::signal::Signal::SIGKILL,
+            )
+            .unwrap();
+        }
+        shell.wait().unwrap();
+        assert_eq!(pids(&next), [shell.id(), born]);
+        let ticks = seen(&next).into_iter().find(|(pid, ..)| *pid == born).unwrap().2;
+        assert!(ticks.is_some(), "the first sample of a process has all counters");
     }
 
     #[test]

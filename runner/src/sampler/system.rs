@@ -1,39 +1,39 @@
-//! What is sampled beside processes: the cgroups of the services, interfaces, the rest of the processes, the host, energy.
+//! What is sampled beside the processes: cgroups of services, interfaces, the sum of all other processes, the host, energy.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use protocol::Name;
-use protocol::sample::{Counters, Energy, Link, OfService, Rest as RestSubject, Subject, WholeHost};
+use protocol::sample::{Counters, Energy, Link, OfService as CgroupSubject, Rest, Subject, WholeHost};
 
 use super::cgroup::{Cgroup, Mounts};
 use super::host::{Energies, Host, Links};
-use super::rest::Rest;
-use super::source::{Depth, Reader};
-use super::target::Service;
+use super::other_processes::OtherProcesses;
+use super::reader::{Depth, Reader};
+use super::targets::Service;
 
-/// Everything that is sampled beside processes.
+/// Everything that is sampled beside the processes.
 #[derive(Debug)]
 pub struct System {
     root: PathBuf,
     mounts: Mounts,
-    /// By service, once its first process is known.
-    services: BTreeMap<Name, OfOne>,
+    /// By service.
+    services: BTreeMap<Name, OfService>,
     host: Host,
     links: Links,
-    rest: Rest,
+    others: OtherProcesses,
     energies: Energies,
 }
 
 /// What belongs to one service.
 #[derive(Debug)]
-struct OfOne {
+struct OfService {
     cgroup: Option<Cgroup>,
     links: Option<Links>,
 }
 
 impl System {
-    /// The system whose `/proc` and `/sys` are here.
+    /// The system behind this `/proc` and `/sys`.
     #[must_use]
     pub fn open(root: &Path, sys: &Path, reader: &mut Reader) -> Self {
         let mountinfo = std::fs::read_to_string(root.join("self/mountinfo")).unwrap_or_default();
@@ -44,12 +44,12 @@ impl System {
             mounts,
             services: BTreeMap::new(),
             links: Links::of_host(root, reader),
-            rest: Rest::new(root.to_owned()),
+            others: OtherProcesses::new(root.to_owned()),
             energies: Energies::open(sys, reader),
         }
     }
 
-    /// The cgroups of the services: before their processes, so that these are not younger than their group.
+    /// Samples the cgroups of the services. This comes before the processes, so that their sum is not smaller for being older.
     pub fn cgroups(
         &mut self,
         services: &[Service],
@@ -59,46 +59,46 @@ impl System {
     ) {
         for service in services {
             if !self.services.contains_key(&service.name)
-                && let Some(&pid) = service.pids.first()
+                && let Some(pid) = service.processes.first()
             {
-                let of_one = OfOne {
+                let of_service = OfService {
                     cgroup: Cgroup::find(&self.root, &self.mounts, pid, reader),
                     links: Links::of_process(&self.root, pid, reader),
                 };
-                self.services.insert(service.name.clone(), of_one);
+                self.services.insert(service.name.clone(), of_service);
             }
             let cgroup = self
                 .services
                 .get(&service.name)
-                .and_then(|of_one| of_one.cgroup.as_ref());
+                .and_then(|of_service| of_service.cgroup.as_ref());
             if let Some(counters) = cgroup.map(|cgroup| cgroup.read(depth, reader)) {
                 let service = service.name.clone();
-                put(Subject::Cgroup(OfService { service }), counters);
+                put(Subject::Cgroup(CgroupSubject { service }), counters);
             }
         }
     }
 
-    /// Everything that is not of one process: after them.
+    /// Samples what belongs to no single process. This comes after the processes.
     pub fn everything(
         &mut self,
         services: &[Service],
-        is_summed: impl Fn(u32) -> bool,
+        is_sampled: impl Fn(u32) -> bool,
         reader: &mut Reader,
         put: &mut impl FnMut(Subject, Counters),
     ) {
-        for (kind, counters) in self.rest.read(is_summed, reader) {
-            put(Subject::Rest(RestSubject { kind }), counters);
+        for (kind, counters) in self.others.read(is_sampled, reader) {
+            put(Subject::Rest(Rest { kind }), counters);
         }
         put(Subject::Host(WholeHost {}), self.host.read(reader));
         for (interface, counters) in self.links.read(reader) {
-            let carries = services
+            let carried = services
                 .iter()
                 .find(|service| service.interface.as_ref() == Some(&interface));
-            let service = carries.map(|service| service.name.clone());
+            let service = carried.map(|service| service.name.clone());
             put(Subject::Link(Link { service, interface }), counters);
         }
-        for (service, of_one) in &self.services {
-            let links = of_one
+        for (service, of_service) in &self.services {
+            let links = of_service
                 .links
                 .iter()
                 .flat_map(|links| links.read(reader))

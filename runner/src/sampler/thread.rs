@@ -1,9 +1,9 @@
-//! The thread that makes a round at every tick.
+//! The thread that samples.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,168 +13,112 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tracing::warn;
 
+use super::full_reads::FullReads;
 use super::grid::Grid;
-use super::pace::Pace;
+use super::host::host_use;
 use super::parse;
 use super::priority::Priority;
+use super::reader::Depth;
 use super::round::Rounds;
-use super::source::Depth;
-use super::target::Targets;
+use super::targets::Targets;
+use super::totals::Sampled;
 use crate::clock;
-use crate::summarise::Totals;
 
-/// How long samples are gathered before they are sent, ns.
+/// How long samples are collected before they are sent, ns.
 const BATCH_NS: u64 = 1_000_000_000;
 
-/// The most of a batch, bytes of JSON as estimated: under half of the largest message.
+/// The largest batch, bytes of JSON as estimated: less than half of the largest message.
 const BATCH_BYTES: usize = 400_000;
 
-/// What a sampler is to do.
+/// What a sampler needs to start.
 #[derive(Debug)]
-pub struct Order {
-    /// `/proc`, but in tests.
+pub struct SamplerConfig {
+    /// `/proc`, or a recorded one in tests.
     pub root: PathBuf,
-    /// `/sys`, but in tests.
+    /// `/sys`, or a recorded one in tests.
     pub sys: PathBuf,
-    /// Size of a page, bytes.
+    /// Page size, bytes.
     pub page_bytes: u64,
-    /// The distance of two ticks.
+    /// From one tick to the next.
     pub interval: Duration,
-    /// READY on the runner's clock, ns: the grid's beginning and the zero of all offsets.
+    /// READY on the runner's clock, ns: the origin of the grid and of all offsets.
     pub zero_ns: u64,
     /// How the thread is scheduled.
     pub priority: Priority,
-    /// The processes at READY.
+    /// What is sampled.
     pub targets: Targets,
 }
 
 /// A running sampler. Dropping it ends its thread.
 #[derive(Debug)]
 pub struct Sampler {
-    shared: Arc<Shared>,
-    zero_ns: u64,
-    /// Dropped, it tells the thread to end.
-    tell: Option<mpsc::Sender<Edge>>,
+    external: ExternalSamples,
+    /// Dropping it tells the thread to end.
+    edge_tx: Option<mpsc::Sender<Edge>>,
     opened: Option<oneshot::Receiver<()>>,
     thread: Option<JoinHandle<Sampled>>,
 }
 
-/// The thread is told that the measured window begins or ends.
+/// Tells the thread that the measurement window begins or ends.
 #[derive(Clone, Copy, Debug)]
 struct Edge;
 
-/// What the thread is told while it runs.
-#[derive(Debug)]
-struct Shared {
-    targets: Mutex<Arc<Targets>>,
-    /// Samples that others have taken.
-    more: Mutex<Vec<Sample>>,
-}
-
-/// What was sampled in all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sampled {
-    /// Batches that were sent.
-    pub batches: u64,
-    /// Sums and means.
-    pub totals: Totals,
-    /// Ticks that were slept through.
-    pub missed_ticks: u64,
-    /// CPU that the thread used, ns.
-    pub cpu_ns: u64,
-    /// The part of it before the first tick and after the last: opening files, and two looks at all page tables.
-    pub ends_cpu_ns: u64,
-    /// The whole host from the first to the last round.
-    pub host: HostUse,
-    /// What could not be read.
-    pub notes: Vec<String>,
-}
-
 impl Sampler {
-    /// Starts the thread; its first round is at once, batches go to `out`.
+    /// Starts the thread. Its first round is immediate; batches go to `out`.
     ///
     /// # Errors
-    /// If the system gives no thread.
-    pub fn start(order: Order, out: UnboundedSender<Samples>) -> io::Result<Self> {
-        let (tell, told) = mpsc::channel();
-        let (open, opened) = oneshot::channel();
-        let shared = Arc::new(Shared {
-            targets: Mutex::new(Arc::new(order.targets.clone())),
-            more: Mutex::default(),
-        });
-        let (of_thread, zero_ns) = (Arc::clone(&shared), order.zero_ns);
+    /// If the system cannot start a thread.
+    pub fn start(config: SamplerConfig, out: UnboundedSender<Samples>) -> io::Result<Self> {
+        let (edge_tx, edge_rx) = mpsc::channel();
+        let (opened_tx, opened) = oneshot::channel();
+        let external = ExternalSamples {
+            samples: Arc::default(),
+            zero_ns: config.zero_ns,
+        };
+        let of_thread = Arc::clone(&external.samples);
         let thread = std::thread::Builder::new()
             .name("sampler".to_owned())
-            .spawn(move || Work::new(order, out, of_thread).until_told(&told, open))?;
+            .spawn(move || SamplerThread::new(config, out, of_thread).run(&edge_rx, opened_tx))?;
         Ok(Self {
-            shared,
-            zero_ns,
-            tell: Some(tell),
+            external,
+            edge_tx: Some(edge_tx),
             opened: Some(opened),
             thread: Some(thread),
         })
     }
 
-    /// Waits for the end of the first round, which opens every file and so takes longer than others.
+    /// Waits for the first round, which opens every file and so takes longer than the others.
     pub async fn opened(&mut self) {
         if let Some(opened) = self.opened.take() {
-            // A thread that is gone has opened what it could; its end tells.
+            // An error means that the thread has ended, which `finish` reports.
             let _ = opened.await;
         }
     }
 
-    /// The measured window begins or ends now: all counters are read at once, and page tables as soon as no tick is kept waiting by it.
+    /// The measurement window begins or ends now: all counters are read at once, and page tables as soon as that delays no tick.
     pub fn edge(&self) {
-        if let Some(tell) = &self.tell {
+        if let Some(edge_tx) = &self.edge_tx {
             // As above.
-            let _ = tell.send(Edge);
+            let _ = edge_tx.send(Edge);
         }
     }
 
-    /// The processes from now on.
-    pub fn watch(&self, targets: Targets) {
-        *locked(&self.shared.targets) = Arc::new(targets);
-    }
-
-    /// Where others put samples in that they have taken.
+    /// Accepts samples that others have taken.
     #[must_use]
-    pub fn inlet(&self) -> Inlet {
-        Inlet {
-            shared: Arc::clone(&self.shared),
-            zero_ns: self.zero_ns,
-        }
+    pub fn external(&self) -> ExternalSamples {
+        self.external.clone()
     }
 
-    /// Makes a last round, sends what is left and ends the thread. Blocks for the length of a round.
+    /// Takes a last round, sends the remaining samples and ends the thread. Blocks for the length of a round.
     #[must_use]
     pub fn finish(mut self) -> Sampled {
         self.end().unwrap_or_default()
     }
 
     fn end(&mut self) -> Option<Sampled> {
-        drop(self.tell.take());
+        drop(self.edge_tx.take());
         let thread = self.thread.take()?;
         thread.join().inspect_err(|_| warn!("the sampler panicked")).ok()
-    }
-}
-
-/// Takes samples of others in; they go out with the next round.
-#[derive(Clone, Debug)]
-pub struct Inlet {
-    shared: Arc<Shared>,
-    zero_ns: u64,
-}
-
-impl Inlet {
-    /// Adds what was read just now.
-    pub fn add(&self, taken: impl IntoIterator<Item = (Subject, Counters)>) {
-        let offset_ns = clock::now_ns().saturating_sub(self.zero_ns);
-        let samples = taken.into_iter().map(|(of, counters)| Sample {
-            offset_ns,
-            of,
-            counters,
-        });
-        locked(&self.shared.more).extend(samples);
     }
 }
 
@@ -184,53 +128,73 @@ impl Drop for Sampler {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// Samples that others have taken; they are sent with the next round.
+#[derive(Clone, Debug)]
+pub struct ExternalSamples {
+    samples: Arc<Mutex<Vec<Sample>>>,
+    zero_ns: u64,
+}
+
+impl ExternalSamples {
+    /// Adds figures that were read just now.
+    pub fn add(&self, figures: impl IntoIterator<Item = (Subject, Counters)>) {
+        let offset_ns = clock::now_ns().saturating_sub(self.zero_ns);
+        let samples = figures.into_iter().map(|(of, counters)| Sample {
+            offset_ns,
+            of,
+            counters,
+        });
+        lock(&self.samples).extend(samples);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the thread works with.
-struct Work {
-    order: Order,
+/// The state of the thread.
+struct SamplerThread {
+    config: SamplerConfig,
     rounds: Rounds,
-    pace: Pace,
+    full_reads: FullReads,
     out: UnboundedSender<Samples>,
-    shared: Arc<Shared>,
-    waiting: Vec<Sample>,
+    external: Arc<Mutex<Vec<Sample>>>,
+    unsent: Vec<Sample>,
     sent_at_ns: u64,
-    /// How long the longest walk through the page tables of one process has taken, ns.
+    /// The longest walk through the page tables of one process so far, ns.
     longest_walk_ns: u64,
     sampled: Sampled,
     host_first: Option<HostUse>,
 }
 
-impl Work {
-    fn new(order: Order, out: UnboundedSender<Samples>, shared: Arc<Shared>) -> Self {
+impl SamplerThread {
+    fn new(config: SamplerConfig, out: UnboundedSender<Samples>, external: Arc<Mutex<Vec<Sample>>>) -> Self {
         Self {
-            rounds: Rounds::new(order.root.clone(), &order.sys, order.page_bytes),
-            pace: Pace::new(ns(order.interval)),
+            rounds: Rounds::new(config.root.clone(), &config.sys, config.page_bytes),
+            full_reads: FullReads::new(ns(config.interval)),
             out,
-            shared,
-            waiting: Vec::new(),
+            external,
+            unsent: Vec::new(),
             sent_at_ns: clock::now_ns(),
             longest_walk_ns: 0,
             sampled: Sampled::default(),
-            host_first: host(&order.root),
-            order,
+            host_first: host_use(&config.root),
+            config,
         }
     }
 
-    fn until_told(mut self, told: &mpsc::Receiver<Edge>, open: oneshot::Sender<()>) -> Sampled {
-        self.sampled.notes.extend(self.order.priority.apply().err());
+    fn run(mut self, edge_rx: &mpsc::Receiver<Edge>, opened: oneshot::Sender<()>) -> Sampled {
+        self.sampled.notes.extend(self.config.priority.apply().err());
         self.checkpoint();
-        self.pace.took(clock::now_ns(), 0);
+        self.full_reads.record(clock::now_ns(), 0);
         let opening_cpu_ns = clock::thread_cpu_ns();
-        // Nobody need wait for it.
-        let _ = open.send(());
-        let mut grid = Grid::from(self.order.zero_ns, self.order.interval, clock::now_ns());
+        // Nobody has to wait for it.
+        let _ = opened.send(());
+        let mut grid = Grid::from(self.config.zero_ns, self.config.interval, clock::now_ns());
         loop {
             let (wait, missed) = grid.next(clock::now_ns());
             self.sampled.missed_ticks += missed;
-            if !self.wait(clock::now_ns() + ns(wait), told) {
+            if !self.wait(clock::now_ns() + ns(wait), edge_rx) {
                 break;
             }
             self.round();
@@ -238,7 +202,7 @@ impl Work {
         let before_closing = clock::thread_cpu_ns();
         self.checkpoint();
         self.send();
-        if let (Some(first), Some(last)) = (&self.host_first, host(&self.order.root)) {
+        if let (Some(first), Some(last)) = (&self.host_first, host_use(&self.config.root)) {
             self.sampled.host = parse::host_between(first, &last);
         }
         self.sampled.notes.extend(self.rounds.take_notes());
@@ -247,14 +211,14 @@ impl Work {
         self.sampled
     }
 
-    /// Waits for the next tick, and meanwhile does what it is told and what is left to do; `false`: it is to end.
-    fn wait(&mut self, due_ns: u64, told: &mpsc::Receiver<Edge>) -> bool {
+    /// Waits for the next tick; in the meantime handles edges and walks page tables. `false`: the thread is to end.
+    fn wait(&mut self, due_ns: u64, edge_rx: &mpsc::Receiver<Edge>) -> bool {
         loop {
             let left = due_ns.saturating_sub(clock::now_ns());
-            // A walk that takes longer than an interval would never be due: it may then delay a tick.
-            let may_walk = self.rounds.has_to_walk() && left >= self.longest_walk_ns.min(ns(self.order.interval) / 2);
-            let patience = if may_walk { 0 } else { left };
-            match told.recv_timeout(Duration::from_nanos(patience)) {
+            // A walk that takes longer than half an interval would never fit, so it may delay a tick.
+            let may_walk = self.rounds.has_to_walk() && left >= self.longest_walk_ns.min(ns(self.config.interval) / 2);
+            let timeout = if may_walk { 0 } else { left };
+            match edge_rx.recv_timeout(Duration::from_nanos(timeout)) {
                 Ok(Edge) => self.edge(),
                 Err(RecvTimeoutError::Timeout) if may_walk => self.walk(),
                 Err(RecvTimeoutError::Timeout) => return true,
@@ -263,45 +227,43 @@ impl Work {
         }
     }
 
-    /// What is due at a tick.
     fn round(&mut self) {
-        let (began, cpu) = (clock::now_ns(), clock::thread_cpu_ns());
-        let depth = self.pace.depth(began);
+        let (start_ns, start_cpu_ns) = (clock::now_ns(), clock::thread_cpu_ns());
+        let depth = self.full_reads.depth(start_ns);
         self.sample(|rounds, targets, offset| rounds.sample(targets, depth, offset));
         if depth == Depth::Full {
-            self.pace.took(began, clock::thread_cpu_ns() - cpu);
+            self.full_reads.record(start_ns, clock::thread_cpu_ns() - start_cpu_ns);
         }
     }
 
-    /// All counters, page tables at once.
+    /// Reads all counters, page tables included.
     fn checkpoint(&mut self) {
         self.sample(|rounds, targets, offset| rounds.sample(targets, Depth::Checkpoint, offset));
     }
 
-    /// All counters at an edge of the window, page tables to follow.
+    /// Reads all counters at an edge of the window; page tables follow.
     fn edge(&mut self) {
-        let (began, cpu) = (clock::now_ns(), clock::thread_cpu_ns());
+        let (start_ns, start_cpu_ns) = (clock::now_ns(), clock::thread_cpu_ns());
         self.sample(|rounds, targets, offset| rounds.begin_walk(targets, offset));
-        self.pace.took(began, clock::thread_cpu_ns() - cpu);
+        self.full_reads.record(start_ns, clock::thread_cpu_ns() - start_cpu_ns);
     }
 
     fn walk(&mut self) {
-        let began = clock::now_ns();
-        let zero_ns = self.order.zero_ns;
+        let start_ns = clock::now_ns();
+        let zero_ns = self.config.zero_ns;
         let sample = self.rounds.walk(|| clock::now_ns().saturating_sub(zero_ns));
-        self.longest_walk_ns = self.longest_walk_ns.max(clock::now_ns() - began);
-        self.sampled.totals.add_apart(sample.as_slice());
-        self.waiting.extend(sample);
+        self.longest_walk_ns = self.longest_walk_ns.max(clock::now_ns() - start_ns);
+        self.sampled.totals.count(sample.as_slice());
+        self.unsent.extend(sample);
     }
 
     fn sample(&mut self, round: impl FnOnce(&mut Rounds, &Targets, &dyn Fn() -> u64) -> Vec<Sample>) {
-        let targets = Arc::clone(&locked(&self.shared.targets));
-        let zero_ns = self.order.zero_ns;
+        let zero_ns = self.config.zero_ns;
         let offset = || clock::now_ns().saturating_sub(zero_ns);
-        let mut samples = std::mem::take(&mut *locked(&self.shared.more));
-        samples.extend(round(&mut self.rounds, &targets, &offset));
+        let mut samples = std::mem::take(&mut *lock(&self.external));
+        samples.extend(round(&mut self.rounds, &self.config.targets, &offset));
         self.sampled.totals.add_round(&samples);
-        self.waiting.extend(samples);
+        self.unsent.extend(samples);
         if clock::now_ns() - self.sent_at_ns >= BATCH_NS {
             self.send();
         }
@@ -309,17 +271,14 @@ impl Work {
 
     fn send(&mut self) {
         self.sent_at_ns = clock::now_ns();
-        let mut waiting = std::mem::take(&mut self.waiting);
-        while !waiting.is_empty() {
-            let rest = waiting.split_off(fitting(&waiting));
+        let mut samples = std::mem::take(&mut self.unsent);
+        while !samples.is_empty() {
+            let rest = samples.split_off(fitting(&samples));
             let batch = self.sampled.batches;
             self.sampled.batches += 1;
-            // Nobody listens any more when the attempt was aborted.
-            let _ = self.out.send(Samples {
-                batch,
-                samples: waiting,
-            });
-            waiting = rest;
+            // The receiver is gone if the attempt was aborted.
+            let _ = self.out.send(Samples { batch, samples });
+            samples = rest;
         }
     }
 }
@@ -336,12 +295,6 @@ fn fitting(samples: &[Sample]) -> usize {
         bytes <= BATCH_BYTES
     });
     fits.count().max(1)
-}
-
-/// The counters of the whole host; `None`: not readable.
-pub(crate) fn host(root: &std::path::Path) -> Option<HostUse> {
-    let text = std::fs::read(root.join("stat")).ok()?;
-    parse::host(&text).ok()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! The threads of a process: their scheduler's times, their switches and, in a guest's QEMU, what they do.
+//! The threads of a process: scheduler times, context switches and, in a guest's QEMU, their roles.
 //!
-//! Their sum never falls: what a thread that has ended had used when it was last seen stays in it. What it used after that is in the
-//! process's clock ticks.
+//! Their sum never decreases: when a thread ends, its usage at the last read stays in the sum. What it used after that is only in the process's clock
+//! ticks.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,35 +11,34 @@ use std::path::{Path, PathBuf};
 
 use protocol::sample::{Counter, Counters, Role};
 
-use super::files::Slot;
-use super::kept::{Kept, Read};
+use super::open_file::{OpenFile, Read};
 use super::parse::process::switches;
 use super::parse::{self, Sched};
-use super::source::{Depth, Reader};
+use super::reader::{CachedFile, Depth, Reader};
 
 /// The threads of a process.
 #[derive(Debug)]
 pub struct Threads {
     folder: PathBuf,
-    /// The folder, open: its link count is 2 + the number of threads, which costs less than listing them.
-    handle: Slot,
+    /// The open folder: its link count is 2 + the number of threads, which is cheaper than listing them.
+    handle: CachedFile,
     known: BTreeMap<u32, Thread>,
     ended: BTreeMap<Option<Role>, Used>,
-    /// The guest's virtual CPUs; `None`: it is no QEMU.
+    /// The threads that execute a guest's CPUs; `None`: not QEMU.
     vcpus: Option<Vec<u32>>,
 }
 
-/// What threads have used.
+/// The usage of threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Used {
-    /// The scheduler's times.
+    /// Scheduler times.
     pub sched: Sched,
-    /// Context switches of their own will.
+    /// Voluntary context switches.
     pub voluntary: u64,
-    /// Context switches against their will.
+    /// Involuntary context switches.
     pub involuntary: u64,
-    /// How many of them live.
-    pub living: u64,
+    /// How many of them are alive.
+    pub alive: u64,
 }
 
 impl Used {
@@ -47,36 +46,36 @@ impl Used {
         self.sched += other.sched;
         self.voluntary += other.voluntary;
         self.involuntary += other.involuntary;
-        self.living += other.living;
+        self.alive += other.alive;
     }
 }
 
 #[derive(Debug, Default)]
 struct Thread {
-    sched: Slot,
-    status: Slot,
+    sched: CachedFile,
+    status: CachedFile,
     role: Option<Role>,
     used: Used,
-    /// The scheduler's times before its switches were last read.
+    /// The scheduler times when its switches were last read.
     switches_of: Option<Sched>,
-    /// Whether the last listing still had it.
+    /// Whether the last listing had it.
     listed: bool,
 }
 
 impl Thread {
-    /// Whether its switches may be others than when they were last read. A thread that has not run since has the same: whatever takes it off a CPU
-    /// first adds what it has run. (Where the kernel keeps no such times, nothing is known.)
+    /// Whether its switches may have changed since they were last read. They have not if it has not run since, because the kernel updates the run time
+    /// when it takes a thread off a CPU. (Where the kernel keeps no times, they may always have changed.)
     fn may_have_switched(&self) -> bool {
         self.used.sched.cpu_ns == 0 || self.switches_of != Some(self.used.sched)
     }
 }
 
 impl Threads {
-    /// The threads below a process's folder; `vcpus` are the threads of a guest's CPUs, and `None` where it is no QEMU.
+    /// The threads below a process's folder. `vcpus` are the threads that execute a guest's CPUs; `None`: not QEMU.
     #[must_use]
     pub fn of(process: &Path, vcpus: Option<Vec<u32>>) -> Self {
         Self {
-            handle: Slot::default(),
+            handle: CachedFile::default(),
             folder: process.join("task"),
             known: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -84,35 +83,35 @@ impl Threads {
         }
     }
 
-    /// Reads all of them; `false`: none could be read, so the process has ended or this kernel has no schedstat.
+    /// Reads all of them; `false`: none has times, so the process has ended or this kernel has no `schedstat`.
     ///
     /// # Errors
-    /// What is not "gone"; a text that is not understood is [`io::ErrorKind::InvalidData`].
+    /// Any error that does not mean "gone"; [`io::ErrorKind::InvalidData`] for a file that cannot be parsed.
     pub fn read(&mut self, depth: Depth, reader: &mut Reader) -> io::Result<bool> {
         if !self.is_complete(reader) {
             self.list();
         }
-        let (mut told, some_ended) = self.read_times(reader)?;
+        let (mut has_times, some_ended) = self.read_times(reader)?;
         if some_ended && depth > Depth::Quick {
-            // As many may have been born as have ended.
+            // As many may have been born as have ended, so the count alone does not show them.
             self.list();
-            told = self.read_times(reader)?.0;
+            has_times = self.read_times(reader)?.0;
         }
         if depth > Depth::Quick {
             self.read_switches(reader);
         }
-        Ok(told)
+        Ok(has_times)
     }
 
-    /// Whether the times of all of them come from files that stay open, which never tell of another process.
+    /// Whether the times of all of them come from files that stay open, which cannot belong to another process.
     #[must_use]
-    pub fn are_kept(&self) -> bool {
-        self.handle.is_kept() && self.known.values().all(|thread| thread.sched.is_kept())
+    pub fn are_open(&self) -> bool {
+        self.handle.is_open() && self.known.values().all(|thread| thread.sched.is_open())
     }
 
-    /// Reads the scheduler's times of all of them; says whether any told, and whether any have ended.
+    /// Reads the scheduler times of all of them; returns whether any has times, and whether any has ended.
     fn read_times(&mut self, reader: &mut Reader) -> io::Result<(bool, bool)> {
-        let mut told = false;
+        let mut has_times = false;
         let mut ended = Vec::new();
         for (&tid, thread) in &mut self.known {
             match thread
@@ -122,7 +121,7 @@ impl Threads {
                 Read::Bytes(bytes) => {
                     let sched = parse::schedstat(&reader.buffer[..bytes]);
                     thread.used.sched = sched.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-                    told = true;
+                    has_times = true;
                 }
                 Read::Gone => ended.push(tid),
             }
@@ -131,7 +130,7 @@ impl Threads {
         for tid in ended {
             self.forget(tid);
         }
-        Ok((told, some_ended))
+        Ok((has_times, some_ended))
     }
 
     fn read_switches(&mut self, reader: &mut Reader) {
@@ -141,7 +140,7 @@ impl Threads {
                 || self.folder.join(format!("{tid}/status")),
                 format_args!("thread {tid}"),
             );
-            reader.slot(&mut thread.status, path, switches, ("status", &of), &mut counters);
+            reader.read_cached(&mut thread.status, path, switches, ("status", &of), &mut counters);
             if let Some(count) = counters.get(Counter::VoluntarySwitches) {
                 thread.used.voluntary = count;
             }
@@ -152,7 +151,7 @@ impl Threads {
         }
     }
 
-    /// What all of them have used, those that have ended included.
+    /// The usage of all of them, including those that have ended.
     #[must_use]
     pub fn used(&self) -> Used {
         let mut all = Used::default();
@@ -161,12 +160,12 @@ impl Threads {
         all
     }
 
-    /// The same by what they do; empty where this is no QEMU.
+    /// The usage by role; empty if this is not QEMU.
     #[must_use]
     pub fn by_role(&self) -> BTreeMap<Role, Used> {
         let mut roles: BTreeMap<Role, Used> = BTreeMap::new();
-        let living = self.known.values().map(|thread| (thread.role, &thread.used));
-        for (role, used) in living.chain(self.ended.iter().map(|(role, used)| (*role, used))) {
+        let alive = self.known.values().map(|thread| (thread.role, &thread.used));
+        for (role, used) in alive.chain(self.ended.iter().map(|(role, used)| (*role, used))) {
             if let Some(role) = role {
                 roles.entry(role).or_default().add(used);
             }
@@ -174,16 +173,16 @@ impl Threads {
         roles
     }
 
-    /// Whether as many threads are known as there are. A thread that ended and one that was born in its stead show when the one's file says gone.
+    /// Whether as many threads are known as there are. A thread that ended while another was born shows when its file reads as gone.
     fn is_complete(&mut self, reader: &mut Reader) -> bool {
         let seen = self
             .handle
-            .with(|| Kept::folder(&self.folder), reader, |folder, _| folder.metadata());
-        let links = seen.ok().flatten().flatten().map(|told| told.nlink());
+            .with(|| OpenFile::folder(&self.folder), reader, |folder, _| folder.metadata());
+        let links = seen.ok().flatten().flatten().map(|metadata| metadata.nlink());
         links == Some(self.known.len() as u64 + 2)
     }
 
-    /// Brings the list of threads up to date. A listing that fails keeps the old one: the process is ending.
+    /// Updates the list of threads. If listing fails, the process is ending and the old list stays.
     fn list(&mut self) {
         let Ok(listing) = fs::read_dir(&self.folder) else {
             return;
@@ -199,7 +198,7 @@ impl Threads {
                 let thread = Thread {
                     role: self.role(tid),
                     used: Used {
-                        living: 1,
+                        alive: 1,
                         ..Used::default()
                     },
                     listed: true,
@@ -219,11 +218,11 @@ impl Threads {
         }
     }
 
-    /// Keeps what a thread had used.
+    /// Removes a thread; its usage stays in the sum.
     fn forget(&mut self, tid: u32) {
         if let Some(thread) = self.known.remove(&tid) {
             let last = Used {
-                living: 0,
+                alive: 0,
                 ..thread.used
             };
             self.ended.entry(thread.role).or_default().add(&last);
@@ -241,7 +240,7 @@ impl Threads {
     }
 }
 
-/// What a thread of QEMU does, by its name. QEMU was told to name them (`debug-threads`); the kernel names those of vhost-net after the process.
+/// The role of a QEMU thread, by its name. The driver makes QEMU name its threads (`debug-threads`); the kernel names those of vhost-net `vhost-PID`.
 fn role_of_name(name: &[u8]) -> Role {
     let begins = |with: &str| name.starts_with(with.as_bytes());
     if begins("vhost-") {
@@ -258,7 +257,7 @@ fn role_of_name(name: &[u8]) -> Role {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sampler::files::Budget;
+    use crate::sampler::reader::FileBudget;
 
     fn write(process: &Path, tid: u32, sched: &str, name: &str) {
         let folder = process.join(format!("task/{tid}"));
@@ -269,14 +268,14 @@ mod tests {
         fs::write(folder.join("status"), status).unwrap();
     }
 
-    /// The kernel's file of a dead thread is empty for whoever has it open.
+    /// An open file of a dead thread reads as empty.
     fn remove(process: &Path, tid: u32) {
         fs::write(process.join(format!("task/{tid}/schedstat")), "").unwrap();
         fs::remove_dir_all(process.join(format!("task/{tid}"))).unwrap();
     }
 
     #[test]
-    fn threads_come_and_go_and_their_sum_never_falls() {
+    fn threads_come_and_go_and_their_sum_never_decreases() {
         let root = tempfile::tempdir().unwrap();
         let mut reader = Reader::new(4096);
         write(root.path(), 7, "1000 10 1\n", "a");
@@ -285,7 +284,7 @@ mod tests {
         let mut cpu = |depth| {
             assert!(threads.read(depth, &mut reader).unwrap());
             let used = threads.used();
-            (used.sched.cpu_ns, used.sched.wait_ns, used.living)
+            (used.sched.cpu_ns, used.sched.wait_ns, used.alive)
         };
         assert_eq!(cpu(Depth::Full), (1200, 30, 2));
         write(root.path(), 9, "30 3 3\n", "c");
@@ -299,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn the_threads_of_a_guest_are_told_apart() {
+    fn the_threads_of_a_guest_have_roles() {
         let root = tempfile::tempdir().unwrap();
         let names = [
             "qemu-system-x86",
@@ -313,7 +312,7 @@ mod tests {
         for (tid, name) in (1..).zip(names) {
             write(root.path(), tid, &format!("{} 0 1\n", 10_u64.pow(tid)), name);
         }
-        // As a QEMU that does not name its threads has it: only the monitor tells.
+        // A QEMU that does not name its threads: only the monitor knows the vCPU's thread.
         write(root.path(), 9, "5 0 1\n", "qemu-system-x86");
         let mut threads = Threads::of(root.path(), Some(vec![9]));
         threads.read(Depth::Full, &mut Reader::new(4096)).unwrap();
@@ -328,26 +327,26 @@ mod tests {
     }
 
     #[test]
-    fn more_threads_than_files_are_kept_are_all_summed() {
+    fn more_threads_than_open_files_are_all_summed() {
         let root = tempfile::tempdir().unwrap();
         (1..=300).for_each(|tid| write(root.path(), tid, "10 1 1\n", "t"));
         let mut threads = Threads::of(root.path(), None);
         let mut reader = Reader::new(4096);
-        reader.files = Budget::of(100);
+        reader.files = FileBudget::of(100);
         for depth in [Depth::Quick, Depth::Quick, Depth::Full] {
             threads.read(depth, &mut reader).unwrap();
             assert_eq!(threads.used().sched.cpu_ns, 3000);
         }
         assert_eq!(threads.used().voluntary, (1..=300).sum::<u64>());
-        assert!(!threads.are_kept());
+        assert!(!threads.are_open());
         assert_eq!(
-            threads.known.values().filter(|thread| thread.sched.is_kept()).count(),
+            threads.known.values().filter(|thread| thread.sched.is_open()).count(),
             99
         );
     }
 
     #[test]
-    fn switches_are_read_again_only_of_a_thread_that_has_run() {
+    fn switches_are_reread_only_for_a_thread_that_has_run() {
         let root = tempfile::tempdir().unwrap();
         let mut reader = Reader::new(4096);
         write(root.path(), 7, "1000 10 1\n", "a");
@@ -367,7 +366,7 @@ mod tests {
             threads.used().voluntary
         };
         assert_eq!(voluntary(("1000 10 1\n", 100), 1), 101);
-        // The kernel cannot do this; it shows that the file is not read. Where it keeps no times, the file always is.
+        // A kernel never does this; it shows that the file is not read. Where there are no times, it always is.
         assert_eq!(voluntary(("1000 10 1\n", 200), 2), 102);
         assert_eq!(voluntary(("1001 10 1\n", 300), 3), 303);
     }

@@ -3,15 +3,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::testing::{failed, ready, run, summary};
 
-/// What the world may do next; the executor's steps only happen where a faithful executor would take them.
+/// What may happen next. The executor's steps only happen where a correct executor takes them.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Run,
     Stop,
     Renew,
-    End(Why),
-    ExecutorGoesOn,
-    ExecutorBreaks,
+    End(EndReason),
+    ExecutorSteps,
+    ExecutorFails,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -19,13 +19,13 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Run),
         1 => Just(Step::Stop),
         1 => Just(Step::Renew),
-        1 => prop_oneof![Just(Why::LeaseOver), Just(Why::Superseded), Just(Why::Shutdown)].prop_map(Step::End),
-        4 => Just(Step::ExecutorGoesOn),
-        1 => Just(Step::ExecutorBreaks),
+        1 => prop_oneof![Just(EndReason::LeaseExpired), Just(EndReason::Superseded), Just(EndReason::Shutdown)].prop_map(Step::End),
+        4 => Just(Step::ExecutorSteps),
+        1 => Just(Step::ExecutorFails),
     ]
 }
 
-/// A faithful executor: accepts, becomes ready, ends when told, and finishes once.
+/// A correct executor: accepts, becomes ready, ends when told, and finishes once.
 #[derive(Default)]
 struct Executor {
     started: u32,
@@ -35,11 +35,11 @@ struct Executor {
 }
 
 impl Executor {
-    fn next(&mut self, breaks: bool) -> Option<Input> {
+    fn next(&mut self, fails: bool) -> Option<Input> {
         if self.started == 0 || self.finished > 0 {
             return None;
         }
-        if breaks || self.told_to_end > 0 && self.done < 2 {
+        if fails || self.told_to_end > 0 && self.done < 2 {
             self.finished += 1;
             return Some(Input::Finished(Box::new(failed(Stage::Start))));
         }
@@ -65,42 +65,43 @@ fn is_final(event: &Event) -> bool {
 
 proptest! {
     #[test]
-    fn whatever_comes_in_whatever_order(steps in proptest::collection::vec(step(), 0..40)) {
+    fn inputs_in_any_order(steps in proptest::collection::vec(step(), 0..40)) {
         let (mut state, mut executor) = (State::default(), Executor::default());
-        let stop = [Step::Stop, Step::ExecutorGoesOn, Step::ExecutorGoesOn, Step::ExecutorGoesOn, Step::ExecutorGoesOn];
+        let stop = [Step::Stop, Step::ExecutorSteps, Step::ExecutorSteps, Step::ExecutorSteps, Step::ExecutorSteps];
         for step in steps.into_iter().chain(stop) {
             let input = match step {
                 Step::Run => Some(Input::Run(Box::new(run(1)))),
                 Step::Stop => Some(Input::Stop(StopReason::Finished)),
                 Step::Renew => Some(Input::Renew),
                 Step::End(why) => state.is_alive().then_some(Input::End(why)),
-                Step::ExecutorGoesOn => executor.next(false),
-                Step::ExecutorBreaks => executor.next(true),
+                Step::ExecutorSteps => executor.next(false),
+                Step::ExecutorFails => executor.next(true),
             };
             let Some(input) = input else { continue };
-            let before = state.said().to_vec();
-            let (next, actions) = state.on(input.clone()).expect("a faithful executor and any commands are legal");
-            // A RUN that comes again is answered by all that was said; it starts nothing.
+            let before = state.published().to_vec();
+            let (next, actions) = state.on(input.clone()).expect("commands and a correct executor are legal");
+            // A repeated RUN is answered by all events so far; it starts nothing.
             if matches!(input, Input::Run(_)) && !before.is_empty() {
-                let expected: Vec<Action> = before.iter().cloned().map(Action::Say).collect();
+                let expected: Vec<Action> = before.iter().cloned().map(Action::Publish).collect();
                 prop_assert_eq!(&actions, &expected);
             }
             for action in &actions {
                 match action {
                     Action::Start(_) => executor.started += 1,
                     Action::End(_) => executor.told_to_end += 1,
-                    Action::Say(event) => prop_assert!(next.said().contains(event)),
+                    Action::Publish(event) => prop_assert!(next.published().contains(event)),
+                    Action::Pong | Action::Describe(_) | Action::Edge => prop_assert!(false, "not about the state: {:?}", action),
                 }
             }
-            // What was said stays said.
-            prop_assert_eq!(&next.said()[..before.len()], &before[..]);
+            // Events are only added.
+            prop_assert_eq!(&next.published()[..before.len()], &before[..]);
             state = next;
         }
         prop_assert!(executor.started <= 1 && executor.told_to_end <= 1);
-        prop_assert!(matches!(state, State::Done(_)), "after STOP and the executor's end all is over: {:?}", state);
-        let said = state.said();
-        prop_assert_eq!(said.iter().filter(|event| is_final(event)).count(), 1);
-        prop_assert!(said.last().is_some_and(is_final));
+        prop_assert!(matches!(state, State::Done(_)), "done after STOP and the executor's end: {:?}", state);
+        let published = state.published();
+        prop_assert_eq!(published.iter().filter(|event| is_final(event)).count(), 1);
+        prop_assert!(published.last().is_some_and(is_final));
         if executor.started == 1 {
             prop_assert_eq!(executor.finished, 1);
         }
@@ -120,7 +121,7 @@ fn run_input() -> Input {
 }
 
 #[test]
-fn the_usual_way() {
+fn a_successful_attempt() {
     let stop = Input::Stop(StopReason::Finished);
     let (state, actions) = after(vec![
         run_input(),
@@ -128,13 +129,13 @@ fn the_usual_way() {
         Input::BecameReady(Box::new(ready())),
         stop.clone(),
     ]);
-    assert_eq!(actions, [Action::End(Why::Stop(StopReason::Finished))]);
+    assert_eq!(actions, [Action::End(EndReason::Stop(StopReason::Finished))]);
     let (state, actions) = state.on(Input::Finished(Box::new(summary()))).unwrap();
-    assert_eq!(actions, [Action::Say(summary())]);
-    // All of it again for a RUN that comes late, the last word for a STOP.
+    assert_eq!(actions, [Action::Publish(summary())]);
+    // A late RUN is answered by all events, a STOP by the last one.
     let words = |actions: &[Action]| -> Vec<&str> {
         let word = |action: &Action| match action {
-            Action::Say(event) => event.word(),
+            Action::Publish(event) => event.word(),
             _ => "?",
         };
         actions.iter().map(word).collect()
@@ -145,9 +146,9 @@ fn the_usual_way() {
 }
 
 #[test]
-fn a_stop_of_an_unknown_attempt_is_answered_and_its_run_comes_too_late() {
+fn a_stop_of_an_unknown_attempt_is_answered_and_its_run_is_too_late() {
     let (state, actions) = after(vec![Input::Stop(StopReason::Cancelled)]);
-    let [Action::Say(Event::Failed(failed))] = &actions[..] else {
+    let [Action::Publish(Event::Failed(failed))] = &actions[..] else {
         panic!("{actions:?}")
     };
     assert_eq!(failed.stage, Stage::Unknown);
@@ -156,7 +157,7 @@ fn a_stop_of_an_unknown_attempt_is_answered_and_its_run_comes_too_late() {
 }
 
 #[test]
-fn a_stop_before_ready_lets_the_ready_that_crossed_it_pass() {
+fn a_ready_that_crosses_a_stop_is_published() {
     let stop = Input::Stop(StopReason::Deadline);
     let crossing = vec![
         run_input(),
@@ -166,15 +167,15 @@ fn a_stop_before_ready_lets_the_ready_that_crossed_it_pass() {
     ];
     let (state, actions) = after(crossing);
     assert!(matches!(state, State::Stopping(_)));
-    assert_eq!(actions, [Action::Say(Event::Ready(ready()))]);
+    assert_eq!(actions, [Action::Publish(Event::Ready(ready()))]);
 }
 
 #[test]
-fn an_unfaithful_executor_is_found_out() {
+fn a_faulty_executor_is_detected() {
     let finished = |event| Input::Finished(Box::new(event));
     for (before, bad) in [
         (vec![], Input::Accepted),
-        (vec![], Input::End(Why::Shutdown)),
+        (vec![], Input::End(EndReason::Shutdown)),
         (vec![run_input()], Input::BecameReady(Box::new(ready()))),
         (vec![run_input(), Input::Accepted], Input::Accepted),
         (vec![run_input(), Input::Accepted], finished(summary())),

@@ -15,59 +15,57 @@ fn attempt(number: u128) -> AttemptId {
     AttemptId(Uuid::from_u128(number))
 }
 
-fn said(controller: &str, epoch: u64, number: Option<u128>, body: Command) -> Envelope<Command> {
+fn command(controller: &str, epoch: u64, number: Option<u128>, body: Command) -> Envelope<Command> {
     Envelope::new(name("lab"), number.map(attempt), name(controller), Epoch(epoch), body)
 }
 
-fn order(controller: &str, epoch: u64, number: u128) -> Envelope<Command> {
-    said(controller, epoch, Some(number), Command::Run(Box::new(run(LEASE_S))))
+fn run_command(controller: &str, epoch: u64, number: u128) -> Envelope<Command> {
+    command(controller, epoch, Some(number), Command::Run(Box::new(run(LEASE_S))))
 }
 
 fn stop(controller: &str, epoch: u64, number: u128) -> Envelope<Command> {
     let reason = StopReason::Finished;
-    said(controller, epoch, Some(number), Command::Stop(Stop { reason }))
+    command(controller, epoch, Some(number), Command::Stop(Stop { reason }))
 }
 
-/// The effects in short.
+/// The effects, abbreviated.
 fn words(effects: &[Effect]) -> Vec<String> {
-    let word = |effect: &Effect| match effect {
-        Effect::Say(_, event) => match &**event {
-            Event::Refused(refused) => format!("REFUSED {:?}", refused.reason),
-            Event::Failed(failed) => format!("FAILED {:?}", failed.stage),
-            event => event.word().to_owned(),
-        },
-        Effect::Pong(_) => "PONG".to_owned(),
-        Effect::Describe(..) => "FACTS".to_owned(),
-        Effect::Start(..) => "start".to_owned(),
-        Effect::Edge(_) => "edge".to_owned(),
-        Effect::End(_, why) => format!("end {why:?}"),
+    let word = |(_, action): &Effect| match action {
+        Action::Publish(Event::Refused(refused)) => format!("REFUSED {:?}", refused.reason),
+        Action::Publish(Event::Failed(failed)) => format!("FAILED {:?}", failed.stage),
+        Action::Publish(event) => event.word().to_owned(),
+        Action::Pong => "PONG".to_owned(),
+        Action::Describe(_) => "FACTS".to_owned(),
+        Action::Start(_) => "start".to_owned(),
+        Action::Edge => "edge".to_owned(),
+        Action::End(reason) => format!("end {reason:?}"),
     };
     effects.iter().map(word).collect()
 }
 
 /// A table with attempt 1 of controller a, READY.
-fn serving(now: Instant) -> Table {
+fn ready_table(now: Instant) -> Table {
     let mut table = Table::default();
-    assert_eq!(words(&table.command(order("a", 1, 1), now)), ["start"]);
+    assert_eq!(words(&table.on_command(run_command("a", 1, 1), now)), ["start"]);
     for step in [Input::Accepted, Input::BecameReady(Box::new(ready()))] {
-        table.report(attempt(1), Report::Step(step)).unwrap();
+        table.on_report(attempt(1), step).unwrap();
     }
     table
 }
 
 fn finish(table: &mut Table, number: u128, event: Event) -> Vec<Effect> {
-    let last = Report::Step(Input::Finished(Box::new(event)));
-    table.report(attempt(number), last).unwrap()
+    let last = Input::Finished(Box::new(event));
+    table.on_report(attempt(number), last).unwrap()
 }
 
 #[test]
-fn answers_go_to_the_command_that_asked_last() {
+fn events_answer_the_latest_command() {
     let now = Instant::now();
-    let mut table = serving(now);
+    let mut table = ready_table(now);
     let stop = stop("a", 1, 1);
-    table.command(stop.clone(), now);
+    table.on_command(stop.clone(), now);
     let effects = finish(&mut table, 1, summary());
-    let [Effect::Say(reply, _)] = &effects[..] else {
+    let [(reply, Action::Publish(_))] = &effects[..] else {
         panic!("{effects:?}")
     };
     assert_eq!(*reply, Reply::to(&stop));
@@ -76,87 +74,88 @@ fn answers_go_to_the_command_that_asked_last() {
 #[test]
 fn a_second_controller_is_refused_but_may_ping() {
     let now = Instant::now();
-    let mut table = serving(now);
-    assert_eq!(words(&table.command(order("b", 9, 2), now)), ["REFUSED Held"]);
-    assert_eq!(words(&table.command(stop("b", 9, 1), now)), ["REFUSED Held"]);
-    let renew = said("b", 9, Some(1), Command::Renew(Renew {}));
-    assert_eq!(words(&table.command(renew, now)), [""; 0]);
+    let mut table = ready_table(now);
+    assert_eq!(words(&table.on_command(run_command("b", 9, 2), now)), ["REFUSED Held"]);
+    assert_eq!(words(&table.on_command(stop("b", 9, 1), now)), ["REFUSED Held"]);
+    let renew = command("b", 9, Some(1), Command::Renew(Renew {}));
+    assert_eq!(words(&table.on_command(renew, now)), [""; 0]);
     assert_eq!(
-        words(&table.command(said("b", 9, None, Command::Ping(Ping {})), now)),
+        words(&table.on_command(command("b", 9, None, Command::Ping(Ping {})), now)),
         ["PONG"]
     );
     assert!(table.is_busy());
 }
 
 #[test]
-fn a_second_attempt_is_busy_until_the_first_is_ended_and_then_waits_its_turn() {
+fn a_second_attempt_is_busy_until_the_first_is_ended() {
     let now = Instant::now();
-    let mut table = serving(now);
-    assert_eq!(words(&table.command(order("a", 1, 2), now)), ["REFUSED Busy"]);
-    table.command(stop("a", 1, 1), now);
-    assert_eq!(words(&table.command(order("a", 1, 2), now)), ["start"]);
+    let mut table = ready_table(now);
+    assert_eq!(words(&table.on_command(run_command("a", 1, 2), now)), ["REFUSED Busy"]);
+    table.on_command(stop("a", 1, 1), now);
+    assert_eq!(words(&table.on_command(run_command("a", 1, 2), now)), ["start"]);
 }
 
 #[test]
-fn a_newer_epoch_ends_what_the_older_one_began() {
+fn a_higher_epoch_ends_the_attempts_of_the_lower_one() {
     let now = Instant::now();
-    let mut table = serving(now);
-    let ping = said("a", 2, None, Command::Ping(Ping {}));
-    assert_eq!(words(&table.command(ping, now)), ["end Superseded", "PONG"]);
-    assert_eq!(words(&table.command(stop("a", 1, 1), now)), ["REFUSED Stale"]);
-    assert_eq!(words(&table.command(order("a", 2, 2), now)), ["start"]);
+    let mut table = ready_table(now);
+    let ping = command("a", 2, None, Command::Ping(Ping {}));
+    assert_eq!(words(&table.on_command(ping, now)), ["end Superseded", "PONG"]);
+    assert_eq!(words(&table.on_command(stop("a", 1, 1), now)), ["REFUSED Stale"]);
+    assert_eq!(words(&table.on_command(run_command("a", 2, 2), now)), ["start"]);
 }
 
 #[test]
-fn a_silent_controller_loses_its_lease() {
+fn the_lease_of_a_silent_controller_expires() {
     let now = Instant::now();
-    let mut table = serving(now);
+    let mut table = ready_table(now);
     let lease = Duration::from_secs(LEASE_S);
-    let renew = || said("a", 1, Some(1), Command::Renew(Renew {}));
-    assert_eq!(words(&table.command(renew(), now + lease / 2)), [""; 0]);
+    let renew = || command("a", 1, Some(1), Command::Renew(Renew {}));
+    assert_eq!(words(&table.on_command(renew(), now + lease / 2)), [""; 0]);
     assert_eq!(table.deadline(), Some(now + lease * 3 / 2));
-    assert_eq!(words(&table.lease_over(now + lease)), [""; 0]);
-    assert_eq!(words(&table.lease_over(now + lease * 3 / 2)), ["end LeaseOver"]);
+    assert_eq!(words(&table.expire_lease(now + lease)), [""; 0]);
+    assert_eq!(words(&table.expire_lease(now + lease * 3 / 2)), ["end LeaseExpired"]);
     assert_eq!(table.deadline(), None);
     let effects = finish(&mut table, 1, failed(Stage::Lease));
     assert_eq!(words(&effects), ["FAILED Lease"]);
-    // It comes back, asks, and hears how it ended; another may use the runner.
-    assert_eq!(words(&table.command(renew(), now + lease * 2)), ["FAILED Lease"]);
-    assert_eq!(words(&table.command(order("b", 1, 2), now + lease * 2)), ["start"]);
-}
-
-#[test]
-fn edges_are_for_what_is_ready_and_say_nothing() {
-    let now = Instant::now();
-    let edge = |controller, number| said(controller, 1, number, Command::Edge(Edge {}));
-    let mut table = Table::default();
-    table.command(order("a", 1, 1), now);
-    assert_eq!(table.command(edge("a", Some(1)), now), []);
-    let mut table = serving(now);
-    assert_eq!(table.command(edge("a", Some(1)), now), [Effect::Edge(attempt(1))]);
-    assert_eq!(table.command(edge("a", Some(2)), now), []);
-    assert_eq!(table.command(edge("a", None), now), []);
+    // It comes back, asks, and is told how the attempt ended; another controller may use the runner.
+    assert_eq!(words(&table.on_command(renew(), now + lease * 2)), ["FAILED Lease"]);
     assert_eq!(
-        table.command(edge("b", Some(1)), now),
-        [],
-        "another controller is not obeyed"
+        words(&table.on_command(run_command("b", 1, 2), now + lease * 2)),
+        ["start"]
     );
-    table.command(stop("a", 1, 1), now);
-    assert_eq!(table.command(edge("a", Some(1)), now), []);
 }
 
 #[test]
-fn orders_without_sense_are_refused() {
+fn edges_are_only_for_a_ready_attempt() {
+    let now = Instant::now();
+    let edge = |controller, number| command(controller, 1, number, Command::Edge(Edge {}));
+    let mut table = Table::default();
+    table.on_command(run_command("a", 1, 1), now);
+    assert_eq!(table.on_command(edge("a", Some(1)), now), []);
+    let mut table = ready_table(now);
+    let effects = table.on_command(edge("a", Some(1)), now);
+    assert_eq!(words(&effects), ["edge"]);
+    assert_eq!(effects[0].0.attempt, Some(attempt(1)));
+    assert_eq!(table.on_command(edge("a", Some(2)), now), []);
+    assert_eq!(table.on_command(edge("a", None), now), []);
+    assert_eq!(table.on_command(edge("b", Some(1)), now), [], "of another controller");
+    table.on_command(stop("a", 1, 1), now);
+    assert_eq!(table.on_command(edge("a", Some(1)), now), []);
+}
+
+#[test]
+fn an_invalid_run_is_refused() {
     let now = Instant::now();
     let mut table = Table::default();
-    let nameless = said("a", 1, None, Command::Run(Box::new(run(LEASE_S))));
-    assert_eq!(words(&table.command(nameless, now)), ["REFUSED Invalid"]);
+    let nameless = command("a", 1, None, Command::Run(Box::new(run(LEASE_S))));
+    assert_eq!(words(&table.on_command(nameless, now)), ["REFUSED Invalid"]);
     let mut empty = run(LEASE_S);
     empty.services.clear();
-    let empty = said("a", 1, Some(1), Command::Run(Box::new(empty)));
-    assert_eq!(words(&table.command(empty, now)), ["REFUSED Invalid"]);
-    assert_eq!(table.deadline(), None, "a refused RUN takes no hold");
-    let nameless = said(
+    let empty = command("a", 1, Some(1), Command::Run(Box::new(empty)));
+    assert_eq!(words(&table.on_command(empty, now)), ["REFUSED Invalid"]);
+    assert_eq!(table.deadline(), None, "a refused RUN takes no lease");
+    let nameless = command(
         "a",
         1,
         None,
@@ -164,17 +163,20 @@ fn orders_without_sense_are_refused() {
             reason: StopReason::Finished,
         }),
     );
-    assert_eq!(words(&table.command(nameless, now)), ["REFUSED Invalid"]);
+    assert_eq!(words(&table.on_command(nameless, now)), ["REFUSED Invalid"]);
 }
 
 #[test]
-fn what_a_dead_self_left_is_answered_for_and_never_begun_again() {
+fn attempts_of_a_crashed_instance_are_answered_and_never_started_again() {
     let now = Instant::now();
     let mut table = Table::default();
-    let reply = Reply::to(&order("a", 1, 7));
+    let reply = Reply::to(&run_command("a", 1, 7));
     table.remember(attempt(7), reply, crate::state::unknown("killed"));
-    assert_eq!(words(&table.command(order("a", 1, 7), now)), ["FAILED Unknown"]);
-    assert_eq!(words(&table.command(stop("a", 1, 7), now)), ["FAILED Unknown"]);
+    assert_eq!(
+        words(&table.on_command(run_command("a", 1, 7), now)),
+        ["FAILED Unknown"]
+    );
+    assert_eq!(words(&table.on_command(stop("a", 1, 7), now)), ["FAILED Unknown"]);
     assert!(!table.is_busy());
 }
 
@@ -183,14 +185,14 @@ fn the_last_64_results_are_remembered() {
     let now = Instant::now();
     let mut table = Table::default();
     for number in 1..=100 {
-        assert_eq!(words(&table.command(order("a", 1, number), now)), ["start"]);
-        table.report(attempt(number), Report::Step(Input::Accepted)).unwrap();
+        assert_eq!(words(&table.on_command(run_command("a", 1, number), now)), ["start"]);
+        table.on_report(attempt(number), Input::Accepted).unwrap();
         finish(&mut table, number, failed(Stage::Start));
     }
     assert_eq!(table.attempts.len(), REMEMBERED);
-    let again = table.command(order("a", 1, 37), now);
+    let again = table.on_command(run_command("a", 1, 37), now);
     assert_eq!(words(&again), ["ACCEPTED", "FAILED Start"]);
-    assert!(table.report(attempt(1), Report::Step(Input::Accepted)).is_err());
+    assert!(table.on_report(attempt(1), Input::Accepted).is_err());
 }
 
 #[derive(Clone, Debug)]
@@ -203,11 +205,11 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let who = prop_oneof![Just(("a", 1u64)), Just(("a", 2)), Just(("b", 1))];
     let command = (who, 1u128..5, 0..6u8).prop_map(|((controller, epoch), number, kind)| match kind {
-        0 | 1 => order(controller, epoch, number),
+        0 | 1 => run_command(controller, epoch, number),
         2 => stop(controller, epoch, number),
-        3 => said(controller, epoch, Some(number), Command::Renew(Renew {})),
-        4 => said(controller, epoch, Some(number), Command::Edge(Edge {})),
-        _ => said(controller, epoch, None, Command::Ping(Ping {})),
+        3 => command(controller, epoch, Some(number), Command::Renew(Renew {})),
+        4 => command(controller, epoch, Some(number), Command::Edge(Edge {})),
+        _ => command(controller, epoch, None, Command::Ping(Ping {})),
     });
     prop_oneof![
         4 => command.prop_map(|command| Step::Command(Box::new(command))),
@@ -216,7 +218,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// How far a faithful executor is: its steps done, and whether it was told to end.
+/// The progress of each executor: its steps, and whether it was told to end.
 type Executors = BTreeMap<u128, (u32, bool)>;
 
 /// The executor's next step.
@@ -242,16 +244,19 @@ fn next(executors: &mut Executors, number: u128) -> Option<Input> {
     }
 }
 
-fn note(effects: &[Effect], executors: &mut Executors, started: &mut Vec<AttemptId>) {
-    for effect in effects {
-        match effect {
-            Effect::Start(reply, _) => {
+fn record(effects: &[Effect], executors: &mut Executors, started: &mut Vec<AttemptId>) {
+    for (reply, action) in effects {
+        match action {
+            Action::Start(_) => {
                 let id = reply.attempt.unwrap();
-                assert!(!started.contains(&id), "an attempt is begun once");
+                assert!(!started.contains(&id), "an attempt is started once");
                 started.push(id);
                 executors.insert(id.0.as_u128(), (0, false));
             }
-            Effect::End(id, _) => executors.get_mut(&id.0.as_u128()).expect("it runs").1 = true,
+            Action::End(_) => {
+                let id = reply.attempt.unwrap();
+                executors.get_mut(&id.0.as_u128()).expect("it runs").1 = true;
+            }
             _ => {}
         }
     }
@@ -259,7 +264,7 @@ fn note(effects: &[Effect], executors: &mut Executors, started: &mut Vec<Attempt
 
 proptest! {
     #[test]
-    fn two_controllers_and_a_ghost_in_any_order(steps in proptest::collection::vec(step(), 0..80)) {
+    fn two_controllers_and_a_stale_one_in_any_order(steps in proptest::collection::vec(step(), 0..80)) {
         let (mut table, mut now) = (Table::default(), Instant::now());
         let (mut executors, mut started) = (Executors::new(), Vec::new());
         let mut holder: Option<Name> = None;
@@ -268,36 +273,36 @@ proptest! {
                 Step::Command(command) => {
                     let is_answerable = !matches!(command.body, Command::Renew(_) | Command::Edge(_));
                     let sender = command.controller.clone();
-                    let effects = table.command(*command, now);
+                    let effects = table.on_command(*command, now);
                     let is_refused = words(&effects).iter().any(|word| word.starts_with("REFUSED"));
-                    if effects.iter().any(|effect| matches!(effect, Effect::Start(..))) {
+                    if effects.iter().any(|(_, action)| matches!(action, Action::Start(_))) {
                         holder = Some(sender);
                     } else if table.deadline().is_some() && holder.as_ref() != Some(&sender) && is_answerable {
-                        let is_pong = matches!(&effects[..], [Effect::Pong(_)]);
-                        prop_assert!(is_refused || is_pong, "whoever does not hold gets nothing done: {:?}", effects);
+                        let is_pong = matches!(&effects[..], [(_, Action::Pong)]);
+                        prop_assert!(is_refused || is_pong, "a controller without the lease changes nothing: {:?}", effects);
                     }
                     effects
                 }
                 Step::Wait(seconds) => {
                     now += Duration::from_secs(seconds);
-                    table.lease_over(now)
+                    table.expire_lease(now)
                 }
                 Step::Executor(number) => match next(&mut executors, number) {
-                    Some(input) => table.report(attempt(number), Report::Step(input)).expect("a faithful executor"),
+                    Some(input) => table.on_report(attempt(number), input).expect("a correct executor"),
                     None => Vec::new(),
                 },
             };
-            note(&effects, &mut executors, &mut started);
+            record(&effects, &mut executors, &mut started);
             let wanted = table.attempts.iter().filter(|entry| entry.state.is_wanted()).count();
             prop_assert!(wanted <= 1);
-            prop_assert!(wanted == 0 || table.deadline().is_some(), "whatever is wanted has a lease");
+            prop_assert!(wanted == 0 || table.deadline().is_some(), "an attempt that runs has a lease");
         }
         // Silence ends everything.
-        note(&table.lease_over(now + Duration::from_secs(LEASE_S)), &mut executors, &mut started);
+        record(&table.expire_lease(now + Duration::from_secs(LEASE_S)), &mut executors, &mut started);
         for _ in 0..3 {
             for number in 1..5 {
                 if let Some(input) = next(&mut executors, number) {
-                    table.report(attempt(number), Report::Step(input)).expect("a faithful executor");
+                    table.on_report(attempt(number), input).expect("a correct executor");
                 }
             }
         }

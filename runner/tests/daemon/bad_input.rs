@@ -1,21 +1,21 @@
-//! Bad input: the exit code and what is said.
+//! Invalid input: exit codes and messages.
 
 use std::process::{Command, Output};
 
 use crate::lab::{Lab, name};
 
 fn runner(arguments: &[&str]) -> (Option<i32>, String) {
-    said(&mut Command::new(env!("CARGO_BIN_EXE_runner")), arguments)
+    output(&mut Command::new(env!("CARGO_BIN_EXE_runner")), arguments)
 }
 
-fn said(command: &mut Command, arguments: &[&str]) -> (Option<i32>, String) {
+fn output(command: &mut Command, arguments: &[&str]) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } = command.args(arguments).output().unwrap();
     let text = [stdout, stderr].concat();
     (status.code(), String::from_utf8(text).unwrap())
 }
 
 #[test]
-fn a_wrong_command_line_is_2_and_help_is_0() {
+fn an_invalid_command_line_exits_with_2_and_help_with_0() {
     let (code, text) = runner(&["--nmae", "x"]);
     assert!(code == Some(2) && text.contains("--name"), "{text}");
     let (code, text) = runner(&["--help"]);
@@ -23,15 +23,12 @@ fn a_wrong_command_line_is_2_and_help_is_0() {
 }
 
 #[test]
-fn a_wrong_configuration_is_3_and_every_problem_is_told() {
+fn an_invalid_configuration_exits_with_3_and_prints_every_problem() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("runner.toml");
     std::fs::write(&file, "nmae = 1\n").unwrap();
     let (code, text) = runner(&["--config", file.to_str().unwrap()]);
-    assert!(
-        code == Some(3) && text.contains("nmae: this key is not known"),
-        "{text}"
-    );
+    assert!(code == Some(3) && text.contains("nmae: unknown key"), "{text}");
     std::fs::write(&file, "partitions = -1\nbrokers = \"x\"\n").unwrap();
     let (code, text) = runner(&["check", "--config", file.to_str().unwrap()]);
     assert_eq!((code, text.lines().count()), (Some(3), 2), "{text}");
@@ -40,51 +37,51 @@ fn a_wrong_configuration_is_3_and_every_problem_is_told() {
 }
 
 #[test]
-fn an_unreachable_broker_is_4_for_whoever_does_not_wait() {
+fn an_unreachable_broker_exits_with_4_without_waiting() {
     let lab = Lab::without_broker();
-    let (code, text) = said(&mut lab.command(&[]), &["--wait", "0"]);
+    let (code, text) = output(&mut lab.command(&[]), &["--wait", "0"]);
     assert!(code == Some(4) && text.contains(&lab.bus.brokers), "{text}");
 }
 
 #[test]
-fn an_option_that_librdkafka_does_not_know_is_3() {
+fn an_unknown_option_of_librdkafka_exits_with_3() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("runner.toml");
     std::fs::write(&file, "[kafka]\n\"no.such.option\" = 1\n").unwrap();
     let lab = Lab::without_broker();
-    let (code, text) = said(&mut lab.command(&[]), &["--config", file.to_str().unwrap()]);
+    let (code, text) = output(&mut lab.command(&[]), &["--config", file.to_str().unwrap()]);
     assert!(code == Some(3) && text.contains("no.such.option"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_folder_or_name_that_is_taken_or_not_ours_is_5() {
+async fn a_state_folder_or_name_in_use_exits_with_5() {
     let lab = Lab::new().await;
     let runner = lab.runner();
     runner.wait_until_serving(1).await;
-    let (code, text) = said(&mut lab.command(&[]), &[]);
+    let (code, text) = output(&mut lab.command(&[]), &[]);
     assert!(
         code == Some(5) && text.contains(&format!("pid {}", runner.child.id())),
         "{text}"
     );
     let mut elsewhere = Lab::without_broker();
     elsewhere.name = lab.name.clone();
-    let (code, text) = said(&mut elsewhere.command(&[]), &[]);
+    let (code, text) = output(&mut elsewhere.command(&[]), &[]);
     assert!(code == Some(5) && text.contains("another `--name`"), "{text}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
     let own = name(&format!("own-{}", std::process::id()));
-    let (code, text) = said(&mut command, &["--state", "/dev/null/x", "--name", own.as_str()]);
+    let (code, text) = output(&mut command, &["--state", "/dev/null/x", "--name", own.as_str()]);
     assert!(code == Some(5) && text.contains("/dev/null/x"), "{text}");
 }
 
 #[test]
-fn check_says_what_can_be_used_here() {
+fn check_reports_the_platforms() {
     let lab = Lab::without_broker();
     let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
-    let (code, text) = said(
+    let (code, text) = output(
         &mut command,
         &["check", "--workload", "/bin/sh", "--name", lab.name.as_str()],
     );
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("platform native: can be used"), "{text}");
+    assert!(text.contains("platform native: available"), "{text}");
     assert!(text.contains("platform docker: "), "{text}");
 }

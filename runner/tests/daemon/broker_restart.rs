@@ -1,4 +1,4 @@
-//! A broker that comes late, goes away, and comes back.
+//! A broker that starts late, and one that restarts.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use protocol::{Command, Event};
 use crate::lab::{Lab, native};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_runner_may_come_before_the_broker() {
+async fn the_runner_may_start_before_the_broker() {
     let mut lab = Lab::without_broker();
     let runner = lab.runner();
     runner.wait_for_log("no Kafka broker answers", 1).await;
@@ -20,7 +20,7 @@ async fn the_runner_may_come_before_the_broker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_restarts_in_the_middle_loses_and_doubles_nothing() {
+async fn a_restart_of_the_broker_neither_loses_nor_repeats_events() {
     let mut lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
     let (attempt, _) = controller.ready(&native()).await;

@@ -1,4 +1,4 @@
-//! A lab of one machine: our broker, a runner that is a process of its own, and a controller that is the test.
+//! The test set-up: this project's broker, a runner as a process of its own, and the test as the controller.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use protocol::surroundings::Place;
 use protocol::{AttemptId, Command, Envelope, Epoch, Event, Name};
 use tokio::time::timeout;
 
-/// Nothing here takes so long; the machine may be busy.
-pub const SOON: Duration = Duration::from_secs(30);
+/// A timeout that only a hang exceeds, even on a busy machine.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A small web server in what every Debian has: one request a connection, a body of ten letters.
+/// A small web server in Perl, which every Debian has: one request per connection, a body of ten letters.
 const WEB: &str = r#"exec perl -MIO::Socket::INET -e '
     my $l = IO::Socket::INET->new(LocalAddr => $ARGV[0], Listen => 64, ReuseAddr => 1) or die "$ARGV[0]: $!";
     while (my $c = $l->accept) {
@@ -28,7 +28,7 @@ const WEB: &str = r#"exec perl -MIO::Socket::INET -e '
         close $c;
     }' {listen}"#;
 
-/// A broker, a runner's folder and name, and topics of its own.
+/// A broker with topics of its own, and a runner's folder and name.
 pub struct Lab {
     broker: Option<Broker>,
     folder: tempfile::TempDir,
@@ -36,7 +36,7 @@ pub struct Lab {
     pub name: Name,
 }
 
-/// The test's end of the conversation.
+/// The test as a controller.
 pub struct Controller {
     sender: CommandSender,
     pub events: EventReceiver,
@@ -44,7 +44,7 @@ pub struct Controller {
 }
 
 impl Lab {
-    /// A lab whose broker runs.
+    /// A lab with a running broker.
     pub async fn new() -> Self {
         let mut lab = Self::without_broker();
         lab.start_broker().await;
@@ -84,7 +84,7 @@ impl Lab {
         self.folder.path().join("state")
     }
 
-    /// The runner's program with this lab's settings.
+    /// The runner's command line with this lab's settings.
     pub fn command(&self, arguments: &[&str]) -> Process {
         let mut command = Process::new(env!("CARGO_BIN_EXE_runner"));
         command
@@ -95,12 +95,12 @@ impl Lab {
         command
     }
 
-    /// Starts the runner; it serves soon.
+    /// Starts the runner.
     pub fn runner(&self) -> Runner {
         self.start(self.command(&[]))
     }
 
-    /// Starts what becomes the runner.
+    /// Starts a command that executes the runner.
     pub fn start(&self, mut command: Process) -> Runner {
         let log = self.folder.path().join("runner.log");
         let file = std::fs::File::options().create(true).append(true).open(&log).unwrap();
@@ -135,7 +135,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Waits until the log has said so many times that it serves.
+    /// Waits until the log has reported this many times that it serves.
     pub async fn wait_until_serving(&self, times: usize) {
         self.wait_for_log("serving", times).await;
     }
@@ -156,7 +156,7 @@ impl Runner {
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM, and the exit code.
+    /// Sends SIGTERM and returns the exit code.
     pub async fn terminate(mut self) -> Option<i32> {
         let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
@@ -203,13 +203,13 @@ impl Controller {
     }
 
     pub async fn next(&mut self) -> Envelope<Event> {
-        timeout(SOON, self.events.recv())
+        timeout(TIMEOUT, self.events.recv())
             .await
-            .expect("an event comes soon")
+            .expect("an event within the timeout")
             .unwrap()
     }
 
-    /// The next event but SAMPLES.
+    /// The next event except SAMPLES.
     pub async fn answer(&mut self) -> Event {
         loop {
             let event = self.next().await.body;
@@ -219,7 +219,7 @@ impl Controller {
         }
     }
 
-    /// The words of the next answers.
+    /// The names of the next events.
     pub async fn words(&mut self, count: usize) -> Vec<&'static str> {
         let mut words = Vec::new();
         for _ in 0..count {
@@ -239,7 +239,7 @@ impl Controller {
         }
     }
 
-    /// The stage and reason of the FAILED that comes next.
+    /// The stage and reason of the next event, which is FAILED.
     pub async fn failed(&mut self) -> (Stage, String) {
         match self.answer().await {
             Event::Failed(failed) => (failed.stage, failed.why),
@@ -301,11 +301,11 @@ pub fn fake(start_ms: u64, fail: Option<FakeFailure>) -> Run {
     run(PlatformSpec::Fake(FakeSpec { start_ms, fail }))
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < SOON, "{what} took longer than {SOON:?}");
+        assert!(began.elapsed() < TIMEOUT, "{what} took longer than {TIMEOUT:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -315,7 +315,7 @@ pub fn is_alive(pid: u32) -> bool {
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// The files of the ledger.
-pub fn ledger(lab: &Lab) -> usize {
+/// The number of attempts in the crash journal.
+pub fn journaled(lab: &Lab) -> usize {
     std::fs::read_dir(lab.state().join("ledger")).map_or(0, Iterator::count)
 }

@@ -1,11 +1,11 @@
-//! The daemon as a process of its own, over a real broker, with the fake and native drivers.
+//! The daemon as a process of its own, with a real broker and the fake and native drivers.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod attempts;
 mod bad_input;
-mod breakage;
 mod broker_restart;
-mod conversation;
+mod failures;
 mod lab;
 mod sampling;
 mod surroundings;

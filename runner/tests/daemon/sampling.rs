@@ -1,4 +1,4 @@
-//! How the runner samples: with as many open files as it may have, and at the edges of the measured window.
+//! Sampling: the limit of open files, and the edges of the measurement window.
 
 use std::process::{Command as Process, Stdio};
 
@@ -28,7 +28,7 @@ fn limited(lab: &Lab) -> Runner {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_runner_opens_as_many_files_as_it_may_and_services_find_the_limit_as_it_was() {
+async fn the_runner_raises_its_limit_of_open_files_and_services_keep_the_original_one() {
     let lab = Lab::new().await;
     let runner = limited(&lab);
     runner.wait_until_serving(1).await;
@@ -51,15 +51,15 @@ async fn the_runner_opens_as_many_files_as_it_may_and_services_find_the_limit_as
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edge_of_the_window_is_read_in_full_with_page_tables() {
+async fn all_counters_and_page_tables_are_read_at_an_edge_of_the_window() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
     let mut run = native();
-    // So rare that there is no tick but the reading at READY.
+    // Long enough that there is no tick.
     run.sampling.interval_ms = 10_000;
     let (attempt, _) = controller.ready(&run).await;
     controller.send(Some(attempt), Command::Edge(Edge {})).await;
-    // An edge of nothing changes nothing.
+    // An edge without an attempt changes nothing.
     controller.send(None, Command::Edge(Edge {})).await;
     controller.stop(attempt).await;
     let mut samples: Vec<Sample> = Vec::new();
@@ -67,7 +67,7 @@ async fn an_edge_of_the_window_is_read_in_full_with_page_tables() {
         match controller.next().await.body {
             Event::Samples(batch) => samples.extend(batch.samples),
             Event::Summary(summary) if summary.samples == samples.len() as u64 => break,
-            // Samples travel on a topic of their own and may come later.
+            // Samples have a topic of their own and may arrive later.
             Event::Summary(summary) => {
                 while (samples.len() as u64) < summary.samples {
                     if let Event::Samples(batch) = controller.next().await.body {

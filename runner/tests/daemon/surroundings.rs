@@ -1,4 +1,4 @@
-//! What is around services: others beside the platform, the broker that they talk through, and what fills them before READY.
+//! The surroundings of services: services beside the platform, their broker, and the seeding before READY.
 
 use protocol::command::Run;
 use protocol::event::{RefusedReason, Stage};
@@ -29,7 +29,7 @@ fn seeded(script: &str) -> Run {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_beside_the_platform_are_started_in_order_filled_and_ended() {
+async fn services_beside_the_platform_are_started_in_order_seeded_and_stopped() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
     let mut run = fake(0, None);
@@ -38,11 +38,11 @@ async fn services_beside_the_platform_are_started_in_order_filled_and_ended() {
     beside.name = name("gateway");
     run.services.push(silent("registry", Place::Platform, "sleep 60"));
     run.services.push(beside);
-    let filled = lab.state().with_extension("filled");
+    let endpoint = lab.state().with_extension("endpoint");
     run.seed = Some(SeedSpec {
         args: vec![
             "-c".to_owned(),
-            format!("echo $0 > {}", filled.display()),
+            format!("echo $0 > {}", endpoint.display()),
             "{endpoint:gateway}".to_owned(),
         ],
         deadline_ms: 20_000,
@@ -53,8 +53,8 @@ async fn services_beside_the_platform_are_started_in_order_filled_and_ended() {
     let answering: Vec<&str> = ready.endpoints.iter().map(|it| it.service.as_str()).collect();
     assert_eq!(answering, ["web", "gateway"], "the registry listens nowhere");
     assert!(ready.seed_ns.is_some_and(|ns| ns > 0));
-    let told = std::fs::read_to_string(&filled).unwrap();
-    assert_eq!(told.trim(), ready.endpoints[1].address.to_string());
+    let written = std::fs::read_to_string(&endpoint).unwrap();
+    assert_eq!(written.trim(), ready.endpoints[1].address.to_string());
     controller.stop(attempt).await;
     let Event::Summary(summary) = controller.answer().await else {
         panic!("not SUMMARY")
@@ -65,11 +65,11 @@ async fn services_beside_the_platform_are_started_in_order_filled_and_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_filling_that_fails_or_takes_too_long_is_told_as_such() {
+async fn seeding_that_fails_or_times_out_is_reported_as_such() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
-    let order = seeded("echo 30 users, not 31; exit 1");
-    controller.run(AttemptId::fresh(), &order).await;
+    let run = seeded("echo 30 users, not 31; exit 1");
+    controller.run(AttemptId::fresh(), &run).await;
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let Event::Failed(failed) = controller.answer().await else {
         panic!("not FAILED")
@@ -82,36 +82,36 @@ async fn a_filling_that_fails_or_takes_too_long_is_told_as_such() {
     );
     assert!(failed.logs.iter().any(|log| log.service.as_str() == "seed"));
 
-    let mut order = seeded("sleep 60");
-    order.seed.as_mut().unwrap().deadline_ms = 200;
-    controller.run(AttemptId::fresh(), &order).await;
+    let mut run = seeded("sleep 60");
+    run.seed.as_mut().unwrap().deadline_ms = 200;
+    controller.run(AttemptId::fresh(), &run).await;
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let (stage, why) = controller.failed().await;
     assert!(stage == Stage::Seed && why.contains("200 ms"), "{stage:?} {why}");
 
-    // Nothing of them is left: the port is free and the runner serves on.
+    // Nothing of them is left: the port is free and the runner serves.
     let (next, _) = controller.ready(&seeded("exit 0")).await;
     controller.stop(next).await;
     assert_eq!(controller.words(1).await, ["SUMMARY"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_is_not_there_and_reserved_names_are_refused() {
+async fn a_broker_port_in_use_and_reserved_names_are_refused() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
-    let mut order = native();
-    order.services[0].name = name("kafka");
-    order.broker = Some(BrokerSpec {
+    let mut run = native();
+    run.services[0].name = name("kafka");
+    run.broker = Some(BrokerSpec {
         program: BrokerProgram::Own,
-        port: order.services[0].port.unwrap(),
+        port: run.services[0].port.unwrap(),
     });
-    controller.run(AttemptId::fresh(), &order).await;
+    controller.run(AttemptId::fresh(), &run).await;
     let Event::Refused(refused) = controller.answer().await else {
         panic!("not REFUSED")
     };
     assert_eq!(refused.reason, RefusedReason::Invalid);
     assert!(
-        refused.why.contains("may be named kafka") && refused.why.contains("broker's port"),
+        refused.why.contains("service name kafka is reserved") && refused.why.contains("broker's port"),
         "{}",
         refused.why
     );

@@ -1,4 +1,4 @@
-//! CPU of processes that burn a known share, against what they say of themselves by getrusage.
+//! CPU time of processes that use a known share of a CPU, compared with their own getrusage.
 
 use std::io::Write;
 use std::time::Duration;
@@ -8,24 +8,23 @@ use protocol::Name;
 use protocol::sample::{Counter, Sample, Subject};
 use protocol::spec::Resources;
 use runner::clock;
-use runner::sampler::thread::Order;
-use runner::sampler::{Priority, Sampled, Sampler, Service, Targets};
+use runner::sampler::{Priority, Sampled, Sampler, SamplerConfig, Service, Targets};
 
-use super::child::Played;
+use super::child::Helper;
 use super::others;
 use super::table::Table;
 
 const SECONDS: u64 = 6;
 const GOAL: &str = "within 0.5 % of getrusage";
 
-/// All shares, and a tree that forks.
+/// Several shares of a CPU, and a process that forks.
 pub fn run(table: &mut Table) -> anyhow::Result<()> {
     let cpus = std::thread::available_parallelism()?.get();
     for percent in [10, 50, 100, 250] {
-        let mut played = Played::start(&["play-burn", &percent.to_string(), &SECONDS.to_string()])?;
-        let told = measure(&mut played, true)?;
-        let threads = off(told.own_ns, told.real_ns);
-        let reached = told.real_ns / SECONDS as f64 / 1e7;
+        let mut helper = Helper::start(&["child-burn", &percent.to_string(), &SECONDS.to_string()])?;
+        let times = measure(&mut helper, true)?;
+        let threads = off(times.own_ns, times.real_ns);
+        let reached = times.real_ns / SECONDS as f64 / 1e7;
         let note = if percent > 100 * cpus {
             format!(", reached {reached:.0} % on {cpus} CPUs")
         } else {
@@ -37,38 +36,38 @@ pub fn run(table: &mut Table) -> anyhow::Result<()> {
             &format!("{threads:+.3} %"),
             threads.abs() < 0.5,
         );
-        let shown = told.cgroup_ns.map_or("none: run it as root".to_owned(), |ns| {
-            format!("{:+.3} %", off(ns, told.real_ns))
+        let shown = times.cgroup_ns.map_or("none (not root)".to_owned(), |ns| {
+            format!("{:+.3} %", off(ns, times.real_ns))
         });
-        table.beside("- its cgroup", &shown);
-        let shown = told.pidstat_s.map_or("not installed".to_owned(), |s| {
-            format!("{:+.3} %", off(s * 1e9, told.real_ns))
+        table.note("- its cgroup", &shown);
+        let shown = times.pidstat_s.map_or("not installed".to_owned(), |s| {
+            format!("{:+.3} %", off(s * 1e9, times.real_ns))
         });
-        table.beside("- pidstat -u 1, the sum of its seconds", &shown);
-        let shown = told.psutil_s.map_or("not installed".to_owned(), |s| {
-            format!("{:+.3} %", off(s * 1e9, told.real_ns))
+        table.note("- pidstat -u 1, summed", &shown);
+        let shown = times.psutil_s.map_or("not installed".to_owned(), |s| {
+            format!("{:+.3} %", off(s * 1e9, times.real_ns))
         });
-        table.beside("- psutil, first look to last", &shown);
+        table.note("- psutil, from first to last reading", &shown);
     }
-    let mut played = Played::start(&["play-forks", &SECONDS.to_string()])?;
-    let told = measure(&mut played, false)?;
-    let tree = off(told.own_ns + told.reaped_ns, told.real_ns);
+    let mut helper = Helper::start(&["child-forks", &SECONDS.to_string()])?;
+    let times = measure(&mut helper, false)?;
+    let tree = off(times.own_ns + times.reaped_ns, times.real_ns);
     table.row(
-        "CPU, a tree that forks children of 7 ms: process and reaped children",
+        "CPU, a process that forks children of 7 ms: process and reaped children",
         GOAL,
         &format!("{tree:+.3} %"),
         tree.abs() < 0.5,
     );
-    match told.cgroup_ns {
+    match times.cgroup_ns {
         Some(ns) => {
-            let off = off(ns, told.real_ns);
+            let off = off(ns, times.real_ns);
             table.row("- its cgroup", GOAL, &format!("{off:+.3} %"), off.abs() < 0.5);
         }
-        None => table.beside("- its cgroup", "none may be made: run it as root"),
+        None => table.note("- its cgroup", "none (not root)"),
     }
-    table.beside(
-        "- the process alone, as a look at one PID sees it",
-        &format!("{:+.1} %", off(told.own_ns, told.real_ns)),
+    table.note(
+        "- the process alone, without its children",
+        &format!("{:+.1} %", off(times.own_ns, times.real_ns)),
     );
     Ok(())
 }
@@ -77,8 +76,8 @@ fn off(measured: f64, real: f64) -> f64 {
     (measured - real) / real * 100.0
 }
 
-/// What everybody says of one process.
-struct Told {
+/// The CPU time of one process by every source.
+struct CpuTimes {
     real_ns: f64,
     own_ns: f64,
     reaped_ns: f64,
@@ -87,11 +86,11 @@ struct Told {
     psutil_s: Option<f64>,
 }
 
-fn measure(played: &mut Played, with_others: bool) -> anyhow::Result<Told> {
-    let cgroup = enclose(played.pid());
-    played.hear()?;
-    let watch = Watch::begin(vec![played.pid()], 100)?;
-    let pids = [played.pid()];
+fn measure(helper: &mut Helper, with_others: bool) -> anyhow::Result<CpuTimes> {
+    let cgroup = enclose(helper.pid());
+    helper.read_line()?;
+    let watch = Watch::begin(vec![helper.pid()], 100)?;
+    let pids = [helper.pid()];
     let tools = with_others.then(|| {
         (
             others::pidstat("-u", &pids, SECONDS + 2),
@@ -99,22 +98,22 @@ fn measure(played: &mut Played, with_others: bool) -> anyhow::Result<Told> {
         )
     });
     std::thread::sleep(Duration::from_millis(300));
-    played.tell()?;
-    let real_ns = played.hear()?.parse()?;
-    // What the scheduler has of the last moments it writes down at its next tick.
+    helper.proceed()?;
+    let real_ns = helper.read_line()?.parse()?;
+    // The scheduler accounts the last moments at its next tick.
     std::thread::sleep(Duration::from_millis(300));
     let (samples, _) = watch.end();
     let (pidstat, psutil) = tools.map_or((None, None), |(pidstat, psutil)| {
-        (others::said(pidstat), others::said(psutil))
+        (others::output(pidstat), others::output(psutil))
     });
-    played.tell()?;
+    helper.proceed()?;
     drop(cgroup);
     let grown = |is: fn(&Subject) -> bool, counter| grown(&samples, is, counter);
     let of_process = |subject: &Subject| matches!(subject, Subject::Process(_));
     let tick_ns = 1e9 / 100.0;
     let reaped = grown(of_process, Counter::ReapedUserTicks).unwrap_or(0.0)
         + grown(of_process, Counter::ReapedSystemTicks).unwrap_or(0.0);
-    Ok(Told {
+    Ok(CpuTimes {
         real_ns,
         own_ns: grown(of_process, Counter::CpuNs).unwrap_or(0.0),
         reaped_ns: reaped * tick_ns,
@@ -124,7 +123,7 @@ fn measure(played: &mut Played, with_others: bool) -> anyhow::Result<Told> {
     })
 }
 
-/// Puts a process into a cgroup of its own, which goes when this is dropped.
+/// Puts a process into a cgroup of its own, which is removed when this is dropped.
 fn enclose(pid: u32) -> Option<Enclosed> {
     let group = format!("jung-bench-{}", std::process::id());
     let cgroup = Cgroup::create(
@@ -155,7 +154,7 @@ impl Drop for Enclosed {
     }
 }
 
-/// The growth of a counter from its first sample to its last; `None`: fewer than two have it.
+/// The growth of a counter from its first to its last sample; `None`: fewer than two have it.
 pub fn grown(samples: &[Sample], is: impl Fn(&Subject) -> bool, counter: Counter) -> Option<f64> {
     let values = samples
         .iter()
@@ -166,14 +165,14 @@ pub fn grown(samples: &[Sample], is: impl Fn(&Subject) -> bool, counter: Counter
     Some(last.saturating_sub(first) as f64)
 }
 
-/// The sampler as the runner runs it, on these processes.
+/// The sampler, configured as in the runner.
 pub struct Watch {
     sampler: Sampler,
     batches: tokio::sync::mpsc::UnboundedReceiver<protocol::sample::Samples>,
 }
 
 impl Watch {
-    /// Begins.
+    /// Starts it on these processes.
     pub fn begin(pids: Vec<u32>, interval_ms: u64) -> anyhow::Result<Self> {
         let name: Name = "bench".parse()?;
         let targets = Targets {
@@ -183,10 +182,10 @@ impl Watch {
         Self::of(targets, interval_ms)
     }
 
-    /// Begins with more than one service, or a platform.
+    /// Starts it on these targets.
     pub fn of(targets: Targets, interval_ms: u64) -> anyhow::Result<Self> {
         let (out, batches) = tokio::sync::mpsc::unbounded_channel();
-        let order = Order {
+        let config = SamplerConfig {
             root: "/proc".into(),
             sys: "/sys".into(),
             page_bytes: runner::facts::page_bytes(),
@@ -195,7 +194,7 @@ impl Watch {
             priority: Priority::Normal,
             targets,
         };
-        let sampler = Sampler::start(order, out)?;
+        let sampler = Sampler::start(config, out)?;
         Ok(Self { sampler, batches })
     }
 
@@ -204,7 +203,7 @@ impl Watch {
         self.sampler.edge();
     }
 
-    /// Ends, with everything that was sampled.
+    /// Ends it and returns all samples.
     pub fn end(mut self) -> (Vec<Sample>, Sampled) {
         let sampled = self.sampler.finish();
         let mut samples = Vec::new();

@@ -1,5 +1,4 @@
-//! The processes that are measured: this program again, told by its first argument what to play. Each begins and ends on a line of its input, and
-//! says by itself what it used.
+//! The measured processes: this program again, with a role as its first argument. Each starts and ends on a line of its input and prints what it used.
 
 use std::io::{BufRead, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -11,24 +10,24 @@ use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use runner::clock;
 
-/// The length of a busy and an idle stretch together.
+/// The length of a busy and an idle phase together.
 const PERIOD: Duration = Duration::from_millis(10);
 
-/// Plays a part; `false`: this is none.
-pub fn play(part: &str, arguments: &[String]) -> bool {
-    let number = |place: usize| {
+/// Runs as a measured process; `false`: unknown role.
+pub fn run(role: &str, arguments: &[String]) -> bool {
+    let number = |index: usize| {
         arguments
-            .get(place)
+            .get(index)
             .and_then(|text| text.parse::<u64>().ok())
             .unwrap_or(0)
     };
-    match part {
-        "play-burn" => told(|| burn(number(0), Duration::from_secs(number(1)))),
-        "play-forks" => told(|| forks(Duration::from_secs(number(0)))),
-        "play-spin" => spin(Duration::from_millis(number(0))),
-        "play-hold" => super::memory::hold(arguments.first().map_or("", String::as_str), number(1), number(2)),
-        "play-sleep" => wait(),
-        "play-wake" => wake(Duration::from_millis(number(0))),
+    match role {
+        "child-burn" => measured(|| burn(number(0), Duration::from_secs(number(1)))),
+        "child-forks" => measured(|| forks(Duration::from_secs(number(0)))),
+        "child-spin" => spin(Duration::from_millis(number(0))),
+        "child-hold" => super::memory::hold(arguments.first().map_or("", String::as_str), number(1), number(2)),
+        "child-sleep" => wait(),
+        "child-wake" => wake(Duration::from_millis(number(0))),
         _ => return false,
     }
     true
@@ -39,26 +38,26 @@ pub fn wait() {
     let _ = std::io::stdin().lock().read_line(&mut String::new());
 }
 
-/// Runs for a moment again and again.
+/// Wakes up for a moment again and again.
 fn wake(every: Duration) {
     loop {
         std::thread::sleep(every);
     }
 }
 
-/// Says something at once.
-pub fn say(text: &str) {
+/// Prints a line and flushes it.
+pub fn print(text: &str) {
     let mut out = std::io::stdout();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// Waits for the word, works, says how much CPU that took by getrusage, ns, and waits again.
-fn told(work: impl FnOnce()) {
-    say("ready");
+/// Waits for a line, works, prints the CPU time of the work by getrusage, ns, and waits again.
+fn measured(work: impl FnOnce()) {
+    print("ready");
     wait();
     let before = used();
     work();
-    say(&(used() - before).to_string());
+    print(&(used() - before).to_string());
     wait();
 }
 
@@ -72,12 +71,12 @@ fn used() -> i64 {
     1000 * (of(UsageWho::RUSAGE_SELF) + of(UsageWho::RUSAGE_CHILDREN))
 }
 
-/// Uses so many % of a CPU, in as many threads as that takes.
+/// Uses this share of a CPU, in as many threads as that takes.
 fn burn(percent: u64, length: Duration) {
     let threads = percent.div_ceil(100).max(1);
     let share = percent as f64 / threads as f64 / 100.0;
     let until = Instant::now() + length;
-    // They stay when they are done: what a thread that has ended used is another row.
+    // The threads stay alive: the usage of threads that have ended is measured elsewhere.
     let done = Arc::new(Barrier::new(usize::try_from(threads).unwrap_or(1)));
     for _ in 1..threads {
         let done = Arc::clone(&done);
@@ -93,7 +92,7 @@ fn burn(percent: u64, length: Duration) {
     done.wait();
 }
 
-/// Busy for a share of every period.
+/// Is busy for a share of every period.
 fn work(share: f64, until: Instant) {
     while Instant::now() < until {
         let begin = Instant::now();
@@ -104,7 +103,7 @@ fn work(share: f64, until: Instant) {
     }
 }
 
-/// Uses so much CPU time.
+/// Uses this much CPU time.
 fn spin(length: Duration) {
     let until = clock::thread_cpu_ns() + u64::try_from(length.as_nanos()).unwrap_or(0);
     while clock::thread_cpu_ns() < until {
@@ -112,25 +111,25 @@ fn spin(length: Duration) {
     }
 }
 
-/// Starts children one after the other that live for some milliseconds, and waits for each.
+/// Starts children that live for some milliseconds, one after the other, and waits for each.
 fn forks(length: Duration) {
     let until = Instant::now() + length;
     while Instant::now() < until {
         let Ok(program) = std::env::current_exe() else { return };
-        let _ = Command::new(program).args(["play-spin", "7"]).status();
+        let _ = Command::new(program).args(["child-spin", "7"]).status();
     }
 }
 
-/// A process that plays.
+/// A measured process.
 #[derive(Debug)]
-pub struct Played {
+pub struct Helper {
     child: Child,
     input: ChildStdin,
     output: std::io::BufReader<ChildStdout>,
 }
 
-impl Played {
-    /// Starts one.
+impl Helper {
+    /// Starts it.
     pub fn start(arguments: &[&str]) -> anyhow::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(arguments)
@@ -142,26 +141,26 @@ impl Played {
         Ok(Self { child, input, output })
     }
 
-    /// Its process.
+    /// Its PID.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Gives it the word.
-    pub fn tell(&mut self) -> anyhow::Result<()> {
+    /// Sends it a line.
+    pub fn proceed(&mut self) -> anyhow::Result<()> {
         Ok(self.input.write_all(b"\n")?)
     }
 
-    /// What it says next.
-    pub fn hear(&mut self) -> anyhow::Result<String> {
+    /// Its next line of output.
+    pub fn read_line(&mut self) -> anyhow::Result<String> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
-        anyhow::ensure!(!line.is_empty(), "a process that plays has ended");
+        anyhow::ensure!(!line.is_empty(), "a measured process has ended");
         Ok(line.trim().to_owned())
     }
 }
 
-impl Drop for Played {
+impl Drop for Helper {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,4 +1,4 @@
-//! What a sample costs, and what others pay for the same processes at the same rate.
+//! The CPU cost of a sample, compared with other tools on the same processes at the same rate.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -8,48 +8,48 @@ use std::time::Duration;
 use protocol::Name;
 use protocol::sample::{Sample, Subject};
 use runner::clock;
+use runner::sampler::reader::Depth;
 use runner::sampler::round::Rounds;
-use runner::sampler::source::Depth;
 use runner::sampler::{Service, Targets};
 
 use super::burn::Watch;
 use super::others;
 use super::table::Table;
 
-/// The processes of the first rows.
+/// The number of processes.
 const CROWD: usize = 400;
 const SECONDS: u64 = 20;
-/// Processes that are awake run so often: each has run since it was last looked at.
+/// How often awake processes run. Each has run since it was last sampled.
 const WAKE_MS: u64 = 400;
 
-/// Processes that do next to nothing, and end with this.
+/// Processes that do almost nothing; killed when this is dropped.
 struct Crowd(Vec<Child>);
 
 impl Crowd {
-    /// They sleep for good.
+    /// Processes that sleep.
     fn asleep(count: usize) -> anyhow::Result<Self> {
-        Self::gather(count, || {
+        Self::spawn(count, || {
             let mut command = Command::new("sleep");
             command.arg("600");
             Ok(command)
         })
     }
 
-    /// They run for a moment every now and then.
+    /// Processes that run for a moment every now and then.
     fn awake(count: usize) -> anyhow::Result<Self> {
-        Self::gather(count, || {
+        Self::spawn(count, || {
             let mut command = Command::new(std::env::current_exe()?);
-            command.args(["play-wake", &WAKE_MS.to_string()]);
+            command.args(["child-wake", &WAKE_MS.to_string()]);
             Ok(command)
         })
     }
 
-    fn gather(count: usize, command: impl Fn() -> anyhow::Result<Command>) -> anyhow::Result<Self> {
+    fn spawn(count: usize, command: impl Fn() -> anyhow::Result<Command>) -> anyhow::Result<Self> {
         let mut crowd = Self(Vec::new());
         for _ in 0..count {
             crowd.0.push(command()?.stdin(Stdio::null()).spawn()?);
         }
-        // Until all have come to rest.
+        // Until all are idle.
         std::thread::sleep(Duration::from_millis(2 * WAKE_MS));
         Ok(crowd)
     }
@@ -66,7 +66,7 @@ impl Drop for Crowd {
     }
 }
 
-/// Everything about cost.
+/// All parts.
 pub fn run(table: &mut Table) -> anyhow::Result<()> {
     let alone = Cost::of(&[])?;
     let asleep = Crowd::asleep(CROWD)?;
@@ -103,7 +103,7 @@ impl Cost {
         let mut cost = |repeats: u32, round: &mut dyn FnMut(&mut Rounds)| {
             let mut spent = 0;
             for _ in 0..repeats {
-                // In between, those that are awake run.
+                // The awake processes run in between.
                 std::thread::sleep(Duration::from_millis(WAKE_MS + WAKE_MS / 4));
                 let before = clock::thread_cpu_ns();
                 round(&mut rounds);
@@ -128,7 +128,7 @@ impl Cost {
     }
 }
 
-/// One round, by depth.
+/// The cost of a round by depth.
 fn rounds(table: &mut Table, alone: &Cost, asleep: &Cost, awake: &Cost) {
     let a_pid = |ms: f64| ms * 1000.0 / CROWD as f64;
     for (what, ms) in [
@@ -136,27 +136,24 @@ fn rounds(table: &mut Table, alone: &Cost, asleep: &Cost, awake: &Cost) {
         ("one full sample (all counters, and the host)", awake.full_ms),
     ] {
         let us = a_pid(ms);
-        table.row(what, "< 20 us a PID", &format!("{us:.2} us"), us < 20.0);
+        table.row(what, "< 20 us per PID", &format!("{us:.2} us"), us < 20.0);
     }
     let shown = format!("{:.2} us", a_pid(asleep.full_ms));
-    table.beside("- of processes none of whose threads has run since the last", &shown);
+    table.note("- of processes that have not run since the last sample", &shown);
     let shown = format!(
         "quick {:.0} us, full {:.0} us",
         alone.quick_ms * 1e3,
         alone.full_ms * 1e3
     );
-    table.beside(
-        "- a round without any PID: the runner, the host, its other processes",
+    table.note(
+        "- a round without PIDs: the runner, the host, its other processes",
         &shown,
     );
     let shown = format!("{:.1} us", a_pid(awake.edge_ms));
-    table.beside(
-        "- an edge of the window: a full sample and the page tables (PSS)",
-        &shown,
-    );
+    table.note("- an edge of the window: a full sample and page tables (PSS)", &shown);
 }
 
-/// What the kernel alone takes for the files of a full sample: open, read in place, nothing made of the texts.
+/// The kernel's share of a full sample: the files are open, read in place and not parsed.
 fn bare(table: &Table, pids: &[u32]) -> anyhow::Result<()> {
     const REPEATS: u32 = 10;
     let mut files = Vec::new();
@@ -187,18 +184,18 @@ fn bare(table: &Table, pids: &[u32]) -> anyhow::Result<()> {
     }
     let a_pid = |ns: u64| ns as f64 / 1000.0 / f64::from(REPEATS) / pids.len() as f64;
     let shown = format!(
-        "{:.2} us; when read again at once {:.2} us",
+        "{:.2} us; when read again immediately {:.2} us",
         a_pid(after_a_while),
         a_pid(at_once)
     );
-    table.beside(
-        "- the kernel's part of a full one: its five files of a PID, open, read and not looked at",
+    table.note(
+        "- the kernel's share of a full sample: five open files per PID, read and not parsed",
         &shown,
     );
     Ok(())
 }
 
-/// The same processes once a second.
+/// The same processes once a second, compared with other tools.
 fn against_others(table: &mut Table, pids: &[u32]) -> anyhow::Result<()> {
     let watch = Watch::begin(pids.to_vec(), 1000)?;
     std::thread::sleep(Duration::from_secs(SECONDS));
@@ -211,12 +208,9 @@ fn against_others(table: &mut Table, pids: &[u32]) -> anyhow::Result<()> {
         let before = others::children_s();
         tool().map(|_| others::children_s() - before)
     };
-    let pidstat = |flags: &'static str| spent(&|| others::said(others::pidstat(flags, pids, SECONDS)));
-    let what = format!(
-        "CPU for {} PIDs that are awake, once a second for {SECONDS} s",
-        pids.len()
-    );
-    let in_depth = format!("CPU and memory each second, all counters in {full} of them: at most 1/1000 of a CPU");
+    let pidstat = |flags: &'static str| spent(&|| others::output(others::pidstat(flags, pids, SECONDS)));
+    let what = format!("CPU for {} awake PIDs, once a second for {SECONDS} s", pids.len());
+    let in_depth = format!("CPU and memory each second, all counters in {full} of them (at most 1/1000 of a CPU)");
     match (pidstat("-urdwv"), pidstat("-u")) {
         (Some(all), Some(cpu)) => {
             let ratio = ours / all;
@@ -226,32 +220,32 @@ fn against_others(table: &mut Table, pids: &[u32]) -> anyhow::Result<()> {
                 all * 1e3
             );
             table.row(&what, "1/10 of pidstat", &shown, ratio <= 0.1);
-            table.beside(
-                "- pidstat -u, which has CPU only",
+            table.note(
+                "- pidstat -u, CPU only",
                 &format!("{:.1} ms: {:.3}", cpu * 1e3, ours / cpu),
             );
         }
-        _ => table.beside(
+        _ => table.note(
             &what,
             &format!("{:.1} ms; pidstat is not installed; {in_depth}", ours * 1e3),
         ),
     }
     let ends = sampled.ends_cpu_ns as f64 / 1e6;
-    table.beside(
-        "- besides, once: opening all files, all counters and page tables (PSS) at READY and at STOP",
+    table.note(
+        "- in addition, once: opening all files, all counters and page tables (PSS) at READY and at STOP",
         &format!("{ends:.1} ms"),
     );
-    table.beside(
-        "- besides, in the runner's other threads: making JSON of these samples",
+    table.note(
+        "- in addition, in other threads of the runner: encoding these samples as JSON",
         &format!("{:.1} ms", json_s * 1e3),
     );
-    let psutil = spent(&|| others::said(others::psutil(pids, SECONDS)));
+    let psutil = spent(&|| others::output(others::psutil(pids, SECONDS)));
     let shown = psutil.map_or("not installed".to_owned(), |s| format!("{:.1} ms", s * 1e3));
-    table.beside("- a psutil script with the same figures", &shown);
+    table.note("- a psutil script with the same figures", &shown);
     Ok(())
 }
 
-/// CPU time of writing samples as they go over the wire, s.
+/// CPU time of encoding samples as they are sent, s.
 fn encoding_s(samples: &[Sample]) -> anyhow::Result<f64> {
     let before = clock::thread_cpu_ns();
     for batch in samples.chunks(CROWD) {
@@ -260,12 +254,12 @@ fn encoding_s(samples: &[Sample]) -> anyhow::Result<f64> {
     Ok((clock::thread_cpu_ns() - before) as f64 / 1e9)
 }
 
-/// A thousand processes ten times a second, with the edges of a window in between.
+/// A thousand processes ten times a second, with two edges of a window.
 fn thousand(table: &mut Table) -> anyhow::Result<()> {
     let crowd = Crowd::awake(1000)?;
     let watch = Watch::begin(crowd.pids(), 100)?;
-    for stretch in [1, SECONDS - 2, 1] {
-        std::thread::sleep(Duration::from_secs(stretch));
+    for seconds in [1, SECONDS - 2, 1] {
+        std::thread::sleep(Duration::from_secs(seconds));
         watch.edge();
     }
     let (samples, sampled) = watch.end();

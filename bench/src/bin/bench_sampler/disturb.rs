@@ -1,4 +1,4 @@
-//! How much sampling disturbs: throughput of the tcp service with samples at 10 Hz and without, in turns.
+//! The disturbance by sampling: throughput of the tcp service with and without samples at 10 Hz, in turns.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,8 +12,8 @@ use anyhow::Context;
 use protocol::spec::{HttpProbe, Probe};
 
 use runner::clock;
+use runner::sampler::reader::Depth;
 use runner::sampler::round::Rounds;
-use runner::sampler::source::Depth;
 use runner::sampler::{Service, Targets};
 
 use super::table::{Table, Verdict};
@@ -21,14 +21,14 @@ use super::table::{Table, Verdict};
 /// Pairs of a tick with a sample and one without.
 const PAIRS: usize = 1000;
 const TICK: Duration = Duration::from_millis(100);
-/// Of so many samples one is full: once a second.
+/// One of this many samples is full: once a second.
 const FULL: usize = 10;
 /// Connections that keep the service busy.
 const CONNECTIONS: usize = 8;
-/// What sampling may take, %.
+/// The largest acceptable loss, %.
 const GOAL: f64 = 0.5;
 
-/// The static workload program.
+/// The statically linked workload program.
 pub fn workload() -> anyhow::Result<PathBuf> {
     let named = std::env::var_os("JUNG_TEST_WORKLOAD").map(PathBuf::from);
     let beside = || {
@@ -39,10 +39,10 @@ pub fn workload() -> anyhow::Result<PathBuf> {
     };
     named
         .or_else(beside)
-        .context("no workload program: name one in JUNG_TEST_WORKLOAD, or build it with `deploy/build-workload.sh`")
+        .context("no workload program: set JUNG_TEST_WORKLOAD, or build it with `deploy/build-workload.sh`")
 }
 
-/// The reply that counts as its first.
+/// The readiness probe.
 pub fn probe() -> Probe {
     Probe::Http(HttpProbe {
         path: "/".to_owned(),
@@ -51,7 +51,7 @@ pub fn probe() -> Probe {
     })
 }
 
-/// A closed loop over connections that stay open.
+/// A closed loop over persistent connections.
 pub struct Load {
     replies: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -59,13 +59,13 @@ pub struct Load {
 }
 
 impl Load {
-    /// Begins, with so many connections, on one CPU if it is said.
+    /// Starts it with this many connections, pinned to a CPU if given.
     pub fn begin(endpoint: SocketAddr, connections: usize, cpu: Option<usize>) -> Self {
         let (replies, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let one = |_| {
             let (replies, stop) = (Arc::clone(&replies), Arc::clone(&stop));
             std::thread::spawn(move || {
-                cpu.into_iter().for_each(keep_to);
+                cpu.into_iter().for_each(pin_to);
                 drop(ask(endpoint, &replies, &stop));
             })
         };
@@ -78,7 +78,7 @@ impl Load {
         self.replies.load(Ordering::Relaxed)
     }
 
-    /// Ends, with all replies.
+    /// Ends it and returns the number of replies.
     pub fn end(mut self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         self.threads.drain(..).for_each(|thread| drop(thread.join()));
@@ -98,7 +98,7 @@ fn ask(endpoint: SocketAddr, replies: &AtomicU64, stop: &AtomicBool) -> std::io:
         loop {
             let bytes = stream.read(&mut buffer[filled..])?;
             filled += bytes;
-            if bytes == 0 || is_whole(&buffer[..filled]) {
+            if bytes == 0 || is_complete(&buffer[..filled]) {
                 break;
             }
         }
@@ -110,8 +110,8 @@ fn ask(endpoint: SocketAddr, replies: &AtomicU64, stop: &AtomicBool) -> std::io:
     Ok(())
 }
 
-/// Whether a reply with a Content-Length is all here.
-fn is_whole(reply: &[u8]) -> bool {
+/// Whether a reply with a Content-Length is complete.
+fn is_complete(reply: &[u8]) -> bool {
     let text = String::from_utf8_lossy(reply);
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return false;
@@ -133,16 +133,16 @@ impl Drop for Tcp {
     }
 }
 
-/// Keeps this thread to a CPU. Where that fails the bench is only less sure.
-fn keep_to(cpu: usize) {
+/// Pins this thread to a CPU. If that fails, the result is only less certain.
+fn pin_to(cpu: usize) {
     let mut set = nix::sched::CpuSet::new();
     let _ = set
         .set(cpu)
         .and_then(|()| nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set));
 }
 
-/// In turns, with and without. The service has a CPU and the load another, both busy all the time, so that what the sampler takes is missing
-/// somewhere. Every other tick has a sample, so that whatever else happens to the machine hits both of a pair alike.
+/// Ticks with and without a sample in turns. The service and the load have a CPU each, both always busy, so that whatever the sampler uses is missing
+/// from them. Every other tick has a sample, so that other events on the machine affect both ticks of a pair alike.
 pub fn run(table: &mut Table) -> anyhow::Result<()> {
     let endpoint: SocketAddr = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let tcp = serve(endpoint)?;
@@ -152,11 +152,11 @@ pub fn run(table: &mut Table) -> anyhow::Result<()> {
     let mut sampling = Sampling::of(tcp.0.id())?;
     let mut losses = Vec::new();
     for pair in 0..PAIRS {
-        // Which comes first changes: with, without, without, with.
+        // The order alternates: with, without, without, with.
         let first = pair % 2 == 0;
         let (one, two) = (sampling.slice(&load, first, pair), sampling.slice(&load, !first, pair));
         let (with, without) = if first { (one, two) } else { (two, one) };
-        // Against the mean of both: against one of them, a slow one would weigh more than a fast one.
+        // Relative to the mean of both, since relative to one of them a slow one would weigh more than a fast one.
         let mean = f64::midpoint(with, without);
         losses.push(if mean > 0.0 {
             (without - with) / mean * 100.0
@@ -166,7 +166,7 @@ pub fn run(table: &mut Table) -> anyhow::Result<()> {
     }
     load.end();
     let (middle, low, high) = hodges_lehmann(&losses);
-    // Nothing is faster for being sampled: an interval wholly below 0 by that much tells of a restless host.
+    // Sampling makes nothing faster, so an interval far below 0 means that the host is too noisy.
     let verdict = if low >= GOAL {
         Verdict::Missed
     } else if high < GOAL && high > -GOAL {
@@ -183,12 +183,12 @@ pub fn run(table: &mut Table) -> anyhow::Result<()> {
         verdict,
     );
     let bound = sampling.cpu_ns as f64 / (PAIRS as f64 * length * 1e9) / cpus.min(2) as f64 * 100.0;
-    let shown = format!("{bound:.3} %: the sampler's CPU time as a share of the two CPUs that are busy");
-    table.beside("- what that can be but for caches", &shown);
+    let shown = format!("{bound:.3} %: the sampler's CPU time as a share of the two busy CPUs");
+    table.note("- its upper bound without cache effects", &shown);
     Ok(())
 }
 
-/// The tcp service on a CPU of its own.
+/// Starts the tcp service on a CPU of its own.
 fn serve(endpoint: SocketAddr) -> anyhow::Result<Tcp> {
     let mut command = Command::new("taskset");
     command
@@ -207,7 +207,7 @@ fn serve(endpoint: SocketAddr) -> anyhow::Result<Tcp> {
     Ok(tcp)
 }
 
-/// The sampler's rounds at its ticks, or the same waits without them.
+/// The sampler's rounds at its ticks, or the same pauses without rounds.
 struct Sampling {
     rounds: Rounds,
     targets: Targets,
@@ -233,7 +233,7 @@ impl Sampling {
         })
     }
 
-    /// Replies a second from one tick to the next.
+    /// Replies per second from one tick to the next.
     fn slice(&mut self, load: &Load, with_sample: bool, pair: usize) -> f64 {
         let (began, before) = (Instant::now(), load.replies());
         if with_sample {
@@ -251,8 +251,8 @@ impl Sampling {
     }
 }
 
-/// The middle of differences with its 95 % interval, after Hodges and Lehmann (1963): the median of the means of all pairs, and of these the k-th
-/// from both ends, k by Wilcoxon's signed ranks. A burst of somebody else's work in a few slices moves it little.
+/// The Hodges-Lehmann estimator (1963) of differences with its 95 % interval: the median of the means of all pairs, and the k-th smallest and largest
+/// of these, with k from Wilcoxon's signed rank test. It is robust against bursts of other work in a few slices.
 fn hodges_lehmann(values: &[f64]) -> (f64, f64, f64) {
     let pairs = values
         .iter()
@@ -265,7 +265,7 @@ fn hodges_lehmann(values: &[f64]) -> (f64, f64, f64) {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "a place in the list"
+        reason = "an index of the list"
     )]
     let k = (k.max(0.0) as usize).min(means.len() / 2);
     (means[means.len() / 2], means[k], means[means.len() - 1 - k])

@@ -1,6 +1,6 @@
-//! `just bench-sampler`: how right the sampler's figures are and what it costs, beside pidstat, psutil and `docker stats` on the same processes.
+//! `just bench-sampler`: the accuracy and the cost of the sampler, compared with pidstat, psutil and `docker stats` on the same processes.
 //!
-//! Needs Linux; as root it also uses cgroups and Docker. What is not installed is said and left out. Takes some nine minutes.
+//! Needs Linux; as root it also uses cgroups and Docker. What is not installed is reported and skipped. Takes about nine minutes.
 
 mod burn;
 mod child;
@@ -15,13 +15,13 @@ use std::process::ExitCode;
 
 use table::Table;
 
-/// A part of the bench: measures, and puts its rows into the table.
+/// A part of the bench: measures, and adds its rows to the table.
 type Part = fn(&mut Table) -> anyhow::Result<()>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [first, rest @ ..] = &arguments[..]
-        && child::play(first, rest)
+        && child::run(first, rest)
     {
         return ExitCode::SUCCESS;
     }

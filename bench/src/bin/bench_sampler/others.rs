@@ -1,11 +1,11 @@
-//! The tools that others use, on the same processes.
+//! Other tools on the same processes.
 
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
-/// psutil, one look a second, as measuring scripts are written: prints the CPU seconds that the process used.
+/// A typical psutil script, one reading a second: prints the CPU seconds that the processes used.
 const PSUTIL: &str = "
 import sys, time, psutil
 pids = [int(p) for p in sys.argv[2].split(',')]
@@ -21,7 +21,7 @@ for _ in range(int(sys.argv[1])):
 print(last - first)
 ";
 
-/// pidstat for these processes, once a second, `flags` saying what.
+/// pidstat for these processes, once a second; `flags` select the counters.
 pub fn pidstat(flags: &str, pids: &[u32], seconds: u64) -> std::io::Result<Child> {
     let mut command = Command::new("pidstat");
     command
@@ -41,8 +41,8 @@ fn list(pids: &[u32]) -> String {
     pids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// What a tool has said; `None`: it is not installed, or failed.
-pub fn said(tool: std::io::Result<Child>) -> Option<String> {
+/// The output of a tool; `None`: it is not installed, or failed.
+pub fn output(tool: std::io::Result<Child>) -> Option<String> {
     let output = tool.ok()?.wait_with_output().ok()?;
     output
         .status
@@ -50,15 +50,15 @@ pub fn said(tool: std::io::Result<Child>) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The CPU time that pidstat's column `%CPU` stands for, a row a second, s.
+/// The CPU time according to pidstat's column `%CPU`, with a row per second, s.
 pub fn cpu_seconds(text: &str) -> Option<f64> {
     let head = text.lines().find(|line| line.starts_with('#'))?;
-    let place = head.split_whitespace().skip(1).position(|word| word == "%CPU")?;
+    let column = head.split_whitespace().skip(1).position(|word| word == "%CPU")?;
     let rows = text
         .lines()
         .filter(|line| line.starts_with(char::is_numeric) || line.starts_with(' '));
     let values: Vec<f64> = rows
-        .filter_map(|line| line.split_whitespace().nth(place)?.parse().ok())
+        .filter_map(|line| line.split_whitespace().nth(column)?.parse().ok())
         .collect();
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / 100.0)
 }

@@ -1,4 +1,5 @@
-//! The sum of the views against the whole host, with the tcp service under load: as a process, and in a container beside `docker stats`.
+//! The sum of the four views compared with the whole host, with the tcp service under load: as a process, and in a container, there also compared with
+//! `docker stats`.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use protocol::AttemptId;
 use protocol::sample::{Counter, Sample, Subject};
 use protocol::spec::{DockerSpec, NativeSpec, PlatformSpec, Resources, ServiceSpec};
 use protocol::surroundings::Place;
-use runner::sampler::{Part, Service, Targets};
+use runner::sampler::{Service, Targets};
 
 use super::burn::{Watch, grown};
 use super::disturb::{Load, probe, workload};
@@ -34,7 +35,7 @@ pub fn run(table: &mut Table) -> anyhow::Result<()> {
     if is_there {
         runtime.block_on(one(table, &docker, PlatformSpec::Docker(DockerSpec::default()), &host))?;
     } else {
-        table.beside("sum of the views, a container", "there is no Docker engine here");
+        table.note("sum of the views, container", "no Docker engine");
     }
     let _ = std::fs::remove_dir_all(state);
     Ok(())
@@ -69,14 +70,9 @@ async fn one<D: Driver>(table: &mut Table, driver: &D, platform: PlatformSpec, h
     let started = running.services().to_vec();
     deploy::ready::wait(&[service], &started, Duration::from_secs(30)).await?;
     let endpoint = started[0].endpoint.ok_or_else(|| anyhow::anyhow!("no endpoint"))?;
-    let part = |part: deploy::PlatformProcess| Part {
-        name: part.name,
-        service: part.service,
-        pid: part.pid,
-    };
     let targets = Targets {
         services: vec![Service::new(name.clone(), running.pids(&name))],
-        platform: running.platform_processes().into_iter().map(part).collect(),
+        platform: running.platform_processes(),
     };
     let load = Load::begin(endpoint, 2, None);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -117,7 +113,7 @@ fn sum(table: &mut Table, word: &str, samples: &[Sample], replies: u64) {
         cgroup => cgroup,
     };
     let platform = ns(|subject| matches!(subject, Subject::Platform(_)));
-    // This process is the load, with the sampler in it.
+    // This process is the load generator and contains the sampler.
     let runner = ns(|subject| matches!(subject, Subject::Runner(_)));
     let rest = ticks(is_rest, &[Counter::UserTicks, Counter::SystemTicks]);
     let busy = [
@@ -134,7 +130,7 @@ fn sum(table: &mut Table, word: &str, samples: &[Sample], replies: u64) {
     );
     let busy = ticks(is_host, &busy);
     let in_use = length_ns * cpus - not_in_use;
-    // By the scheduler's clock, as the parts are; else what is neither idle nor stolen, which may be more.
+    // By the scheduler's clock, like the parts; without it, what is neither idle nor steal, which may be more.
     let host = match ns(is_host) {
         0.0 => in_use,
         tasks => tasks,
@@ -158,25 +154,25 @@ fn sum(table: &mut Table, word: &str, samples: &[Sample], replies: u64) {
         of_host(parts).abs() < 3.0,
     );
     let shown = format!(
-        "busy by ticks {:.1} % of a core, counted by no tick {:.1} % (in use or idle), idle, iowait and steal {:.1} % of {cpus} CPUs",
+        "busy by ticks {:.1} % of a core, in no tick {:.1} % (in use or idle), idle, iowait and steal {:.1} % of {cpus} CPUs",
         percent(busy),
         percent(in_use - busy),
         percent(not_in_use)
     );
-    table.beside("- the host, by its own columns", &shown);
+    table.note("- the host, by /proc/stat", &shown);
 }
 
-/// From the first to the last look at the host, ns, and how many CPUs it has.
+/// From the first to the last sample of the host, ns, and its number of CPUs.
 fn host_span(samples: &[Sample]) -> (f64, f64) {
-    let mut looks = samples.iter().filter(|sample| matches!(sample.of, Subject::Host(_)));
-    let (Some(first), Some(last)) = (looks.next(), looks.next_back()) else {
+    let mut of_host = samples.iter().filter(|sample| matches!(sample.of, Subject::Host(_)));
+    let (Some(first), Some(last)) = (of_host.next(), of_host.next_back()) else {
         return (1.0, 1.0);
     };
     let cpus = last.counters.get(Counter::Cpus).unwrap_or(1);
     ((last.offset_ns - first.offset_ns) as f64, cpus as f64)
 }
 
-/// The sum over things of the growth of a counter.
+/// The growth of a counter, summed over all subjects of a kind.
 fn of_each(samples: &[Sample], is: fn(&Subject) -> bool, counter: Counter) -> f64 {
     let subjects: std::collections::BTreeSet<&Subject> =
         samples.iter().map(|sample| &sample.of).filter(|of| is(of)).collect();
@@ -186,7 +182,7 @@ fn of_each(samples: &[Sample], is: fn(&Subject) -> bool, counter: Counter) -> f6
         .sum()
 }
 
-/// The engine's own figures beside ours.
+/// The engine's own figures compared with the sampler's.
 fn engine(table: &Table, samples: &[Sample], before: &protocol::sample::Counters, after: &protocol::sample::Counters) {
     let get = |counters: &protocol::sample::Counters, counter| counters.get(counter).unwrap_or(0) as f64;
     let theirs = get(after, Counter::CpuNs) - get(before, Counter::CpuNs);
@@ -197,11 +193,11 @@ fn engine(table: &Table, samples: &[Sample], before: &protocol::sample::Counters
         Counter::CpuNs,
     );
     let shown = format!(
-        "{:.2} s of CPU between its two looks, {:.2} s between our samples, and {:.2} s of its own that it does not show; {:.2} MiB",
+        "{:.2} s of CPU between its two readings, {:.2} s between our samples, and {:.2} s of the engine itself that it does not report; {:.2} MiB",
         theirs / 1e9,
         ours / 1e9,
         engine / 1e9,
         get(after, Counter::ShownBytes) / 1_048_576.0
     );
-    table.beside("- docker stats of the container", &shown);
+    table.note("- docker stats of the container", &shown);
 }

@@ -1,15 +1,15 @@
-//! The rows as they come, and how many were met.
+//! The table of results; rows are printed as they are measured.
 
 use std::process::ExitCode;
 
 /// Whether a goal is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is.
+    /// Yes.
     Met,
-    /// It is not.
+    /// No.
     Missed,
-    /// The measurement cannot tell.
+    /// The confidence interval contains the goal.
     Unresolved,
 }
 
@@ -19,7 +19,7 @@ impl From<bool> for Verdict {
     }
 }
 
-/// What has been measured so far.
+/// The counts of verdicts so far.
 #[derive(Debug)]
 pub struct Table {
     met: u32,
@@ -28,12 +28,12 @@ pub struct Table {
 }
 
 impl Table {
-    /// Prints the head.
+    /// Prints the header.
     pub fn begin() -> Self {
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         println!("Linux {}, load {}", kernel.trim(), load.trim());
-        println!("| what | must reach | measured | |\n|---|---|---|---|");
+        println!("| figure | goal | measured | |\n|---|---|---|---|");
         Self {
             met: 0,
             missed: 0,
@@ -52,17 +52,17 @@ impl Table {
         println!("| {what} | {goal} | {measured} | {word} |");
     }
 
-    /// A figure of somebody else, or one without a goal.
-    pub fn beside(&self, what: &str, measured: &str) {
+    /// A figure without a goal, such as that of another tool.
+    pub fn note(&self, what: &str, measured: &str) {
         println!("| {what} | | {measured} | |");
     }
 
     /// A part that could not be measured.
     pub fn failed(&mut self, part: &str, error: &anyhow::Error) {
-        self.row(part, "", &format!("could not be measured: {error:#}"), false);
+        self.row(part, "", &format!("measurement failed: {error:#}"), false);
     }
 
-    /// Prints the count.
+    /// Prints the counts.
     pub fn end(self) -> ExitCode {
         println!(
             "\n{} met, {} not met, {} unresolved",

@@ -7,13 +7,13 @@ use super::{Key, ParseError, Parser, decimal, keyed, lines, single, words};
 /// A file of a cgroup.
 #[derive(Clone, Copy, Debug)]
 pub struct File {
-    /// The controller in whose hierarchy it lies with version 1; version 2 has one hierarchy.
+    /// Version 1: the controller whose hierarchy it is in. Version 2 has one hierarchy.
     pub controller: &'static str,
     /// Its name.
     pub name: &'static str,
     /// Whether it is read at every tick.
     pub quick: bool,
-    /// How it is read.
+    /// Its parser.
     pub parse: Parser,
 }
 
@@ -26,7 +26,7 @@ const fn file(controller: &'static str, name: &'static str, quick: bool, parse: 
     }
 }
 
-/// The files of version 1.
+/// The files of version 1. `memory.kmem.tcp` counts only where a limit was set.
 pub const V1: &[File] = &[
     file("cpuacct", "cpuacct.usage", true, usage),
     file("cpuacct", "cpuacct.usage_user", true, usage_user),
@@ -46,7 +46,7 @@ pub const V1: &[File] = &[
     file("hugetlb", "hugetlb.1GB.usage_in_bytes", false, hugetlb),
 ];
 
-/// The files of version 2.
+/// The files of version 2. `memory.stat` has `kernel` since Linux 5.18.
 pub const V2: &[File] = &[
     file("", "cpu.stat", true, cpu_stat_v2),
     file("", "memory.current", true, memory),
@@ -64,7 +64,7 @@ pub const V2: &[File] = &[
     file("", "io.pressure", false, io_pressure),
 ];
 
-/// The parsers here.
+/// All parsers of this module, for tests.
 pub const EVERY: &[Parser] = &[
     usage,
     cpu_stat_v1,
@@ -159,7 +159,7 @@ keyed_files! {
     ]
 }
 
-/// Several sizes of huge pages add up.
+/// The sizes of huge pages, each in a file of its own, add up.
 fn hugetlb(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     let mut one = Counters::default();
     single(text, Counter::HugetlbBytes, &mut one)?;
@@ -167,7 +167,7 @@ fn hugetlb(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// Version 1: lines like `8:0 Read 4096`, and at the end the total over devices, which has no device.
+/// Version 1: lines like `8:0 Read 4096`; the last line is the total and has no device.
 fn blkio(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     for line in lines(text) {
         let mut words = words(line).skip(1);
@@ -194,7 +194,7 @@ fn io_stat(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// Reads a file of pressure stall information: `some avg10=.. avg60=.. avg300=.. total=<us>`, and `full` likewise where it makes sense.
+/// Parses pressure stall information: `some avg10=.. avg60=.. avg300=.. total=<us>`, and a line `full` for memory and I/O.
 pub(super) fn pressure(text: &[u8], some: Counter, full: Option<Counter>, counters: &mut Counters) {
     for line in lines(text) {
         let mut words = words(line);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1_is_read() {
+    fn version_1_is_parsed() {
         use Counter::*;
         assert_eq!(read(V1, "cpuacct.usage", "987654321\n"), [(CpuNs, 987_654_321)]);
         let text = "nr_periods 12\nnr_throttled 3\nthrottled_time 4500000\nnr_bursts 0\nburst_time 0\n";
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn version_2_is_read() {
+    fn version_2_is_parsed() {
         use Counter::*;
         let text = "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\nnice_usec 0\ncore_sched.force_idle_usec 0\nnr_periods 0\nnr_throttled 0\n\
                     throttled_usec 0\nnr_bursts 0\nburst_usec 0\n";
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_file_gives_what_is_whole() {
+    fn a_truncated_file_yields_its_complete_lines() {
         let text = "usage_usec 1500\nuser_usec 10";
         assert_eq!(read(V2, "cpu.stat", text), [(Counter::CpuNs, 1_500_000)]);
     }

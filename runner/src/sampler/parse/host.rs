@@ -6,7 +6,7 @@ use protocol::summary::HostUse;
 use super::cgroup::{cpu_pressure, io_pressure, memory_pressure};
 use super::{Key, ParseError, Parser, decimal, keyed, lines, words};
 
-/// The files below `/proc` that make the counters of the host.
+/// The files below `/proc` with counters of the host.
 pub const FILES: &[(&str, Parser)] = &[
     ("stat", stat),
     ("meminfo", meminfo),
@@ -15,13 +15,13 @@ pub const FILES: &[(&str, Parser)] = &[
     ("pressure/io", io_pressure),
 ];
 
-/// The scheduler's own account, on kernels that have it (`CONFIG_SCHEDSTATS`).
+/// The scheduler's statistics, on kernels with `CONFIG_SCHEDSTATS`.
 pub const OF_SCHEDULER: (&str, Parser) = ("schedstat", schedstat);
 
-/// The parsers here.
+/// All parsers of this module, for tests.
 pub const EVERY: &[Parser] = &[stat, meminfo, schedstat];
 
-/// The numbers of the first line of `/proc/stat`, in their order.
+/// The numbers in the first line of `/proc/stat`, in order.
 const CPU: [Counter; 10] = [
     Counter::UserTicks,
     Counter::NiceTicks,
@@ -35,11 +35,11 @@ const CPU: [Counter; 10] = [
     Counter::GuestNiceTicks,
 ];
 
-/// Reads `/proc/stat`: the times of all CPUs together, how many there are, context switches, new processes, soft interrupts of the network. Guest time is part of the
-/// user time there, too. Idle and iowait may go back by a tick.
+/// Parses `/proc/stat`: the times of all CPUs together, the number of CPUs, context switches, new processes, soft interrupts of the network. User
+/// time includes guest time. Idle and iowait may decrease by a tick.
 ///
 /// # Errors
-/// [`ParseError`] if its first line is cut short or not of that kind.
+/// [`ParseError`] if its first line is truncated or malformed.
 pub fn stat(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     const FILE: &str = "/proc/stat";
     let first = lines(text).next().ok_or(ParseError::Short { file: FILE, field: 1 })?;
@@ -64,7 +64,7 @@ pub fn stat(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
         counters.put(Counter::Cpus, cpus);
     }
     let softirq = lines(text).find_map(|line| line.strip_prefix(b"softirq "));
-    // The total, then HI, TIMER, NET_TX, NET_RX.
+    // The columns are the total, HI, TIMER, NET_TX, NET_RX, ...
     let mut kinds = softirq.into_iter().flat_map(words).skip(3);
     for counter in [Counter::NetTxSoftirqs, Counter::NetRxSoftirqs] {
         if let Some(count) = kinds.next().and_then(decimal) {
@@ -74,10 +74,10 @@ pub fn stat(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// Reads `/proc/schedstat`: the time in which the CPUs ran any task, which is the seventh number of each (`Documentation/scheduler/sched-stats.rst`).
+/// Parses `/proc/schedstat`: the time during which the CPUs ran tasks, the seventh number of each CPU (`Documentation/scheduler/sched-stats.rst`).
 ///
 /// # Errors
-/// [`ParseError`] if a CPU's line is cut short.
+/// [`ParseError`] if the line of a CPU is truncated.
 pub fn schedstat(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     const FILE: &str = "/proc/schedstat";
     const FIELD: usize = 7;
@@ -99,16 +99,16 @@ pub fn schedstat(text: &[u8], counters: &mut Counters) -> Result<(), ParseError>
     Ok(())
 }
 
-/// Whether a line is of one CPU.
+/// Whether a line belongs to one CPU.
 fn is_cpu(line: &[u8]) -> bool {
     line.strip_prefix(b"cpu")
         .is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
 }
 
-/// Reads `/proc/meminfo`.
+/// Parses `/proc/meminfo`.
 ///
 /// # Errors
-/// None: a figure that is missing is absent.
+/// Never; missing figures are absent.
 pub fn meminfo(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     const KEYS: &[Key] = &[
         ("MemTotal", Counter::MemoryBytes, 1024),
@@ -138,10 +138,10 @@ pub fn meminfo(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// Reads `/proc/net/dev`: the counters of every interface, by its name.
+/// Parses `/proc/net/dev`: the counters of every interface, by name.
 #[must_use]
 pub fn links(text: &[u8]) -> Vec<(String, Counters)> {
-    // Eight numbers of what came in, eight of what went out; the first four of each matter.
+    // Eight numbers received, then eight sent; the first four of each are used.
     const COLUMNS: [(usize, Counter); 8] = [
         (0, Counter::ReceivedBytes),
         (1, Counter::ReceivedPackets),
@@ -164,10 +164,10 @@ pub fn links(text: &[u8]) -> Vec<(String, Counters)> {
     lines(text).filter_map(one).collect()
 }
 
-/// Reads the first line of `/proc/stat` for the SUMMARY.
+/// Parses the first line of `/proc/stat` for the SUMMARY.
 ///
 /// # Errors
-/// [`ParseError`] if it is cut short or not of that kind.
+/// [`ParseError`] if it is truncated or malformed.
 pub fn host(text: &[u8]) -> Result<HostUse, ParseError> {
     let mut counters = Counters::default();
     stat(text, &mut counters)?;
@@ -181,7 +181,7 @@ pub fn host(text: &[u8]) -> Result<HostUse, ParseError> {
     })
 }
 
-/// What the host used between two readings; a counter that went back (idle may, by a tick) counts as standing still.
+/// The difference of two readings; a counter that decreased (idle may, by a tick) counts as unchanged.
 #[must_use]
 pub fn host_between(first: &HostUse, last: &HostUse) -> HostUse {
     HostUse {
@@ -197,14 +197,14 @@ pub fn host_between(first: &HostUse, last: &HostUse) -> HostUse {
 mod tests {
     use super::*;
 
-    /// As Linux 6.18 writes it.
+    /// In the format of Linux 6.18.
     const STAT: &[u8] =
         b"cpu  60995 1 18737 225935 1794 2 496 220 7 0\ncpu0 1 2 3\nintr 5 0 1\nctxt 1234\nbtime 1\nprocesses 99\n\
                           procs_running 4\nprocs_blocked 0\nsoftirq 100 0 13 22 16 18 0 1 9 7 14\n";
 
     #[test]
-    fn the_schedulers_account_is_summed_over_the_cpus() {
-        // In the form of version 15; this machine's kernel has no such file.
+    fn schedstat_is_summed_over_the_cpus() {
+        // Version 15, written by hand: no kernel at hand had this file.
         let text =
             b"version 15\ntimestamp 4295\ncpu0 0 0 0 0 0 0 1000 7 3\ndomain0 03 0 0 0\ncpu1 0 0 0 0 0 0 234 9 4\n";
         let mut counters = Counters::default();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_read() {
+    fn the_host_is_parsed() {
         let expected = HostUse {
             user_ticks: 60_996,
             system_ticks: 18_737,
@@ -248,13 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn an_old_kernel_without_guest_times_is_read_and_one_without_steal_refused() {
+    fn a_kernel_without_guest_times_is_accepted_and_one_without_steal_rejected() {
         assert_eq!(host(b"cpu  1 2 3 4 5 6 7 8\n").unwrap().steal_ticks, 8);
         assert!(host(b"cpu  1 2 3 4\n").is_err() && host(b"cpux 1 2 3 4 5 6 7 8\n").is_err());
     }
 
     #[test]
-    fn memory_is_read_and_swap_is_what_is_used() {
+    fn swap_is_the_used_part() {
         let text = b"MemTotal:        8000 kB\nMemFree:         1000 kB\nMemAvailable:    3000 kB\nBuffers: 5 kB\nCached: 2000 kB\n\
                      SwapCached: 7 kB\nSwapTotal:  100 kB\nSwapFree:   60 kB\nActive(file): 9 kB\nDirty: 1 kB\n";
         let mut counters = Counters::default();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_are_read_whatever_their_names() {
+    fn interface_names_may_contain_colons() {
         let text = b"Inter-|   Receive                                                |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    lo: 100 2 0 0 0 0 0 0 100 2 0 0 0 0 0 0\neth0:1:12345678 20 1 3 0 0 0 0 9 8 7 6 0 0 0 0\n  cut: 1 2 3\n";
         let links = links(text);
         let names: Vec<&str> = links.iter().map(|(name, _)| name.as_str()).collect();

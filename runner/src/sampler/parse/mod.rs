@@ -1,6 +1,6 @@
-//! The texts of `/proc`, `/sys` and cgroups, as pure functions.
+//! Parsers of the files of `/proc`, `/sys` and cgroups, as pure functions.
 //!
-//! A text that ends early is an error or lacks a figure, but never gives a smaller number: what is not followed by anything may have been cut.
+//! A truncated file is an error or lacks a figure, but never yields a smaller number: the last word counts only if something follows it.
 //!
 //! * [`process`] — the files of a process.
 //! * [`cgroup`] — the files of a cgroup, versions 1 and 2.
@@ -15,10 +15,10 @@ use protocol::sample::{Counter, Counters};
 pub use host::{host, host_between};
 pub use process::{Sched, Stat, schedstat, stat};
 
-/// Reads a text into counters.
+/// Parses a file into counters.
 pub type Parser = fn(&[u8], &mut Counters) -> Result<(), ParseError>;
 
-/// Why a text is not what it should be.
+/// A file cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// It ends before a field.
@@ -39,12 +39,12 @@ pub enum ParseError {
     },
 }
 
-/// A number without sign.
+/// An unsigned number.
 fn decimal(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// The lines that are whole: one without an end may have been cut.
+/// The complete lines. One without a line break may be truncated.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|&byte| byte == b'\n')
         .filter_map(|line| line.strip_suffix(b"\n"))
@@ -55,10 +55,10 @@ fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
 }
 
-/// A line's key, the counter that its number is added to, and the factor that makes it the counter's unit.
+/// A key, the counter that its number is added to, and the factor that converts the number to the counter's unit.
 type Key = (&'static str, Counter, u64);
 
-/// Reads lines of `key number` or `key: number kB`. Several keys may add up to one counter; keys that are not asked for are passed over.
+/// Parses lines like `key number` or `key: number kB`. Several keys may add up to one counter; other keys are skipped.
 fn keyed(text: &[u8], keys: &[Key], counters: &mut Counters) {
     for line in lines(text) {
         let mut words = words(line);
@@ -74,9 +74,9 @@ fn keyed(text: &[u8], keys: &[Key], counters: &mut Counters) {
     }
 }
 
-/// Reads a file that is one number. `max`, and a number that no machine has as memory, stand for no limit and give nothing.
+/// Parses a file with one number. `max`, or a number larger than any memory, means no limit and sets nothing.
 pub(super) fn single(text: &[u8], counter: Counter, counters: &mut Counters) -> Result<(), ParseError> {
-    const FILE: &str = "a file of one number";
+    const FILE: &str = "a file with one number";
     const NO_LIMIT: u64 = 1 << 62;
     let line = lines(text).next().ok_or(ParseError::Short { file: FILE, field: 1 })?;
     match decimal(line) {
@@ -94,7 +94,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn keys_add_up_and_a_cut_line_does_not_count() {
+    fn keys_add_up_and_a_truncated_line_does_not_count() {
         let keys: [Key; 2] = [("Rss", Counter::RssBytes, 1024), ("Swap", Counter::RssBytes, 1)];
         let mut counters = Counters::default();
         keyed(
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_number_may_be_no_limit() {
+    fn a_single_number_may_mean_no_limit() {
         let read = |text: &[u8]| {
             let mut counters = Counters::default();
             single(text, Counter::LimitBytes, &mut counters).map(|()| counters.get(Counter::LimitBytes))
@@ -119,7 +119,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_any_parser_panic(bytes: Vec<u8>) {
+        fn no_parser_panics(bytes: Vec<u8>) {
             let mut counters = Counters::default();
             let _ = (stat(&bytes), schedstat(&bytes), host(&bytes), process::statm(&bytes));
             for parse in cgroup::EVERY.iter().chain(host::EVERY).chain(process::EVERY) {

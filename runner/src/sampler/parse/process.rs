@@ -1,38 +1,38 @@
 //! The files of a process.
 //!
-//! The second field of `/proc/PID/stat` is the program's name in parentheses, and the name may hold anything: spaces, parentheses, line
-//! breaks. So the fields are counted from the *last* closing parenthesis.
+//! The second field of `/proc/PID/stat` is the program's name in parentheses. The name may contain anything, including spaces, parentheses and line
+//! breaks, so fields are counted from the *last* closing parenthesis.
 
 use protocol::sample::{Counter, Counters};
 
 use super::{Key, ParseError, Parser, decimal, keyed, words};
 
-/// The parsers here that read into counters.
+/// All parsers of this module, for tests.
 pub const EVERY: &[Parser] = &[stat_into, status, switches, io, smaps_rollup];
 
-/// The kernel's mark of its own threads in field 9 of `stat` (`PF_KTHREAD`).
+/// The flag of kernel threads in field 9 of `stat` (`PF_KTHREAD`).
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
-/// What is read out of `/proc/PID/stat`; the numbers of the fields are those of proc(5).
+/// `/proc/PID/stat`; field numbers are those of proc(5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stat {
-    /// Whether it has ended and only waits to be collected (field 3 is `Z` or `X`).
+    /// Whether it has ended and nobody has waited for it yet (field 3 is `Z` or `X`).
     pub is_dead: bool,
-    /// Whether it is a thread of the kernel (field 9).
+    /// Whether it is a kernel thread (field 9).
     pub is_kernel: bool,
-    /// The process that waits for its end (field 4).
+    /// Its parent (field 4).
     pub parent: u32,
     /// Field 10.
     pub minor_faults: u64,
     /// Field 12.
     pub major_faults: u64,
-    /// Field 14, clock ticks; guest time is in it.
+    /// Field 14, clock ticks; includes guest time.
     pub user_ticks: u64,
     /// Field 15, clock ticks.
     pub system_ticks: u64,
-    /// Field 16, clock ticks, of children that were waited for.
+    /// Field 16, clock ticks of children that were waited for.
     pub reaped_user_ticks: u64,
-    /// Field 17, clock ticks, of children that were waited for.
+    /// Field 17, clock ticks of children that were waited for.
     pub reaped_system_ticks: u64,
     /// Field 20.
     pub threads: u64,
@@ -40,16 +40,16 @@ pub struct Stat {
     pub start_ticks: u64,
     /// Field 23, bytes.
     pub virtual_bytes: u64,
-    /// Field 24, pages. Since Linux 6.2 a sum without the parts that each CPU has not handed in yet: some hundred KiB off.
+    /// Field 24, pages. Since Linux 6.2 without the parts that are still in per-CPU counters: off by some hundred KiB.
     pub rss_pages: u64,
-    /// Field 42, clock ticks; `None`: the text ends before.
+    /// Field 42, clock ticks; `None`: the line ends before.
     pub block_delay_ticks: Option<u64>,
-    /// Field 43, clock ticks; `None`: the text ends before.
+    /// Field 43, clock ticks; `None`: the line ends before.
     pub guest_ticks: Option<u64>,
 }
 
 impl Stat {
-    /// All CPU time, its own and that of children that were waited for, clock ticks.
+    /// All CPU time, including children that were waited for, clock ticks.
     #[must_use]
     pub const fn all_ticks(&self) -> u64 {
         self.user_ticks
@@ -58,7 +58,7 @@ impl Stat {
             .saturating_add(self.reaped_system_ticks)
     }
 
-    /// Puts everything but the resident memory, which `statm` knows better, into counters.
+    /// Sets all counters except resident memory, which is more exact in `statm`.
     pub fn put(&self, counters: &mut Counters) {
         for (counter, value) in [
             (Counter::UserTicks, Some(self.user_ticks)),
@@ -79,16 +79,16 @@ impl Stat {
     }
 }
 
-/// Reads `/proc/PID/stat`.
+/// Parses `/proc/PID/stat`.
 ///
 /// # Errors
-/// [`ParseError`] if it is cut short or not of that kind.
+/// [`ParseError`] if it is truncated or malformed.
 pub fn stat(text: &[u8]) -> Result<Stat, ParseError> {
     const FILE: &str = "stat";
     const LAST: usize = 43;
     let short = |field| ParseError::Short { file: FILE, field };
     let close = text.iter().rposition(|&byte| byte == b')').ok_or(short(2))?;
-    // A text that was cut in the middle of a field would give a wrong number: the last field only counts if something follows.
+    // A field that is truncated would yield a wrong number, so the last one only counts if something follows.
     let rest = &text[close + 1..];
     let whole = rest.iter().rposition(u8::is_ascii_whitespace).map_or(0, |end| end + 1);
     let mut fields: [&[u8]; LAST + 1] = [&[]; LAST + 1];
@@ -114,7 +114,7 @@ pub fn stat(text: &[u8]) -> Result<Stat, ParseError> {
         major_faults: count(12)?,
         user_ticks: count(14)?,
         system_ticks: count(15)?,
-        // Children's times are signed in the kernel's format.
+        // The kernel prints the times of children as signed numbers.
         reaped_user_ticks: count(16).unwrap_or(0),
         reaped_system_ticks: count(17).unwrap_or(0),
         threads: count(20)?,
@@ -130,14 +130,14 @@ fn stat_into(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     stat(text).map(|stat| stat.put(counters))
 }
 
-/// What the scheduler says of a thread.
+/// The scheduler's times of a thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sched {
     /// Time on a CPU, ns.
     pub cpu_ns: u64,
-    /// Time that was ready to run and waited for a CPU, ns.
+    /// Time ready to run and waiting for a CPU, ns.
     pub wait_ns: u64,
-    /// How often it was put on a CPU.
+    /// How often it was scheduled.
     pub timeslices: u64,
 }
 
@@ -150,7 +150,7 @@ impl std::ops::AddAssign for Sched {
 }
 
 impl Sched {
-    /// Puts all three into counters.
+    /// Sets all three counters.
     pub fn put(&self, counters: &mut Counters) {
         counters.put(Counter::CpuNs, self.cpu_ns);
         counters.put(Counter::WaitNs, self.wait_ns);
@@ -158,10 +158,10 @@ impl Sched {
     }
 }
 
-/// Reads `/proc/PID/task/TID/schedstat`.
+/// Parses `/proc/PID/task/TID/schedstat`.
 ///
 /// # Errors
-/// [`ParseError`] if it is cut short or not of that kind.
+/// [`ParseError`] if it is truncated or malformed.
 pub fn schedstat(text: &[u8]) -> Result<Sched, ParseError> {
     const FILE: &str = "schedstat";
     let whole = text
@@ -181,10 +181,10 @@ pub fn schedstat(text: &[u8]) -> Result<Sched, ParseError> {
     })
 }
 
-/// Reads the first two numbers of `/proc/PID/statm`: address space and resident memory, pages.
+/// Parses the first two numbers of `/proc/PID/statm`: address space and resident memory, pages.
 ///
 /// # Errors
-/// [`ParseError`] if it is cut short or not of that kind.
+/// [`ParseError`] if it is truncated or malformed.
 pub fn statm(text: &[u8]) -> Result<(u64, u64), ParseError> {
     const FILE: &str = "statm";
     let mut fields = text.split_inclusive(|&byte| byte == b' ' || byte == b'\n');
@@ -200,10 +200,10 @@ pub fn statm(text: &[u8]) -> Result<(u64, u64), ParseError> {
     Ok((count(1)?, count(2)?))
 }
 
-/// Reads what only `/proc/PID/status` has.
+/// Parses what only `/proc/PID/status` has.
 ///
 /// # Errors
-/// None: a figure that is missing is absent.
+/// Never; missing figures are absent.
 pub fn status(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     const KEYS: &[Key] = &[
         ("VmHWM", Counter::PeakRssBytes, 1024),
@@ -215,25 +215,25 @@ pub fn status(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// Reads the context switches of a thread out of its `status`.
+/// Parses the context switches in the `status` of a thread.
 ///
 /// # Errors
-/// None: a figure that is missing is absent.
+/// Never; missing figures are absent.
 pub fn switches(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     const KEYS: &[Key] = &[
         ("voluntary_ctxt_switches", Counter::VoluntarySwitches, 1),
         ("nonvoluntary_ctxt_switches", Counter::InvoluntarySwitches, 1),
     ];
-    // They are its last lines, and the whole is long.
+    // They are the last lines of a long file.
     let tail = text.len().saturating_sub(96);
     keyed(&text[tail..], KEYS, counters);
     Ok(())
 }
 
-/// Reads `/proc/PID/io`: what devices were read and written for it, not what came out of the page cache.
+/// Parses `/proc/PID/io`: what was read from and written to devices, without the page cache.
 ///
 /// # Errors
-/// None: a figure that is missing is absent.
+/// Never; missing figures are absent.
 pub fn io(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     const KEYS: &[Key] = &[
         ("read_bytes", Counter::ReadBytes, 1),
@@ -243,10 +243,10 @@ pub fn io(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// Reads `/proc/PID/smaps_rollup`, which walks the page tables and is exact to the page.
+/// Parses `/proc/PID/smaps_rollup`, for which the kernel walks the page tables; exact to the page.
 ///
 /// # Errors
-/// None: a figure that is missing is absent.
+/// Never; missing figures are absent.
 pub fn smaps_rollup(text: &[u8], counters: &mut Counters) -> Result<(), ParseError> {
     const KEYS: &[Key] = &[
         ("Pss", Counter::PssBytes, 1024),
@@ -292,7 +292,7 @@ mod tests {
     };
 
     #[test]
-    fn a_recorded_line_is_read() {
+    fn a_recorded_line_is_parsed() {
         assert_eq!(stat(RECORDED.as_bytes()), Ok(READ));
         assert!(stat(RECORDED.replace(" R ", " Z ").as_bytes()).unwrap().is_dead);
         let kernel = RECORDED.replace(" 4194304 ", " 69238880 ");
@@ -300,14 +300,14 @@ mod tests {
     }
 
     #[test]
-    fn names_hold_anything() {
+    fn names_may_contain_anything() {
         for name in ["a b", "a) R 1", "((", ") ) )", "x\ny) S 1 2 3\n", ""] {
             assert_eq!(stat(RECORDED.replace("cat", name).as_bytes()), Ok(READ), "{name:?}");
         }
     }
 
     #[test]
-    fn a_short_read_is_an_error_never_a_smaller_number() {
+    fn a_truncated_line_is_an_error_never_a_smaller_number() {
         let needed = RECORDED.find(" 365 ").unwrap() + 5;
         for cut in 0..needed {
             assert!(stat(&RECORDED.as_bytes()[..cut]).is_err(), "cut at {cut}");
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn schedstat_and_statm_are_read_or_refused() {
+    fn schedstat_and_statm_are_parsed_or_rejected() {
         let sched = Sched {
             cpu_ns: 1_094_752,
             wait_ns: 17_421,
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn status_gives_the_peak_and_the_switches() {
+    fn status_has_the_peak_and_the_switches() {
         let text = b"Name:\tVmHWM: 7 kB\nUmask:\t0022\nThreads:\t3\nVmHWM:\t    1460 kB\nVmPTE:\t      44 kB\nVmSwap:\t       0 kB\n\
                      HugetlbPages:\t    2048 kB\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t3\n";
         let mut counters = Counters::default();
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollup_gives_the_parts_of_the_memory() {
+    fn smaps_rollup_has_the_kinds_of_memory() {
         let text = b"55d0-7ffe ---p 00000000 00:00 0                          [rollup]\nRss:                1460 kB\n\
                      Pss:                 235 kB\nPss_Dirty:           112 kB\nPss_Anon:            108 kB\nPss_File:            127 kB\n\
                      Pss_Shmem:             0 kB\nShared_Clean:       1352 kB\nShared_Dirty:          1 kB\nPrivate_Clean:         0 kB\n\
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn io_is_what_devices_did() {
+    fn io_counts_devices_only() {
         let mut counters = Counters::default();
         io(
             b"rchar: 6976\nwchar: 1\nsyscr: 10\nsyscw: 0\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 0\n",

@@ -1,7 +1,7 @@
-//! All processes of the host that nobody else sums: threads of the kernel, and programs.
+//! All processes of the host that are not sampled one by one, in two sums: kernel threads and programs.
 //!
-//! Their clock ticks are gathered into two sums that never fall. A process that ends hands its time to the parent that waits for it; what was
-//! already counted while it lived is not counted again there, and what a child used that was never seen is.
+//! The sums of their clock ticks never decrease. The kernel adds the time of a process that ends to the parent that waits for it. What was counted
+//! while the process lived is not counted again there; what a child used that was never seen is.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -9,17 +9,16 @@ use std::path::PathBuf;
 
 use protocol::sample::{Counter, Counters, RestKind};
 
-use super::files::Slot;
-use super::kept::Read;
+use super::open_file::Read;
 use super::parse::{self, Stat};
-use super::source::Reader;
+use super::reader::{CachedFile, Reader};
 
-/// The processes that nobody else sums.
+/// The processes that are not sampled one by one.
 #[derive(Debug)]
-pub struct Rest {
+pub struct OtherProcesses {
     root: PathBuf,
     known: HashMap<u32, Known>,
-    files: HashMap<u32, Slot>,
+    files: HashMap<u32, CachedFile>,
     rounds: u64,
     kernel: Sum,
     programs: Sum,
@@ -31,7 +30,7 @@ struct Known {
     round: u64,
 }
 
-/// The ticks so far, and how many processes there are.
+/// The ticks so far, and the number of processes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
     user: u64,
@@ -50,8 +49,8 @@ impl Sum {
     }
 }
 
-impl Rest {
-    /// The rest below a root that is `/proc` but in tests.
+impl OtherProcesses {
+    /// The processes in `/proc`, or a recorded one in tests.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
         Self {
@@ -64,37 +63,37 @@ impl Rest {
         }
     }
 
-    /// Reads all processes but those that `is_summed` elsewhere.
-    pub fn read(&mut self, is_summed: impl Fn(u32) -> bool, reader: &mut Reader) -> [(RestKind, Counters); 2] {
+    /// Reads all processes except those that `is_sampled` by themselves.
+    pub fn read(&mut self, is_sampled: impl Fn(u32) -> bool, reader: &mut Reader) -> [(RestKind, Counters); 2] {
         self.rounds += 1;
         self.kernel.processes = 0;
         self.programs.processes = 0;
         let mut reaped: BTreeMap<u32, u64> = BTreeMap::new();
         let listing = fs::read_dir(&self.root).into_iter().flatten();
         let pids = listing.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-        for pid in pids.filter(|&pid| !is_summed(pid)) {
+        for pid in pids.filter(|&pid| !is_sampled(pid)) {
             if let Some(stat) = self.stat(pid, reader) {
-                self.take(pid, stat, &mut reaped);
+                self.add(pid, stat, &mut reaped);
             }
         }
-        self.settle(reaped);
+        self.add_reaped(reaped);
         [
             (RestKind::Kernel, self.kernel.counters()),
             (RestKind::Programs, self.programs.counters()),
         ]
     }
 
-    /// Reads one process. A file that is open since its process ended is opened anew, for the PID may name another one by now.
+    /// Reads one process. If the process behind the open file has ended, the file is reopened: the PID may belong to another process now.
     fn stat(&mut self, pid: u32, reader: &mut Reader) -> Option<Stat> {
         let path = || self.root.join(pid.to_string()).join("stat");
-        let read = |file: &mut Slot, reader: &mut Reader| match file.read(path, reader) {
+        let read = |file: &mut CachedFile, reader: &mut Reader| match file.read(path, reader) {
             Ok(Read::Bytes(bytes)) => parse::stat(&reader.buffer[..bytes]).ok(),
             _ => None,
         };
         if let Some(stat) = self.files.get_mut(&pid).and_then(|file| read(file, reader)) {
             return Some(stat);
         }
-        let mut file = Slot::default();
+        let mut file = CachedFile::default();
         let stat = read(&mut file, reader);
         match stat {
             Some(_) => self.files.insert(pid, file),
@@ -103,8 +102,8 @@ impl Rest {
         stat
     }
 
-    /// Adds what a process has used since it was last seen; one that is new after the first round has used all of it since.
-    fn take(&mut self, pid: u32, stat: Stat, reaped: &mut BTreeMap<u32, u64>) {
+    /// Adds what a process has used since it was last seen. A process that appears after the first round has used all of it since.
+    fn add(&mut self, pid: u32, stat: Stat, reaped: &mut BTreeMap<u32, u64>) {
         let rounds = self.rounds;
         let is_first = rounds == 1;
         let known = self.known.entry(pid).or_insert_with(|| Known {
@@ -131,9 +130,9 @@ impl Rest {
         known.round = rounds;
     }
 
-    /// Lets go of those that have ended, and adds what parents have got of children beyond what was counted of these while they lived. Whose parent
-    /// has ended, too, has gone to the next that lives.
-    fn settle(&mut self, mut reaped: BTreeMap<u32, u64>) {
+    /// Removes the processes that have ended, and adds what their parents inherited beyond what was counted while they lived. If the parent has ended
+    /// as well, the time has gone to the next living ancestor.
+    fn add_reaped(&mut self, mut reaped: BTreeMap<u32, u64>) {
         let ended: Vec<u32> = self
             .known
             .iter()
@@ -151,19 +150,19 @@ impl Rest {
             self.known.remove(&pid);
             self.files.remove(&pid);
         }
-        // Whether short-lived children were in user mode is not kept apart: a figure of totals.
+        // User and system time of short-lived children are not kept apart.
         self.programs.user += reaped.values().sum::<u64>();
     }
 
-    /// The next living process above one that has ended; the host's first where the line is broken.
+    /// The next living ancestor of a process that has ended; init if an ancestor is unknown.
     fn heir(&self, pid: u32) -> Option<u32> {
         const INIT: u32 = 1;
-        let mut above = self.known.get(&pid)?.stat.parent;
-        // No line of parents is longer than there are processes.
+        let mut ancestor = self.known.get(&pid)?.stat.parent;
+        // No chain of parents is longer than there are processes.
         for _ in 0..self.known.len() {
-            match self.known.get(&above) {
-                Some(known) if known.round == self.rounds => return Some(above),
-                Some(known) => above = known.stat.parent,
+            match self.known.get(&ancestor) {
+                Some(known) if known.round == self.rounds => return Some(ancestor),
+                Some(known) => ancestor = known.stat.parent,
                 None => return Some(INIT),
             }
         }
@@ -177,13 +176,13 @@ mod tests {
 
     const KERNEL: u64 = 0x0020_0000;
 
-    struct Host(tempfile::TempDir, Rest);
+    struct Host(tempfile::TempDir, OtherProcesses);
 
     impl Host {
         fn new() -> Self {
             let root = tempfile::tempdir().unwrap();
-            let rest = Rest::new(root.path().to_owned());
-            Self(root, rest)
+            let others = OtherProcesses::new(root.path().to_owned());
+            Self(root, others)
         }
 
         fn write(&self, pid: u32, parent: u32, flags: u64, own: u64, reaped: u64, start: u64) {
@@ -191,7 +190,7 @@ mod tests {
             fs::create_dir_all(&folder).unwrap();
             let text =
                 format!("{pid} (w) S {parent} 1 1 0 -1 {flags} 0 0 0 0 {own} 0 {reaped} 0 20 0 1 0 {start} 4096 3 0\n");
-            // A new file: the kernel's file of a dead process is empty for whoever has it open.
+            // A new file, since an open file of a dead process reads as empty.
             let path = folder.join("stat");
             if path.exists() {
                 fs::write(&path, "").unwrap();
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_used_from_the_first_round_on_counts_and_strangers_do_not() {
+    fn only_usage_after_the_first_round_counts_and_sampled_processes_do_not() {
         let mut host = Host::new();
         host.write(2, 0, KERNEL, 1000, 0, 1);
         host.write(5, 1, 0, 500, 300, 1);
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn children_that_come_and_go_between_two_rounds_are_counted_through_their_parent() {
+    fn children_that_come_and_go_between_two_rounds_are_counted_at_their_parent() {
         let mut host = Host::new();
         host.write(5, 1, 0, 10, 0, 1);
         host.programs();
@@ -238,13 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_child_was_seen_to_use_is_not_counted_again_when_it_is_reaped() {
+    fn a_child_that_was_seen_is_not_counted_again_when_it_is_reaped() {
         let mut host = Host::new();
         host.write(5, 1, 0, 10, 0, 1);
         host.programs();
         host.write(6, 5, 0, 40, 0, 2);
         assert_eq!(host.programs(), 40);
-        // It used 3 more before it ended, and its parent got 43.
+        // It used 3 more before it ended, and its parent inherited 43.
         host.end(6);
         host.write(5, 1, 0, 10, 43, 1);
         assert_eq!(host.programs(), 43);
@@ -258,7 +257,7 @@ mod tests {
         host.write(6, 5, 0, 300, 100, 2);
         host.write(7, 6, 0, 5000, 0, 3);
         host.programs();
-        // 7 used 4 more, 6 got it and used 2 more, 5 got both.
+        // 7 used 4 more; 6 inherited it and used 2 more; 5 inherited both.
         host.end(7);
         host.end(6);
         host.write(5, 1, 0, 10, 5004 + 402, 1);
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_used_again_is_another_process_and_the_sum_never_falls() {
+    fn a_reused_pid_is_another_process_and_the_sum_never_decreases() {
         let mut host = Host::new();
         host.write(5, 1, 0, 1000, 0, 1);
         host.programs();
@@ -278,9 +277,9 @@ mod tests {
 
     #[test]
     fn this_host_has_both_kinds() {
-        let mut rest = Rest::new("/proc".into());
+        let mut others = OtherProcesses::new("/proc".into());
         let own = std::process::id();
-        let [_, programs] = rest.read(|pid| pid == own, &mut Reader::new(4096));
+        let [_, programs] = others.read(|pid| pid == own, &mut Reader::new(4096));
         assert!(programs.1.get(Counter::Processes).unwrap() > 0);
         assert_eq!(programs.1.get(Counter::UserTicks), Some(0));
     }

@@ -1,14 +1,14 @@
-//! What is said when something breaks: the platform, a service, the runner itself.
+//! Failures of the platform, of a service and of the runner itself.
 
 use protocol::event::{RefusedReason, Stage};
 use protocol::sample::Subject;
 use protocol::spec::FakeFailure;
 use protocol::{AttemptId, Event};
 
-use crate::lab::{Lab, fake, is_alive, ledger, native, until};
+use crate::lab::{Lab, fake, is_alive, journaled, native, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_way_to_fail_has_its_stage() {
+async fn every_failure_has_its_stage() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
 
@@ -19,7 +19,7 @@ async fn every_way_to_fail_has_its_stage() {
         panic!("not REFUSED")
     };
     assert_eq!(refused.reason, RefusedReason::Unmet);
-    assert!(refused.why.contains("leave out"), "with the remedy: {}", refused.why);
+    assert!(refused.why.contains("leave out"), "has a remedy: {}", refused.why);
 
     for (failure, stage) in [
         (FakeFailure::Prepare, Stage::Prepare),
@@ -46,11 +46,11 @@ async fn every_way_to_fail_has_its_stage() {
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let (stage, why) = controller.failed().await;
     assert!(stage == Stage::Start && why.contains("200 ms"), "{stage:?} {why}");
-    assert_eq!(ledger(&lab), 0, "none of them left anything");
+    assert_eq!(journaled(&lab), 0, "none of them left anything");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_left_behind_is_told_and_stays_in_the_ledger() {
+async fn leftovers_are_reported_and_stay_in_the_journal() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
     let (attempt, _) = controller.ready(&fake(0, Some(FakeFailure::Teardown))).await;
@@ -59,16 +59,16 @@ async fn what_is_left_behind_is_told_and_stays_in_the_ledger() {
         panic!("not SUMMARY")
     };
     assert!(!summary.teardown.leftovers.is_empty());
-    assert_eq!(ledger(&lab), 1);
+    assert_eq!(journaled(&lab), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_dies_is_told_with_its_last_words() {
+async fn the_failure_of_a_service_has_its_last_output() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
-    let mut order = native();
-    order.services[0].args[1] = "echo cannot find my config; exit 3".to_owned();
-    controller.run(AttemptId::fresh(), &order).await;
+    let mut run = native();
+    run.services[0].args[1] = "echo cannot find my config; exit 3".to_owned();
+    controller.run(AttemptId::fresh(), &run).await;
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let Event::Failed(failed) = controller.answer().await else {
         panic!("not FAILED")
@@ -79,12 +79,12 @@ async fn a_service_that_dies_is_told_with_its_last_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taken_port_is_told() {
+async fn a_port_in_use_is_reported() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
-    let order = native();
-    let _taken = std::net::TcpListener::bind(("127.0.0.1", order.services[0].port.unwrap())).unwrap();
-    controller.run(AttemptId::fresh(), &order).await;
+    let run = native();
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", run.services[0].port.unwrap())).unwrap();
+    controller.run(AttemptId::fresh(), &run).await;
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let (stage, why) = controller.failed().await;
     assert_eq!(stage, Stage::Start);
@@ -92,33 +92,33 @@ async fn a_taken_port_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_was_killed_comes_back_cleans_up_and_goes_on() {
+async fn a_runner_that_was_killed_cleans_up_when_it_restarts() {
     let lab = Lab::new().await;
     let (runner, mut controller) = lab.serving().await;
-    let order = native();
-    let (attempt, _) = controller.ready(&order).await;
+    let run = native();
+    let (attempt, _) = controller.ready(&run).await;
     let pid = sampled_pid(&mut controller).await;
     runner.kill();
 
     let runner = lab.runner();
     runner.wait_until_serving(2).await;
-    assert!(!is_alive(pid), "swept before anything else");
+    assert!(!is_alive(pid), "removed before it serves");
     controller.renew(attempt).await;
     let (stage, why) = controller.failed().await;
     assert!(stage == Stage::Unknown && why.contains("killed"), "{stage:?} {why}");
-    controller.run(attempt, &order).await;
-    assert_eq!(controller.failed().await.0, Stage::Unknown, "it is never begun again");
+    controller.run(attempt, &run).await;
+    assert_eq!(controller.failed().await.0, Stage::Unknown, "it is never started again");
     controller.stop(attempt).await;
     assert_eq!(controller.failed().await.0, Stage::Unknown);
 
-    // The same port is free again.
-    let (next, _) = controller.ready(&order).await;
+    // The port is free again.
+    let (next, _) = controller.ready(&run).await;
     controller.stop(next).await;
     assert_eq!(controller.words(1).await, ["SUMMARY"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_is_told_to_end_leaves_nothing() {
+async fn a_runner_that_shuts_down_leaves_nothing() {
     let lab = Lab::new().await;
     let (runner, mut controller) = lab.serving().await;
     controller.ready(&native()).await;
@@ -126,29 +126,26 @@ async fn a_runner_that_is_told_to_end_leaves_nothing() {
     assert_eq!(runner.terminate().await, Some(0));
     assert!(!is_alive(pid));
     let (stage, why) = controller.failed().await;
-    assert!(
-        stage == Stage::Running && why.contains("told to end"),
-        "{stage:?} {why}"
-    );
-    assert_eq!(ledger(&lab), 0);
+    assert!(stage == Stage::Running && why.contains("shut down"), "{stage:?} {why}");
+    assert_eq!(journaled(&lab), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_ends_at_once() {
+async fn a_second_signal_ends_the_runner_immediately() {
     let lab = Lab::new().await;
     let (mut runner, mut controller) = lab.serving().await;
-    let mut order = native();
-    // It takes its time to end.
-    order.services[0].args[1] = order.services[0].args[1].replacen("my $l =", "$SIG{TERM} = q(IGNORE); my $l =", 1);
-    order.deadlines.grace_ms = 600_000;
-    controller.ready(&order).await;
+    let mut run = native();
+    // The service ignores SIGTERM.
+    run.services[0].args[1] = run.services[0].args[1].replacen("my $l =", "$SIG{TERM} = q(IGNORE); my $l =", 1);
+    run.deadlines.grace_ms = 600_000;
+    controller.ready(&run).await;
     let pid = sampled_pid(&mut controller).await;
     let interrupt = |runner: &crate::lab::Runner| {
         let pid = nix::unistd::Pid::from_raw(runner.child.id().try_into().unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     };
     interrupt(&runner);
-    runner.wait_for_log("once more ends at once", 1).await;
+    runner.wait_for_log("repeat to end immediately", 1).await;
     interrupt(&runner);
     assert_eq!(runner.exit_code().await, Some(130));
     until("the service's end", || !is_alive(pid)).await;

@@ -1,14 +1,31 @@
-//! From samples to the SUMMARY.
+//! The sums over all samples, and the SUMMARY that is made of them.
 
 use std::collections::BTreeMap;
 
+use deploy::Stopped;
 use protocol::Name;
 use protocol::sample::{Counter, ProcessOf, Sample, Subject};
 use protocol::size::Size;
-use protocol::summary::{Exit, KernelLogSummary, ServiceSummary, Summary};
+use protocol::summary::{Exit, HostUse, KernelLogSummary, ServiceSummary, Summary};
 
-use crate::sampler::Sampled;
-use deploy::Stopped;
+/// The result of a sampler.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sampled {
+    /// Batches that were sent.
+    pub batches: u64,
+    /// Sums and means.
+    pub totals: Totals,
+    /// Ticks that were missed.
+    pub missed_ticks: u64,
+    /// CPU time of the thread, ns.
+    pub cpu_ns: u64,
+    /// The part of it before the first tick and after the last: opening files, and two walks through all page tables.
+    pub ends_cpu_ns: u64,
+    /// The whole host from the first to the last round.
+    pub host: HostUse,
+    /// What could not be read.
+    pub notes: Vec<String>,
+}
 
 /// Sums over all rounds so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +42,7 @@ struct ServiceTotals {
     samples: u64,
     /// Rounds in which it had a process.
     rounds: u64,
-    /// Sum over the rounds of the resident memory of all its processes, bytes.
+    /// The resident memory of all its processes, summed over the rounds, bytes.
     rss_sum: u128,
     rss_max: u64,
 }
@@ -68,12 +85,12 @@ impl Totals {
         self.rounds += 1;
     }
 
-    /// Counts samples that are of no round, such as those of page tables alone.
-    pub fn add_apart(&mut self, samples: &[Sample]) {
+    /// Counts samples that belong to no round: those of page tables alone.
+    pub fn count(&mut self, samples: &[Sample]) {
         self.samples += samples.len() as u64;
     }
 
-    /// Samples in all.
+    /// The number of samples.
     #[must_use]
     pub fn samples(&self) -> u64 {
         self.samples
@@ -85,18 +102,18 @@ impl ServiceTotals {
         let known = self.processes.get(&(of.pid, of.start_ticks)).map(|span| span.last);
         let before = known.unwrap_or_default();
         let get = |counter| sample.counters.get(counter);
-        // Not every sample has the ticks.
+        // Quick samples have no ticks.
         let sums = Sums {
             user_ticks: get(Counter::UserTicks).unwrap_or(before.user_ticks),
             system_ticks: get(Counter::SystemTicks).unwrap_or(before.system_ticks),
             cpu_ns: get(Counter::CpuNs),
         };
-        // What a process used before the first round was its start; one that appears later has used all of it since.
-        let nothing = Sums {
+        // What a process used before the first round belongs to the start-up. A process that appears later has used all of it since.
+        let zero = Sums {
             cpu_ns: sums.cpu_ns.map(|_| 0),
             ..Sums::default()
         };
-        let first = if is_first_round { sums } else { nothing };
+        let first = if is_first_round { sums } else { zero };
         let key = (of.pid, of.start_ticks);
         self.processes.entry(key).or_insert(Span { first, last: sums }).last = sums;
         self.samples += 1;
@@ -126,7 +143,7 @@ impl ServiceTotals {
     }
 }
 
-/// The SUMMARY of an attempt, one entry for every service that was deployed, sampled or not.
+/// The SUMMARY of an attempt, with an entry for every service that was deployed, sampled or not.
 #[must_use]
 pub fn summary(services: &[Name], sampled: &Sampled, kernel_log: KernelLogSummary, stopped: Stopped) -> Summary {
     let exit = |name: &Name| {
@@ -201,11 +218,11 @@ mod tests {
     }
 
     #[test]
-    fn sums_reach_from_the_first_to_the_last_sample_of_every_process() {
+    fn sums_span_the_first_to_the_last_sample_of_every_process() {
         let summary = summed(&[
             &[sample(5, 1, 10, 100)],
             &[sample(5, 1, 15, 300), sample(6, 9, 4, 50)],
-            // PID 5 has ended and names another process by now.
+            // PID 5 has ended and is another process now.
             &[sample(5, 20, 1, 20), sample(6, 9, 7, 50)],
         ]);
         let web = &summary.services[0];
@@ -218,18 +235,18 @@ mod tests {
     }
 
     #[test]
-    fn one_process_without_nanoseconds_makes_the_sum_unknown() {
-        let mut blind = sample(6, 1, 1, 1);
-        blind.counters = blind
+    fn one_process_without_cpu_ns_makes_the_sum_unknown() {
+        let mut without = sample(6, 1, 1, 1);
+        without.counters = without
             .counters
             .iter()
             .filter(|(counter, _)| *counter != Counter::CpuNs)
             .collect();
-        assert_eq!(summed(&[&[sample(5, 1, 1, 1), blind]]).services[0].cpu_ns, None);
+        assert_eq!(summed(&[&[sample(5, 1, 1, 1), without]]).services[0].cpu_ns, None);
     }
 
     #[test]
-    fn a_quick_sample_without_ticks_leaves_them_as_they_were() {
+    fn a_quick_sample_keeps_the_ticks_of_the_sample_before() {
         let mut quick = sample(5, 1, 20, 1);
         quick.counters = [(Counter::CpuNs, 600), (Counter::RssBytes, 1)].into_iter().collect();
         let web = summed(&[&[sample(5, 1, 10, 1)], &[sample(5, 1, 15, 1)], &[quick]]);
@@ -239,7 +256,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn growing_counters_give_their_growth(steps in proptest::collection::vec(0u64..100, 1..30)) {
+        fn the_sum_of_a_growing_counter_is_its_growth(steps in proptest::collection::vec(0u64..100, 1..30)) {
             let mut user = 7;
             let rounds: Vec<Vec<Sample>> = steps.iter().map(|step| {
                 user += step;

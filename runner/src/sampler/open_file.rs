@@ -1,5 +1,5 @@
-//! A file of `/proc`, `/sys` or a cgroup that stays open and is read in place: no path walk a sample, and a file that was opened for a process
-//! never tells of another one that got its PID.
+//! A file of `/proc`, `/sys` or a cgroup that stays open and is read in place. This saves a path lookup per sample, and a file that was opened for
+//! one process never reports another that was given the same PID.
 
 use std::fs::File;
 use std::io;
@@ -10,22 +10,22 @@ use nix::errno::Errno;
 
 /// An open file.
 #[derive(Debug)]
-pub struct Kept(File);
+pub struct OpenFile(File);
 
-/// What came of reading.
+/// The result of a read.
 #[derive(Debug)]
 pub enum Read {
-    /// So many bytes are in the buffer.
+    /// This many bytes are in the buffer.
     Bytes(usize),
-    /// What it told of is gone, or the kernel does not keep it.
+    /// The process or device is gone, or the kernel does not keep this figure.
     Gone,
 }
 
-impl Kept {
-    /// Opens a file; `None`: what it tells of is gone, or there is no such file.
+impl OpenFile {
+    /// Opens a file; `None`: the process or device is gone, or there is no such file.
     ///
     /// # Errors
-    /// What is not "gone", such as too many open files or a permission.
+    /// Any error that does not mean "gone", such as too many open files or a missing permission.
     pub fn open(path: &Path) -> io::Result<Option<Self>> {
         match File::open(path) {
             Ok(file) => Ok(Some(Self(file))),
@@ -34,10 +34,10 @@ impl Kept {
         }
     }
 
-    /// Opens a folder for what the system says of it, which needs no permission to list it; `None`: there is none.
+    /// Opens a folder for its metadata, which needs no permission to list it; `None`: there is none.
     ///
     /// # Errors
-    /// What is not "gone".
+    /// Any error that does not mean "gone".
     pub fn folder(path: &Path) -> io::Result<Option<Self>> {
         let opened = File::options()
             .read(true)
@@ -50,31 +50,31 @@ impl Kept {
         }
     }
 
-    /// Reads the file from its beginning; the buffer grows if need be. For files that the kernel writes in one piece.
+    /// Reads the file from its beginning; the buffer grows as needed. For files that the kernel produces in one piece.
     ///
     /// # Errors
-    /// What is not "gone".
+    /// Any error that does not mean "gone".
     pub fn read(&self, buffer: &mut Vec<u8>) -> io::Result<Read> {
-        // One read gives the whole of such a file; a second one would only cost.
+        // One read returns such a file whole; a second one would only cost time.
         self.fill(buffer, |text| text.ends_with(b"\n"))
     }
 
-    /// What the system says of the open file, or folder.
+    /// The metadata of the open file or folder; `None`: gone.
     ///
     /// # Errors
-    /// What is not "gone".
+    /// Any error that does not mean "gone".
     pub fn metadata(&self) -> io::Result<Option<std::fs::Metadata>> {
         match self.0.metadata() {
-            Ok(told) => Ok(Some(told)),
+            Ok(metadata) => Ok(Some(metadata)),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Reads the file to its end. For lists, which the kernel writes in several pieces.
+    /// Reads the file to its end. For lists, which the kernel produces in several pieces.
     ///
     /// # Errors
-    /// What is not "gone".
+    /// Any error that does not mean "gone".
     pub fn read_to_end(&self, buffer: &mut Vec<u8>) -> io::Result<Read> {
         self.fill(buffer, |_| false)
     }
@@ -100,7 +100,8 @@ impl Kept {
     }
 }
 
-/// A process that has ended makes open say ENOENT and read say ESRCH, a cgroup ENODEV; what the kernel was told not to keep says EOPNOTSUPP.
+/// For a process that has ended, `open` fails with ENOENT and `read` with ESRCH; for a cgroup, with ENODEV. A figure that the kernel is configured not to
+/// keep fails with EOPNOTSUPP.
 fn is_gone(error: &io::Error) -> bool {
     const GONE: [i32; 4] = [
         Errno::ENOENT as i32,
@@ -116,32 +117,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_that_ended_is_gone_for_a_file_that_was_open() {
+    fn an_open_file_of_an_ended_process_reads_as_gone() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let path = format!("/proc/{}/stat", child.id());
-        let kept = Kept::open(Path::new(&path)).unwrap().unwrap();
+        let file = OpenFile::open(Path::new(&path)).unwrap().unwrap();
         let mut buffer = Vec::new();
         for _ in 0..2 {
-            let Read::Bytes(bytes) = kept.read(&mut buffer).unwrap() else {
-                panic!("alive, but gone")
+            let Read::Bytes(bytes) = file.read(&mut buffer).unwrap() else {
+                panic!("alive, but read as gone")
             };
             assert!(crate::sampler::parse::stat(&buffer[..bytes]).is_ok());
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(matches!(kept.read(&mut buffer).unwrap(), Read::Gone));
-        assert!(Kept::open(Path::new(&path)).unwrap().is_none());
+        assert!(matches!(file.read(&mut buffer).unwrap(), Read::Gone));
+        assert!(OpenFile::open(Path::new(&path)).unwrap().is_none());
     }
 
     #[test]
-    fn a_file_that_is_longer_than_the_buffer_is_read_whole() {
-        let file = tempfile::NamedTempFile::new().unwrap();
+    fn a_file_longer_than_the_buffer_is_read_whole() {
+        let temporary = tempfile::NamedTempFile::new().unwrap();
         let text = "a line\n".repeat(3000);
-        std::fs::write(file.path(), &text).unwrap();
-        let kept = Kept::open(file.path()).unwrap().unwrap();
+        std::fs::write(temporary.path(), &text).unwrap();
+        let file = OpenFile::open(temporary.path()).unwrap().unwrap();
         for buffer in [&mut Vec::new(), &mut vec![0; 7], &mut vec![0; 1 << 16]] {
             assert!(
-                matches!(kept.read_to_end(buffer).unwrap(), Read::Bytes(bytes) if buffer[..bytes] == *text.as_bytes())
+                matches!(file.read_to_end(buffer).unwrap(), Read::Bytes(bytes) if buffer[..bytes] == *text.as_bytes())
             );
         }
     }

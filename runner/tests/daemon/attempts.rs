@@ -1,4 +1,4 @@
-//! What is said when all goes well, or is said twice, early, or by the wrong one.
+//! Successful attempts, and commands that are repeated, early or from the wrong controller.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -10,10 +10,10 @@ use protocol::sample::{Counter, Subject};
 use protocol::spec::{FakeFailure, FakeSpec, NativeSpec, PlatformSpec};
 use protocol::{AttemptId, Command, Event};
 
-use crate::lab::{Lab, fake, is_alive, ledger, native};
+use crate::lab::{Lab, fake, is_alive, journaled, native};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_whole_conversation_on_the_native_platform() {
+async fn a_complete_attempt_on_the_native_platform() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
 
@@ -43,7 +43,7 @@ async fn a_whole_conversation_on_the_native_platform() {
     let (attempt, ready) = controller.ready(&native()).await;
     assert!(ready.clock_ns > pong.clock_ns, "one clock");
     assert!(ready.startup[0].first_reply_ns >= ready.startup[0].process_ns);
-    assert_eq!(ledger(&lab), 1);
+    assert_eq!(journaled(&lab), 1);
     let mut reply = String::new();
     for _ in 0..20 {
         let mut stream = TcpStream::connect(ready.endpoints[0].address).unwrap();
@@ -53,7 +53,7 @@ async fn a_whole_conversation_on_the_native_platform() {
     }
     assert!(reply.ends_with("\r\n\r\nAAAAAAAAAA"), "{reply}");
 
-    // Samples stream while it runs, not only at the end.
+    // Samples are sent while it runs, not only at the end.
     let mut batches = Vec::new();
     let Event::Samples(first) = controller.next().await.body else {
         panic!("not SAMPLES")
@@ -92,29 +92,29 @@ async fn a_whole_conversation_on_the_native_platform() {
     let has = |is: fn(&Subject) -> bool| sampled.clone().any(|sample| is(&sample.of));
     assert!(has(|of| matches!(of, Subject::Host(_))) && has(|of| matches!(of, Subject::Runner(_))));
     let kept = std::fs::read_dir(lab.state().join("samples")).unwrap().count();
-    assert_eq!(kept, 1, "the runner keeps them, too");
+    assert_eq!(kept, 1, "the runner keeps a copy");
     let web = &summary.services[0];
     assert_eq!(pids, web.pids.iter().copied().collect());
     assert!(web.rss_max_bytes >= web.rss_mean_bytes && web.rss_mean_bytes > 0);
     assert_eq!(summary.teardown.leftovers, [""; 0]);
     assert!(pids.iter().all(|&pid| !is_alive(pid)));
-    assert_eq!(ledger(&lab), 0);
+    assert_eq!(journaled(&lab), 0);
 
-    // The next attempt follows at once.
+    // The next attempt starts immediately.
     let (next, _) = controller.ready(&native()).await;
     controller.stop(next).await;
     assert_eq!(controller.words(1).await, ["SUMMARY"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_said_twice_is_done_once_and_answered_twice() {
+async fn a_repeated_command_is_performed_once_and_answered_twice() {
     let lab = Lab::new().await;
     let (runner, mut controller) = lab.serving().await;
-    let (attempt, order) = (AttemptId::fresh(), fake(3000, None));
+    let (attempt, run) = (AttemptId::fresh(), fake(3000, None));
     for _ in 0..3 {
-        controller.run(attempt, &order).await;
+        controller.run(attempt, &run).await;
     }
-    // As many as came after it was accepted are answered.
+    // Those that arrive after it was accepted are answered.
     let mut word = controller.words(1).await[0];
     for _ in 0..3 {
         if word == "ACCEPTED" {
@@ -122,14 +122,14 @@ async fn what_is_said_twice_is_done_once_and_answered_twice() {
         }
     }
     assert_eq!(word, "READY");
-    controller.run(attempt, &order).await;
+    controller.run(attempt, &run).await;
     assert_eq!(controller.words(2).await, ["ACCEPTED", "READY"]);
     controller.stop(attempt).await;
     controller.stop(attempt).await;
     assert_eq!(controller.words(1).await, ["SUMMARY"]);
-    controller.run(attempt, &order).await;
+    controller.run(attempt, &run).await;
     let again = controller.words(3).await;
-    // The second STOP is answered too, if it came after the end.
+    // The second STOP is answered as well if it arrives after the end.
     assert!(
         again == ["ACCEPTED", "READY", "SUMMARY"] || again == ["SUMMARY", "ACCEPTED", "READY"],
         "{again:?}"
@@ -137,12 +137,12 @@ async fn what_is_said_twice_is_done_once_and_answered_twice() {
     assert_eq!(
         runner.log().matches("nothing is left").count(),
         1,
-        "one attempt was made"
+        "there was one attempt"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_may_come_before_ready_and_for_what_was_never_run() {
+async fn a_stop_is_answered_before_ready_and_for_an_unknown_attempt() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
     let attempt = AttemptId::fresh();
@@ -155,17 +155,17 @@ async fn a_stop_may_come_before_ready_and_for_what_was_never_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_controller_loses_its_lease_and_what_it_began() {
+async fn an_expired_lease_ends_the_attempt() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
-    let mut order = native();
-    order.deadlines.lease_ms = 1500;
-    let (attempt, ready) = controller.ready(&order).await;
+    let mut run = native();
+    run.deadlines.lease_ms = 1500;
+    let (attempt, ready) = controller.ready(&run).await;
     for _ in 0..8 {
         tokio::time::sleep(std::time::Duration::from_millis(400)).await;
         controller.renew(attempt).await;
     }
-    // It lives, though twice the lease has passed.
+    // It still runs, although twice the lease has passed.
     TcpStream::connect(ready.endpoints[0].address).unwrap();
     assert_eq!(controller.failed().await.0, Stage::Lease);
     TcpStream::connect(ready.endpoints[0].address).unwrap_err();
@@ -173,12 +173,12 @@ async fn a_silent_controller_loses_its_lease_and_what_it_began() {
     assert_eq!(
         controller.failed().await.0,
         Stage::Lease,
-        "whoever asks hears how it ended"
+        "RENEW is answered by how it ended"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_controller_is_refused_and_a_newer_life_takes_over() {
+async fn a_second_controller_is_refused_and_a_higher_epoch_takes_over() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
     let (attempt, _) = controller.ready(&fake(0, None)).await;
@@ -197,7 +197,7 @@ async fn a_second_controller_is_refused_and_a_newer_life_takes_over() {
     assert_eq!(
         controller.failed().await.0,
         Stage::Lease,
-        "the older life hears of its end"
+        "the lower epoch is told the end"
     );
     controller.stop(attempt).await;
     assert_eq!(reason(controller.answer().await), RefusedReason::Stale);
