@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use bollard::models::EndpointSettings;
-use deploy::{DeployError, Door, Driver, Running, ready};
+use deploy::{DeployError, Driver, HostGateway, ready};
 use protocol::spec::DockerSpec;
 
 use crate::LONG;
@@ -28,7 +28,7 @@ async fn networks(lab: &Lab) -> HashMap<String, EndpointSettings> {
 
 /// Finds the door before there is a container, as a runner does, and holds it against what a container is then given.
 async fn is_the_containers_gateway(lab: &Lab) -> IpAddr {
-    let before = lab.driver.door().await.unwrap().unwrap();
+    let before = lab.driver.host_gateway().await.unwrap().unwrap();
     let deployment = lab.deployment(&[lab.tcp("one", &[])]);
     let running = lab.driver.start(&deployment).await.unwrap();
     ready::wait(&deployment.services, running.services(), LONG)
@@ -40,9 +40,9 @@ async fn is_the_containers_gateway(lab: &Lab) -> IpAddr {
         .map(|network| network.gateway.clone().unwrap().parse().unwrap())
         .collect();
     assert_eq!(given, [before.seen]);
-    let now = lab.driver.door().await.unwrap().unwrap();
+    let now = lab.driver.host_gateway().await.unwrap().unwrap();
     // The bridge is here by now, with this address.
-    let expected = Door {
+    let expected = HostGateway {
         bind: before.seen,
         seen: before.seen,
     };
@@ -87,7 +87,7 @@ fn where_there_is_none_the_refusal_says_what_to_do() {
     };
     let engine = Engine::docker_with("--bridge none");
     engine.within(|| async {
-        let (need, remedy) = unmet(lab_of(&engine).driver.door().await.unwrap_err());
+        let (need, remedy) = unmet(lab_of(&engine).driver.host_gateway().await.unwrap_err());
         assert!(need.contains("--bridge none"), "{need}");
         assert!(remedy.contains("network = \"bridge\""), "{remedy}");
     });
@@ -95,7 +95,7 @@ fn where_there_is_none_the_refusal_says_what_to_do() {
         .enable_all()
         .build()
         .unwrap();
-    let (need, remedy) = unmet(outside.block_on(lab_of(&engine).driver.door()).unwrap_err());
+    let (need, remedy) = unmet(outside.block_on(lab_of(&engine).driver.host_gateway()).unwrap_err());
     assert!(need.contains("another network namespace"), "{need}");
     assert!(remedy.contains("nsenter"), "{remedy}");
 }
