@@ -251,7 +251,7 @@ mod tests {
             status_code: 500,
             message: "no space left".into(),
         };
-        assert_eq!(said(&error).to_string(), "docker says: no space left");
+        assert_eq!(said(&error).to_string(), "docker: no space left");
         let error = said(&Error::DockerResponseServerError {
             status_code: 500,
             message: "cannot run with network enabled in root network namespace: unknown".into(),

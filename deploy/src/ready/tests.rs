@@ -185,7 +185,7 @@ async fn a_started_probe_needs_no_address_and_a_connect_probe_no_reply() {
         endpoint: None,
         ..started("silent", address)
     };
-    let replies = wait(&services, &[silent.clone(), started("door", address)], LONG)
+    let replies = wait(&services, &[silent.clone(), started("listener", address)], LONG)
         .await
         .unwrap();
     assert_eq!(replies.len(), 2);

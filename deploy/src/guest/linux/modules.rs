@@ -167,6 +167,6 @@ mod tests {
         assert!(error.contains("module gone (needed by a)"), "{error}");
         fs::write(dir.path().join("gone.ko"), "text").unwrap();
         let error = in_order(dir.path(), &["a".to_owned()]).unwrap_err().to_string();
-        assert!(error.contains("gone.ko is no kernel module"), "{error}");
+        assert!(error.contains("gone.ko is not a kernel module"), "{error}");
     }
 }
