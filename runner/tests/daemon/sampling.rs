@@ -1,5 +1,6 @@
 //! Sampling: the limit of open files, and the edges of the measurement window.
 
+use std::collections::BTreeSet;
 use std::process::{Command as Process, Stdio};
 
 use protocol::command::Edge;
@@ -48,6 +49,32 @@ async fn the_runner_raises_its_limit_of_open_files_and_services_keep_the_origina
     assert!(limits.iter().all(|&limit| limit == 300), "{limits:?}");
     controller.stop(attempt).await;
     assert_eq!(controller.words(1).await, ["SUMMARY"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_are_born_after_ready_are_sampled() {
+    let lab = Lab::new().await;
+    let (_runner, mut controller) = lab.serving().await;
+    let mut run = native();
+    let script = &mut run.services[0].args[1];
+    *script = format!("(while :; do sleep 0.5; done) & {script}");
+    let (attempt, _) = controller.ready(&run).await;
+    let mut pids = BTreeSet::new();
+    // The shell's loop and the server exist at READY.
+    while pids.len() < 6 {
+        if let Event::Samples(samples) = controller.next().await.body {
+            pids.extend(samples.samples.iter().filter_map(|sample| match &sample.of {
+                Subject::Process(of) => Some(of.pid),
+                _ => None,
+            }));
+        }
+    }
+    controller.stop(attempt).await;
+    let Event::Summary(summary) = controller.answer().await else {
+        panic!("not SUMMARY")
+    };
+    let summed: BTreeSet<u32> = summary.services[0].pids.iter().copied().collect();
+    assert!(pids.is_subset(&summed), "{pids:?} of {summed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

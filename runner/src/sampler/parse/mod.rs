@@ -2,9 +2,9 @@
 //!
 //! A truncated file is an error or lacks a figure, but never yields a smaller number: the last word counts only if something follows it.
 //!
-//! * [`process`] — the files of a process.
-//! * [`cgroup`] — the files of a cgroup, versions 1 and 2.
-//! * [`host`] — the files of the whole host, and of a network namespace.
+//! * [`process`]: the files of a process.
+//! * [`cgroup`]: the files of a cgroup, versions 1 and 2.
+//! * [`mod@host`]: the files of the whole host and of a network namespace.
 
 pub mod cgroup;
 pub mod host;
