@@ -72,8 +72,8 @@ impl Connection {
             client_id: &client_id,
             version,
         };
-        let response = api::handle(context, body).await;
-        if let Some(body) = response.body {
+        let api::Response { body, memory: _memory } = api::handle(context, body).await;
+        if let Some(body) = body {
             let frame = encode_response(key, version, correlation_id, &body)?;
             drop(body);
             stream.write_all(&frame).await?;

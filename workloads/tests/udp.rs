@@ -167,7 +167,7 @@ fn what_cannot_be_had_is_said() {
     let taken = service.address.to_string();
     for (options, expected) in [
         (["--listen", &taken], "choose another with --listen"),
-        (["--reply-bytes", "65500"], "a whole number from 0 to 65499"),
+        (["--reply-bytes", "65500"], "expected an integer from 0 to 65499"),
         (["--receive-buffer", "1073741824"], "net.core.rmem_max"),
         (["--batch", "0"], "0 is not in 1..=1024"),
     ] {

@@ -66,7 +66,7 @@ pub async fn commit(context: RequestContext<'_>, request: OffsetCommitRequest) -
 async fn write(
     context: RequestContext<'_>,
     group: &str,
-    from: &Committer,
+    from: &MemberContext,
     offsets: Vec<(TopicPartition, CommittedOffset)>,
 ) -> Result<(), ResponseError> {
     context.node.groups.commit(group, from, offsets)?;

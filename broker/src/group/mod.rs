@@ -10,7 +10,7 @@
 //! ```
 //! [`Group`] is a pure state machine: time is an argument, responses go into channels, nothing is written.
 //! [`Groups`] holds all groups under one lock, drives their timeouts, and writes what must survive a restart to
-//! the [`Journal`].
+//! the [`Journal`](journal::Journal).
 
 mod coordinator;
 mod journal;
@@ -21,6 +21,6 @@ mod state_machine;
 mod tests;
 
 pub use coordinator::Groups;
-pub use journal::{CommittedOffset, Journal, TopicPartition};
+pub use journal::{CommittedOffset, TopicPartition};
 pub use member::{JoinRequest, JoinResponse, JoinedMember, Member, MemberContext, SyncRequest, SyncResponse};
 pub use state_machine::{Group, GroupLimits, State};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::journal::{Entry, GroupEntry, MemberEntry, OffsetEntry};
+use super::journal::{Entry, GroupEntry, MemberEntry};
 use super::member::Member;
 use super::state_machine::{Group, State};
 

@@ -88,7 +88,7 @@ impl Client {
                     instance_id: None,
                     generation: self.generation,
                 };
-                drop(group.heartbeat(&from, now));
+                let _result = group.heartbeat(&from, now);
             }
             Event::Leave(_) => drop(group.leave(&self.id, None, now)),
             Event::Vanish(_) => *self = Client::default(),
