@@ -56,7 +56,7 @@ pub fn groups(pair: &mut Pair) {
     pair.ask("no group name", ApiKey::JoinGroup, 5, join("", "", 10_000));
     pair.ask("session too short", ApiKey::JoinGroup, 5, join("g", "", 1));
     pair.ask("unknown member", ApiKey::JoinGroup, 5, join("g", "nobody", 10_000));
-    let ids = member_ids(&pair.ask("come again", ApiKey::JoinGroup, 7, join("g", "", 10_000)));
+    let ids = member_ids(&pair.ask("member id required", ApiKey::JoinGroup, 7, join("g", "", 10_000)));
     let both = |make: &dyn Fn(&str) -> RequestKind| [make(&ids[0]), make(&ids[1])];
     pair.ask_each("join", ApiKey::JoinGroup, 7, both(&|id| join("g", id, 10_000)));
     let sync = |id: &str, generation: i32| {
@@ -202,7 +202,7 @@ pub fn committing(pair: &mut Pair, ids: &[String; 2]) {
             commit("alone", "", -1, "one", 77, ""),
         );
         pair.ask(
-            "long note",
+            "metadata too large",
             key,
             version,
             commit("alone", "", -1, "one", 0, &"x".repeat(5000)),
