@@ -1,4 +1,4 @@
-//! Benchmark with rdkafka: round-trip time done two topics, and produce throughput.
+//! Benchmark with rdkafka: round-trip time over two topics, and produce throughput.
 //!
 //! ```text
 //! cargo run -p broker --release --example roundtrip                        # this broker, in this process
@@ -21,7 +21,7 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
-/// Measures the round-trip time done two topics and the produce throughput of a broker.
+/// Measures the round-trip time over two topics and the produce throughput of a broker.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The broker to measure; by default one is started in this process.

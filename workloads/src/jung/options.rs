@@ -90,7 +90,7 @@ pub struct ServiceOptions {
 /// Options of the API gateway.
 #[derive(Clone, Debug, Args)]
 pub struct ApiGatewayOptions {
-    /// What every service is told.
+    /// Options of every service.
     #[command(flatten)]
     pub service: ServiceOptions,
 
@@ -106,7 +106,7 @@ pub struct ApiGatewayOptions {
 /// Options of the device monitor.
 #[derive(Clone, Debug, Args)]
 pub struct DeviceMonitorOptions {
-    /// What every service is told.
+    /// Options of every service.
     #[command(flatten)]
     pub service: ServiceOptions,
 
@@ -118,7 +118,7 @@ pub struct DeviceMonitorOptions {
 /// Options of a device gateway.
 #[derive(Clone, Debug, Args)]
 pub struct DeviceGatewayOptions {
-    /// What every service is told.
+    /// Options of every service.
     #[command(flatten)]
     pub service: ServiceOptions,
 
