@@ -1,86 +1,124 @@
-//! What a broker is told when it starts.
+//! Broker configuration.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// One address to listen on, and what clients that come in there are told to connect to.
+use crate::error::StartError;
+
+/// One address to listen on, and the address advertised to clients that connect there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
-    /// The local address; port 0 asks for a free port.
+    /// The local address; port 0 picks a free port.
     pub bind: SocketAddr,
-    /// `host:port` written into answers to clients of this listener, `None` for the bound address.
+    /// `host:port` in responses to clients of this listener; `None` advertises the bound address.
     pub advertise: Option<String>,
 }
 
-/// When appended records are forced to the disk.
+impl Listener {
+    /// The address to advertise once the listener is bound to `bound`.
+    ///
+    /// # Errors
+    /// The advertised address is not `host:port`.
+    pub(crate) fn bound_to(&self, bound: SocketAddr) -> Result<BoundListener, StartError> {
+        let Some(text) = self.advertise.as_deref() else {
+            return Ok(BoundListener {
+                bound,
+                host: bound.ip().to_string(),
+                port: bound.port(),
+            });
+        };
+        let invalid = || StartError::Advertise(text.to_owned());
+        let (host, port) = text.rsplit_once(':').ok_or_else(invalid)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = port.parse().map_err(|_| invalid())?;
+        if host.is_empty() {
+            Err(invalid())
+        } else {
+            Ok(BoundListener { bound, host, port })
+        }
+    }
+}
+
+/// A bound listener and the address it advertises.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BoundListener {
+    /// The bound address.
+    pub bound: SocketAddr,
+    /// Advertised host; IPv6 addresses without brackets.
+    pub host: String,
+    /// Advertised port.
+    pub port: u16,
+}
+
+/// When appended records are fsynced.
 ///
-/// A broker that dies (`kill -9`) loses nothing under any policy: the kernel holds the pages. The policy
-/// decides what a power cut or a kernel crash may take.
+/// A killed broker (`kill -9`) loses nothing under any policy because the pages are in the kernel. The policy decides
+/// what a power failure or a kernel crash can lose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FsyncPolicy {
-    /// The kernel decides (what Apache Kafka does by default).
+    /// Leave it to the kernel (Apache Kafka's default).
     Never,
-    /// Everything written is forced once per interval.
+    /// Sync everything written once per interval.
     Interval(Duration),
     /// Before a produce request or an offset commit is acknowledged.
     Always,
 }
 
-/// How much of a partition is kept; whole segments go, oldest first, never the newest record's.
+/// How much of a partition is kept. Whole segments are deleted, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Bytes of log kept per partition, `None` for no limit.
+    /// Bytes kept per partition; `None` for no limit.
     pub bytes: Option<u64>,
-    /// Age of the newest record of a segment at which the segment goes, `None` for no limit.
+    /// Age of a segment's newest record at which the segment is deleted; `None` for no limit.
     pub age: Option<Duration>,
 }
 
-/// Upper bounds on what clients can make the broker hold in memory.
+/// Upper bounds on the memory that clients can make the broker use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimit {
-    /// Connections served at once; one more is closed at once.
+    /// Concurrent connections; further ones are closed immediately.
     pub connections: usize,
-    /// Bytes of request frames held at once over all connections; a reader waits for its share.
+    /// Bytes of request frames in memory over all connections; readers wait for their share.
     pub request_bytes: usize,
-    /// Bytes of records in one fetch answer, however much the client asks for.
+    /// Bytes of records in one fetch response, whatever the client asks for.
     pub fetch_bytes: usize,
-    /// Bytes of records in fetch answers held at once over all connections.
+    /// Bytes of records in fetch responses in memory over all connections.
     pub fetch_bytes_total: usize,
-    /// Partitions over all topics; creation beyond is refused.
+    /// Partitions over all topics; creating more is refused.
     pub partitions: usize,
     /// Consumer groups.
     pub groups: usize,
     /// Members of one consumer group.
     pub group_members: usize,
-    /// Idempotent producers remembered per partition; the least recently seen is forgotten first.
+    /// Idempotent producers tracked per partition; the least recently seen is evicted first.
     pub producers: usize,
 }
 
 /// Everything a [`Broker`](crate::Broker) needs to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Where to listen; at least one.
+    /// Listeners; at least one.
     pub listeners: Vec<Listener>,
-    /// Folder for topics, offsets and groups; created if missing, locked while the broker runs.
+    /// Data directory for topics, offsets and groups; created if missing, locked while the broker runs.
     pub data: PathBuf,
-    /// When written records reach the disk.
+    /// When written records are fsynced.
     pub fsync: FsyncPolicy,
     /// Defaults for topics that set no `retention.bytes` or `retention.ms`.
     pub retention: Retention,
     /// Bounds on memory.
     pub memory_limit: MemoryLimit,
-    /// Largest request frame in bytes; a longer one closes its connection.
+    /// Maximum size of a request frame in bytes; a larger one closes its connection.
     pub max_frame: usize,
-    /// Largest record batch in bytes (Kafka's `message.max.bytes`).
+    /// Maximum size of a record batch in bytes (Kafka's `message.max.bytes`).
     pub max_batch: usize,
-    /// Size in bytes at which a log starts a new segment file.
+    /// Size in bytes at which a log rolls to a new segment file.
     pub segment_bytes: u64,
-    /// Partitions of a topic that is created without saying how many.
+    /// Number of partitions of topics that are created without one.
     pub default_partitions: i32,
-    /// Whether a Metadata request creates the topics it names.
+    /// Whether Metadata requests create the topics they name.
     pub auto_create: bool,
-    /// Shortest session time-out that a group member may ask for.
+    /// Minimum session timeout of group members.
     pub session_timeout_min: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong outside the protocol: starting, and the files.
+//! Errors outside the protocol: startup and storage.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,51 +10,55 @@ pub enum StartError {
     /// No listener was configured.
     #[error("no listener: give at least one address to listen on, e.g. 127.0.0.1:9092")]
     NoListener,
-    /// The address is taken or not ours.
-    #[error("cannot listen on {bind}: {reason} (is another broker running? port 0 picks a free one)")]
+    /// The address is in use or not local.
+    #[error("cannot listen on {bind}: {reason} (is another broker running? port 0 picks a free port)")]
     Listen {
-        /// The address asked for.
+        /// The requested address.
         bind: SocketAddr,
-        /// The system's reason.
+        /// The underlying error.
         reason: io::Error,
     },
     /// An advertised address is not `host:port`.
-    #[error("advertised address {0:?} is not host:port, e.g. lab1.example:9092")]
+    #[error("invalid advertised address {0:?}: expected host:port, e.g. lab1.example:9092")]
     Advertise(String),
-    /// A second broker on the same folder would destroy the first one's logs.
-    #[error("{0} is in use by another broker: stop it or choose another data folder")]
+    /// Another broker uses the data directory; two would corrupt each other's logs.
+    #[error("{0} is in use by another broker: stop it or choose another data directory")]
     Locked(PathBuf),
-    /// A limit that would refuse every request.
-    #[error("{key} = {value} is too small: use at least {least}")]
+    /// A limit is so small that every request would be refused.
+    #[error("{key} = {value} is too small: use at least {minimum}")]
     TooSmall {
         /// Name of the field of [`Config`](crate::Config).
         key: &'static str,
-        /// The value given.
+        /// The configured value.
         value: usize,
         /// The smallest value that works.
-        least: usize,
+        minimum: usize,
     },
-    /// The data folder cannot be read or written.
+    /// The data directory cannot be read or written.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// An operation on the data folder failed.
+/// An operation on the data directory failed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {what} {path}: {reason}")]
+#[error("cannot {operation} {path}: {reason}")]
 pub struct StorageError {
-    /// The verb, for example `append to`.
-    pub what: &'static str,
-    /// The file or folder.
+    /// The failed operation, for example `append to`.
+    pub operation: &'static str,
+    /// The file or directory.
     pub path: PathBuf,
-    /// The system's reason, for example that the disk is full.
+    /// The underlying error, for example a full disk.
     pub reason: io::Error,
 }
 
 impl StorageError {
-    /// For `map_err`: attaches the verb and the path to an I/O error.
-    pub fn at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StorageError {
+    /// For `map_err`: adds the operation and the path to an I/O error.
+    pub fn at(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StorageError {
         let path = path.to_owned();
-        move |reason| StorageError { what, path, reason }
+        move |reason| StorageError {
+            operation,
+            path,
+            reason,
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Small files, written whole or not at all.
+//! Small files that are replaced atomically.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::StorageError;
 
-/// Writes a file so that a crash leaves the old content or the new, never a mixture.
+/// Replaces a file so that a crash leaves either the old or the new content.
 pub fn write_atomic(path: &Path, content: &[u8]) -> Result<(), StorageError> {
     let temporary = path.with_extension("new");
     let write = || {
@@ -18,7 +18,7 @@ pub fn write_atomic(path: &Path, content: &[u8]) -> Result<(), StorageError> {
     write().map_err(StorageError::at("write", path))
 }
 
-/// The content of a file, `None` if there is no such file.
+/// The content of a file; `None` if it does not exist.
 pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
     match fs::read(path) {
         Ok(content) => Ok(Some(content)),
@@ -27,7 +27,7 @@ pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
     }
 }
 
-/// The decimal number in a file, `None` if there is no such file.
+/// The decimal number in a file; `None` if it does not exist.
 pub fn read_number(path: &Path) -> Result<Option<i64>, StorageError> {
     let Some(content) = read_optional(path)? else {
         return Ok(None);

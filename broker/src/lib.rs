@@ -1,13 +1,20 @@
-//! A small single-node Kafka broker of our own, for one machine and for tests.
+//! A small single-node Kafka broker for one machine and for tests.
 //!
-//! It speaks the Kafka protocol over TCP (on the wire types of `kafka-protocol`), keeps its topics in append-only
-//! files, and lets rdkafka, kcat and Apache Kafka's own tools work as they do with Apache Kafka. It has no
-//! replication, no transactions, no TLS and no authentication: a lab of several machines uses Apache Kafka.
+//! It implements the Kafka protocol over TCP with the wire types of `kafka-protocol` and stores topics in append-only
+//! files. rdkafka, kcat and Apache Kafka's own tools work with it. It has no replication, transactions, TLS or
+//! authentication; use Apache Kafka for a lab with several machines.
 //!
-//! ```text
-//! server -> connection -> wire (frame, shape, decode) -> api -> topics -> log
-//!                                                            -> group -> journal
-//! ```
+//! | module | content |
+//! |---|---|
+//! | `server` | startup, accepting connections, periodic maintenance, shutdown |
+//! | `connection` | one client connection: read a frame, handle it, write the response |
+//! | `wire` | frames, validation against the schema, decoding, the table of supported APIs |
+//! | `api` | the request handlers, one file per family of APIs |
+//! | `node` | the state shared by all connections |
+//! | `topics` | topics, partitions and their settings |
+//! | `log` | the log of a partition: segments, recovery, idempotent producers, retention |
+//! | `group` | consumer groups: coordinator, state machine, journal |
+//! | `config`, `error`, `files` | configuration, errors, atomic replacement of small files |
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), broker::StartError> {
@@ -36,8 +43,9 @@ pub use config::{Config, FsyncPolicy, Listener, MemoryLimit, Retention};
 pub use error::{StartError, StorageError};
 pub use server::Broker;
 
-/// Decodes one request frame (without its length) and says whether it would be taken: for fuzzing and tests.
-/// Never panics, and takes memory in proportion to the frame.
+/// Whether a request frame (without its length) is valid. For fuzzing and tests.
+///
+/// Never panics and uses memory in proportion to the frame.
 pub fn accepts_frame(frame: &[u8]) -> bool {
     wire::decode(bytes::Bytes::copy_from_slice(frame)).is_ok()
 }

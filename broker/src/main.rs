@@ -1,4 +1,4 @@
-//! The broker as a program of its own.
+//! The broker as a standalone daemon.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,62 +14,62 @@ use clap::{Parser, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 stopped by a signal, 1 could not start (the reason is on stderr).\n\
-    Log lines go to stderr; RUST_LOG=debug says more. Once ready, one line 'listening on HOST:PORT' goes to stdout \
-    per listener."
+    after_help = "Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failed to start (the reason is on stderr).\n\
+    Logs go to stderr; set RUST_LOG=debug for more detail. Once ready, the broker prints 'listening on HOST:PORT' \
+    to stdout for each parse_listener."
 )]
 struct Arguments {
-    /// Address to listen on, with the address its clients are told to connect to if it differs; may be given
-    /// several times. Port 0 picks a free port.
-    #[arg(long, value_name = "BIND[=HOST:PORT]", default_value = "127.0.0.1:9092", value_parser = listener)]
+    /// Address to listen on, optionally with the address to advertise to clients; repeatable. Port 0 picks a free
+    /// port.
+    #[arg(long, value_name = "BIND[=HOST:PORT]", default_value = "127.0.0.1:9092", value_parser = parse_listener)]
     listen: Vec<Listener>,
-    /// Folder for topics, offsets and groups.
+    /// Data directory for topics, offsets and consumer groups.
     #[arg(long, default_value = "broker-data")]
     data: PathBuf,
-    /// When acknowledged records are forced to the disk.
+    /// When to fsync written records.
     #[arg(long, value_enum, default_value = "interval")]
     fsync: Fsync,
     /// Interval of `--fsync interval` in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     fsync_interval_ms: u64,
-    /// Bytes kept per partition, 0 for no limit.
+    /// Retention per partition in bytes; 0 for no limit.
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
     retention_bytes: u64,
-    /// Milliseconds for which records are kept, 0 for no limit.
+    /// Retention time of records in milliseconds; 0 for no limit.
     #[arg(long, value_name = "MS", default_value_t = 7 * 24 * 3600 * 1000)]
     retention_ms: u64,
-    /// Bytes at which a partition starts a new file.
+    /// Size in bytes at which a partition rolls to a new segment file.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     segment_bytes: u64,
-    /// Largest request in bytes.
+    /// Maximum request size in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     max_frame: usize,
-    /// Partitions of topics that are created without saying how many.
+    /// Number of partitions of topics that are created without one.
     #[arg(long, value_name = "N", default_value_t = 1)]
     default_partitions: i32,
-    /// Do not create topics that clients merely ask about.
+    /// Do not create topics on metadata requests.
     #[arg(long)]
     no_auto_create: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Fsync {
-    /// When the kernel likes.
+    /// Leave it to the kernel.
     Never,
     /// Once per interval.
     Interval,
-    /// Before each acknowledgement.
+    /// Before every acknowledgement.
     Always,
 }
 
-fn listener(text: &str) -> Result<Listener, String> {
+fn parse_listener(text: &str) -> Result<Listener, String> {
     let (bind, advertise) = match text.split_once('=') {
         Some((bind, advertise)) => (bind, Some(advertise.to_owned())),
         None => (text, None),
     };
     let bind: SocketAddr = bind
         .parse()
-        .map_err(|_| format!("{bind} is not an address like 127.0.0.1:9092"))?;
+        .map_err(|_| format!("invalid listen address {bind:?}: expected IP:PORT, for example 127.0.0.1:9092"))?;
     Ok(Listener { bind, advertise })
 }
 
@@ -100,17 +100,17 @@ impl From<Arguments> for Config {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_logging();
+    init_logging();
     match run(arguments.into()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("broker: {problem:#}");
+        Err(error) => {
+            eprintln!("broker: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn start_logging() {
+fn init_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -125,16 +125,16 @@ async fn run(config: Config) -> anyhow::Result<()> {
     for address in broker.addresses() {
         println!("listening on {address}");
     }
-    signalled().await?;
+    shutdown_signal().await?;
     broker.stop().await;
     Ok(())
 }
 
-async fn signalled() -> anyhow::Result<()> {
+async fn shutdown_signal() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut terminate = signal(SignalKind::terminate()).context("failed to install the SIGTERM handler")?;
     tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for SIGINT")?,
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("failed to install the SIGINT handler")?,
         _ = terminate.recv() => {}
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What all connections share.
+//! The state shared by all connections.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -17,12 +17,12 @@ use crate::group::{GroupLimits, Groups};
 use crate::log::LogSettings;
 use crate::topics::Topics;
 
-/// The id of the only broker there is.
+/// The node id of this broker, the only one in its cluster.
 pub const NODE_ID: i32 = 1;
-/// Producer ids taken from the file at once.
-const ID_BLOCK: i64 = 1000;
-/// Age at which offsets of an empty group are forgotten, as in Apache Kafka.
-const OFFSETS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Producer ids reserved in `broker.json` per write.
+const PRODUCER_ID_BLOCK: i64 = 1000;
+/// Retention of the offsets of an empty group, as in Apache Kafka.
+const OFFSETS_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The content of `broker.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,27 +42,27 @@ struct ProducerIds {
 /// The state of a running broker.
 #[derive(Debug)]
 pub struct Node {
-    /// How it was configured.
+    /// The configuration.
     pub config: Config,
     /// The topics.
     pub topics: Topics,
     /// The consumer groups.
     pub groups: Groups,
-    /// Bytes of records that fetch answers may hold at once.
-    pub fetch_budget: Arc<Semaphore>,
-    /// The cluster's id, made at the first start.
+    /// Bytes of records that fetch responses may hold in memory.
+    pub fetch_memory: Arc<Semaphore>,
+    /// The cluster id, generated at the first start.
     pub cluster_id: String,
-    ids: Mutex<ProducerIds>,
-    /// Held so that no other broker uses the folder.
+    producer_ids: Mutex<ProducerIds>,
+    /// Keeps other brokers out of the data directory.
     _lock: File,
 }
 
 impl Node {
-    /// Loads everything from the data folder.
+    /// Loads the data directory.
     pub fn load(config: Config) -> Result<Self, StartError> {
         let data = config.data.clone();
         fs::create_dir_all(&data).map_err(StorageError::at("create", &data))?;
-        let lock = lock(&data)?;
+        let lock = lock_data(&data)?;
         let limit = config.memory_limit;
         let log = LogSettings {
             segment_bytes: config.segment_bytes,
@@ -71,15 +71,15 @@ impl Node {
         };
         let group_limits = GroupLimits {
             members: limit.group_members,
-            session_min: config.session_timeout_min,
+            min_session_timeout: config.session_timeout_min,
         };
-        let identity = identity(&data)?;
+        let identity = load_identity(&data)?;
         Ok(Node {
             topics: Topics::load(&data, log, limit.partitions)?,
             groups: Groups::load(&data.join("groups.log"), group_limits, limit.groups, Instant::now())?,
-            fetch_budget: Arc::new(Semaphore::new(limit.fetch_bytes_total.max(limit.fetch_bytes))),
+            fetch_memory: Arc::new(Semaphore::new(limit.fetch_bytes_total.max(limit.fetch_bytes))),
             cluster_id: identity.cluster_id.simple().to_string(),
-            ids: Mutex::new(ProducerIds {
+            producer_ids: Mutex::new(ProducerIds {
                 next: identity.next_producer_id,
                 identity,
             }),
@@ -88,12 +88,12 @@ impl Node {
         })
     }
 
-    /// A producer id that was never given out before, also not before a restart.
+    /// Allocates a producer id that is unique across restarts.
     pub fn new_producer_id(&self) -> Result<i64, StorageError> {
-        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ids = self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner);
         if ids.next >= ids.identity.next_producer_id {
             let identity = Identity {
-                next_producer_id: ids.next + ID_BLOCK,
+                next_producer_id: ids.next + PRODUCER_ID_BLOCK,
                 ..ids.identity.clone()
             };
             store_identity(&self.config.data, &identity)?;
@@ -103,49 +103,55 @@ impl Node {
         Ok(ids.next - 1)
     }
 
-    /// Forces everything written so far to the disk. Blocks.
-    pub fn force(&self) {
+    /// Syncs everything written so far to disk. Blocks.
+    pub fn sync(&self) {
         let partitions = self.topics.all().into_iter().flat_map(|topic| topic.partitions());
         let files = partitions.filter_map(|partition| partition.take_dirty().ok().flatten());
         for file in files.chain(self.groups.take_dirty()) {
-            if let Err(problem) = file.sync_data() {
-                error!(%problem, "written records not forced to the disk");
+            if let Err(error) = file.sync_data() {
+                error!(%error, "failed to sync records to disk");
             }
         }
     }
 
-    /// Whether an acknowledgement waits for the disk.
+    /// Whether acknowledgements wait for an fsync.
     pub fn fsync_always(&self) -> bool {
         self.config.fsync == FsyncPolicy::Always
     }
 
-    /// Deletes what is beyond retention. Blocks.
-    pub fn retain(&self) {
+    /// Deletes records and offsets that exceed their retention. Blocks.
+    pub fn apply_retention(&self) {
         for topic in self.topics.all() {
             let retention = topic.settings().retention(&self.config.retention);
             for (index, partition) in topic.partitions().iter().enumerate() {
-                let gone = partition.log().retain(&retention, SystemTime::now());
-                match gone {
+                match partition.log().apply_retention(&retention, SystemTime::now()) {
                     Ok(0) => {}
-                    Ok(segments) => info!(topic = topic.name, partition = index, segments, "retention deleted"),
-                    Err(problem) => {
-                        error!(topic = topic.name, partition = index, %problem, "retention failed")
+                    Ok(segments) => {
+                        info!(
+                            topic = topic.name,
+                            partition = index,
+                            segments,
+                            "deleted expired segments"
+                        );
+                    }
+                    Err(error) => {
+                        error!(topic = topic.name, partition = index, %error, "failed to apply retention");
                     }
                 }
             }
         }
         self.groups
-            .expire(now_ms() - i64::try_from(OFFSETS_KEPT.as_millis()).unwrap_or(i64::MAX));
+            .expire(now_ms() - i64::try_from(OFFSETS_RETENTION.as_millis()).unwrap_or(i64::MAX));
     }
 }
 
-/// Milliseconds since 1970.
+/// Milliseconds since the Unix epoch.
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn lock(data: &Path) -> Result<File, StartError> {
+fn lock_data(data: &Path) -> Result<File, StartError> {
     let path = data.join("lock");
     let file = File::create(&path).map_err(StorageError::at("create", &path))?;
     match file.try_lock() {
@@ -155,7 +161,7 @@ fn lock(data: &Path) -> Result<File, StartError> {
     }
 }
 
-fn identity(data: &Path) -> Result<Identity, StorageError> {
+fn load_identity(data: &Path) -> Result<Identity, StorageError> {
     let path = data.join("broker.json");
     if let Some(content) = files::read_optional(&path)? {
         return serde_json::from_slice(&content).map_err(|e| StorageError::at("parse", &path)(e.into()));
@@ -170,7 +176,8 @@ fn identity(data: &Path) -> Result<Identity, StorageError> {
     Ok(identity)
 }
 
-/// Where the producer ids of a new folder begin: at a random place, since producers may have outlived the folder before it and go on with their ids.
+/// The first producer id of a new data directory. It is random because producers may outlive the previous directory
+/// and continue with ids from it.
 fn first_producer_id(cluster_id: Uuid) -> i64 {
     let (_, random) = cluster_id.as_u64_pair();
     i64::try_from(random & ((1 << 62) - 1)).unwrap_or_default()

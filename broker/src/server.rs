@@ -1,4 +1,4 @@
-//! Starting, listening, housekeeping, stopping.
+//! Startup, accepting connections, maintenance, shutdown.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::config::{Config, FsyncPolicy, Listener};
-use crate::connection::{Connection, Origin};
+use crate::config::{BoundListener, Config, FsyncPolicy, Listener};
+use crate::connection::Connection;
 use crate::error::StartError;
 use crate::node::Node;
 use crate::wire::FrameReader;
 
-/// How often groups are asked whether a session or a rebalance is over.
+/// How often groups are checked for expired sessions and rebalances.
 const TICK: Duration = Duration::from_millis(50);
 /// How often retention is applied.
-const RETENTION_EVERY: Duration = Duration::from_secs(30);
-/// How long `stop` waits for connections to finish what they are at.
-const GRACE: Duration = Duration::from_secs(2);
+const RETENTION_INTERVAL: Duration = Duration::from_secs(30);
+/// How long `stop` waits for connections to finish their current request.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// A running broker. Dropping it stops it at once; [`stop`](Broker::stop) also flushes.
+/// A running broker. Dropping it aborts it; [`stop`](Broker::stop) shuts down gracefully and syncs to disk.
 #[derive(Debug)]
 pub struct Broker {
     node: Arc<Node>,
@@ -35,98 +35,94 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Loads the data folder and listens; returns once clients can connect.
+    /// Loads the data directory and starts listening; returns once clients can connect.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        check(&config)?;
+        validate(&config)?;
         let listeners = bind_all(&config.listeners).await?;
-        let loading = spawn_blocking(move || Node::load(config)).await;
-        let node = Arc::new(loading.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?);
+        let loaded = spawn_blocking(move || Node::load(config)).await;
+        let node = Arc::new(loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?);
         let mut broker = Broker {
             node,
-            addresses: listeners.iter().map(|(_, origin)| origin.bound).collect(),
+            addresses: listeners.iter().map(|(_, listener)| listener.bound).collect(),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
             handles: Vec::new(),
         };
-        broker.say_hello();
-        broker.listen(listeners);
-        broker.keep_house();
+        broker.log_startup();
+        broker.spawn_acceptors(listeners);
+        broker.spawn_maintenance();
         Ok(broker)
     }
 
-    /// The addresses really bound, in the order of the configuration.
+    /// The bound addresses, in the order of the configuration.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.addresses.clone()
     }
 
-    /// Closes every connection, forces everything written to the disk, and lets go of the data folder.
+    /// Closes every connection, syncs everything to disk and releases the data directory.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
         self.tasks.close();
-        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(SHUTDOWN_GRACE, self.tasks.wait()).await.is_err() {
             self.handles.iter().for_each(JoinHandle::abort);
         }
         for handle in self.handles.drain(..) {
             let _aborted = handle.await;
         }
         let node = Arc::clone(&self.node);
-        let _done = spawn_blocking(move || node.force()).await;
+        let _joined = spawn_blocking(move || node.sync()).await;
         info!("broker stopped");
     }
 
-    fn say_hello(&self) {
+    fn log_startup(&self) {
         let config = &self.node.config;
         info!(
             addresses = ?self.addresses, data = %config.data.display(), fsync = ?config.fsync,
             topics = self.node.topics.all().len(),
-            "single-node broker for one machine and for tests; for a lab use Apache Kafka"
+            "broker started (single node, for one machine and for tests; use Apache Kafka for a lab)"
         );
     }
 
-    fn listen(&mut self, listeners: Vec<(TcpListener, Arc<Origin>)>) {
+    fn spawn_acceptors(&mut self, listeners: Vec<(TcpListener, Arc<BoundListener>)>) {
         let limit = self.node.config.memory_limit;
         let slots = Arc::new(Semaphore::new(limit.connections));
         let frames = FrameReader::new(self.node.config.max_frame, limit.request_bytes);
-        for (listener, origin) in listeners {
-            let connections = Acceptor {
+        for (socket, listener) in listeners {
+            let acceptor = Acceptor {
                 node: Arc::clone(&self.node),
-                origin,
+                listener,
                 frames: frames.clone(),
                 slots: Arc::clone(&slots),
                 shutdown: self.shutdown.clone(),
                 tasks: self.tasks.clone(),
             };
-            self.handles.push(self.tasks.spawn(connections.run(listener)));
+            self.handles.push(self.tasks.spawn(acceptor.run(socket)));
         }
     }
 
-    fn keep_house(&mut self) {
+    fn spawn_maintenance(&mut self) {
         let node = Arc::clone(&self.node);
-        self.every(TICK, move || node.groups.tick(Instant::now()));
+        self.spawn_periodic(TICK, move || node.groups.tick(Instant::now()));
         let node = Arc::clone(&self.node);
-        self.every(
-            RETENTION_EVERY.min(self.node.config.retention.age.unwrap_or(RETENTION_EVERY)),
-            move || {
-                node.retain();
-            },
-        );
+        let retention_age = self.node.config.retention.age.unwrap_or(RETENTION_INTERVAL);
+        self.spawn_periodic(RETENTION_INTERVAL.min(retention_age), move || node.apply_retention());
         if let FsyncPolicy::Interval(interval) = self.node.config.fsync {
             let node = Arc::clone(&self.node);
-            self.every(interval, move || node.force());
+            self.spawn_periodic(interval, move || node.sync());
         }
     }
 
-    /// Runs a blocking chore again and again until the broker stops.
-    fn every(&mut self, period: Duration, chore: impl Fn() + Send + Sync + 'static) {
-        let (shutdown, chore) = (self.shutdown.clone(), Arc::new(chore));
+    /// Runs a blocking function periodically until the broker stops.
+    fn spawn_periodic(&mut self, period: Duration, work: impl Fn() + Send + Sync + 'static) {
+        let (shutdown, work) = (self.shutdown.clone(), Arc::new(work));
         self.handles.push(self.tasks.spawn(async move {
             while shutdown
                 .run_until_cancelled(tokio::time::sleep(period.max(TICK)))
                 .await
                 .is_some()
             {
-                let chore = Arc::clone(&chore);
-                let _done = spawn_blocking(move || chore()).await;
+                let work = Arc::clone(&work);
+                let _joined = spawn_blocking(move || work()).await;
             }
         }));
     }
@@ -139,8 +135,8 @@ impl Drop for Broker {
     }
 }
 
-fn check(config: &Config) -> Result<(), StartError> {
-    let least = [
+fn validate(config: &Config) -> Result<(), StartError> {
+    let minimums = [
         ("max_frame", config.max_frame, 1024),
         ("max_batch", config.max_batch, 1024),
         (
@@ -155,27 +151,28 @@ fn check(config: &Config) -> Result<(), StartError> {
         ),
         ("memory_limit.connections", config.memory_limit.connections, 1),
     ];
-    match least.into_iter().find(|&(_, value, least)| value < least) {
-        Some((key, value, least)) => Err(StartError::TooSmall { key, value, least }),
+    match minimums.into_iter().find(|&(_, value, minimum)| value < minimum) {
+        Some((key, value, minimum)) => Err(StartError::TooSmall { key, value, minimum }),
         None if config.listeners.is_empty() => Err(StartError::NoListener),
         None => Ok(()),
     }
 }
 
-async fn bind_all(listeners: &[Listener]) -> Result<Vec<(TcpListener, Arc<Origin>)>, StartError> {
+async fn bind_all(listeners: &[Listener]) -> Result<Vec<(TcpListener, Arc<BoundListener>)>, StartError> {
     let mut bound = Vec::new();
-    for Listener { bind, advertise } in listeners {
-        let failed = |reason| StartError::Listen { bind: *bind, reason };
-        let listener = TcpListener::bind(bind).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        bound.push((listener, Arc::new(Origin::new(address, advertise.as_deref())?)));
+    for listener in listeners {
+        let bind = listener.bind;
+        let failed = |reason| StartError::Listen { bind, reason };
+        let socket = TcpListener::bind(bind).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        bound.push((socket, Arc::new(listener.bound_to(address)?)));
     }
     Ok(bound)
 }
 
 struct Acceptor {
     node: Arc<Node>,
-    origin: Arc<Origin>,
+    listener: Arc<BoundListener>,
     frames: FrameReader,
     slots: Arc<Semaphore>,
     shutdown: CancellationToken,
@@ -183,30 +180,30 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    async fn run(self, listener: TcpListener) {
-        while let Some(accepted) = self.shutdown.run_until_cancelled(listener.accept()).await {
+    async fn run(self, socket: TcpListener) {
+        while let Some(accepted) = self.shutdown.run_until_cancelled(socket.accept()).await {
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
-                Err(problem) => {
-                    warn!(%problem, "connection not accepted");
+                Err(error) => {
+                    warn!(%error, "failed to accept a connection");
                     tokio::time::sleep(TICK).await;
                     continue;
                 }
             };
             let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-                warn!(%peer, "connection closed: memory_limit.connections is reached");
+                warn!(%peer, "connection closed: limit memory_limit.connections reached");
                 continue;
             };
             let connection = Connection {
                 node: Arc::clone(&self.node),
-                origin: Arc::clone(&self.origin),
+                listener: Arc::clone(&self.listener),
                 frames: self.frames.clone(),
                 peer,
             };
             let shutdown = self.shutdown.clone();
             self.tasks.spawn(async move {
                 let _slot = slot;
-                let _stopped = shutdown.run_until_cancelled(connection.serve(stream)).await;
+                let _cancelled = shutdown.run_until_cancelled(connection.serve(stream)).await;
             });
         }
     }

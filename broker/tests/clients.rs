@@ -1,4 +1,4 @@
-//! rdkafka against the broker: records, groups, take-over, administration, restarts.
+//! rdkafka clients: records, groups, administration, restarts.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -16,7 +16,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
-use support::raw::Raw;
+use support::raw::RawClient;
 use support::{DEADLINE, client, member, start, start_with};
 
 type Admin = AdminClient<DefaultClientContext>;
@@ -37,19 +37,23 @@ async fn produce(address: &str, topic: &str, range: std::ops::Range<usize>) {
     }
 }
 
-/// Polls until `count` records have come; returns their payloads.
+/// Polls until `count` records are received; returns their payloads.
 fn consume(consumer: &BaseConsumer, count: usize) -> Vec<String> {
-    let begun = Instant::now();
-    let mut got = Vec::new();
-    while got.len() < count {
-        assert!(begun.elapsed() < DEADLINE, "only {} of {count} records came", got.len());
+    let start = Instant::now();
+    let mut received = Vec::new();
+    while received.len() < count {
+        assert!(
+            start.elapsed() < DEADLINE,
+            "only {} of {count} records received",
+            received.len()
+        );
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-            // A broker that restarts is an error for a moment; the deadline decides.
+            // A restarting broker causes temporary errors; the deadline decides.
             let Ok(message) = message else { continue };
-            got.push(String::from_utf8(message.payload().unwrap().to_vec()).unwrap());
+            received.push(String::from_utf8(message.payload().unwrap().to_vec()).unwrap());
         }
     }
-    got
+    received
 }
 
 fn assigned(address: &str, topic: &str, partition: i32, from: Offset) -> BaseConsumer {
@@ -61,7 +65,7 @@ fn assigned(address: &str, topic: &str, partition: i32, from: Offset) -> BaseCon
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_come_back_in_order() {
+async fn records_are_consumed_in_order() {
     let running = start().await;
     create(&running.address, "numbers", 1).await;
     produce(&running.address, "numbers", 0..100).await;
@@ -72,7 +76,7 @@ async fn records_come_back_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_and_many_segments_are_read_through() {
+async fn many_segments_and_large_records_are_consumed() {
     let running = start_with(|config| config.segment_bytes = 10_000).await;
     produce(&running.address, "auto", 0..500).await;
     let consumer = assigned(&running.address, "auto", 0, Offset::Offset(250));
@@ -91,7 +95,7 @@ async fn large_and_many_segments_are_read_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn offsets_are_found_by_time() {
+async fn offsets_are_found_by_timestamp() {
     let running = start().await;
     create(&running.address, "timed", 1).await;
     let producer: FutureProducer = client(&running.address).create().unwrap();
@@ -112,14 +116,14 @@ async fn offsets_are_found_by_time() {
     assert_eq!(found(9_000_000), Offset::End);
 }
 
-/// Which member has which partitions, seen by polling all members until `done`.
-fn settle(members: &[&BaseConsumer], done: impl Fn(&[BTreeSet<i32>]) -> bool) -> Vec<BTreeSet<i32>> {
-    let begun = Instant::now();
+/// Polls all members until their assignments satisfy `done`; returns the assignments.
+fn wait_for_assignment(members: &[&BaseConsumer], done: impl Fn(&[BTreeSet<i32>]) -> bool) -> Vec<BTreeSet<i32>> {
+    let start = Instant::now();
     loop {
         for member in members {
             let _ = member.poll(Duration::from_millis(20));
         }
-        let shares: Vec<BTreeSet<i32>> = members
+        let assignments: Vec<BTreeSet<i32>> = members
             .iter()
             .map(|m| {
                 m.assignment()
@@ -130,10 +134,10 @@ fn settle(members: &[&BaseConsumer], done: impl Fn(&[BTreeSet<i32>]) -> bool) ->
                     .collect()
             })
             .collect();
-        if done(&shares) {
-            return shares;
+        if done(&assignments) {
+            return assignments;
         }
-        assert!(begun.elapsed() < DEADLINE, "the group did not settle: {shares:?}");
+        assert!(start.elapsed() < DEADLINE, "the group did not settle: {assignments:?}");
     }
 }
 
@@ -144,22 +148,22 @@ fn join(address: &str, group: &str, topic: &str) -> BaseConsumer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_shares_and_shares_anew_when_a_member_leaves() {
+async fn group_rebalances_when_a_member_leaves() {
     let running = start().await;
     create(&running.address, "shared", 4).await;
     let (first, second) = (
         join(&running.address, "sharers", "shared"),
         join(&running.address, "sharers", "shared"),
     );
-    let shares = settle(&[&first, &second], |shares| shares.iter().all(|share| share.len() == 2));
-    assert!(shares[0].is_disjoint(&shares[1]));
+    let assignments = wait_for_assignment(&[&first, &second], |all| all.iter().all(|one| one.len() == 2));
+    assert!(assignments[0].is_disjoint(&assignments[1]));
     second.unsubscribe();
     drop(second);
-    settle(&[&first], |shares| shares[0].len() == 4);
+    wait_for_assignment(&[&first], |all| all[0].len() == 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn offsets_committed_by_one_member_are_where_the_next_goes_on() {
+async fn next_member_continues_at_the_committed_offset() {
     let running = start().await;
     create(&running.address, "work", 1).await;
     produce(&running.address, "work", 0..10).await;
@@ -174,7 +178,7 @@ async fn offsets_committed_by_one_member_are_where_the_next_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn group_and_offsets_survive_a_restart_of_the_broker() {
+async fn groups_and_offsets_survive_a_broker_restart() {
     let folder = tempfile::tempdir().unwrap();
     let broker = broker::Broker::start(support::config(folder.path())).await.unwrap();
     let bind = broker.addresses()[0];
@@ -189,7 +193,7 @@ async fn group_and_offsets_survive_a_restart_of_the_broker() {
     let mut config = support::config(folder.path());
     config.listeners[0].bind = bind;
     let broker = broker::Broker::start(config).await.unwrap();
-    // The same member goes on: it gets what is new, and nothing again.
+    // The same member continues: it receives the new records and none twice.
     produce(&address, "kept", 20..30).await;
     let new: BTreeSet<_> = consume(&consumer, 10).into_iter().collect();
     assert_eq!(new, (20..30).map(|n| format!("record {n}")).collect());
@@ -203,8 +207,8 @@ async fn topics_are_administered() {
     let admin: Admin = client(&running.address).create().unwrap();
     let options = AdminOptions::new();
     create(&running.address, "admin", 2).await;
-    let again = NewTopic::new("admin", 2, TopicReplication::Fixed(1));
-    let refused = admin.create_topics(&[again], &options).await.unwrap();
+    let duplicate = NewTopic::new("admin", 2, TopicReplication::Fixed(1));
+    let refused = admin.create_topics(&[duplicate], &options).await.unwrap();
     assert_eq!(refused[0].as_ref().unwrap_err().1, RDKafkaErrorCode::TopicAlreadyExists);
     admin
         .create_partitions(&[NewPartitions::new("admin", 5)], &options)
@@ -228,20 +232,20 @@ async fn topics_are_administered() {
         Some("delete")
     );
     let alter = AlterConfig::new(resource).set("retention.ms", "1234");
-    // rdkafka 0.39 alters with the old AlterConfigs, which is not spoken: it must say so and not hang.
+    // rdkafka 0.39 uses the old AlterConfigs, which is not supported: it must fail and not hang.
     assert!(admin.alter_configs(&[alter], &options).await.is_err());
     admin.delete_topics(&["admin"], &options).await.unwrap()[0]
         .as_ref()
         .unwrap();
-    let gone = admin.delete_topics(&["admin"], &options).await.unwrap();
+    let again = admin.delete_topics(&["admin"], &options).await.unwrap();
     assert_eq!(
-        gone[0].as_ref().unwrap_err().1,
+        again[0].as_ref().unwrap_err().1,
         RDKafkaErrorCode::UnknownTopicOrPartition
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_listener_tells_its_own_address() {
+async fn each_listener_advertises_its_own_address() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = support::config(folder.path());
     config.listeners.push(broker::Listener {
@@ -251,7 +255,7 @@ async fn each_listener_tells_its_own_address() {
     let broker = broker::Broker::start(config).await.unwrap();
     let brokers = |address: String| {
         let request = RequestKind::Metadata(MetadataRequest::default());
-        let answer = Raw::connect(&address).ask(ApiKey::Metadata, 9, &request);
+        let answer = RawClient::connect(&address).request(ApiKey::Metadata, 9, &request);
         let Some(ResponseKind::Metadata(answer)) = answer else {
             panic!("no metadata")
         };
@@ -280,7 +284,7 @@ async fn retention_deletes_old_segments() {
     .await;
     produce(&running.address, "short", 0..200).await;
     let consumer: BaseConsumer = member(&running.address, "x").create().unwrap();
-    let begun = Instant::now();
+    let start = Instant::now();
     let low = loop {
         let (low, high) = consumer.fetch_watermarks("short", 0, DEADLINE).unwrap();
         assert_eq!(high, 200);
@@ -288,8 +292,8 @@ async fn retention_deletes_old_segments() {
             break low;
         }
         assert!(
-            begun.elapsed() < DEADLINE + Duration::from_secs(30),
-            "nothing was deleted"
+            start.elapsed() < DEADLINE + Duration::from_secs(30),
+            "no segment was deleted"
         );
         tokio::time::sleep(Duration::from_millis(200)).await;
     };
@@ -298,7 +302,7 @@ async fn retention_deletes_old_segments() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transactional_producer_is_refused_clearly() {
+async fn transactional_producer_is_refused() {
     let running = start().await;
     let mut config = client(&running.address);
     let producer: BaseProducer = config.set("transactional.id", "t").create().unwrap();
@@ -306,7 +310,7 @@ async fn a_transactional_producer_is_refused_clearly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn throughput_of_many_partitions_loses_nothing() {
+async fn no_record_is_lost_over_many_partitions() {
     let running = start().await;
     create(&running.address, "many", 6).await;
     let producer: BaseProducer = client(&running.address).set("linger.ms", "5").create().unwrap();

@@ -1,4 +1,4 @@
-//! `kill -9` of the broker and of group members, damaged files, a full disk.
+//! `kill -9` of the broker and of group members, corrupted files, a full disk.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -16,7 +16,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use support::process::BrokerProcess;
 use support::{DEADLINE, client, member};
 
-/// Every record of partition 0, from the start to the end that the broker reports.
+/// Every record of partition 0, up to the high watermark.
 fn read_all(address: &str, topic: &str) -> Vec<String> {
     let consumer: BaseConsumer = member(address, "reader").create().unwrap();
     let (_, high) = consumer.fetch_watermarks(topic, 0, DEADLINE).unwrap();
@@ -27,7 +27,7 @@ fn read_all(address: &str, topic: &str) -> Vec<String> {
     let mut got = Vec::new();
     let mut at = 0;
     while at < high {
-        assert!(begun.elapsed() < DEADLINE, "only offset {at} of {high} was reached");
+        assert!(begun.elapsed() < DEADLINE, "only read up to offset {at} of {high}");
         let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else {
             continue;
         };
@@ -47,8 +47,8 @@ async fn send(producer: &FutureProducer, payload: &str) {
         .unwrap();
 }
 
-/// Writes until `count` records are acknowledged; returns how many are, as it goes.
-fn keep_producing(address: &str, count: usize) -> (tokio::task::JoinHandle<()>, Arc<AtomicUsize>) {
+/// Produces `count` records in a task; returns the task and the number of records acknowledged so far.
+fn spawn_producer(address: &str, count: usize) -> (tokio::task::JoinHandle<()>, Arc<AtomicUsize>) {
     let acknowledged = Arc::new(AtomicUsize::new(0));
     let mut config = client(address);
     config.set("message.timeout.ms", "120000").set("linger.ms", "1");
@@ -77,12 +77,12 @@ fn keep_producing(address: &str, count: usize) -> (tokio::task::JoinHandle<()>, 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn broker_killed_in_mid_produce_loses_and_doubles_nothing() {
+async fn killed_broker_neither_loses_nor_duplicates_records() {
     const COUNT: usize = 30_000;
     let folder = tempfile::tempdir().unwrap();
     let mut broker = BrokerProcess::start(folder.path(), "127.0.0.1:0", &["--segment-bytes", "200000"]);
     let address = broker.address.clone();
-    let (task, acknowledged) = keep_producing(&address, COUNT);
+    let (task, acknowledged) = spawn_producer(&address, COUNT);
     for part in 1..=3 {
         while acknowledged.load(Ordering::Relaxed) < part * COUNT / 4 {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -104,11 +104,11 @@ async fn broker_killed_in_mid_produce_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn offsets_committed_before_a_kill_are_there_after_it() {
+async fn committed_offsets_survive_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let broker = BrokerProcess::start(folder.path(), "127.0.0.1:0", &["--fsync", "always"]);
     let address = broker.address.clone();
-    keep_producing(&address, 10).0.await.unwrap();
+    spawn_producer(&address, 10).0.await.unwrap();
     let consumer: BaseConsumer = member(&address, "g").create().unwrap();
     let mut list = TopicPartitionList::new();
     list.add_partition_offset("t", 0, Offset::Offset(7)).unwrap();
@@ -120,7 +120,7 @@ async fn offsets_committed_before_a_kill_are_there_after_it() {
     drop(broker);
 }
 
-/// A group member in a process of its own: kcat would do, but is not everywhere.
+/// A group member in its own process. (kcat would do, but is not always installed.)
 fn member_process(address: &str) -> std::process::Child {
     std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "member_in_a_process_of_its_own", "--ignored", "--nocapture"])
@@ -144,10 +144,10 @@ fn member_in_a_process_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_of_a_member_killed_with_9_are_taken_over() {
+async fn partitions_of_a_killed_member_are_reassigned() {
     let running = support::start_with(|config| config.default_partitions = 4).await;
     let consumer: BaseConsumer = member(&running.address, "mortal").create().unwrap();
-    keep_producing(&running.address, 1).0.await.unwrap();
+    spawn_producer(&running.address, 1).0.await.unwrap();
     consumer.subscribe(&["t"]).unwrap();
     let mut victim = member_process(&running.address);
     let wait_for = |count: usize| {
@@ -176,7 +176,7 @@ fn segment_files(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_before_the_damage_survives() {
+async fn records_before_a_corrupted_batch_survive() {
     let folder = tempfile::tempdir().unwrap();
     let start = async |folder: &Path| {
         let mut config = support::config(folder);
@@ -186,7 +186,7 @@ async fn what_is_before_the_damage_survives() {
         (broker, address)
     };
     let (broker, address) = start(folder.path()).await;
-    keep_producing(&address, 300).0.await.unwrap();
+    spawn_producer(&address, 300).0.await.unwrap();
     broker.stop().await;
     let files = segment_files(folder.path());
     let last = files.last().unwrap();
@@ -201,14 +201,14 @@ async fn what_is_before_the_damage_survives() {
     assert!(got.len() >= begin && got.len() < 300, "{} records", got.len());
     let expected: Vec<_> = (0..got.len()).map(|n| n.to_string()).collect();
     assert_eq!(got, expected);
-    // The log goes on behind what was kept.
-    keep_producing(&address, 5).0.await.unwrap();
+    // Appends continue after the recovered records.
+    spawn_producer(&address, 5).0.await.unwrap();
     assert_eq!(read_all(&address, "t").len(), got.len() + 5);
     broker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_broker_on_the_same_folder_is_refused() {
+async fn second_broker_on_the_same_directory_is_refused() {
     let running = support::start().await;
     let refused = broker::Broker::start(support::config(running.folder.path()))
         .await
@@ -217,9 +217,9 @@ async fn a_second_broker_on_the_same_folder_is_refused() {
 }
 
 /// A tmpfs of 2 MiB, unmounted when dropped.
-struct Tiny(tempfile::TempDir);
+struct TinyDisk(tempfile::TempDir);
 
-impl Tiny {
+impl TinyDisk {
     fn mount() -> Self {
         let folder = tempfile::tempdir().unwrap();
         support::tools::run(
@@ -227,19 +227,19 @@ impl Tiny {
             &["-t", "tmpfs", "-o", "size=2m", "tiny", folder.path().to_str().unwrap()],
             "",
         );
-        Tiny(folder)
+        TinyDisk(folder)
     }
 }
 
-impl Drop for Tiny {
+impl Drop for TinyDisk {
     fn drop(&mut self) {
         support::tools::run("umount", &["-l", self.0.path().to_str().unwrap()], "");
     }
 }
 
-/// Two producers with one id would take each other's records for repetitions or gaps of their own.
+/// Two producers with the same id would look like duplicates and gaps of one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_producer_that_outlives_the_folder_shares_its_id_with_nobody() {
+async fn producer_ids_stay_unique_when_the_data_directory_is_replaced() {
     let [before, after] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let broker = BrokerProcess::start(before.path(), "127.0.0.1:0", &[]);
     let address = broker.address.clone();
@@ -259,9 +259,9 @@ async fn a_producer_that_outlives_the_folder_shares_its_id_with_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root"]
-async fn a_full_disk_is_an_error_and_not_the_end() {
-    let tiny = Tiny::mount();
-    let broker = broker::Broker::start(support::config(tiny.0.path())).await.unwrap();
+async fn full_disk_is_an_error_but_not_fatal() {
+    let disk = TinyDisk::mount();
+    let broker = broker::Broker::start(support::config(disk.0.path())).await.unwrap();
     let address = broker.addresses()[0].to_string();
     let mut config = client(&address);
     config.set("enable.idempotence", "false").set("retries", "0");

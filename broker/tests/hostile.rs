@@ -1,4 +1,4 @@
-//! Frames that no honest client sends: each is refused or answered, and the broker lives on.
+//! Hostile frames: each is refused or gets a response, and the broker stays available.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -11,16 +11,20 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 use proptest::prelude::*;
-use support::raw::{Raw, batch, frame};
+use support::raw::{RawClient, batch, frame};
 use support::start_with;
 
-fn alive(address: &str) {
+fn assert_alive(address: &str) {
     let request = RequestKind::ApiVersions(ApiVersionsRequest::default());
-    assert!(Raw::connect(address).ask(ApiKey::ApiVersions, 0, &request).is_some());
+    assert!(
+        RawClient::connect(address)
+            .request(ApiKey::ApiVersions, 0, &request)
+            .is_some()
+    );
 }
 
-/// Length, key, version, correlation id, no client id, then the rest.
-fn hand_made(key: i16, version: i16, rest: &[u8]) -> BytesMut {
+/// A frame with this key and version, without client id.
+fn raw_frame(key: i16, version: i16, rest: &[u8]) -> BytesMut {
     let mut bytes = BytesMut::new();
     bytes.put_i32(i32::try_from(10 + rest.len()).unwrap());
     bytes.put_i16(key);
@@ -32,7 +36,7 @@ fn hand_made(key: i16, version: i16, rest: &[u8]) -> BytesMut {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_frames_close_their_connection_and_no_more() {
+async fn hostile_frames_only_close_their_connection() {
     let running = start_with(|config| config.max_frame = 1 << 20).await;
     let bomb = [0x7f, 0xff, 0xff, 0xff];
     let frames: Vec<(&str, Vec<u8>)> = vec![
@@ -41,21 +45,21 @@ async fn hostile_frames_close_their_connection_and_no_more() {
         ("HTTP", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
         ("empty frame", vec![0, 0, 0, 0]),
         ("frame under a header", vec![0, 0, 0, 3, 0, 18, 0]),
-        ("unknown key", hand_made(9999, 0, &[]).to_vec()),
-        ("negative key", hand_made(-1, 0, &[]).to_vec()),
-        ("version too new", hand_made(3, 99, &[]).to_vec()),
-        ("negative version", hand_made(0, -1, &[]).to_vec()),
-        ("truncated body", hand_made(3, 1, &[0, 0, 0, 1, 0, 9, b'x']).to_vec()),
-        ("array bomb", hand_made(3, 1, &bomb).to_vec()),
-        ("array bomb in groups", hand_made(15, 0, &bomb).to_vec()),
-        ("negative array", hand_made(3, 1, &[0xff, 0xff, 0xff, 0x00]).to_vec()),
+        ("unknown key", raw_frame(9999, 0, &[]).to_vec()),
+        ("negative key", raw_frame(-1, 0, &[]).to_vec()),
+        ("version too new", raw_frame(3, 99, &[]).to_vec()),
+        ("negative version", raw_frame(0, -1, &[]).to_vec()),
+        ("truncated body", raw_frame(3, 1, &[0, 0, 0, 1, 0, 9, b'x']).to_vec()),
+        ("array bomb", raw_frame(3, 1, &bomb).to_vec()),
+        ("array bomb in groups", raw_frame(15, 0, &bomb).to_vec()),
+        ("negative array", raw_frame(3, 1, &[0xff, 0xff, 0xff, 0x00]).to_vec()),
         (
             "compact array bomb",
-            hand_made(3, 9, &[0, 0xff, 0xff, 0xff, 0xff, 0x0f]).to_vec(),
+            raw_frame(3, 9, &[0, 0xff, 0xff, 0xff, 0xff, 0x0f]).to_vec(),
         ),
         (
             "tagged fields bomb",
-            hand_made(3, 9, &[0xff, 0xff, 0xff, 0xff, 0x0f]).to_vec(),
+            raw_frame(3, 9, &[0xff, 0xff, 0xff, 0xff, 0x0f]).to_vec(),
         ),
         (
             "client id longer than the frame",
@@ -64,13 +68,13 @@ async fn hostile_frames_close_their_connection_and_no_more() {
     ];
     for (what, bytes) in frames {
         println!("{what}");
-        Raw::connect(&running.address).expect_close(&bytes);
-        alive(&running.address);
+        RawClient::connect(&running.address).expect_close(&bytes);
+        assert_alive(&running.address);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_a_frame_and_a_hang_up_is_no_trouble() {
+async fn incomplete_frames_are_harmless() {
     use std::io::Write;
     let running = start_with(|_| {}).await;
     let whole = frame(
@@ -80,51 +84,51 @@ async fn half_a_frame_and_a_hang_up_is_no_trouble() {
         &RequestKind::Metadata(MetadataRequest::default()),
     );
     for length in 1..whole.len() {
-        Raw::connect(&running.address)
+        RawClient::connect(&running.address)
             .stream
             .write_all(&whole[..length])
             .unwrap();
     }
-    alive(&running.address);
+    assert_alive(&running.address);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_of_api_versions_that_is_not_spoken_is_answered_in_version_0() {
+async fn unsupported_api_versions_gets_a_version_0_response() {
     use std::io::Write;
     let running = start_with(|_| {}).await;
-    let mut raw = Raw::connect(&running.address);
-    raw.stream.write_all(&hand_made(18, 77, &[1, 2, 3])).unwrap();
+    let mut raw = RawClient::connect(&running.address);
+    raw.stream.write_all(&raw_frame(18, 77, &[1, 2, 3])).unwrap();
     let mut answer = raw.receive().unwrap();
     let correlation = bytes::Buf::get_i32(&mut answer);
     let Ok(ResponseKind::ApiVersions(answer)) = ResponseKind::decode(ApiKey::ApiVersions, &mut answer, 0) else {
-        panic!("no answer in version 0")
+        panic!("no version 0 response")
     };
     assert_eq!(
         (correlation, answer.error_code),
         (1, ResponseError::UnsupportedVersion.code())
     );
     assert_eq!(answer.api_keys[0].max_version, 4);
-    // The connection is still good.
+    // The connection is still usable.
     let request = RequestKind::ApiVersions(ApiVersionsRequest::default());
-    assert!(raw.ask(ApiKey::ApiVersions, 0, &request).is_some());
+    assert!(raw.request(ApiKey::ApiVersions, 0, &request).is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_over_the_limit_are_closed() {
     let running = start_with(|config| config.memory_limit.connections = 3).await;
-    let mut held: Vec<_> = (0..3).map(|_| Raw::connect(&running.address)).collect();
+    let mut held: Vec<_> = (0..3).map(|_| RawClient::connect(&running.address)).collect();
     let request = RequestKind::ApiVersions(ApiVersionsRequest::default());
     for raw in &mut held {
-        assert!(raw.ask(ApiKey::ApiVersions, 0, &request).is_some());
+        assert!(raw.request(ApiKey::ApiVersions, 0, &request).is_some());
     }
-    Raw::connect(&running.address).expect_close(&[]);
+    RawClient::connect(&running.address).expect_close(&[]);
     drop(held.pop());
     let begun = std::time::Instant::now();
-    while Raw::connect(&running.address)
-        .ask(ApiKey::ApiVersions, 0, &request)
+    while RawClient::connect(&running.address)
+        .request(ApiKey::ApiVersions, 0, &request)
         .is_none()
     {
-        assert!(begun.elapsed() < support::DEADLINE, "the free place is not given");
+        assert!(begun.elapsed() < support::DEADLINE, "the free slot is not reused");
     }
 }
 
@@ -143,23 +147,24 @@ fn produce(batch: bytes::Bytes) -> RequestKind {
 
 fn error_of(answer: Option<ResponseKind>) -> i16 {
     let Some(ResponseKind::Produce(answer)) = answer else {
-        panic!("no answer")
+        panic!("no response")
     };
     answer.responses[0].partition_responses[0].error_code
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damaged_batches_are_refused_by_name() {
+async fn invalid_batches_get_specific_error_codes() {
     let running = start_with(|_| {}).await;
-    let mut raw = Raw::connect(&running.address);
+    let mut raw = RawClient::connect(&running.address);
     let name = TopicName(StrBytes::from_static_str("t"));
     let topic = kafka_protocol::messages::metadata_request::MetadataRequestTopic::default().with_name(Some(name));
     let metadata = MetadataRequest::default()
         .with_topics(Some(vec![topic]))
         .with_allow_auto_topic_creation(true);
-    raw.ask(ApiKey::Metadata, 9, &RequestKind::Metadata(metadata)).unwrap();
+    raw.request(ApiKey::Metadata, 9, &RequestKind::Metadata(metadata))
+        .unwrap();
     let good = batch(3, None, 1000);
-    let mut ask = |bytes: Vec<u8>| error_of(raw.ask(ApiKey::Produce, 9, &produce(bytes.into())));
+    let mut ask = |bytes: Vec<u8>| error_of(raw.request(ApiKey::Produce, 9, &produce(bytes.into())));
     let changed = |at: usize, to: u8| {
         let mut bytes = good.to_vec();
         bytes[at] = to;
@@ -210,7 +215,7 @@ proptest! {
     fn random_bodies_under_real_headers_never_panic(
         key in 0i16..70, version in 0i16..18, body in proptest::collection::vec(any::<u8>(), 0..200)
     ) {
-        broker::accepts_frame(&hand_made(key, version, &body)[4..]);
+        broker::accepts_frame(&raw_frame(key, version, &body)[4..]);
     }
 
     #[test]

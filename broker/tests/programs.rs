@@ -1,4 +1,4 @@
-//! Programs of others against the broker: kcat, python3-confluent-kafka, Apache Kafka's console tools.
+//! External programs: kcat, python3-confluent-kafka, Apache Kafka's console tools.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -6,17 +6,17 @@ mod support;
 use support::start;
 use support::tools::{kafka_tool, run};
 
-/// Runs blocking work beside the broker.
-async fn beside(work: impl FnOnce() + Send + 'static) {
+/// Runs blocking work while the broker runs.
+async fn blocking(work: impl FnOnce() + Send + 'static) {
     tokio::task::spawn_blocking(work).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs kcat"]
-async fn kcat_writes_and_reads() {
+async fn kcat_produces_and_consumes() {
     let running = start().await;
     let address = running.address.clone();
-    beside(move || {
+    blocking(move || {
         let input: String = (0..1000).map(|n| format!("line {n}\n")).collect();
         for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
             let topic = format!("kcat-{codec}");
@@ -93,18 +93,18 @@ print("good")
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs python3-confluent-kafka"]
-async fn python_writes_reads_and_administers() {
+async fn python_client_works() {
     let running = start().await;
     let address = running.address.clone();
-    beside(move || assert_eq!(run("/usr/bin/python3", &["-c", PYTHON, &address], ""), "good\n")).await;
+    blocking(move || assert_eq!(run("/usr/bin/python3", &["-c", PYTHON, &address], ""), "good\n")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Apache Kafka"]
-async fn apache_kafkas_own_tools_work() {
+async fn apache_kafka_tools_work() {
     let running = start().await;
     let address = running.address.clone();
-    beside(move || {
+    blocking(move || {
         let server = ["--bootstrap-server", &address];
         let tool = |name: &str, more: &[&str], input: &str| kafka_tool(&[&[name], &server[..], more].concat(), input);
         let created = tool("topics", &["--create", "--topic", "java", "--partitions", "3"], "");

@@ -1,30 +1,31 @@
-//! The command line: one sub-command a workload.
+//! The command line: one subcommand per workload.
 
 use clap::{Parser, Subcommand};
 
 use crate::{tcp, udp};
 
-/// The services that Jung benchmarks, in one binary.
+/// The benchmarked services, in one binary.
 ///
-/// Each sub-command runs one service in the foreground until it gets SIGTERM or Ctrl-C, and then
-/// ends with exit code 0 once the requests under way are answered. Exit code 1 means that it failed
-/// while running, 2 that it could not start (wrong option, address taken).
+/// Each subcommand runs a service in the foreground. On SIGTERM or SIGINT it finishes the requests in
+/// flight and exits with code 0. Exit code 1: failed while running. Exit code 2: failed to start
+/// (invalid option, address in use).
 #[derive(Debug, Parser)]
 #[command(name = "workload", version, max_term_width = 100)]
 pub struct Cli {
-    /// Which service to run.
+    /// The workload to run.
     #[command(subcommand)]
     pub workload: Workload,
 }
 
-/// One variant a workload.
+/// The workloads.
 #[derive(Debug, Subcommand)]
 pub enum Workload {
-    /// Answer every HTTP request with N times the letter A (Czipri 2016, chapter 4).
+    /// HTTP service that replies to every request with N times the letter A (Czipri 2016, chapter 4).
     Tcp(tcp::Options),
-    /// Answer every packet with N times the letter A and the packet's number (Czipri 2016, chapter 4).
+    /// UDP service that replies to every packet with N times the letter A and the packet's number (Czipri 2016,
+    /// chapter 4).
     Udp(udp::Options),
-    /// Run a service of Fraga's IoT benchmark (Fraga 2019, chapter 4).
+    /// Services of Fraga's IoT benchmark (Fraga 2019, chapter 4).
     #[cfg(feature = "jung")]
     Jung(crate::jung::Options),
 }

@@ -1,17 +1,17 @@
-//! Exit codes of `workload`, and the only place where an error is printed.
+//! Errors and exit codes of `workload`.
 
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-/// Why a workload ended other than by a signal that asked it to.
+/// Why a workload failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The address to listen on cannot be had.
+    /// Binding the listen address failed.
     Listen(SocketAddr, io::Error),
-    /// An operating-system service the workload needs failed; the text says which.
+    /// An operating system call failed; the text names the operation.
     System(&'static str, io::Error),
-    /// A service of Jung failed.
+    /// A Jung service failed.
     #[cfg(feature = "jung")]
     Jung(crate::jung::JungError),
 }
@@ -21,14 +21,14 @@ impl From<crate::jung::JungError> for Failure {
     fn from(error: crate::jung::JungError) -> Self {
         match error {
             crate::jung::JungError::Listen(address, error) => Self::Listen(address, error),
-            crate::jung::JungError::System(what, error) => Self::System(what, error),
+            crate::jung::JungError::System(operation, error) => Self::System(operation, error),
             error => Self::Jung(error),
         }
     }
 }
 
 impl Failure {
-    /// The documented exit code: 2 before the service was up, 1 afterwards.
+    /// The exit code: 2 if the service failed to start, 1 if it failed later.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -46,7 +46,7 @@ impl std::fmt::Display for Failure {
             Self::Listen(address, error) => {
                 write!(f, "cannot listen on {address}: {error}: {}", remedy(*address, error))
             }
-            Self::System(what, error) => write!(f, "{what}: {error}"),
+            Self::System(operation, error) => write!(f, "{operation}: {error}"),
             #[cfg(feature = "jung")]
             Self::Jung(error) => error.fmt(f),
         }
@@ -63,27 +63,29 @@ impl std::error::Error for Failure {
     }
 }
 
-/// What the user can do about an address that cannot be listened on.
+/// How to fix a listen address that cannot be bound.
 fn remedy(address: SocketAddr, error: &io::Error) -> String {
     let port = address.port();
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("stop what holds the port (`ss -ltnup 'sport = :{port}'` shows it) or choose another with --listen")
+            format!(
+                "stop the process that uses the port (see `ss -ltnup 'sport = :{port}'`) or choose another with --listen"
+            )
         }
         io::ErrorKind::AddrNotAvailable => {
-            "no interface of this machine has the address; choose one with --listen, or 0.0.0.0 for all".into()
+            "no interface of this machine has this address; choose another with --listen, or 0.0.0.0 for all".into()
         }
         io::ErrorKind::PermissionDenied => {
-            format!("port {port} needs CAP_NET_BIND_SERVICE; choose one above 1023 with --listen")
+            format!("port {port} requires CAP_NET_BIND_SERVICE; choose a port above 1023 with --listen")
         }
         _ => "choose another address with --listen".into(),
     }
 }
 
-/// Turns how a workload ended into the process's exit code, and says why on standard error.
+/// The exit code for a result; prints an error to stderr.
 #[must_use]
-pub fn code(ended: Result<(), Failure>) -> ExitCode {
-    match ended {
+pub fn code(result: Result<(), Failure>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("workload: {failure}");

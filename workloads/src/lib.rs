@@ -1,9 +1,16 @@
-//! The benchmarked services, one module each, with nothing of the harness in them.
+//! The benchmarked services, independent of the harness.
 //!
-//! Every service is an event loop without an async runtime, so that it is small, starts at once and
-//! also runs inside a unikernel: no `std::thread::sleep`, no `fork`, no listener that needs IPv6.
-//! The binary `workload` picks one by its sub-command; the modules are a library so that tests can
-//! run a service inside their own process.
+//! | module | content |
+//! |---|---|
+//! | [`cli`], [`exit`] | command line, errors and exit codes of the binary `workload` |
+//! | [`tcp`] | workload `tcp`: HTTP service, one event loop per thread |
+//! | [`udp`] | workload `udp`: UDP service, one thread per socket |
+//! | `jung` | workload `jung`: IoT platform of eight services that communicate over Kafka |
+//! | [`listen`], [`limits`], [`shutdown`] | listening sockets, file descriptor limit, termination signals |
+//!
+//! `tcp` and `udp` use no async runtime, so they are small, start quickly and also run in unikernels: no
+//! `std::thread::sleep`, no `fork`, no IPv6. The modules are a library so that tests can run a service in
+//! their own process.
 
 pub mod cli;
 pub mod exit;

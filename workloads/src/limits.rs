@@ -1,8 +1,8 @@
-//! The limit on open files, which bounds the number of connections.
+//! The limit on open file descriptors, which bounds the number of connections.
 
-/// Raises the soft limit on open files to the hard one; returns the limit in force.
+/// Raises the soft limit on open file descriptors to the hard limit; returns the effective limit.
 ///
-/// A failure is no error: the service then runs with the limit it was given, and pauses accepting when
+/// A failure is not an error: the service then runs with the existing limit and pauses accepting when
 /// it is reached.
 #[expect(unsafe_code, reason = "getrlimit and setrlimit have no safe form in std")]
 pub fn raise_open_files() -> u64 {

@@ -1,18 +1,18 @@
-//! Listening sockets, one for each thread.
+//! Listening sockets, one per thread.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Length of the accept queue; the kernel caps it at `net.core.somaxconn`.
+/// Length of the accept queue; limited by `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
 /// Opens `count` non-blocking listeners on one address.
 ///
-/// More than one share the port by `SO_REUSEPORT`, and the kernel spreads connections over them. As
-/// that option would also let in a second process, the port is first tried without it, so that a
-/// port in use is always an error. With port 0 all listeners get the same free port.
+/// Several listeners share the port with `SO_REUSEPORT`; the kernel distributes the connections. That
+/// option would also admit another process, so the port is first bound without it: a port in use is
+/// always an error. With port 0 all listeners get the same free port.
 pub fn tcp(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
     if count <= 1 {
         return Ok(vec![open(address, false)?]);
@@ -27,7 +27,7 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     if shared {
         socket.set_reuse_port(true)?;
     }
-    // Accepted sockets inherit it, which saves a system call a connection. Not every guest knows it.
+    // Accepted sockets inherit it, which saves a system call per connection. Some guests do not support it.
     let _ = socket.set_tcp_nodelay(true);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -35,10 +35,10 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Opens `count` sockets on one address, each with a receive buffer of so many bytes if told.
+/// Opens `count` non-blocking sockets on one address, with a receive buffer of `receive_buffer` bytes if given.
 ///
-/// As with [`tcp`], more than one share the port by `SO_REUSEPORT`, and a port in use is always an error. The kernel gives all packets of
-/// one client's port to one of them.
+/// As with [`tcp`], several sockets share the port with `SO_REUSEPORT`, and a port in use is always an error. The
+/// kernel assigns all packets from one client port to the same socket.
 pub fn udp(address: SocketAddr, count: usize, receive_buffer: Option<u32>) -> io::Result<Vec<UdpSocket>> {
     if count <= 1 {
         return Ok(vec![open_udp(address, false, receive_buffer)?]);
@@ -47,7 +47,7 @@ pub fn udp(address: SocketAddr, count: usize, receive_buffer: Option<u32>) -> io
     (0..count).map(|_| open_udp(address, true, receive_buffer)).collect()
 }
 
-/// Without `SO_REUSEADDR`, which for UDP would let a second process in.
+/// Without `SO_REUSEADDR`, which for UDP would admit another process.
 fn open_udp(address: SocketAddr, shared: bool, receive_buffer: Option<u32>) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if shared {
@@ -56,10 +56,10 @@ fn open_udp(address: SocketAddr, shared: bool, receive_buffer: Option<u32>) -> i
     if let Some(bytes) = receive_buffer {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         socket.set_recv_buffer_size(bytes)?;
-        // The kernel caps it at net.core.rmem_max without a word, and shows twice what was asked for.
+        // The kernel silently limits it to net.core.rmem_max and reports twice the requested size.
         if socket.recv_buffer_size()? < bytes {
             return Err(io::Error::other(format!(
-                "a receive buffer of {bytes} bytes is more than net.core.rmem_max allows (`sysctl -w net.core.rmem_max={bytes}`)"
+                "a receive buffer of {bytes} bytes exceeds net.core.rmem_max (`sysctl -w net.core.rmem_max={bytes}`)"
             )));
         }
     }
@@ -73,17 +73,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_in_use_is_an_error_for_udp_too() {
-        let holder = udp(([127, 0, 0, 1], 0).into(), 2, None).unwrap();
-        let address = holder[0].local_addr().unwrap();
-        assert_eq!(holder[1].local_addr().unwrap(), address);
+    fn udp_port_in_use_is_an_error() {
+        let existing = udp(([127, 0, 0, 1], 0).into(), 2, None).unwrap();
+        let address = existing[0].local_addr().unwrap();
+        assert_eq!(existing[1].local_addr().unwrap(), address);
         for count in [1, 2] {
             assert_eq!(udp(address, count, None).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         }
     }
 
     #[test]
-    fn a_receive_buffer_is_had_or_refused() {
+    fn receive_buffer_is_set_or_refused() {
         let local = ([127, 0, 0, 1], 0).into();
         let socket = Socket::from(udp(local, 1, Some(100_000)).unwrap().remove(0));
         assert!(socket.recv_buffer_size().unwrap() >= 100_000);
@@ -92,16 +92,16 @@ mod tests {
     }
 
     #[test]
-    fn several_listeners_share_a_free_port() {
+    fn listeners_share_a_free_port() {
         let listeners = tcp(([127, 0, 0, 1], 0).into(), 3).unwrap();
         let first = listeners[0].local_addr().unwrap();
         assert!(listeners.iter().all(|l| l.local_addr().unwrap() == first));
     }
 
     #[test]
-    fn a_taken_port_is_an_error_even_when_shared() {
-        let holder = tcp(([127, 0, 0, 1], 0).into(), 2).unwrap();
-        let address = holder[0].local_addr().unwrap();
+    fn tcp_port_in_use_is_an_error_even_when_shared() {
+        let existing = tcp(([127, 0, 0, 1], 0).into(), 2).unwrap();
+        let address = existing[0].local_addr().unwrap();
         for count in [1, 2] {
             assert_eq!(tcp(address, count).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         }

@@ -1,4 +1,4 @@
-//! `workload`: the services that Jung puts on its platforms.
+//! `workload`: the benchmarked services.
 
 use std::process::ExitCode;
 
@@ -7,11 +7,11 @@ use workloads::cli::{Cli, Workload};
 use workloads::{exit, tcp, udp};
 
 fn main() -> ExitCode {
-    let ended = match Cli::parse().workload {
+    let result = match Cli::parse().workload {
         Workload::Tcp(options) => tcp::run(&options),
         Workload::Udp(options) => udp::run(&options),
         #[cfg(feature = "jung")]
         Workload::Jung(options) => workloads::jung::run(options).map_err(exit::Failure::from),
     };
-    exit::code(ended)
+    exit::code(result)
 }

@@ -1,6 +1,7 @@
-//! The whole of Jung, each service a process of its own, on real Apache Kafka and on our own broker.
+//! The whole platform, one process per service, on Apache Kafka and on the embedded broker.
 //!
-//! `JUNG_TEST_KAFKA` names the brokers (`127.0.0.1:9092` without it), e.g. those that `deploy/kafka/kafka.sh start` prints.
+//! `JUNG_TEST_KAFKA` gives the broker addresses (default `127.0.0.1:9092`), e.g. as printed by
+//! `deploy/kafka/kafka.sh start`.
 #![cfg(feature = "jung")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
-use platform::{Kafka, OwnBroker, Platform, brokers};
+use platform::{EmbeddedBroker, Kafka, Platform, brokers};
 use serde_json::{Value, json};
 use workloads::jung::bench::Client;
 use workloads::jung::bench::dataset::Mix;
@@ -18,7 +19,7 @@ use workloads::jung::bench::drive::{Load, Outcome, drive};
 use workloads::jung::bench::read_back::read_back;
 use workloads::jung::bench::seed::{Amounts, seed};
 
-const FEW: Amounts = Amounts {
+const SMALL: Amounts = Amounts {
     users: 5,
     devices: 4,
     rules: 1,
@@ -33,22 +34,22 @@ fn load(each: u32) -> Load {
         post_command: each,
     };
     Load {
-        users: FEW.users,
-        devices: FEW.devices,
+        users: SMALL.users,
+        devices: SMALL.devices,
         mix,
         seed: 1,
         think: Duration::from_millis(5),
     }
 }
 
-fn assert_all_right(outcome: &Outcome, requests: u32) {
+fn assert_all_succeeded(outcome: &Outcome, requests: u32) {
     let failures: Vec<_> = outcome.sent.iter().filter_map(|sent| sent.failure.as_ref()).collect();
     assert!(failures.is_empty(), "{failures:?}");
     assert_eq!(outcome.sent.len(), usize::try_from(requests).unwrap());
 }
 
-/// Reads the truth back until it holds: rules have two seconds, and a machine under test may be slow.
-async fn assert_true(admin: SocketAddr, outcome: &Outcome) {
+/// Validates the device gateway's record until it is complete: rules have two seconds, and the machine may be slow.
+async fn assert_record_valid(admin: SocketAddr, outcome: &Outcome) {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let truth = read_back(admin, &outcome.commands).await.unwrap();
@@ -60,7 +61,7 @@ async fn assert_true(admin: SocketAddr, outcome: &Outcome) {
     }
 }
 
-/// Two tests of each scenario: on real Apache Kafka, and on our own broker.
+/// Runs each scenario on Apache Kafka and on the embedded broker.
 macro_rules! scenarios {
     ($($name:ident)+) => {
         mod on_kafka {
@@ -73,11 +74,11 @@ macro_rules! scenarios {
             )+
         }
 
-        mod on_our_own_broker {
+        mod on_embedded_broker {
             $(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $name() {
-                    let broker = super::OwnBroker::start().await;
+                    let broker = super::EmbeddedBroker::start().await;
                     super::$name(&broker.address()).await;
                 }
             )+
@@ -86,22 +87,22 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    what_is_asked_for_happens
-    one_task_at_a_time_works_as_in_the_thesis
-    an_instance_that_is_killed_is_stood_in_for
+    requests_take_effect
+    sequential_tasks_work_as_in_the_thesis
+    killed_instance_is_taken_over
     two_instances_share_the_tasks
-    who_is_restarted_remembers
-    a_lost_reply_is_504_and_counted_and_never_hangs
-    rubbish_in_the_topics_is_counted_and_left
+    restarted_services_recover_their_state
+    lost_result_is_504_and_counted
+    invalid_messages_are_counted_and_skipped
 }
 
-async fn what_is_asked_for_happens(brokers: &str) {
+async fn requests_take_effect(brokers: &str) {
     let mut platform = Platform::start_on(brokers, &["--timeout", "10000"]).await;
-    seed(platform.gateway, FEW).await.unwrap();
+    seed(platform.gateway, SMALL).await.unwrap();
     let outcome = drive(platform.gateway, load(20)).await;
-    assert_all_right(&outcome, 5 * 80);
-    assert_true(platform.admin, &outcome).await;
-    // Whoever is not Anna is kept out, over the whole chain.
+    assert_all_succeeded(&outcome, 5 * 80);
+    assert_record_valid(platform.admin, &outcome).await;
+    // Requests of other users are refused by the whole chain.
     let mut client = Client::new(platform.gateway, Some(("user-0", "secret-0")));
     for (path, status) in [
         ("/users/user-1", 403),
@@ -122,19 +123,19 @@ async fn what_is_asked_for_happens(brokers: &str) {
     }
     assert!(
         platform.stop().await.iter().all(|(_, status)| status.success()),
-        "SIGTERM is a good end"
+        "SIGTERM exits with code 0"
     );
 }
 
-async fn one_task_at_a_time_works_as_in_the_thesis(brokers: &str) {
+async fn sequential_tasks_work_as_in_the_thesis(brokers: &str) {
     let platform = Platform::start_on(brokers, &["--concurrency", "1"]).await;
-    seed(platform.gateway, FEW).await.unwrap();
+    seed(platform.gateway, SMALL).await.unwrap();
     let outcome = drive(platform.gateway, load(5)).await;
-    assert_all_right(&outcome, 5 * 20);
-    assert_true(platform.admin, &outcome).await;
+    assert_all_succeeded(&outcome, 5 * 20);
+    assert_record_valid(platform.admin, &outcome).await;
 }
 
-async fn an_instance_that_is_killed_is_stood_in_for(brokers: &str) {
+async fn killed_instance_is_taken_over(brokers: &str) {
     let common = ["--partitions", "4", "--timeout", "30000"];
     let mut platform = Platform::start_on(brokers, &common).await;
     let seconds: Vec<_> = [
@@ -148,7 +149,7 @@ async fn an_instance_that_is_killed_is_stood_in_for(brokers: &str) {
     .map(|service| (service, platform.add(service, 1)))
     .collect();
     platform.ready().await;
-    seed(platform.gateway, FEW).await.unwrap();
+    seed(platform.gateway, SMALL).await.unwrap();
     let gateway = platform.gateway;
     let driving = tokio::spawn(async move { drive(gateway, load(150)).await });
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -156,9 +157,9 @@ async fn an_instance_that_is_killed_is_stood_in_for(brokers: &str) {
         platform.kill(*instance).await;
     }
     let outcome = driving.await.unwrap();
-    assert_all_right(&outcome, 5 * 600);
-    assert_true(platform.admin, &outcome).await;
-    // What the dead knew, the living know.
+    assert_all_succeeded(&outcome, 5 * 600);
+    assert_record_valid(platform.admin, &outcome).await;
+    // The remaining instances have recovered the state of the killed ones.
     let mut client = Client::new(platform.gateway, Some(("user-0", "secret-0")));
     let user: Value = client.get("/users/user-0").await.unwrap();
     assert_eq!(user["devices"].as_array().unwrap().len(), 4);
@@ -167,7 +168,7 @@ async fn an_instance_that_is_killed_is_stood_in_for(brokers: &str) {
         .await
         .unwrap();
     assert!(page["total"].as_u64().unwrap() >= 3);
-    // Both had a share: the survivors of the first instances were told so when they ended.
+    // The first instances processed tasks, too, as their counters at exit show.
     for (name, status) in platform.stop().await {
         assert!(
             status.success() || seconds.iter().any(|(service, _)| name == format!("{service}-1")),
@@ -202,15 +203,15 @@ async fn two_instances_share_the_tasks(brokers: &str) {
         devices: 1,
         ..load(5)
     };
-    assert_all_right(&drive(platform.gateway, load).await, 20 * 20);
+    assert_all_succeeded(&drive(platform.gateway, load).await, 20 * 20);
     platform.stop().await;
     let done = [0, 1].map(|instance| platform.log("auth-manager", instance)["done"].as_u64().unwrap());
     assert!(done.iter().all(|done| *done > 20), "{done:?}");
 }
 
-async fn who_is_restarted_remembers(brokers: &str) {
+async fn restarted_services_recover_their_state(brokers: &str) {
     let mut platform = Platform::start_on(brokers, &[]).await;
-    seed(platform.gateway, FEW).await.unwrap();
+    seed(platform.gateway, SMALL).await.unwrap();
     for service in [
         "user-registry",
         "device-registry",
@@ -220,16 +221,16 @@ async fn who_is_restarted_remembers(brokers: &str) {
     ] {
         let instance = platform.find(service);
         platform.kill(instance).await;
-        platform.again(instance);
+        platform.restart(instance);
     }
     platform.ready().await;
     let outcome = drive(platform.gateway, load(10)).await;
-    assert_all_right(&outcome, 5 * 40);
-    assert_true(platform.admin, &outcome).await;
+    assert_all_succeeded(&outcome, 5 * 40);
+    assert_record_valid(platform.admin, &outcome).await;
     let mut client = Client::new(platform.gateway, Some(("user-0", "secret-0")));
     let rules: Value = client.get("/users/user-0/devices/device-0-0/rules").await.unwrap();
     assert_eq!(rules["rules"].as_array().unwrap().len(), 1);
-    // The same user again is the same conflict as before.
+    // Creating the same user again is still a conflict.
     let body = json!({"username": "user-0", "password": "other"})
         .to_string()
         .into_bytes();
@@ -237,9 +238,9 @@ async fn who_is_restarted_remembers(brokers: &str) {
     assert_eq!(status, StatusCode::CONFLICT);
 }
 
-async fn a_lost_reply_is_504_and_counted_and_never_hangs(brokers: &str) {
+async fn lost_result_is_504_and_counted(brokers: &str) {
     let mut platform = Platform::start_on(brokers, &["--timeout", "700"]).await;
-    seed(platform.gateway, FEW).await.unwrap();
+    seed(platform.gateway, SMALL).await.unwrap();
     let monitor = platform.find("device-monitor");
     platform.kill(monitor).await;
     let mut client = Client::new(platform.gateway, Some(("user-0", "secret-0")));
@@ -254,7 +255,7 @@ async fn a_lost_reply_is_504_and_counted_and_never_hangs(brokers: &str) {
     assert_eq!(
         client.send(Method::GET, "/users/user-0", None).await.unwrap().0,
         200,
-        "the others go on"
+        "the other services keep working"
     );
     let stats: Value = client.get("/stats").await.unwrap();
     assert!(stats["timed_out"].as_u64().unwrap() >= 3, "{stats}");
@@ -263,7 +264,7 @@ async fn a_lost_reply_is_504_and_counted_and_never_hangs(brokers: &str) {
     assert!(String::from_utf8_lossy(&body).contains("device-monitor"));
 }
 
-async fn rubbish_in_the_topics_is_counted_and_left(brokers: &str) {
+async fn invalid_messages_are_counted_and_skipped(brokers: &str) {
     use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
     let mut platform = Platform::start_on(brokers, &[]).await;
     let producer: BaseProducer = rdkafka::ClientConfig::new()
@@ -288,18 +289,18 @@ async fn rubbish_in_the_topics_is_counted_and_left(brokers: &str) {
                     .send(BaseRecord::<(), str>::to(&topic).payload(payload))
                     .unwrap();
             }
-            let wild = json!({"version": 1, "task": {"type": "GET", "username": 5}, "head":
+            let wrong_types = json!({"version": 1, "task": {"type": "GET", "username": 5}, "head":
                 {"id": uuid::Uuid::nil(), "trace": uuid::Uuid::nil(), "from": "rule-engine", "reply": i32::MAX}});
             producer
-                .send(BaseRecord::<(), str>::to(&topic).payload(&wild.to_string()))
+                .send(BaseRecord::<(), str>::to(&topic).payload(&wrong_types.to_string()))
                 .unwrap();
         }
     }
     producer.flush(Duration::from_secs(30)).unwrap();
     platform.ready().await;
-    seed(platform.gateway, FEW).await.unwrap();
+    seed(platform.gateway, SMALL).await.unwrap();
     let outcome = drive(platform.gateway, load(5)).await;
-    assert_all_right(&outcome, 5 * 20);
+    assert_all_succeeded(&outcome, 5 * 20);
     assert!(platform.all_alive());
     platform.stop().await;
     assert!(platform.log("user-registry", 0)["malformed"].as_u64().unwrap() >= 10);
@@ -307,18 +308,18 @@ async fn rubbish_in_the_topics_is_counted_and_left(brokers: &str) {
 
 #[tokio::test]
 #[ignore = "needs Apache Kafka"]
-async fn a_broker_that_is_killed_and_comes_back_costs_time_only() {
+async fn killed_and_restarted_broker_loses_nothing() {
     let mut kafka = Kafka::start().await;
     let platform = Platform::start_on(kafka.address(), &["--timeout", "90000"]).await;
-    seed(platform.gateway, FEW).await.unwrap();
+    seed(platform.gateway, SMALL).await.unwrap();
     let gateway = platform.gateway;
     let driving = tokio::spawn(async move { drive(gateway, load(100)).await });
     tokio::time::sleep(Duration::from_millis(500)).await;
     kafka.kill().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(!driving.is_finished(), "the load has to outlast the broker");
-    kafka.again().await;
+    assert!(!driving.is_finished(), "the load must outlast the broker");
+    kafka.restart().await;
     let outcome = driving.await.unwrap();
-    assert_all_right(&outcome, 5 * 400);
-    assert_true(platform.admin, &outcome).await;
+    assert_all_succeeded(&outcome, 5 * 400);
+    assert_record_valid(platform.admin, &outcome).await;
 }

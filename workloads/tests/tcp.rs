@@ -1,6 +1,6 @@
 //! The binary `workload tcp` over real sockets.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test may panic as the test may")]
+#![expect(clippy::unwrap_used, reason = "test code may panic")]
 
 mod service;
 
@@ -9,21 +9,21 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use service::{PATIENCE, Service};
+use service::{Service, TIMEOUT};
 
 impl Service {
     fn start(options: &[&str]) -> Self {
-        Self::of("tcp", options)
+        Self::start_workload("tcp", options)
     }
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream
     }
 
-    /// Everything the service answers to `request` until it closes.
-    fn ask(&self, request: &[u8]) -> String {
+    /// Sends a request and reads until the service closes the connection.
+    fn request(&self, request: &[u8]) -> String {
         let mut stream = self.connect();
         stream.write_all(request).unwrap();
         let mut reply = String::new();
@@ -33,16 +33,16 @@ impl Service {
 }
 
 #[test]
-fn answers_a_thousand_letters_and_closes_when_asked() {
+fn replies_with_a_thousand_letters_and_closes_on_request() {
     let service = Service::start(&[]);
-    let reply = service.ask(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    let reply = service.request(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     let (head, body) = reply.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("\r\nContent-Length: 1000"));
     assert_eq!(body, "A".repeat(1000));
 }
 
 #[test]
-fn keeps_a_connection_and_answers_a_pipeline_larger_than_its_buffers() {
+fn serves_a_pipeline_larger_than_its_buffers() {
     let service = Service::start(&["--reply-bytes", "3000"]);
     let mut stream = service.connect();
     let mut writer = stream.try_clone().unwrap();
@@ -64,7 +64,7 @@ fn keeps_a_connection_and_answers_a_pipeline_larger_than_its_buffers() {
 }
 
 #[test]
-fn a_request_may_come_byte_by_byte() {
+fn request_may_arrive_byte_by_byte() {
     let service = Service::start(&["--reply-bytes", "1"]);
     let mut stream = service.connect();
     stream.set_nodelay(true).unwrap();
@@ -77,16 +77,16 @@ fn a_request_may_come_byte_by_byte() {
 }
 
 #[test]
-fn a_refused_client_that_still_sends_gets_its_reply() {
+fn refused_client_that_is_still_sending_gets_its_reply() {
     let service = Service::start(&[]);
     let mut request = b"GET / HTTP/1.1\r\nHost: h\r\nX: ".to_vec();
     request.resize(300_000, b'x');
-    assert!(service.ask(&request).starts_with("HTTP/1.1 431 "));
-    assert!(service.ask(b"\x16\x03\x01\n").starts_with("HTTP/1.1 400 "));
+    assert!(service.request(&request).starts_with("HTTP/1.1 431 "));
+    assert!(service.request(b"\x16\x03\x01\n").starts_with("HTTP/1.1 400 "));
 }
 
 #[test]
-fn an_idle_connection_is_closed() {
+fn idle_connection_is_closed() {
     let service = Service::start(&["--idle", "1"]);
     let mut stream = service.connect();
     stream.write_all(b"GET / HT").unwrap();
@@ -94,7 +94,7 @@ fn an_idle_connection_is_closed() {
 }
 
 #[test]
-fn more_connections_than_allowed_wait_for_their_turn() {
+fn connections_over_the_limit_wait() {
     let service = Service::start(&["--connections", "2", "--threads", "1"]);
     let held = [service.connect(), service.connect()];
     let mut third = service.connect();
@@ -102,44 +102,44 @@ fn more_connections_than_allowed_wait_for_their_turn() {
     third.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     assert!(third.read(&mut [0; 10]).is_err());
     drop(held);
-    third.set_read_timeout(Some(PATIENCE)).unwrap();
+    third.set_read_timeout(Some(TIMEOUT)).unwrap();
     assert!(third.read(&mut [0; 10]).unwrap() > 0);
 }
 
 #[test]
-fn running_out_of_descriptors_neither_spins_nor_ends_the_service() {
+fn running_out_of_descriptors_neither_spins_nor_stops_the_service() {
     let mut service = Service::start_with_few_descriptors();
     let held: Vec<_> = (0..40).map(|_| service.connect()).collect();
     std::thread::sleep(Duration::from_secs(1));
     let before = cpu_ticks(service.child.id());
     std::thread::sleep(Duration::from_secs(1));
-    assert!(cpu_ticks(service.child.id()) - before < 30, "it spins");
+    assert!(cpu_ticks(service.child.id()) - before < 30, "busy loop");
     drop(held);
-    assert!(service.ask(b"GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200"));
+    assert!(service.request(b"GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200"));
     assert!(service.child.try_wait().unwrap().is_none());
 }
 
 #[test]
-fn several_threads_serve_one_port() {
+fn threads_share_one_port() {
     let service = Service::start(&["--threads", "3"]);
     for _ in 0..50 {
-        assert!(service.ask(b"GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200"));
+        assert!(service.request(b"GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200"));
     }
 }
 
 #[test]
-fn sigterm_ends_it_with_code_0() {
+fn sigterm_exits_with_code_0() {
     for threads in ["1", "2"] {
         let mut service = Service::start(&["--threads", threads]);
         let _idle = service.connect();
-        assert!(service.ask(b"GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200"));
+        assert!(service.request(b"GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200"));
         service.signal("-TERM");
         assert_eq!(service.exit_code(), Some(0));
     }
 }
 
 #[test]
-fn sigterm_lets_a_request_under_way_finish() {
+fn sigterm_finishes_requests_in_flight() {
     let mut service = Service::start(&[]);
     let mut stream = service.connect();
     stream
@@ -156,7 +156,7 @@ fn sigterm_lets_a_request_under_way_finish() {
 }
 
 #[test]
-fn a_taken_port_is_named_with_its_remedy() {
+fn port_in_use_is_reported_with_a_remedy() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = holder.local_addr().unwrap().to_string();
     let out = Command::new(env!("CARGO_BIN_EXE_workload"))
@@ -179,7 +179,7 @@ impl Service {
         );
         let mut command = Command::new("sh");
         command.args(["-c", &script]);
-        Self::by(command)
+        Self::spawn(command)
     }
 }
 

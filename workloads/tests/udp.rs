@@ -1,6 +1,6 @@
 //! The binary `workload udp` over real sockets.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test may panic as the test may")]
+#![expect(clippy::unwrap_used, reason = "test code may panic")]
 
 mod service;
 
@@ -9,29 +9,29 @@ use std::net::UdpSocket;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use service::{PATIENCE, Service};
+use service::{Service, TIMEOUT};
 
 impl Service {
     fn start(options: &[&str]) -> Self {
-        Self::of("udp", options)
+        Self::start_workload("udp", options)
     }
 
     fn client(&self) -> UdpSocket {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(self.address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         socket
     }
 
-    /// The reply to one packet.
-    fn ask(&self, packet: &[u8]) -> Vec<u8> {
+    /// Sends a packet and returns the reply.
+    fn request(&self, packet: &[u8]) -> Vec<u8> {
         let client = self.client();
         client.send(packet).unwrap();
         receive(&client)
     }
 
     fn counters(&self) -> HashMap<String, u64> {
-        let reply = self.ask(b"STAT\0\x01\x02\x03\x04\x05\x06\x07rest");
+        let reply = self.request(b"STAT\0\x01\x02\x03\x04\x05\x06\x07rest");
         let text = reply.strip_prefix(b"STAT\0\x01\x02\x03\x04\x05\x06\x07").unwrap();
         let lines = std::str::from_utf8(text).unwrap().lines();
         lines
@@ -42,12 +42,12 @@ impl Service {
             .collect()
     }
 
-    /// Waits until so many packets were read or dropped.
+    /// Waits until `packets` packets were read or dropped.
     fn counters_after(&self, packets: u64) -> HashMap<String, u64> {
         let start = Instant::now();
         loop {
             let counters = self.counters();
-            if counters["received"] + counters["dropped"] >= packets || start.elapsed() > PATIENCE {
+            if counters["received"] + counters["dropped"] >= packets || start.elapsed() > TIMEOUT {
                 return counters;
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -61,35 +61,35 @@ fn receive(client: &UdpSocket) -> Vec<u8> {
     buffer[..length].to_vec()
 }
 
-/// Every way to receive and send: many packets in a call, and single ones, as on a system that knows no better.
+/// Batch sizes: many packets per system call, and single packets as on systems without `recvmmsg`.
 const BATCHES: [&str; 2] = ["32", "1"];
 
 #[test]
-fn a_packet_is_answered_by_a_thousand_letters_and_its_number() {
+fn reply_is_a_thousand_letters_and_the_number() {
     for batch in BATCHES {
         let service = Service::start(&["--batch", batch]);
-        let reply = service.ask(b"\x01\x02\x03\x04\x05\x06\x07\x08 and more");
+        let reply = service.request(b"\x01\x02\x03\x04\x05\x06\x07\x08 and more");
         assert_eq!(reply, [&[b'A'; 1000][..], b"\x01\x02\x03\x04\x05\x06\x07\x08"].concat());
-        // The thesis' client sends its numbers as text, and stops at the answer to LAST.
-        assert_eq!(service.ask(b"99999\0"), [&[b'A'; 1000][..], b"99999\0"].concat());
-        assert_eq!(service.ask(b"LAST\0"), b"LAST\0");
-        assert_eq!(service.ask(b""), [b'A'; 1000]);
+        // The thesis' client sends its numbers as text and stops at the reply to LAST.
+        assert_eq!(service.request(b"99999\0"), [&[b'A'; 1000][..], b"99999\0"].concat());
+        assert_eq!(service.request(b"LAST\0"), b"LAST\0");
+        assert_eq!(service.request(b""), [b'A'; 1000]);
     }
 }
 
 #[test]
-fn packets_of_every_size_come_back_from_an_echo() {
+fn echo_returns_packets_of_every_size() {
     for batch in BATCHES {
         let service = Service::start(&["--echo", "--batch", batch]);
         for size in [0, 1, 8, 1472, 1473, 65_507] {
             let packet: Vec<u8> = (0..=255).cycle().take(size).collect();
-            assert_eq!(service.ask(&packet), packet);
+            assert_eq!(service.request(&packet), packet);
         }
     }
 }
 
 #[test]
-fn every_packet_of_several_clients_is_answered_by_several_sockets() {
+fn several_sockets_reply_to_every_packet_of_several_clients() {
     let service = Service::start(&["--sockets", "3", "--reply-bytes", "10"]);
     let clients: Vec<_> = (0..20).map(|_| service.client()).collect();
     for round in 0..20_u64 {
@@ -105,9 +105,9 @@ fn every_packet_of_several_clients_is_answered_by_several_sockets() {
     assert_eq!((counters["unsent"], counters["sockets"]), (0, 3));
 }
 
-/// What the service cannot take is dropped by the kernel, and not one packet is unaccounted for.
+/// Every packet is counted as received or as dropped by the kernel.
 #[test]
-fn what_was_dropped_is_told() {
+fn drops_are_reported() {
     for batch in BATCHES {
         let service = Service::start(&["--receive-buffer", "8192", "--reply-bytes", "1", "--batch", batch]);
         let client = service.client();
@@ -116,7 +116,7 @@ fn what_was_dropped_is_told() {
             client.send(&number.to_be_bytes()).unwrap();
         }
         service.signal("-CONT");
-        // Once the answers end there is room for the question, which would be dropped like the others.
+        // Wait for the replies to end, so that the STAT request itself is not dropped.
         client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
         let answered = std::iter::repeat_with(|| client.recv(&mut [0; 16]))
             .take_while(Result::is_ok)
@@ -131,43 +131,43 @@ fn what_was_dropped_is_told() {
 }
 
 #[test]
-fn it_ends_when_asked() {
+fn signals_exit_with_code_0() {
     for signal in ["-TERM", "-INT"] {
         let mut service = Service::start(&["--sockets", "2"]);
-        service.ask(b"12345678");
+        service.request(b"12345678");
         service.signal(signal);
         assert_eq!(service.exit_code(), Some(0));
     }
 }
 
-/// A load that never lets the socket run dry must not keep it from ending.
+/// A load that never lets the socket run empty must not prevent the shutdown.
 #[test]
-fn it_ends_under_load() {
+fn sigterm_exits_under_load() {
     let mut service = Service::start(&["--batch", "2", "--reply-bytes", "0"]);
     let client = service.client();
-    let over = std::sync::atomic::AtomicBool::new(false);
+    let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !over.load(std::sync::atomic::Ordering::Relaxed) {
-                // Once the service is gone the kernel refuses some.
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                // Fails once the service has exited.
                 let _ = client.send(b"12345678");
             }
         });
         std::thread::sleep(Duration::from_millis(100));
         service.signal("-TERM");
         let code = service.exit_code();
-        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
         assert_eq!(code, Some(0));
     });
 }
 
 #[test]
-fn what_cannot_be_had_is_said() {
+fn invalid_options_are_reported_with_a_remedy() {
     let service = Service::start(&[]);
-    let taken = service.address.to_string();
+    let in_use = service.address.to_string();
     for (options, expected) in [
-        (["--listen", &taken], "choose another with --listen"),
-        (["--reply-bytes", "65500"], "a whole number from 0 to 65499"),
+        (["--listen", &in_use], "choose another with --listen"),
+        (["--reply-bytes", "65500"], "expected an integer from 0 to 65499"),
         (["--receive-buffer", "1073741824"], "net.core.rmem_max"),
         (["--batch", "0"], "0 is not in 1..=1024"),
     ] {
@@ -177,7 +177,7 @@ fn what_cannot_be_had_is_said() {
             .output()
             .unwrap();
         assert_eq!(output.status.code(), Some(2), "{options:?}");
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains(expected), "{options:?}: {said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(expected), "{options:?}: {stderr}");
     }
 }

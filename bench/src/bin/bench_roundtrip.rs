@@ -1,4 +1,4 @@
-//! How long a request and its reply take over two topics, and how fast records are taken, with rdkafka.
+//! Benchmark with rdkafka: round-trip time over two topics, and produce throughput.
 //!
 //! ```text
 //! cargo run --release -p bench --bin bench_roundtrip                        # a broker of ours in this process
@@ -21,30 +21,30 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
-/// Measures a broker: round trip over two topics, and produce throughput.
+/// Measures the round-trip time over two topics and the produce throughput of a broker.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The broker to measure; without it one of ours is started in this process.
+    /// The broker to measure; by default one is started in this process.
     #[arg(long, value_name = "HOST:PORT")]
     brokers: Option<String>,
-    /// A second broker to measure in the same run; ratios are printed.
+    /// A second broker to measure in the same run; prints the ratios.
     #[arg(long, value_name = "HOST:PORT")]
     against: Option<String>,
-    /// Round trips measured, after a tenth as many to warm up.
+    /// Number of measured round trips, after a warm-up of a tenth as many.
     #[arg(long, default_value_t = 3000)]
     count: usize,
-    /// Records of the throughput measurement.
+    /// Number of records of the throughput measurement.
     #[arg(long, default_value_t = 300_000)]
     records: usize,
-    /// Bytes of a request, a reply and a record.
+    /// Size of requests, replies and records in bytes.
     #[arg(long, default_value_t = 330)]
     size: usize,
-    /// Rounds; brokers take turns, and the median round is printed.
+    /// Number of rounds; the brokers alternate, and the median round is printed.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
 }
 
-/// One broker's figures.
+/// Results of one broker.
 #[derive(Debug, Clone, Copy)]
 struct Figures {
     p50: Duration,
@@ -159,7 +159,7 @@ fn create(brokers: &str, topics: &[String]) -> anyhow::Result<()> {
         .collect();
     let created = admin.create_topics(&wanted, &AdminOptions::new());
     for result in tokio::runtime::Handle::current().block_on(created)? {
-        result.map_err(|(topic, error)| anyhow::anyhow!("{topic} not created: {error}"))?;
+        result.map_err(|(topic, error)| anyhow::anyhow!("failed to create topic {topic}: {error}"))?;
     }
     Ok(())
 }
@@ -177,40 +177,40 @@ fn consumer(brokers: &str, topic: &str) -> anyhow::Result<BaseConsumer> {
     Ok(consumer)
 }
 
-/// Sorted times from before the request is sent until its reply is there.
+/// Sorted round-trip times: from before the request is sent until its reply is received.
 fn round_trips(brokers: &str, to: &str, back: &str, size: usize, count: usize) -> anyhow::Result<Vec<Duration>> {
-    let over = Arc::new(AtomicBool::new(false));
+    let done = Arc::new(AtomicBool::new(false));
     let responder = {
-        let (brokers, to, back, over) = (brokers.to_owned(), to.to_owned(), back.to_owned(), Arc::clone(&over));
-        std::thread::spawn(move || respond(&brokers, &to, &back, &over))
+        let (brokers, to, back, done) = (brokers.to_owned(), to.to_owned(), back.to_owned(), Arc::clone(&done));
+        std::thread::spawn(move || respond(&brokers, &to, &back, &done))
     };
     let producer: BaseProducer = client(brokers).create()?;
     let replies = consumer(brokers, back)?;
     let mut times = Vec::with_capacity(count);
     for number in 0..count + count / 10 {
         let payload = format!("{number:0size$}");
-        let begun = Instant::now();
+        let start = Instant::now();
         send(&producer, to, payload.as_bytes())?;
         let reply = replies
             .poll(Duration::from_secs(20))
             .context("no reply within 20 s")??;
         if reply.payload() != Some(payload.as_bytes()) {
-            bail!("reply to another request");
+            bail!("received the reply to another request");
         }
         if number >= count / 10 {
-            times.push(begun.elapsed());
+            times.push(start.elapsed());
         }
     }
-    over.store(true, Ordering::Relaxed);
+    done.store(true, Ordering::Relaxed);
     responder.join().map_err(|_| anyhow::anyhow!("responder panicked"))??;
     times.sort();
     Ok(times)
 }
 
-fn respond(brokers: &str, to: &str, back: &str, over: &AtomicBool) -> anyhow::Result<()> {
+fn respond(brokers: &str, to: &str, back: &str, done: &AtomicBool) -> anyhow::Result<()> {
     let producer: BaseProducer = client(brokers).create()?;
     let requests = consumer(brokers, to)?;
-    while !over.load(Ordering::Relaxed) {
+    while !done.load(Ordering::Relaxed) {
         if let Some(request) = requests.poll(Duration::from_millis(100)) {
             send(&producer, back, request?.payload().unwrap_or_default())?;
         }
@@ -225,7 +225,7 @@ fn send(producer: &BaseProducer, topic: &str, payload: &[u8]) -> anyhow::Result<
     Ok(())
 }
 
-/// Records a second until all are acknowledged.
+/// Records per second until all are acknowledged.
 fn throughput(brokers: &str, topic: &str, size: usize, records: usize) -> anyhow::Result<f64> {
     let mut config = client(brokers);
     config
@@ -233,10 +233,10 @@ fn throughput(brokers: &str, topic: &str, size: usize, records: usize) -> anyhow
         .set("queue.buffering.max.messages", "1000000");
     let producer: BaseProducer = config.create()?;
     let payload = vec![b'A'; size];
-    let begun = Instant::now();
+    let start = Instant::now();
     for _ in 0..records {
         send(&producer, topic, &payload)?;
     }
     producer.flush(Duration::from_secs(120))?;
-    Ok(records as f64 / begun.elapsed().as_secs_f64())
+    Ok(records as f64 / start.elapsed().as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! Random request frames: none may panic, hang, or take memory out of proportion.
+//! Fuzzes the request decoder: no frame may panic, hang, or use excessive memory.
 //!
 //! ```text
 //! cd broker && cargo +nightly fuzz run frame -- -max_total_time=120 -rss_limit_mb=512

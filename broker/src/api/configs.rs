@@ -11,8 +11,8 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::Caller;
-use super::topic_admin::Refusal;
+use super::RequestContext;
+use super::context::Refusal;
 use crate::node::{NODE_ID, Node};
 use crate::topics::{Setting, TopicSettings};
 
@@ -20,25 +20,25 @@ use crate::topics::{Setting, TopicSettings};
 const TOPIC: i8 = 2;
 /// Resource type of a broker.
 const BROKER: i8 = 4;
-/// Where a value comes from: set for the topic.
+/// Config source: set for the topic.
 const SOURCE_TOPIC: i8 = 1;
-/// Where a value comes from: built in.
+/// Config source: built-in default.
 const SOURCE_DEFAULT: i8 = 5;
 
-/// The settings of a topic as they hold now.
+/// The effective settings of a topic.
 pub fn settings(node: &Node, own: &TopicSettings) -> Vec<Setting> {
     own.describe(&node.config.retention, node.config.max_batch, node.config.segment_bytes)
 }
 
-/// Kafka's number for where a value comes from.
+/// Kafka's number of a setting's config source.
 pub fn source(setting: &Setting) -> i8 {
-    if setting.own { SOURCE_TOPIC } else { SOURCE_DEFAULT }
+    if setting.is_set { SOURCE_TOPIC } else { SOURCE_DEFAULT }
 }
 
-/// Describes topics, and the broker itself by the few names it knows.
-pub fn describe(caller: Caller<'_>, request: DescribeConfigsRequest) -> ResponseKind {
+/// Describes the settings of topics and of the broker.
+pub fn describe(context: RequestContext<'_>, request: DescribeConfigsRequest) -> ResponseKind {
     let results = request.resources.into_iter().map(|resource| {
-        let outcome = describe_one(caller, &resource);
+        let outcome = describe_one(context, &resource);
         let result = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name);
@@ -53,12 +53,12 @@ pub fn describe(caller: Caller<'_>, request: DescribeConfigsRequest) -> Response
 }
 
 fn describe_one(
-    caller: Caller<'_>,
+    context: RequestContext<'_>,
     resource: &DescribeConfigsResource,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
     let all = match resource.resource_type {
-        TOPIC => settings(caller.node, &topic(caller, &resource.resource_name)?.settings()),
-        BROKER => broker(caller, &resource.resource_name)?,
+        TOPIC => settings(context.node, &topic(context, &resource.resource_name)?.settings()),
+        BROKER => broker(context, &resource.resource_name)?,
         other => return Err(unknown_type(other)),
     };
     let wanted = |setting: &Setting| {
@@ -71,33 +71,36 @@ fn describe_one(
         DescribeConfigsResourceResult::default()
             .with_name(StrBytes::from_static_str(setting.name))
             .with_config_source(source(&setting))
-            .with_read_only(setting.fixed)
+            .with_read_only(setting.read_only)
             .with_value(Some(StrBytes::from_string(setting.value)))
     };
     Ok(all.into_iter().filter(wanted).map(line).collect())
 }
 
-fn broker(caller: Caller<'_>, name: &str) -> Result<Vec<Setting>, Refusal> {
+fn broker(context: RequestContext<'_>, name: &str) -> Result<Vec<Setting>, Refusal> {
     if name.parse() != Ok(NODE_ID) {
-        return Err((ResponseError::InvalidRequest, format!("there is only broker {NODE_ID}")));
+        return Err((
+            ResponseError::InvalidRequest,
+            format!("unknown broker {name:?}: this cluster has only broker {NODE_ID}"),
+        ));
     }
-    let config = &caller.node.config;
-    let fixed = |name, value: String| Setting {
+    let config = &context.node.config;
+    let read_only = |name, value: String| Setting {
         name,
         value,
-        own: false,
-        fixed: true,
+        is_set: false,
+        read_only: true,
     };
     Ok(vec![
-        fixed("auto.create.topics.enable", config.auto_create.to_string()),
-        fixed("broker.id", NODE_ID.to_string()),
-        fixed("message.max.bytes", config.max_batch.to_string()),
-        fixed("num.partitions", config.default_partitions.to_string()),
-        fixed("socket.request.max.bytes", config.max_frame.to_string()),
+        read_only("auto.create.topics.enable", config.auto_create.to_string()),
+        read_only("broker.id", NODE_ID.to_string()),
+        read_only("message.max.bytes", config.max_batch.to_string()),
+        read_only("num.partitions", config.default_partitions.to_string()),
+        read_only("socket.request.max.bytes", config.max_frame.to_string()),
     ])
 }
 
-fn topic(caller: Caller<'_>, name: &str) -> Result<std::sync::Arc<crate::topics::Topic>, Refusal> {
+fn topic(context: RequestContext<'_>, name: &str) -> Result<std::sync::Arc<crate::topics::Topic>, Refusal> {
     crate::topics::check_name(name).map_err(|text| (ResponseError::InvalidTopicException, text.to_owned()))?;
     let unknown = || {
         (
@@ -105,21 +108,21 @@ fn topic(caller: Caller<'_>, name: &str) -> Result<std::sync::Arc<crate::topics:
             format!("topic '{name}' does not exist"),
         )
     };
-    caller.node.topics.get(name).ok_or_else(unknown)
+    context.node.topics.get(name).ok_or_else(unknown)
 }
 
 fn unknown_type(number: i8) -> Refusal {
     (
         ResponseError::InvalidRequest,
-        format!("resource type {number} is not spoken here, only topics and the broker"),
+        format!("unsupported resource type {number}: only topics ({TOPIC}) and the broker ({BROKER}) are supported"),
     )
 }
 
-/// Changes the retention of topics.
-pub fn alter(caller: Caller<'_>, request: IncrementalAlterConfigsRequest) -> ResponseKind {
-    let only_check = request.validate_only;
+/// Changes the settings of topics.
+pub fn alter(context: RequestContext<'_>, request: IncrementalAlterConfigsRequest) -> ResponseKind {
+    let validate_only = request.validate_only;
     let responses = request.resources.into_iter().map(|resource| {
-        let outcome = alter_one(caller, &resource, only_check);
+        let outcome = alter_one(context, &resource, validate_only);
         let response = AlterConfigsResourceResponse::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name);
@@ -134,28 +137,31 @@ pub fn alter(caller: Caller<'_>, request: IncrementalAlterConfigsRequest) -> Res
     ResponseKind::IncrementalAlterConfigs(response)
 }
 
-fn alter_one(caller: Caller<'_>, resource: &AlterConfigsResource, only_check: bool) -> Result<(), Refusal> {
+fn alter_one(context: RequestContext<'_>, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
     if resource.resource_type != TOPIC {
         return Err(unknown_type(resource.resource_type));
     }
-    let topic = topic(caller, &resource.resource_name)?;
+    let topic = topic(context, &resource.resource_name)?;
     let mut settings = topic.settings();
     for config in &resource.configs {
         let value = match config.config_operation {
             0 => config.value.as_deref(),
             1 => None,
             _ => {
-                return Err((ResponseError::InvalidConfig, format!("{} is not a list", config.name)));
+                return Err((
+                    ResponseError::InvalidConfig,
+                    format!("config {} is not a list", config.name),
+                ));
             }
         };
         settings
             .set(&config.name, value)
-            .map_err(|problem| (ResponseError::InvalidConfig, problem.to_string()))?;
+            .map_err(|error| (ResponseError::InvalidConfig, error.to_string()))?;
     }
-    if only_check {
+    if validate_only {
         return Ok(());
     }
     topic
         .set(settings)
-        .map_err(|problem| (ResponseError::KafkaStorageError, problem.to_string()))
+        .map_err(|error| (ResponseError::KafkaStorageError, error.to_string()))
 }

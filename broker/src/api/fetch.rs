@@ -1,4 +1,4 @@
-//! Fetch: answers at once when enough is there, else waits for appends until the client's patience ends.
+//! Fetch: responds immediately when `min_bytes` are available, else waits for appends up to `max_wait_ms`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,125 +12,121 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use tracing::error;
 
-use super::Caller;
-use crate::connection::Answer;
+use super::context::{RequestContext, Response, check_leader_epoch};
 use crate::topics::Topic;
 
-/// Longest wait, whatever the client asks for: bounds how long a dead connection goes unnoticed.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Upper bound of `max_wait_ms`, so that dead connections are noticed.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// What has been gathered for an answer.
-struct Gathered {
+/// The content of a response.
+struct FetchedData {
     topics: Vec<FetchableTopicResponse>,
     bytes: usize,
     failed: bool,
 }
 
-/// Reads what is there; waits while it is less than `min_bytes` and nothing has failed.
-pub async fn fetch(caller: Caller<'_>, request: FetchRequest) -> Answer {
+/// Reads records, and waits for more while there are fewer than `min_bytes` and no partition has failed.
+pub async fn fetch(context: RequestContext<'_>, request: FetchRequest) -> Response {
     if request.session_id != 0 && request.session_epoch > 0 {
-        return error(ResponseError::FetchSessionIdNotFound);
+        let response = FetchResponse::default().with_error_code(ResponseError::FetchSessionIdNotFound.code());
+        return ResponseKind::Fetch(response).into();
     }
-    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(LONGEST_WAIT);
+    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(MAX_WAIT);
     let deadline = Instant::now() + wait;
     let enough = usize::try_from(request.min_bytes)
         .unwrap_or(0)
-        .min(caller.node.config.memory_limit.fetch_bytes);
-    let grown = Arc::new(Notify::new());
+        .min(context.node.config.memory_limit.fetch_bytes);
+    let appended = Arc::new(Notify::new());
     loop {
-        watch(caller, &request, &grown);
-        let (gathered, share) = gather(caller, &request).await;
-        if gathered.bytes >= enough || gathered.failed || Instant::now() >= deadline {
+        watch(context, &request, &appended);
+        let (fetched, memory) = read(context, &request).await;
+        if fetched.bytes >= enough || fetched.failed || Instant::now() >= deadline {
             let response = FetchResponse::default()
                 .with_session_id(0)
-                .with_responses(gathered.topics);
-            return Answer {
+                .with_responses(fetched.topics);
+            return Response {
                 body: Some(ResponseKind::Fetch(response)),
-                share,
+                memory,
             };
         }
-        drop((gathered, share));
-        let _late = timeout_at(deadline, grown.notified()).await;
+        drop((fetched, memory));
+        let _elapsed = timeout_at(deadline, appended.notified()).await;
     }
 }
 
-fn error(error: ResponseError) -> Answer {
-    ResponseKind::Fetch(FetchResponse::default().with_error_code(error.code())).into()
-}
-
-fn resolve(caller: Caller<'_>, wanted: &FetchTopic) -> Option<Arc<Topic>> {
-    let topics = &caller.node.topics;
-    if caller.version >= 13 {
+fn resolve_topic(context: RequestContext<'_>, wanted: &FetchTopic) -> Option<Arc<Topic>> {
+    let topics = &context.node.topics;
+    if context.version >= 13 {
         topics.by_id(wanted.topic_id)
     } else {
         topics.get(&wanted.topic)
     }
 }
 
-/// Watches before reading, so that no append between reading and waiting goes unnoticed.
-fn watch(caller: Caller<'_>, request: &FetchRequest, grown: &Arc<Notify>) {
+/// Registers for appends. Done before reading, so that no append between the read and the wait is missed.
+fn watch(context: RequestContext<'_>, request: &FetchRequest, appended: &Arc<Notify>) {
     for wanted in &request.topics {
-        let Some(topic) = resolve(caller, wanted) else {
+        let Some(topic) = resolve_topic(context, wanted) else {
             continue;
         };
         let partitions = wanted
             .partitions
             .iter()
             .filter_map(|partition| topic.partition(partition.partition));
-        partitions.for_each(|partition| partition.watch(grown));
+        partitions.for_each(|partition| partition.notify_on_change(appended));
     }
 }
 
-/// Reads each partition in the order asked, within the limits of the client and of the broker's memory.
-async fn gather(caller: Caller<'_>, request: &FetchRequest) -> (Gathered, Option<OwnedSemaphorePermit>) {
-    let limit = caller.node.config.memory_limit.fetch_bytes;
+/// Reads the partitions in the order of the request, within the limits of the client and of the broker's memory.
+async fn read(context: RequestContext<'_>, request: &FetchRequest) -> (FetchedData, Option<OwnedSemaphorePermit>) {
+    let limit = context.node.config.memory_limit.fetch_bytes;
     let limit = usize::try_from(request.max_bytes).unwrap_or(0).min(limit);
-    let mut gathered = Gathered {
+    let mut fetched = FetchedData {
         topics: Vec::new(),
         bytes: 0,
         failed: false,
     };
-    let largest = limit.max(caller.node.config.max_batch);
+    let largest = limit.max(context.node.config.max_batch);
     let permits = u32::try_from(largest).unwrap_or(u32::MAX);
-    let share = Arc::clone(&caller.node.fetch_budget)
+    let memory = Arc::clone(&context.node.fetch_memory)
         .acquire_many_owned(permits)
         .await
         .ok();
     for wanted in &request.topics {
-        let topic = resolve(caller, wanted);
+        let topic = resolve_topic(context, wanted);
         let mut partitions = Vec::new();
         for partition in &wanted.partitions {
-            let data = one_partition(caller, topic.as_deref(), partition, limit, &mut gathered);
+            let data = read_partition(context, topic.as_deref(), partition, limit, &mut fetched);
             partitions.push(data);
         }
-        gathered.topics.push(
+        fetched.topics.push(
             FetchableTopicResponse::default()
                 .with_topic(wanted.topic.clone())
                 .with_topic_id(wanted.topic_id)
                 .with_partitions(partitions),
         );
     }
-    // What was reserved and not used goes back; what is used stays reserved until it is sent.
-    let share = share.and_then(|mut share| share.split(gathered.bytes.min(largest)));
-    (gathered, share)
+    // Unused memory is released; used memory stays reserved until the response is sent.
+    let memory = memory.and_then(|mut memory| memory.split(fetched.bytes.min(largest)));
+    (fetched, memory)
 }
 
-fn one_partition(
-    caller: Caller<'_>,
+fn read_partition(
+    context: RequestContext<'_>,
     topic: Option<&Topic>,
     wanted: &FetchPartition,
     limit: usize,
-    gathered: &mut Gathered,
+    fetched: &mut FetchedData,
 ) -> PartitionData {
     let data = PartitionData::default()
         .with_partition_index(wanted.partition)
         .with_high_watermark(-1)
         .with_aborted_transactions(None)
         .with_records(Some(Bytes::new()));
-    let left = limit.saturating_sub(gathered.bytes);
-    let own = usize::try_from(wanted.partition_max_bytes).unwrap_or(0).min(left);
+    let remaining = limit.saturating_sub(fetched.bytes);
+    let max_bytes = usize::try_from(wanted.partition_max_bytes).unwrap_or(0).min(remaining);
     let unknown = match topic {
-        None if caller.version >= 13 => ResponseError::UnknownTopicId,
+        None if context.version >= 13 => ResponseError::UnknownTopicId,
         _ => ResponseError::UnknownTopicOrPartition,
     };
     let partition = topic.and_then(|topic| topic.partition(wanted.partition)).ok_or(unknown);
@@ -141,37 +137,28 @@ fn one_partition(
             .with_high_watermark(log.end())
             .with_last_stable_offset(log.end());
         let data = data.with_log_start_offset(log.start());
-        check_epoch(wanted.current_leader_epoch)?;
+        check_leader_epoch(wanted.current_leader_epoch)?;
         if wanted.fetch_offset < log.start() || wanted.fetch_offset > log.end() {
             return Err(ResponseError::OffsetOutOfRange);
         }
         let records = log
-            .read(wanted.fetch_offset, own, gathered.bytes == 0)
-            .map_err(|problem| {
-                error!(%problem, "fetch failed");
+            .read(wanted.fetch_offset, max_bytes, fetched.bytes == 0)
+            .map_err(|error| {
+                error!(%error, "failed to read records");
                 ResponseError::KafkaStorageError
             })?;
         Ok(data.with_records(Some(records)))
     });
     match read {
         Ok(data) => {
-            gathered.bytes += data.records.as_ref().map_or(0, Bytes::len);
+            fetched.bytes += data.records.as_ref().map_or(0, Bytes::len);
             data
         }
         Err(error) => {
-            gathered.failed = true;
-            // As Apache Kafka has it: null where the partition is known, empty where it is not.
+            fetched.failed = true;
+            // Same as Apache Kafka: null for a known partition, empty for an unknown one.
             let aborted = (error == unknown).then(Vec::new);
             data.with_aborted_transactions(aborted).with_error_code(error.code())
         }
-    }
-}
-
-/// The leader epoch is 0 and stays so; -1 stands for a client that does not know it.
-pub fn check_epoch(epoch: i32) -> Result<(), ResponseError> {
-    match epoch {
-        -1 | 0 => Ok(()),
-        e if e > 0 => Err(ResponseError::UnknownLeaderEpoch),
-        _ => Err(ResponseError::FencedLeaderEpoch),
     }
 }

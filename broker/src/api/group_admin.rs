@@ -10,16 +10,15 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::Caller;
-use super::groups::code;
+use super::context::{RequestContext, error_code};
 use crate::group::{Group, Member};
 
 fn text(string: &str) -> StrBytes {
     StrBytes::from_string(string.to_owned())
 }
 
-/// Groups, of certain states if asked so. All are of the type "classic".
-pub fn list(caller: Caller<'_>, request: ListGroupsRequest) -> ResponseKind {
+/// Lists groups, filtered by state and type. Every group has the type "classic".
+pub fn list(context: RequestContext<'_>, request: ListGroupsRequest) -> ResponseKind {
     let one = |name: &str, group: &Group| {
         ListedGroup::default()
             .with_group_id(GroupId(text(name)))
@@ -27,26 +26,28 @@ pub fn list(caller: Caller<'_>, request: ListGroupsRequest) -> ResponseKind {
             .with_group_state(text(group.state().name()))
             .with_group_type(text("classic"))
     };
-    let among = |wanted: &[StrBytes], is: &str| wanted.is_empty() || wanted.iter().any(|w| w.eq_ignore_ascii_case(is));
-    let mut groups = caller.node.groups.list(one);
-    groups.retain(|group| among(&request.states_filter, &group.group_state));
-    groups.retain(|group| among(&request.types_filter, &group.group_type));
+    let matches = |filter: &[StrBytes], value: &str| {
+        filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
+    };
+    let mut groups = context.node.groups.list(one);
+    groups.retain(|group| matches(&request.states_filter, &group.group_state));
+    groups.retain(|group| matches(&request.types_filter, &group.group_type));
     ResponseKind::ListGroups(ListGroupsResponse::default().with_groups(groups))
 }
 
-/// Groups with their members.
-pub fn describe(caller: Caller<'_>, request: DescribeGroupsRequest) -> ResponseKind {
+/// Describes groups and their members.
+pub fn describe(context: RequestContext<'_>, request: DescribeGroupsRequest) -> ResponseKind {
     let groups = request.groups.into_iter().map(|name| {
-        let found = caller.node.groups.look(&name, described);
-        found.unwrap_or_else(|| missing(caller, &name)).with_group_id(name)
+        let found = context.node.groups.with_group(&name, described);
+        found.unwrap_or_else(|| missing(context, &name)).with_group_id(name)
     });
     ResponseKind::DescribeGroups(DescribeGroupsResponse::default().with_groups(groups.collect()))
 }
 
-/// Before version 6 a group that does not exist is described as dead.
-fn missing(caller: Caller<'_>, name: &str) -> DescribedGroup {
+/// Before version 6, a group that does not exist is described as dead.
+fn missing(context: RequestContext<'_>, name: &str) -> DescribedGroup {
     let dead = DescribedGroup::default().with_group_state(StrBytes::from_static_str("Dead"));
-    if caller.version < 6 {
+    if context.version < 6 {
         return dead;
     }
     let message = StrBytes::from_string(format!("Group {name} not found."));
@@ -60,9 +61,9 @@ fn described(group: &Group) -> DescribedGroup {
     let member = |(id, member): (&String, &Member)| {
         DescribedGroupMember::default()
             .with_member_id(text(id))
-            .with_group_instance_id(member.instance.as_deref().map(text))
-            .with_client_id(text(&member.client))
-            .with_client_host(text(&member.host))
+            .with_group_instance_id(member.instance_id.as_deref().map(text))
+            .with_client_id(text(&member.client_id))
+            .with_client_host(text(&member.client_host))
             .with_member_metadata(member.metadata(protocol))
             .with_member_assignment(member.assignment.clone())
     };
@@ -73,10 +74,10 @@ fn described(group: &Group) -> DescribedGroup {
         .with_members(group.members().iter().map(member).collect())
 }
 
-/// Deletes groups that have no members.
-pub fn delete(caller: Caller<'_>, request: DeleteGroupsRequest) -> ResponseKind {
+/// Deletes groups without members.
+pub fn delete(context: RequestContext<'_>, request: DeleteGroupsRequest) -> ResponseKind {
     let results = request.groups_names.into_iter().map(|name| {
-        let error = code(caller.node.groups.delete(&name));
+        let error = error_code(context.node.groups.delete(&name));
         DeletableGroupResult::default()
             .with_group_id(name)
             .with_error_code(error)

@@ -10,30 +10,29 @@ use kafka_protocol::messages::{
 };
 use tracing::error;
 
-use super::Caller;
-use super::fetch::check_epoch;
-use crate::log::Log;
+use super::context::{RequestContext, check_leader_epoch};
+use crate::log::PartitionLog;
 use crate::topics::Topic;
 
-/// Stands for the log's end.
+/// Timestamp that selects the log end offset.
 const LATEST: i64 = -1;
-/// Stands for the log's start.
+/// Timestamp that selects the log start offset.
 const EARLIEST: i64 = -2;
-/// Stands for the record with the newest timestamp (version 7).
-const NEWEST: i64 = -3;
-/// Stands for the start of what is kept locally, which is all (version 8).
+/// Timestamp that selects the record with the maximum timestamp (since version 7).
+const MAX_TIMESTAMP: i64 = -3;
+/// Timestamp that selects the start of the local log, which is the whole log (since version 8).
 const EARLIEST_LOCAL: i64 = -4;
-/// Stands for the end of what is kept elsewhere, which is nothing (version 9).
+/// Timestamp that selects the end of the tiered log, which does not exist (since version 9).
 const LATEST_TIERED: i64 = -5;
 
-/// Offsets by time.
-pub fn list_offsets(caller: Caller<'_>, request: ListOffsetsRequest) -> ResponseKind {
+/// Looks up offsets by timestamp.
+pub fn list_offsets(context: RequestContext<'_>, request: ListOffsetsRequest) -> ResponseKind {
     let topics = request.topics.into_iter().map(|wanted| {
-        let topic = caller.node.topics.get(&wanted.name);
+        let topic = context.node.topics.get(&wanted.name);
         let partitions = wanted
             .partitions
             .iter()
-            .map(|partition| one(topic.as_deref(), partition, caller.version));
+            .map(|partition| list_partition(topic.as_deref(), partition, context.version));
         ListOffsetsTopicResponse::default()
             .with_partitions(partitions.collect())
             .with_name(wanted.name)
@@ -41,13 +40,13 @@ pub fn list_offsets(caller: Caller<'_>, request: ListOffsetsRequest) -> Response
     ResponseKind::ListOffsets(ListOffsetsResponse::default().with_topics(topics.collect()))
 }
 
-fn one(topic: Option<&Topic>, wanted: &ListOffsetsPartition, version: i16) -> ListOffsetsPartitionResponse {
+fn list_partition(topic: Option<&Topic>, wanted: &ListOffsetsPartition, version: i16) -> ListOffsetsPartitionResponse {
     let response = ListOffsetsPartitionResponse::default().with_partition_index(wanted.partition_index);
     let partition = topic.and_then(|topic| topic.partition(wanted.partition_index));
     let found = partition
         .ok_or(ResponseError::UnknownTopicOrPartition)
         .and_then(|partition| {
-            check_epoch(if version >= 4 { wanted.current_leader_epoch } else { -1 })?;
+            check_leader_epoch(if version >= 4 { wanted.current_leader_epoch } else { -1 })?;
             look_up(&partition.log(), wanted.timestamp)
         });
     match found {
@@ -62,25 +61,25 @@ fn one(topic: Option<&Topic>, wanted: &ListOffsetsPartition, version: i16) -> Li
     }
 }
 
-/// Offset and timestamp; -1 for both when no record fits.
-fn look_up(log: &Log, timestamp: i64) -> Result<(i64, i64), ResponseError> {
+/// Offset and timestamp; -1 for both when no record matches.
+fn look_up(log: &PartitionLog, timestamp: i64) -> Result<(i64, i64), ResponseError> {
     let found = match timestamp {
         LATEST => Ok(Some((log.end(), -1))),
         EARLIEST | EARLIEST_LOCAL => Ok(Some((log.start(), -1))),
-        NEWEST => log.find_newest(),
+        MAX_TIMESTAMP => log.find_max_timestamp(),
         LATEST_TIERED => Ok(None),
-        time => log.find_time(time),
+        time => log.find_timestamp(time),
     };
-    found.map(|found| found.unwrap_or((-1, -1))).map_err(|problem| {
-        error!(%problem, "offset not found");
+    found.map(|found| found.unwrap_or((-1, -1))).map_err(|error| {
+        error!(%error, "failed to look up an offset");
         ResponseError::KafkaStorageError
     })
 }
 
-/// Where a leader epoch ends: there is only epoch 0, which ends at the log's end.
-pub fn epoch_ends(caller: Caller<'_>, request: OffsetForLeaderEpochRequest) -> ResponseKind {
+/// The end offset of leader epochs. Only epoch 0 exists; it ends at the log end offset.
+pub fn offset_for_leader_epoch(context: RequestContext<'_>, request: OffsetForLeaderEpochRequest) -> ResponseKind {
     let topics = request.topics.into_iter().map(|wanted| {
-        let topic = caller.node.topics.get(&wanted.topic);
+        let topic = context.node.topics.get(&wanted.topic);
         let partitions = wanted
             .partitions
             .iter()
@@ -100,7 +99,7 @@ fn epoch_end(topic: Option<&Topic>, wanted: &OffsetForLeaderPartition) -> EpochE
     let Some(partition) = topic.and_then(|topic| topic.partition(wanted.partition)) else {
         return response.with_error_code(ResponseError::UnknownTopicOrPartition.code());
     };
-    match (check_epoch(wanted.current_leader_epoch), wanted.leader_epoch) {
+    match (check_leader_epoch(wanted.current_leader_epoch), wanted.leader_epoch) {
         (Err(error), _) => response.with_error_code(error.code()),
         (Ok(()), 0) => response.with_leader_epoch(0).with_end_offset(partition.log().end()),
         (Ok(()), _) => response,

@@ -1,4 +1,4 @@
-//! Metadata: which topics there are, and where to connect to.
+//! Metadata: the topics, and the broker's address.
 
 use std::sync::Arc;
 
@@ -10,38 +10,40 @@ use kafka_protocol::messages::metadata_response::{
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, ResponseKind, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use super::Caller;
+use super::RequestContext;
 use crate::node::NODE_ID;
 use crate::topics::{CreateError, Topic, TopicSettings};
 
-/// Describes all topics or those asked for, and creates missing ones if that is wanted and allowed.
-pub fn metadata(caller: Caller<'_>, request: MetadataRequest) -> ResponseKind {
-    let create = caller.node.config.auto_create && (caller.version < 4 || request.allow_auto_topic_creation);
-    // Version 0 has no null: an empty list means all topics there.
-    let wanted = request.topics.filter(|topics| caller.version > 0 || !topics.is_empty());
+/// Describes all or the requested topics; creates missing ones if the request and the configuration allow it.
+pub fn metadata(context: RequestContext<'_>, request: MetadataRequest) -> ResponseKind {
+    let create = context.node.config.auto_create && (context.version < 4 || request.allow_auto_topic_creation);
+    // Version 0 has no null; there an empty list means all topics.
+    let wanted = request
+        .topics
+        .filter(|topics| context.version > 0 || !topics.is_empty());
     let topics = match wanted {
-        None => caller.node.topics.all().iter().map(describe).collect(),
-        Some(wanted) => wanted.into_iter().map(|topic| find(caller, topic, create)).collect(),
+        None => context.node.topics.all().iter().map(describe).collect(),
+        Some(wanted) => wanted.into_iter().map(|topic| find(context, topic, create)).collect(),
     };
     let broker = MetadataResponseBroker::default()
         .with_node_id(BrokerId(NODE_ID))
-        .with_host(StrBytes::from_string(caller.origin.host.clone()))
-        .with_port(i32::from(caller.origin.port));
+        .with_host(StrBytes::from_string(context.listener.host.clone()))
+        .with_port(i32::from(context.listener.port));
     let response = MetadataResponse::default()
         .with_brokers(vec![broker])
-        .with_cluster_id(Some(StrBytes::from_string(caller.node.cluster_id.clone())))
+        .with_cluster_id(Some(StrBytes::from_string(context.node.cluster_id.clone())))
         .with_controller_id(BrokerId(NODE_ID))
         .with_topics(topics);
     ResponseKind::Metadata(response)
 }
 
-fn find(caller: Caller<'_>, wanted: MetadataRequestTopic, create: bool) -> MetadataResponseTopic {
-    // A topic without a name can be told only from version 12 on.
-    let name = wanted.name.clone().or((caller.version < 12).then(TopicName::default));
+fn find(context: RequestContext<'_>, wanted: MetadataRequestTopic, create: bool) -> MetadataResponseTopic {
+    // The topic name is nullable since version 12.
+    let name = wanted.name.clone().or((context.version < 12).then(TopicName::default));
     let unknown = MetadataResponseTopic::default()
         .with_name(name)
         .with_topic_id(wanted.topic_id);
-    let topics = &caller.node.topics;
+    let topics = &context.node.topics;
     let Some(name) = wanted.name else {
         let unknown = || unknown.with_error_code(ResponseError::UnknownTopicId.code());
         return topics
@@ -50,7 +52,7 @@ fn find(caller: Caller<'_>, wanted: MetadataRequestTopic, create: bool) -> Metad
     };
     let found = match topics.get(&name) {
         Some(topic) => Ok(topic),
-        None if create => auto_create(caller, &name),
+        None if create => auto_create(context, &name),
         None => crate::topics::check_name(&name)
             .map_err(|_| ResponseError::InvalidTopicException)
             .and(Err(ResponseError::UnknownTopicOrPartition)),
@@ -61,17 +63,17 @@ fn find(caller: Caller<'_>, wanted: MetadataRequestTopic, create: bool) -> Metad
     }
 }
 
-fn auto_create(caller: Caller<'_>, name: &str) -> Result<Arc<Topic>, ResponseError> {
-    let count = caller.node.config.default_partitions;
-    match caller.node.topics.create(name, count, TopicSettings::default()) {
+fn auto_create(context: RequestContext<'_>, name: &str) -> Result<Arc<Topic>, ResponseError> {
+    let count = context.node.config.default_partitions;
+    match context.node.topics.create(name, count, TopicSettings::default()) {
         Ok(topic) => Ok(topic),
-        // Another connection was faster.
-        Err(CreateError::Exists(name)) => caller
+        // Another connection created it in the meantime.
+        Err(CreateError::Exists(name)) => context
             .node
             .topics
             .get(&name)
             .ok_or(ResponseError::UnknownTopicOrPartition),
-        Err(problem) => Err(super::topic_admin::code(&problem)),
+        Err(error) => Err(super::topic_admin::error_of(&error)),
     }
 }
 

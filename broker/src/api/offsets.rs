@@ -15,27 +15,26 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::Caller;
-use super::groups::code;
-use crate::group::{Committed, Committer, Group, TopicPartition};
+use super::context::{RequestContext, error_code};
+use crate::group::{CommittedOffset, Group, MemberContext, TopicPartition};
 use crate::node::now_ms;
 
-/// Longest note that can be committed with an offset, in bytes, as in Apache Kafka.
-const LONGEST_NOTE: usize = 4096;
+/// Maximum size of the metadata committed with an offset, in bytes; the same as in Apache Kafka.
+const MAX_METADATA: usize = 4096;
 
-/// Commits offsets; partitions that cannot be committed do not hinder the others.
-pub async fn commit(caller: Caller<'_>, request: OffsetCommitRequest) -> ResponseKind {
+/// Commits offsets. A failed partition does not affect the others.
+pub async fn commit(context: RequestContext<'_>, request: OffsetCommitRequest) -> ResponseKind {
     let mut offsets = Vec::new();
     let mut topics = Vec::new();
     for topic in &request.topics {
         let partitions = topic.partitions.iter().map(|partition| {
-            let checked = check(caller, &topic.name, partition);
-            let error = code(checked.map(|committed| {
-                let at = TopicPartition {
+            let checked = check(context, &topic.name, partition);
+            let error = error_code(checked.map(|committed| {
+                let partition = TopicPartition {
                     topic: topic.name.to_string(),
                     partition: partition.partition_index,
                 };
-                offsets.push((at, committed));
+                offsets.push((partition, committed));
             }));
             OffsetCommitResponsePartition::default()
                 .with_partition_index(partition.partition_index)
@@ -48,12 +47,12 @@ pub async fn commit(caller: Caller<'_>, request: OffsetCommitRequest) -> Respons
                 .with_partitions(partitions),
         );
     }
-    let from = Committer {
-        member: request.member_id.to_string(),
-        instance: request.group_instance_id.as_ref().map(ToString::to_string),
+    let from = MemberContext {
+        member_id: request.member_id.to_string(),
+        instance_id: request.group_instance_id.as_ref().map(ToString::to_string),
         generation: request.generation_id_or_member_epoch,
     };
-    let error = code(write(caller, &request.group_id, &from, offsets).await);
+    let error = error_code(write(context, &request.group_id, &from, offsets).await);
     for partition in topics
         .iter_mut()
         .flat_map(|topic| &mut topic.partitions)
@@ -65,18 +64,18 @@ pub async fn commit(caller: Caller<'_>, request: OffsetCommitRequest) -> Respons
 }
 
 async fn write(
-    caller: Caller<'_>,
+    context: RequestContext<'_>,
     group: &str,
-    from: &Committer,
-    offsets: Vec<(TopicPartition, Committed)>,
+    from: &MemberContext,
+    offsets: Vec<(TopicPartition, CommittedOffset)>,
 ) -> Result<(), ResponseError> {
-    caller.node.groups.commit(group, from, offsets)?;
-    let unforced = if caller.node.fsync_always() {
-        caller.node.groups.take_dirty()
+    context.node.groups.commit(group, from, offsets)?;
+    let unsynced = if context.node.fsync_always() {
+        context.node.groups.take_dirty()
     } else {
         None
     };
-    if super::produce::force(unforced.into_iter().collect()).await {
+    if super::produce::sync_files(unsynced.into_iter().collect()).await {
         Ok(())
     } else {
         Err(ResponseError::CoordinatorNotAvailable)
@@ -84,19 +83,19 @@ async fn write(
 }
 
 fn check(
-    caller: Caller<'_>,
+    context: RequestContext<'_>,
     topic: &str,
     partition: &OffsetCommitRequestPartition,
-) -> Result<Committed, ResponseError> {
+) -> Result<CommittedOffset, ResponseError> {
     let metadata = partition
         .committed_metadata
         .as_ref()
         .map(ToString::to_string)
         .unwrap_or_default();
-    if metadata.len() > LONGEST_NOTE {
+    if metadata.len() > MAX_METADATA {
         return Err(ResponseError::OffsetMetadataTooLarge);
     }
-    let topic = caller
+    let topic = context
         .node
         .topics
         .get(topic)
@@ -104,44 +103,46 @@ fn check(
     topic
         .partition(partition.partition_index)
         .ok_or(ResponseError::UnknownTopicOrPartition)?;
-    let epoch = if caller.version >= 6 {
+    let epoch = if context.version >= 6 {
         partition.committed_leader_epoch
     } else {
         -1
     };
-    Ok(Committed {
+    Ok(CommittedOffset {
         offset: partition.committed_offset,
-        epoch,
+        leader_epoch: epoch,
         metadata,
-        at_ms: now_ms(),
+        committed_at_ms: now_ms(),
     })
 }
 
-/// Answers with committed offsets: of one group before version 8, of several since.
-pub fn fetch(caller: Caller<'_>, request: OffsetFetchRequest) -> ResponseKind {
+/// Returns committed offsets: of one group before version 8, of several since.
+pub fn fetch(context: RequestContext<'_>, request: OffsetFetchRequest) -> ResponseKind {
     let mut response = OffsetFetchResponse::default();
-    if caller.version >= 8 {
+    if context.version >= 8 {
         let groups = request.groups.into_iter().map(|group| {
-            let topics = fetch_group(caller, &group.group_id, group.topics);
+            let topics = fetch_group(context, &group.group_id, group.topics);
             OffsetFetchResponseGroup::default()
                 .with_topics(topics)
                 .with_group_id(group.group_id)
         });
         return ResponseKind::OffsetFetch(response.with_groups(groups.collect()));
     }
-    let wanted = request.topics.map(|topics| topics.into_iter().map(newer).collect());
-    let topics = fetch_group(caller, &request.group_id, wanted);
-    response.topics = topics.into_iter().map(older).collect();
+    let wanted = request
+        .topics
+        .map(|topics| topics.into_iter().map(to_new_topic).collect());
+    let topics = fetch_group(context, &request.group_id, wanted);
+    response.topics = topics.into_iter().map(to_old_topic).collect();
     ResponseKind::OffsetFetch(response)
 }
 
-fn newer(topic: OffsetFetchRequestTopic) -> OffsetFetchRequestTopics {
+fn to_new_topic(topic: OffsetFetchRequestTopic) -> OffsetFetchRequestTopics {
     OffsetFetchRequestTopics::default()
         .with_name(topic.name)
         .with_partition_indexes(topic.partition_indexes)
 }
 
-fn older(topic: OffsetFetchResponseTopics) -> OffsetFetchResponseTopic {
+fn to_old_topic(topic: OffsetFetchResponseTopics) -> OffsetFetchResponseTopic {
     let partition = |p: OffsetFetchResponsePartitions| {
         OffsetFetchResponsePartition::default()
             .with_partition_index(p.partition_index)
@@ -155,23 +156,23 @@ fn older(topic: OffsetFetchResponseTopics) -> OffsetFetchResponseTopic {
         .with_partitions(partitions)
 }
 
-/// The offsets asked for, -1 where none was committed; all that there are for `None`.
+/// The requested offsets, -1 where none was committed; all committed offsets for `None`.
 fn fetch_group(
-    caller: Caller<'_>,
+    context: RequestContext<'_>,
     group: &str,
     wanted: Option<Vec<OffsetFetchRequestTopics>>,
 ) -> Vec<OffsetFetchResponseTopics> {
-    let wanted = wanted.unwrap_or_else(|| caller.node.groups.look(group, all_committed).unwrap_or_default());
-    let look = |topic: OffsetFetchRequestTopics| {
+    let wanted = wanted.unwrap_or_else(|| context.node.groups.with_group(group, all_committed).unwrap_or_default());
+    let fetch_topic = |topic: OffsetFetchRequestTopics| {
         let partitions = topic.partition_indexes.iter().map(|&index| {
             let at = TopicPartition {
                 topic: topic.name.to_string(),
                 partition: index,
             };
-            let committed = caller
+            let committed = context
                 .node
                 .groups
-                .look(group, |group| group.offsets.get(&at).cloned())
+                .with_group(group, |group| group.offsets.get(&at).cloned())
                 .flatten();
             partition(index, committed)
         });
@@ -180,7 +181,7 @@ fn fetch_group(
             .with_name(topic.name)
             .with_partitions(partitions)
     };
-    wanted.into_iter().map(look).collect()
+    wanted.into_iter().map(fetch_topic).collect()
 }
 
 fn all_committed(group: &Group) -> Vec<OffsetFetchRequestTopics> {
@@ -198,23 +199,23 @@ fn all_committed(group: &Group) -> Vec<OffsetFetchRequestTopics> {
     topics
 }
 
-fn partition(index: i32, committed: Option<Committed>) -> OffsetFetchResponsePartitions {
-    let none = Committed {
+fn partition(index: i32, committed: Option<CommittedOffset>) -> OffsetFetchResponsePartitions {
+    let none = CommittedOffset {
         offset: -1,
-        epoch: -1,
+        leader_epoch: -1,
         metadata: String::new(),
-        at_ms: 0,
+        committed_at_ms: 0,
     };
     let committed = committed.unwrap_or(none);
     OffsetFetchResponsePartitions::default()
         .with_partition_index(index)
         .with_committed_offset(committed.offset)
-        .with_committed_leader_epoch(committed.epoch)
+        .with_committed_leader_epoch(committed.leader_epoch)
         .with_metadata(Some(StrBytes::from_string(committed.metadata)))
 }
 
-/// Forgets offsets of a group.
-pub fn delete(caller: Caller<'_>, request: OffsetDeleteRequest) -> ResponseKind {
+/// Deletes committed offsets of a group.
+pub fn delete(context: RequestContext<'_>, request: OffsetDeleteRequest) -> ResponseKind {
     let named = request.topics.iter().flat_map(|topic| {
         topic.partitions.iter().map(|p| TopicPartition {
             topic: topic.name.to_string(),
@@ -222,11 +223,11 @@ pub fn delete(caller: Caller<'_>, request: OffsetDeleteRequest) -> ResponseKind 
         })
     });
     let offsets: Vec<_> = named.collect();
-    if let Err(error) = caller.node.groups.forget(&request.group_id, &offsets) {
+    if let Err(error) = context.node.groups.delete_offsets(&request.group_id, &offsets) {
         return ResponseKind::OffsetDelete(OffsetDeleteResponse::default().with_error_code(error.code()));
     }
     let topics = request.topics.into_iter().map(|topic| {
-        let known = caller.node.topics.get(&topic.name);
+        let known = context.node.topics.get(&topic.name);
         let partitions = topic.partitions.iter().map(|p| {
             let exists = known.as_ref().and_then(|topic| topic.partition(p.partition_index));
             let error = exists.map_or(ResponseError::UnknownTopicOrPartition.code(), |_| 0);

@@ -14,31 +14,31 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::task::spawn_blocking;
 use tracing::{error, warn};
 
-use super::Caller;
-use crate::connection::Answer;
+use super::context::{RequestContext, Response};
 use crate::log::{AppendError, BatchError};
 use crate::topics::Topic;
 
-/// Appends each partition's batch; with fsync "always" answers when all are on the disk.
-pub async fn produce(caller: Caller<'_>, request: ProduceRequest) -> Answer {
+/// Appends one batch per partition; with `FsyncPolicy::Always` responds once all are synced.
+pub async fn produce(context: RequestContext<'_>, request: ProduceRequest) -> Response {
     let acks = request.acks;
-    let refusal = refusal(&request);
+    let refusal = check_request(&request);
     let mut written = Vec::new();
     let topics = request
         .topic_data
         .into_iter()
-        .map(|topic| one_topic(caller, topic, refusal, &mut written));
+        .map(|topic| produce_topic(context, topic, refusal, &mut written));
     let mut response = ProduceResponse::default().with_responses(topics.collect());
-    if caller.node.fsync_always() && !force(written).await {
+    if context.node.fsync_always() && !sync_files(written).await {
         fail_all(&mut response);
     }
-    Answer {
+    Response {
         body: (acks != 0).then_some(ResponseKind::Produce(response)),
-        share: None,
+        memory: None,
     }
 }
 
-fn refusal(request: &ProduceRequest) -> Option<ResponseError> {
+/// The error that applies to the whole request, if any.
+fn check_request(request: &ProduceRequest) -> Option<ResponseError> {
     if !matches!(request.acks, -1..=1) {
         return Some(ResponseError::InvalidRequiredAcks);
     }
@@ -48,14 +48,14 @@ fn refusal(request: &ProduceRequest) -> Option<ResponseError> {
         .map(|_| ResponseError::InvalidTxnState)
 }
 
-fn one_topic(
-    caller: Caller<'_>,
+fn produce_topic(
+    context: RequestContext<'_>,
     data: TopicProduceData,
     refusal: Option<ResponseError>,
     written: &mut Vec<Arc<File>>,
 ) -> TopicProduceResponse {
-    let topics = &caller.node.topics;
-    let by_id = caller.version >= 13;
+    let topics = &context.node.topics;
+    let by_id = context.version >= 13;
     let topic = if by_id {
         topics.by_id(data.topic_id)
     } else {
@@ -73,7 +73,7 @@ fn one_topic(
             (None, None) => Err((unknown, None)),
             (None, Some(topic)) => append(topic, partition, written),
         };
-        answer(index, result)
+        partition_response(index, result)
     });
     let partitions = partitions.collect();
     TopicProduceResponse::default()
@@ -82,7 +82,7 @@ fn one_topic(
         .with_partition_responses(partitions)
 }
 
-/// Base offset and log start, or an error with its message.
+/// Base offset and log start offset, or an error with its message.
 type Outcome = Result<(i64, i64), (ResponseError, Option<String>)>;
 
 fn append(topic: &Topic, data: PartitionProduceData, written: &mut Vec<Arc<File>>) -> Outcome {
@@ -90,21 +90,21 @@ fn append(topic: &Topic, data: PartitionProduceData, written: &mut Vec<Arc<File>
         .partition(data.index)
         .ok_or((ResponseError::UnknownTopicOrPartition, None))?;
     let records: Bytes = data.records.unwrap_or_default();
-    let appended = partition.append(&records).map_err(|problem| {
-        match &problem {
-            AppendError::Storage(problem) => {
-                error!(topic = topic.name, partition = data.index, %problem, "not appended")
+    let appended = partition.append(&records).map_err(|error| {
+        match &error {
+            AppendError::Storage(error) => {
+                error!(topic = topic.name, partition = data.index, %error, "failed to append a batch")
             }
-            problem => warn!(topic = topic.name, partition = data.index, %problem, "batch refused"),
+            error => warn!(topic = topic.name, partition = data.index, %error, "batch refused"),
         }
-        (code(&problem), Some(problem.to_string()))
+        (error_of(&error), Some(error.to_string()))
     })?;
     written.extend(appended.file);
     let start = partition.log().start();
     Ok((appended.base_offset, start))
 }
 
-fn answer(index: i32, outcome: Outcome) -> PartitionProduceResponse {
+fn partition_response(index: i32, outcome: Outcome) -> PartitionProduceResponse {
     let response = PartitionProduceResponse::default().with_index(index);
     match outcome {
         Ok((base, start)) => response.with_base_offset(base).with_log_start_offset(start),
@@ -115,9 +115,9 @@ fn answer(index: i32, outcome: Outcome) -> PartitionProduceResponse {
     }
 }
 
-fn code(problem: &AppendError) -> ResponseError {
-    match problem {
-        AppendError::Batch(BatchError::Crc | BatchError::Short | BatchError::Length(_)) => {
+fn error_of(error: &AppendError) -> ResponseError {
+    match error {
+        AppendError::Batch(BatchError::Crc | BatchError::Truncated | BatchError::Length(_)) => {
             ResponseError::CorruptMessage
         }
         AppendError::Batch(BatchError::Magic(_)) => ResponseError::UnsupportedForMessageFormat,
@@ -130,16 +130,16 @@ fn code(problem: &AppendError) -> ResponseError {
     }
 }
 
-/// Forces files to the disk; false if one failed.
-pub async fn force(files: Vec<Arc<File>>) -> bool {
+/// Syncs files to disk; false if one failed.
+pub async fn sync_files(files: Vec<Arc<File>>) -> bool {
     if files.is_empty() {
         return true;
     }
-    let forced = spawn_blocking(move || files.iter().try_for_each(|file| file.sync_data())).await;
-    match forced {
+    let synced = spawn_blocking(move || files.iter().try_for_each(|file| file.sync_data())).await;
+    match synced {
         Ok(Ok(())) => true,
-        Ok(Err(problem)) => {
-            error!(%problem, "records not forced to the disk");
+        Ok(Err(error)) => {
+            error!(%error, "failed to sync records to disk");
             false
         }
         Err(_) => false,
@@ -157,22 +157,22 @@ fn fail_all(response: &mut ProduceResponse) {
     }
 }
 
-/// Gives an idempotent producer its id. Transactions are refused.
-pub fn init_producer_id(caller: Caller<'_>, request: &InitProducerIdRequest) -> ResponseKind {
+/// Allocates the id of an idempotent producer. Transactional producers are refused.
+pub fn init_producer_id(context: RequestContext<'_>, request: &InitProducerIdRequest) -> ResponseKind {
     let response = InitProducerIdResponse::default()
         .with_producer_id(ProducerId(-1))
         .with_producer_epoch(-1);
     if request.transactional_id.is_some() {
         warn!(
-            client = caller.client,
-            "transactional producer refused: this broker has no transactions"
+            client = context.client_id,
+            "transactional producer refused: transactions are not supported"
         );
         return ResponseKind::InitProducerId(response.with_error_code(ResponseError::UnsupportedVersion.code()));
     }
-    ResponseKind::InitProducerId(match caller.node.new_producer_id() {
+    ResponseKind::InitProducerId(match context.node.new_producer_id() {
         Ok(id) => response.with_producer_id(ProducerId(id)).with_producer_epoch(0),
-        Err(problem) => {
-            error!(%problem, "no producer id");
+        Err(error) => {
+            error!(%error, "failed to allocate a producer id");
             response.with_error_code(ResponseError::CoordinatorNotAvailable.code())
         }
     })

@@ -1,7 +1,7 @@
-//! What must survive a restart of the broker: committed offsets and the last agreed state of each group.
+//! The journal of what must survive a restart: committed offsets and the last state of each group.
 //!
-//! One append-only file of entries, each `length: u32, crc32c: u32, JSON`. When the file has grown to several
-//! times what is still true, it is written anew.
+//! One append-only file of entries, each `length: u32, crc32c: u32, JSON`. The file is compacted when it has grown
+//! to several times its size after the last compaction.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -11,47 +11,78 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::{Committed, TopicPartition};
 use crate::error::StorageError;
 
-/// Bytes below which the file is never written anew.
-const COMPACT_FROM: u64 = 1 << 20;
+/// Minimum size in bytes for compaction.
+const MIN_COMPACTION_SIZE: u64 = 1 << 20;
 
-/// An offset was committed.
+/// A partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicPartition {
+    /// The topic name.
+    pub topic: String,
+    /// The partition index.
+    pub partition: i32,
+}
+
+/// An offset that a group has committed for a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommittedOffset {
+    /// Offset of the next record to read.
+    pub offset: i64,
+    /// Leader epoch known to the client; -1 for none.
+    #[serde(rename = "epoch")]
+    pub leader_epoch: i32,
+    /// Metadata from the client.
+    pub metadata: String,
+    /// Commit time in ms since the Unix epoch.
+    #[serde(rename = "at_ms")]
+    pub committed_at_ms: i64,
+}
+
+/// An offset was committed or deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OffsetEntry {
     /// The group.
     pub group: String,
     /// The partition.
-    pub at: TopicPartition,
-    /// The offset; `None` when it was deleted.
-    pub committed: Option<Committed>,
+    #[serde(rename = "at")]
+    pub partition: TopicPartition,
+    /// The offset; `None` if it was deleted.
+    pub committed: Option<CommittedOffset>,
 }
 
-/// A member of an agreed group.
+/// A member of a recorded group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MemberEntry {
-    /// Its id.
+    /// The member id.
     pub id: String,
-    /// The client's name for itself.
-    pub client: String,
+    /// The client id.
+    #[serde(rename = "client")]
+    pub client_id: String,
     /// The client's address.
-    pub host: String,
-    /// Name of a static member.
-    pub instance: Option<String>,
-    /// Session time-out in ms.
-    pub session_ms: u64,
-    /// Rebalance time-out in ms.
-    pub rebalance_ms: u64,
+    #[serde(rename = "host")]
+    pub client_host: String,
+    /// Instance id of a static member.
+    #[serde(rename = "instance")]
+    pub instance_id: Option<String>,
+    /// Session timeout in ms.
+    #[serde(rename = "session_ms")]
+    pub session_timeout_ms: u64,
+    /// Rebalance timeout in ms.
+    #[serde(rename = "rebalance_ms")]
+    pub rebalance_timeout_ms: u64,
     /// Protocols and subscriptions.
     pub protocols: Vec<(String, Vec<u8>)>,
-    /// Its share.
+    /// Its assignment.
     pub assignment: Vec<u8>,
 }
 
-/// A group agreed on its shares, or lost its last member.
+/// A group completed a rebalance, or lost its last member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupEntry {
@@ -63,7 +94,7 @@ pub struct GroupEntry {
     pub protocol_type: Option<String>,
     /// The protocol.
     pub protocol: Option<String>,
-    /// The leader's id.
+    /// The leader's member id.
     pub leader: Option<String>,
     /// The members.
     pub members: Vec<MemberEntry>,
@@ -80,15 +111,26 @@ pub struct RemovedEntry {
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
-    /// An offset.
+    /// A committed or deleted offset.
     Offset(OffsetEntry),
     /// A group's state.
     Group(GroupEntry),
-    /// A deletion.
+    /// A deleted group.
     Removed(RemovedEntry),
 }
 
-/// The file.
+impl Entry {
+    /// A committed offset, or a deleted one for `None`.
+    pub fn offset(group: &str, partition: &TopicPartition, committed: Option<&CommittedOffset>) -> Self {
+        Entry::Offset(OffsetEntry {
+            group: group.to_owned(),
+            partition: partition.clone(),
+            committed: committed.cloned(),
+        })
+    }
+}
+
+/// The journal file.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
@@ -99,7 +141,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens or makes the file and reads what it says; a torn tail is cut off.
+    /// Opens or creates the file and reads its entries; an incomplete tail is truncated.
     pub fn open(path: &Path) -> Result<(Self, Vec<Entry>), StorageError> {
         let open = OpenOptions::new()
             .read(true)
@@ -109,12 +151,13 @@ impl Journal {
             .open(path);
         let file = open.map_err(StorageError::at("open", path))?;
         let bytes = fs::read(path).map_err(StorageError::at("read", path))?;
-        let (entries, good) = decode_all(&bytes);
-        if good < bytes.len() {
-            warn!(file = %path.display(), kept_bytes = good, cut_bytes = bytes.len() - good, "torn tail cut off");
-            file.set_len(good as u64).map_err(StorageError::at("cut", path))?;
+        let (entries, valid) = decode_all(&bytes);
+        if valid < bytes.len() {
+            let truncated_bytes = bytes.len() - valid;
+            warn!(file = %path.display(), kept_bytes = valid, truncated_bytes, "truncated an incomplete tail");
+            file.set_len(valid as u64).map_err(StorageError::at("truncate", path))?;
         }
-        let size = good as u64;
+        let size = valid as u64;
         let journal = Journal {
             path: path.to_owned(),
             file: Arc::new(file),
@@ -125,7 +168,7 @@ impl Journal {
         Ok((journal, entries))
     }
 
-    /// Writes entries behind the last one, all or none.
+    /// Appends entries, all or none.
     pub fn append(&mut self, entries: &[Entry]) -> Result<(), StorageError> {
         let bytes = encode_all(entries).map_err(StorageError::at("encode for", &self.path))?;
         if let Err(source) = self.file.write_all_at(&bytes, self.size) {
@@ -137,13 +180,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether it pays to write the file anew.
-    pub fn bloated(&self) -> bool {
-        self.size > COMPACT_FROM.max(4 * self.size_at_compaction)
+    /// Whether the file should be compacted.
+    pub fn needs_compaction(&self) -> bool {
+        self.size > MIN_COMPACTION_SIZE.max(4 * self.size_at_compaction)
     }
 
-    /// Replaces the file by one that holds only `entries`.
-    pub fn rewrite(&mut self, entries: &[Entry]) -> Result<(), StorageError> {
+    /// Replaces the content of the file with `entries`.
+    pub fn compact(&mut self, entries: &[Entry]) -> Result<(), StorageError> {
         let bytes = encode_all(entries).map_err(StorageError::at("encode for", &self.path))?;
         crate::files::write_atomic(&self.path, &bytes)?;
         let open = OpenOptions::new().read(true).write(true).open(&self.path);
@@ -154,7 +197,7 @@ impl Journal {
         Ok(())
     }
 
-    /// The file, if it holds unforced entries; the caller forces it.
+    /// The file if it has unsynced entries; the caller syncs it.
     pub fn take_dirty(&mut self) -> Option<Arc<File>> {
         std::mem::take(&mut self.dirty).then(|| Arc::clone(&self.file))
     }
@@ -172,15 +215,15 @@ fn encode_all(entries: &[Entry]) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The entries, and how many bytes of them are good.
+/// The valid entries and their total size in bytes.
 fn decode_all(bytes: &[u8]) -> (Vec<Entry>, usize) {
     let mut entries = Vec::new();
-    let mut good = 0;
-    while let Some((entry, size)) = decode(&bytes[good..]) {
+    let mut valid = 0;
+    while let Some((entry, size)) = decode(&bytes[valid..]) {
         entries.push(entry);
-        good += size;
+        valid += size;
     }
-    (entries, good)
+    (entries, valid)
 }
 
 fn decode(bytes: &[u8]) -> Option<(Entry, usize)> {
@@ -202,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_survive_and_a_torn_tail_is_cut() {
+    fn entries_are_read_back_and_an_incomplete_tail_is_truncated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("groups.log");
         let (mut journal, none) = Journal::open(&path).unwrap();
@@ -220,12 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn rewriting_keeps_what_is_given() {
+    fn compaction_keeps_the_given_entries() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("groups.log");
         let (mut journal, _) = Journal::open(&path).unwrap();
         journal.append(&[removed("a"), removed("b")]).unwrap();
-        journal.rewrite(&[removed("b")]).unwrap();
+        journal.compact(&[removed("b")]).unwrap();
         journal.append(&[removed("c")]).unwrap();
         assert_eq!(Journal::open(&path).unwrap().1, [removed("b"), removed("c")]);
     }

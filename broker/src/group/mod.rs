@@ -1,30 +1,26 @@
-//! Consumer groups: who is a member, who leads, who reads what, what was committed.
+//! Consumer groups: members, assignments, generations and committed offsets.
 //!
 //! ```text
-//!            join                 all have joined, or time is up
+//!            join                 all have joined, or timeout
 //!   Empty ---------> Preparing ---------------------------------> Completing
 //!     ^               ^     ^                                          |
-//!     | last member   |     | join, leave, session over                | leader's assignments
-//!     +---------------+     +------------------- Stable <--------------+
+//!     | last member   |     | join, leave, session timeout             | leader's assignments
+//!     | left          |     |                                          v
+//!     +---------------+     +-------------------------------------- Stable
 //! ```
-//! [`Group`] is pure: time is an argument, answers go into channels, nothing is written. [`Groups`] holds all
-//! groups under one lock, lets time pass, and writes what must survive to the [`Journal`].
+//! [`Group`] is a pure state machine: time is an argument, responses go into channels, nothing is written.
+//! [`Groups`] holds all groups under one lock, drives their timeouts, and writes what must survive a restart to
+//! the [`Journal`](journal::Journal).
 
 mod coordinator;
-mod join;
 mod journal;
-mod machine;
 mod member;
-mod offsets;
 mod snapshot;
-mod sync;
+mod state_machine;
 #[cfg(test)]
 mod tests;
 
-pub use coordinator::{Committer, Groups};
-pub use join::{JoinAnswer, JoinMember, JoinRequest};
-pub use journal::{Entry, GroupEntry, Journal, MemberEntry, OffsetEntry, RemovedEntry};
-pub use machine::{Group, GroupLimits, State};
-pub use member::Member;
-pub use offsets::{Committed, TopicPartition};
-pub use sync::{SyncAnswer, SyncRequest};
+pub use coordinator::Groups;
+pub use journal::{CommittedOffset, TopicPartition};
+pub use member::{JoinRequest, JoinResponse, JoinedMember, Member, MemberContext, SyncRequest, SyncResponse};
+pub use state_machine::{Group, GroupLimits, State};

@@ -1,11 +1,13 @@
-//! Between a [`Group`] and the entries of the journal.
+//! Converts groups to and from journal entries.
 
 use std::time::{Duration, Instant};
 
-use super::{Entry, Group, GroupEntry, Member, MemberEntry, OffsetEntry, State};
+use super::journal::{Entry, GroupEntry, MemberEntry};
+use super::member::Member;
+use super::state_machine::{Group, State};
 
 impl Group {
-    /// The state that all members agreed on last: what a restarted broker goes on with.
+    /// The group's state, from which a restarted broker continues.
     pub fn snapshot(&self, name: &str) -> Entry {
         Entry::Group(GroupEntry {
             group: name.to_owned(),
@@ -21,20 +23,16 @@ impl Group {
         })
     }
 
-    /// Everything that is worth keeping of the group.
+    /// The entries that describe the group completely: its state and committed offsets.
     pub fn entries(&self, name: &str) -> Vec<Entry> {
-        let offsets = self.offsets.iter().map(|(at, committed)| {
-            let committed = Some(committed.clone());
-            Entry::Offset(OffsetEntry {
-                group: name.to_owned(),
-                at: at.clone(),
-                committed,
-            })
-        });
+        let offsets = self
+            .offsets
+            .iter()
+            .map(|(partition, committed)| Entry::offset(name, partition, Some(committed)));
         std::iter::once(self.snapshot(name)).chain(offsets).collect()
     }
 
-    /// Goes back to an agreed state; every member counts as heard of just now.
+    /// Restores a recorded state; every member gets a full session.
     pub fn restore(&mut self, entry: GroupEntry, now: Instant) {
         self.generation = entry.generation;
         self.protocol_type = entry.protocol_type;
@@ -57,11 +55,11 @@ fn member_entry(id: &str, member: &Member) -> MemberEntry {
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     MemberEntry {
         id: id.to_owned(),
-        client: member.client.clone(),
-        host: member.host.clone(),
-        instance: member.instance.clone(),
-        session_ms: millis(member.session),
-        rebalance_ms: millis(member.rebalance),
+        client_id: member.client_id.clone(),
+        client_host: member.client_host.clone(),
+        instance_id: member.instance_id.clone(),
+        session_timeout_ms: millis(member.session_timeout),
+        rebalance_timeout_ms: millis(member.rebalance_timeout),
         protocols: member
             .protocols
             .iter()
@@ -73,18 +71,18 @@ fn member_entry(id: &str, member: &Member) -> MemberEntry {
 
 fn member(entry: MemberEntry, now: Instant) -> Member {
     Member {
-        client: entry.client,
-        host: entry.host,
-        instance: entry.instance,
-        session: Duration::from_millis(entry.session_ms),
-        rebalance: Duration::from_millis(entry.rebalance_ms),
+        client_id: entry.client_id,
+        client_host: entry.client_host,
+        instance_id: entry.instance_id,
+        session_timeout: Duration::from_millis(entry.session_timeout_ms),
+        rebalance_timeout: Duration::from_millis(entry.rebalance_timeout_ms),
         protocols: entry
             .protocols
             .into_iter()
             .map(|(name, bytes)| (name, bytes.into()))
             .collect(),
         assignment: entry.assignment.into(),
-        seen: now,
+        last_seen: now,
         joining: None,
         syncing: None,
     }

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tokio::sync::oneshot;
 
-use super::{Group, GroupLimits, JoinAnswer, JoinRequest, State, SyncAnswer, SyncRequest};
+use super::{Group, GroupLimits, JoinRequest, JoinResponse, MemberContext, State, SyncRequest, SyncResponse};
 
 const LIMITS: GroupLimits = GroupLimits {
     members: 10,
-    session_min: Duration::from_secs(1),
+    min_session_timeout: Duration::from_secs(1),
 };
 
 #[derive(Debug, Clone)]
@@ -36,27 +36,28 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What a client knows of itself.
+/// A client's view of its membership.
 #[derive(Default)]
 struct Client {
     id: String,
     generation: i32,
-    leads: Vec<String>,
-    joining: Option<oneshot::Receiver<JoinAnswer>>,
-    syncing: Option<oneshot::Receiver<SyncAnswer>>,
+    /// The members to assign to, if this client is the leader.
+    members: Vec<String>,
+    joining: Option<oneshot::Receiver<JoinResponse>>,
+    syncing: Option<oneshot::Receiver<SyncResponse>>,
 }
 
 fn join_request(id: &str) -> JoinRequest {
     JoinRequest {
-        member: id.to_owned(),
-        instance: None,
-        client: "c".to_owned(),
-        host: "/h".to_owned(),
-        session: Duration::from_secs(5),
-        rebalance: Duration::from_secs(10),
+        member_id: id.to_owned(),
+        instance_id: None,
+        client_id: "c".to_owned(),
+        client_host: "/h".to_owned(),
+        session_timeout: Duration::from_secs(5),
+        rebalance_timeout: Duration::from_secs(10),
         protocol_type: "consumer".to_owned(),
         protocols: vec![("range".to_owned(), Bytes::new())],
-        id_required: true,
+        member_id_required: true,
     }
 }
 
@@ -64,47 +65,53 @@ impl Client {
     fn act(&mut self, event: &Event, group: &mut Group, now: Instant) {
         match event {
             Event::Join(_) => {
-                let (reply, answer) = oneshot::channel();
-                self.joining = Some(answer);
+                let (reply, response) = oneshot::channel();
+                self.joining = Some(response);
                 group.join(join_request(&self.id), reply, now);
             }
             Event::Sync(_) => {
-                let (reply, answer) = oneshot::channel();
-                let shares = self.leads.iter().map(|id| (id.clone(), Bytes::from(id.clone())));
-                let assignments: HashMap<_, _> = shares.collect();
-                let member = self.id.clone();
+                let (reply, response) = oneshot::channel();
+                let assignments = self.members.iter().map(|id| (id.clone(), Bytes::from(id.clone())));
+                let assignments: HashMap<_, _> = assignments.collect();
                 let request = SyncRequest {
-                    member,
+                    member_id: self.id.clone(),
                     generation: self.generation,
                     assignments,
                     ..Default::default()
                 };
-                self.syncing = Some(answer);
+                self.syncing = Some(response);
                 group.sync(request, reply, now);
             }
-            Event::Heartbeat(_) => drop(group.heartbeat(&self.id, None, self.generation, now)),
+            Event::Heartbeat(_) => {
+                let from = MemberContext {
+                    member_id: self.id.clone(),
+                    instance_id: None,
+                    generation: self.generation,
+                };
+                let _result = group.heartbeat(&from, now);
+            }
             Event::Leave(_) => drop(group.leave(&self.id, None, now)),
             Event::Vanish(_) => *self = Client::default(),
             Event::Wait(_) => {}
         }
     }
 
-    /// Takes the answers that have come; checks that a share is the member's own.
-    fn listen(&mut self) {
-        if let Some(Ok(answer)) = self.joining.as_mut().map(oneshot::Receiver::try_recv) {
+    /// Receives pending responses; checks that an assignment is the member's own.
+    fn receive(&mut self) {
+        if let Some(Ok(response)) = self.joining.as_mut().map(oneshot::Receiver::try_recv) {
             self.joining = None;
-            self.generation = answer.generation;
-            self.id = if answer.error == Some(kafka_protocol::ResponseError::UnknownMemberId) {
+            self.generation = response.generation;
+            self.id = if response.error == Some(kafka_protocol::ResponseError::UnknownMemberId) {
                 String::new()
             } else {
-                answer.member
+                response.member_id
             };
-            self.leads = answer.members.into_iter().map(|member| member.member).collect();
+            self.members = response.members.into_iter().map(|member| member.member_id).collect();
         }
-        if let Some(Ok(answer)) = self.syncing.as_mut().map(oneshot::Receiver::try_recv) {
+        if let Some(Ok(response)) = self.syncing.as_mut().map(oneshot::Receiver::try_recv) {
             self.syncing = None;
-            if answer.error.is_none() && !answer.assignment.is_empty() {
-                assert_eq!(answer.assignment, self.id.as_bytes());
+            if response.error.is_none() && !response.assignment.is_empty() {
+                assert_eq!(response.assignment, self.id.as_bytes());
             }
         }
     }
@@ -117,7 +124,7 @@ fn check(group: &Group) {
         State::Preparing { .. } => {
             assert!(
                 group.members().values().any(|m| m.joining.is_none()),
-                "all have joined and nothing happens"
+                "all members have joined but the rebalance does not complete"
             );
         }
         State::Completing { .. } => {
@@ -138,7 +145,7 @@ fn check(group: &Group) {
 
 proptest! {
     #[test]
-    fn a_group_survives_any_order_of_events(events in proptest::collection::vec(event(), 1..80)) {
+    fn group_stays_consistent_under_random_events(events in proptest::collection::vec(event(), 1..80)) {
         let mut group = Group::new(LIMITS);
         let mut clients: [Client; 4] = Default::default();
         let mut now = Instant::now();
@@ -151,20 +158,20 @@ proptest! {
                 }
             }
             group.tick(now);
-            clients.iter_mut().for_each(Client::listen);
+            clients.iter_mut().for_each(Client::receive);
             check(&group);
             prop_assert!(group.generation() >= generation);
             generation = group.generation();
         }
-        // Left alone, the group ends empty and owes nobody an answer.
+        // Without further requests the group becomes empty and no request stays pending.
         for _ in 0..60 {
             now += Duration::from_secs(1);
             group.tick(now);
         }
         prop_assert_eq!(group.state(), State::Empty);
         clients.iter_mut().for_each(|client| {
-            client.listen();
-            assert!(client.joining.as_mut().is_none_or(|answer| answer.try_recv() != Err(oneshot::error::TryRecvError::Empty)));
+            client.receive();
+            assert!(client.joining.as_mut().is_none_or(|response| response.try_recv() != Err(oneshot::error::TryRecvError::Empty)));
         });
     }
 }

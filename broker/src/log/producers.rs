@@ -1,22 +1,22 @@
-//! Idempotent producers of one partition: which sequence number comes next, which batches came lately.
+//! Idempotent producers of one partition: the expected sequence numbers and the most recent batches.
 
 use std::collections::{HashMap, VecDeque};
 
-use super::BatchHeader;
+use super::batch::BatchHeader;
 
-/// Batches remembered per producer: a client keeps at most five requests in flight.
-const REMEMBERED: usize = 5;
+/// Batches kept per producer; an idempotent client has at most five requests in flight.
+const RECENT_BATCHES: usize = 5;
 
-/// What to do with a batch of an idempotent producer.
+/// Result of the check of an idempotent producer's batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// New and in order: append it.
+pub enum SequenceCheck {
+    /// New and in order, or not idempotent.
     Append,
-    /// It was appended before, at this offset: answer as then.
+    /// Already appended, at this offset.
     Duplicate(i64),
-    /// A batch is missing before this one.
+    /// A preceding batch is missing.
     OutOfOrder,
-    /// A newer incarnation of the producer has written here.
+    /// The producer has written with a newer epoch.
     Fenced,
 }
 
@@ -34,8 +34,8 @@ struct Producer {
     last_offset: i64,
 }
 
-/// The producers of one partition. A producer that is not known may start with any sequence number, because
-/// its earlier batches may have been deleted with their segment.
+/// The producers of one partition. An unknown producer may start with any sequence number because its earlier batches
+/// may have been deleted with their segment.
 #[derive(Debug, Clone)]
 pub struct Producers {
     known: HashMap<i64, Producer>,
@@ -43,7 +43,7 @@ pub struct Producers {
 }
 
 impl Producers {
-    /// Remembers at most `limit` producers.
+    /// Tracks at most `limit` producers.
     pub fn new(limit: usize) -> Self {
         Producers {
             known: HashMap::new(),
@@ -51,45 +51,45 @@ impl Producers {
         }
     }
 
-    /// Judges a batch before it is appended.
-    pub fn judge(&self, batch: &BatchHeader) -> Verdict {
+    /// Checks a batch before it is appended.
+    pub fn check(&self, batch: &BatchHeader) -> SequenceCheck {
         let Some(producer) = self.known.get(&batch.producer_id) else {
-            return Verdict::Append;
+            return SequenceCheck::Append;
         };
         if batch.producer_id < 0 {
-            return Verdict::Append;
+            return SequenceCheck::Append;
         }
         if batch.producer_epoch != producer.epoch {
-            return producer.judge_epoch(batch);
+            return producer.check_epoch(batch);
         }
         let same = |b: &&Batch| b.base_sequence == batch.base_sequence && b.last_sequence == batch.last_sequence();
-        if let Some(earlier) = producer.batches.iter().find(same) {
-            return Verdict::Duplicate(earlier.base_offset);
+        if let Some(duplicate) = producer.batches.iter().find(same) {
+            return SequenceCheck::Duplicate(duplicate.base_offset);
         }
         match producer.batches.back() {
-            Some(last) if next(last.last_sequence) != batch.base_sequence => Verdict::OutOfOrder,
-            _ => Verdict::Append,
+            Some(last) if next_sequence(last.last_sequence) != batch.base_sequence => SequenceCheck::OutOfOrder,
+            _ => SequenceCheck::Append,
         }
     }
 
-    /// Remembers a batch that was appended (or read back) with its final offset.
-    pub fn appended(&mut self, batch: &BatchHeader) {
+    /// Records a batch that was appended or read back.
+    pub fn record(&mut self, batch: &BatchHeader) {
         if batch.producer_id < 0 {
             return;
         }
         if !self.known.contains_key(&batch.producer_id) && self.known.len() >= self.limit {
-            self.forget_oldest();
+            self.evict_oldest();
         }
-        let fresh = || Producer {
+        let new = || Producer {
             epoch: batch.producer_epoch,
             batches: VecDeque::new(),
             last_offset: 0,
         };
-        let producer = self.known.entry(batch.producer_id).or_insert_with(fresh);
+        let producer = self.known.entry(batch.producer_id).or_insert_with(new);
         if producer.epoch != batch.producer_epoch {
-            *producer = fresh();
+            *producer = new();
         }
-        if producer.batches.len() == REMEMBERED {
+        if producer.batches.len() == RECENT_BATCHES {
             producer.batches.pop_front();
         }
         producer.last_offset = batch.last_offset();
@@ -100,7 +100,7 @@ impl Producers {
         });
     }
 
-    fn forget_oldest(&mut self) {
+    fn evict_oldest(&mut self) {
         let oldest = self.known.iter().min_by_key(|(_, p)| p.last_offset).map(|(&id, _)| id);
         if let Some(id) = oldest {
             self.known.remove(&id);
@@ -109,17 +109,16 @@ impl Producers {
 }
 
 impl Producer {
-    fn judge_epoch(&self, batch: &BatchHeader) -> Verdict {
+    fn check_epoch(&self, batch: &BatchHeader) -> SequenceCheck {
         match (batch.producer_epoch < self.epoch, batch.base_sequence) {
-            (true, _) => Verdict::Fenced,
-            (false, 0) => Verdict::Append,
-            (false, _) => Verdict::OutOfOrder,
+            (true, _) => SequenceCheck::Fenced,
+            (false, 0) => SequenceCheck::Append,
+            (false, _) => SequenceCheck::OutOfOrder,
         }
     }
 }
 
-/// The sequence number after this one.
-fn next(sequence: i32) -> i32 {
+fn next_sequence(sequence: i32) -> i32 {
     sequence.checked_add(1).unwrap_or(0)
 }
 
@@ -143,38 +142,38 @@ mod tests {
     }
 
     #[test]
-    fn sequence_is_followed_and_repeats_are_recognised() {
+    fn gaps_and_duplicates_are_detected() {
         let mut producers = Producers::new(10);
-        assert_eq!(producers.judge(&batch(0, 0, 3, 0)), Verdict::Append);
-        producers.appended(&batch(0, 0, 3, 100));
-        assert_eq!(producers.judge(&batch(0, 0, 3, 0)), Verdict::Duplicate(100));
-        assert_eq!(producers.judge(&batch(0, 3, 1, 0)), Verdict::Append);
-        assert_eq!(producers.judge(&batch(0, 4, 1, 0)), Verdict::OutOfOrder);
-        assert_eq!(producers.judge(&batch(0, 0, 2, 0)), Verdict::OutOfOrder);
+        assert_eq!(producers.check(&batch(0, 0, 3, 0)), SequenceCheck::Append);
+        producers.record(&batch(0, 0, 3, 100));
+        assert_eq!(producers.check(&batch(0, 0, 3, 0)), SequenceCheck::Duplicate(100));
+        assert_eq!(producers.check(&batch(0, 3, 1, 0)), SequenceCheck::Append);
+        assert_eq!(producers.check(&batch(0, 4, 1, 0)), SequenceCheck::OutOfOrder);
+        assert_eq!(producers.check(&batch(0, 0, 2, 0)), SequenceCheck::OutOfOrder);
     }
 
     #[test]
-    fn epochs_fence() {
+    fn old_epochs_are_fenced() {
         let mut producers = Producers::new(10);
-        producers.appended(&batch(1, 0, 1, 0));
-        assert_eq!(producers.judge(&batch(0, 1, 1, 0)), Verdict::Fenced);
-        assert_eq!(producers.judge(&batch(2, 1, 1, 0)), Verdict::OutOfOrder);
-        assert_eq!(producers.judge(&batch(2, 0, 1, 0)), Verdict::Append);
+        producers.record(&batch(1, 0, 1, 0));
+        assert_eq!(producers.check(&batch(0, 1, 1, 0)), SequenceCheck::Fenced);
+        assert_eq!(producers.check(&batch(2, 1, 1, 0)), SequenceCheck::OutOfOrder);
+        assert_eq!(producers.check(&batch(2, 0, 1, 0)), SequenceCheck::Append);
     }
 
     #[test]
     fn sequence_wraps() {
         let mut producers = Producers::new(10);
-        producers.appended(&batch(0, i32::MAX - 1, 2, 0));
-        assert_eq!(producers.judge(&batch(0, 0, 1, 0)), Verdict::Append);
+        producers.record(&batch(0, i32::MAX - 1, 2, 0));
+        assert_eq!(producers.check(&batch(0, 0, 1, 0)), SequenceCheck::Append);
         assert_eq!(batch(0, i32::MAX, 3, 0).last_sequence(), 1);
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn number_of_producers_is_bounded() {
         let mut producers = Producers::new(2);
         for id in 0..10 {
-            producers.appended(&BatchHeader {
+            producers.record(&BatchHeader {
                 producer_id: id,
                 ..batch(0, 0, 1, id)
             });

@@ -1,4 +1,4 @@
-//! Loading a log: every batch is checked, a torn tail is cut off and the log says so.
+//! Recovery of a log: every batch is verified, and an invalid tail is truncated and logged.
 
 use std::fs;
 use std::io::Read;
@@ -6,30 +6,32 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
-use super::{BatchError, BatchHeader, HEADER_BYTES, Producers, Segment};
+use super::batch::{BatchError, BatchHeader, HEADER_BYTES};
+use super::producers::Producers;
+use super::segment::Segment;
 use crate::error::StorageError;
 
-/// The segments of a folder, checked, in order; never empty.
+/// Loads and verifies the segments of a directory, in order; never empty.
 pub fn load(folder: &Path, producers: &mut Producers) -> Result<Vec<Segment>, StorageError> {
     let mut loaded: Vec<Segment> = Vec::new();
     let mut rest = segment_files(folder)?.into_iter();
     let mut next = None;
     for (base, path) in rest.by_ref() {
         if next.is_some_and(|next| next != base) {
-            set_aside(&path, "it does not follow the segment before it")?;
+            set_aside(&path, "gap after the previous segment")?;
             break;
         }
         let mut segment = Segment::new(folder, base);
         let scan = scan(&mut segment, producers)?;
         next = Some(scan.next);
         loaded.push(segment);
-        if let Some(problem) = scan.problem {
-            cut(loaded.last_mut(), &problem)?;
+        if let Some(error) = scan.error {
+            truncate(loaded.last_mut(), &error)?;
             break;
         }
     }
     for (_, path) in rest {
-        set_aside(&path, "a segment before it is damaged")?;
+        set_aside(&path, "an earlier segment is damaged")?;
     }
     if loaded.is_empty() {
         loaded.push(Segment::new(folder, 0));
@@ -53,13 +55,13 @@ fn segment_files(folder: &Path) -> Result<Vec<(i64, PathBuf)>, StorageError> {
 }
 
 struct Scan {
-    /// Offset after the last good batch.
+    /// Offset after the last valid batch.
     next: i64,
-    /// Why the scan ended before the file did.
-    problem: Option<BatchError>,
+    /// Why the scan ended before the end of the file.
+    error: Option<BatchError>,
 }
 
-/// Reads batch after batch; memory stays at one batch.
+/// Reads a segment batch by batch, with one batch in memory.
 fn scan(segment: &mut Segment, producers: &mut Producers) -> Result<Scan, StorageError> {
     let path = segment.path.clone();
     let file = fs::File::open(&path).map_err(StorageError::at("open", &path))?;
@@ -68,47 +70,42 @@ fn scan(segment: &mut Segment, producers: &mut Producers) -> Result<Scan, Storag
     let mut next = segment.base;
     while segment.size < length {
         let batch = read_batch(&mut reader, length - segment.size).map_err(StorageError::at("read", &path))?;
-        match batch.and_then(|bytes| BatchHeader::check(&bytes)) {
+        let error = match batch.and_then(|bytes| BatchHeader::verify(&bytes)) {
             Ok(header) if header.base_offset == next => {
-                segment.note(&header);
-                producers.appended(&header);
+                segment.record(&header);
+                producers.record(&header);
                 next = header.last_offset() + 1;
+                continue;
             }
-            Ok(_) => {
-                return Ok(Scan {
-                    next,
-                    problem: Some(BatchError::Inconsistent),
-                });
-            }
-            Err(problem) => {
-                return Ok(Scan {
-                    next,
-                    problem: Some(problem),
-                });
-            }
-        }
+            Ok(_) => BatchError::Inconsistent,
+            Err(error) => error,
+        };
+        return Ok(Scan {
+            next,
+            error: Some(error),
+        });
     }
-    Ok(Scan { next, problem: None })
+    Ok(Scan { next, error: None })
 }
 
 fn read_batch(reader: &mut impl Read, left: u64) -> std::io::Result<Result<Vec<u8>, BatchError>> {
     if left < HEADER_BYTES as u64 {
-        return Ok(Err(BatchError::Short));
+        return Ok(Err(BatchError::Truncated));
     }
     let mut bytes = vec![0; HEADER_BYTES];
     reader.read_exact(&mut bytes)?;
     let header = match BatchHeader::parse(&bytes) {
-        Ok(header) if header.size as u64 > left => return Ok(Err(BatchError::Short)),
+        Ok(header) if header.size as u64 > left => return Ok(Err(BatchError::Truncated)),
         Ok(header) => header,
-        Err(problem) => return Ok(Err(problem)),
+        Err(error) => return Ok(Err(error)),
     };
     bytes.resize(header.size, 0);
     reader.read_exact(&mut bytes[HEADER_BYTES..])?;
     Ok(Ok(bytes))
 }
 
-/// Ends the file after its last good batch.
-fn cut(segment: Option<&mut Segment>, problem: &BatchError) -> Result<(), StorageError> {
+/// Truncates the file after its last valid batch.
+fn truncate(segment: Option<&mut Segment>, error: &BatchError) -> Result<(), StorageError> {
     let Some(segment) = segment else {
         return Ok(());
     };
@@ -118,15 +115,15 @@ fn cut(segment: Option<&mut Segment>, problem: &BatchError) -> Result<(), Storag
         .map_err(StorageError::at("inspect", &segment.path))?
         .len();
     warn!(
-        file = %segment.path.display(), kept_bytes = segment.size, cut_bytes = length - segment.size, %problem,
-        "torn tail cut off"
+        file = %segment.path.display(), kept_bytes = segment.size, truncated_bytes = length - segment.size, %error,
+        "truncated an invalid tail"
     );
     file.set_len(segment.size)
         .and_then(|()| file.sync_all())
-        .map_err(StorageError::at("cut", &segment.path))
+        .map_err(StorageError::at("truncate", &segment.path))
 }
 
-/// Segments after a damaged one are kept for a person to look at, under a name that is not loaded.
+/// Renames a segment so that it is not loaded but can still be inspected.
 fn set_aside(path: &Path, reason: &str) -> Result<(), StorageError> {
     let aside = path.with_extension("log.cut");
     warn!(file = %path.display(), aside = %aside.display(), reason, "segment set aside");

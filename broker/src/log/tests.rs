@@ -1,4 +1,4 @@
-//! The log under random damage.
+//! PartitionLog recovery after random damage, and retention.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,8 @@ use std::path::Path;
 use bytes::{BufMut, BytesMut};
 use proptest::prelude::*;
 
-use super::{Log, LogSettings};
+use super::batch::BatchHeader;
+use super::{LogSettings, PartitionLog};
 
 const SETTINGS: LogSettings = LogSettings {
     segment_bytes: 400,
@@ -42,17 +43,17 @@ fn batch(sequence: i32, value: &[u8]) -> BytesMut {
 }
 
 fn fill(folder: &Path, count: i32) {
-    let mut log = Log::open(folder, SETTINGS).unwrap();
+    let mut log = PartitionLog::open(folder, SETTINGS).unwrap();
     for n in 0..count {
         assert_eq!(log.append(&batch(n, &[b'v'; 20])).unwrap().base_offset, i64::from(n));
     }
 }
 
-/// Every batch from the start to the end, one by one.
-fn check_readable(log: &Log) {
+/// Reads every batch from start to end.
+fn check_readable(log: &PartitionLog) {
     for offset in log.start()..log.end() {
         let bytes = log.read(offset, 1, true).unwrap();
-        let header = super::BatchHeader::check(&bytes).unwrap();
+        let header = BatchHeader::verify(&bytes).unwrap();
         assert_eq!(header.base_offset, offset);
     }
     assert!(log.read(log.end(), 1000, true).unwrap().is_empty());
@@ -71,9 +72,9 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever happens to the tail, what is before it stays, and the log goes on behind it.
+    /// Records before the damage survive, and appends continue after them.
     #[test]
-    fn damage_costs_the_tail_and_no_more(
+    fn damage_loses_only_the_tail(
         which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), cut in any::<bool>(), flip in 1u8..
     ) {
         let folder = tempfile::tempdir().unwrap();
@@ -88,26 +89,26 @@ proptest! {
         if cut { bytes.truncate(at) } else { bytes[at] ^= flip }
         fs::write(file, &bytes).unwrap();
 
-        let mut log = Log::open(folder.path(), SETTINGS).unwrap();
+        let mut log = PartitionLog::open(folder.path(), SETTINGS).unwrap();
         let whole = base + i64::try_from(at / size).unwrap();
-        // A flipped leader epoch (bytes 12 to 15) is not covered by the checksum and does no harm.
+        // The checksum does not cover the leader epoch (bytes 12 to 15); flipping it is harmless.
         let harmless = !cut && (12..16).contains(&(at % size));
         prop_assert_eq!(log.end(), if harmless { 20 } else { whole });
         check_readable(&log);
         let next = i32::try_from(log.end()).unwrap();
         log.append(&batch(next, b"new")).unwrap();
         drop(log);
-        let log = Log::open(folder.path(), SETTINGS).unwrap();
+        let log = PartitionLog::open(folder.path(), SETTINGS).unwrap();
         prop_assert_eq!(log.end(), i64::from(next) + 1);
         check_readable(&log);
     }
 }
 
 #[test]
-fn producers_are_known_again_after_a_restart() {
+fn producer_state_is_recovered() {
     let folder = tempfile::tempdir().unwrap();
     fill(folder.path(), 5);
-    let mut log = Log::open(folder.path(), SETTINGS).unwrap();
+    let mut log = PartitionLog::open(folder.path(), SETTINGS).unwrap();
     let repeated = log.append(&batch(3, &[b'v'; 20])).unwrap();
     assert_eq!((repeated.base_offset, repeated.file.is_none(), log.end()), (3, true, 5));
     assert!(matches!(
@@ -117,33 +118,33 @@ fn producers_are_known_again_after_a_restart() {
 }
 
 #[test]
-fn deleted_records_stay_deleted_and_segments_go() {
+fn deleted_records_stay_deleted() {
     let folder = tempfile::tempdir().unwrap();
     fill(folder.path(), 20);
     let before = files(folder.path()).len();
-    let mut log = Log::open(folder.path(), SETTINGS).unwrap();
+    let mut log = PartitionLog::open(folder.path(), SETTINGS).unwrap();
     log.delete_before(11).unwrap();
     assert_eq!((log.start(), log.end()), (11, 20));
     assert!(files(folder.path()).len() < before);
     drop(log);
-    let log = Log::open(folder.path(), SETTINGS).unwrap();
+    let log = PartitionLog::open(folder.path(), SETTINGS).unwrap();
     assert_eq!((log.start(), log.end()), (11, 20));
     check_readable(&log);
 }
 
 #[test]
-fn age_takes_even_the_newest_records_and_offsets_go_on() {
+fn retention_by_age_deletes_the_active_segment_and_offsets_continue() {
     use std::time::{Duration, SystemTime};
     let folder = tempfile::tempdir().unwrap();
     fill(folder.path(), 5);
-    let mut log = Log::open(folder.path(), SETTINGS).unwrap();
+    let mut log = PartitionLog::open(folder.path(), SETTINGS).unwrap();
     let retention = crate::Retention {
         bytes: None,
         age: Some(Duration::from_secs(1)),
     };
-    log.retain(&retention, SystemTime::now()).unwrap();
+    log.apply_retention(&retention, SystemTime::now()).unwrap();
     assert_eq!((log.start(), log.end()), (5, 5));
     drop(log);
-    let mut log = Log::open(folder.path(), SETTINGS).unwrap();
+    let mut log = PartitionLog::open(folder.path(), SETTINGS).unwrap();
     assert_eq!(log.append(&batch(5, b"on")).unwrap().base_offset, 5);
 }

@@ -1,19 +1,17 @@
-//! Topics and their partitions, kept in a folder each.
+//! Topics and their partitions, one directory each.
 //!
 //! ```text
 //! topics/<topic>/topic.json    id and settings
 //!                <partition>/  the log
-//! trash/                       deleted topics on their way out
+//! trash/                       deleted topics until their files are removed
 //! ```
 
-mod name;
 mod partition;
 mod registry;
 mod settings;
 mod topic;
 
-pub use name::check_name;
 pub use partition::Partition;
 pub use registry::{CreateError, Topics};
 pub use settings::{Setting, SettingError, TopicSettings};
-pub use topic::Topic;
+pub use topic::{Topic, check_name};

@@ -1,4 +1,4 @@
-//! A log that many connections share, and the fetches that wait for it to grow.
+//! A partition: a log shared by all connections, and the fetches that wait for appends to it.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,38 +7,38 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;
 
 use crate::error::StorageError;
-use crate::log::{AppendError, Appended, Log, LogSettings};
+use crate::log::{AppendError, Appended, LogSettings, PartitionLog};
 
 /// One partition.
 #[derive(Debug)]
 pub struct Partition {
-    log: Mutex<Log>,
+    log: Mutex<PartitionLog>,
     waiting: Mutex<Vec<Weak<Notify>>>,
 }
 
 impl Partition {
-    /// Loads or makes the partition in `folder`.
+    /// Loads or creates the partition in `folder`.
     pub fn open(folder: &Path, settings: LogSettings) -> Result<Self, StorageError> {
         Ok(Partition {
-            log: Mutex::new(Log::open(folder, settings)?),
+            log: Mutex::new(PartitionLog::open(folder, settings)?),
             waiting: Mutex::default(),
         })
     }
 
-    /// The log, locked. Never held across an await.
-    pub fn log(&self) -> MutexGuard<'_, Log> {
+    /// The log, locked. Do not hold it across an await.
+    pub fn log(&self) -> MutexGuard<'_, PartitionLog> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends one batch and wakes the fetches that wait for it.
+    /// Appends a batch and wakes the waiting fetches.
     pub fn append(&self, records: &[u8]) -> Result<Appended, AppendError> {
         let appended = self.log().append(records)?;
         self.wake();
         Ok(appended)
     }
 
-    /// `reader` is notified once, at the next append or deletion.
-    pub fn watch(&self, reader: &Arc<Notify>) {
+    /// Notifies `reader` once, at the next append or deletion.
+    pub fn notify_on_change(&self, reader: &Arc<Notify>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.retain(|other| other.strong_count() > 0);
         waiting.push(Arc::downgrade(reader));
@@ -53,7 +53,7 @@ impl Partition {
             .for_each(|reader| reader.notify_one());
     }
 
-    /// The file with unforced records, if any.
+    /// The file with unsynced records, if any; the caller syncs it.
     pub fn take_dirty(&self) -> Result<Option<Arc<File>>, StorageError> {
         self.log().take_dirty()
     }

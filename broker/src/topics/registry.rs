@@ -1,4 +1,4 @@
-//! All topics of a broker.
+//! All topics of the broker.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,25 +12,25 @@ use super::{Topic, TopicSettings, check_name};
 use crate::error::StorageError;
 use crate::log::LogSettings;
 
-/// Why a topic was not created or enlarged.
+/// Why a topic or partition was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
-    /// The name is not allowed.
+    /// The name is invalid.
     #[error("{0}")]
     Name(&'static str),
-    /// There is one already.
+    /// The topic exists.
     #[error("topic '{0}' already exists")]
     Exists(String),
-    /// There is none.
+    /// The topic does not exist.
     #[error("topic does not exist")]
     Unknown,
-    /// The number of partitions is not positive, or not more than before.
+    /// The number of partitions is not positive, or not larger than before.
     #[error("{0}")]
     Partitions(String),
-    /// The broker's limit on partitions.
-    #[error("this broker keeps at most {0} partitions (see memory_limit.partitions)")]
+    /// The broker's partition limit is reached.
+    #[error("limit of {0} partitions reached (memory_limit.partitions)")]
     Limit(usize),
-    /// The folder could not be written.
+    /// The directory cannot be written.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -45,7 +45,7 @@ pub struct Topics {
 }
 
 impl Topics {
-    /// Loads every topic under `data`; keeps at most `limit` partitions.
+    /// Loads every topic in `data`; allows at most `limit` partitions.
     pub fn load(data: &Path, log: LogSettings, limit: usize) -> Result<Self, StorageError> {
         let topics = Topics {
             root: data.to_owned(),
@@ -61,7 +61,7 @@ impl Topics {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             match Topic::load(&path, name, log)? {
                 Some(topic) => drop(topics.write().insert(name.to_owned(), Arc::new(topic))),
-                None => warn!(folder = %path.display(), "folder without topic.json left alone"),
+                None => warn!(folder = %path.display(), "ignoring a directory without topic.json"),
             }
         }
         Ok(topics)
@@ -95,39 +95,39 @@ impl Topics {
             .collect()
     }
 
-    /// Checks what [`create`](Topics::create) checks and makes nothing.
-    pub fn check(&self, name: &str, partitions: i32) -> Result<usize, CreateError> {
+    /// The checks of [`create`](Topics::create), without creating anything.
+    pub fn check_create(&self, name: &str, partitions: i32) -> Result<usize, CreateError> {
         check_name(name).map_err(CreateError::Name)?;
         if self.get(name).is_some() {
             return Err(CreateError::Exists(name.to_owned()));
         }
         let positive = usize::try_from(partitions).ok().filter(|&count| count > 0);
         let count = positive.ok_or_else(|| {
-            CreateError::Partitions(format!("number of partitions must be larger than 0, not {partitions}"))
+            CreateError::Partitions(format!("invalid number of partitions {partitions}: must be at least 1"))
         })?;
         self.check_limit(count)?;
         Ok(count)
     }
 
     fn check_limit(&self, more: usize) -> Result<(), CreateError> {
-        let kept: usize = self.all().iter().map(|topic| topic.partitions().len()).sum();
-        if kept.saturating_add(more) > self.limit {
+        let existing: usize = self.all().iter().map(|topic| topic.partitions().len()).sum();
+        if existing.saturating_add(more) > self.limit {
             Err(CreateError::Limit(self.limit))
         } else {
             Ok(())
         }
     }
 
-    /// Makes a topic.
+    /// Creates a topic.
     pub fn create(&self, name: &str, partitions: i32, settings: TopicSettings) -> Result<Arc<Topic>, CreateError> {
-        let count = self.check(name, partitions)?;
+        let count = self.check_create(name, partitions)?;
         let mut by_name = self.write();
         if by_name.contains_key(name) {
             return Err(CreateError::Exists(name.to_owned()));
         }
         let folder = self.root.join("topics").join(name);
         let topic = Topic::create(&folder, name, count, settings, self.log).inspect_err(|_| {
-            let _half_made = fs::remove_dir_all(&folder);
+            let _partial = fs::remove_dir_all(&folder);
         })?;
         info!(topic = name, partitions = count, "topic created");
         let topic = Arc::new(topic);
@@ -135,27 +135,29 @@ impl Topics {
         Ok(topic)
     }
 
-    /// Checks an enlargement to `count` partitions.
-    pub fn check_growth(&self, name: &str, count: i32) -> Result<(Arc<Topic>, usize), CreateError> {
+    /// Checks whether a topic can be extended to `count` partitions.
+    pub fn check_add_partitions(&self, name: &str, count: i32) -> Result<(Arc<Topic>, usize), CreateError> {
         let topic = self.get(name).ok_or(CreateError::Unknown)?;
         let now = topic.partitions().len();
         let wanted = usize::try_from(count)
             .ok()
             .filter(|&wanted| wanted > now)
             .ok_or_else(|| {
-                CreateError::Partitions(format!("topic has {now} partitions already, {count} is not more"))
+                CreateError::Partitions(format!(
+                    "invalid number of partitions {count}: the topic already has {now}"
+                ))
             })?;
         self.check_limit(wanted - now)?;
         Ok((topic, wanted))
     }
 
-    /// Enlarges a topic to `count` partitions.
-    pub fn grow(&self, name: &str, count: i32) -> Result<(), CreateError> {
-        let (topic, wanted) = self.check_growth(name, count)?;
-        Ok(topic.grow(wanted, self.log)?)
+    /// Extends a topic to `count` partitions.
+    pub fn add_partitions(&self, name: &str, count: i32) -> Result<(), CreateError> {
+        let (topic, wanted) = self.check_add_partitions(name, count)?;
+        Ok(topic.add_partitions(wanted, self.log)?)
     }
 
-    /// Deletes a topic; waiting fetches find out at once. False if there is none.
+    /// Deletes a topic and wakes its waiting fetches. False if it does not exist.
     pub fn delete(&self, name: &str) -> Result<bool, StorageError> {
         let mut by_name = self.write();
         let Some(topic) = by_name.get(name).cloned() else {
@@ -163,8 +165,8 @@ impl Topics {
         };
         let trash = self.root.join("trash");
         fs::create_dir_all(&trash).map_err(StorageError::at("create", &trash))?;
-        let grave = trash.join(topic.id.to_string());
-        fs::rename(topic.folder(), &grave).map_err(StorageError::at("delete", topic.folder()))?;
+        let deleted = trash.join(topic.id.to_string());
+        fs::rename(topic.folder(), &deleted).map_err(StorageError::at("delete", topic.folder()))?;
         by_name.remove(name);
         drop(by_name);
         topic.partitions().iter().for_each(|partition| partition.wake());
@@ -175,10 +177,10 @@ impl Topics {
 
     fn empty_trash(&self) {
         let trash = self.root.join("trash");
-        if let Err(problem) = fs::remove_dir_all(&trash)
-            && problem.kind() != std::io::ErrorKind::NotFound
+        if let Err(error) = fs::remove_dir_all(&trash)
+            && error.kind() != std::io::ErrorKind::NotFound
         {
-            warn!(folder = %trash.display(), %problem, "trash not emptied");
+            warn!(folder = %trash.display(), %error, "failed to empty the trash");
         }
     }
 }

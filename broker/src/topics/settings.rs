@@ -1,4 +1,4 @@
-//! What can be set per topic: retention. Other settings of Apache Kafka are accepted only at their fixed value.
+//! Topic settings: retention. Other settings of Apache Kafka are accepted only with their fixed value.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Retention;
 
-/// Settings a topic has of its own; `None` follows the broker's default.
+/// The settings of a topic; `None` means the broker's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopicSettings {
@@ -16,38 +16,38 @@ pub struct TopicSettings {
     pub retention_bytes: Option<i64>,
 }
 
-/// A setting that was not taken.
+/// Why a setting was unsupported.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
     /// No such setting.
     #[error("unknown topic config name: {0}")]
     Unknown(String),
-    /// A value that this broker cannot honour.
-    #[error("{name} = {value} is not supported by this broker, only {supported}")]
+    /// The value is not supported.
+    #[error("unsupported value {name} = {value}: use {supported}")]
     Value {
         /// The setting.
         name: String,
-        /// The value asked for.
+        /// The requested value.
         value: String,
-        /// What can be honoured.
+        /// The supported values.
         supported: &'static str,
     },
 }
 
-/// One line of a description of settings.
+/// A described setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     /// Kafka's name.
     pub name: &'static str,
-    /// Kafka's spelling of the value.
+    /// The value in Kafka's format.
     pub value: String,
-    /// Whether it was set for this topic.
-    pub own: bool,
+    /// Whether it is set for this topic.
+    pub is_set: bool,
     /// Whether it cannot be changed.
-    pub fixed: bool,
+    pub read_only: bool,
 }
 
-/// Settings that have one value here; asking for that value is no error.
+/// Settings with a single supported value.
 const FIXED: &[(&str, &str)] = &[
     ("cleanup.policy", "delete"),
     ("compression.type", "producer"),
@@ -65,14 +65,14 @@ impl TopicSettings {
                 let fixed = FIXED.iter().find(|(fixed, _)| *fixed == name);
                 let (_, supported) = fixed.ok_or_else(|| SettingError::Unknown(name.to_owned()))?;
                 if value.is_some_and(|value| value != *supported) {
-                    return Err(refused(name, value, supported));
+                    return Err(unsupported(name, value, supported));
                 }
             }
         }
         Ok(())
     }
 
-    /// The retention that holds for a topic with these settings.
+    /// The effective retention.
     pub fn retention(&self, default: &Retention) -> Retention {
         Retention {
             bytes: self
@@ -84,16 +84,16 @@ impl TopicSettings {
         }
     }
 
-    /// Every setting as it holds now.
+    /// Every setting with its effective value.
     pub fn describe(&self, default: &Retention, max_batch: usize, segment_bytes: u64) -> Vec<Setting> {
-        let holds = self.retention(default);
-        let ms = holds.age.map_or("-1".to_owned(), |age| age.as_millis().to_string());
-        let bytes = holds.bytes.map_or("-1".to_owned(), |bytes| bytes.to_string());
-        let setting = |name, value, own, fixed| Setting {
+        let retention = self.retention(default);
+        let ms = retention.age.map_or("-1".to_owned(), |age| age.as_millis().to_string());
+        let bytes = retention.bytes.map_or("-1".to_owned(), |bytes| bytes.to_string());
+        let setting = |name, value, is_set, read_only| Setting {
             name,
             value,
-            own,
-            fixed,
+            is_set,
+            read_only,
         };
         let mut all = vec![
             setting("retention.ms", ms, self.retention_ms.is_some(), false),
@@ -113,11 +113,11 @@ impl TopicSettings {
 fn number(name: &str, value: Option<&str>) -> Result<Option<i64>, SettingError> {
     let parse = |text: &str| text.trim().parse().ok().filter(|&n: &i64| n >= -1);
     value
-        .map(|text| parse(text).ok_or_else(|| refused(name, value, "-1 or a positive integer")))
+        .map(|text| parse(text).ok_or_else(|| unsupported(name, value, "-1 or a non-negative integer")))
         .transpose()
 }
 
-fn refused(name: &str, value: Option<&str>, supported: &'static str) -> SettingError {
+fn unsupported(name: &str, value: Option<&str>, supported: &'static str) -> SettingError {
     SettingError::Value {
         name: name.to_owned(),
         value: value.unwrap_or_default().to_owned(),

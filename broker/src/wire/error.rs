@@ -1,59 +1,59 @@
-//! Why a frame was refused.
+//! Frame errors.
 
 use std::io;
 use std::time::Duration;
 
-/// A frame that is not answered; its connection is closed and a line logged.
+/// Why a frame is invalid. The connection is closed and the error is logged.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// The length field is negative.
     #[error("frame length {0} is negative")]
     NegativeLength(i32),
-    /// The length field is over the limit; also what an HTTP client's first bytes look like.
-    #[error("frame of {length} bytes is longer than the limit of {limit}")]
+    /// The length exceeds the limit. The first bytes of an HTTP request look like this.
+    #[error("frame of {length} bytes exceeds the limit of {limit} bytes (max_frame)")]
     TooLong {
-        /// Bytes announced.
+        /// Announced length in bytes.
         length: usize,
-        /// Bytes allowed.
+        /// Maximum length in bytes.
         limit: usize,
     },
-    /// Too short for a request header.
+    /// The frame is shorter than a request header.
     #[error("frame of {0} bytes is shorter than a request header")]
-    UnderHeader(usize),
-    /// The announced bytes did not come.
-    #[error("frame of {length} bytes was not complete after {after:?}")]
-    Slow {
-        /// Bytes announced.
+    TooShort(usize),
+    /// The frame did not arrive completely in time.
+    #[error("frame of {length} bytes is incomplete after {after:?}")]
+    Timeout {
+        /// Announced length in bytes.
         length: usize,
         /// How long the broker waited.
         after: Duration,
     },
-    /// An API that this broker does not speak.
-    #[error("api key {0} is not spoken here")]
+    /// The API is not supported.
+    #[error("unsupported api key {0}")]
     UnknownKey(i16),
-    /// An API that this broker speaks, but not in this version.
-    #[error("api key {key} is spoken in versions {min} to {max}, not {version}")]
+    /// The version of the API is not supported.
+    #[error("unsupported version {version} of api key {key}: versions {min} to {max} are supported")]
     UnsupportedVersion {
         /// The API key.
         key: i16,
-        /// The version asked for.
+        /// The requested version.
         version: i16,
-        /// The oldest version spoken.
+        /// The oldest supported version.
         min: i16,
-        /// The newest version spoken.
+        /// The newest supported version.
         max: i16,
     },
-    /// The body does not have the form its key and version demand.
-    #[error("api key {key} version {version}: {problem}")]
+    /// The header or body does not match the schema of its key and version.
+    #[error("api key {key} version {version}: {reason}")]
     Malformed {
         /// The API key.
         key: i16,
         /// The version.
         version: i16,
         /// What is wrong, and where.
-        problem: String,
+        reason: String,
     },
-    /// The connection failed.
+    /// I/O error on the connection.
     #[error("connection: {0}")]
     Io(#[from] io::Error),
 }

@@ -1,4 +1,4 @@
-//! Frames: a length of four bytes, then that many bytes.
+//! Frames: a 4-byte length, then that many bytes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,29 +11,29 @@ use tokio::time::timeout;
 
 use super::FrameError;
 
-/// Key, version and correlation id: less than this is no request.
-const HEADER: usize = 8;
-/// How long the rest of a frame may take once its length was read, so that a stalled sender frees its memory.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Minimum size of a request: key, version and correlation id.
+pub const MIN_REQUEST: usize = 8;
+/// How long a frame may take after its length was read. Frees the memory reserved for stalled senders.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads frames within the limits of memory.
+/// Reads frames within the memory limits.
 #[derive(Debug, Clone)]
 pub struct FrameReader {
     limit: usize,
-    budget: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
 }
 
 impl FrameReader {
-    /// `limit`: largest frame in bytes; `budget`: bytes of frames held at once by all connections.
-    pub fn new(limit: usize, budget: usize) -> Self {
-        let budget = budget.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
+    /// `limit`: maximum frame size in bytes; `memory`: bytes of frames in memory over all connections.
+    pub fn new(limit: usize, memory: usize) -> Self {
+        let memory = memory.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         FrameReader {
-            limit: limit.min(budget),
-            budget: Arc::new(Semaphore::new(budget)),
+            limit: limit.min(memory),
+            memory: Arc::new(Semaphore::new(memory)),
         }
     }
 
-    /// The next frame with its share of the memory, `None` when the client has closed the connection.
+    /// The next frame and its memory reservation; `None` when the client has closed the connection.
     pub async fn next<S: AsyncRead + Unpin>(
         &self,
         stream: &mut S,
@@ -41,29 +41,31 @@ impl FrameReader {
         let Some(length) = read_length(stream).await? else {
             return Ok(None);
         };
-        let length = self.check(length)?;
-        let share = u32::try_from(length).unwrap_or(u32::MAX);
+        let length = self.check_length(length)?;
+        let permits = u32::try_from(length).unwrap_or(u32::MAX);
         let closed = |_| FrameError::Io(std::io::ErrorKind::Interrupted.into());
-        let share = Arc::clone(&self.budget)
-            .acquire_many_owned(share)
+        let memory = Arc::clone(&self.memory)
+            .acquire_many_owned(permits)
             .await
             .map_err(closed)?;
-        let slow = |_| FrameError::Slow {
+        let elapsed = |_| FrameError::Timeout {
             length,
-            after: PATIENCE,
+            after: BODY_TIMEOUT,
         };
-        let body = timeout(PATIENCE, read_body(stream, length)).await.map_err(slow)??;
-        Ok(Some((body, share)))
+        let body = timeout(BODY_TIMEOUT, read_body(stream, length))
+            .await
+            .map_err(elapsed)??;
+        Ok(Some((body, memory)))
     }
 
-    fn check(&self, length: i32) -> Result<usize, FrameError> {
+    fn check_length(&self, length: i32) -> Result<usize, FrameError> {
         let length = usize::try_from(length).map_err(|_| FrameError::NegativeLength(length))?;
         match length {
             n if n > self.limit => Err(FrameError::TooLong {
                 length,
                 limit: self.limit,
             }),
-            n if n < HEADER => Err(FrameError::UnderHeader(length)),
+            n if n < MIN_REQUEST => Err(FrameError::TooShort(length)),
             _ => Ok(length),
         }
     }
@@ -79,7 +81,7 @@ async fn read_length<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<i32>
     Ok(Some(i32::from_be_bytes(length)))
 }
 
-/// Memory grows as bytes arrive, not as they are announced.
+/// The buffer grows as bytes arrive, not by the announced length.
 async fn read_body<S: AsyncRead + Unpin>(stream: &mut S, length: usize) -> Result<Bytes, FrameError> {
     let mut body = BytesMut::with_capacity(length.min(64 << 10));
     let mut rest = stream.take(length as u64);
@@ -91,22 +93,27 @@ async fn read_body<S: AsyncRead + Unpin>(stream: &mut S, length: usize) -> Resul
     Ok(body.freeze())
 }
 
-/// Encodes an answer into a frame; fails only if an answer does not fit its version, which is a bug here.
-pub fn answer_frame(key: ApiKey, version: i16, correlation: i32, body: &ResponseKind) -> Result<BytesMut, FrameError> {
+/// Encodes a response into a frame. Fails only if the response does not match its version, which is a bug.
+pub fn encode_response(
+    key: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    body: &ResponseKind,
+) -> Result<BytesMut, FrameError> {
     let mut frame = BytesMut::with_capacity(256);
     frame.put_i32(0);
-    frame.put_i32(correlation);
+    frame.put_i32(correlation_id);
     if key.response_header_version(version) >= 1 {
         frame.put_u8(0);
     }
-    let malformed = |problem: String| FrameError::Malformed {
+    let malformed = |reason: String| FrameError::Malformed {
         key: key as i16,
         version,
-        problem,
+        reason,
     };
     body.encode(&mut frame, version)
-        .map_err(|e| malformed(format!("answer not encoded: {e:#}")))?;
-    let length = i32::try_from(frame.len() - 4).map_err(|_| malformed("answer over 2 GiB".into()))?;
+        .map_err(|e| malformed(format!("failed to encode the response: {e:#}")))?;
+    let length = i32::try_from(frame.len() - 4).map_err(|_| malformed("response larger than 2 GiB".into()))?;
     frame[..4].copy_from_slice(&length.to_be_bytes());
     Ok(frame)
 }

@@ -1,14 +1,14 @@
-//! Bytes on the connection: frames, the check of their shape before they are decoded, the table of APIs spoken.
+//! The wire protocol: frames, validation before decoding, and the table of supported APIs.
 
-mod apis;
+mod api_table;
 mod error;
 mod frame;
 mod request;
-mod shape;
+mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use apis::{APIS, Api};
+pub use api_table::{APIS, Api};
 pub use error::FrameError;
-pub use frame::{FrameReader, answer_frame};
+pub use frame::{FrameReader, encode_response};
 pub use request::{Request, decode};

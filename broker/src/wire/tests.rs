@@ -1,20 +1,20 @@
-//! The table of shapes against the encoder of `kafka-protocol`.
+//! Checks the schemas of the API table against the encoder of `kafka-protocol`.
 
 use kafka_protocol::messages::*;
 
-use super::{APIS, Api, shape};
+use super::{APIS, Api, schema};
 
-/// A request of each API with something in every array, in as far as the version has the field.
+/// A request with non-empty arrays for every field that exists in the version.
 fn sample(key: ApiKey, version: i16) -> RequestKind {
     let mut bytes = bytes::Bytes::from(sample_body(key, version));
     RequestKind::decode(key, &mut bytes, version).unwrap()
 }
 
-/// Bytes that follow the shape: every array has two elements, every string three letters.
+/// A body that matches the schema: arrays have two elements, strings three letters.
 fn sample_body(key: ApiKey, version: i16) -> Vec<u8> {
     let api = Api::find(key as i16).unwrap();
     let mut out = Vec::new();
-    structure(api.shape, version, api.flexible(version), &mut out);
+    structure(api.schema, version, api.flexible(version), &mut out);
     out
 }
 
@@ -86,22 +86,22 @@ fn matching(text: &str) -> usize {
             return at + 1;
         }
     }
-    panic!("unbalanced shape {text}")
+    panic!("unbalanced schema {text}")
 }
 
-/// Decoding what was built from the shape and encoding it again must give the same bytes: the shape is the schema.
+/// Decoding a body built from the schema and encoding it again must give the same bytes.
 #[test]
-fn every_shape_is_the_schema_of_its_request() {
+fn schemas_match_the_encoder() {
     for api in APIS {
         for version in api.min..=api.max {
             let built = sample_body(api.key, version);
             let mut encoded = bytes::BytesMut::new();
             sample(api.key, version).encode(&mut encoded, version).unwrap();
             assert_eq!(&encoded[..], &built[..], "{:?} v{version}", api.key);
-            let walked = shape::check(api.shape, version, api.flexible(version), &built);
-            assert_eq!(walked, Ok(built.len()), "{:?} v{version}", api.key);
+            let consumed = schema::check(api.schema, version, api.flexible(version), &built);
+            assert_eq!(consumed, Ok(built.len()), "{:?} v{version}", api.key);
             for length in 0..built.len() {
-                let cut = shape::check(api.shape, version, api.flexible(version), &built[..length]);
+                let cut = schema::check(api.schema, version, api.flexible(version), &built[..length]);
                 assert!(cut.is_err(), "{:?} v{version} cut to {length}", api.key);
             }
         }

@@ -56,7 +56,7 @@ pub fn groups(pair: &mut Pair) {
     pair.ask("no group name", ApiKey::JoinGroup, 5, join("", "", 10_000));
     pair.ask("session too short", ApiKey::JoinGroup, 5, join("g", "", 1));
     pair.ask("unknown member", ApiKey::JoinGroup, 5, join("g", "nobody", 10_000));
-    let ids = member_ids(&pair.ask("come again", ApiKey::JoinGroup, 7, join("g", "", 10_000)));
+    let ids = member_ids(&pair.ask("member id required", ApiKey::JoinGroup, 7, join("g", "", 10_000)));
     let both = |make: &dyn Fn(&str) -> RequestKind| [make(&ids[0]), make(&ids[1])];
     pair.ask_each("join", ApiKey::JoinGroup, 7, both(&|id| join("g", id, 10_000)));
     let sync = |id: &str, generation: i32| {
@@ -100,12 +100,17 @@ pub fn groups(pair: &mut Pair) {
         4,
         both(&|id| heartbeat(id, 3)),
     );
-    pair.ask("heartbeat of nobody", ApiKey::Heartbeat, 4, heartbeat("nobody", 1));
+    pair.ask(
+        "heartbeat of an unknown member",
+        ApiKey::Heartbeat,
+        4,
+        heartbeat("nobody", 1),
+    );
     let other = HeartbeatRequest::default()
         .with_group_id(group("nowhere"))
         .with_member_id(text("x"));
     pair.ask(
-        "heartbeat in no group",
+        "heartbeat in an unknown group",
         ApiKey::Heartbeat,
         4,
         RequestKind::Heartbeat(other),
@@ -137,7 +142,7 @@ pub fn groups(pair: &mut Pair) {
             .with_members(vec![member]);
         RequestKind::LeaveGroup(request)
     };
-    pair.ask("leave of nobody", ApiKey::LeaveGroup, 4, leave("nobody"));
+    pair.ask("leave of an unknown member", ApiKey::LeaveGroup, 4, leave("nobody"));
     pair.ask_each("leave", ApiKey::LeaveGroup, 4, both(&leave));
     pair.ask_each("leave again", ApiKey::LeaveGroup, 4, both(&leave));
     pair.ask("delete", ApiKey::DeleteGroups, 2, delete("g"));
@@ -163,9 +168,14 @@ pub fn committing(pair: &mut Pair, ids: &[String; 2]) {
     };
     for version in [2, 5, 6, 8] {
         let key = ApiKey::OffsetCommit;
-        pair.ask("commit alone", key, version, commit("alone", "", -1, "one", 0, "note"));
         pair.ask(
-            "commit into a group from outside",
+            "commit without a member",
+            key,
+            version,
+            commit("alone", "", -1, "one", 0, "note"),
+        );
+        pair.ask(
+            "commit without a member into a group with members",
             key,
             version,
             commit("g", "", -1, "one", 0, ""),
@@ -182,27 +192,32 @@ pub fn committing(pair: &mut Pair, ids: &[String; 2]) {
             version,
             [0, 1].map(|n| commit("g", &ids[n], 8, "one", 0, "")),
         );
-        pair.ask("commit of nobody", key, version, commit("g", "nobody", 1, "one", 0, ""));
         pair.ask(
-            "commit in no group",
+            "commit of an unknown member",
+            key,
+            version,
+            commit("g", "nobody", 1, "one", 0, ""),
+        );
+        pair.ask(
+            "commit in an unknown group",
             key,
             version,
             commit("nowhere", "x", 1, "one", 0, ""),
         );
         pair.ask(
-            "commit on no topic",
+            "commit for an unknown topic",
             key,
             version,
             commit("alone", "", -1, "missing", 0, ""),
         );
         pair.ask(
-            "commit on no partition",
+            "commit for an unknown partition",
             key,
             version,
             commit("alone", "", -1, "one", 77, ""),
         );
         pair.ask(
-            "long note",
+            "metadata too large",
             key,
             version,
             commit("alone", "", -1, "one", 0, &"x".repeat(5000)),

@@ -1,11 +1,11 @@
-//! The same requests to our broker and to Apache Kafka: answers must agree in error codes and structure.
+//! Sends the same requests to this broker and to Apache Kafka and compares error codes and structure of the responses.
 //!
-//! What may differ by intent is erased by [`normal`]: ids, addresses, the cluster, texts for people, settings that
-//! our broker does not have. Everything else must be equal.
+//! [`normalize`] removes intended differences: ids, addresses, the cluster, messages, settings that this broker does not
+//! have. Everything else must be equal.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod groups;
-mod normal;
+mod normalize;
 mod records;
 #[path = "../support/mod.rs"]
 mod support;
@@ -13,8 +13,8 @@ mod topics;
 
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::StrBytes;
-use normal::normal;
-use support::raw::Raw;
+use normalize::normalize;
+use support::raw::RawClient;
 use support::tools::ApacheKafka;
 
 fn text(s: &str) -> StrBytes {
@@ -31,31 +31,31 @@ fn group(s: &str) -> GroupId {
 
 /// Both brokers, and the differences found.
 struct Pair {
-    ours: Raw,
-    theirs: Raw,
+    ours: RawClient,
+    theirs: RawClient,
     differences: Vec<String>,
     compared: usize,
 }
 
 impl Pair {
-    /// Asks both; returns both answers before normalisation.
+    /// Sends the request to both; returns both responses before normalization.
     fn ask(&mut self, what: &str, key: ApiKey, version: i16, body: RequestKind) -> [Option<ResponseKind>; 2] {
         self.ask_each(what, key, version, [body.clone(), body])
     }
 
-    /// As `ask`, with a request each: for those that hold ids the brokers gave out.
+    /// Like `ask`, with separate requests that contain ids allocated by the brokers.
     fn ask_each(&mut self, what: &str, key: ApiKey, version: i16, body: [RequestKind; 2]) -> [Option<ResponseKind>; 2] {
         let [to_us, to_them] = body;
-        // Kafka's coordinator may still be loading just after the start.
+        // Kafka's coordinator may still be loading after startup.
         let theirs = loop {
-            match self.theirs.ask(key, version, &to_them) {
+            match self.theirs.request(key, version, &to_them) {
                 Some(answer) if is_loading(&answer) => {}
                 answer => break answer,
             }
             std::thread::sleep(std::time::Duration::from_millis(200));
         };
-        let ours = self.ours.ask(key, version, &to_us);
-        let (a, b) = (ours.clone().map(normal), theirs.clone().map(normal));
+        let ours = self.ours.request(key, version, &to_us);
+        let (a, b) = (ours.clone().map(normalize), theirs.clone().map(normalize));
         self.compared += 1;
         if a != b {
             let (a, b) = (format!("{a:?}"), format!("{b:?}"));
@@ -83,7 +83,7 @@ fn is_loading(answer: &ResponseKind) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Apache Kafka"]
-async fn answers_agree_with_apache_kafka() {
+async fn responses_match_apache_kafka() {
     let apache = ApacheKafka::start();
     let running = support::start_with(|config| {
         config.session_timeout_min = std::time::Duration::from_secs(6);
@@ -91,17 +91,17 @@ async fn answers_agree_with_apache_kafka() {
     })
     .await;
     let mut pair = Pair {
-        ours: Raw::connect(&running.address),
-        theirs: Raw::connect(&apache.address),
+        ours: RawClient::connect(&running.address),
+        theirs: RawClient::connect(&apache.address),
         differences: Vec::new(),
         compared: 0,
     };
     topics::topics(&mut pair);
     records::records(&mut pair);
-    records::reading(&mut pair);
+    records::fetching(&mut pair);
     groups::groups(&mut pair);
     topics::settings(&mut pair);
-    println!("{} answers compared", pair.compared);
+    println!("{} responses compared", pair.compared);
     assert!(pair.compared > 100, "{}", pair.compared);
     assert!(
         pair.differences.is_empty(),

@@ -1,4 +1,4 @@
-//! Producing and reading.
+//! Produce, Fetch, offsets, DeleteRecords.
 
 use bytes::Bytes;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
@@ -98,7 +98,7 @@ pub fn fetch(name: &str, partition: i32, offset: i64, limit: i32, epoch: i32) ->
     )
 }
 
-pub fn reading(pair: &mut Pair) {
+pub fn fetching(pair: &mut Pair) {
     let cases = [
         ("from the start", "one", 0, 0, 1_000_000, -1),
         ("from inside a batch", "one", 0, 1, 1_000_000, -1),

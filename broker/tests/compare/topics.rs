@@ -1,4 +1,4 @@
-//! Topics, the cluster, settings.
+//! Topics, the cluster, configs.
 
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -80,7 +80,7 @@ pub fn topics(pair: &mut Pair) {
             let request = MetadataRequest::default()
                 .with_topics(Some(topics))
                 .with_allow_auto_topic_creation(version < 4);
-            // Before version 4 asking creates where that is allowed; our broker is told not to, Kafka does.
+            // Before version 4 a request creates topics if auto-creation is enabled, which it is only in Kafka here.
             if version >= 4 || names == ["one"] || names.is_empty() {
                 pair.ask(
                     "topics by name",

@@ -1,5 +1,5 @@
-//! What the integration tests share: brokers, a raw client, rdkafka clients, other programs.
-#![allow(dead_code, reason = "every test file uses another part")]
+//! Shared code of the integration tests: brokers, a raw protocol client, rdkafka clients, other programs.
+#![allow(dead_code, reason = "each test file uses a different part")]
 
 pub mod process;
 pub mod raw;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use broker::{Broker, Config, FsyncPolicy, Listener};
 use rdkafka::ClientConfig;
 
-/// Longest wait for something that should happen; generous, for the machine is shared.
+/// Timeout for events that must happen; generous, because the machine is shared.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A configuration on a free port.
@@ -28,17 +28,17 @@ pub fn config(data: &Path) -> Config {
     }
 }
 
-/// A running broker, its folder and its address.
-pub struct Running {
+/// A running broker, its data directory and its address.
+pub struct TestBroker {
     pub broker: Broker,
     pub folder: tempfile::TempDir,
     pub address: String,
 }
 
-/// Starts a broker with a configuration that `change` has adapted.
-pub async fn start_with(change: impl FnOnce(&mut Config)) -> Running {
-    // A failing test shows what the broker said.
-    let _already = tracing_subscriber::fmt()
+/// Starts a broker with a configuration modified by `change`.
+pub async fn start_with(change: impl FnOnce(&mut Config)) -> TestBroker {
+    // Failing tests show the broker's log.
+    let _already_set = tracing_subscriber::fmt()
         .with_test_writer()
         .with_max_level(tracing::Level::DEBUG)
         .try_init();
@@ -47,7 +47,7 @@ pub async fn start_with(change: impl FnOnce(&mut Config)) -> Running {
     change(&mut config);
     let broker = Broker::start(config).await.unwrap();
     let address = broker.addresses()[0].to_string();
-    Running {
+    TestBroker {
         broker,
         folder,
         address,
@@ -55,11 +55,11 @@ pub async fn start_with(change: impl FnOnce(&mut Config)) -> Running {
 }
 
 /// Starts a broker.
-pub async fn start() -> Running {
+pub async fn start() -> TestBroker {
     start_with(|_| {}).await
 }
 
-/// A rdkafka client's configuration as Jung uses it.
+/// The configuration of an rdkafka client, as Jung uses it.
 pub fn client(address: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
@@ -71,7 +71,7 @@ pub fn client(address: &str) -> ClientConfig {
     config
 }
 
-/// A group member's configuration.
+/// The configuration of a group member.
 pub fn member(address: &str, group: &str) -> ClientConfig {
     let mut config = client(address);
     config

@@ -1,4 +1,4 @@
-//! The broker as a process that can be killed.
+//! The broker as a child process that can be killed.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -11,12 +11,12 @@ pub struct BrokerProcess {
 }
 
 impl BrokerProcess {
-    /// Starts on `bind` (port 0 for a free one) and waits until it listens.
-    pub fn start(data: &Path, bind: &str, more: &[&str]) -> Self {
+    /// Starts the broker on `bind` (port 0 for a free port) and waits until it is listening.
+    pub fn start(data: &Path, bind: &str, options: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_broker"))
             .args(["--listen", bind, "--data"])
             .arg(data)
-            .args(more)
+            .args(options)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -27,7 +27,7 @@ impl BrokerProcess {
         let address = line
             .trim()
             .strip_prefix("listening on ")
-            .expect("a line that says where")
+            .expect("listening on ADDRESS")
             .to_owned();
         BrokerProcess { child, address }
     }
@@ -41,7 +41,7 @@ impl BrokerProcess {
 
 impl Drop for BrokerProcess {
     fn drop(&mut self) {
-        let _dead_already = self.child.kill();
-        let _reaped_already = self.child.wait();
+        let _already_exited = self.child.kill();
+        let _already_reaped = self.child.wait();
     }
 }

@@ -1,4 +1,4 @@
-//! A client without comfort: sends what it is told, hands back what comes.
+//! A raw protocol client: sends any request and returns the response.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,8 +8,8 @@ use kafka_protocol::messages::{ApiKey, RequestHeader, RequestKind, ResponseHeade
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 
-/// A connection.
-pub struct Raw {
+/// A client connection.
+pub struct RawClient {
     pub stream: TcpStream,
     next: i32,
 }
@@ -30,27 +30,30 @@ pub fn frame(key: ApiKey, version: i16, correlation: i32, body: &RequestKind) ->
     bytes
 }
 
-impl Raw {
+impl RawClient {
     pub fn connect(address: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(super::DEADLINE)).unwrap();
-        Raw { stream, next: 1 }
+        RawClient { stream, next: 1 }
     }
 
-    /// Sends a request; `None` when the broker closed the connection instead of answering.
-    pub fn ask(&mut self, key: ApiKey, version: i16, body: &RequestKind) -> Option<ResponseKind> {
+    /// Sends a request and returns the response; `None` if the broker closes the connection instead.
+    pub fn request(&mut self, key: ApiKey, version: i16, body: &RequestKind) -> Option<ResponseKind> {
         let correlation = self.next;
         self.next += 1;
         self.stream.write_all(&frame(key, version, correlation, body)).ok()?;
-        let mut answer = self.receive()?;
-        let header = ResponseHeader::decode(&mut answer, key.response_header_version(version)).unwrap();
+        let mut response = self.receive()?;
+        let header = ResponseHeader::decode(&mut response, key.response_header_version(version)).unwrap();
         assert_eq!(header.correlation_id, correlation);
-        let decoded = ResponseKind::decode(key, &mut answer, version).unwrap();
-        assert!(!answer.has_remaining(), "{key:?} v{version}: bytes after the answer");
+        let decoded = ResponseKind::decode(key, &mut response, version).unwrap();
+        assert!(
+            !response.has_remaining(),
+            "{key:?} v{version}: trailing bytes in the response"
+        );
         Some(decoded)
     }
 
-    /// The next frame, `None` when the connection is closed.
+    /// The next frame; `None` when the connection is closed.
     pub fn receive(&mut self) -> Option<Bytes> {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length).ok()?;
@@ -59,19 +62,19 @@ impl Raw {
         Some(body.into())
     }
 
-    /// Sends bytes as they are and waits for the broker to close; panics if it answers.
+    /// Sends raw bytes and waits for the broker to close the connection; panics if it responds.
     pub fn expect_close(mut self, bytes: &[u8]) {
-        // The broker may close before everything is written.
+        // The broker may close the connection before everything is written.
         let _ = self.stream.write_all(bytes);
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
-            Ok(_) => assert!(rest.is_empty(), "answered {rest:?}"),
-            Err(problem) => assert_eq!(problem.kind(), std::io::ErrorKind::ConnectionReset),
+            Ok(_) => assert!(rest.is_empty(), "response {rest:?}"),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
         }
     }
 }
 
-/// A batch of records of 10 bytes. `producer` is an id, an epoch and a sequence number.
+/// A batch of records of 10 bytes. `producer` is the producer id, epoch and sequence number.
 pub fn batch(count: i32, producer: Option<(i64, i16, i32)>, timestamp: i64) -> Bytes {
     let (producer_id, producer_epoch, sequence) = producer.unwrap_or((-1, -1, -1));
     let record = |n: i32| Record {

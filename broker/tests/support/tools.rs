@@ -1,20 +1,20 @@
-//! Other programs: kcat, Python, and Apache Kafka with its console tools.
+//! External programs: kcat, Python, Apache Kafka and its console tools.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Runs a program with an input; panics unless it succeeds; returns what it printed.
+/// Runs a program with input on stdin and returns its stdout; panics unless it succeeds.
 pub fn run(program: &str, arguments: &[&str], input: &str) -> String {
     let mut child = Command::new(program)
         .args(arguments)
-        // Cargo's points to the librdkafka of the tests; programs of others shall use their own.
+        // Cargo's points to the librdkafka of the tests; external programs must use their own.
         .env_remove("LD_LIBRARY_PATH")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|problem| panic!("{program}: {problem}"));
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let (out, err) = (
@@ -40,7 +40,7 @@ pub fn kafka_tool(arguments: &[&str], input: &str) -> String {
     run(&script(), &arguments, input)
 }
 
-/// A real Apache Kafka of one node; stopped when dropped.
+/// A single-node Apache Kafka; stopped when dropped.
 pub struct ApacheKafka {
     pub address: String,
     folder: tempfile::TempDir,

@@ -1,4 +1,4 @@
-//! Random messages as tasks and results of every service: none may panic, hang, or take memory out of proportion.
+//! Fuzzes the decoding of tasks and results: no message may panic, hang, or use excessive memory.
 //!
 //! ```text
 //! cd workloads && cargo +nightly fuzz run task -- -max_total_time=120 -rss_limit_mb=512
@@ -8,5 +8,5 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    workloads::jung::message::is_understood(bytes);
+    workloads::jung::message::is_valid_message(bytes);
 });

@@ -1,25 +1,25 @@
-//! Auth manager (section 4.1.2): is the sender who he says, and is the thing his?
+//! Auth manager (section 4.1.2): authenticates the sender of a request and checks that they own the resource.
 //!
-//! Nothing is cached: every request asks the user registry and, where a device is involved, the device registry.
+//! Nothing is cached: every request queries the user registry and, if a device is involved, the device registry.
 
 use std::sync::Arc;
 
-use super::bus::{Bus, Memory};
-use super::handler::{At, Handler, Outcome};
-use super::message::{Auth, AuthAnswer, AuthTask, Device, Fault, GetDevice, GetUser, Granted, Kind, User};
+use super::bus::{Bus, Recovery};
+use super::handler::{Handler, Outcome, TaskContext};
+use super::message::{Auth, AuthAnswer, AuthTask, Device, Fault, FaultKind, GetDevice, GetUser, Granted, User};
 
-/// The auth manager, which keeps nothing.
+/// The auth manager. It is stateless.
 #[derive(Debug)]
 pub struct AuthManager<B> {
     bus: Arc<B>,
-    one_by_one: bool,
+    sequential: bool,
 }
 
 impl<B: Bus> Handler for AuthManager<B> {
     type Tasks = AuthTask;
-    const MEMORY: Memory = Memory::None;
+    const RECOVERY: Recovery = Recovery::Stateless;
 
-    async fn handle(&self, at: At, task: AuthTask) -> Outcome<Self> {
+    async fn handle(&self, at: TaskContext, task: AuthTask) -> Outcome<Self> {
         match task {
             AuthTask::Auth(auth) => self.check(at, auth).await.map(AuthAnswer::from),
             AuthTask::Ping(ping) => Ok(AuthAnswer::Pong(ping.pong())),
@@ -28,59 +28,66 @@ impl<B: Bus> Handler for AuthManager<B> {
 }
 
 impl<B: Bus> AuthManager<B> {
-    /// With `one_by_one`, user and device are fetched one after the other, as in the thesis.
+    /// With `sequential`, user and device are fetched one after the other, as in the thesis.
     #[must_use]
-    pub fn new(bus: Arc<B>, one_by_one: bool) -> Self {
-        Self { bus, one_by_one }
+    pub fn new(bus: Arc<B>, sequential: bool) -> Self {
+        Self { bus, sequential }
     }
 
-    async fn check(&self, at: At, auth: Auth) -> Result<Granted, Fault> {
-        let user = self.bus.ask(
+    async fn check(&self, at: TaskContext, auth: Auth) -> Result<Granted, Fault> {
+        let user = self.bus.request(
             at.trace,
             GetUser {
                 username: auth.username.clone(),
             },
         );
         let Some(device) = auth.device.clone() else {
-            is_himself(&auth, user.await)?;
+            authenticate(&auth, user.await)?;
             return Ok(Granted {});
         };
-        let device = self.bus.ask(at.trace, GetDevice { device });
-        if self.one_by_one {
-            is_himself(&auth, user.await)?;
-            is_his(&auth, &device.await?)?;
+        let device = self.bus.request(at.trace, GetDevice { device });
+        if self.sequential {
+            authenticate(&auth, user.await)?;
+            check_owner(&auth, &device.await?)?;
         } else {
             let (user, device) = tokio::join!(user, device);
-            is_himself(&auth, user)?;
-            is_his(&auth, &device?)?;
+            authenticate(&auth, user)?;
+            check_owner(&auth, &device?)?;
         }
         Ok(Granted {})
     }
 }
 
-/// A wrong password and an unknown user look alike, so that nobody learns who exists.
-fn is_himself(auth: &Auth, user: Result<User, Fault>) -> Result<(), Fault> {
-    let refused = || Fault::new(Kind::Unauthenticated, "the user name or the password is wrong");
-    let user = user.map_err(|fault| if fault.kind == Kind::NotFound { refused() } else { fault })?;
+/// Checks the password and that the user acts for themselves. A wrong password and an unknown user give the same error,
+/// so that user names cannot be probed.
+fn authenticate(auth: &Auth, user: Result<User, Fault>) -> Result<(), Fault> {
+    let refused = || Fault::new(FaultKind::Unauthenticated, "invalid user name or password");
+    let user = user.map_err(|fault| {
+        if fault.kind == FaultKind::NotFound {
+            refused()
+        } else {
+            fault
+        }
+    })?;
     if !user.password.matches(&auth.password) {
         return Err(refused());
     }
     if user.username != auth.owner {
         return Err(Fault::new(
-            Kind::Forbidden,
-            format!("{} may not act for {}", user.username, auth.owner),
+            FaultKind::Forbidden,
+            format!("user {} may not act for user {}", user.username, auth.owner),
         ));
     }
     Ok(())
 }
 
-fn is_his(auth: &Auth, device: &Device) -> Result<(), Fault> {
+fn check_owner(auth: &Auth, device: &Device) -> Result<(), Fault> {
     if device.owner == auth.username {
         Ok(())
     } else {
         Err(Fault::new(
-            Kind::Forbidden,
-            format!("the device {} is not {}'s", device.id, auth.username),
+            FaultKind::Forbidden,
+            format!("device {} does not belong to user {}", device.id, auth.username),
         ))
     }
 }

@@ -1,17 +1,17 @@
-//! Device commander (section 4.1.6): sends commands to the gateway that a device hangs on.
+//! Device commander (section 4.1.6): forwards commands to the gateway of a device.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::bus::{Bus, Memory};
-use super::handler::{At, Handler, Outcome};
+use super::bus::{Bus, Recovery};
+use super::handler::{Handler, Outcome, TaskContext};
 use super::message::{Accepted, Actuate, CommandAnswer, CommandTask, DeviceId, Fault, GetDevice, SendCommand};
 
-/// The most devices that are remembered; past it all are asked for again.
-const CACHED: usize = 100_000;
+/// Maximum number of cached devices; the cache is cleared when it is full.
+const MAX_CACHED: usize = 100_000;
 
-/// The commander, which remembers where devices hang.
+/// The device commander. It caches the gateway of each device.
 #[derive(Debug)]
 pub struct DeviceCommander<B> {
     bus: Arc<B>,
@@ -20,18 +20,18 @@ pub struct DeviceCommander<B> {
 
 impl<B: Bus> Handler for DeviceCommander<B> {
     type Tasks = CommandTask;
-    const MEMORY: Memory = Memory::None;
+    const RECOVERY: Recovery = Recovery::Stateless;
 
-    async fn handle(&self, at: At, task: CommandTask) -> Outcome<Self> {
+    async fn handle(&self, at: TaskContext, task: CommandTask) -> Outcome<Self> {
         match task {
-            CommandTask::Command(command) => self.send(at, command).await,
+            CommandTask::Command(command) => self.forward(at, command).await,
             CommandTask::Ping(ping) => Ok(CommandAnswer::Pong(ping.pong())),
         }
     }
 }
 
 impl<B: Bus> DeviceCommander<B> {
-    /// A commander that knows no device yet.
+    /// A commander with an empty cache.
     #[must_use]
     pub fn new(bus: Arc<B>) -> Self {
         Self {
@@ -40,8 +40,8 @@ impl<B: Bus> DeviceCommander<B> {
         }
     }
 
-    /// Sends the command on, without waiting for the device.
-    async fn send(&self, at: At, command: SendCommand) -> Outcome<Self> {
+    /// Forwards the command without waiting for the device.
+    async fn forward(&self, at: TaskContext, command: SendCommand) -> Outcome<Self> {
         let SendCommand {
             command,
             device,
@@ -49,7 +49,7 @@ impl<B: Bus> DeviceCommander<B> {
             origin,
         } = command;
         let gateway = self.gateway_of(at, &device).await?;
-        self.bus.tell(
+        self.bus.send(
             at.trace,
             Actuate {
                 gateway,
@@ -62,13 +62,13 @@ impl<B: Bus> DeviceCommander<B> {
         Ok(Accepted {}.into())
     }
 
-    async fn gateway_of(&self, at: At, device: &DeviceId) -> Result<String, Fault> {
+    async fn gateway_of(&self, at: TaskContext, device: &DeviceId) -> Result<String, Fault> {
         if let Some(gateway) = self.gateways.borrow().get(device) {
             return Ok(gateway.clone());
         }
-        let found = self.bus.ask(at.trace, GetDevice { device: device.clone() }).await?;
+        let found = self.bus.request(at.trace, GetDevice { device: device.clone() }).await?;
         let mut gateways = self.gateways.borrow_mut();
-        if gateways.len() >= CACHED {
+        if gateways.len() >= MAX_CACHED {
             gateways.clear();
         }
         gateways.insert(found.id, found.gateway.clone());

@@ -1,25 +1,25 @@
-//! Device monitor (section 4.1.5): keeps the readings of devices, and gives them out page by page.
+//! Device monitor (section 4.1.5): stores the readings of devices and returns them page by page.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 
-use super::bus::Memory;
-use super::handler::{At, Handler, Outcome};
+use super::bus::Recovery;
+use super::handler::{Handler, Outcome, TaskContext};
 use super::message::{
-    DeviceId, Fault, Kind, Page, ReadReadings, Reading, ReadingAnswer, ReadingTask, WriteReading, Written,
+    DeviceId, Fault, FaultKind, Page, ReadReadings, Reading, ReadingAnswer, ReadingTask, WriteReading, Written,
 };
 
-/// The most readings of a page.
-pub const LARGEST_PAGE: u32 = 1000;
+/// Maximum number of readings per page.
+pub const MAX_PAGE_SIZE: u32 = 1000;
 
-/// The monitor; the readings of a device live in the instance that has the partition of its name.
+/// The device monitor. The readings of a device are in the instance that owns its partition.
 #[derive(Debug)]
 pub struct DeviceMonitor {
     keep: usize,
     devices: RefCell<HashMap<DeviceId, Readings>>,
 }
 
-/// The readings of one device, the oldest first.
+/// The readings of a device, oldest first.
 #[derive(Debug, Default)]
 struct Readings {
     total: u64,
@@ -28,9 +28,9 @@ struct Readings {
 
 impl Handler for DeviceMonitor {
     type Tasks = ReadingTask;
-    const MEMORY: Memory = Memory::Log;
+    const RECOVERY: Recovery = Recovery::Replay;
 
-    async fn handle(&self, _at: At, task: ReadingTask) -> Outcome<Self> {
+    async fn handle(&self, _at: TaskContext, task: ReadingTask) -> Outcome<Self> {
         match task {
             ReadingTask::Write(write) => Ok(self.write(write).into()),
             ReadingTask::Read(read) => self.read(&read).map(ReadingAnswer::from),
@@ -38,7 +38,7 @@ impl Handler for DeviceMonitor {
         }
     }
 
-    fn replay(&self, _at: At, task: ReadingTask) {
+    fn replay(&self, _at: TaskContext, task: ReadingTask) {
         if let ReadingTask::Write(write) = task {
             self.write(write);
         }
@@ -58,7 +58,7 @@ impl DeviceMonitor {
     fn write(&self, write: WriteReading) -> Written {
         let mut devices = self.devices.borrow_mut();
         let readings = devices.entry(write.device).or_default();
-        // By the time they were measured: what is written later may be of the past.
+        // Sorted by measurement time; readings may be written late.
         let place = readings
             .kept
             .partition_point(|kept| kept.timestamp_ms <= write.reading.timestamp_ms);
@@ -70,12 +70,12 @@ impl DeviceMonitor {
         Written { total: readings.total }
     }
 
-    /// A device that has sent nothing yet has one page, which is empty.
+    /// A page of readings. A device without readings has one empty page.
     fn read(&self, read: &ReadReadings) -> Result<Page, Fault> {
-        if !(1..=LARGEST_PAGE).contains(&read.size) {
+        if !(1..=MAX_PAGE_SIZE).contains(&read.size) {
             return Err(Fault::new(
-                Kind::Malformed,
-                format!("a page has 1 to {LARGEST_PAGE} readings"),
+                FaultKind::Malformed,
+                format!("invalid page size {}: must be 1 to {MAX_PAGE_SIZE}", read.size),
             ));
         }
         let devices = self.devices.borrow();
@@ -86,9 +86,9 @@ impl DeviceMonitor {
         if read.page > 0 && skip >= kept.len() {
             let pages = kept.len().div_ceil(size).max(1);
             return Err(Fault::new(
-                Kind::NotFound,
+                FaultKind::NotFound,
                 format!(
-                    "there is no page {} of {}, which has {pages} of this size",
+                    "page {} not found: device {} has {pages} pages of this size",
                     read.page, read.device
                 ),
             ));

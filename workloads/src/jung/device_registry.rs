@@ -1,7 +1,7 @@
-//! Device registry (section 4.1.4): devices and whose they are, in memory.
+//! Device registry (section 4.1.4): devices and their owners, in memory.
 //!
-//! A device is introduced by CREATE with its owner's name; the registry then tells the user registry, and hangs the
-//! device on its gateway.
+//! CREATE registers a device with its owner's name; the registry then adds it to the user registry and attaches it to
+//! its gateway.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::bus::{Bus, Memory};
-use super::handler::{At, Handler, Outcome};
+use super::bus::{Bus, Recovery};
+use super::handler::{Handler, Outcome, TaskContext};
 use super::message::{
     AbandonDevice, Abandoned, AddDevice, Attach, CreateDevice, Device, DeviceAnswer, DeviceCreated, DeviceId,
-    DeviceTask, Fault, Kind,
+    DeviceTask, Fault, FaultKind,
 };
 
-/// The registry; a device lives in the instance that has the partition of its name.
+/// The device registry. A device is in the instance that owns its partition.
 #[derive(Debug)]
 pub struct DeviceRegistry<B> {
     bus: Arc<B>,
@@ -26,15 +26,15 @@ pub struct DeviceRegistry<B> {
 #[derive(Debug)]
 struct Entry {
     device: Device,
-    /// The task that made it: done again, it goes on where it was.
-    made_by: Uuid,
+    /// The task that created it; the same task may be processed again.
+    created_by: Uuid,
 }
 
 impl<B: Bus> Handler for DeviceRegistry<B> {
     type Tasks = DeviceTask;
-    const MEMORY: Memory = Memory::Log;
+    const RECOVERY: Recovery = Recovery::Replay;
 
-    async fn handle(&self, at: At, task: DeviceTask) -> Outcome<Self> {
+    async fn handle(&self, at: TaskContext, task: DeviceTask) -> Outcome<Self> {
         match task {
             DeviceTask::Create(create) => self.create(at, create).await,
             DeviceTask::Get(get) => match self.devices.borrow().get(&get.device) {
@@ -49,9 +49,9 @@ impl<B: Bus> Handler for DeviceRegistry<B> {
         }
     }
 
-    fn replay(&self, at: At, task: DeviceTask) {
+    fn replay(&self, at: TaskContext, task: DeviceTask) {
         match task {
-            // A second CREATE of the same device was refused then and is now.
+            // A second CREATE of the same device was refused before and is refused again.
             DeviceTask::Create(create) => drop(self.insert(at.id, &create)),
             DeviceTask::Abandon(AbandonDevice { device }) => drop(self.devices.borrow_mut().remove(&device)),
             DeviceTask::Get(_) | DeviceTask::Ping(_) => {}
@@ -69,25 +69,24 @@ impl<B: Bus> DeviceRegistry<B> {
         }
     }
 
-    async fn create(&self, at: At, create: CreateDevice) -> Outcome<Self> {
+    async fn create(&self, at: TaskContext, create: CreateDevice) -> Outcome<Self> {
         self.insert(at.id, &create)?;
-        let told = self.tell_others(at, &create).await;
-        if let Err(fault) = told {
-            if fault.kind == Kind::NotFound {
-                // Nobody owns it: forget it here at once, and in the log for whoever takes over.
+        if let Err(fault) = self.notify_others(at, &create).await {
+            if fault.kind == FaultKind::NotFound {
+                // The owner does not exist: remove the device here, and in the log for an instance that takes over.
                 self.devices.borrow_mut().remove(&create.device);
-                self.bus.tell(at.trace, AbandonDevice { device: create.device })?;
+                self.bus.send(at.trace, AbandonDevice { device: create.device })?;
             }
             return Err(fault);
         }
         Ok(DeviceCreated {}.into())
     }
 
-    fn insert(&self, made_by: Uuid, create: &CreateDevice) -> Result<(), Fault> {
+    fn insert(&self, created_by: Uuid, create: &CreateDevice) -> Result<(), Fault> {
         let mut devices = self.devices.borrow_mut();
         if devices
             .get(&create.device)
-            .is_some_and(|entry| entry.made_by != made_by)
+            .is_some_and(|entry| entry.created_by != created_by)
         {
             return Err(Fault::conflict("device", &create.device));
         }
@@ -96,22 +95,23 @@ impl<B: Bus> DeviceRegistry<B> {
             owner: create.owner.clone(),
             gateway: create.gateway.clone(),
         };
-        devices.insert(create.device.clone(), Entry { device, made_by });
+        devices.insert(create.device.clone(), Entry { device, created_by });
         Ok(())
     }
 
-    async fn tell_others(&self, at: At, create: &CreateDevice) -> Result<(), Fault> {
+    /// Adds the device to its owner and attaches it to its gateway.
+    async fn notify_others(&self, at: TaskContext, create: &CreateDevice) -> Result<(), Fault> {
         let add = AddDevice {
             username: create.owner.clone(),
             device: create.device.clone(),
         };
-        self.bus.ask(at.trace, add).await?;
+        self.bus.request(at.trace, add).await?;
         let attach = Attach {
             gateway: create.gateway.clone(),
             device: create.device.clone(),
             value: create.value,
         };
-        self.bus.ask(at.trace, attach).await?;
+        self.bus.request(at.trace, attach).await?;
         Ok(())
     }
 }

@@ -1,50 +1,50 @@
-//! What a service is to the loop that runs it.
+//! The interface between a service and the worker that runs it.
 
 use std::future::Future;
 
 use uuid::Uuid;
 
-use super::bus::Memory;
+use super::bus::Recovery;
 use super::message::{Fault, Tasks};
 
-/// Circumstances of a task.
+/// Metadata of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct At {
-    /// The task's own identity.
+pub struct TaskContext {
+    /// The task id.
     pub id: Uuid,
-    /// The request that it follows from.
+    /// Id of the originating request.
     pub trace: Uuid,
-    /// The partition it came by, which says whose state it is about.
+    /// The partition of the task, and thereby of the state it concerns.
     pub partition: i32,
 }
 
-/// A service: what it does with tasks, and by itself.
+/// A service.
 pub trait Handler: 'static {
-    /// Its tasks.
+    /// The tasks of the service.
     type Tasks: Tasks;
 
-    /// What it has to know when it takes over a partition.
-    const MEMORY: Memory;
+    /// How an instance recovers the state of a partition that it takes over.
+    const RECOVERY: Recovery;
 
-    /// Whether a task is meant for this instance at all; one that is not is left to another, unanswered.
-    fn concerns(&self, _task: &Self::Tasks) -> bool {
+    /// Whether a task is addressed to this instance; otherwise it is skipped without a result.
+    fn accepts(&self, _task: &Self::Tasks) -> bool {
         true
     }
 
-    /// Does a task. Up to the first wait, tasks run in the order they came; doing one twice must do no harm.
+    /// Processes a task. Up to its first await point, tasks run in the order of arrival. Must be idempotent.
     ///
     /// # Errors
-    /// The fault that its sender is answered.
-    fn handle(&self, at: At, task: Self::Tasks) -> impl Future<Output = Outcome<Self>>;
+    /// The fault that is returned to the sender.
+    fn handle(&self, at: TaskContext, task: Self::Tasks) -> impl Future<Output = Outcome<Self>>;
 
-    /// Takes over the changes of a task that was done before, perhaps by another instance.
-    fn replay(&self, _at: At, _task: Self::Tasks) {}
+    /// Applies the state changes of a task that was already processed, possibly by another instance.
+    fn replay(&self, _at: TaskContext, _task: Self::Tasks) {}
 
-    /// What it does by itself, for ever.
+    /// Background work; never returns.
     fn background(&self) -> impl Future<Output = ()> {
         std::future::pending()
     }
 }
 
-/// What a task of a service ends in.
+/// The result of a task.
 pub type Outcome<H> = Result<<<H as Handler>::Tasks as Tasks>::Answer, Fault>;

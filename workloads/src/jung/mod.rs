@@ -1,4 +1,5 @@
-//! Jung: the IoT platform of Fraga's thesis (2019, chapter 4) as a benchmark, eight services that talk only through Kafka.
+//! Jung: the IoT platform of Fraga's thesis (2019, chapter 4) as a benchmark: eight services that communicate only over
+//! Kafka.
 //!
 //! ```text
 //!   HTTP -> api-gateway --AUTH--> auth-manager --GET--> user-registry
@@ -7,10 +8,19 @@
 //!               |--COMMAND--> device-commander --ACTUATE-->'
 //!               `--CREATE--> rule-engine --READ--> device-monitor, --COMMAND--> device-commander
 //! ```
-//! Every arrow is a task on the topic `<service>_tasks`; results come back on `<service>_results` ([`bus`]). Nobody
-//! directs: each service knows whom to ask. Differences from the thesis: a service may keep several tasks under way
-//! (`--concurrency 1` does not), devices are made known to their gateway by ATTACH, and state survives the death of one of
-//! several instances ([`bus::inbox`]).
+//! Every arrow is a task on the topic `<service>_tasks`; results are returned on `<service>_results` (`bus`). There is
+//! no orchestrator; each service sends tasks to the services it depends on. Differences from the thesis: a service
+//! processes several tasks concurrently (except with `--concurrency 1`), devices are registered at their gateway by
+//! ATTACH, and state survives the crash of one of several instances (`bus::inbox`).
+//!
+//! | module | content |
+//! |---|---|
+//! | `options`, `run` | command line, startup and shutdown of a service |
+//! | [`service`], [`message`], [`view`], [`record`] | the services, their messages, the JSON of the API and of the device gateway |
+//! | `bus` | requests, results and task delivery over Kafka |
+//! | `handler`, `worker` | the interface of a service, and the loop that runs it |
+//! | `api_gateway` ... `user_registry` | the eight services |
+//! | `slot_clock`, `http`, `trace` | once-a-second work, the HTTP server, spans |
 
 #[cfg(feature = "jung")]
 pub mod api_gateway;
@@ -28,8 +38,6 @@ pub mod device_monitor;
 #[cfg(feature = "jung")]
 pub mod device_registry;
 #[cfg(feature = "jung")]
-mod every_second;
-#[cfg(feature = "jung")]
 mod handler;
 #[cfg(feature = "jung")]
 mod http;
@@ -42,6 +50,8 @@ pub mod rule_engine;
 #[cfg(feature = "jung")]
 mod run;
 pub mod service;
+#[cfg(feature = "jung")]
+mod slot_clock;
 #[cfg(feature = "jung")]
 pub mod trace;
 #[cfg(feature = "jung")]

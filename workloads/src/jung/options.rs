@@ -12,121 +12,121 @@ use super::bench::seed::Amounts;
 use super::bus::Settings;
 use super::service::Service;
 
-/// Which part of the benchmark to run.
+/// Command line options.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// A service, or a command that uses them.
+    /// The service or tool to run.
     #[command(subcommand)]
     pub part: Part,
 }
 
-/// The parts.
+/// Services and tools.
 #[derive(Debug, Subcommand)]
 pub enum Part {
     /// Translate HTTP requests into tasks for the other services
     ApiGateway(ApiGatewayOptions),
-    /// Say who may do what
+    /// Authenticate and authorize requests
     AuthManager(ServiceOptions),
-    /// Keep users
+    /// Store users
     UserRegistry(ServiceOptions),
-    /// Keep devices
+    /// Store devices
     DeviceRegistry(ServiceOptions),
-    /// Keep readings
+    /// Store readings
     DeviceMonitor(DeviceMonitorOptions),
-    /// Send commands to device gateways
+    /// Forward commands to device gateways
     DeviceCommander(ServiceOptions),
     /// Check rules every second
     RuleEngine(ServiceOptions),
     /// Simulate devices
     DeviceGateway(DeviceGatewayOptions),
-    /// Create users, devices, rules and readings through the API, and count them
+    /// Create users, devices, rules and readings through the API and verify their number
     Seed(SeedOptions),
-    /// Send the thesis' 500 requests a user, check every reply, and check afterwards what the devices did
+    /// Send the thesis' 500 requests per user, validate every reply, and then validate the devices' state
     Drive(DriveOptions),
-    /// Say from the files of --trace where the time went
+    /// Summarise where the time went, from files written with --trace
     Spans(SpansOptions),
 }
 
-/// What every service is told.
+/// Options of every service.
 #[derive(Clone, Debug, Args)]
 pub struct ServiceOptions {
-    /// Kafka brokers, `host:port` with a comma between; in a container FROM scratch and in a guest, addresses and not names
+    /// Kafka brokers as comma-separated HOST:PORT; use IP addresses in guests and in containers FROM scratch
     #[arg(long, default_value = "127.0.0.1:9092", value_name = "LIST")]
     pub brokers: String,
 
-    /// In front of the names of topics and groups, so that several systems can share a broker
+    /// Prefix of topic and group names, so that several systems can share a broker
     #[arg(long, default_value = "", value_name = "TEXT")]
     pub prefix: String,
 
-    /// Partitions of task topics that are missing and made: as many instances of a service can share its tasks; each costs time
+    /// Partitions of task topics, if they are created: the maximum number of instances that share the tasks of a service; each adds overhead
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=1000), value_name = "N")]
     pub partitions: i32,
 
-    /// Partitions of result topics that are missing and made: 8 give every service its own, 16 two instances of each
+    /// Partitions of result topics, if they are created: 8 suffice for one instance of each service, 16 for two
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(i32).range(1..=1000), value_name = "N")]
     pub result_partitions: i32,
 
-    /// Tasks under way at a time; 1 waits for each result before the next task, as in the thesis
+    /// Maximum number of concurrent tasks; 1 waits for each result before the next task, as in the thesis
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     pub concurrency: u16,
 
-    /// How long to wait for a result, ms; then the request is answered 504
+    /// Timeout for results in ms, after which a request gets status 504
     #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(1..=600_000), value_name = "MS")]
     pub timeout: u64,
 
-    /// Which instance of the service this is, from 0; another number for each saves them reading each other's results
+    /// Instance number, starting at 0; give each instance of a service its own, so that it does not read the results of others
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub instance: u16,
 
-    /// Write a JSON line for every task done and every task waited for
+    /// Write a JSON line for every processed task and every wait for a result
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
 
-    /// An option of librdkafka, e.g. `linger.ms=1`; can be given several times
+    /// Option for librdkafka, e.g. `linger.ms=1`; repeatable
     #[arg(long = "option", value_parser = key_value, value_name = "KEY=VALUE")]
     pub options: Vec<(String, String)>,
 }
 
-/// What the API gateway is told besides.
+/// Options of the API gateway.
 #[derive(Clone, Debug, Args)]
 pub struct ApiGatewayOptions {
-    /// What every service is told.
+    /// Options of every service.
     #[command(flatten)]
     pub service: ServiceOptions,
 
-    /// Where to listen for HTTP
+    /// HTTP address and port to listen on
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)), value_name = "ADDRESS")]
     pub listen: SocketAddr,
 
-    /// The device gateway of devices whose request names none
+    /// Default device gateway of new devices
     #[arg(long, default_value = "gateway-0", value_name = "NAME")]
     pub device_gateway: String,
 }
 
-/// What the device monitor is told besides.
+/// Options of the device monitor.
 #[derive(Clone, Debug, Args)]
 pub struct DeviceMonitorOptions {
-    /// What every service is told.
+    /// Options of every service.
     #[command(flatten)]
     pub service: ServiceOptions,
 
-    /// How many readings of each device to keep, 16 bytes each
+    /// Maximum number of stored readings per device, 16 bytes each
     #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
     pub keep: u32,
 }
 
-/// What a device gateway is told besides.
+/// Options of a device gateway.
 #[derive(Clone, Debug, Args)]
 pub struct DeviceGatewayOptions {
-    /// What every service is told.
+    /// Options of every service.
     #[command(flatten)]
     pub service: ServiceOptions,
 
-    /// Its name, by which devices are hung on it
+    /// Name of this gateway, to which devices are attached
     #[arg(long, default_value = "gateway-0", value_name = "NAME")]
     pub name: String,
 
-    /// Where to listen for those who want to know what its devices really did
+    /// HTTP address and port on which to serve the state of devices and the command log
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)), value_name = "ADDRESS")]
     pub listen: SocketAddr,
 }
@@ -242,7 +242,7 @@ impl DriveOptions {
 }
 
 impl ServiceOptions {
-    /// What the bus has to know.
+    /// The settings of the bus.
     #[must_use]
     pub fn settings(&self, service: Service) -> Settings {
         Settings {
@@ -260,13 +260,12 @@ impl ServiceOptions {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    bare.parse()
-        .map_err(|_| "it has to be an address and a port, e.g. 127.0.0.1:8080".into())
+    bare.parse().map_err(|_| "expected IP:PORT, e.g. 127.0.0.1:8080".into())
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("it has to be KEY=VALUE, e.g. linger.ms=1".into()),
+        _ => Err("expected KEY=VALUE, e.g. linger.ms=1".into()),
     }
 }

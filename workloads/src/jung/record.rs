@@ -1,46 +1,46 @@
-//! What a device gateway tells of its devices: the truth that a trial is checked against.
+//! The device gateway's record of its devices and commands, against which the results of a trial are validated.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::message::{DeviceId, Origin};
 
-/// A command that reached its device.
+/// A command that was executed by its device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// Its number in the book, from 0.
+    /// Sequence number in the command log, starting at 0.
     pub number: u64,
-    /// The command's identity.
+    /// The command id.
     pub command: Uuid,
     /// The device.
     pub device: DeviceId,
-    /// Who wanted it.
+    /// Whether a user or a rule sent it.
     pub origin: Origin,
-    /// The state of the device before.
+    /// The device's state before the command.
     pub before: f64,
-    /// The state that it took.
+    /// The device's state after the command.
     pub after: f64,
-    /// When, ns since the gateway came up.
+    /// Execution time, in ns since the gateway started.
     pub at_ns: u64,
-    /// When the device first sent this state in a reading, ns since the gateway came up; `None`: not before the next
-    /// command changed it.
+    /// When the device first sent this state in a reading, in ns since the gateway started; `None` if the next command
+    /// came first.
     pub read_at_ns: Option<u64>,
 }
 
-/// A device as others see it.
+/// The state and counters of a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seen {
-    /// Its name.
+    /// The device id.
     pub device: DeviceId,
-    /// Its state.
+    /// The current state.
     pub value: f64,
-    /// Readings that it has sent.
+    /// Number of readings sent.
     pub readings: u64,
-    /// Commands that it has obeyed.
+    /// Number of commands executed.
     pub commands: u64,
-    /// How long it is attached, ns.
+    /// Time since it was attached, in ns.
     pub attached_ns: u64,
 }
 
@@ -50,7 +50,7 @@ pub struct Seen {
 pub struct Devices {
     /// The gateway's clock, ns since it came up.
     pub now_ns: u64,
-    /// All devices by name.
+    /// All devices, sorted by id.
     pub devices: Vec<Seen>,
 }
 
@@ -60,8 +60,8 @@ pub struct Devices {
 pub struct Commands {
     /// The gateway's clock, ns since it came up.
     pub now_ns: u64,
-    /// Commands that fell out of the book.
+    /// Number of commands evicted from the log.
     pub dropped: u64,
-    /// The commands, in the order they came; ask again from the number after the last until none comes.
+    /// The commands in order. Request further pages from the number after the last until a page is empty.
     pub commands: Vec<Entry>,
 }

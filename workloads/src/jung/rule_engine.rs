@@ -1,7 +1,7 @@
-//! Rule engine (section 4.1.7): once a second it looks at the newest reading of every device that has rules, and sends
-//! the command of each rule that the reading does not comply with.
+//! Rule engine (section 4.1.7): once a second it checks the latest reading of every device with rules and sends the
+//! command of each violated rule.
 //!
-//! A reading that has fired is not fired for again: the device changes at once, but says so only with its next reading.
+//! A reading fires at most once, because the device changes immediately but reports it only in its next reading.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -10,18 +10,18 @@ use std::sync::Arc;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use uuid::Uuid;
 
-use super::bus::{Bus, Memory};
-use super::every_second::{EverySecond, slot_of};
-use super::handler::{At, Handler, Outcome};
+use super::bus::{Bus, Recovery};
+use super::handler::{Handler, Outcome, TaskContext};
 use super::message::{
-    CreateRule, DeviceId, Fault, GetDevice, GetRules, Origin, ReadReadings, Reading, Rule, RuleAnswer, RuleCreated,
-    RuleTask, Rules, SendCommand,
+    CreateRule, DeviceId, Fault, FaultKind, GetDevice, GetRules, Origin, ReadReadings, Reading, Rule, RuleAnswer,
+    RuleCreated, RuleTask, Rules, SendCommand,
 };
+use super::slot_clock::{SlotClock, slot_of};
 
-/// The most rules of a device.
-const MOST_RULES: usize = 100;
+/// Maximum number of rules per device.
+const MAX_RULES: usize = 100;
 
-/// The rule engine; the rules of a device live in the instance that has the partition of its name.
+/// The rule engine. The rules of a device are in the instance that owns its partition.
 pub struct RuleEngine<B> {
     bus: Arc<B>,
     devices: RefCell<HashMap<DeviceId, Watched>>,
@@ -29,16 +29,16 @@ pub struct RuleEngine<B> {
     concurrency: usize,
 }
 
-/// A device whose readings are looked at.
+/// A device with rules.
 #[derive(Debug, Default)]
 struct Watched {
     partition: i32,
     slot: usize,
     rules: Vec<Rule>,
-    /// The reading that has fired last.
+    /// The last reading that fired.
     fired_for: Option<Reading>,
-    /// A check is under way.
-    checked_now: bool,
+    /// Whether a check is in flight.
+    checking: bool,
 }
 
 impl<B> std::fmt::Debug for RuleEngine<B> {
@@ -51,9 +51,9 @@ impl<B> std::fmt::Debug for RuleEngine<B> {
 
 impl<B: Bus> Handler for RuleEngine<B> {
     type Tasks = RuleTask;
-    const MEMORY: Memory = Memory::Log;
+    const RECOVERY: Recovery = Recovery::Replay;
 
-    async fn handle(&self, at: At, task: RuleTask) -> Outcome<Self> {
+    async fn handle(&self, at: TaskContext, task: RuleTask) -> Outcome<Self> {
         match task {
             RuleTask::Create(create) => self.create(at, create).await,
             RuleTask::Get(get) => Ok(self.rules(&get).into()),
@@ -61,24 +61,24 @@ impl<B: Bus> Handler for RuleEngine<B> {
         }
     }
 
-    fn replay(&self, at: At, task: RuleTask) {
+    fn replay(&self, at: TaskContext, task: RuleTask) {
         if let RuleTask::Create(create) = task {
-            // A rule too many was refused then and is now.
+            // A rule over the limit was refused before and is refused again.
             let _ = self.insert(at.partition, create);
         }
     }
 
     async fn background(&self) {
-        let mut clock = EverySecond::start();
+        let mut clock = SlotClock::start();
         let mut checks = FuturesUnordered::new();
-        let mut turn = VecDeque::new();
+        let mut queue = VecDeque::new();
         loop {
             tokio::select! {
                 Some(()) = checks.next() => {}
-                slot = clock.next() => turn.extend(self.due(slot)),
+                slot = clock.next() => queue.extend(self.due(slot)),
             }
             while checks.len() < self.concurrency {
-                let Some(device) = turn.pop_front() else { break };
+                let Some(device) = queue.pop_front() else { break };
                 checks.push(self.check(device));
             }
         }
@@ -86,8 +86,8 @@ impl<B: Bus> Handler for RuleEngine<B> {
 }
 
 impl<B: Bus> RuleEngine<B> {
-    /// An engine without rules, which checks those devices whose partition is `owned`, and at most `concurrency` of
-    /// them at a time.
+    /// An engine without rules. It checks the devices whose partition is `owned`, at most `concurrency` of them at a
+    /// time.
     pub fn new(bus: Arc<B>, concurrency: usize, owned: impl Fn(i32) -> bool + 'static) -> Self {
         Self {
             bus,
@@ -97,11 +97,11 @@ impl<B: Bus> RuleEngine<B> {
         }
     }
 
-    async fn create(&self, at: At, create: CreateRule) -> Outcome<Self> {
+    async fn create(&self, at: TaskContext, create: CreateRule) -> Outcome<Self> {
         let cached = self.devices.borrow().contains_key(&create.device);
         if !cached {
             self.bus
-                .ask(
+                .request(
                     at.trace,
                     GetDevice {
                         device: create.device.clone(),
@@ -121,8 +121,11 @@ impl<B: Bus> RuleEngine<B> {
         if watched.rules.iter().any(|rule| rule.id == create.rule.id) {
             return Ok(());
         }
-        if watched.rules.len() == MOST_RULES {
-            return Err(Fault::conflict("number of rules:", MOST_RULES));
+        if watched.rules.len() == MAX_RULES {
+            return Err(Fault::new(
+                FaultKind::Conflict,
+                format!("the device already has the maximum of {MAX_RULES} rules"),
+            ));
         }
         watched.rules.push(create.rule);
         Ok(())
@@ -138,33 +141,33 @@ impl<B: Bus> RuleEngine<B> {
         }
     }
 
-    /// The devices whose turn it is; one whose last check still waits is left out.
+    /// The devices to check in a slot, without those whose last check is still in flight.
     fn due(&self, slot: usize) -> Vec<DeviceId> {
         let mut devices = self.devices.borrow_mut();
-        let due = |watched: &Watched| watched.slot == slot && !watched.checked_now && (self.owned)(watched.partition);
+        let due = |watched: &Watched| watched.slot == slot && !watched.checking && (self.owned)(watched.partition);
         let due = devices.iter_mut().filter(|(_, watched)| due(watched));
         due.map(|(device, watched)| {
-            watched.checked_now = true;
+            watched.checking = true;
             device.clone()
         })
         .collect()
     }
 
     async fn check(&self, device: DeviceId) {
-        // What cannot be read or commanded now is tried again in a second; the bus has counted it.
+        // A failed check is retried in a second; the bus has counted the failure.
         let fired = self.fire(&device).await.ok().flatten();
         if let Some(watched) = self.devices.borrow_mut().get_mut(&device) {
-            watched.checked_now = false;
+            watched.checking = false;
             watched.fired_for = fired.or(watched.fired_for);
         }
     }
 
-    /// Sends the commands of all rules that the newest reading violates; returns that reading if there are any.
+    /// Sends the commands of all rules that the latest reading violates; returns that reading if there are any.
     async fn fire(&self, device: &DeviceId) -> Result<Option<Reading>, Fault> {
         let trace = Uuid::new_v4();
         let page = self
             .bus
-            .ask(
+            .request(
                 trace,
                 ReadReadings {
                     device: device.clone(),
@@ -185,7 +188,7 @@ impl<B: Bus> RuleEngine<B> {
                 value: rule.command,
                 origin: Origin::Rule,
             };
-            self.bus.ask(trace, command).await?;
+            self.bus.request(trace, command).await?;
         }
         Ok((!violated.is_empty()).then_some(newest))
     }

@@ -1,4 +1,4 @@
-//! From options to a running service, and its end.
+//! Starts a service from its options, and shuts it down.
 
 use std::fs::File;
 use std::future::Future;
@@ -33,20 +33,20 @@ use super::user_registry::UserRegistry;
 use super::{http, trace, worker};
 use crate::shutdown::Shutdown;
 
-/// How long what was sent may take to arrive once a service is asked to end.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long sent messages may take to be delivered during shutdown.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why a service of Jung ended.
+/// Why a Jung service or tool failed.
 #[derive(Debug, thiserror::Error)]
 pub enum JungError {
-    /// The bus cannot be had.
+    /// Connecting to Kafka failed.
     #[error(transparent)]
     Bus(#[from] BusError),
-    /// The address to listen on cannot be had.
+    /// Binding the listen address failed.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, #[source] io::Error),
-    /// The file for spans cannot be written.
-    #[error("the trace cannot be written to {0}: {1}; choose another file with --trace")]
+    /// The trace file cannot be written.
+    #[error("cannot write the trace to {0}: {1}; choose another file with --trace")]
     Trace(PathBuf, #[source] io::Error),
     /// The platform could not be filled.
     #[error(transparent)]
@@ -63,13 +63,13 @@ pub enum JungError {
     /// A file of spans is none.
     #[error("{0} cannot be read as a trace: {1}")]
     Spans(PathBuf, String),
-    /// The operating system refused something else.
+    /// Another operating system call failed.
     #[error("{0}: {1}")]
     System(&'static str, #[source] io::Error),
 }
 
 impl JungError {
-    /// The process's exit code: 2 if it could not start, 1 if it started and something was wrong.
+    /// The exit code: 2 if it failed to start, 1 if it failed later.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -79,58 +79,65 @@ impl JungError {
     }
 }
 
-/// Runs a part of Jung until SIGTERM or SIGINT.
+/// Runs a service until SIGTERM or SIGINT, or a tool until it is done.
 ///
 /// # Errors
 /// [`JungError`], which names the thing and the remedy.
 pub fn run(options: Options) -> Result<(), JungError> {
-    allocate_sparingly();
-    let shutdown = Shutdown::by_signal().map_err(|error| JungError::System("no signal can be caught", error))?;
-    // One thread: a service is small and shares its cores with seven others.
+    limit_malloc();
+    let shutdown =
+        Shutdown::by_signal().map_err(|error| JungError::System("failed to install the signal handlers", error))?;
+    // A single thread: a service is small and shares its cores with seven others.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)
         .build()
-        .map_err(|error| JungError::System("the runtime cannot be made", error))?;
+        .map_err(|error| JungError::System("failed to create the async runtime", error))?;
     runtime.block_on(run_part(options.part, signal(shutdown)))
 }
 
-/// Waits for the signal to end. (Not tokio's own signals: their driver needs Unix sockets, which guests have not.)
-#[expect(unsafe_code, reason = "tokio wants a promise that the descriptor stays open")]
+/// Waits for a termination signal. tokio's own signal driver needs Unix sockets, which guests do not have.
+#[expect(unsafe_code, reason = "tokio requires that the descriptor stays open")]
 async fn signal(shutdown: Shutdown) {
-    // SAFETY: the shutdown owns its descriptor, is given away here and keeps it open until the AsyncFd is dropped.
+    // SAFETY: the AsyncFd owns the shutdown, which keeps its descriptor open until it is dropped.
     match unsafe { AsyncFd::register_with_interest(shutdown, Interest::READABLE) } {
         Ok(pipe) => drop(pipe.readable().await),
-        // Without a way to wait for it, a signal has to kill.
+        // Without a way to wait for signals, only SIGKILL ends the service.
         Err(_) => std::future::pending().await,
     }
 }
 
-async fn run_part(part: Part, asked: impl Future<Output = ()>) -> Result<(), JungError> {
+async fn run_part(part: Part, shutdown: impl Future<Output = ()>) -> Result<(), JungError> {
     match part {
-        Part::ApiGateway(options) => run_api_gateway(options, asked).await,
+        Part::ApiGateway(options) => run_api_gateway(options, shutdown).await,
         Part::AuthManager(options) => {
-            let one_by_one = options.concurrency == 1;
-            run_service(&options, Service::AuthManager, asked, |bus, _| {
-                AuthManager::new(bus, one_by_one)
+            let sequential = options.concurrency == 1;
+            run_service(&options, Service::AuthManager, shutdown, |bus, _| {
+                AuthManager::new(bus, sequential)
             })
             .await
         }
         Part::UserRegistry(options) => {
-            run_service(&options, Service::UserRegistry, asked, |_, _| UserRegistry::default()).await
+            run_service(&options, Service::UserRegistry, shutdown, |_, _| {
+                UserRegistry::default()
+            })
+            .await
         }
         Part::DeviceRegistry(options) => {
-            run_service(&options, Service::DeviceRegistry, asked, |bus, _| {
+            run_service(&options, Service::DeviceRegistry, shutdown, |bus, _| {
                 DeviceRegistry::new(bus)
             })
             .await
         }
         Part::DeviceMonitor(DeviceMonitorOptions { service, keep }) => {
             let keep = usize::try_from(keep).unwrap_or(usize::MAX);
-            run_service(&service, Service::DeviceMonitor, asked, |_, _| DeviceMonitor::new(keep)).await
+            run_service(&service, Service::DeviceMonitor, shutdown, |_, _| {
+                DeviceMonitor::new(keep)
+            })
+            .await
         }
         Part::DeviceCommander(options) => {
-            run_service(&options, Service::DeviceCommander, asked, |bus, _| {
+            run_service(&options, Service::DeviceCommander, shutdown, |bus, _| {
                 DeviceCommander::new(bus)
             })
             .await
@@ -141,44 +148,44 @@ async fn run_part(part: Part, asked: impl Future<Output = ()>) -> Result<(), Jun
                 let ownership = inbox.ownership();
                 RuleEngine::new(bus, concurrency, move |partition| ownership.of(partition))
             };
-            run_service(&options, Service::RuleEngine, asked, make).await
+            run_service(&options, Service::RuleEngine, shutdown, make).await
         }
-        Part::DeviceGateway(options) => run_device_gateway(options, asked).await,
+        Part::DeviceGateway(options) => run_device_gateway(options, shutdown).await,
         Part::Seed(options) => fill(&options).await,
         Part::Drive(options) => load(&options).await,
         Part::Spans(options) => tell_spans(&options.files),
     }
 }
 
-/// Runs a service that lives on tasks.
+/// Runs a service whose consumer group has its own name.
 async fn run_service<H: Handler>(
     options: &ServiceOptions,
     service: Service,
-    asked: impl Future<Output = ()>,
+    shutdown: impl Future<Output = ()>,
     make: impl FnOnce(Arc<KafkaBus>, &Inbox) -> H,
 ) -> Result<(), JungError> {
-    run_group(options, service, service.name(), asked, make).await
+    run_group(options, service, service.name(), shutdown, make).await
 }
 
-/// Runs a service whose tasks the members of `group` share.
+/// Runs a service whose tasks are shared by the members of `group`.
 async fn run_group<H: Handler>(
     options: &ServiceOptions,
     service: Service,
     group: &str,
-    asked: impl Future<Output = ()>,
+    shutdown: impl Future<Output = ()>,
     make: impl FnOnce(Arc<KafkaBus>, &Inbox) -> H,
 ) -> Result<(), JungError> {
     let bus = connect(options, service).await?;
-    let inbox = Inbox::join(bus.settings(), group, H::MEMORY, Arc::clone(bus.counts()))?;
+    let inbox = Inbox::join(bus.settings(), group, H::RECOVERY, Arc::clone(bus.counts()))?;
     let handler = make(Arc::clone(&bus), &inbox);
-    worker::run(&handler, &inbox, &bus, usize::from(options.concurrency), asked).await;
-    // Leaving the group hands its partitions to others at once.
+    worker::run(&handler, &inbox, &bus, usize::from(options.concurrency), shutdown).await;
+    // Leaving the group releases its partitions immediately.
     drop(inbox);
-    farewell(&bus);
+    finish(&bus);
     Ok(())
 }
 
-async fn run_api_gateway(options: ApiGatewayOptions, asked: impl Future<Output = ()>) -> Result<(), JungError> {
+async fn run_api_gateway(options: ApiGatewayOptions, shutdown: impl Future<Output = ()>) -> Result<(), JungError> {
     let ApiGatewayOptions {
         service,
         listen,
@@ -192,21 +199,24 @@ async fn run_api_gateway(options: ApiGatewayOptions, asked: impl Future<Output =
         probe: Probe::new(bus.layout().clone()),
         device_gateway,
     };
-    http::serve(listener, api_gateway::router(Arc::new(gateway)), asked).await;
-    farewell(&bus);
+    http::serve(listener, api_gateway::router(Arc::new(gateway)), shutdown).await;
+    finish(&bus);
     Ok(())
 }
 
-async fn run_device_gateway(options: DeviceGatewayOptions, asked: impl Future<Output = ()>) -> Result<(), JungError> {
+async fn run_device_gateway(
+    options: DeviceGatewayOptions,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), JungError> {
     let DeviceGatewayOptions { service, name, listen } = options;
     let listener = http::listen(listen).map_err(|error| JungError::Listen(listen, error))?;
     let book = Arc::new(Mutex::new(Book::default()));
     let admin = device_gateway::admin::router(Arc::clone(&book));
     tokio::spawn(http::serve(listener, admin, std::future::pending()));
-    // A group of its own, as every gateway has to see the tasks of its devices.
+    // Every gateway has its own group because it must see all tasks of its devices.
     let group = format!("{}-{name}", Service::DeviceGateway);
     let make = |bus, _: &Inbox| DeviceGateway::new(bus, name, book);
-    run_group(&service, Service::DeviceGateway, &group, asked, make).await
+    run_group(&service, Service::DeviceGateway, &group, shutdown, make).await
 }
 
 async fn fill(options: &SeedOptions) -> Result<(), JungError> {
@@ -260,25 +270,25 @@ async fn connect(options: &ServiceOptions, service: Service) -> Result<Arc<Kafka
     if let Some(path) = &options.trace {
         trace::to_file(path).map_err(|error| JungError::Trace(path.clone(), error))?;
     }
-    let (bus, waiter) = KafkaBus::connect(options.settings(service)).await?;
-    tokio::spawn(waiter.run());
+    let (bus, receiver) = KafkaBus::connect(options.settings(service)).await?;
+    tokio::spawn(receiver.run());
     Ok(bus)
 }
 
-/// Lets the last results arrive, and says what was done.
-fn farewell(bus: &KafkaBus) {
-    bus.flush(GRACE);
+/// Flushes the last results and prints the counters to stderr.
+fn finish(bus: &KafkaBus) {
+    bus.flush(FLUSH_TIMEOUT);
     trace::flush();
     let counts = serde_json::to_string(&bus.counts().snapshot()).unwrap_or_default();
     eprintln!("workload: {}: {counts}", bus.settings().service);
 }
 
-/// Keeps glibc from giving each of librdkafka's dozen threads a heap of its own, which would take more memory than the
-/// service itself.
+/// Limits glibc to a single malloc arena. One arena for each of librdkafka's dozen threads would use more memory than
+/// the service itself.
 #[expect(unsafe_code, reason = "mallopt has no safe form")]
-fn allocate_sparingly() {
+fn limit_malloc() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: mallopt only sets a number, and no other thread runs yet.
+    // SAFETY: mallopt only sets a parameter, and no other thread is running yet.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 128 * 1024);

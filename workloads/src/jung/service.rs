@@ -1,33 +1,33 @@
-//! The eight services by name, and the topics that each of them owns.
+//! The eight services, their names and dependencies.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One of the services of the thesis' figure 19.
+/// The services (figure 19 of the thesis).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Service {
-    /// Translates HTTP into tasks (section 4.1.1).
+    /// Translates HTTP requests into tasks (section 4.1.1).
     ApiGateway,
-    /// Says who may do what (4.1.2).
+    /// Authenticates and authorizes requests (4.1.2).
     AuthManager,
-    /// Keeps users (4.1.3).
+    /// Stores users (4.1.3).
     UserRegistry,
-    /// Keeps devices (4.1.4).
+    /// Stores devices (4.1.4).
     DeviceRegistry,
-    /// Keeps readings (4.1.5).
+    /// Stores readings (4.1.5).
     DeviceMonitor,
-    /// Sends commands to device gateways (4.1.6).
+    /// Forwards commands to device gateways (4.1.6).
     DeviceCommander,
     /// Checks rules every second (4.1.7).
     RuleEngine,
-    /// Simulates the devices (4.1.8).
+    /// Simulates devices (4.1.8).
     DeviceGateway,
 }
 
 impl Service {
-    /// All of them, in the order of the thesis.
+    /// All services, in the order of the thesis.
     pub const ALL: [Self; 8] = [
         Self::ApiGateway,
         Self::AuthManager,
@@ -54,9 +54,10 @@ impl Service {
         }
     }
 
-    /// What its topics are called after, as in the thesis' `user_tasks`; the API gateway is sent no tasks.
+    /// Prefix of its topic names, such as `user` in `user_tasks` (as in the thesis); `None` for the API gateway, which
+    /// receives no tasks.
     #[must_use]
-    pub fn stem(self) -> Option<&'static str> {
+    pub fn topic_stem(self) -> Option<&'static str> {
         match self {
             Self::ApiGateway => None,
             Self::AuthManager => Some("auth"),
@@ -69,9 +70,9 @@ impl Service {
         }
     }
 
-    /// The services that it sends tasks to and wants results from.
+    /// The services to which it sends tasks and from which it expects results.
     #[must_use]
-    pub fn asks(self) -> &'static [Self] {
+    pub fn dependencies(self) -> &'static [Self] {
         match self {
             Self::ApiGateway => &[
                 Self::AuthManager,
@@ -90,7 +91,7 @@ impl Service {
         }
     }
 
-    /// Its place in [`Service::ALL`].
+    /// Its index in [`Service::ALL`].
     #[must_use]
     pub fn index(self) -> usize {
         self as usize
@@ -108,18 +109,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_index_is_the_place_in_the_list() {
+    fn index_matches_the_list() {
         for (place, service) in Service::ALL.into_iter().enumerate() {
             assert_eq!(service.index(), place);
         }
     }
 
     #[test]
-    fn nobody_waits_for_somebody_who_waits_for_him() {
+    fn dependencies_are_acyclic() {
         fn depth(service: Service, seen: usize) -> usize {
-            assert!(seen < Service::ALL.len(), "a circle through {service}");
+            assert!(seen < Service::ALL.len(), "dependency cycle through {service}");
             service
-                .asks()
+                .dependencies()
                 .iter()
                 .map(|next| depth(*next, seen + 1))
                 .max()

@@ -1,9 +1,9 @@
-//! Spans as JSON lines: where the time of a task goes.
+//! Spans as JSON lines, to analyse where the time of a task goes.
 //!
-//! Every closed span is one line with its fields, `span` (its name), `start_us` (µs since 1970), `took_us`, and `busy_us`
-//! (the part in which this process really worked on it). `task` spans are tasks that a service did, `ask` spans what it waited
-//! for others; the same `id` in an `ask` and in a `task` are the two ends of one task, and what the first took longer
-//! is the way there and back.
+//! Every closed span is one line with its fields, `span` (its name), `start_us` (µs since the Unix epoch), `took_us`,
+//! and `busy_us` (the time during which this process worked on it). A `task` span is a task that a service processed,
+//! an `ask` span the time that it waited for another service. The same `id` in an `ask` and a `task` span belongs to the
+//! same task; the difference of their durations is the transport time.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -19,20 +19,20 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes the spans of this process into a file from now on.
+/// Starts writing the spans of this process to a file.
 ///
 /// # Errors
-/// That the file cannot be made, or that spans go elsewhere already.
+/// The file cannot be created, or a subscriber is already installed.
 pub fn to_file(path: &Path) -> io::Result<()> {
     let file = Arc::new(Mutex::new(BufWriter::with_capacity(16 * 1024, File::create(path)?)));
     let lines = Lines(Arc::clone(&file));
-    // Fails only for a second file, which the next line refuses as well.
+    // Fails only for a second file, which the subscriber below refuses, too.
     let _ = FILE.set(file);
     let subscriber = tracing_subscriber::registry().with(lines);
     tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)
 }
 
-/// Writes out what is still in memory; for the end of the process, which drops no subscriber.
+/// Flushes the file. Call it before the process exits, because the global subscriber is never dropped.
 pub fn flush() {
     if let Some(file) = FILE.get() {
         let _ = file.lock().unwrap_or_else(PoisonError::into_inner).flush();
@@ -44,10 +44,10 @@ type Shared = Arc<Mutex<BufWriter<File>>>;
 /// The file of this process.
 static FILE: OnceLock<Shared> = OnceLock::new();
 
-/// The layer that writes a line for every span that closes.
+/// The layer that writes a line for every closed span.
 struct Lines(Shared);
 
-/// What is remembered of an open span.
+/// State of an open span.
 struct Open {
     began: SystemTime,
     since: Instant,
@@ -108,7 +108,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         let mut line = Value::Object(fields).to_string();
         line.push('\n');
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A full disk must not take the service down; the trace then ends early.
+        // A full disk must not stop the service; the trace is then incomplete.
         let _ = file.write_all(line.as_bytes());
     }
 }

@@ -1,4 +1,4 @@
-//! The JSON of the API's requests and replies.
+//! JSON bodies of the API's requests and replies.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,9 +9,9 @@ use super::message::{Device, DeviceId, Operator, Password, Reading, Rule, User, 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserBody {
-    /// The name that he wants.
+    /// The user name.
     pub username: UserName,
-    /// The password that he chose.
+    /// The password.
     pub password: Password,
 }
 
@@ -19,11 +19,11 @@ pub struct UserBody {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserView {
-    /// His name.
+    /// The user name.
     pub username: UserName,
-    /// His devices.
+    /// The user's devices.
     pub devices: Vec<DeviceId>,
-    /// His rules.
+    /// The user's rules.
     pub rules: Vec<Uuid>,
 }
 
@@ -41,13 +41,13 @@ impl From<User> for UserView {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceBody {
-    /// The name that it shall have; without one it gets a UUID.
+    /// The device id; a UUID by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<DeviceId>,
-    /// The device gateway that it hangs on; without one, the default's.
+    /// The device gateway; the API gateway's default if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<DeviceId>,
-    /// The state that it starts with.
+    /// The initial state.
     #[serde(default)]
     pub value: f64,
 }
@@ -56,11 +56,11 @@ pub struct DeviceBody {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceView {
-    /// Its name.
+    /// The device id.
     pub id: DeviceId,
-    /// Whose it is.
+    /// The owner.
     pub owner: UserName,
-    /// The device gateway that it hangs on.
+    /// The device gateway.
     pub gateway: String,
 }
 
@@ -74,21 +74,21 @@ impl From<Device> for DeviceView {
     }
 }
 
-/// A page of readings, the newest first.
+/// A page of readings, newest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PageView {
     /// The device.
     pub device: DeviceId,
-    /// Which page, the first being 0.
+    /// Page number, starting at 0.
     pub page: u32,
-    /// Readings a page.
+    /// Page size.
     pub size: u32,
     /// How many readings the device has sent.
     pub total: u64,
-    /// How many of them are kept, and can be had.
+    /// Number of readings that are stored.
     pub kept: u64,
-    /// Those of this page.
+    /// The readings of this page.
     pub readings: Vec<Reading>,
 }
 
@@ -96,7 +96,7 @@ pub struct PageView {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReadingsBody {
-    /// Readings to keep, the oldest first.
+    /// Readings to store, oldest first.
     pub readings: Vec<Reading>,
 }
 
@@ -112,15 +112,15 @@ pub struct WrittenView {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandBody {
-    /// The state that the device shall take.
+    /// The new state of the device.
     pub value: f64,
 }
 
-/// A command that is on its way.
+/// A command that was sent to the device gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandView {
-    /// Its identity, by which the device gateway's book shows it.
+    /// The command id, which also appears in the device gateway's command log.
     pub command: Uuid,
     /// The device.
     pub device: DeviceId,
@@ -132,17 +132,17 @@ pub struct CommandView {
 pub struct RuleBody {
     /// How readings are compared.
     pub operator: Operator,
-    /// What they are compared with.
+    /// The value to compare with.
     pub operand: f64,
-    /// The state that the device is sent when a reading does not comply.
+    /// The state that is sent to the device when a reading violates the rule.
     pub command: f64,
 }
 
-/// A rule that was made.
+/// A created rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleView {
-    /// Its identity.
+    /// The rule id.
     pub rule: Uuid,
     /// The device.
     pub device: DeviceId,
@@ -154,6 +154,6 @@ pub struct RuleView {
 pub struct RulesView {
     /// The device.
     pub device: DeviceId,
-    /// In the order they came.
+    /// In order of creation.
     pub rules: Vec<Rule>,
 }

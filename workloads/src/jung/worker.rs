@@ -1,4 +1,4 @@
-//! The loop of a service: take a task, do it, send the result; several at a time.
+//! The main loop of a service: receive tasks, process several concurrently, send their results.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,16 +9,16 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tracing::Instrument;
 
 use super::bus::{Count, Delivery, Inbox, KafkaBus};
-use super::handler::{At, Handler};
+use super::handler::{Handler, TaskContext};
 use super::message::envelope::Head;
 use super::message::{Fault, Tasks};
 
-/// How long tasks under way may take to end once the service is asked to.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long tasks in flight may take during shutdown.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// Does the tasks of a service until `shutdown`, at most `concurrency` at a time, then ends those under way.
+/// Processes the tasks of a service until `shutdown`, at most `concurrency` at a time, then finishes those in flight.
 ///
-/// With `concurrency` 1 a task's result is sent before the next task is looked at, as in the thesis.
+/// With `concurrency` 1 a task's result is sent before the next task is received, as in the thesis.
 pub async fn run<H: Handler>(
     handler: &H,
     inbox: &Inbox,
@@ -30,7 +30,7 @@ pub async fn run<H: Handler>(
         handler,
         inbox,
         bus,
-        under_way: FuturesUnordered::new(),
+        in_flight: FuturesUnordered::new(),
     };
     tokio::pin!(shutdown);
     let background = handler.background();
@@ -38,40 +38,40 @@ pub async fn run<H: Handler>(
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            Some(place) = worker.under_way.next() => inbox.done(place),
-            delivery = inbox.next(), if worker.under_way.len() < concurrency => worker.start(delivery).await,
+            Some(position) = worker.in_flight.next() => inbox.mark_done(position),
+            delivery = inbox.next(), if worker.in_flight.len() < concurrency => worker.start(delivery).await,
             () = &mut background => {}
         }
     }
-    let _ = tokio::time::timeout(GRACE, worker.finish()).await;
+    let _ = tokio::time::timeout(SHUTDOWN_GRACE, worker.finish()).await;
 }
 
-type UnderWay<'a> = Pin<Box<dyn Future<Output = (i32, i64)> + 'a>>;
+type InFlight<'a> = Pin<Box<dyn Future<Output = (i32, i64)> + 'a>>;
 
 struct Worker<'a, H> {
     handler: &'a H,
     inbox: &'a Inbox,
     bus: &'a Arc<KafkaBus>,
-    under_way: FuturesUnordered<UnderWay<'a>>,
+    in_flight: FuturesUnordered<InFlight<'a>>,
 }
 
 impl<H: Handler> Worker<'_, H> {
-    /// Begins a task, and runs it to its first wait, so that the order of arrival is the order of changes.
+    /// Starts a task and runs it to its first await point, so that state changes happen in the order of arrival.
     async fn start(&mut self, delivery: Delivery<H::Tasks>) {
         let Delivery {
             head,
             task,
-            place,
+            position,
             replay,
             sent_ms,
         } = delivery;
-        let at = At {
+        let at = TaskContext {
             id: head.id,
             trace: head.trace,
-            partition: place.0,
+            partition: position.0,
         };
-        if task.as_ref().is_ok_and(|task| !self.handler.concerns(task)) {
-            self.inbox.done(place);
+        if task.as_ref().is_ok_and(|task| !self.handler.accepts(task)) {
+            self.inbox.mark_done(position);
             return;
         }
         if replay {
@@ -79,34 +79,34 @@ impl<H: Handler> Worker<'_, H> {
                 self.handler.replay(at, task);
             }
             self.bus.counts().add(Count::Replayed);
-            self.inbox.done(place);
+            self.inbox.mark_done(position);
             return;
         }
         let (handler, bus) = (self.handler, self.bus);
-        let mut task: UnderWay<'_> = Box::pin(async move {
-            let result = attend(handler, at, &head, task, sent_ms).await;
-            bus.counts().add(Count::Done);
-            bus.answer(&head, result);
-            place
+        let mut task: InFlight<'_> = Box::pin(async move {
+            let result = process(handler, at, &head, task, sent_ms).await;
+            bus.counts().add(Count::Processed);
+            bus.send_result(&head, result);
+            position
         });
         match futures_util::poll!(&mut task) {
-            std::task::Poll::Ready(place) => self.inbox.done(place),
-            std::task::Poll::Pending => self.under_way.push(task),
+            std::task::Poll::Ready(position) => self.inbox.mark_done(position),
+            std::task::Poll::Pending => self.in_flight.push(task),
         }
     }
 
-    /// Waits for all tasks under way.
+    /// Waits for all tasks in flight.
     async fn finish(&mut self) {
-        while let Some(place) = self.under_way.next().await {
-            self.inbox.done(place);
+        while let Some(position) = self.in_flight.next().await {
+            self.inbox.mark_done(position);
         }
     }
 }
 
-/// Does one task, in a span of its own.
-async fn attend<H: Handler>(
+/// Processes a task in its own span.
+async fn process<H: Handler>(
     handler: &H,
-    at: At,
+    at: TaskContext,
     head: &Head,
     task: Result<H::Tasks, Fault>,
     sent_ms: Option<i64>,
@@ -117,7 +117,7 @@ async fn attend<H: Handler>(
     }
     let span = tracing::info_span!(
         "task",
-        service = H::Tasks::TO.name(),
+        service = H::Tasks::SERVICE.name(),
         task = task.kind(),
         from = head.from.name(),
         id = %at.id,
@@ -128,7 +128,7 @@ async fn attend<H: Handler>(
     handler.handle(at, task).instrument(span).await
 }
 
-/// How long ago a message was dated, ms; right only where both ends have one clock.
+/// Age of a message in ms. Correct only if sender and receiver share a clock.
 fn queued_ms(sent_ms: Option<i64>) -> Option<i64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     Some(i64::try_from(now.as_millis()).ok()? - sent_ms?)

@@ -1,36 +1,36 @@
-//! Reads and drops the body of a request.
+//! Reads and discards request bodies.
 
 use super::head::MAX_BODY;
 
-/// Longest line, in bytes, of a chunk size with its extensions, and of all trailers together.
+/// Maximum size in bytes of a chunk-size line with extensions, and of all trailers together.
 const MAX_LINE: u32 = 4096;
 
-/// How much of a body is still to come.
+/// The rest of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// So many bytes.
+    /// The number of remaining bytes.
     Length(u64),
-    /// Chunks up to the empty one.
+    /// Chunks up to the final empty one.
     Chunked(Chunked),
 }
 
-/// Where the reader stands in a chunked body.
+/// Parser state of a chunked body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunked {
     state: State,
-    /// Data bytes of all chunks announced so far.
+    /// Sum of the chunk sizes so far.
     total: u64,
-    /// Bytes of the present line, or of all trailers.
+    /// Bytes of the current line, or of all trailers.
     line: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// In the size; the flag says whether a digit came yet.
+    /// In the chunk size; the flag is true after the first digit.
     Size(u64, bool),
-    /// Behind the size, in an extension.
+    /// In a chunk extension.
     Extension(u64),
-    /// Behind the carriage return of a size line.
+    /// After the CR of a chunk-size line.
     SizeEnd(u64),
     Data(u64),
     DataCr,
@@ -38,22 +38,22 @@ enum State {
     /// At the start of a trailer line.
     TrailerStart,
     Trailer,
-    /// Behind the carriage return of the last line.
+    /// After the CR of the last line.
     LastLf,
     Done,
 }
 
-/// Why a body cannot be read on.
+/// Why a body is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyError {
-    /// The chunk framing is broken.
+    /// The chunk framing is invalid.
     Malformed,
     /// The body is longer than [`MAX_BODY`].
     TooLarge,
 }
 
 impl Body {
-    /// A chunked body of which nothing was read.
+    /// A chunked body at its start.
     #[must_use]
     pub fn chunked() -> Self {
         Self::Chunked(Chunked {
@@ -63,21 +63,21 @@ impl Body {
         })
     }
 
-    /// Drops what of `input` belongs to the body; returns how many bytes, and whether it ended there.
-    pub fn drop_from(&mut self, input: &[u8]) -> Result<(usize, bool), BodyError> {
+    /// Discards the part of `input` that belongs to the body; returns its length and whether the body is complete.
+    pub fn discard(&mut self, input: &[u8]) -> Result<(usize, bool), BodyError> {
         match self {
             Self::Length(left) => {
                 let taken = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
                 *left -= taken as u64;
                 Ok((taken, *left == 0))
             }
-            Self::Chunked(chunked) => chunked.drop_from(input),
+            Self::Chunked(chunked) => chunked.discard(input),
         }
     }
 }
 
 impl Chunked {
-    fn drop_from(&mut self, input: &[u8]) -> Result<(usize, bool), BodyError> {
+    fn discard(&mut self, input: &[u8]) -> Result<(usize, bool), BodyError> {
         let mut at = 0;
         while at < input.len() && self.state != State::Done {
             if let State::Data(left) = self.state {
@@ -108,7 +108,7 @@ impl Chunked {
             (State::Size(size, true), b';' | b' ' | b'\t') => Ok(State::Extension(size)),
             (State::Size(size, true) | State::Extension(size), b'\r') => Ok(State::SizeEnd(size)),
             (State::Extension(size), other) if other != b'\n' => Ok(State::Extension(size)),
-            (State::SizeEnd(size), b'\n') => self.begin(size),
+            (State::SizeEnd(size), b'\n') => self.start_chunk(size),
             (State::DataCr, b'\r') => Ok(State::DataLf),
             (State::DataLf, b'\n') => {
                 self.line = 0;
@@ -122,7 +122,7 @@ impl Chunked {
         }
     }
 
-    fn begin(&mut self, size: u64) -> Result<State, BodyError> {
+    fn start_chunk(&mut self, size: u64) -> Result<State, BodyError> {
         self.line = 0;
         self.total = self.total.saturating_add(size);
         if self.total > MAX_BODY {
@@ -141,23 +141,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_with_extensions_and_trailers_end_where_they_should() {
+    fn chunks_with_extensions_and_trailers() {
         let body = b"3;x=\"y\"\r\nabc\r\nA \r\n0123456789\r\n0\r\nT: v\r\n\r\nGET";
-        assert_eq!(Body::chunked().drop_from(body), Ok((body.len() - 3, true)));
+        assert_eq!(Body::chunked().discard(body), Ok((body.len() - 3, true)));
     }
 
     #[test]
-    fn broken_chunks_are_named() {
+    fn invalid_chunks_are_refused() {
         for bad in ["\r\n", "g\r\n", "1\n", "1\r\nab", "0\r\n\n", "1\r\na\n", "-1\r\n"] {
             assert_eq!(
-                Body::chunked().drop_from(bad.as_bytes()),
+                Body::chunked().discard(bad.as_bytes()),
                 Err(BodyError::Malformed),
                 "{bad:?}"
             );
         }
-        assert_eq!(Body::chunked().drop_from(b"fffffffff\r\n"), Err(BodyError::TooLarge));
-        assert_eq!(Body::chunked().drop_from(&[b'f'; 40]), Err(BodyError::TooLarge));
+        assert_eq!(Body::chunked().discard(b"fffffffff\r\n"), Err(BodyError::TooLarge));
+        assert_eq!(Body::chunked().discard(&[b'f'; 40]), Err(BodyError::TooLarge));
         let endless = format!("1;{}", "x".repeat(5000));
-        assert_eq!(Body::chunked().drop_from(endless.as_bytes()), Err(BodyError::Malformed));
+        assert_eq!(Body::chunked().discard(endless.as_bytes()), Err(BodyError::Malformed));
     }
 }

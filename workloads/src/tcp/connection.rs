@@ -1,4 +1,4 @@
-//! One socket and its session.
+//! A client connection: a socket and its session.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -9,56 +9,57 @@ use super::head::MAX_HEAD;
 use super::reply::Replies;
 use super::session::Session;
 
-/// Size of the buffer that a loop reads into; what a connection holds back fits in front of a read.
+/// Size of an event loop's read buffer; the unprocessed bytes of a connection fit in front of a read.
 pub const BUFFER: usize = MAX_HEAD + 32 * 1024;
-/// Reads in one turn before other connections get theirs.
-const READS_A_TURN: usize = 16;
-/// Seconds, and bytes, that are still read from a client that was refused while it was sending.
+/// Reads per turn, so that other connections get theirs.
+const READS_PER_TURN: usize = 16;
+/// How long a client that was refused while sending is drained, in seconds.
 const DRAIN_SECONDS: u32 = 2;
+/// How much is drained from such a client, in bytes.
 const DRAIN_BYTES: usize = 1024 * 1024;
 
-/// A client.
+/// A client connection.
 #[derive(Debug)]
 pub struct Connection {
     pub stream: TcpStream,
     session: Session,
-    /// The start of a request whose rest has not come, at most [`MAX_HEAD`] bytes unless replies wait.
-    held: Vec<u8>,
-    /// Whether `held` may hold whole requests, left there because too many replies waited.
+    /// Unprocessed input: the start of an incomplete request, at most [`MAX_HEAD`] bytes unless `stalled`.
+    pending: Vec<u8>,
+    /// Whether `pending` may contain complete requests because too many replies were queued.
     stalled: bool,
-    /// Bytes that may still be dropped, once all is sent and only the client's end is awaited.
+    /// Bytes that may still be drained, once everything is sent and only the client's FIN is awaited.
     draining: Option<usize>,
-    /// Second of the loop's clock at which the connection is closed.
+    /// When the connection times out, in seconds of the loop's clock.
     deadline: u32,
-    /// Whether the loop watches for room to write.
-    pub watches_write: bool,
+    /// Whether the loop polls for writability.
+    pub polls_write: bool,
 }
 
-/// What the loop has to do with a connection after its turn.
+/// What the event loop does with a connection after its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum After {
-    /// Wait for bytes.
+pub enum NextStep {
+    /// Wait until the socket is readable.
     Read,
-    /// Wait for room to write.
+    /// Wait until the socket is writable.
     Write,
-    /// Give it another turn at once.
+    /// Give it another turn immediately.
     Again,
-    /// Drop it.
+    /// Close it.
     Close,
 }
 
-/// What a turn needs from its loop.
+/// What a connection needs from its event loop during a turn.
 #[derive(Debug)]
 pub struct Turn<'a> {
     pub buffer: &'a mut [u8],
     pub replies: &'a Replies,
-    /// Present second of the loop's clock.
+    /// Current time in seconds of the loop's clock.
     pub now: u32,
-    /// Seconds without progress that a connection is granted.
+    /// Idle timeout in seconds.
     pub idle: u32,
-    /// Whether the service is ending.
-    pub ending: bool,
-    /// Whether the client is known to have sent its last byte.
+    /// Whether the service is shutting down.
+    pub shutting_down: bool,
+    /// Whether the client has closed its side.
     pub hung_up: bool,
 }
 
@@ -67,54 +68,58 @@ impl Connection {
         Self {
             stream,
             session: Session::default(),
-            held: Vec::new(),
+            pending: Vec::new(),
             stalled: false,
             draining: None,
             deadline,
-            watches_write: false,
+            polls_write: false,
         }
     }
 
-    /// Whether its time is over.
-    pub fn is_late(&self, now: u32) -> bool {
+    /// Whether the connection has timed out.
+    pub fn is_expired(&self, now: u32) -> bool {
         now >= self.deadline
     }
 
-    /// Whether nothing of a request has come since the last reply.
+    /// Whether no part of a request was received since the last reply.
     pub fn is_idle(&self) -> bool {
-        self.session.is_idle() && self.held.is_empty()
+        self.session.is_idle() && self.pending.is_empty()
     }
 
-    /// Reads, answers and writes as far as it goes without waiting.
-    pub fn turn(&mut self, turn: &mut Turn<'_>) -> After {
+    /// Reads, handles requests and writes replies until it would block.
+    pub fn turn(&mut self, turn: &mut Turn<'_>) -> NextStep {
         self.try_turn(turn).unwrap_or_else(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => After::Read,
-            io::ErrorKind::Interrupted => After::Again,
-            _ => After::Close,
+            io::ErrorKind::WouldBlock => NextStep::Read,
+            io::ErrorKind::Interrupted => NextStep::Again,
+            _ => NextStep::Close,
         })
     }
 
-    fn try_turn(&mut self, turn: &mut Turn<'_>) -> io::Result<After> {
-        for _ in 0..READS_A_TURN {
+    fn try_turn(&mut self, turn: &mut Turn<'_>) -> io::Result<NextStep> {
+        for _ in 0..READS_PER_TURN {
             if !self.flush(turn)? {
-                return Ok(After::Write);
+                return Ok(NextStep::Write);
             }
-            if self.session.is_over() && self.draining.is_none() && self.finish(turn)? {
-                return Ok(After::Close);
+            if self.session.is_closing() && self.draining.is_none() && self.finish(turn)? {
+                return Ok(NextStep::Close);
             }
             let (read, room) = self.read(turn)?;
             if read == 0 && room > 0 {
-                return Ok(After::Close);
+                return Ok(NextStep::Close);
             }
-            // A short read has emptied the socket, and the next byte makes a new event.
-            if read < room && !turn.hung_up && !self.session.is_over() && !self.session.is_full() {
-                return Ok(if self.flush(turn)? { After::Read } else { After::Write });
+            // A short read has emptied the socket; the next byte triggers a new event.
+            if read < room && !turn.hung_up && !self.session.is_closing() && !self.session.is_full() {
+                return Ok(if self.flush(turn)? {
+                    NextStep::Read
+                } else {
+                    NextStep::Write
+                });
             }
         }
-        Ok(After::Again)
+        Ok(NextStep::Again)
     }
 
-    /// Writes what waits; false if the socket has no more room.
+    /// Writes the queued replies; returns false if the socket buffer is full.
     fn flush(&mut self, turn: &Turn<'_>) -> io::Result<bool> {
         while self.session.queued() > 0 {
             let written = match self.session.queued() {
@@ -138,45 +143,45 @@ impl Connection {
         Ok(true)
     }
 
-    /// Reads once and feeds the session; returns the bytes read and the room there was for them.
+    /// Reads once and feeds the session; returns the bytes read and the size of the buffer for them.
     ///
-    /// The room is 0 when bytes were held back for want of room for replies: they go first.
+    /// The size is 0 if pending input was processed instead of reading (see `stalled`).
     fn read(&mut self, turn: &mut Turn<'_>) -> io::Result<(usize, usize)> {
         if let Some(left) = self.draining.as_mut() {
             let read = self.stream.read(turn.buffer)?;
             *left = left.checked_sub(read).ok_or(io::ErrorKind::InvalidData)?;
             return Ok((read, turn.buffer.len()));
         }
-        let held = self.held.len();
-        turn.buffer[..held].copy_from_slice(&self.held);
+        let pending = self.pending.len();
+        turn.buffer[..pending].copy_from_slice(&self.pending);
         if self.stalled {
-            self.feed(turn, held);
+            self.feed(turn, pending);
             return Ok((0, 0));
         }
-        let read = self.stream.read(&mut turn.buffer[held..])?;
-        let room = turn.buffer.len() - held;
-        self.feed(turn, held + read);
+        let read = self.stream.read(&mut turn.buffer[pending..])?;
+        let room = turn.buffer.len() - pending;
+        self.feed(turn, pending + read);
         Ok((read, room))
     }
 
     fn feed(&mut self, turn: &Turn<'_>, len: usize) {
         let input = &turn.buffer[..len];
-        let used = self.session.feed(input, turn.ending);
+        let used = self.session.feed(input, turn.shutting_down);
         if used > 0 {
-            // Bytes of an unfinished head are no progress, so a slow sender cannot hold on for ever.
+            // An incomplete head does not extend the deadline, so a slow sender cannot hold the connection open.
             self.deadline = turn.now + turn.idle;
         }
         self.stalled = self.session.is_full();
-        self.held.clear();
-        self.held.extend_from_slice(&input[used..]);
+        self.pending.clear();
+        self.pending.extend_from_slice(&input[used..]);
     }
 
-    /// All is sent and no request will follow; true if the socket can be closed at once.
+    /// Called when everything is sent and no request will follow; returns true if the socket can be closed.
     ///
-    /// Closing while the client sends would reset the connection and could take the reply with it, so
-    /// after a refusal only the sending side is shut, and the rest is read and dropped.
+    /// Closing while the client sends would reset the connection and could discard the reply. NextStep a
+    /// refusal only the sending side is shut down, and the rest is drained.
     fn finish(&mut self, turn: &Turn<'_>) -> io::Result<bool> {
-        if !self.session.has_more() {
+        if !self.session.has_unread_input() {
             return Ok(true);
         }
         self.stream.shutdown(Shutdown::Write)?;

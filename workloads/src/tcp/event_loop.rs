@@ -1,4 +1,4 @@
-//! The event loop of one thread: accepts, gives connections their turns, closes what is late.
+//! The event loop of one thread: accepts, serves and times out connections.
 
 use std::io;
 use std::net::TcpListener as StdListener;
@@ -11,48 +11,48 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
-use super::connection::{After, BUFFER, Connection, Turn};
+use super::connection::{BUFFER, Connection, NextStep, Turn};
 use super::reply::Replies;
 use crate::shutdown::Shutdown;
 
 const LISTENER: Token = Token(usize::MAX - 1);
 const SHUTDOWN: Token = Token(usize::MAX - 2);
-/// Pause before accepting again when descriptors or memory ran out, instead of trying in a busy loop.
+/// Pause after accepting failed for lack of descriptors or memory, to avoid a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Time that requests under way are given when the service ends.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long requests in flight may take during shutdown.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// One thread's share of the service.
+/// One thread of the service.
 #[derive(Debug)]
 pub struct EventLoop<'a> {
     poll: Poll,
-    /// `None` once the service is ending.
+    /// `None` during shutdown.
     listener: Option<TcpListener>,
     replies: &'a Replies,
     connections: Slab<Connection>,
-    /// Connections that did not finish in their turn.
+    /// Connections that need another turn immediately.
     again: Vec<usize>,
     buffer: Box<[u8]>,
-    most: usize,
+    max_connections: usize,
     idle: u32,
     started: Instant,
-    /// The second in which late connections were last looked for.
-    swept: u32,
-    /// Whether connections may wait to be accepted: events come only once.
+    /// When expired connections were last closed, in seconds of the loop's clock.
+    last_sweep: u32,
+    /// Whether connections may be waiting in the accept queue; events are edge-triggered.
     backlog: bool,
-    /// When to accept again after a failure.
+    /// When to resume accepting after a failure.
     paused_until: Option<Instant>,
-    /// When the service ends whatever is still open.
-    end_by: Option<Instant>,
+    /// When the shutdown ends even if connections are open; `None` before the shutdown.
+    shutdown_deadline: Option<Instant>,
 }
 
 impl<'a> EventLoop<'a> {
-    /// A loop that watches `listener` and `shutdown` and keeps at most `most` connections.
+    /// A loop that serves `listener` until `shutdown`, with at most `max_connections` open connections.
     pub fn new(
         listener: StdListener,
         shutdown: &Shutdown,
         replies: &'a Replies,
-        most: usize,
+        max_connections: usize,
         idle: Duration,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
@@ -64,20 +64,20 @@ impl<'a> EventLoop<'a> {
             poll,
             listener: Some(listener),
             replies,
-            connections: Slab::with_capacity(most.min(1024)),
+            connections: Slab::with_capacity(max_connections.min(1024)),
             again: Vec::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
-            most,
+            max_connections,
             idle: u32::try_from(idle.as_secs()).unwrap_or(u32::MAX / 2),
             started: Instant::now(),
-            swept: 0,
+            last_sweep: 0,
             backlog: true,
             paused_until: None,
-            end_by: None,
+            shutdown_deadline: None,
         })
     }
 
-    /// Serves until the shutdown is asked for and the requests under way are answered.
+    /// Serves until the shutdown, then finishes the requests in flight.
     pub fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         while !self.is_over() {
@@ -90,36 +90,36 @@ impl<'a> EventLoop<'a> {
                 self.turn(key, now, false);
             }
             for event in &events {
-                self.on(event, now);
+                self.on_event(event, now);
             }
             if self.backlog {
                 self.accept(now);
             }
-            if now != self.swept {
-                self.sweep(now);
+            if now != self.last_sweep {
+                self.close_expired(now);
             }
         }
         Ok(())
     }
 
-    fn on(&mut self, event: &Event, now: u32) {
+    fn on_event(&mut self, event: &Event, now: u32) {
         match event.token() {
             LISTENER => self.backlog = true,
-            SHUTDOWN => self.begin_to_end(),
+            SHUTDOWN => self.start_shutdown(),
             Token(key) => self.turn(key, now, event.is_read_closed() || event.is_error()),
         }
     }
 
     fn is_over(&self) -> bool {
-        self.end_by
+        self.shutdown_deadline
             .is_some_and(|end| self.connections.is_empty() || Instant::now() >= end)
     }
 
-    /// How long may be waited: for ever if nothing is open, so that an idle service costs nothing.
+    /// The poll timeout: none if there are no connections, so that an idle service uses no CPU time.
     fn timeout(&self) -> Option<Duration> {
         if !self.again.is_empty() {
             Some(Duration::ZERO)
-        } else if self.paused_until.is_some() || self.end_by.is_some() {
+        } else if self.paused_until.is_some() || self.shutdown_deadline.is_some() {
             Some(ACCEPT_PAUSE)
         } else if self.connections.is_empty() {
             None
@@ -128,7 +128,7 @@ impl<'a> EventLoop<'a> {
         }
     }
 
-    /// Seconds since the loop was made.
+    /// Seconds since the loop was created.
     fn now(&self) -> u32 {
         u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
@@ -141,7 +141,7 @@ impl<'a> EventLoop<'a> {
             return;
         }
         self.paused_until = None;
-        while self.connections.len() < self.most {
+        while self.connections.len() < self.max_connections {
             match listener.accept() {
                 Ok((mut stream, _)) => {
                     let entry = self.connections.vacant_entry();
@@ -159,7 +159,7 @@ impl<'a> EventLoop<'a> {
                     self.backlog = false;
                     return;
                 }
-                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) if is_connection_error(&error) => {}
                 Err(_) => {
                     self.paused_until = Some(Instant::now() + ACCEPT_PAUSE);
                     return;
@@ -177,15 +177,15 @@ impl<'a> EventLoop<'a> {
             replies: self.replies,
             now,
             idle: self.idle,
-            ending: self.end_by.is_some(),
+            shutting_down: self.shutdown_deadline.is_some(),
             hung_up,
         };
         match connection.turn(&mut turn) {
-            After::Read => {}
-            After::Again => self.again.push(key),
-            After::Write if connection.watches_write => {}
-            After::Write => {
-                connection.watches_write = true;
+            NextStep::Read => {}
+            NextStep::Again => self.again.push(key),
+            NextStep::Write if connection.polls_write => {}
+            NextStep::Write => {
+                connection.polls_write = true;
                 let both = Interest::READABLE | Interest::WRITABLE;
                 if self
                     .poll
@@ -196,32 +196,32 @@ impl<'a> EventLoop<'a> {
                     self.connections.remove(key);
                 }
             }
-            After::Close => {
+            NextStep::Close => {
                 self.connections.remove(key);
                 self.paused_until = None; // a descriptor is free again
             }
         }
     }
 
-    /// Closes connections that made no progress for too long.
-    fn sweep(&mut self, now: u32) {
-        self.swept = now;
-        self.connections.retain(|_, connection| !connection.is_late(now));
+    /// Closes connections that have timed out.
+    fn close_expired(&mut self, now: u32) {
+        self.last_sweep = now;
+        self.connections.retain(|_, connection| !connection.is_expired(now));
     }
 
-    /// Stops accepting, drops idle connections, and lets the others finish their request.
-    fn begin_to_end(&mut self) {
+    /// Stops accepting, closes idle connections, and lets the others finish their request.
+    fn start_shutdown(&mut self) {
         if let Some(mut listener) = self.listener.take() {
-            // Closing the listener takes it out of the poll in any case.
+            // Closing the listener removes it from the poll anyway.
             let _ = self.poll.registry().deregister(&mut listener);
-            self.end_by = Some(Instant::now() + GRACE);
+            self.shutdown_deadline = Some(Instant::now() + SHUTDOWN_GRACE);
             self.connections.retain(|_, connection| !connection.is_idle());
         }
     }
 }
 
-/// Whether accepting failed for the connection at the head of the queue only.
-fn is_of_one_connection(error: &io::Error) -> bool {
+/// Whether an accept error concerns only the connection at the head of the queue.
+fn is_connection_error(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO | libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN)

@@ -1,51 +1,51 @@
-//! Reads the head of a request: everything up to the empty line.
+//! Parses request heads: everything up to the empty line.
 
 use std::mem::MaybeUninit;
 
 use super::body::Body;
 use super::reply::Status;
 
-/// Longest head, in bytes, that is read before the request is refused with 431.
+/// Maximum size of a head in bytes; a larger one is refused with 431.
 pub const MAX_HEAD: usize = 8 * 1024;
-/// Most header fields in one head.
+/// Maximum number of header fields.
 const MAX_FIELDS: usize = 64;
-/// Longest body, in bytes, that is read and dropped; a longer one is refused with 413.
+/// Maximum size of a body in bytes; a larger one is refused with 413.
 pub const MAX_BODY: u64 = 64 * 1024 * 1024;
 
-/// What the service needs to know of a request.
+/// The parsed head of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Length of the head in bytes, the empty line included.
+    /// Length of the head in bytes, including the empty line.
     pub len: usize,
-    /// The status that the request will be answered with once its body is read.
+    /// The status of the reply, which is sent once the body is read.
     pub status: Status,
-    /// True for HEAD: the reply has no body.
+    /// Whether the method is HEAD: the reply has no body.
     pub head_only: bool,
     /// Whether the connection stays open after the reply.
     pub keep_alive: bool,
-    /// True for HTTP/1.0, where an open connection must be announced.
-    pub old: bool,
-    /// The body that follows.
+    /// Whether the version is HTTP/1.0, where keep-alive must be announced.
+    pub http_1_0: bool,
+    /// The body, if any.
     pub body: Option<Body>,
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
 }
 
-/// Outcome of looking at the bytes received so far.
+/// Result of parsing the bytes received so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
-    /// The head is not complete.
+    /// The head is incomplete.
     Incomplete,
-    /// A request to be answered.
+    /// A complete head.
     Complete(Head),
-    /// Not a request that can be followed by another: answer with this status and close.
+    /// An invalid head: reply with this status and close the connection.
     Refused(Status),
 }
 
-/// Reads one head from the start of `input`.
+/// Parses a head at the start of `input`.
 ///
-/// Only whole lines within the first [`MAX_HEAD`] bytes are looked at, so that the outcome does not
-/// depend on how the bytes were split over packets.
+/// Only complete lines within the first [`MAX_HEAD`] bytes are considered, so that the result does not
+/// depend on the packet boundaries.
 #[must_use]
 pub fn parse(input: &[u8]) -> Parsed {
     let window = &input[..input.len().min(MAX_HEAD)];
@@ -62,7 +62,7 @@ pub fn parse(input: &[u8]) -> Parsed {
     }
 }
 
-/// Header fields that change how the request is handled.
+/// The header fields that affect how a request is handled.
 #[derive(Default)]
 struct Fields {
     hosts: usize,
@@ -74,12 +74,12 @@ struct Fields {
 }
 
 fn read(request: &httparse::Request<'_, '_>, len: usize) -> Parsed {
-    let old = request.version == Some(0);
+    let http_1_0 = request.version == Some(0);
     let fields = match Fields::read(request.headers) {
         Ok(fields) => fields,
         Err(status) => return Parsed::Refused(status),
     };
-    if fields.hosts > 1 || (fields.hosts == 0 && !old) || (old && fields.chunked) {
+    if fields.hosts > 1 || (fields.hosts == 0 && !http_1_0) || (http_1_0 && fields.chunked) {
         return Parsed::Refused(Status::BadRequest);
     }
     let body = match (fields.chunked, fields.length) {
@@ -94,13 +94,13 @@ fn read(request: &httparse::Request<'_, '_>, len: usize) -> Parsed {
         len,
         status: status(method, request.path.unwrap_or_default()),
         head_only: method == "HEAD",
-        keep_alive: if old {
+        keep_alive: if http_1_0 {
             fields.keep_alive && !fields.close
         } else {
             !fields.close
         },
-        old,
-        expects_continue: fields.expects_continue && !old && body.is_some(),
+        http_1_0,
+        expects_continue: fields.expects_continue && !http_1_0 && body.is_some(),
         body,
     })
 }
@@ -129,7 +129,7 @@ impl Fields {
         Ok(fields)
     }
 
-    /// Takes a Content-Length; two that differ would let two readers disagree on where the body ends.
+    /// Adds a Content-Length. Different values are refused because parsers would disagree on the end of the body.
     fn add_length(&mut self, value: &[u8]) -> Result<(), Status> {
         let value = value.trim_ascii();
         if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn keep_alive_follows_version_and_connection() {
+    fn keep_alive_depends_on_version_and_connection_header() {
         assert!(complete("GET / HTTP/1.1\r\nHost: a\r\n\r\n").keep_alive);
         assert!(!complete("GET / HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n\r\n").keep_alive);
         assert!(!complete("GET / HTTP/1.0\r\n\r\n").keep_alive);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_and_methods() {
+    fn status_depends_on_target_and_method() {
         for good in ["/", "/?x=1", "http://h/", "http://h", "http://h?x"] {
             assert_eq!(
                 complete(&format!("GET {good} HTTP/1.1\r\nHost: h\r\n\r\n")).status,
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn ambiguous_or_wrong_framing_is_refused() {
+    fn ambiguous_or_invalid_framing_is_refused() {
         let with = |fields: &str| refused(&format!("POST / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n"));
         assert_eq!(with("Content-Length: 1\r\nContent-Length: 2"), Status::BadRequest);
         assert_eq!(with("Content-Length: +1"), Status::BadRequest);
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_head_is_refused_at_the_limit() {
+    fn oversized_head_is_refused() {
         let mut text = String::from("GET / HTTP/1.1\r\nHost: h\r\nX: ");
         text.push_str(&"a".repeat(MAX_HEAD - text.len() - 1));
         assert_eq!(parse(text.as_bytes()), Parsed::Incomplete);

@@ -1,23 +1,23 @@
-//! Every reply the service can give, built once before the first request.
+//! The table of all replies, built at startup.
 
-/// The statuses the service answers with.
+/// The statuses of replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// 200: the body of A's.
+    /// 200: the body of letters A.
     Ok,
-    /// 400: not HTTP, or HTTP that two readers could read differently.
+    /// 400: invalid or ambiguous HTTP.
     BadRequest,
     /// 404: a path other than `/`.
     NotFound,
     /// 405: a method other than GET, HEAD and POST.
     MethodNotAllowed,
-    /// 413: a body over the limit.
+    /// 413: the body exceeds the limit.
     BodyTooLarge,
-    /// 431: a head over the limit.
+    /// 431: the head exceeds the limit.
     HeadTooLarge,
     /// 501: a transfer coding other than chunked.
     NotImplemented,
-    /// 505: not HTTP/1.0 or HTTP/1.1.
+    /// 505: neither HTTP/1.0 nor HTTP/1.1.
     VersionNotSupported,
 }
 
@@ -33,7 +33,7 @@ impl Status {
         Self::VersionNotSupported,
     ];
 
-    /// Status line text behind the version, with the fields that only this status has.
+    /// The status line after the version, with the header fields specific to this status.
     fn line(self) -> &'static str {
         match self {
             Self::Ok => "200 OK\r\n",
@@ -58,18 +58,18 @@ impl Status {
     }
 }
 
-/// What the reply says about the connection.
+/// The `Connection` header of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// It stays open, as HTTP/1.1 has it without a word.
-    Open,
-    /// It stays open, and a client of HTTP/1.0 is told.
+pub enum ConnectionHeader {
+    /// None: the connection stays open (the default in HTTP/1.1).
+    None,
+    /// `keep-alive`, for HTTP/1.0 clients.
     KeepAlive,
-    /// It is closed.
+    /// `close`.
     Close,
 }
 
-/// One reply out of the table, one byte wide so that a queue of them is small.
+/// Index of a reply in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplyId(u8);
 
@@ -77,63 +77,67 @@ impl ReplyId {
     /// `100 Continue`.
     pub const CONTINUE: Self = Self(u8::MAX);
 
-    /// The reply of a status, form and method.
+    /// The reply for a status, `Connection` header and method.
     #[must_use]
-    pub fn of(status: Status, form: Form, head_only: bool) -> Self {
-        Self((status as u8 * 3 + form as u8) * 2 + u8::from(head_only))
+    pub fn of(status: Status, connection: ConnectionHeader, head_only: bool) -> Self {
+        Self((status as u8 * 3 + connection as u8) * 2 + u8::from(head_only))
     }
 }
 
 /// The table of replies.
 #[derive(Debug)]
 pub struct Replies {
-    /// Whole replies by status and form.
-    whole: Vec<Vec<u8>>,
+    /// Complete replies by status and `Connection` header.
+    replies: Vec<Vec<u8>>,
     /// Length of the head of each.
     heads: Vec<usize>,
 }
 
 impl Replies {
-    /// Builds the table for a body of `reply_bytes` letters.
+    /// Builds the table for a body of `reply_bytes` bytes.
     #[must_use]
     pub fn new(reply_bytes: usize) -> Self {
-        let (mut whole, mut heads) = (Vec::new(), Vec::new());
+        let (mut replies, mut heads) = (Vec::new(), Vec::new());
         for status in Status::ALL {
             let body = status.body(reply_bytes);
-            for form in [Form::Open, Form::KeepAlive, Form::Close] {
-                let mut reply = head(status, form, body.len()).into_bytes();
+            for connection in [
+                ConnectionHeader::None,
+                ConnectionHeader::KeepAlive,
+                ConnectionHeader::Close,
+            ] {
+                let mut reply = head(status, connection, body.len()).into_bytes();
                 heads.push(reply.len());
                 reply.extend_from_slice(&body);
-                whole.push(reply);
+                replies.push(reply);
             }
         }
-        Self { whole, heads }
+        Self { replies, heads }
     }
 
-    /// The bytes to send.
+    /// The bytes of a reply.
     #[must_use]
     pub fn bytes(&self, id: ReplyId) -> &[u8] {
         if id == ReplyId::CONTINUE {
             return b"HTTP/1.1 100 Continue\r\n\r\n";
         }
         let at = usize::from(id.0 / 2);
-        let whole = &self.whole[at];
+        let reply = &self.replies[at];
         if id.0.is_multiple_of(2) {
-            whole
+            reply
         } else {
-            &whole[..self.heads[at]]
+            &reply[..self.heads[at]]
         }
     }
 }
 
-fn head(status: Status, form: Form, length: usize) -> String {
-    let connection = match form {
-        Form::Open => "",
-        Form::KeepAlive => "Connection: keep-alive\r\n",
-        Form::Close => "Connection: close\r\n",
+fn head(status: Status, connection: ConnectionHeader, length: usize) -> String {
+    let field = match connection {
+        ConnectionHeader::None => "",
+        ConnectionHeader::KeepAlive => "Connection: keep-alive\r\n",
+        ConnectionHeader::Close => "Connection: close\r\n",
     };
     let line = status.line();
-    format!("HTTP/1.1 {line}Content-Type: text/plain\r\nContent-Length: {length}\r\n{connection}\r\n")
+    format!("HTTP/1.1 {line}Content-Type: text/plain\r\nContent-Length: {length}\r\n{field}\r\n")
 }
 
 #[cfg(test)]
@@ -141,12 +145,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reply_is_http_and_as_long_as_it_says() {
+    fn replies_are_valid_http_with_the_right_length() {
         let replies = Replies::new(1000);
         for status in Status::ALL {
-            for form in [Form::Open, Form::KeepAlive, Form::Close] {
-                let whole = replies.bytes(ReplyId::of(status, form, false));
-                let head = replies.bytes(ReplyId::of(status, form, true));
+            for connection in [
+                ConnectionHeader::None,
+                ConnectionHeader::KeepAlive,
+                ConnectionHeader::Close,
+            ] {
+                let whole = replies.bytes(ReplyId::of(status, connection, false));
+                let head = replies.bytes(ReplyId::of(status, connection, true));
                 let mut fields = [httparse::EMPTY_HEADER; 8];
                 let mut response = httparse::Response::new(&mut fields);
                 let len = response.parse(whole).unwrap().unwrap();
@@ -158,17 +166,20 @@ mod tests {
                     .parse()
                     .unwrap();
                 assert_eq!(whole.len(), len + length);
-                assert_eq!(field("Connection") == Some(b"close"), form == Form::Close);
+                assert_eq!(
+                    field("Connection") == Some(b"close"),
+                    connection == ConnectionHeader::Close
+                );
             }
         }
     }
 
     #[test]
-    fn the_body_is_all_a() {
+    fn body_consists_of_letters_a() {
         let replies = Replies::new(3);
         assert!(
             replies
-                .bytes(ReplyId::of(Status::Ok, Form::Open, false))
+                .bytes(ReplyId::of(Status::Ok, ConnectionHeader::None, false))
                 .ends_with(b"\r\n\r\nAAA")
         );
     }

@@ -1,24 +1,24 @@
-//! The protocol of one connection, without the socket: bytes in, replies out.
+//! The protocol of one connection without I/O: bytes in, replies out.
 //!
 //! ```text
-//!          head read, no body: reply queued          body read: reply queued
+//!        head complete, no body: queue reply      body complete: queue reply
 //!            +------+                                  |
 //!            v      |                                  |
-//! --------> Head ---+------- head read, body ------> Body
+//! --------> Head ---+----- head complete, body ----> Body
 //!            |                                         |
 //!            | refused, or "Connection: close"         |
 //!            v                                         |
-//!          Over  <-------------------------------------+
+//!         Closing <------------------------------------+
 //! ```
 
 use super::body::{Body, BodyError};
 use super::head::{self, Head, Parsed};
-use super::reply::{Form, Replies, ReplyId, Status};
+use super::reply::{ConnectionHeader, Replies, ReplyId, Status};
 
-/// Most replies waiting to be sent; further requests of a pipeline are then left unread.
+/// Maximum number of queued replies; further pipelined requests are then left unread.
 const MAX_QUEUED: usize = 16;
 
-/// The state of one connection.
+/// The state of a connection.
 #[derive(Debug)]
 pub struct Session {
     phase: Phase,
@@ -33,19 +33,19 @@ enum Phase {
         reply: ReplyId,
         last: bool,
     },
-    /// `more` if the client sent, or may be sending, what is not read any more.
-    Over {
-        more: bool,
+    /// No further requests are processed. `unread_input` if the client has sent, or may be sending, more.
+    Closing {
+        unread_input: bool,
     },
 }
 
-/// Replies not yet sent, a ring that never grows.
+/// Ring buffer of queued replies, of fixed size.
 #[derive(Debug)]
 struct Queue {
     ids: [ReplyId; MAX_QUEUED],
     first: usize,
     len: usize,
-    /// Bytes of the first reply that are sent.
+    /// Bytes of the first reply that were sent.
     sent: usize,
 }
 
@@ -65,18 +65,18 @@ impl Default for Session {
 }
 
 impl Session {
-    /// Takes requests out of `input` and queues their replies; returns how many bytes were used.
+    /// Processes the requests in `input` and queues their replies; returns the number of bytes consumed.
     ///
-    /// The rest must be offered again with what follows it. With `ending` the next reply says that the
-    /// connection closes.
-    pub fn feed(&mut self, input: &[u8], ending: bool) -> usize {
+    /// The rest must be passed again together with the bytes that follow. With `shutting_down` the next
+    /// reply closes the connection.
+    pub fn feed(&mut self, input: &[u8], shutting_down: bool) -> usize {
         let mut at = 0;
         loop {
             let rest = &input[at..];
             let full = self.is_full();
             let used = match &mut self.phase {
-                Phase::Over { more } => {
-                    *more |= !rest.is_empty();
+                Phase::Closing { unread_input } => {
+                    *unread_input |= !rest.is_empty();
                     return input.len();
                 }
                 Phase::Head if full => return at,
@@ -86,14 +86,14 @@ impl Session {
                         self.refuse(status);
                         rest.len()
                     }
-                    Parsed::Complete(head) => self.begin(&head, ending),
+                    Parsed::Complete(head) => self.start_request(&head, shutting_down),
                 },
                 Phase::Body { .. } if rest.is_empty() => return at,
-                Phase::Body { body, reply, last } => match body.drop_from(rest) {
+                Phase::Body { body, reply, last } => match body.discard(rest) {
                     Ok((used, false)) => used,
                     Ok((used, true)) => {
                         let (reply, last) = (*reply, *last);
-                        self.answer(reply, last);
+                        self.queue_reply(reply, last);
                         used
                     }
                     Err(BodyError::Malformed) => {
@@ -110,32 +110,32 @@ impl Session {
         }
     }
 
-    /// Whether requests are left unread because too many replies wait.
+    /// Whether requests are left unread because too many replies are queued.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        // One place is kept, as a request may queue `100 Continue` and later its reply.
+        // One slot is reserved because a request may queue `100 Continue` and then its reply.
         self.queue.len + 1 >= MAX_QUEUED
     }
 
-    /// Whether nothing more will be answered; what is queued is still to be sent.
+    /// Whether no further requests are processed; queued replies are still sent.
     #[must_use]
-    pub fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Over { .. })
+    pub fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing { .. })
     }
 
-    /// Whether the client may still be sending although nothing more will be answered.
+    /// Whether the client may still be sending although no further requests are processed.
     #[must_use]
-    pub fn has_more(&self) -> bool {
-        matches!(self.phase, Phase::Over { more: true })
+    pub fn has_unread_input(&self) -> bool {
+        matches!(self.phase, Phase::Closing { unread_input: true })
     }
 
-    /// Whether it is between two requests with nothing to send.
+    /// Whether it is between two requests and no replies are queued.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Head) && self.queue.len == 0
     }
 
-    /// The bytes to send next; empty if nothing waits.
+    /// The bytes to send next; empty if no replies are queued.
     #[must_use]
     pub fn to_send<'a>(&self, replies: &'a Replies) -> &'a [u8] {
         match self.queue.len {
@@ -144,7 +144,7 @@ impl Session {
         }
     }
 
-    /// All replies that wait, in order, for one gathered write; returns how many were put in `slices`.
+    /// Fills `slices` with the queued replies for a vectored write; returns their number.
     pub fn gather<'a>(&self, replies: &'a Replies, slices: &mut [std::io::IoSlice<'a>]) -> usize {
         let count = self.queue.len.min(slices.len());
         for (nth, slice) in slices.iter_mut().enumerate().take(count) {
@@ -154,38 +154,38 @@ impl Session {
         count
     }
 
-    /// How many replies wait.
+    /// Number of queued replies.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.queue.len
     }
 
-    /// Notes that so many of the waiting bytes were sent.
+    /// Removes `bytes` sent bytes from the queue.
     pub fn sent(&mut self, replies: &Replies, mut bytes: usize) {
         let queue = &mut self.queue;
         while queue.len > 0 {
-            let left = replies.bytes(queue.ids[queue.first]).len() - queue.sent;
-            if bytes < left {
+            let remaining = replies.bytes(queue.ids[queue.first]).len() - queue.sent;
+            if bytes < remaining {
                 queue.sent += bytes;
                 return;
             }
-            bytes -= left;
+            bytes -= remaining;
             queue.first = (queue.first + 1) % MAX_QUEUED;
             queue.len -= 1;
             queue.sent = 0;
         }
     }
 
-    fn begin(&mut self, head: &Head, ending: bool) -> usize {
-        let last = ending || !head.keep_alive;
-        let form = match (last, head.old) {
-            (true, _) => Form::Close,
-            (false, true) => Form::KeepAlive,
-            (false, false) => Form::Open,
+    fn start_request(&mut self, head: &Head, shutting_down: bool) -> usize {
+        let last = shutting_down || !head.keep_alive;
+        let connection = match (last, head.http_1_0) {
+            (true, _) => ConnectionHeader::Close,
+            (false, true) => ConnectionHeader::KeepAlive,
+            (false, false) => ConnectionHeader::None,
         };
-        let reply = ReplyId::of(head.status, form, head.head_only);
+        let reply = ReplyId::of(head.status, connection, head.head_only);
         match &head.body {
-            None => self.answer(reply, last),
+            None => self.queue_reply(reply, last),
             Some(body) => {
                 if head.expects_continue {
                     self.push(ReplyId::CONTINUE);
@@ -200,14 +200,18 @@ impl Session {
         head.len
     }
 
-    fn answer(&mut self, reply: ReplyId, last: bool) {
+    fn queue_reply(&mut self, reply: ReplyId, last: bool) {
         self.push(reply);
-        self.phase = if last { Phase::Over { more: false } } else { Phase::Head };
+        self.phase = if last {
+            Phase::Closing { unread_input: false }
+        } else {
+            Phase::Head
+        };
     }
 
     fn refuse(&mut self, status: Status) {
-        self.push(ReplyId::of(status, Form::Close, false));
-        self.phase = Phase::Over { more: true };
+        self.push(ReplyId::of(status, ConnectionHeader::Close, false));
+        self.phase = Phase::Closing { unread_input: true };
     }
 
     fn push(&mut self, reply: ReplyId) {
@@ -223,15 +227,15 @@ mod tests {
 
     use super::*;
 
-    /// What a session answers to `pieces`, sent a few bytes at a time.
+    /// The replies to `pieces`, sent `step` bytes at a time, and whether the session is closing.
     fn answer(pieces: &[&[u8]], step: usize) -> (Vec<u8>, bool) {
         let replies = Replies::new(5);
-        let (mut session, mut held, mut out) = (Session::default(), Vec::new(), Vec::new());
+        let (mut session, mut pending, mut out) = (Session::default(), Vec::new(), Vec::new());
         for piece in pieces {
-            held.extend_from_slice(piece);
+            pending.extend_from_slice(piece);
             loop {
-                let used = session.feed(&held, false);
-                held.drain(..used);
+                let used = session.feed(&pending, false);
+                pending.drain(..used);
                 let waiting = session.queued();
                 while session.queued() > 0 {
                     let bytes = session.to_send(&replies);
@@ -244,19 +248,19 @@ mod tests {
                 }
             }
         }
-        (out, session.is_over())
+        (out, session.is_closing())
     }
 
     fn whole(text: &str) -> (String, bool) {
-        let (out, over) = answer(&[text.as_bytes()], usize::MAX);
-        (String::from_utf8(out).unwrap(), over)
+        let (out, closing) = answer(&[text.as_bytes()], usize::MAX);
+        (String::from_utf8(out).unwrap(), closing)
     }
 
     #[test]
-    fn pipelined_requests_are_answered_in_order() {
+    fn pipelined_requests_get_replies_in_order() {
         let one = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
         let missing = "GET /no HTTP/1.1\r\nHost: h\r\n\r\n";
-        let (out, over) = whole(&format!("{}{missing}{}", one.repeat(20), one.repeat(20)));
+        let (out, closing) = whole(&format!("{}{missing}{}", one.repeat(20), one.repeat(20)));
         let statuses: Vec<_> = out
             .match_indices("HTTP/1.1 ")
             .map(|(at, _)| &out[at + 9..at + 12])
@@ -268,20 +272,20 @@ mod tests {
                 .enumerate()
                 .all(|(n, s)| *s == if n == 20 { "404" } else { "200" })
         );
-        assert!(!over);
+        assert!(!closing);
     }
 
     #[test]
-    fn nothing_follows_a_close_or_a_refusal() {
+    fn no_reply_follows_a_close_or_a_refusal() {
         let close = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
-        let (out, over) = whole(&close.repeat(3));
-        assert!(over && out.matches("HTTP/1.1").count() == 1 && out.ends_with("\r\n\r\nAAAAA"));
-        let (out, over) = whole(&format!("nonsense\r\n{close}"));
-        assert!(over && out.starts_with("HTTP/1.1 400 ") && out.matches("HTTP/1.1").count() == 1);
+        let (out, closing) = whole(&close.repeat(3));
+        assert!(closing && out.matches("HTTP/1.1").count() == 1 && out.ends_with("\r\n\r\nAAAAA"));
+        let (out, closing) = whole(&format!("nonsense\r\n{close}"));
+        assert!(closing && out.starts_with("HTTP/1.1 400 ") && out.matches("HTTP/1.1").count() == 1);
     }
 
     #[test]
-    fn bodies_are_dropped_and_a_waiting_client_is_told_to_go_on() {
+    fn bodies_are_discarded_and_expect_continue_is_honoured() {
         let (out, _) = whole(
             "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nGET GET / HTTP/1.0\r\n\r\n",
         );
@@ -303,7 +307,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_split_does_not_matter(
+        fn replies_do_not_depend_on_how_the_input_is_split(
             which in prop::collection::vec(0..REQUESTS.len(), 1..30),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
             step in 1_usize..300,
@@ -317,7 +321,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..3000), cut in any::<prop::sample::Index>()) {
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..3000), cut in any::<prop::sample::Index>()) {
             let (a, b) = bytes.split_at(cut.index(bytes.len() + 1));
             prop_assert_eq!(answer(&[a, b], 7), answer(&[&bytes], usize::MAX));
         }

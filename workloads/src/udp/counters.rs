@@ -1,15 +1,15 @@
-//! What the service counts, and how it tells.
+//! The service's counters, and the reply that reports them.
 //!
-//! A packet that begins with `STAT` is answered with its own first 12 bytes, then lines of `name value`:
+//! The reply to a packet that starts with `STAT` is the packet's first 12 bytes, then lines of `name value`:
 //!
 //! | name | meaning |
 //! |---|---|
-//! | received | packets that were read, those that ask for the counters not among them |
-//! | answered | replies that the system took |
-//! | unsent | replies that it refused |
-//! | dropped | packets that the kernel threw away because a socket's receive buffer was full, or because of a wrong checksum; left out where the system does not tell (`SO_MEMINFO`) |
-//! | receive_buffer | bytes of each socket's receive buffer, as the kernel counts them |
-//! | sockets | sockets on the port |
+//! | received | packets read, without `STAT` requests |
+//! | answered | replies sent |
+//! | unsent | replies that failed to send |
+//! | dropped | packets dropped by the kernel because a receive buffer was full or a checksum wrong; omitted where the system does not report it (`SO_MEMINFO`) |
+//! | receive_buffer | size of each socket's receive buffer in bytes, as reported by the kernel |
+//! | sockets | number of sockets on the port |
 
 use std::fmt::Write;
 use std::net::UdpSocket;
@@ -18,76 +18,76 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use socket2::SockRef;
 
-/// How much of a request for the counters comes back with them: the word and 8 bytes that tell it from others.
-pub const ASK_BYTES: usize = 12;
-/// Place of the drops in what `SO_MEMINFO` tells (`SK_MEMINFO_DROPS`).
-const DROPS: usize = 8;
-/// Values that `SO_MEMINFO` tells (`SK_MEMINFO_VARS`).
-const VALUES: usize = 9;
+/// How many bytes of a `STAT` request its reply repeats: the word and 8 bytes that identify the request.
+pub const STAT_ECHO_BYTES: usize = 12;
+/// Index of the drops in `SO_MEMINFO` (`SK_MEMINFO_DROPS`).
+const MEMINFO_DROPS: usize = 8;
+/// Number of values in `SO_MEMINFO` (`SK_MEMINFO_VARS`).
+const MEMINFO_VARS: usize = 9;
 
-/// What one socket's thread has counted, on cache lines of its own.
+/// The counters of one socket, on cache lines of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct Lane {
+pub struct SocketCounters {
     received: AtomicU64,
     answered: AtomicU64,
     unsent: AtomicU64,
 }
 
-impl Lane {
-    /// Adds a batch. Only the lane's own thread writes, so that no other waits for it.
+impl SocketCounters {
+    /// Adds a batch. Only the socket's own thread writes, so no atomic read-modify-write is needed.
     pub(super) fn add(&self, received: u64, answered: u64, unsent: u64) {
-        for (counter, more) in [
+        for (counter, increment) in [
             (&self.received, received),
             (&self.answered, answered),
             (&self.unsent, unsent),
         ] {
-            counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+            counter.store(counter.load(Ordering::Relaxed) + increment, Ordering::Relaxed);
         }
     }
 }
 
-/// The sockets of the service and their lanes, seen by every thread.
+/// The sockets of the service and their counters, shared by all threads.
 #[derive(Debug)]
-pub struct Shared<'a> {
+pub struct Counters<'a> {
     sockets: &'a [UdpSocket],
-    lanes: Vec<Lane>,
+    by_socket: Vec<SocketCounters>,
 }
 
-impl<'a> Shared<'a> {
-    /// Nothing counted yet.
+impl<'a> Counters<'a> {
+    /// All counters at zero.
     #[must_use]
     pub fn new(sockets: &'a [UdpSocket]) -> Self {
         Self {
             sockets,
-            lanes: sockets.iter().map(|_| Lane::default()).collect(),
+            by_socket: sockets.iter().map(|_| SocketCounters::default()).collect(),
         }
     }
 
-    pub(super) fn socket(&self, place: usize) -> &'a UdpSocket {
-        &self.sockets[place]
+    pub(super) fn socket(&self, index: usize) -> &'a UdpSocket {
+        &self.sockets[index]
     }
 
-    pub(super) fn lane(&self, place: usize) -> &Lane {
-        &self.lanes[place]
+    pub(super) fn of_socket(&self, index: usize) -> &SocketCounters {
+        &self.by_socket[index]
     }
 
-    /// The answer to a packet that asks for the counters.
-    pub(super) fn tell(&self, ask: &[u8]) -> Vec<u8> {
-        let sum = |counter: fn(&Lane) -> &AtomicU64| -> u64 {
-            self.lanes
+    /// The reply to a `STAT` request.
+    pub(super) fn report(&self, request: &[u8]) -> Vec<u8> {
+        let sum = |counter: fn(&SocketCounters) -> &AtomicU64| -> u64 {
+            self.by_socket
                 .iter()
-                .map(|lane| counter(lane).load(Ordering::Relaxed))
+                .map(|counters| counter(counters).load(Ordering::Relaxed))
                 .sum()
         };
         let mut text = String::new();
         let mut line = |name: &str, value: u64| {
-            // Writing into a string cannot fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(text, "{name} {value}");
         };
-        line("received", sum(|lane| &lane.received));
-        line("answered", sum(|lane| &lane.answered));
-        line("unsent", sum(|lane| &lane.unsent));
+        line("received", sum(|counters| &counters.received));
+        line("answered", sum(|counters| &counters.answered));
+        line("unsent", sum(|counters| &counters.unsent));
         if let Some(dropped) = self.dropped() {
             line("dropped", dropped);
         }
@@ -99,9 +99,9 @@ impl<'a> Shared<'a> {
             line("receive_buffer", bytes as u64);
         }
         line("sockets", self.sockets.len() as u64);
-        let mut answer = ask[..ask.len().min(ASK_BYTES)].to_vec();
-        answer.extend_from_slice(text.as_bytes());
-        answer
+        let mut reply = request[..request.len().min(STAT_ECHO_BYTES)].to_vec();
+        reply.extend_from_slice(text.as_bytes());
+        reply
     }
 
     fn dropped(&self) -> Option<u64> {
@@ -109,12 +109,12 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// Packets that the kernel dropped at a socket since it was opened; `None` where it does not tell (before Linux 4.12, OSv).
+/// Packets that the kernel dropped at a socket since it was opened; `None` if not supported (before Linux 4.12, OSv).
 #[expect(unsafe_code, reason = "SO_MEMINFO has no safe form in socket2")]
 fn drops(socket: RawFd) -> Option<u64> {
-    let mut values = [0_u32; VALUES];
+    let mut values = [0_u32; MEMINFO_VARS];
     let mut length = libc::socklen_t::try_from(size_of_val(&values)).ok()?;
-    // SAFETY: `values` has room for `length` bytes and lives over the call, as `length` does.
+    // SAFETY: `values` has `length` bytes, and both outlive the call.
     let result = unsafe {
         libc::getsockopt(
             socket,
@@ -124,6 +124,6 @@ fn drops(socket: RawFd) -> Option<u64> {
             &raw mut length,
         )
     };
-    let told = usize::try_from(length).ok()? / size_of::<u32>();
-    (result == 0 && told > DROPS).then(|| values[DROPS].into())
+    let returned = usize::try_from(length).ok()? / size_of::<u32>();
+    (result == 0 && returned > MEMINFO_DROPS).then(|| values[MEMINFO_DROPS].into())
 }

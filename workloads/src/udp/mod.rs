@@ -1,14 +1,14 @@
-//! Workload `udp`: a service that answers every packet with N times the letter `A`.
+//! Workload `udp`: a service that replies to every packet with N times the letter `A`.
 //!
-//! It is the service of Czipri's thesis (2016, chapter 4), with one thing added: the answer bears the packet's number, so that a client knows
-//! which packet was answered. [`packet`] says where.
+//! It is the service of Czipri's thesis (2016, chapter 4) with one addition: the reply contains the packet's number, so
+//! that a client can match replies to packets. See [`packet`] for the format.
 //!
-//! - [`packet`] decides what a packet is answered with, without touching a socket;
-//! - [`batch`] receives and sends many packets in one system call, or one where the system knows no better (OSv);
-//! - [`socket_loop`] serves one socket, [`counters`] counts and tells what was counted.
+//! - [`packet`] determines the reply to a packet, without I/O;
+//! - `batch` receives and sends many packets per system call, or single packets where that is not supported (OSv);
+//! - `socket_loop` serves one socket; [`counters`] counts packets and reports the counters.
 //!
-//! Several sockets on one port (`--sockets`, by `SO_REUSEPORT`) are served by a thread each; the kernel gives all packets of one client's
-//! port to one of them. Nothing is allocated on the way of a packet.
+//! Several sockets on one port (`--sockets`, with `SO_REUSEPORT`) are served by one thread each; the kernel assigns all
+//! packets from one client port to the same socket. A packet causes no allocation.
 
 mod batch;
 pub mod counters;
@@ -23,37 +23,37 @@ use clap::Args;
 use crate::exit::Failure;
 use crate::listen;
 use crate::shutdown::Shutdown;
-use counters::Shared;
-use packet::{LARGEST, NUMBER_BYTES, Reply};
+use counters::Counters;
+use packet::{MAX_PACKET, NUMBER_BYTES, ReplyMode};
 use socket_loop::SocketLoop;
 
-/// Most letters of a reply: the largest packet of UDP over IPv4, less the number.
-pub const MAX_REPLY_BYTES: usize = LARGEST - NUMBER_BYTES;
+/// Maximum number of letters in a reply: the largest UDP packet over IPv4 less the number.
+pub const MAX_REPLY_BYTES: usize = MAX_PACKET - NUMBER_BYTES;
 
-/// Options of the sub-command.
+/// Command line options.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Address and port to listen on; port 0 takes a free one and prints it.
+    /// Address and port to listen on; port 0 picks a free port.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8081")]
     pub listen: SocketAddr,
 
-    /// How many letters A a reply begins with; the packet's number (its first 8 bytes) follows them.
+    /// Number of letters A in a reply, which are followed by the packet's number (its first 8 bytes).
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = reply_bytes)]
     pub reply_bytes: usize,
 
-    /// Answer with the packet itself instead.
+    /// Echo packets instead.
     #[arg(long, conflicts_with = "reply_bytes")]
     pub echo: bool,
 
-    /// Sockets on the same port, served by a thread each; the kernel spreads clients over them.
+    /// Number of sockets on the port, served by one thread each; the kernel distributes clients over them.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub sockets: u16,
 
-    /// Most packets taken in one system call; 1 uses the calls for single packets.
+    /// Maximum number of packets per system call; 1 uses the calls for single packets.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub batch: u16,
 
-    /// Bytes of each socket's receive buffer; without it the system's own (net.core.rmem_default).
+    /// Size of each socket's receive buffer in bytes; defaults to net.core.rmem_default.
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
     pub receive_buffer: Option<u32>,
 }
@@ -61,35 +61,35 @@ pub struct Options {
 fn reply_bytes(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(n) if n <= MAX_REPLY_BYTES => Ok(n),
-        _ => Err(format!("a whole number from 0 to {MAX_REPLY_BYTES} is needed")),
+        _ => Err(format!("expected an integer from 0 to {MAX_REPLY_BYTES}")),
     }
 }
 
-/// Runs the service until SIGTERM or SIGINT; prints `listening on ADDRESS` once it is up.
+/// Runs the service until SIGTERM or SIGINT; prints `listening on ADDRESS` once it is ready.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let sockets = listen::udp(options.listen, usize::from(options.sockets), options.receive_buffer)
         .map_err(|error| Failure::Listen(options.listen, error))?;
-    let shutdown = Shutdown::by_signal().map_err(|e| Failure::System("cannot watch for signals", e))?;
-    announce(&sockets);
+    let shutdown = Shutdown::by_signal().map_err(|e| Failure::System("failed to install the signal handlers", e))?;
+    print_address(&sockets);
     serve(&sockets, options, &shutdown)
 }
 
-/// Serves sockets that are open already until `shutdown`, a thread each; returns when all ended.
+/// Serves open sockets, one thread each, until `shutdown`.
 pub fn serve(sockets: &[UdpSocket], options: &Options, shutdown: &Shutdown) -> Result<(), Failure> {
-    let reply = if options.echo {
-        Reply::Same
+    let mode = if options.echo {
+        ReplyMode::Echo
     } else {
-        Reply::Letters(vec![b'A'; options.reply_bytes])
+        ReplyMode::Letters(vec![b'A'; options.reply_bytes])
     };
-    let shared = Shared::new(sockets);
+    let counters = Counters::new(sockets);
     let batch = usize::from(options.batch);
-    let one = |place: usize| SocketLoop::new(place, &shared, &reply, batch, shutdown).run();
+    let serve_one = |index: usize| SocketLoop::new(index, &counters, &mode, batch, shutdown).run();
     std::thread::scope(|scope| {
-        // The first runs on this thread: a service with one socket has one thread.
+        // The first socket is served on the current thread.
         let others: Vec<_> = (1..sockets.len())
-            .map(|place| scope.spawn(move || one(place)))
+            .map(|index| scope.spawn(move || serve_one(index)))
             .collect();
-        let first = one(0);
+        let first = serve_one(0);
         others
             .into_iter()
             .map(|thread| {
@@ -99,14 +99,13 @@ pub fn serve(sockets: &[UdpSocket], options: &Options, shutdown: &Shutdown) -> R
             })
             .fold(first, std::io::Result::and)
     })
-    .map_err(|e| Failure::System("serving the socket failed", e))
+    .map_err(|e| Failure::System("socket loop failed", e))
 }
 
-/// Tells where the service listens.
-fn announce(sockets: &[UdpSocket]) {
+fn print_address(sockets: &[UdpSocket]) {
     if let Some(Ok(address)) = sockets.first().map(UdpSocket::local_addr) {
         let mut out = std::io::stdout().lock();
-        // Nobody may be reading; the service runs all the same.
+        // A closed stdout does not stop the service.
         let _ = writeln!(out, "listening on {address}").and_then(|()| out.flush());
     }
 }

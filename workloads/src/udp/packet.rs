@@ -1,55 +1,55 @@
-//! What packets look like, and what a packet is answered with.
+//! The packet format, and the reply to a packet.
 //!
 //! ```text
-//! request   number (8 bytes, any that the client likes) | anything
-//! reply     N times 'A'                                 | the request's first 8 bytes (fewer, if it has fewer)
+//! request   number (8 bytes, chosen by the client) | anything
+//! reply     N times 'A'                            | the request's first 8 bytes (or fewer, if it is shorter)
 //! ```
 //!
-//! A request that begins with `LAST` comes back as it is, as in the thesis (listing 4.6), whose own client ends with it. One that begins with
-//! [`ASK`] is no part of the load: it is answered with what the service has counted so far ([`super::counters`]).
+//! A request that starts with `LAST` is echoed, as in the thesis (listing 4.6), whose client ends with it. A request
+//! that starts with [`STAT`] is not part of the load; its reply reports the counters ([`super::counters`]).
 
-/// The largest packet of UDP over IPv4, bytes: 65,535 less the two heads.
-pub const LARGEST: usize = 65_507;
+/// Maximum size of a UDP packet over IPv4 in bytes: 65,535 less the two headers.
+pub const MAX_PACKET: usize = 65_507;
 
-/// How many of a request's first bytes are its number.
+/// Size of the number at the start of a request, in bytes.
 pub const NUMBER_BYTES: usize = 8;
 
-/// The beginning of a request for the counters.
-pub const ASK: &[u8] = b"STAT";
+/// Start of a request for the counters.
+pub const STAT: &[u8] = b"STAT";
 
-/// The beginning of the thesis' last packet.
+/// Start of the last packet of the thesis' client.
 const LAST: &[u8] = b"LAST";
 
-/// What the service answers with.
+/// How the service replies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// These letters, and the packet's number behind them.
+pub enum ReplyMode {
+    /// With these letters, then the packet's number.
     Letters(Vec<u8>),
-    /// The packet itself.
-    Same,
+    /// With the packet itself.
+    Echo,
 }
 
-/// The answer to one packet.
+/// The reply to a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer<'a> {
-    /// These letters, then so many bytes of the packet's beginning.
+pub enum Reply<'a> {
+    /// These letters, then this many bytes from the start of the packet.
     Bytes(&'a [u8], usize),
-    /// What was counted.
+    /// The counters.
     Counters,
 }
 
-impl Reply {
-    /// The answer to a packet.
+impl ReplyMode {
+    /// The reply to a packet.
     #[must_use]
-    pub fn to(&self, packet: &[u8]) -> Answer<'_> {
-        if packet.starts_with(ASK) {
-            return Answer::Counters;
+    pub fn reply(&self, packet: &[u8]) -> Reply<'_> {
+        if packet.starts_with(STAT) {
+            return Reply::Counters;
         }
         match self {
             Self::Letters(letters) if !packet.starts_with(LAST) => {
-                Answer::Bytes(letters, packet.len().min(NUMBER_BYTES))
+                Reply::Bytes(letters, packet.len().min(NUMBER_BYTES))
             }
-            _ => Answer::Bytes(&[], packet.len()),
+            _ => Reply::Bytes(&[], packet.len()),
         }
     }
 }
@@ -59,22 +59,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_stands_behind_the_letters() {
-        let reply = Reply::Letters(vec![b'A'; 3]);
-        assert_eq!(reply.to(b"12345678rest"), Answer::Bytes(b"AAA", 8));
-        assert_eq!(reply.to(b"7\0"), Answer::Bytes(b"AAA", 2));
-        assert_eq!(reply.to(b""), Answer::Bytes(b"AAA", 0));
+    fn number_follows_the_letters() {
+        let mode = ReplyMode::Letters(vec![b'A'; 3]);
+        assert_eq!(mode.reply(b"12345678rest"), Reply::Bytes(b"AAA", 8));
+        assert_eq!(mode.reply(b"7\0"), Reply::Bytes(b"AAA", 2));
+        assert_eq!(mode.reply(b""), Reply::Bytes(b"AAA", 0));
     }
 
     #[test]
-    fn what_comes_back_as_it_is() {
-        assert_eq!(Reply::Letters(vec![b'A'; 3]).to(b"LAST\0"), Answer::Bytes(b"", 5));
-        assert_eq!(Reply::Same.to(b"anything at all"), Answer::Bytes(b"", 15));
+    fn last_and_echo_return_the_packet() {
+        assert_eq!(ReplyMode::Letters(vec![b'A'; 3]).reply(b"LAST\0"), Reply::Bytes(b"", 5));
+        assert_eq!(ReplyMode::Echo.reply(b"anything at all"), Reply::Bytes(b"", 15));
     }
 
     #[test]
-    fn the_counters_are_asked_for_in_every_mode() {
-        assert_eq!(Reply::Same.to(b"STAT1234"), Answer::Counters);
-        assert_eq!(Reply::Letters(vec![]).to(b"STAT"), Answer::Counters);
+    fn stat_works_in_every_mode() {
+        assert_eq!(ReplyMode::Echo.reply(b"STAT1234"), Reply::Counters);
+        assert_eq!(ReplyMode::Letters(vec![]).reply(b"STAT"), Reply::Counters);
     }
 }

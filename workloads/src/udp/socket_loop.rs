@@ -1,42 +1,50 @@
-//! The loop of one socket: receive, answer, wait.
+//! The loop of one socket: receive, reply, wait.
 
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
 use super::batch::Batch;
-use super::counters::{Lane, Shared};
-use super::packet::{Answer, Reply};
+use super::counters::{Counters, SocketCounters};
+use super::packet::{Reply, ReplyMode};
 use crate::shutdown::Shutdown;
 
-/// Under a load that never lets the socket run dry, the wish to end is looked for once in so many batches.
-const LOOK_EVERY: u32 = 256;
+/// Batches between two checks for the shutdown, when the load never lets the socket run empty.
+const SHUTDOWN_CHECK_INTERVAL: u32 = 256;
+/// Infinite timeout of `poll`.
+const NO_TIMEOUT: i32 = -1;
 
-/// One socket's share of the service.
+/// One socket and its thread.
 #[derive(Debug)]
 pub struct SocketLoop<'a> {
     socket: &'a UdpSocket,
-    lane: &'a Lane,
-    shared: &'a Shared<'a>,
-    reply: &'a Reply,
+    own_counters: &'a SocketCounters,
+    counters: &'a Counters<'a>,
+    mode: &'a ReplyMode,
     shutdown: &'a Shutdown,
     batch: Batch<'a>,
 }
 
 impl<'a> SocketLoop<'a> {
-    /// The loop of the socket at a place.
-    pub fn new(place: usize, shared: &'a Shared<'a>, reply: &'a Reply, batch: usize, shutdown: &'a Shutdown) -> Self {
+    /// The loop of the socket with this index.
+    pub fn new(
+        index: usize,
+        counters: &'a Counters<'a>,
+        mode: &'a ReplyMode,
+        batch: usize,
+        shutdown: &'a Shutdown,
+    ) -> Self {
         Self {
-            socket: shared.socket(place),
-            lane: shared.lane(place),
-            shared,
-            reply,
+            socket: counters.socket(index),
+            own_counters: counters.of_socket(index),
+            counters,
+            mode,
             shutdown,
             batch: Batch::new(batch),
         }
     }
 
-    /// Serves until the shutdown is asked for.
+    /// Serves until the shutdown.
     pub fn run(mut self) -> io::Result<()> {
         let mut batches = 0_u32;
         loop {
@@ -46,66 +54,70 @@ impl<'a> SocketLoop<'a> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            if received > 0 && self.answer(received)? {
+            if received > 0 && self.reply(received)? {
                 return Ok(());
             }
             batches = batches.wrapping_add(1);
-            // A batch that is not full has emptied the socket: waiting costs one call, and another look would, too.
+            // A batch that is not full has emptied the socket, so wait; another receive would cost a call, too.
             let empty = received < self.batch.capacity();
-            let patience = if empty { FOR_EVER } else { 0 };
-            if (empty || batches.is_multiple_of(LOOK_EVERY)) && self.wait(libc::POLLIN, patience)? {
+            let timeout_ms = if empty { NO_TIMEOUT } else { 0 };
+            let check = empty || batches.is_multiple_of(SHUTDOWN_CHECK_INTERVAL);
+            if check && self.wait(libc::POLLIN, timeout_ms)? {
                 return Ok(());
             }
         }
     }
 
-    /// Answers what was received; true if the service is to end.
-    fn answer(&mut self, received: usize) -> io::Result<bool> {
-        let mut asks = 0;
+    /// Replies to the received packets; returns true on shutdown.
+    fn reply(&mut self, received: usize) -> io::Result<bool> {
+        let mut stat_requests = 0;
         for at in 0..received {
-            match self.reply.to(self.batch.packet(at)) {
-                Answer::Bytes(letters, kept) => self.batch.reply(at, letters, kept),
-                Answer::Counters => {
-                    asks += 1;
-                    self.tell(at);
+            match self.mode.reply(self.batch.packet(at)) {
+                Reply::Bytes(letters, echoed) => self.batch.queue_reply(at, letters, echoed),
+                Reply::Counters => {
+                    stat_requests += 1;
+                    self.report_counters(at);
                 }
             }
         }
-        let mut sent = self.batch.send(self.socket, 0);
-        let (mut taken, mut refused) = (sent.taken, sent.refused);
-        while let Some(at) = sent.stopped_at {
-            // The queue of the device is full. Waiting is honest: the receive buffer fills meanwhile, and its drops are counted.
-            if self.wait(libc::POLLOUT, FOR_EVER)? {
+        let mut result = self.batch.send(self.socket, 0);
+        let (mut sent, mut failed) = (result.sent, result.failed);
+        while let Some(at) = result.blocked_at {
+            // The device queue is full. While waiting, the receive buffer fills, and its drops are counted.
+            if self.wait(libc::POLLOUT, NO_TIMEOUT)? {
                 return Ok(true);
             }
-            sent = self.batch.send(self.socket, at);
-            taken += sent.taken;
-            refused += sent.refused;
+            result = self.batch.send(self.socket, at);
+            sent += result.sent;
+            failed += result.failed;
         }
-        self.lane.add((received - asks) as u64, taken as u64, refused as u64);
+        self.own_counters
+            .add((received - stat_requests) as u64, sent as u64, failed as u64);
         Ok(false)
     }
 
-    /// Answers a request for the counters, at once and apart from the others.
-    fn tell(&self, at: usize) {
-        if let Some(asker) = self.batch.sender(at) {
-            // Whoever asked asks again.
-            let _ = self.socket.send_to(&self.shared.tell(self.batch.packet(at)), asker);
+    /// Replies to a request for the counters, separately from the batch.
+    fn report_counters(&self, at: usize) {
+        if let Some(client) = self.batch.sender(at) {
+            // The client retries if the reply is lost.
+            let _ = self
+                .socket
+                .send_to(&self.counters.report(self.batch.packet(at)), client);
         }
     }
 
-    /// Waits until the socket is ready or the service is to end; true if the latter.
+    /// Waits until the socket is ready or the shutdown starts; returns true for the latter.
     #[expect(unsafe_code, reason = "poll has no safe form in std")]
-    fn wait(&self, events: i16, patience_ms: i32) -> io::Result<bool> {
-        let mut watched = [
+    fn wait(&self, events: i16, timeout_ms: i32) -> io::Result<bool> {
+        let mut polled = [
             (self.socket.as_raw_fd(), events),
             (self.shutdown.as_raw_fd(), libc::POLLIN),
         ]
         .map(|(fd, events)| libc::pollfd { fd, events, revents: 0 });
-        // SAFETY: `watched` is an array of as many entries as are told, and lives over the call.
-        let ready = unsafe { libc::poll(watched.as_mut_ptr(), watched.len() as libc::nfds_t, patience_ms) };
+        // SAFETY: the length matches the array `polled`, which outlives the call.
+        let ready = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout_ms) };
         if ready >= 0 {
-            return Ok(watched[1].revents != 0);
+            return Ok(polled[1].revents != 0);
         }
         match io::Error::last_os_error() {
             error if error.kind() == io::ErrorKind::Interrupted => Ok(false),
@@ -113,6 +125,3 @@ impl<'a> SocketLoop<'a> {
         }
     }
 }
-
-/// As long as it takes, for `poll`.
-const FOR_EVER: i32 = -1;

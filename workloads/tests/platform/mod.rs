@@ -1,4 +1,4 @@
-//! All services of Jung as processes, for tests.
+//! All services of the platform as processes, for tests.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -13,10 +13,10 @@ use tokio::process::{Child, Command};
 use uuid::Uuid;
 use workloads::jung::bench::Client;
 
-/// One platform at a time: eight processes are enough for a small machine.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// Allows one platform at a time, because each has eight processes.
+static PLATFORM_LOCK: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// The services behind the API gateway; their order does not matter.
+/// All services; the order of startup does not matter.
 const SERVICES: [&str; 8] = [
     "api-gateway",
     "device-gateway",
@@ -28,24 +28,24 @@ const SERVICES: [&str; 8] = [
     "auth-manager",
 ];
 
-/// Where Kafka is.
+/// The Kafka brokers.
 pub fn brokers() -> String {
     std::env::var("JUNG_TEST_KAFKA").unwrap_or_else(|_| "127.0.0.1:9092".into())
 }
 
-/// A running platform with topics of its own; what is left of it is killed when it goes.
+/// A running platform with its own topics; its processes are killed on drop.
 pub struct Platform {
-    /// Where the API is.
+    /// Address of the API.
     pub gateway: SocketAddr,
-    /// Where the device gateway tells the truth.
+    /// Address of the device gateway's record.
     pub admin: SocketAddr,
-    /// In front of its topics.
+    /// Topic prefix.
     pub prefix: String,
     brokers: String,
     options: Vec<String>,
     instances: Vec<Instance>,
     folder: TempDir,
-    _turn: tokio::sync::MutexGuard<'static, ()>,
+    _lock: tokio::sync::MutexGuard<'static, ()>,
 }
 
 struct Instance {
@@ -54,8 +54,8 @@ struct Instance {
     child: Child,
 }
 
-/// An address that was free a moment ago.
-fn free() -> SocketAddr {
+/// An address with a port that was free a moment ago.
+fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .unwrap()
         .local_addr()
@@ -63,13 +63,13 @@ fn free() -> SocketAddr {
 }
 
 impl Platform {
-    /// Starts one instance of each service on these brokers, and waits until the whole chain answers.
+    /// Starts one instance of each service with these brokers, and waits until the health check succeeds.
     pub async fn start_on(brokers: &str, options: &[&str]) -> Self {
-        let turn = TURN.lock().await;
+        let lock = PLATFORM_LOCK.lock().await;
         let mut platform = Self {
-            _turn: turn,
-            gateway: free(),
-            admin: free(),
+            _lock: lock,
+            gateway: free_address(),
+            admin: free_address(),
             prefix: format!("test-{}-", Uuid::new_v4().simple()),
             brokers: brokers.to_owned(),
             options: options.iter().map(|option| (*option).to_owned()).collect(),
@@ -83,37 +83,37 @@ impl Platform {
         platform
     }
 
-    /// Starts one more instance of a service; returns its place.
+    /// Starts another instance of a service; returns its index.
     pub fn add(&mut self, service: &'static str, number: u16) -> usize {
         let child = self.spawn(service, number);
         self.instances.push(Instance { service, number, child });
         self.instances.len() - 1
     }
 
-    /// The place of the first instance of a service.
+    /// Index of the first instance of a service.
     pub fn find(&self, service: &str) -> usize {
         self.instances.iter().position(|it| it.service == service).unwrap()
     }
 
-    /// Kills an instance as an accident would.
+    /// Kills an instance with SIGKILL.
     pub async fn kill(&mut self, instance: usize) {
         self.instances[instance].child.kill().await.unwrap();
     }
 
-    /// Starts an instance again.
-    pub fn again(&mut self, instance: usize) {
+    /// Restarts an instance.
+    pub fn restart(&mut self, instance: usize) {
         let Instance { service, number, .. } = self.instances[instance];
         self.instances[instance].child = self.spawn(service, number);
     }
 
-    /// Whether no process has ended.
+    /// Whether all processes are running.
     pub fn all_alive(&mut self) -> bool {
         self.instances
             .iter_mut()
             .all(|it| it.child.try_wait().unwrap().is_none())
     }
 
-    /// Waits until the whole chain answers.
+    /// Waits until the health check succeeds.
     pub async fn ready(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
@@ -127,9 +127,9 @@ impl Platform {
         }
     }
 
-    /// Ends all by SIGTERM; says how each ended.
+    /// Stops all processes with SIGTERM; returns their exit statuses.
     pub async fn stop(&mut self) -> Vec<(String, ExitStatus)> {
-        let mut ends = Vec::new();
+        let mut statuses = Vec::new();
         for instance in &self.instances {
             if let Some(pid) = instance.child.id() {
                 Command::new("kill").arg(pid.to_string()).status().await.unwrap();
@@ -138,16 +138,16 @@ impl Platform {
         for instance in &mut self.instances {
             let waited = tokio::time::timeout(Duration::from_secs(30), instance.child.wait()).await;
             let status = waited.expect("it ends within 30 s").unwrap();
-            ends.push((format!("{}-{}", instance.service, instance.number), status));
+            statuses.push((format!("{}-{}", instance.service, instance.number), status));
         }
-        ends
+        statuses
     }
 
-    /// The counts that an instance told when it ended.
+    /// The counters that an instance printed at exit.
     pub fn log(&self, service: &str, number: u16) -> Value {
         let text = std::fs::read_to_string(self.log_file(service, number)).unwrap();
         let counts = text.lines().rev().find_map(|line| line.split_once(": {"));
-        let (_, counts) = counts.unwrap_or_else(|| panic!("{service} said no counts: {text}"));
+        let (_, counts) = counts.unwrap_or_else(|| panic!("{service} printed no counters: {text}"));
         serde_json::from_str(&format!("{{{counts}")).unwrap()
     }
 
@@ -186,14 +186,14 @@ impl Platform {
     }
 }
 
-/// A broker of our own in this process, for as long as it is kept.
-pub struct OwnBroker {
+/// A broker in this process.
+pub struct EmbeddedBroker {
     broker: broker::Broker,
     _folder: TempDir,
 }
 
-impl OwnBroker {
-    /// Starts it on a free port.
+impl EmbeddedBroker {
+    /// Starts a broker on a free port.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = broker::Listener {
@@ -211,40 +211,40 @@ impl OwnBroker {
         }
     }
 
-    /// Where it listens.
+    /// The broker's address.
     pub fn address(&self) -> String {
         self.broker.addresses()[0].to_string()
     }
 }
 
-/// An Apache Kafka for one test, which can be killed; `deploy/kafka/kafka.sh` starts it.
+/// An Apache Kafka for one test that can be killed; started by `deploy/kafka/kafka.sh`.
 pub struct Kafka {
     address: String,
     folder: TempDir,
 }
 
 impl Kafka {
-    /// Starts it on a free port.
+    /// Starts Kafka on a free port.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = kafka_sh(&folder, &["start", "--port", "0"]).await;
         Self { address, folder }
     }
 
-    /// Where it listens.
+    /// The broker's address.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Kills it as an accident would.
+    /// Kills Kafka with SIGKILL.
     pub async fn kill(&mut self) {
         let pid = std::fs::read_to_string(self.folder.path().join("1/pid")).unwrap();
         let status = Command::new("kill").args(["-9", pid.trim()]).status().await.unwrap();
         assert!(status.success());
     }
 
-    /// Starts it again where it was.
-    pub async fn again(&mut self) {
+    /// Restarts Kafka on the same port.
+    pub async fn restart(&mut self) {
         let port = self.address.rsplit(':').next().unwrap().to_owned();
         assert_eq!(kafka_sh(&self.folder, &["start", "--port", &port]).await, self.address);
     }
@@ -260,19 +260,19 @@ impl Drop for Kafka {
             .status();
         assert!(
             stopped.is_ok_and(|status| status.success()),
-            "Kafka in {:?} may still run",
+            "Kafka in {:?} may still be running",
             self.folder
         );
     }
 }
 
-/// Runs the script on a folder and gives the last line that it says.
+/// Runs the script for a directory and returns its last line of output.
 async fn kafka_sh(folder: &TempDir, arguments: &[&str]) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kafka/kafka.sh");
     let mut command = Command::new(script);
     command.args(arguments).arg("--dir").arg(folder.path());
     let output = command.stderr(Stdio::inherit()).output().await.unwrap();
     assert!(output.status.success(), "kafka.sh {arguments:?}");
-    let said = String::from_utf8(output.stdout).unwrap();
-    said.lines().last().unwrap_or_default().to_owned()
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    stdout.lines().last().unwrap_or_default().to_owned()
 }

@@ -1,12 +1,12 @@
-//! The binary `workload` as a process that ends with the test.
+//! The binary `workload` as a child process that is killed on drop.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a test waits for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout for events that must happen.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A running service.
 pub struct Service {
@@ -15,15 +15,15 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts a workload by its name on a free port.
-    pub fn of(workload: &str, options: &[&str]) -> Self {
+    /// Starts a workload on a free port.
+    pub fn start_workload(workload: &str, options: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_workload"));
         command.args([workload, "--listen", "127.0.0.1:0"]).args(options);
-        Self::by(command)
+        Self::spawn(command)
     }
 
-    /// Runs a command that starts the service, and waits until it listens.
-    pub fn by(mut command: Command) -> Self {
+    /// Runs a command that starts the service, and waits until it is listening.
+    pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
@@ -33,7 +33,7 @@ impl Service {
         Self { child, address }
     }
 
-    /// Sends it a signal, e.g. `-TERM`.
+    /// Sends a signal, e.g. `-TERM`.
     pub fn signal(&self, signal: &str) {
         let killed = Command::new("kill")
             .args([signal, &self.child.id().to_string()])
@@ -42,16 +42,16 @@ impl Service {
         assert!(killed.success());
     }
 
-    /// Waits for its end.
+    /// Waits for the process to exit; returns its exit code.
     pub fn exit_code(&mut self) -> Option<i32> {
         let start = Instant::now();
-        while start.elapsed() < PATIENCE {
+        while start.elapsed() < TIMEOUT {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("the service did not end");
+        panic!("the service did not exit");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Errors as HTTP says them: a status, and a JSON body `{"error": .., "message": ..}`.
+//! HTTP errors: a status and a JSON body `{"error": .., "message": ..}`.
 
 use axum::Json;
 use axum::http::header::WWW_AUTHENTICATE;
@@ -6,19 +6,19 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::jung::message::{Fault, Kind};
+use crate::jung::message::{Fault, FaultKind};
 
 /// The body of every error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorView {
-    /// Its sort, for programs.
+    /// Machine-readable kind.
     pub error: String,
-    /// A sentence for people.
+    /// Human-readable message.
     pub message: String,
 }
 
-/// An error on its way to a client.
+/// An error response.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
@@ -37,30 +37,30 @@ impl ApiError {
         }
     }
 
-    /// The request makes no sense.
+    /// An invalid request.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", message)
     }
 
-    /// There are no credentials.
+    /// Missing or malformed credentials.
     pub fn unauthenticated() -> Self {
-        Fault::new(Kind::Unauthenticated, "this needs HTTP Basic credentials").into()
+        Fault::new(FaultKind::Unauthenticated, "HTTP Basic credentials required").into()
     }
 }
 
 impl From<Fault> for ApiError {
     fn from(fault: Fault) -> Self {
         let (status, error) = match fault.kind {
-            Kind::Malformed => (StatusCode::BAD_REQUEST, "malformed"),
-            Kind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
-            Kind::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
-            Kind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
-            Kind::Conflict => (StatusCode::CONFLICT, "conflict"),
-            Kind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
-            Kind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
-            Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            FaultKind::Malformed => (StatusCode::BAD_REQUEST, "malformed"),
+            FaultKind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            FaultKind::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+            FaultKind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            FaultKind::Conflict => (StatusCode::CONFLICT, "conflict"),
+            FaultKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
+            FaultKind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            FaultKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
-        Self::new(status, error, fault.what)
+        Self::new(status, error, fault.message)
     }
 }
 
@@ -75,21 +75,17 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// For paths that are nothing.
-pub async fn no_such_path() -> ApiError {
-    ApiError::new(
-        StatusCode::NOT_FOUND,
-        "not_found",
-        "there is no such path: see /openapi.json",
-    )
+/// Fallback for unknown paths.
+pub async fn unknown_path() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", "unknown path: see /openapi.json")
 }
 
-/// For paths that do not know the method; the router has noted those that they know.
-pub async fn no_such_method() -> Response {
+/// Fallback for unsupported methods; the router sets the header `Allow`.
+pub async fn unsupported_method() -> Response {
     let error = ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "no_such_method",
-        "see the header Allow, or /openapi.json",
+        "unsupported method: see the header Allow or /openapi.json",
     );
     error.into_response()
 }

@@ -1,4 +1,4 @@
-//! What routes take out of a request, with errors as JSON.
+//! Request extractors with JSON errors.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -12,12 +12,12 @@ use serde::de::DeserializeOwned;
 use super::error::ApiError;
 use crate::jung::message::{Password, UserName};
 
-/// Who the client says he is (RFC 7617).
+/// HTTP Basic credentials (RFC 7617).
 #[derive(Debug)]
 pub struct Credentials {
-    /// His name.
+    /// The user name.
     pub username: UserName,
-    /// His proof.
+    /// The password.
     pub password: Password,
 }
 
@@ -30,7 +30,7 @@ impl<S: Sync> FromRequestParts<S> for Credentials {
     }
 }
 
-/// Reads `Basic <base64 of name:password>`.
+/// Parses `Basic <base64 of name:password>`.
 fn parse_basic(header: &str) -> Option<Credentials> {
     let (scheme, encoded) = header.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -45,47 +45,47 @@ fn parse_basic(header: &str) -> Option<Credentials> {
     })
 }
 
-/// The variable parts of a path.
+/// The path parameters.
 #[derive(Debug)]
-pub struct Named<T>(pub T);
+pub struct PathParams<T>(pub T);
 
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T> {
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathParams<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Path::from_request_parts(parts, state).await {
-            Ok(Path(named)) => Ok(Self(named)),
+            Ok(Path(params)) => Ok(Self(params)),
             Err(error) => Err(ApiError::bad_request(error.body_text())),
         }
     }
 }
 
-/// The query of a request.
+/// The query parameters.
 #[derive(Debug)]
-pub struct Asked<T>(pub T);
+pub struct QueryParams<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Query::from_request_parts(parts, state).await {
-            Ok(Query(asked)) => Ok(Self(asked)),
+            Ok(Query(params)) => Ok(Self(params)),
             Err(error) => Err(ApiError::bad_request(error.body_text())),
         }
     }
 }
 
-/// A JSON body; its content type is not asked for.
+/// A JSON body; the content type is ignored.
 #[derive(Debug)]
-pub struct Body<T>(pub T);
+pub struct JsonBody<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = Bytes::from_request(request, state).await.map_err(|error| {
             if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                let message = format!("a body has at most {} bytes", super::LARGEST_BODY);
+                let message = format!("body larger than {} bytes", super::MAX_BODY);
                 ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
             } else {
                 ApiError::bad_request(error.body_text())
@@ -93,7 +93,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         })?;
         serde_json::from_slice(&bytes)
             .map(Self)
-            .map_err(|error| ApiError::bad_request(format!("the body is not understood: {error}")))
+            .map_err(|error| ApiError::bad_request(format!("invalid JSON body: {error}")))
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn basic_credentials_are_read_or_refused() {
+    fn basic_credentials_are_parsed_or_refused() {
         let header = |text: &str| format!("Basic {}", BASE64_STANDARD.encode(text));
         let good = parse_basic(&header("anna:a:b")).unwrap();
         assert_eq!(good.username.as_str(), "anna");

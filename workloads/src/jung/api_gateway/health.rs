@@ -1,4 +1,4 @@
-//! Is the whole chain there? Every partition of every service is asked for a sign of life.
+//! Health check of the whole platform: pings every partition of every service.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,25 +16,26 @@ use crate::jung::bus::Bus;
 use crate::jung::bus::topics::Layout;
 use crate::jung::message::PingOf;
 use crate::jung::message::{
-    Auth, AuthTask, CommandTask, DeviceTask, Fault, GatewayTask, Kind, Password, ReadingTask, RuleTask, Tasks,
+    Auth, AuthTask, CommandTask, DeviceTask, Fault, FaultKind, GatewayTask, Password, ReadingTask, RuleTask, Tasks,
     UserName, UserTask,
 };
 use crate::jung::service::Service;
 
-/// How long one look may take. Emulated guests on a busy host need seconds to answer; one that is not up yet finds the question when it is.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of a check. Emulated guests on a busy host need seconds to reply; a service that is still starting finds the
+/// ping when it is up.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long its finding is believed, so that impatient probes do not fill the topics.
-const BELIEVED: Duration = Duration::from_millis(200);
+/// How long a result is cached, so that frequent probes do not flood the topics.
+const CACHE_TTL: Duration = Duration::from_millis(200);
 
-/// The last look, shared by all who ask; they take turns.
+/// The health check and its cached result. Concurrent probes run one after the other.
 #[derive(Debug)]
 pub struct Probe {
     layout: Layout,
     last: Mutex<Option<(Instant, Vec<String>)>>,
 }
 
-/// The reply of a chain that is there.
+/// The reply when all services respond.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthView {
@@ -52,42 +53,43 @@ impl Probe {
         }
     }
 
-    /// Those who do not answer, by name.
-    async fn missing<B: Bus>(&self, bus: &Arc<B>) -> Vec<String> {
+    /// The names of services that do not respond.
+    async fn unavailable<B: Bus>(&self, bus: &Arc<B>) -> Vec<String> {
         let mut last = self.last.lock().await;
-        if let Some((when, missing)) = &*last
-            && when.elapsed() < BELIEVED
+        if let Some((checked, unavailable)) = &*last
+            && checked.elapsed() < CACHE_TTL
         {
-            return missing.clone();
+            return unavailable.clone();
         }
-        let missing = look(bus, &self.layout).await;
-        *last = Some((Instant::now(), missing.clone()));
-        missing
+        let unavailable = check_all(bus, &self.layout).await;
+        *last = Some((Instant::now(), unavailable.clone()));
+        unavailable
     }
 }
 
-/// `GET /health`: 200 if the whole chain answers, else 503 with the names of those who do not.
+/// `GET /health`: 200 if all services respond, otherwise 503 with the names of those that do not.
 pub async fn health<B: Bus>(State(gateway): State<Arc<Gateway<B>>>) -> Result<Json<HealthView>, ApiError> {
-    let missing = gateway.probe.missing(&gateway.bus).await;
-    if missing.is_empty() {
+    let unavailable = gateway.probe.unavailable(&gateway.bus).await;
+    if unavailable.is_empty() {
         Ok(Json(HealthView { status: "ready".into() }))
     } else {
-        Err(Fault::new(Kind::Overloaded, format!("no answer from: {}", missing.join(", "))).into())
+        let message = format!("no response from: {}", unavailable.join(", "));
+        Err(Fault::new(FaultKind::Overloaded, message).into())
     }
 }
 
-async fn look<B: Bus>(bus: &Arc<B>, layout: &Layout) -> Vec<String> {
-    let mut questions: Vec<BoxFuture<'static, Option<String>>> = Vec::new();
+async fn check_all<B: Bus>(bus: &Arc<B>, layout: &Layout) -> Vec<String> {
+    let mut checks: Vec<BoxFuture<'static, Option<String>>> = Vec::new();
     for service in Service::ALL {
         for partition in 0..layout.task_partitions(service) {
-            questions.push(ping(bus, service, partition));
+            checks.push(ping(bus, service, partition));
         }
     }
-    questions.push(chain(Arc::clone(bus)).boxed());
-    join_all(questions).await.into_iter().flatten().collect()
+    checks.push(check_auth(Arc::clone(bus)).boxed());
+    join_all(checks).await.into_iter().flatten().collect()
 }
 
-/// Asks one partition; says its name if it does not answer.
+/// Pings one partition; returns its name if it does not respond.
 fn ping<B: Bus>(bus: &Arc<B>, service: Service, partition: i32) -> BoxFuture<'static, Option<String>> {
     let bus = Arc::clone(bus);
     match service {
@@ -106,16 +108,20 @@ async fn ping_as<B: Bus, T: Tasks>(bus: Arc<B>, partition: i32) -> Option<String
 where
     PingOf<T>: crate::jung::message::Call,
 {
-    let asked = tokio::time::timeout(PATIENCE, bus.ask(Uuid::new_v4(), PingOf::<T>::partition(partition))).await;
-    if matches!(asked, Ok(Ok(_))) {
+    let pong = tokio::time::timeout(
+        PING_TIMEOUT,
+        bus.request(Uuid::new_v4(), PingOf::<T>::partition(partition)),
+    )
+    .await;
+    if matches!(pong, Ok(Ok(_))) {
         None
     } else {
-        Some(format!("{}/{partition}", T::TO))
+        Some(format!("{}/{partition}", T::SERVICE))
     }
 }
 
-/// Lets a user log in whom nobody can be: the auth manager has to ask the user registry about him.
-async fn chain<B: Bus>(bus: Arc<B>) -> Option<String> {
+/// Authenticates a user that does not exist, which makes the auth manager query the user registry.
+async fn check_auth<B: Bus>(bus: Arc<B>) -> Option<String> {
     let nobody = UserName::try_from(".health".to_owned()).ok()?;
     let auth = Auth {
         username: nobody.clone(),
@@ -123,9 +129,9 @@ async fn chain<B: Bus>(bus: Arc<B>) -> Option<String> {
         owner: nobody,
         device: None,
     };
-    match tokio::time::timeout(PATIENCE, bus.ask(Uuid::new_v4(), auth)).await {
+    match tokio::time::timeout(PING_TIMEOUT, bus.request(Uuid::new_v4(), auth)).await {
         Ok(Ok(_)) => None,
-        Ok(Err(fault)) if fault.kind == Kind::Unauthenticated => None,
-        _ => Some("auth-manager's way to the user-registry".into()),
+        Ok(Err(fault)) if fault.kind == FaultKind::Unauthenticated => None,
+        _ => Some("auth-manager (querying the user-registry)".into()),
     }
 }

@@ -1,6 +1,6 @@
-//! API gateway (section 4.1.1): translates HTTP requests into tasks, and their results into replies.
+//! API gateway (section 4.1.1): translates HTTP requests into tasks, and results into replies.
 //!
-//! Every request but the first of a user (`POST /users`) is first put to the auth manager.
+//! Every request except `POST /users` is first authorized by the auth manager.
 
 mod error;
 mod extract;
@@ -23,19 +23,19 @@ pub use super::view::{
 };
 pub use openapi::DOCUMENT;
 
-/// The largest body of a request, bytes; a larger one is answered 413.
-pub const LARGEST_BODY: usize = 64 * 1024;
+/// Maximum size of a request body in bytes; a larger one is refused with 413.
+pub const MAX_BODY: usize = 64 * 1024;
 
-/// What all requests share.
+/// The state shared by all requests.
 #[derive(Debug)]
 pub struct Gateway<B> {
     /// The bus.
     pub bus: Arc<B>,
-    /// What happened on it, for `GET /stats`.
+    /// The bus's counters, for `GET /stats`.
     pub counts: Arc<Counts>,
-    /// Whether the whole chain answers.
+    /// The health check.
     pub probe: Probe,
-    /// The device gateway of devices whose request names none.
+    /// Default device gateway of new devices.
     pub device_gateway: String,
 }
 
@@ -58,8 +58,8 @@ pub fn router<B: Bus>(gateway: Arc<Gateway<B>>) -> Router {
         .route("/health", get(health::health))
         .route("/stats", get(routes::stats))
         .route("/openapi.json", get(openapi::document))
-        .fallback(error::no_such_path)
-        .method_not_allowed_fallback(error::no_such_method)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .fallback(error::unknown_path)
+        .method_not_allowed_fallback(error::unsupported_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(gateway)
 }

@@ -1,4 +1,4 @@
-//! The description of the API, which a test compares with what the API does.
+//! The OpenAPI document. A test compares it with the API.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;

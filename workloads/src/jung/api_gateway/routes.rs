@@ -1,4 +1,4 @@
-//! One function a route: authenticate, ask, reply.
+//! The routes: authorize, send tasks, reply.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Gateway;
 use super::error::ApiError;
-use super::extract::{Asked, Body, Credentials, Named};
+use super::extract::{Credentials, JsonBody, PathParams, QueryParams};
 use crate::jung::bus::Bus;
 use crate::jung::bus::Snapshot;
 use crate::jung::message::{
@@ -25,16 +25,16 @@ use crate::jung::view::{
 /// The state of every route.
 type Shared<B> = State<Arc<Gateway<B>>>;
 
-/// What a route replies.
+/// The result of a route.
 type Reply<T> = Result<T, ApiError>;
 
-/// Readings a page, if the request does not say.
-const PAGE: u32 = 20;
+/// Default page size.
+const DEFAULT_PAGE_SIZE: u32 = 20;
 
-/// The most readings that one request may write: as many as fit into a body anyway.
-const MOST_READINGS: usize = 1000;
+/// Maximum number of readings per write request, about as many as fit into a body.
+const MAX_READINGS: usize = 1000;
 
-/// Which page is wanted.
+/// Query parameters of a page.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Paging {
@@ -44,12 +44,12 @@ pub struct Paging {
 }
 
 impl<B: Bus> Gateway<B> {
-    /// Asks the auth manager; returns the identity that all tasks of this request carry.
-    async fn admit(&self, who: Credentials, owner: UserName, device: Option<DeviceId>) -> Reply<Uuid> {
+    /// Authorizes a request; returns the trace id of all its tasks.
+    async fn authorize(&self, credentials: Credentials, owner: UserName, device: Option<DeviceId>) -> Reply<Uuid> {
         let trace = Uuid::new_v4();
-        let Credentials { username, password } = who;
+        let Credentials { username, password } = credentials;
         self.bus
-            .ask(
+            .request(
                 trace,
                 Auth {
                     username,
@@ -65,12 +65,12 @@ impl<B: Bus> Gateway<B> {
 
 pub async fn create_user<B: Bus>(
     State(gateway): Shared<B>,
-    Body(body): Body<UserBody>,
+    JsonBody(body): JsonBody<UserBody>,
 ) -> Reply<(StatusCode, Json<UserView>)> {
     let UserBody { username, password } = body;
     gateway
         .bus
-        .ask(
+        .request(
             Uuid::new_v4(),
             CreateUser {
                 username: username.clone(),
@@ -90,43 +90,43 @@ pub async fn create_user<B: Bus>(
 
 pub async fn get_user<B: Bus>(
     State(gateway): Shared<B>,
-    who: Credentials,
-    Named(username): Named<UserName>,
+    credentials: Credentials,
+    PathParams(username): PathParams<UserName>,
 ) -> Reply<Json<UserView>> {
-    let trace = gateway.admit(who, username.clone(), None).await?;
-    let user = gateway.bus.ask(trace, GetUser { username }).await?;
+    let trace = gateway.authorize(who, username.clone(), None).await?;
+    let user = gateway.bus.request(trace, GetUser { username }).await?;
     Ok(Json(user.into()))
 }
 
 pub async fn create_device<B: Bus>(
     State(gateway): Shared<B>,
-    who: Credentials,
-    Named(owner): Named<UserName>,
-    Body(body): Body<DeviceBody>,
+    credentials: Credentials,
+    PathParams(owner): PathParams<UserName>,
+    JsonBody(body): JsonBody<DeviceBody>,
 ) -> Reply<(StatusCode, Json<DeviceView>)> {
-    let trace = gateway.admit(who, owner.clone(), None).await?;
+    let trace = gateway.authorize(who, owner.clone(), None).await?;
     let id = match body.id {
         Some(id) => id,
         None => {
             DeviceId::try_from(Uuid::new_v4().to_string()).map_err(|error| ApiError::bad_request(error.to_string()))?
         }
     };
-    let hangs_on = body
+    let device_gateway = body
         .gateway
         .map_or_else(|| gateway.device_gateway.clone(), String::from);
     let view = DeviceView {
         id: id.clone(),
         owner: owner.clone(),
-        gateway: hangs_on.clone(),
+        gateway: device_gateway.clone(),
     };
     gateway
         .bus
-        .ask(
+        .request(
             trace,
             CreateDevice {
                 device: id,
                 owner,
-                gateway: hangs_on,
+                gateway: device_gateway,
                 value: body.value,
             },
         )
@@ -136,25 +136,25 @@ pub async fn create_device<B: Bus>(
 
 pub async fn get_device<B: Bus>(
     State(gateway): Shared<B>,
-    who: Credentials,
-    Named((owner, device)): Named<(UserName, DeviceId)>,
+    credentials: Credentials,
+    PathParams((owner, device)): PathParams<(UserName, DeviceId)>,
 ) -> Reply<Json<DeviceView>> {
-    let trace = gateway.admit(who, owner, Some(device.clone())).await?;
-    let device = gateway.bus.ask(trace, GetDevice { device }).await?;
+    let trace = gateway.authorize(who, owner, Some(device.clone())).await?;
+    let device = gateway.bus.request(trace, GetDevice { device }).await?;
     Ok(Json(device.into()))
 }
 
 pub async fn get_readings<B: Bus>(
     State(gateway): Shared<B>,
-    who: Credentials,
-    Named((owner, device)): Named<(UserName, DeviceId)>,
-    Asked(paging): Asked<Paging>,
+    credentials: Credentials,
+    PathParams((owner, device)): PathParams<(UserName, DeviceId)>,
+    QueryParams(paging): QueryParams<Paging>,
 ) -> Reply<Json<PageView>> {
-    let trace = gateway.admit(who, owner, Some(device.clone())).await?;
-    let (page, size) = (paging.page, paging.size.unwrap_or(PAGE));
+    let trace = gateway.authorize(who, owner, Some(device.clone())).await?;
+    let (page, size) = (paging.page, paging.size.unwrap_or(DEFAULT_PAGE_SIZE));
     let found = gateway
         .bus
-        .ask(
+        .request(
             trace,
             ReadReadings {
                 device: device.clone(),
@@ -175,19 +175,20 @@ pub async fn get_readings<B: Bus>(
 
 pub async fn write_readings<B: Bus>(
     State(gateway): Shared<B>,
-    who: Credentials,
-    Named((owner, device)): Named<(UserName, DeviceId)>,
-    Body(body): Body<ReadingsBody>,
+    credentials: Credentials,
+    PathParams((owner, device)): PathParams<(UserName, DeviceId)>,
+    JsonBody(body): JsonBody<ReadingsBody>,
 ) -> Reply<(StatusCode, Json<WrittenView>)> {
-    if !(1..=MOST_READINGS).contains(&body.readings.len()) {
+    if !(1..=MAX_READINGS).contains(&body.readings.len()) {
         return Err(ApiError::bad_request(format!(
-            "1 to {MOST_READINGS} readings can be written at once"
+            "invalid number of readings {}: must be 1 to {MAX_READINGS}",
+            body.readings.len()
         )));
     }
-    let trace = gateway.admit(who, owner, Some(device.clone())).await?;
-    // All at once: they keep their order, as they go the same way.
+    let trace = gateway.authorize(who, owner, Some(device.clone())).await?;
+    // Sent concurrently; they keep their order because they share a partition.
     let writes = body.readings.into_iter().map(|reading| {
-        gateway.bus.ask(
+        gateway.bus.request(
             trace,
             WriteReading {
                 device: device.clone(),
@@ -202,11 +203,11 @@ pub async fn write_readings<B: Bus>(
 
 pub async fn send_command<B: Bus>(
     State(gateway): Shared<B>,
-    who: Credentials,
-    Named((owner, device)): Named<(UserName, DeviceId)>,
-    Body(body): Body<CommandBody>,
+    credentials: Credentials,
+    PathParams((owner, device)): PathParams<(UserName, DeviceId)>,
+    JsonBody(body): JsonBody<CommandBody>,
 ) -> Reply<(StatusCode, Json<CommandView>)> {
-    let trace = gateway.admit(who, owner, Some(device.clone())).await?;
+    let trace = gateway.authorize(who, owner, Some(device.clone())).await?;
     let command = Uuid::new_v4();
     let task = SendCommand {
         command,
@@ -214,17 +215,17 @@ pub async fn send_command<B: Bus>(
         value: body.value,
         origin: Origin::User,
     };
-    gateway.bus.ask(trace, task).await?;
+    gateway.bus.request(trace, task).await?;
     Ok((StatusCode::ACCEPTED, Json(CommandView { command, device })))
 }
 
 pub async fn create_rule<B: Bus>(
     State(gateway): Shared<B>,
-    who: Credentials,
-    Named((owner, device)): Named<(UserName, DeviceId)>,
-    Body(body): Body<RuleBody>,
+    credentials: Credentials,
+    PathParams((owner, device)): PathParams<(UserName, DeviceId)>,
+    JsonBody(body): JsonBody<RuleBody>,
 ) -> Reply<(StatusCode, Json<RuleView>)> {
-    let trace = gateway.admit(who, owner.clone(), Some(device.clone())).await?;
+    let trace = gateway.authorize(who, owner.clone(), Some(device.clone())).await?;
     let RuleBody {
         operator,
         operand,
@@ -238,7 +239,7 @@ pub async fn create_rule<B: Bus>(
     };
     gateway
         .bus
-        .ask(
+        .request(
             trace,
             CreateRule {
                 device: device.clone(),
@@ -248,7 +249,7 @@ pub async fn create_rule<B: Bus>(
         .await?;
     gateway
         .bus
-        .ask(
+        .request(
             trace,
             AddRule {
                 username: owner,
@@ -261,11 +262,11 @@ pub async fn create_rule<B: Bus>(
 
 pub async fn get_rules<B: Bus>(
     State(gateway): Shared<B>,
-    who: Credentials,
-    Named((owner, device)): Named<(UserName, DeviceId)>,
+    credentials: Credentials,
+    PathParams((owner, device)): PathParams<(UserName, DeviceId)>,
 ) -> Reply<Json<RulesView>> {
-    let trace = gateway.admit(who, owner, Some(device.clone())).await?;
-    let found = gateway.bus.ask(trace, GetRules { device: device.clone() }).await?;
+    let trace = gateway.authorize(who, owner, Some(device.clone())).await?;
+    let found = gateway.bus.request(trace, GetRules { device: device.clone() }).await?;
     Ok(Json(RulesView {
         device,
         rules: found.rules,

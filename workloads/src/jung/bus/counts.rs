@@ -1,82 +1,86 @@
-//! What happened on the bus, counted.
+//! Counters of the bus.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// The things that are counted.
+/// The counted events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
-    /// A task was sent whose result is waited for.
-    Asked,
-    /// A task was sent whose result nobody waits for.
-    Told,
-    /// A result came in time.
+    /// A task was sent whose result is awaited.
+    Requested,
+    /// A task was sent without waiting for a result.
+    Sent,
+    /// A result was received in time.
     Answered,
-    /// No result came in time.
+    /// No result was received in time.
     TimedOut,
-    /// A result came that nobody waits for: too late, twice, or another instance's.
-    Stray,
-    /// A message was not understood.
+    /// A result was received that is not awaited: late, duplicate, or another instance's.
+    Unexpected,
+    /// A message was invalid.
     Malformed,
-    /// The bus took no more.
+    /// A send queue was full.
     Overloaded,
-    /// The broker did not take a message in time.
+    /// A message was not delivered to the broker in time.
     Undelivered,
-    /// A task was done.
-    Done,
-    /// A task was read again for what it had changed.
+    /// A task was processed.
+    Processed,
+    /// A task was replayed to recover state.
     Replayed,
 }
 
-/// How many.
-const KINDS: usize = 10;
+/// Number of variants of [`Count`].
+const VARIANTS: usize = 10;
 
-/// The counts of one process since it came up.
+/// The counters of this process.
 #[derive(Debug, Default)]
-pub struct Counts([AtomicU64; KINDS]);
+pub struct Counts([AtomicU64; VARIANTS]);
 
-/// All counts at one moment, as JSON shows them.
+/// The values of all counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "each is said at the variant of Count with its name")]
+#[expect(missing_docs, reason = "see the variants of Count")]
 pub struct Snapshot {
-    pub asked: u64,
-    pub told: u64,
+    #[serde(rename = "asked")]
+    pub requested: u64,
+    #[serde(rename = "told")]
+    pub sent: u64,
     pub answered: u64,
     pub timed_out: u64,
-    pub stray: u64,
+    #[serde(rename = "stray")]
+    pub unexpected: u64,
     pub malformed: u64,
     pub overloaded: u64,
     pub undelivered: u64,
-    pub done: u64,
+    #[serde(rename = "done")]
+    pub processed: u64,
     pub replayed: u64,
 }
 
 impl Counts {
-    /// One more.
-    pub fn add(&self, what: Count) {
-        self.0[what as usize].fetch_add(1, Ordering::Relaxed);
+    /// Increments a counter.
+    pub fn add(&self, count: Count) {
+        self.0[count as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many so far.
+    /// The value of a counter.
     #[must_use]
-    pub fn get(&self, what: Count) -> u64 {
-        self.0[what as usize].load(Ordering::Relaxed)
+    pub fn get(&self, count: Count) -> u64 {
+        self.0[count as usize].load(Ordering::Relaxed)
     }
 
-    /// All of them.
+    /// The values of all counters.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
-            asked: self.get(Count::Asked),
-            told: self.get(Count::Told),
+            requested: self.get(Count::Requested),
+            sent: self.get(Count::Sent),
             answered: self.get(Count::Answered),
             timed_out: self.get(Count::TimedOut),
-            stray: self.get(Count::Stray),
+            unexpected: self.get(Count::Unexpected),
             malformed: self.get(Count::Malformed),
             overloaded: self.get(Count::Overloaded),
             undelivered: self.get(Count::Undelivered),
-            done: self.get(Count::Done),
+            processed: self.get(Count::Processed),
             replayed: self.get(Count::Replayed),
         }
     }

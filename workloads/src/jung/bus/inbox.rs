@@ -1,14 +1,14 @@
-//! The tasks of a service: a consumer group, and what an instance has to know when it takes over a partition.
+//! Receives the tasks of a service through a consumer group, and recovers the state of partitions that are taken over.
 //!
 //! ```text
 //!   offset   0 ............ committed ............ end
-//!            |   replayed   |       done live      |
+//!            |   replayed   |       processed      |
 //! ```
-//! A service with a [`Memory::Log`] keeps its state in memory only, and the topic is the log of what changed it. Who is given a
-//! partition reads it from where he last was (a newcomer: from its start). What lies before the group's committed
-//! position has been done and answered by somebody and is delivered as *replay*, for its changes alone; from there
-//! on tasks are done and answered. An instance that was killed has committed only what it had finished, so nothing is
-//! lost; what it had finished and not committed is done a second time, which is why every task may be done twice.
+//! A service with [`Recovery::Replay`] keeps its state only in memory; the topic is the log of its changes. An instance
+//! that is assigned a partition reads it from its last position, or from the start if it is new. Tasks before the
+//! group's committed offset were already processed and their results sent; they are delivered as *replay*, only for
+//! their state changes. Later tasks are processed normally. A killed instance has committed only finished tasks, so none
+//! is lost; tasks that were finished but not committed are processed again, which is why tasks must be idempotent.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,40 +21,40 @@ use rdkafka::{ClientContext, Message};
 
 use super::client::{CONNECT_DEADLINE, Settings, bad_options};
 use super::counts::{Count, Counts};
-use super::ledger::Ledger;
+use super::offset_tracker::OffsetTracker;
 use super::{BusError, topics};
 use crate::jung::message::envelope::{self, Head};
 use crate::jung::message::{Fault, Tasks};
 
-/// What an instance that takes over a partition has to know.
+/// How an instance recovers the state of a partition that it takes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Memory {
-    /// Nothing: it keeps no state that it could not ask for again.
-    None,
-    /// What the tasks before changed.
-    Log,
+pub enum Recovery {
+    /// Not at all: the service has no state that it cannot query again.
+    Stateless,
+    /// By replaying the earlier tasks.
+    Replay,
 }
 
-/// A task out of the inbox.
+/// A received task.
 #[derive(Debug)]
 pub struct Delivery<T> {
-    /// Identity and sender.
+    /// Id and sender.
     pub head: Head,
-    /// The task, or what is wrong with it.
+    /// The task, or why it is invalid.
     pub task: Result<T, Fault>,
-    /// Where it lay: topic's partition and offset.
-    pub place: (i32, i64),
-    /// It was done before; only its changes count.
+    /// Partition and offset.
+    pub position: (i32, i64),
+    /// Whether it was already processed; only its state changes are applied.
     pub replay: bool,
-    /// When the broker or the sender dated it, ms since 1970.
+    /// Timestamp of the message in ms since the Unix epoch.
     pub sent_ms: Option<i64>,
 }
 
-/// One partition, as this instance knows it.
+/// This instance's view of a partition.
 #[derive(Debug, Default)]
-struct Known {
-    ledger: Ledger,
-    /// First offset that is not replay.
+struct PartitionState {
+    offsets: OffsetTracker,
+    /// First offset that is not replayed.
     live_from: i64,
     owned: bool,
 }
@@ -62,50 +62,50 @@ struct Known {
 /// The partitions, shared with librdkafka's callbacks.
 #[derive(Debug)]
 struct Partitions {
-    memory: Memory,
-    known: Mutex<HashMap<i32, Known>>,
+    recovery: Recovery,
+    states: Mutex<HashMap<i32, PartitionState>>,
 }
 
 impl Partitions {
-    fn lock(&self) -> MutexGuard<'_, HashMap<i32, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<i32, PartitionState>> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where to begin with a partition that was just given to us, the group having committed `committed`.
-    fn begin(&self, partition: i32, committed: Option<i64>) -> Offset {
-        let mut known = self.lock();
-        let known = known.entry(partition).or_default();
-        known.owned = true;
-        known.live_from = committed.unwrap_or(0);
-        let next = known.ledger.next();
-        match (self.memory, next) {
-            (Memory::Log, 0) => Offset::Beginning,
-            (Memory::Log, next) => Offset::Offset(next),
-            (Memory::None, next) if next > known.live_from => Offset::Offset(next),
-            (Memory::None, _) => committed.map_or(Offset::Beginning, Offset::Offset),
+    /// The offset at which to start reading a newly assigned partition; `committed` is the group's offset.
+    fn start_offset(&self, partition: i32, committed: Option<i64>) -> Offset {
+        let mut states = self.lock();
+        let state = states.entry(partition).or_default();
+        state.owned = true;
+        state.live_from = committed.unwrap_or(0);
+        let next = state.offsets.next();
+        match (self.recovery, next) {
+            (Recovery::Replay, 0) => Offset::Beginning,
+            (Recovery::Replay, next) => Offset::Offset(next),
+            (Recovery::Stateless, next) if next > state.live_from => Offset::Offset(next),
+            (Recovery::Stateless, _) => committed.map_or(Offset::Beginning, Offset::Offset),
         }
     }
 }
 
-/// Answers librdkafka when the group gives and takes partitions.
+/// Handles the group's rebalances.
 struct Rebalance(Arc<Partitions>);
 
 impl ClientContext for Rebalance {}
 
 impl ConsumerContext for Rebalance {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let done = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+        let result = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             self.assign(consumer, list)
         } else {
-            for known in self.0.lock().values_mut() {
-                known.owned = false;
+            for state in self.0.lock().values_mut() {
+                state.owned = false;
             }
-            // Nothing stored since the last commit is an error to librdkafka and fine with us.
+            // Fails if nothing was stored since the last commit, which is harmless.
             let _ = consumer.commit_consumer_state(CommitMode::Sync);
             consumer.unassign()
         };
-        if let Err(error) = done {
-            eprintln!("workload: kafka: the group's partitions cannot be taken or left: {error}");
+        if let Err(error) = result {
+            eprintln!("workload: kafka: rebalance failed: {error}");
         }
     }
 }
@@ -114,7 +114,7 @@ impl Rebalance {
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
         if list.count() == 0 {
             eprintln!(
-                "workload: more instances than partitions: this one idles; give the topics more with --partitions"
+                "workload: no partition assigned, this instance is idle: create the topics with more --partitions"
             );
             return consumer.assign(list);
         }
@@ -125,14 +125,14 @@ impl Rebalance {
                 Offset::Offset(offset) => Some(offset),
                 _ => None,
             };
-            let begin = self.0.begin(element.partition(), position);
-            from.add_partition_offset(element.topic(), element.partition(), begin)?;
+            let start = self.0.start_offset(element.partition(), position);
+            from.add_partition_offset(element.topic(), element.partition(), start)?;
         }
         consumer.assign(&from)
     }
 }
 
-/// The tasks that are this instance's to do.
+/// Receives the tasks for this instance.
 pub struct Inbox {
     consumer: StreamConsumer<Rebalance>,
     partitions: Arc<Partitions>,
@@ -148,30 +148,30 @@ impl std::fmt::Debug for Inbox {
     }
 }
 
-/// Says whether this instance has a partition at present.
+/// Which partitions this instance currently owns.
 #[derive(Clone, Debug)]
 pub struct Ownership(Arc<Partitions>);
 
 impl Ownership {
-    /// Whether it has.
+    /// Whether this instance owns a partition.
     #[must_use]
     pub fn of(&self, partition: i32) -> bool {
-        self.0.lock().get(&partition).is_some_and(|known| known.owned)
+        self.0.lock().get(&partition).is_some_and(|state| state.owned)
     }
 }
 
 impl Inbox {
-    /// Joins the group that does the tasks of the service.
+    /// Joins the consumer group that processes the tasks of the service.
     ///
     /// # Errors
-    /// [`BusError`] for a service without tasks, or bad options.
-    pub fn join(settings: &Settings, group: &str, memory: Memory, counts: Arc<Counts>) -> Result<Self, BusError> {
+    /// [`BusError`] for a service without tasks, or for invalid options.
+    pub fn join(settings: &Settings, group: &str, recovery: Recovery, counts: Arc<Counts>) -> Result<Self, BusError> {
         let topic = topics::tasks(&settings.prefix, settings.service).ok_or_else(|| BusError::Options {
-            why: format!("the {} is sent no tasks", settings.service),
+            reason: format!("service {} receives no tasks", settings.service),
         })?;
         let partitions = Arc::new(Partitions {
-            memory,
-            known: Mutex::default(),
+            recovery,
+            states: Mutex::default(),
         });
         let group = format!("{}{group}", settings.prefix);
         let config = settings.consumer(&[
@@ -187,7 +187,7 @@ impl Inbox {
             .map_err(|error| bad_options(&error))?;
         consumer.subscribe(&[&topic]).map_err(|error| BusError::Topic {
             topic: topic.clone(),
-            why: error.to_string(),
+            reason: error.to_string(),
         })?;
         Ok(Self {
             consumer,
@@ -197,21 +197,21 @@ impl Inbox {
         })
     }
 
-    /// Which partitions this instance has, for work that is not a task.
+    /// The partitions that this instance owns, for background work.
     #[must_use]
     pub fn ownership(&self) -> Ownership {
         Ownership(Arc::clone(&self.partitions))
     }
 
-    /// The next task. Nothing is lost if the future is dropped.
+    /// Receives the next task. Cancel safe.
     pub async fn next<T: Tasks>(&self) -> Delivery<T> {
         loop {
-            // Errors are the broker's being away for a while; the client comes back by itself.
+            // The client reconnects on its own when the broker is temporarily unavailable.
             let Ok(message) = self.consumer.recv().await else {
                 continue;
             };
             let (partition, offset) = (message.partition(), message.offset());
-            let Some(replay) = self.take(partition, offset) else {
+            let Some(replay) = self.mark_received(partition, offset) else {
                 continue;
             };
             match envelope::read_task(message.payload().unwrap_or_default()) {
@@ -220,37 +220,39 @@ impl Inbox {
                     return Delivery {
                         head,
                         task,
-                        place: (partition, offset),
+                        position: (partition, offset),
                         replay,
                         sent_ms,
                     };
                 }
                 Err(_) => {
                     self.counts.add(Count::Malformed);
-                    self.done((partition, offset));
+                    self.mark_done((partition, offset));
                 }
             }
         }
     }
 
-    /// Notes that a task was taken; `None` if it has been before, else whether it is replay.
-    fn take(&self, partition: i32, offset: i64) -> Option<bool> {
-        let mut known = self.partitions.lock();
-        let known = known.entry(partition).or_default();
-        if offset < known.ledger.next() {
+    /// Marks a task as received; returns whether it is a replay, or `None` if it was already received.
+    fn mark_received(&self, partition: i32, offset: i64) -> Option<bool> {
+        let mut states = self.partitions.lock();
+        let state = states.entry(partition).or_default();
+        if offset < state.offsets.next() {
             return None;
         }
-        known.ledger.take(offset);
-        Some(offset < known.live_from)
+        state.offsets.start(offset);
+        Some(offset < state.live_from)
     }
 
-    /// A task is done, and need not be done again by anybody.
-    pub fn done(&self, (partition, offset): (i32, i64)) {
-        let mut known = self.partitions.lock();
-        let Some(known) = known.get_mut(&partition) else { return };
-        let position = known.ledger.done(offset);
-        if let Some(position) = position.filter(|position| known.owned && *position > known.live_from) {
-            // Refused only for a partition that was taken from us meanwhile; then another commits.
+    /// Marks a task as done, so that its offset can be committed.
+    pub fn mark_done(&self, (partition, offset): (i32, i64)) {
+        let mut states = self.partitions.lock();
+        let Some(state) = states.get_mut(&partition) else {
+            return;
+        };
+        let position = state.offsets.finish(offset);
+        if let Some(position) = position.filter(|position| state.owned && *position > state.live_from) {
+            // Fails only if the partition was revoked meanwhile; its new owner commits.
             let _ = self.consumer.store_offset(&self.topic, partition, position - 1);
         }
     }
@@ -260,34 +262,34 @@ impl Inbox {
 mod tests {
     use super::*;
 
-    fn partitions(memory: Memory) -> Partitions {
+    fn partitions(recovery: Recovery) -> Partitions {
         Partitions {
-            memory,
-            known: Mutex::default(),
+            recovery,
+            states: Mutex::default(),
         }
     }
 
     #[test]
-    fn a_newcomer_with_a_log_reads_it_all() {
-        let partitions = partitions(Memory::Log);
-        assert_eq!(partitions.begin(0, Some(70)), Offset::Beginning);
+    fn new_instance_replays_the_whole_log() {
+        let partitions = partitions(Recovery::Replay);
+        assert_eq!(partitions.start_offset(0, Some(70)), Offset::Beginning);
         assert_eq!(partitions.lock()[&0].live_from, 70);
     }
 
     #[test]
-    fn who_comes_back_reads_on_from_where_he_was() {
-        let partitions = partitions(Memory::Log);
-        let _ = partitions.begin(0, None);
-        partitions.lock().get_mut(&0).unwrap().ledger.take(41);
-        assert_eq!(partitions.begin(0, Some(70)), Offset::Offset(42));
+    fn returning_instance_continues_from_its_position() {
+        let partitions = partitions(Recovery::Replay);
+        let _ = partitions.start_offset(0, None);
+        partitions.lock().get_mut(&0).unwrap().offsets.start(41);
+        assert_eq!(partitions.start_offset(0, Some(70)), Offset::Offset(42));
     }
 
     #[test]
-    fn without_memory_the_past_is_left_alone_and_nothing_is_done_twice() {
-        let partitions = partitions(Memory::None);
-        assert_eq!(partitions.begin(0, Some(70)), Offset::Offset(70));
-        assert_eq!(partitions.begin(1, None), Offset::Beginning);
-        partitions.lock().get_mut(&0).unwrap().ledger.take(90);
-        assert_eq!(partitions.begin(0, Some(80)), Offset::Offset(91));
+    fn stateless_instance_skips_committed_tasks_and_repeats_none() {
+        let partitions = partitions(Recovery::Stateless);
+        assert_eq!(partitions.start_offset(0, Some(70)), Offset::Offset(70));
+        assert_eq!(partitions.start_offset(1, None), Offset::Beginning);
+        partitions.lock().get_mut(&0).unwrap().offsets.start(90);
+        assert_eq!(partitions.start_offset(0, Some(80)), Offset::Offset(91));
     }
 }

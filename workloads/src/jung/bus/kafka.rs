@@ -1,4 +1,4 @@
-//! The bus over Kafka: one producer, and one consumer for results.
+//! The bus over Kafka: a producer, and a consumer of results.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,29 +12,29 @@ use uuid::Uuid;
 
 use super::client::{Context, Settings, bad_options};
 use super::counts::{Count, Counts};
+use super::pending::PendingRequests;
 use super::topics::{self, Layout};
-use super::waiting::Waiting;
 use super::{Bus, BusError, consumer};
 use crate::jung::message::envelope::{self, Head};
-use crate::jung::message::{Call, Fault, Kind, Route, Tasks};
+use crate::jung::message::{Call, Fault, FaultKind, Route, Tasks};
 use crate::jung::service::Service;
 
-/// How often librdkafka is asked for failures to deliver.
-const POLL: Duration = Duration::from_millis(100);
+/// How often delivery failures are polled from librdkafka.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The bus, shared by everything in a process that sends.
+/// The bus of a process.
 pub struct KafkaBus {
     settings: Settings,
     producer: BaseProducer<Context>,
-    waiting: Waiting,
+    pending: PendingRequests,
     counts: Arc<Counts>,
     layout: Layout,
     task_topics: [String; Service::ALL.len()],
     result_topic: Option<String>,
 }
 
-/// The half that receives results; without it running, every task times out.
-pub struct Waiter {
+/// Receives results. While it is not running, every request times out.
+pub struct ResultReceiver {
     bus: Arc<KafkaBus>,
     consumer: Option<Arc<StreamConsumer<Context>>>,
 }
@@ -47,18 +47,20 @@ impl std::fmt::Debug for KafkaBus {
     }
 }
 
-impl std::fmt::Debug for Waiter {
+impl std::fmt::Debug for ResultReceiver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Waiter").field("bus", &self.bus).finish_non_exhaustive()
+        f.debug_struct("ResultReceiver")
+            .field("bus", &self.bus)
+            .finish_non_exhaustive()
     }
 }
 
 impl KafkaBus {
-    /// Makes missing topics, and listens to results when it returns.
+    /// Creates missing topics and connects; results sent after it returns are received.
     ///
     /// # Errors
-    /// [`BusError`] if no broker answers within 30 s, or it refuses.
-    pub async fn connect(settings: Settings) -> Result<(Arc<Self>, Waiter), BusError> {
+    /// [`BusError`] if no broker responds within 30 s, or if it refuses.
+    pub async fn connect(settings: Settings) -> Result<(Arc<Self>, ResultReceiver), BusError> {
         let layout = topics::ensure(&settings).await?;
         let context = Context::default();
         let counts = Arc::clone(&context.counts);
@@ -69,41 +71,41 @@ impl KafkaBus {
         let consumer = consumer::of_results(&settings, &layout, context).await?;
         let bus = Arc::new(Self {
             producer,
-            waiting: Waiting::default(),
+            pending: PendingRequests::default(),
             counts,
             layout,
             task_topics: Service::ALL.map(|it| topics::tasks(&settings.prefix, it).unwrap_or_default()),
             result_topic: topics::results(&settings.prefix, settings.service),
             settings,
         });
-        let waiter = Waiter {
+        let receiver = ResultReceiver {
             bus: Arc::clone(&bus),
             consumer,
         };
-        Ok((bus, waiter))
+        Ok((bus, receiver))
     }
 
-    /// What happened so far.
+    /// The counters.
     #[must_use]
     pub fn counts(&self) -> &Arc<Counts> {
         &self.counts
     }
 
-    /// What it was connected with.
+    /// The settings.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// What the topics are like.
+    /// The partition counts of the topics.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// Sends the result of a task to whoever waits for it.
-    pub fn answer<A: serde::Serialize>(&self, head: &Head, result: Result<A, Fault>) {
-        let (Some(topic), Some(partition)) = (&self.result_topic, head.reply) else {
+    /// Sends the result of a task to its sender.
+    pub fn send_result<A: serde::Serialize>(&self, head: &Head, result: Result<A, Fault>) {
+        let (Some(topic), Some(partition)) = (&self.result_topic, head.reply_partition) else {
             return;
         };
         let bytes = envelope::result_bytes(head.id, result);
@@ -116,15 +118,15 @@ impl KafkaBus {
         }
     }
 
-    /// Waits until everything sent has arrived, or a deadline.
-    pub fn flush(&self, deadline: Duration) {
-        // What is not delivered then is lost like anything else that a dying service had under way.
-        let _ = self.producer.flush(deadline);
+    /// Waits until all messages are delivered, or for `timeout`.
+    pub fn flush(&self, timeout: Duration) {
+        // Undelivered messages are lost, like anything else in flight at a service that ends.
+        let _ = self.producer.flush(timeout);
     }
 
-    fn send<T: Tasks>(&self, head: Head, task: &T) -> Result<(), Fault> {
+    fn produce<T: Tasks>(&self, head: Head, task: &T) -> Result<(), Fault> {
         let bytes = envelope::task_bytes(head, task);
-        let record = BaseRecord::to(&self.task_topics[T::TO.index()]).payload(&bytes);
+        let record = BaseRecord::to(&self.task_topics[T::SERVICE.index()]).payload(&bytes);
         let record = match task.route() {
             Route::Key(key) => record.key(key.as_bytes()),
             Route::Partition(partition) => record.partition(partition),
@@ -133,71 +135,76 @@ impl KafkaBus {
             Ok(()) => Ok(()),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                 self.counts.add(Count::Overloaded);
-                Err(Fault::new(
-                    Kind::Overloaded,
-                    "too many tasks wait to be sent: try again later",
-                ))
+                Err(Fault::new(FaultKind::Overloaded, "send queue full: try again later"))
             }
             Err((error, _)) => {
                 self.counts.add(Count::Undelivered);
                 Err(Fault::new(
-                    Kind::Internal,
-                    format!("a task for the {} cannot be sent: {error}", T::TO),
+                    FaultKind::Internal,
+                    format!("failed to send a task to {}: {error}", T::SERVICE),
                 ))
             }
         }
     }
 
-    /// Sends a task and waits for the bytes of its result.
+    /// Sends a task and waits for its result, still encoded.
     async fn exchange<T: Tasks>(&self, head: Head, task: &T) -> Result<Vec<u8>, Fault> {
-        let mut place = self.waiting.wait_for(head.id);
-        self.send(head, task)?;
-        self.counts.add(Count::Asked);
-        if let Ok(Some(bytes)) = tokio::time::timeout(self.settings.timeout, place.result()).await {
+        let mut request = self.pending.register(head.id);
+        self.produce(head, task)?;
+        self.counts.add(Count::Requested);
+        if let Ok(Some(bytes)) = tokio::time::timeout(self.settings.timeout, request.result()).await {
             self.counts.add(Count::Answered);
             return Ok(bytes);
         }
         self.counts.add(Count::TimedOut);
-        Err(Fault::timeout(T::TO))
+        Err(Fault::timeout(T::SERVICE))
     }
 }
 
 impl Bus for KafkaBus {
-    async fn ask<C: Call>(&self, trace: Uuid, call: C) -> Result<C::Reply, Fault> {
+    async fn request<C: Call>(&self, trace: Uuid, call: C) -> Result<C::Reply, Fault> {
         let task = call.into_task();
-        let to = <C::Tasks as Tasks>::TO;
+        let to = <C::Tasks as Tasks>::SERVICE;
         let head = Head {
             id: Uuid::new_v4(),
             trace,
             from: self.settings.service,
-            reply: Some(self.layout.mine(self.settings.service, self.settings.instance)),
+            reply_partition: Some(
+                self.layout
+                    .result_partition(self.settings.service, self.settings.instance),
+            ),
         };
         let span = tracing::info_span!("ask", to = to.name(), task = task.kind(), id = %head.id, trace = %trace);
         let bytes = self.exchange(head, &task).instrument(span).await?;
         let answer = envelope::read_result::<C::Tasks>(&bytes, head.id).map_err(|error| {
             self.counts.add(Count::Malformed);
-            Fault::new(Kind::Internal, format!("the answer of the {to} is refused: {error}"))
+            Fault::new(FaultKind::Internal, format!("invalid result from {to}: {error}"))
         })?;
-        C::reply(answer?).ok_or_else(|| Fault::new(Kind::Internal, format!("the {to} answered another question")))
+        C::reply(answer?).ok_or_else(|| {
+            Fault::new(
+                FaultKind::Internal,
+                format!("{to} returned the result of another task type"),
+            )
+        })
     }
 
-    fn tell<C: Call>(&self, trace: Uuid, call: C) -> Result<(), Fault> {
+    fn send<C: Call>(&self, trace: Uuid, call: C) -> Result<(), Fault> {
         let head = Head {
             id: Uuid::new_v4(),
             trace,
             from: self.settings.service,
-            reply: None,
+            reply_partition: None,
         };
-        self.send(head, &call.into_task())?;
-        self.counts.add(Count::Told);
+        self.produce(head, &call.into_task())?;
+        self.counts.add(Count::Sent);
         Ok(())
     }
 }
 
-impl Waiter {
-    /// Hands results to those who wait; never ends.
+impl ResultReceiver {
+    /// Delivers results to pending requests; never returns.
     pub async fn run(self) {
-        let mut tick = tokio::time::interval(POLL);
+        let mut tick = tokio::time::interval(POLL_INTERVAL);
         loop {
             tokio::select! {
                 () = self.next() => {}
@@ -210,12 +217,12 @@ impl Waiter {
         let Some(consumer) = &self.consumer else {
             return std::future::pending().await;
         };
-        // Errors are the broker's being away for a while; the client comes back by itself.
+        // The client reconnects on its own when the broker is temporarily unavailable.
         let Ok(message) = consumer.recv().await else { return };
         let id = message.key().and_then(|key| Uuid::from_slice(key).ok());
-        let delivered = id.is_some_and(|id| self.bus.waiting.deliver(id, message.payload().unwrap_or_default()));
+        let delivered = id.is_some_and(|id| self.bus.pending.deliver(id, message.payload().unwrap_or_default()));
         if !delivered {
-            self.bus.counts.add(Count::Stray);
+            self.bus.counts.add(Count::Unexpected);
         }
     }
 }

@@ -1,17 +1,17 @@
-//! The bus: ask a service and wait for its result, or tell it and do not.
+//! The bus: send a task to a service, with or without waiting for its result.
 //!
-//! # How a result finds the instance that waits
-//! A consumer group would give it to any instance of the asking service, and reading all results in every instance
-//! (the thesis' way) makes all parse what one wants. Here every instance listens to **one partition** of the result
-//! topics, without a group, from the end they had when it came up, and writes that partition into its tasks;
-//! whoever does a task sends the result there, with the task's UUID as key. The partition follows from the service and
-//! `--instance` (see [`topics::Layout::mine`]). Two instances with the same partition are right as well: each drops, by the key
-//! and unparsed, what it does not wait for. So no rebalance can ever lose a result, and with one result partition it
-//! is the thesis' scheme.
+//! # Routing of results
+//! A consumer group would deliver a result to any instance of the requesting service; reading all results in every
+//! instance, as in the thesis, makes each parse the results of all. Here every instance reads **one partition** of the
+//! result topics, without a group, from its end at startup, and names that partition in its tasks. The result is sent
+//! there with the task's UUID as key. The partition follows from the service and `--instance` (see
+//! [`topics::Layout::result_partition`]). Instances may share a partition: each discards the results of others by key,
+//! without parsing them. So no rebalance can lose a result, and with a single result partition this is the thesis'
+//! scheme.
 //!
-//! # How a task finds its instance
-//! The key of a task is the user or device that it is about; its partition follows from the key, and the consumer
-//! group gives each partition to one instance. See [`inbox`] for what happens when that instance dies.
+//! # Routing of tasks
+//! The key of a task is the user or device it concerns. Its partition follows from the key, and the consumer group
+//! assigns each partition to one instance. See [`inbox`] for what happens when that instance crashes.
 
 mod client;
 mod consumer;
@@ -20,9 +20,9 @@ mod counts;
 pub mod fake;
 pub mod inbox;
 mod kafka;
-mod ledger;
+mod offset_tracker;
+mod pending;
 pub mod topics;
-mod waiting;
 
 use std::future::Future;
 
@@ -32,47 +32,47 @@ use super::message::{Call, Fault};
 
 pub use client::Settings;
 pub use counts::{Count, Counts, Snapshot};
-pub use inbox::{Delivery, Inbox, Memory};
-pub use kafka::{KafkaBus, Waiter};
+pub use inbox::{Delivery, Inbox, Recovery};
+pub use kafka::{KafkaBus, ResultReceiver};
 
-/// Why the bus cannot be had.
+/// Why connecting to the bus failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// An option is not librdkafka's.
-    #[error("the Kafka options are refused: {why}; see librdkafka's CONFIGURATION.md for --option")]
+    /// An invalid option.
+    #[error("invalid Kafka options: {reason}; see librdkafka's CONFIGURATION.md for --option")]
     Options {
-        /// librdkafka's words.
-        why: String,
+        /// The error message.
+        reason: String,
     },
-    /// No broker answers.
-    #[error("no Kafka broker answers at {brokers}: {why}; start one, or correct --brokers")]
+    /// No broker responds.
+    #[error("no Kafka broker responds at {brokers}: {reason}; start one or correct --brokers")]
     Unreachable {
-        /// The addresses tried.
+        /// The broker addresses.
         brokers: String,
-        /// librdkafka's words.
-        why: String,
+        /// The error message.
+        reason: String,
     },
-    /// A topic cannot be made or read.
-    #[error("the topic {topic} cannot be had: {why}")]
+    /// A topic cannot be created or read.
+    #[error("cannot create or read topic {topic}: {reason}")]
     Topic {
-        /// Its name.
+        /// The topic.
         topic: String,
-        /// librdkafka's words.
-        why: String,
+        /// The error message.
+        reason: String,
     },
 }
 
-/// What a service can do to others.
+/// Sends tasks to other services.
 pub trait Bus: Send + Sync + 'static {
     /// Sends a task and waits for its result.
     ///
     /// # Errors
-    /// The fault that the service answered, or one of the kinds timeout, overloaded and internal.
-    fn ask<C: Call>(&self, trace: Uuid, call: C) -> impl Future<Output = Result<C::Reply, Fault>> + Send;
+    /// The fault returned by the service, or a fault of kind timeout, overloaded or internal.
+    fn request<C: Call>(&self, trace: Uuid, call: C) -> impl Future<Output = Result<C::Reply, Fault>> + Send;
 
-    /// Sends a task whose result nobody waits for.
+    /// Sends a task without waiting for a result.
     ///
     /// # Errors
-    /// A fault of the kind overloaded if the bus takes no more.
-    fn tell<C: Call>(&self, trace: Uuid, call: C) -> Result<(), Fault>;
+    /// A fault of kind overloaded if the send queue is full.
+    fn send<C: Call>(&self, trace: Uuid, call: C) -> Result<(), Fault>;
 }

@@ -1,4 +1,4 @@
-//! The topics: their names, who listens where, and making those that are missing.
+//! The topics: names, partitions, and creation of missing ones.
 
 use std::time::Instant;
 
@@ -8,25 +8,25 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::BusError;
-use super::client::{CONNECT_DEADLINE, Context, RETRY, Settings, bad_options, blocking};
+use super::client::{CONNECT_DEADLINE, Context, RETRY_INTERVAL, Settings, bad_options, blocking};
 use crate::jung::service::Service;
 
-/// How long a result is kept: nobody waits that long.
+/// Retention of results; much longer than any timeout.
 const RESULT_RETENTION_MS: &str = "3600000";
 
-/// The name of the topic with the tasks of a service; `None` for one that is sent none.
+/// Name of the task topic of a service; `None` for the API gateway, which receives no tasks.
 #[must_use]
 pub fn tasks(prefix: &str, service: Service) -> Option<String> {
-    service.stem().map(|stem| format!("{prefix}{stem}_tasks"))
+    service.topic_stem().map(|stem| format!("{prefix}{stem}_tasks"))
 }
 
-/// The name of the topic with the results of a service.
+/// Name of the result topic of a service.
 #[must_use]
 pub fn results(prefix: &str, service: Service) -> Option<String> {
-    service.stem().map(|stem| format!("{prefix}{stem}_results"))
+    service.topic_stem().map(|stem| format!("{prefix}{stem}_results"))
 }
 
-/// How many partitions the topics really have, as they may have been made by somebody else.
+/// The actual partition counts of the topics, which may have been created by someone else.
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
     tasks: [i32; Service::ALL.len()],
@@ -34,56 +34,55 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Partitions of the task topic of a service.
+    /// Number of partitions of a service's task topic.
     #[must_use]
     pub fn task_partitions(&self, service: Service) -> i32 {
         self.tasks[service.index()]
     }
 
-    /// The partition of each result topic that an instance listens to. Instances numbered from 0 get their own as
-    /// long as there are enough; then they share, which only costs them time.
+    /// The partition of each result topic that an instance reads. Instances share partitions if there are too few, which
+    /// only adds overhead.
     #[must_use]
-    pub fn mine(&self, service: Service, instance: u16) -> i32 {
-        let least = service
-            .asks()
+    pub fn result_partition(&self, service: Service, instance: u16) -> i32 {
+        let count = service
+            .dependencies()
             .iter()
-            .map(|asked| self.results[asked.index()])
+            .map(|dependency| self.results[dependency.index()])
             .min()
             .unwrap_or(1)
             .max(1);
-        let (services, least) = (Service::ALL.len(), usize::try_from(least).unwrap_or(1));
-        i32::try_from((service.index() + services * usize::from(instance)) % least).unwrap_or(0)
+        let (services, count) = (Service::ALL.len(), usize::try_from(count).unwrap_or(1));
+        i32::try_from((service.index() + services * usize::from(instance)) % count).unwrap_or(0)
     }
 }
 
-/// Looks for all topics of the system, makes those that are missing, and says what they are like.
+/// Creates the missing topics and returns the partition counts of all.
 ///
 /// # Errors
 /// [`BusError::Unreachable`] after 30 s; [`BusError::Topic`] where the broker refuses.
 pub async fn ensure(settings: &Settings) -> Result<Layout, BusError> {
     let deadline = Instant::now() + CONNECT_DEADLINE;
     loop {
-        let (there, missing) = look(settings.clone()).await?;
+        let (layout, missing) = find_topics(settings.clone()).await?;
         let Some((topic, _)) = missing.first() else {
-            return Ok(there);
+            return Ok(layout);
         };
         if Instant::now() > deadline {
-            let why = "the broker made it and does not show it".into();
             return Err(BusError::Topic {
                 topic: topic.clone(),
-                why,
+                reason: "created, but still missing from the broker's metadata".into(),
             });
         }
         create(settings, &missing).await?;
-        // Its leader has to be found, which takes a moment.
-        tokio::time::sleep(RETRY).await;
+        // Electing its leader takes a moment.
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
 type Missing = Vec<(String, bool)>;
 
-/// The topics that are there, and the names of the others, with whether they are for results.
-async fn look(settings: Settings) -> Result<(Layout, Missing), BusError> {
+/// The existing topics, and the names of the missing ones with whether they are result topics.
+async fn find_topics(settings: Settings) -> Result<(Layout, Missing), BusError> {
     blocking(move || {
         let context = Context::default();
         let client: BaseConsumer<Context> = settings
@@ -91,11 +90,11 @@ async fn look(settings: Settings) -> Result<(Layout, Missing), BusError> {
             .create_with_context(context.clone())
             .map_err(|error| bad_options(&error))?;
         let metadata = client.fetch_metadata(None, CONNECT_DEADLINE).map_err(|error| {
-            // The complaint comes as an event of the client, which has to be asked for it.
+            // The error message is an event of the client, which must be polled.
             client.poll(std::time::Duration::ZERO);
             BusError::Unreachable {
                 brokers: settings.brokers.clone(),
-                why: context.why(&error),
+                reason: context.reason(&error),
             }
         })?;
         let partitions = |name: &str| {
@@ -125,7 +124,7 @@ async fn look(settings: Settings) -> Result<(Layout, Missing), BusError> {
 async fn create(settings: &Settings, missing: &Missing) -> Result<(), BusError> {
     let admin: AdminClient<DefaultClientContext> =
         settings.client(&[]).create().map_err(|error| bad_options(&error))?;
-    // The log of tasks is what an instance that takes over learns from: it is kept as long as the broker keeps things.
+    // Task topics are replayed to recover state, so they keep the broker's default retention.
     let new: Vec<_> = missing
         .iter()
         .map(|(name, is_result)| {
@@ -140,17 +139,17 @@ async fn create(settings: &Settings, missing: &Missing) -> Result<(), BusError> 
     let options = AdminOptions::new()
         .operation_timeout(Some(CONNECT_DEADLINE))
         .request_timeout(Some(CONNECT_DEADLINE));
-    let refused = |topic: &str, why: String| BusError::Topic {
+    let refused = |topic: &str, reason: String| BusError::Topic {
         topic: topic.to_owned(),
-        why,
+        reason,
     };
-    let answers = admin
+    let results = admin
         .create_topics(&new, &options)
         .await
         .map_err(|error| refused("(all)", error.to_string()))?;
-    for answer in answers {
-        match answer {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {} // another service was quicker
+    for result in results {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {} // created by another service
             Err((topic, code)) => return Err(refused(&topic, code.to_string())),
         }
     }
@@ -162,14 +161,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn topics_are_named_as_in_the_thesis() {
+    fn topic_names_match_the_thesis() {
         assert_eq!(tasks("", Service::UserRegistry).unwrap(), "user_tasks");
         assert_eq!(results("t1-", Service::DeviceMonitor).unwrap(), "t1-reading_results");
         assert_eq!(tasks("", Service::ApiGateway), None);
     }
 
     #[test]
-    fn every_service_listens_to_a_partition_that_is_there() {
+    fn result_partitions_exist_and_are_distinct() {
         for partitions in [1, 3, 8, 16] {
             let layout = Layout {
                 tasks: [4; 8],
@@ -177,7 +176,7 @@ mod tests {
             };
             for service in Service::ALL {
                 for instance in [0, 1, 2, u16::MAX] {
-                    assert!((0..partitions).contains(&layout.mine(service, instance)));
+                    assert!((0..partitions).contains(&layout.result_partition(service, instance)));
                 }
             }
         }
@@ -187,11 +186,11 @@ mod tests {
         };
         let mut all: Vec<_> = Service::ALL
             .iter()
-            .flat_map(|it| [layout.mine(*it, 0), layout.mine(*it, 1)])
+            .flat_map(|it| [layout.result_partition(*it, 0), layout.result_partition(*it, 1)])
             .collect();
         all.sort_unstable();
         all.dedup();
-        // The three that ask nobody listen to nothing and count as partition 0.
+        // The three services without dependencies read no results and count as partition 0.
         assert_eq!(all.len(), 1 + 2 * 5 - 1);
     }
 }

@@ -1,6 +1,7 @@
-//! What a check of the truth asks a device gateway, over HTTP.
+//! HTTP interface for validating results: the state of devices and the command log.
 //!
-//! `GET /devices`: every device with state, readings and commands. `GET /commands?from=&most=`: the book from a number on.
+//! `GET /devices`: every device with its state and counters. `GET /commands?from=&most=`: the command log from a sequence
+//! number, at most `most` entries.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,45 +10,45 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 
-use super::book::Book;
+use super::simulation::Simulation;
 use crate::jung::record::{Commands, Devices};
 
-/// The most commands of one reply.
-const MOST: usize = 10_000;
+/// Maximum number of commands per reply.
+const MAX_COMMANDS: usize = 10_000;
 
-/// Which commands are wanted.
+/// Query parameters of `GET /commands`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Which {
+struct CommandsQuery {
     #[serde(default)]
     from: u64,
     most: Option<usize>,
 }
 
-type Shared = Arc<Mutex<Book>>;
+type Shared = Arc<Mutex<Simulation>>;
 
 /// The routes.
-pub fn router(book: Shared) -> Router {
+pub fn router(simulation: Shared) -> Router {
     Router::new()
         .route("/devices", get(devices))
         .route("/commands", get(commands))
-        .with_state(book)
+        .with_state(simulation)
 }
 
-async fn devices(State(book): State<Shared>) -> Json<Devices> {
-    let book = book.lock().unwrap_or_else(PoisonError::into_inner);
+async fn devices(State(simulation): State<Shared>) -> Json<Devices> {
+    let simulation = simulation.lock().unwrap_or_else(PoisonError::into_inner);
     Json(Devices {
-        now_ns: book.now_ns(),
-        devices: book.devices(),
+        now_ns: simulation.now_ns(),
+        devices: simulation.devices(),
     })
 }
 
-async fn commands(State(book): State<Shared>, Query(which): Query<Which>) -> Json<Commands> {
-    let book = book.lock().unwrap_or_else(PoisonError::into_inner);
-    let commands = book.commands(which.from, which.most.unwrap_or(MOST).min(MOST));
+async fn commands(State(simulation): State<Shared>, Query(query): Query<CommandsQuery>) -> Json<Commands> {
+    let simulation = simulation.lock().unwrap_or_else(PoisonError::into_inner);
+    let commands = simulation.commands(query.from, query.most.unwrap_or(MAX_COMMANDS).min(MAX_COMMANDS));
     Json(Commands {
-        now_ns: book.now_ns(),
-        dropped: book.dropped(),
+        now_ns: simulation.now_ns(),
+        dropped: simulation.dropped(),
         commands,
     })
 }

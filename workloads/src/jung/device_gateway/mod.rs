@@ -1,50 +1,50 @@
-//! Device gateway (section 4.1.8): simulates devices, which send a reading every second and obey commands.
+//! Device gateway (section 4.1.8): simulates devices that send a reading every second and execute commands.
 //!
-//! The state of a device is what it measures, and only commands change it, so it is known how often rules have to fire.
-//! The gateway keeps the book of all commands that reached its devices: the truth that a trial is checked against.
+//! A device measures its own state, which only commands change, so the expected number of rule firings is known. The
+//! gateway logs all commands that reached its devices; the results of a trial are validated against this log.
 
 pub mod admin;
-pub mod book;
+pub mod simulation;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
-use super::bus::{Bus, Memory};
-use super::every_second::EverySecond;
-use super::handler::{At, Handler, Outcome};
+use super::bus::{Bus, Recovery};
+use super::handler::{Handler, Outcome, TaskContext};
 use super::message::{Actuated, Attached, GatewayAnswer, GatewayTask, Reading, WriteReading};
 
-use book::Book;
+use super::slot_clock::SlotClock;
+use simulation::Simulation;
 
 /// The gateway and its devices.
 #[derive(Debug)]
 pub struct DeviceGateway<B> {
     bus: Arc<B>,
     name: String,
-    book: Arc<Mutex<Book>>,
+    simulation: Arc<Mutex<Simulation>>,
 }
 
 impl<B: Bus> Handler for DeviceGateway<B> {
     type Tasks = GatewayTask;
-    const MEMORY: Memory = Memory::Log;
+    const RECOVERY: Recovery = Recovery::Replay;
 
-    fn concerns(&self, task: &GatewayTask) -> bool {
+    fn accepts(&self, task: &GatewayTask) -> bool {
         task.gateway().is_none_or(|gateway| gateway == self.name)
     }
 
-    async fn handle(&self, _at: At, task: GatewayTask) -> Outcome<Self> {
+    async fn handle(&self, _at: TaskContext, task: GatewayTask) -> Outcome<Self> {
         self.apply(task)
     }
 
-    fn replay(&self, _at: At, task: GatewayTask) {
-        // It was answered when it was done.
+    fn replay(&self, _at: TaskContext, task: GatewayTask) {
+        // The result was sent when it was processed.
         let _ = self.apply(task);
     }
 
     async fn background(&self) {
-        let mut clock = EverySecond::start();
+        let mut clock = SlotClock::start();
         loop {
             let slot = clock.next().await;
             self.send_readings(slot);
@@ -53,20 +53,20 @@ impl<B: Bus> Handler for DeviceGateway<B> {
 }
 
 impl<B: Bus> DeviceGateway<B> {
-    /// The gateway of this name, which keeps its book where others can look.
+    /// A gateway with this name.
     #[must_use]
-    pub fn new(bus: Arc<B>, name: String, book: Arc<Mutex<Book>>) -> Self {
-        Self { bus, name, book }
+    pub fn new(bus: Arc<B>, name: String, simulation: Arc<Mutex<Simulation>>) -> Self {
+        Self { bus, name, simulation }
     }
 
     fn apply(&self, task: GatewayTask) -> Outcome<Self> {
         match task {
             GatewayTask::Attach(attach) => {
-                self.book().attach(attach.device, attach.value);
+                self.simulation().attach(attach.device, attach.value);
                 Ok(Attached {}.into())
             }
             GatewayTask::Actuate(actuate) => {
-                self.book().actuate(&actuate)?;
+                self.simulation().actuate(&actuate)?;
                 Ok(Actuated {}.into())
             }
             GatewayTask::Ping(ping) => Ok(GatewayAnswer::Pong(ping.pong())),
@@ -75,20 +75,20 @@ impl<B: Bus> DeviceGateway<B> {
 
     fn send_readings(&self, slot: usize) {
         let timestamp_ms = now_ms();
-        let readings = self.book().measure(slot);
+        let readings = self.simulation().measure(slot);
         for (device, value) in readings {
             let reading = Reading { timestamp_ms, value };
-            // A reading that cannot be sent is lost as a real device's would be; the bus has counted it.
-            let _ = self.bus.tell(Uuid::new_v4(), WriteReading { device, reading });
+            // A reading that cannot be sent is lost, as with a real device; the bus has counted it.
+            let _ = self.bus.send(Uuid::new_v4(), WriteReading { device, reading });
         }
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn simulation(&self) -> MutexGuard<'_, Simulation> {
+        self.simulation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// This moment, ms since 1970.
+/// Current time in ms since the Unix epoch.
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

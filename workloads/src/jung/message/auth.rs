@@ -1,4 +1,4 @@
-//! AUTH: may this user do this?
+//! The task of the auth manager: AUTH.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,25 +8,25 @@ use crate::jung::service::Service;
 tasks! {
     /// The tasks of the auth manager.
     AuthTask => AuthAnswer of Service::AuthManager;
-    /// Checks who sent a request and whether the thing it is about is his.
+    /// Authenticates the sender of a request and checks that they own the resource.
     "AUTH" Auth(Auth) => Granted, |it| Route::Key(it.username.as_str());
 }
 
-/// Who sent a request, and what it is about.
+/// Authenticates the sender of a request and checks that they own the resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
-    /// Who the sender says he is.
+    /// The user name of the sender.
     pub username: UserName,
-    /// His proof.
+    /// The password of the sender.
     pub password: Password,
-    /// The user whose things the request is about.
+    /// The owner of the resource.
     pub owner: UserName,
-    /// The device that it is about, if any.
+    /// The device concerned, if any.
     pub device: Option<DeviceId>,
 }
 
-/// The sender is who he says and may do it.
+/// The request is authorized.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Granted {}

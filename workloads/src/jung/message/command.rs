@@ -1,4 +1,4 @@
-//! COMMAND: the task of the device commander.
+//! The task of the device commander: COMMAND.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,35 +9,35 @@ use crate::jung::service::Service;
 tasks! {
     /// The tasks of the device commander.
     CommandTask => CommandAnswer of Service::DeviceCommander;
-    /// Sends a device a new state.
+    /// Sends a new state to a device.
     "COMMAND" Command(SendCommand) => Accepted, |it| Route::Key(it.device.as_str());
 }
 
-/// Who wanted a command.
+/// The origin of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// A user, through the API.
     User,
-    /// A rule that was violated.
+    /// A violated rule.
     Rule,
 }
 
-/// Sends a device a new state.
+/// Sends a new state to a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendCommand {
-    /// The identity of the command; a device obeys it once.
+    /// The command id; a device executes it once.
     pub command: Uuid,
     /// The device.
     pub device: DeviceId,
-    /// The state that it shall take.
+    /// The new state.
     pub value: f64,
-    /// Who wants it.
+    /// Whether a user or a rule sends it.
     pub origin: Origin,
 }
 
-/// The command is on its way to the device's gateway.
+/// The command was forwarded to the device's gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accepted {}

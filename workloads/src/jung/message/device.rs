@@ -1,4 +1,4 @@
-//! Tasks of the device registry: CREATE, GET, and ABANDON, which takes a CREATE back that could not be finished.
+//! Tasks of the device registry: CREATE, GET, and ABANDON, which reverts a failed CREATE.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,29 +8,29 @@ use crate::jung::service::Service;
 tasks! {
     /// The tasks of the device registry.
     DeviceTask => DeviceAnswer of Service::DeviceRegistry;
-    /// Makes a device known and gives it to its owner.
+    /// Registers a device.
     "CREATE" Create(CreateDevice) => DeviceCreated, |it| Route::Key(it.device.as_str());
     /// Fetches a device.
     "GET" Get(GetDevice) => Device, |it| Route::Key(it.device.as_str());
-    /// Takes back a CREATE.
+    /// Reverts a CREATE.
     "ABANDON" Abandon(AbandonDevice) => Abandoned, |it| Route::Key(it.device.as_str());
 }
 
-/// Makes a device known.
+/// Registers a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateDevice {
-    /// The name that it shall have.
+    /// The device id.
     pub device: DeviceId,
-    /// Whose it is.
+    /// The owner.
     pub owner: UserName,
-    /// The device gateway that it hangs on.
+    /// The device gateway.
     pub gateway: String,
-    /// The state that the simulated device starts with.
+    /// The initial state of the simulated device.
     pub value: f64,
 }
 
-/// The device is known to the registry, its owner and its gateway.
+/// The device is registered, added to its owner and attached to its gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceCreated {}
@@ -39,32 +39,31 @@ pub struct DeviceCreated {}
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GetDevice {
-    /// Its name.
+    /// The device id.
     pub device: DeviceId,
 }
 
-/// All that is known of a device.
+/// A registered device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
-    /// Its name.
+    /// The device id.
     pub id: DeviceId,
-    /// Whose it is.
+    /// The owner.
     pub owner: UserName,
-    /// The device gateway that it hangs on.
+    /// The device gateway.
     pub gateway: String,
 }
 
-/// Takes back a CREATE; the device registry sends it to itself, so that the topic tells the whole story to the
-/// instance that takes over.
+/// Reverts a CREATE. The device registry sends it to itself, so that an instance that replays the topic sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AbandonDevice {
-    /// The device that nobody wanted.
+    /// The device.
     pub device: DeviceId,
 }
 
-/// The device is forgotten.
+/// The device was removed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Abandoned {}

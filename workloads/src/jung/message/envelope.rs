@@ -1,50 +1,51 @@
-//! The JSON around a task and around a result, and how bytes from a topic become one.
+//! The JSON envelopes of tasks and results, and their parsing.
 //!
-//! Parsing goes in two steps: a task that makes no sense inside an envelope that does can still be answered, so its
-//! sender gets an error at once and not a time-out.
+//! Parsing has two steps: an invalid task in a valid envelope still gets a result, so its sender receives an error
+//! immediately instead of a timeout.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Fault, Kind, Tasks};
+use super::{Fault, FaultKind, Tasks};
 use crate::jung::service::Service;
 
-/// The version of the words in this folder.
+/// Version of the messages.
 pub const VERSION: u16 = 1;
 
-/// The largest message that is looked at, bytes.
-pub const LARGEST: usize = 256 * 1024;
+/// Maximum size of a message in bytes.
+pub const MAX_MESSAGE: usize = 256 * 1024;
 
-/// Why bytes are no message.
+/// Why a message is invalid.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    /// It is longer than [`LARGEST`].
-    #[error("the message has {0} bytes, more than the {LARGEST} that are looked at")]
+pub enum EnvelopeError {
+    /// It is larger than [`MAX_MESSAGE`].
+    #[error("message of {0} bytes exceeds the limit of {MAX_MESSAGE} bytes")]
     TooLarge(usize),
-    /// It is not the JSON that was expected.
-    #[error("the message is not understood: {0}")]
-    NotUnderstood(#[from] serde_json::Error),
-    /// Somebody speaks another version.
-    #[error("the message has version {0}, this program speaks {VERSION}: run the same program everywhere")]
+    /// It is not valid JSON or does not match the schema.
+    #[error("malformed message: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// It has another version.
+    #[error("unsupported message version {0}: expected {VERSION}; run the same version of all services")]
     Version(u16),
     /// The result belongs to another task.
-    #[error("the result is that of task {0}")]
-    Stranger(Uuid),
+    #[error("result belongs to task {0}")]
+    WrongTask(Uuid),
 }
 
-/// What all tasks have around them.
+/// The header of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
-    /// The task's identity, by which its result is found.
+    /// The task id, which its result repeats.
     pub id: Uuid,
-    /// The request that it all began with, the same in every task that follows from it.
+    /// Id of the originating request, shared by all tasks that follow from it.
     pub trace: Uuid,
-    /// Who sent it.
+    /// The sender.
     pub from: Service,
-    /// The partition of the result topic that the sender listens to; `None`: no result is wanted.
-    pub reply: Option<i32>,
+    /// The partition of the result topic that the sender reads; `None` if no result is expected.
+    #[serde(rename = "reply")]
+    pub reply_partition: Option<i32>,
 }
 
 #[derive(Serialize)]
@@ -63,7 +64,7 @@ struct TaskIn<'a> {
     task: &'a RawValue,
 }
 
-/// A result, on the wire.
+/// The envelope of a result.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ResultBody<A> {
@@ -72,7 +73,7 @@ struct ResultBody<A> {
     outcome: Outcome<A>,
 }
 
-/// How a task ended, on the wire.
+/// The outcome of a task on the wire.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Outcome<A> {
@@ -80,11 +81,10 @@ enum Outcome<A> {
     Fault(Fault),
 }
 
-/// The bytes of a task.
+/// Encodes a task.
 ///
 /// # Panics
-/// Never: no message holds what JSON cannot say, as numbers are checked to be finite where they come in, and others
-/// are written as `null`.
+/// Never: received numbers are finite, and JSON encodes others as `null`.
 #[must_use]
 pub fn task_bytes<T: Tasks>(head: Head, task: &T) -> Vec<u8> {
     let out = TaskOut {
@@ -95,7 +95,7 @@ pub fn task_bytes<T: Tasks>(head: Head, task: &T) -> Vec<u8> {
     serde_json::to_vec(&out).unwrap_or_default()
 }
 
-/// The bytes of a result.
+/// Encodes a result.
 #[must_use]
 pub fn result_bytes<A: Serialize>(id: Uuid, result: Result<A, Fault>) -> Vec<u8> {
     let outcome = match result {
@@ -110,37 +110,37 @@ pub fn result_bytes<A: Serialize>(id: Uuid, result: Result<A, Fault>) -> Vec<u8>
     .unwrap_or_default()
 }
 
-/// Reads a task. The inner error is for the sender: the envelope is right and the task in it is not.
+/// Decodes a task. The inner error is for the sender: a valid envelope with an invalid task.
 ///
 /// # Errors
-/// [`Refused`] where not even the envelope is understood, so that nobody can be told.
-pub fn read_task<T: Tasks>(bytes: &[u8]) -> Result<(Head, Result<T, Fault>), Refused> {
-    within_limit(bytes)?;
+/// [`EnvelopeError`] if the envelope is invalid, so that no result can be sent.
+pub fn read_task<T: Tasks>(bytes: &[u8]) -> Result<(Head, Result<T, Fault>), EnvelopeError> {
+    check_size(bytes)?;
     let TaskIn { version, head, task } = serde_json::from_slice(bytes)?;
     if version != VERSION {
-        return Err(Refused::Version(version));
+        return Err(EnvelopeError::Version(version));
     }
     let task = serde_json::from_str(task.get()).map_err(|error| {
         Fault::new(
-            Kind::Malformed,
-            format!("the {} does not know this task: {error}", T::TO),
+            FaultKind::Malformed,
+            format!("invalid task for {}: {error}", T::SERVICE),
         )
     });
     Ok((head, task))
 }
 
-/// Reads the result of a task.
+/// Decodes the result of a task.
 ///
 /// # Errors
-/// [`Refused`] where it is not understood, or another task's.
-pub fn read_result<T: Tasks>(bytes: &[u8], of: Uuid) -> Result<Result<T::Answer, Fault>, Refused> {
-    within_limit(bytes)?;
+/// [`EnvelopeError`] if it is invalid or belongs to another task.
+pub fn read_result<T: Tasks>(bytes: &[u8], of: Uuid) -> Result<Result<T::Answer, Fault>, EnvelopeError> {
+    check_size(bytes)?;
     let ResultBody { version, id, outcome } = serde_json::from_slice(bytes)?;
     if version != VERSION {
-        return Err(Refused::Version(version));
+        return Err(EnvelopeError::Version(version));
     }
     if id != of {
-        return Err(Refused::Stranger(id));
+        return Err(EnvelopeError::WrongTask(id));
     }
     Ok(match outcome {
         Outcome::Answer(answer) => Ok(answer),
@@ -148,9 +148,9 @@ pub fn read_result<T: Tasks>(bytes: &[u8], of: Uuid) -> Result<Result<T::Answer,
     })
 }
 
-fn within_limit(bytes: &[u8]) -> Result<(), Refused> {
-    if bytes.len() > LARGEST {
-        Err(Refused::TooLarge(bytes.len()))
+fn check_size(bytes: &[u8]) -> Result<(), EnvelopeError> {
+    if bytes.len() > MAX_MESSAGE {
+        Err(EnvelopeError::TooLarge(bytes.len()))
     } else {
         Ok(())
     }

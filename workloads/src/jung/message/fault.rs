@@ -1,67 +1,68 @@
-//! What a service answers when it cannot do a task.
+//! The error result of a task.
 
 use serde::{Deserialize, Serialize};
 
-use super::super::service::Service;
+use crate::jung::service::Service;
 
-/// The sorts of failure; each has one HTTP status at the API gateway.
+/// Kinds of faults; the API gateway maps each to an HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// The task says something that makes no sense.
+pub enum FaultKind {
+    /// The task is invalid.
     Malformed,
-    /// Nobody proved to be this user.
+    /// The credentials are missing or wrong.
     Unauthenticated,
-    /// The user is known and may not.
+    /// The user is not allowed to do this.
     Forbidden,
-    /// There is no such thing.
+    /// The resource does not exist.
     NotFound,
-    /// There already is such a thing.
+    /// The resource already exists.
     Conflict,
-    /// A service did not answer in time.
+    /// A service did not respond in time.
     Timeout,
-    /// The bus takes no more at present.
+    /// A send queue is full, or services do not respond to the health check.
     Overloaded,
-    /// A service answered something else than it was asked for.
+    /// A service returned an unexpected result.
     Internal,
 }
 
-/// A failure and what it is about.
+/// The error result of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(deny_unknown_fields)]
-#[error("{what}")]
+#[error("{message}")]
 pub struct Fault {
-    /// Its sort.
-    pub kind: Kind,
-    /// A sentence for people, naming the thing.
-    pub what: String,
+    /// The kind.
+    pub kind: FaultKind,
+    /// Human-readable message that names the resource.
+    #[serde(rename = "what")]
+    pub message: String,
 }
 
 impl Fault {
-    /// A failure of this sort.
+    /// A fault of this kind.
     #[must_use]
-    pub fn new(kind: Kind, what: impl Into<String>) -> Self {
+    pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
         Self {
             kind,
-            what: what.into(),
+            message: message.into(),
         }
     }
 
-    /// There is no such user, device, ...
+    /// A resource (such as `user` or `device`) does not exist.
     #[must_use]
-    pub fn not_found(what: &str, name: impl std::fmt::Display) -> Self {
-        Self::new(Kind::NotFound, format!("there is no {what} {name}"))
+    pub fn not_found(resource: &str, name: impl std::fmt::Display) -> Self {
+        Self::new(FaultKind::NotFound, format!("{resource} {name} not found"))
     }
 
-    /// There already is such a user, device, ...
+    /// A resource (such as `user` or `device`) already exists.
     #[must_use]
-    pub fn conflict(what: &str, name: impl std::fmt::Display) -> Self {
-        Self::new(Kind::Conflict, format!("there already is a {what} {name}"))
+    pub fn conflict(resource: &str, name: impl std::fmt::Display) -> Self {
+        Self::new(FaultKind::Conflict, format!("{resource} {name} already exists"))
     }
 
-    /// A service did not answer in time.
+    /// A service did not respond in time.
     #[must_use]
     pub fn timeout(service: Service) -> Self {
-        Self::new(Kind::Timeout, format!("the {service} did not answer in time"))
+        Self::new(FaultKind::Timeout, format!("{service} did not respond in time"))
     }
 }

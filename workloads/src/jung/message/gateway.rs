@@ -1,6 +1,6 @@
 //! Tasks of a device gateway: ATTACH and ACTUATE.
 //!
-//! Every gateway reads the whole topic in a group of its own and obeys what is addressed to it.
+//! Every gateway reads the whole topic in its own consumer group and processes the tasks addressed to it.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,14 +11,14 @@ use crate::jung::service::Service;
 tasks! {
     /// The tasks of a device gateway.
     GatewayTask => GatewayAnswer of Service::DeviceGateway;
-    /// Hangs a device on the gateway.
+    /// Attaches a device to the gateway.
     "ATTACH" Attach(Attach) => Attached, |it| Route::Key(it.device.as_str());
     /// Changes the state of a device.
     "ACTUATE" Actuate(Actuate) => Actuated, |it| Route::Key(it.device.as_str());
 }
 
 impl GatewayTask {
-    /// The gateway that it is meant for; `None`: any.
+    /// The gateway to which the task is addressed; `None` for all.
     #[must_use]
     pub fn gateway(&self) -> Option<&str> {
         match self {
@@ -29,36 +29,36 @@ impl GatewayTask {
     }
 }
 
-/// Hangs a device on the gateway; sent by the device registry.
+/// Attaches a device to the gateway. Sent by the device registry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attach {
     /// The gateway.
     pub gateway: String,
-    /// The device; attaching it again changes nothing.
+    /// The device; attaching it again has no effect.
     pub device: DeviceId,
-    /// The state that it starts with.
+    /// The initial state.
     pub value: f64,
 }
 
-/// The device sends readings from now on.
+/// The device is attached and sends readings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attached {}
 
-/// Changes the state of a device; sent by the device commander, which wants no answer.
+/// Changes the state of a device. Sent by the device commander without waiting for a result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Actuate {
     /// The gateway.
     pub gateway: String,
-    /// The identity of the command; a device obeys it once.
+    /// The command id; a device executes it once.
     pub command: Uuid,
     /// The device.
     pub device: DeviceId,
-    /// The state that it shall take.
+    /// The new state.
     pub value: f64,
-    /// Who wants it.
+    /// Whether a user or a rule sent it.
     pub origin: Origin,
 }
 

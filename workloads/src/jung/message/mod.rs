@@ -1,7 +1,7 @@
-//! What the services say to each other: JSON tasks and results, one enum a service and direction.
+//! The messages between services: JSON tasks and results, one enum per service and direction.
 //!
 //! A task travels on `<service>_tasks`, its result on `<service>_results`; both carry the task's UUID.
-//! Nothing here knows Kafka: an [`Envelope`](envelope) is bytes, a [`Tasks`] value says where it has to go.
+//! This module is independent of Kafka: an [`envelope`] is bytes, and a [`Tasks`] value determines the route.
 
 mod auth;
 mod command;
@@ -23,9 +23,9 @@ use super::service::Service;
 pub use auth::{Auth, AuthAnswer, AuthTask, Granted};
 pub use command::{Accepted, CommandAnswer, CommandTask, Origin, SendCommand};
 pub use device::{AbandonDevice, Abandoned, CreateDevice, Device, DeviceAnswer, DeviceCreated, DeviceTask, GetDevice};
-pub use fault::{Fault, Kind};
+pub use fault::{Fault, FaultKind};
 pub use gateway::{Actuate, Actuated, Attach, Attached, GatewayAnswer, GatewayTask};
-pub use name::{BadName, DeviceId, Name, Password, UserName};
+pub use name::{DeviceId, InvalidName, Name, Password, UserName};
 pub use ping::{Ping, PingOf, Pong};
 pub use reading::{Page, ReadReadings, Reading, ReadingAnswer, ReadingTask, WriteReading, Written};
 pub use rule::{CreateRule, GetRules, Operator, Rule, RuleAnswer, RuleCreated, RuleTask, Rules};
@@ -33,54 +33,54 @@ pub use user::{
     AddDevice, AddRule, CreateUser, DeviceAdded, GetUser, RuleAdded, User, UserAnswer, UserCreated, UserTask,
 };
 
-/// Where a task goes within its topic.
+/// The route of a task within its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route<'a> {
     /// To the instance that owns this key.
     Key(&'a str),
-    /// To whichever instance has this partition.
+    /// To the instance that owns this partition.
     Partition(i32),
 }
 
-/// All tasks of one service.
+/// The tasks of a service.
 pub trait Tasks: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
-    /// The service that does them.
-    const TO: Service;
-    /// All answers to them.
+    /// The service that processes them.
+    const SERVICE: Service;
+    /// Their results.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
 
-    /// Which instance has to do this one.
+    /// The route of this task.
     fn route(&self) -> Route<'_>;
 
-    /// Its name in spans and counts, e.g. `GET`.
+    /// The name of the task type in spans, e.g. `GET`.
     fn kind(&self) -> &'static str;
 
-    /// The answer, if this is a ping, which every service answers alike.
+    /// The result if this is a ping, which every service handles in the same way.
     fn pong(&self) -> Option<Self::Answer>;
 }
 
-/// One task whose answer has one type.
+/// A task type and the type of its result.
 pub trait Call: Send + 'static {
-    /// The tasks that it is one of.
+    /// The tasks of its service.
     type Tasks: Tasks;
-    /// The type of its answer.
+    /// The type of its result.
     type Reply: Send + 'static;
 
-    /// The task itself.
+    /// Converts it to the service's task enum.
     fn into_task(self) -> Self::Tasks;
 
-    /// The answer out of all answers of the service; `None` if that is another task's.
+    /// Extracts its result; `None` if the result belongs to another task type.
     fn reply(answer: <Self::Tasks as Tasks>::Answer) -> Option<Self::Reply>;
 }
 
-/// Whether any service would take these bytes as a task or a result: for fuzzing. What is taken has to survive being
-/// written and read again.
+/// Whether the bytes are a valid task or result of any service. For fuzzing: every valid task is encoded and decoded
+/// again.
 ///
 /// # Panics
-/// If a task that was understood is not understood again, which is a fault of this module.
+/// If a valid task does not survive encoding and decoding, which is a bug.
 #[must_use]
-pub fn is_understood(bytes: &[u8]) -> bool {
-    fn by<T: Tasks>(bytes: &[u8]) -> bool {
+pub fn is_valid_message(bytes: &[u8]) -> bool {
+    fn is_valid_for<T: Tasks>(bytes: &[u8]) -> bool {
         let result = envelope::read_result::<T>(bytes, uuid::Uuid::nil()).is_ok();
         let Ok((head, Ok(task))) = envelope::read_task::<T>(bytes) else {
             return result;
@@ -89,52 +89,52 @@ pub fn is_understood(bytes: &[u8]) -> bool {
         let again = envelope::read_task::<T>(&envelope::task_bytes(head, &task));
         assert!(
             matches!(again, Ok((_, Ok(_)))),
-            "{} of the {} is written wrongly",
+            "task {} of {} does not survive encoding",
             task.kind(),
-            T::TO
+            T::SERVICE
         );
         true
     }
-    let by_whom = [
-        by::<AuthTask>(bytes),
-        by::<UserTask>(bytes),
-        by::<DeviceTask>(bytes),
-        by::<ReadingTask>(bytes),
-        by::<CommandTask>(bytes),
-        by::<RuleTask>(bytes),
-        by::<GatewayTask>(bytes),
+    let valid = [
+        is_valid_for::<AuthTask>(bytes),
+        is_valid_for::<UserTask>(bytes),
+        is_valid_for::<DeviceTask>(bytes),
+        is_valid_for::<ReadingTask>(bytes),
+        is_valid_for::<CommandTask>(bytes),
+        is_valid_for::<RuleTask>(bytes),
+        is_valid_for::<GatewayTask>(bytes),
     ];
-    by_whom.contains(&true)
+    valid.contains(&true)
 }
 
-/// Makes the enums of a service out of a table `VARIANT(Task) => Answer, by its route`, adding PING.
+/// Defines the task and result enums of a service from a table `VARIANT(Task) => Answer, route`, and adds PING.
 macro_rules! tasks {
     (
         $(#[$doc:meta])* $tasks:ident => $answers:ident of $service:expr;
-        $( $(#[$say:meta])* $wire:literal $variant:ident($task:ident) => $answer:ident, |$it:ident| $route:expr; )+
+        $( $(#[$variant_doc:meta])* $wire:literal $variant:ident($task:ident) => $answer:ident, |$it:ident| $route:expr; )+
     ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(tag = "type")]
         pub enum $tasks {
-            $( $(#[$say])* #[serde(rename = $wire)] $variant($task), )+
-            /// Asks whether the service is there.
+            $( $(#[$variant_doc])* #[serde(rename = $wire)] $variant($task), )+
+            /// Checks that the service is alive.
             #[serde(rename = "PING")]
             Ping($crate::jung::message::Ping),
         }
 
-        #[doc = concat!("The answers to [`", stringify!($tasks), "`].")]
+        #[doc = concat!("The results of [`", stringify!($tasks), "`].")]
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(tag = "type")]
         pub enum $answers {
-            $( #[doc = concat!("To ", $wire, ".")] #[serde(rename = $wire)] $variant($answer), )+
-            /// The service is there.
+            $( #[doc = concat!("Result of ", $wire, ".")] #[serde(rename = $wire)] $variant($answer), )+
+            /// The service is alive.
             #[serde(rename = "PING")]
             Pong($crate::jung::message::Pong),
         }
 
         impl $crate::jung::message::Tasks for $tasks {
-            const TO: $crate::jung::service::Service = $service;
+            const SERVICE: $crate::jung::service::Service = $service;
             type Answer = $answers;
 
             fn route(&self) -> $crate::jung::message::Route<'_> {

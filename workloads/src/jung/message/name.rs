@@ -1,31 +1,29 @@
-//! Names of users and devices, checked, and the password.
+//! Validated names of users and devices, and the password.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest name, bytes.
-const LONGEST: usize = 64;
+/// Maximum length of a name in bytes.
+const MAX_NAME: usize = 64;
 
-/// Why a text is no name.
+/// The name is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a name has 1 to {LONGEST} of the characters A-Z a-z 0-9 . _ -")]
-pub struct BadName;
+#[error("invalid name: expected 1 to {MAX_NAME} of the characters A-Z a-z 0-9 . _ -")]
+pub struct InvalidName;
 
-/// Whether a text may be a name.
-fn check(text: String) -> Result<String, BadName> {
-    let fits = (1..=LONGEST).contains(&text.len());
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if fits && text.bytes().all(plain) {
+fn validate(text: String) -> Result<String, InvalidName> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(allowed) {
         Ok(text)
     } else {
-        Err(BadName)
+        Err(InvalidName)
     }
 }
 
-/// What [`UserName`] and [`DeviceId`] have in common.
-pub trait Name: TryFrom<String, Error = BadName> {
-    /// What it names, for messages.
+/// Common interface of [`UserName`] and [`DeviceId`].
+pub trait Name: TryFrom<String, Error = InvalidName> {
+    /// What it names, for error messages.
     const WHAT: &'static str;
 }
 
@@ -49,10 +47,10 @@ macro_rules! name {
         }
 
         impl TryFrom<String> for $name {
-            type Error = BadName;
+            type Error = InvalidName;
 
-            fn try_from(text: String) -> Result<Self, BadName> {
-                check(text).map(Self)
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                validate(text).map(Self)
             }
         }
 
@@ -76,17 +74,17 @@ name! {
 }
 
 name! {
-    /// The identity of a device, unique in the system.
+    /// The id of a device, unique in the system.
     DeviceId, "device"
 }
 
-/// A password as the user typed it; its `Debug` does not show it.
+/// A plain-text password; its `Debug` output is redacted.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Password(pub String);
 
 impl Password {
-    /// Compares without telling by the time taken how many bytes were right.
+    /// Compares in constant time for passwords of the same length.
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {
         let (mine, theirs) = (self.0.as_bytes(), other.0.as_bytes());
@@ -106,17 +104,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_short_and_plain() {
+    fn names_are_validated() {
         for good in ["u", "user-01", "A.b_c-9", &"x".repeat(64)] {
             assert_eq!(UserName::try_from(good.to_owned()).unwrap().as_str(), good);
         }
         for bad in ["", "a b", "ü", "a/b", "a\n", "..%2f", &"x".repeat(65)] {
-            assert_eq!(DeviceId::try_from(bad.to_owned()), Err(BadName), "{bad:?}");
+            assert_eq!(DeviceId::try_from(bad.to_owned()), Err(InvalidName), "{bad:?}");
         }
     }
 
     #[test]
-    fn passwords_match_only_in_full_and_stay_out_of_logs() {
+    fn passwords_match_only_in_full_and_are_redacted() {
         let secret = Password("secret".into());
         assert!(secret.matches(&Password("secret".into())));
         for wrong in ["", "secre", "secret1", "Secret"] {

@@ -1,24 +1,24 @@
-//! PING: is the service that has this partition there?
+//! PING: checks that the instance that owns a partition is alive.
 
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-/// Asks the instance that has a partition for a sign of life.
+/// Checks that the instance that owns a partition is alive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ping {
-    /// The partition it was sent to.
+    /// The partition to which it is sent.
     pub partition: i32,
 }
 
-/// The sign of life.
+/// The result of a [`Ping`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pong {}
 
 impl Ping {
-    /// The answer.
+    /// The result.
     #[must_use]
     pub fn pong(&self) -> Pong {
         Pong {}
@@ -28,13 +28,13 @@ impl Ping {
 /// A [`Ping`] to the service whose tasks are `T`.
 #[derive(Debug)]
 pub struct PingOf<T> {
-    /// The partition to send it to.
+    /// The partition to which it is sent.
     pub partition: i32,
     service: PhantomData<fn() -> T>,
 }
 
 impl<T> PingOf<T> {
-    /// To whoever has this partition.
+    /// A ping to the instance that owns this partition.
     #[must_use]
     pub fn partition(partition: i32) -> Self {
         Self {

@@ -8,7 +8,7 @@ use crate::jung::service::Service;
 tasks! {
     /// The tasks of the device monitor.
     ReadingTask => ReadingAnswer of Service::DeviceMonitor;
-    /// Keeps a reading.
+    /// Stores a reading.
     "WRITE" Write(WriteReading) => Written, |it| Route::Key(it.device.as_str());
     /// Fetches a page of readings.
     "READ" Read(ReadReadings) => Page, |it| Route::Key(it.device.as_str());
@@ -18,27 +18,27 @@ tasks! {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reading {
-    /// When it was measured, ms since 1970 by the device gateway's clock.
+    /// Time of measurement in ms since the Unix epoch, by the device gateway's clock.
     pub timestamp_ms: u64,
     /// The state of the device.
     pub value: f64,
 }
 
-/// Keeps a reading; sent by the device gateway, which wants no answer.
+/// Stores a reading. Sent by the device gateway without waiting for a result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WriteReading {
-    /// The device that measured.
+    /// The device.
     pub device: DeviceId,
-    /// What it measured.
+    /// The reading.
     pub reading: Reading,
 }
 
-/// The reading is kept.
+/// The reading is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Written {
-    /// How many readings the device has sent.
+    /// Total number of readings of the device.
     pub total: u64,
 }
 
@@ -48,20 +48,20 @@ pub struct Written {
 pub struct ReadReadings {
     /// The device.
     pub device: DeviceId,
-    /// Which page, the first being 0.
+    /// Page number, starting at 0.
     pub page: u32,
-    /// Readings a page.
+    /// Page size.
     pub size: u32,
 }
 
-/// A page of readings, the newest first.
+/// A page of readings, newest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Page {
-    /// How many readings the device has sent since it is known.
+    /// Total number of readings of the device.
     pub total: u64,
-    /// How many of them are kept, and can be had.
+    /// Number of readings that are stored.
     pub kept: u64,
-    /// Those of this page.
+    /// The readings of this page.
     pub readings: Vec<Reading>,
 }

@@ -9,13 +9,13 @@ use crate::jung::service::Service;
 tasks! {
     /// The tasks of the rule engine.
     RuleTask => RuleAnswer of Service::RuleEngine;
-    /// Makes a rule for a device.
+    /// Creates a rule for a device.
     "CREATE" Create(CreateRule) => RuleCreated, |it| Route::Key(it.device.as_str());
     /// Fetches the rules of a device.
     "GET" Get(GetRules) => Rules, |it| Route::Key(it.device.as_str());
 }
 
-/// What a reading is compared by.
+/// The comparison operator of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Operator {
     /// Equal.
@@ -35,7 +35,7 @@ pub enum Operator {
 impl Operator {
     /// Whether `reading <operator> operand` is true.
     #[must_use]
-    #[expect(clippy::float_cmp, reason = "a rule compares with the very value that a command set")]
+    #[expect(clippy::float_cmp, reason = "rules compare with the exact value that a command sets")]
     pub fn holds(self, reading: f64, operand: f64) -> bool {
         match self {
             Self::Equal => reading == operand,
@@ -46,39 +46,39 @@ impl Operator {
     }
 }
 
-/// A condition that the readings of a device have to comply with, and the command that is sent if one does not.
+/// A condition on the readings of a device, and the command that is sent when a reading violates it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// Its identity.
+    /// The rule id.
     pub id: Uuid,
-    /// How to compare.
+    /// The comparison operator.
     pub operator: Operator,
-    /// What to compare with.
+    /// The value to compare with.
     pub operand: f64,
-    /// The state that the device is sent when the condition does not hold.
+    /// The state that is sent to the device when the condition is violated.
     pub command: f64,
 }
 
 impl Rule {
-    /// Whether a reading does not comply.
+    /// Whether a reading violates the rule.
     #[must_use]
     pub fn violated_by(&self, value: f64) -> bool {
         !self.operator.holds(value, self.operand)
     }
 }
 
-/// Makes a rule for a device.
+/// Creates a rule for a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateRule {
     /// The device.
     pub device: DeviceId,
-    /// The rule; making the same one again changes nothing.
+    /// The rule; creating it again has no effect.
     pub rule: Rule,
 }
 
-/// The rule is checked from now on.
+/// The rule is active.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleCreated {}
@@ -95,6 +95,6 @@ pub struct GetRules {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rules {
-    /// In the order they came.
+    /// In order of creation.
     pub rules: Vec<Rule>,
 }

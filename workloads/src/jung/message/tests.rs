@@ -1,9 +1,9 @@
-//! What passes on the wire, golden; and what is refused.
+//! Golden JSON of every message, and refusal of invalid ones.
 
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::envelope::{self, Head, Refused};
+use super::envelope::{self, EnvelopeError, Head};
 use super::*;
 
 const ID: Uuid = Uuid::from_u128(0x11);
@@ -13,7 +13,7 @@ fn head() -> Head {
         id: ID,
         trace: Uuid::from_u128(0x22),
         from: Service::ApiGateway,
-        reply: Some(3),
+        reply_partition: Some(3),
     }
 }
 
@@ -25,7 +25,7 @@ fn device(name: &str) -> DeviceId {
     DeviceId::try_from(name.to_owned()).unwrap()
 }
 
-/// Writes a task, compares it with its golden JSON, and reads it again.
+/// Compares a task with its golden JSON, and encodes and decodes it.
 fn golden<C: Call>(call: C, json: &str, route: &Route<'_>)
 where
     C::Tasks: PartialEq + std::fmt::Debug,
@@ -36,11 +36,11 @@ where
     let bytes = envelope::task_bytes(head(), &task);
     let (read_head, read) = envelope::read_task::<C::Tasks>(&bytes).unwrap();
     assert_eq!((read_head, read.unwrap()), (head(), task));
-    assert!(is_understood(&bytes));
+    assert!(is_valid_message(&bytes));
 }
 
 #[test]
-fn tasks_look_like_this() {
+fn tasks_match_their_golden_json() {
     let (u, d) = (user("userX"), device("d1"));
     let command = Uuid::from_u128(7);
     golden(
@@ -179,7 +179,7 @@ fn tasks_look_like_this() {
 }
 
 #[test]
-fn envelopes_look_like_this() {
+fn envelopes_match_their_golden_json() {
     let task = UserTask::Get(GetUser {
         username: user("userX"),
     });
@@ -197,13 +197,13 @@ fn envelopes_look_like_this() {
     let bytes = envelope::result_bytes(ID, fault.clone());
     assert_eq!(
         std::str::from_utf8(&bytes).unwrap(),
-        r#"{"version":1,"id":"00000000-0000-0000-0000-000000000011","outcome":{"fault":{"kind":"not_found","what":"there is no user userX"}}}"#
+        r#"{"version":1,"id":"00000000-0000-0000-0000-000000000011","outcome":{"fault":{"kind":"not_found","what":"user userX not found"}}}"#
     );
     assert_eq!(envelope::read_result::<UserTask>(&bytes, ID).unwrap(), fault);
 }
 
 #[test]
-fn what_is_no_envelope_is_refused() {
+fn invalid_envelopes_are_refused() {
     let good = String::from_utf8(envelope::task_bytes(
         head(),
         &UserTask::Get(GetUser { username: user("u") }),
@@ -220,7 +220,7 @@ fn what_is_no_envelope_is_refused() {
         assert!(
             matches!(
                 envelope::read_task::<UserTask>(bad.as_bytes()),
-                Err(Refused::NotUnderstood(_))
+                Err(EnvelopeError::Malformed(_))
             ),
             "{bad}"
         );
@@ -228,22 +228,22 @@ fn what_is_no_envelope_is_refused() {
     let future = good.replace("\"version\":1", "\"version\":2");
     assert!(matches!(
         envelope::read_task::<UserTask>(future.as_bytes()),
-        Err(Refused::Version(2))
+        Err(EnvelopeError::Version(2))
     ));
-    let huge = vec![b' '; envelope::LARGEST + 1];
+    let huge = vec![b' '; envelope::MAX_MESSAGE + 1];
     assert!(matches!(
         envelope::read_task::<UserTask>(&huge),
-        Err(Refused::TooLarge(_))
+        Err(EnvelopeError::TooLarge(_))
     ));
     let other = envelope::result_bytes::<UserAnswer>(Uuid::nil(), Ok(UserCreated {}.into()));
     assert!(matches!(
         envelope::read_result::<UserTask>(&other, ID),
-        Err(Refused::Stranger(_))
+        Err(EnvelopeError::WrongTask(_))
     ));
 }
 
 #[test]
-fn a_task_that_makes_no_sense_can_still_be_answered() {
+fn invalid_task_in_a_valid_envelope_is_a_malformed_fault() {
     let good = String::from_utf8(envelope::task_bytes(
         head(),
         &UserTask::Get(GetUser { username: user("u") }),
@@ -258,27 +258,27 @@ fn a_task_that_makes_no_sense_can_still_be_answered() {
     ] {
         let (head, task) = envelope::read_task::<UserTask>(good.replace(from, to).as_bytes()).unwrap();
         assert_eq!(head.id, ID);
-        assert_eq!(task.unwrap_err().kind, Kind::Malformed, "{to}");
+        assert_eq!(task.unwrap_err().kind, FaultKind::Malformed, "{to}");
     }
 }
 
 #[test]
-fn numbers_are_finite() {
+fn infinite_numbers_are_refused() {
     let json = r#"{"type":"ATTACH","gateway":"g","device":"d1","value":1e999}"#;
     assert!(serde_json::from_str::<GatewayTask>(json).is_err());
 }
 
 proptest! {
-    /// Whatever comes out of a topic, and whatever becomes of a good message on the way: no panic.
+    /// Neither random bytes nor corrupted messages cause a panic.
     #[test]
-    fn no_bytes_make_it_panic(mut noise in prop::collection::vec(any::<u8>(), 0..200), cut in 0..400_usize, at in 0..400_usize) {
-        let _ = is_understood(&noise);
+    fn arbitrary_bytes_never_panic(mut noise in prop::collection::vec(any::<u8>(), 0..200), cut in 0..400_usize, at in 0..400_usize) {
+        let _ = is_valid_message(&noise);
         let rule = Rule { id: ID, operator: Operator::Less, operand: 1.0, command: 2.0 };
         let mut bytes = envelope::task_bytes(head(), &RuleTask::Create(CreateRule { device: device("d"), rule }));
         let at = at.min(bytes.len());
         noise.truncate(4);
         bytes.splice(at..(at + noise.len()).min(bytes.len()), noise);
         bytes.truncate(cut);
-        let _ = is_understood(&bytes);
+        let _ = is_valid_message(&bytes);
     }
 }

@@ -9,27 +9,27 @@ use crate::jung::service::Service;
 tasks! {
     /// The tasks of the user registry.
     UserTask => UserAnswer of Service::UserRegistry;
-    /// Makes a user.
+    /// Creates a user.
     "CREATE" Create(CreateUser) => UserCreated, |it| Route::Key(it.username.as_str());
     /// Fetches a user.
     "GET" Get(GetUser) => User, |it| Route::Key(it.username.as_str());
-    /// Gives a user a device.
+    /// Adds a device to a user.
     "ADD_DEVICE" AddDevice(AddDevice) => DeviceAdded, |it| Route::Key(it.username.as_str());
-    /// Gives a user a rule.
+    /// Adds a rule to a user.
     "ADD_RULE" AddRule(AddRule) => RuleAdded, |it| Route::Key(it.username.as_str());
 }
 
-/// Makes a user.
+/// Creates a user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateUser {
-    /// The name that he wants.
+    /// The user name.
     pub username: UserName,
-    /// The password that he chose.
+    /// The password.
     pub password: Password,
 }
 
-/// The user is there.
+/// The user was created.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserCreated {}
@@ -38,50 +38,50 @@ pub struct UserCreated {}
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GetUser {
-    /// His name.
+    /// The user name.
     pub username: UserName,
 }
 
-/// All that is known of a user.
+/// A user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
-    /// His name.
+    /// The user name.
     pub username: UserName,
-    /// What the auth manager compares with; the API gateway never shows it.
+    /// The password, for the auth manager; the API gateway never returns it.
     pub password: Password,
-    /// His devices, in the order they came.
+    /// The user's devices, in order of creation.
     pub devices: Vec<DeviceId>,
-    /// His rules, in the order they came.
+    /// The user's rules, in order of creation.
     pub rules: Vec<Uuid>,
 }
 
-/// Gives a user a device; sent by the device registry.
+/// Adds a device to a user. Sent by the device registry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AddDevice {
     /// The user.
     pub username: UserName,
-    /// The device; adding it again changes nothing.
+    /// The device; adding it again has no effect.
     pub device: DeviceId,
 }
 
-/// The device is the user's.
+/// The device was added.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceAdded {}
 
-/// Gives a user a rule; sent by the API gateway.
+/// Adds a rule to a user. Sent by the API gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AddRule {
     /// The user.
     pub username: UserName,
-    /// The rule; adding it again changes nothing.
+    /// The rule; adding it again has no effect.
     pub rule: Uuid,
 }
 
-/// The rule is the user's.
+/// The rule was added.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleAdded {}

@@ -1,4 +1,4 @@
-//! The API gateway over real HTTP, on a fake bus.
+//! The API gateway over real HTTP, with a fake bus.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use crate::jung::message::*;
 
 use super::{device, user};
 
-/// A platform where everything goes well for Anna, who has `d1`.
-pub fn willing() -> Arc<FakeBus> {
+/// A bus on which every task of Anna, who owns `d1`, succeeds.
+pub fn happy_bus() -> Arc<FakeBus> {
     let bus = FakeBus::new();
     bus.on::<Auth>(|task| {
         if task["username"] == "anna" && task["password"] == "secret" {
             Ok(Granted {})
         } else {
-            Err(Fault::new(Kind::Unauthenticated, "no"))
+            Err(Fault::new(FaultKind::Unauthenticated, "no"))
         }
     });
     bus.on::<CreateUser>(|_| Ok(UserCreated {}));
@@ -58,7 +58,7 @@ pub fn willing() -> Arc<FakeBus> {
     bus
 }
 
-/// Serves the API on a port of its own.
+/// Serves the API on a free port.
 pub fn serve(bus: Arc<FakeBus>) -> SocketAddr {
     let listener = http::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
@@ -77,8 +77,8 @@ pub fn anna(address: SocketAddr) -> Client {
 }
 
 #[tokio::test]
-async fn a_request_becomes_tasks_and_their_results_a_reply() {
-    let bus = willing();
+async fn request_is_translated_into_tasks_and_results_into_a_reply() {
+    let bus = happy_bus();
     let mut client = anna(serve(bus.clone()));
     let page: Value = client
         .get("/users/anna/devices/d1/readings?page=3&size=5")
@@ -102,15 +102,15 @@ async fn a_request_becomes_tasks_and_their_results_a_reply() {
 }
 
 #[tokio::test]
-async fn no_password_ever_leaves() {
-    let mut client = anna(serve(willing()));
+async fn reply_contains_no_password() {
+    let mut client = anna(serve(happy_bus()));
     let (_, body) = client.send(Method::GET, "/users/anna", None).await.unwrap();
     assert_eq!(body, r#"{"username":"anna","devices":[],"rules":[]}"#);
 }
 
 #[tokio::test]
-async fn a_rule_goes_to_the_engine_and_to_its_user() {
-    let bus = willing();
+async fn rule_is_added_to_the_engine_and_to_its_user() {
+    let bus = happy_bus();
     let mut client = anna(serve(bus.clone()));
     let rule = json!({"operator": "!=", "operand": 3, "command": 4});
     let view: Value = client
@@ -130,8 +130,8 @@ async fn a_rule_goes_to_the_engine_and_to_its_user() {
 }
 
 #[tokio::test]
-async fn a_device_without_a_name_gets_one_and_hangs_on_the_default_gateway() {
-    let bus = willing();
+async fn device_gets_an_id_and_the_default_gateway() {
+    let bus = happy_bus();
     let mut client = anna(serve(bus.clone()));
     let view: Value = client
         .post("/users/anna/devices", &json!({}), StatusCode::CREATED)
@@ -146,8 +146,8 @@ async fn a_device_without_a_name_gets_one_and_hangs_on_the_default_gateway() {
 }
 
 #[tokio::test]
-async fn a_command_that_is_not_admitted_is_not_sent() {
-    let bus = willing();
+async fn unauthorized_command_is_not_sent() {
+    let bus = happy_bus();
     let mut client = Client::new(serve(bus.clone()), Some(("anna", "wrong")));
     let body = json!({"value": 1}).to_string().into_bytes();
     let (status, _) = client
@@ -159,16 +159,16 @@ async fn a_command_that_is_not_admitted_is_not_sent() {
 }
 
 #[tokio::test]
-async fn health_names_who_is_missing() {
-    let bus = willing();
+async fn health_names_unavailable_services() {
+    let bus = happy_bus();
     bus.on::<Auth>(|_| Err(Fault::timeout(crate::jung::service::Service::AuthManager)));
     let mut client = anna(serve(bus.clone()));
     let (status, body) = client.send(Method::GET, "/health", None).await.unwrap();
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(String::from_utf8_lossy(&body).contains("auth-manager"), "{body:?}");
-    bus.on::<Auth>(|_| Err(Fault::new(Kind::Unauthenticated, "no")));
+    bus.on::<Auth>(|_| Err(Fault::new(FaultKind::Unauthenticated, "no")));
     loop {
-        // The last finding is believed for a moment.
+        // The last result is cached for a moment.
         let (status, _) = client.send(Method::GET, "/health", None).await.unwrap();
         if status == StatusCode::OK {
             break;

@@ -3,10 +3,10 @@ use crate::jung::bus::fake::FakeBus;
 use crate::jung::message::*;
 use std::sync::Arc;
 
-use super::{device, device_id, give, user, user_name};
+use super::{device, device_id, process, user, user_name};
 
-/// Anna has d1, Bob has d2.
-fn town() -> Arc<FakeBus> {
+/// A bus with two users: Anna owns d1, Bob owns d2.
+fn two_users() -> Arc<FakeBus> {
     let bus = FakeBus::new();
     bus.on::<GetUser>(|task| match task["username"].as_str().unwrap() {
         name @ ("anna" | "bob") => Ok(user(name, "secret")),
@@ -31,23 +31,29 @@ fn auth(name: &str, password: &str, owner: &str, device: Option<&str>) -> Auth {
 }
 
 #[tokio::test]
-async fn who_may_and_who_may_not() {
-    for one_by_one in [false, true] {
-        let manager = AuthManager::new(town(), one_by_one);
+async fn requests_are_authenticated_and_authorized() {
+    for sequential in [false, true] {
+        let manager = AuthManager::new(two_users(), sequential);
         for (name, password, owner, device, verdict) in [
             ("anna", "secret", "anna", None, None),
             ("anna", "secret", "anna", Some("d1"), None),
-            ("anna", "wrong", "anna", None, Some(Kind::Unauthenticated)),
-            ("anna", "", "anna", Some("d1"), Some(Kind::Unauthenticated)),
-            ("nobody", "secret", "nobody", None, Some(Kind::Unauthenticated)),
-            ("nobody", "secret", "nobody", Some("d1"), Some(Kind::Unauthenticated)),
-            ("anna", "secret", "bob", None, Some(Kind::Forbidden)),
-            ("anna", "secret", "anna", Some("d2"), Some(Kind::Forbidden)),
-            ("anna", "secret", "bob", Some("d2"), Some(Kind::Forbidden)),
-            ("anna", "secret", "anna", Some("d9"), Some(Kind::NotFound)),
-            ("anna", "wrong", "anna", Some("d9"), Some(Kind::Unauthenticated)),
+            ("anna", "wrong", "anna", None, Some(FaultKind::Unauthenticated)),
+            ("anna", "", "anna", Some("d1"), Some(FaultKind::Unauthenticated)),
+            ("nobody", "secret", "nobody", None, Some(FaultKind::Unauthenticated)),
+            (
+                "nobody",
+                "secret",
+                "nobody",
+                Some("d1"),
+                Some(FaultKind::Unauthenticated),
+            ),
+            ("anna", "secret", "bob", None, Some(FaultKind::Forbidden)),
+            ("anna", "secret", "anna", Some("d2"), Some(FaultKind::Forbidden)),
+            ("anna", "secret", "bob", Some("d2"), Some(FaultKind::Forbidden)),
+            ("anna", "secret", "anna", Some("d9"), Some(FaultKind::NotFound)),
+            ("anna", "wrong", "anna", Some("d9"), Some(FaultKind::Unauthenticated)),
         ] {
-            let result = give(&manager, auth(name, password, owner, device)).await;
+            let result = process(&manager, auth(name, password, owner, device)).await;
             assert_eq!(
                 result.err().map(|fault| fault.kind),
                 verdict,
@@ -59,32 +65,34 @@ async fn who_may_and_who_may_not() {
 
 #[tokio::test]
 async fn nothing_is_cached() {
-    let bus = town();
+    let bus = two_users();
     let manager = AuthManager::new(bus.clone(), false);
     for _ in 0..2 {
-        give(&manager, auth("anna", "secret", "anna", Some("d1")))
+        process(&manager, auth("anna", "secret", "anna", Some("d1")))
             .await
             .unwrap();
         assert_eq!(bus.take_names(), ["user-registry GET", "device-registry GET"]);
     }
-    give(&manager, auth("anna", "secret", "anna", None)).await.unwrap();
+    process(&manager, auth("anna", "secret", "anna", None)).await.unwrap();
     assert_eq!(bus.take_names(), ["user-registry GET"], "no device is involved");
 }
 
 #[tokio::test]
-async fn one_by_one_asks_nothing_in_vain() {
-    let bus = town();
+async fn sequential_mode_skips_the_device_after_a_refusal() {
+    let bus = two_users();
     let manager = AuthManager::new(bus.clone(), true);
-    give(&manager, auth("anna", "wrong", "anna", Some("d1")))
+    process(&manager, auth("anna", "wrong", "anna", Some("d1")))
         .await
         .unwrap_err();
     assert_eq!(bus.take_names(), ["user-registry GET"]);
 }
 
 #[tokio::test]
-async fn a_registry_that_does_not_answer_is_a_timeout_and_no_refusal() {
+async fn unresponsive_registry_is_a_timeout() {
     let manager = AuthManager::new(FakeBus::new(), false);
-    let fault = give(&manager, auth("anna", "secret", "anna", None)).await.unwrap_err();
-    assert_eq!(fault.kind, Kind::Timeout);
-    assert!(fault.what.contains("user-registry"));
+    let fault = process(&manager, auth("anna", "secret", "anna", None))
+        .await
+        .unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Timeout);
+    assert!(fault.message.contains("user-registry"));
 }

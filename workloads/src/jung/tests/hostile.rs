@@ -1,4 +1,4 @@
-//! Whatever clients send, the API gateway answers as it should and stays up.
+//! Hostile requests: the API gateway replies correctly and stays available.
 
 use std::net::SocketAddr;
 
@@ -6,12 +6,12 @@ use axum::http::{Method, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::api::{anna, serve, willing};
+use super::api::{anna, happy_bus, serve};
 
-/// Sends bytes as they are, and returns the start of what comes back until the server hangs up.
+/// Sends raw bytes and returns the start of the reply.
 async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // The server may have heard enough before all is sent.
+    // The server may close the connection before everything is sent.
     let _ = stream.write_all(bytes).await;
     let _ = stream.shutdown().await;
     let mut reply = Vec::new();
@@ -25,8 +25,8 @@ async fn assert_up(address: SocketAddr) {
 }
 
 #[tokio::test]
-async fn bodies_that_make_no_sense_are_400() {
-    let address = serve(willing());
+async fn invalid_bodies_are_400() {
+    let address = serve(happy_bus());
     let mut client = anna(address);
     for body in [
         "",
@@ -53,8 +53,8 @@ async fn bodies_that_make_no_sense_are_400() {
 }
 
 #[tokio::test]
-async fn paths_and_queries_that_make_no_sense_are_400() {
-    let address = serve(willing());
+async fn invalid_paths_and_queries_are_400() {
+    let address = serve(happy_bus());
     let mut client = anna(address);
     for path in [
         "/users/a%20b",
@@ -74,8 +74,8 @@ async fn paths_and_queries_that_make_no_sense_are_400() {
 }
 
 #[tokio::test]
-async fn ten_megabytes_are_413() {
-    let address = serve(willing());
+async fn oversized_bodies_are_413() {
+    let address = serve(happy_bus());
     let mut request = b"POST /users HTTP/1.1\r\nHost: j\r\nContent-Length: 10000000\r\n\r\n".to_vec();
     request.resize(request.len() + 10_000_000, b'a');
     assert!(raw(address, &request).await.starts_with("HTTP/1.1 413 "));
@@ -93,8 +93,8 @@ async fn ten_megabytes_are_413() {
 }
 
 #[tokio::test]
-async fn a_flood_of_headers_is_431() {
-    let address = serve(willing());
+async fn oversized_headers_are_431() {
+    let address = serve(happy_bus());
     let many: String = (0..5000).map(|number| format!("x-{number}: y\r\n")).collect();
     let long = format!("x: {}\r\n", "y".repeat(1_000_000));
     for headers in [many, long] {
@@ -105,8 +105,8 @@ async fn a_flood_of_headers_is_431() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_answered_400_or_hung_up_on() {
-    let address = serve(willing());
+async fn invalid_http_is_400_or_closes_the_connection() {
+    let address = serve(happy_bus());
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01"[..],
         b"GET\r\n\r\n",
@@ -125,8 +125,8 @@ async fn what_is_no_http_is_answered_400_or_hung_up_on() {
 }
 
 #[tokio::test]
-async fn clients_that_hold_connections_open_do_not_keep_others_out() {
-    let address = serve(willing());
+async fn slow_clients_do_not_block_others() {
+    let address = serve(happy_bus());
     let mut held = Vec::new();
     for _ in 0..200 {
         let mut stream = TcpStream::connect(address).await.unwrap();

@@ -1,4 +1,4 @@
-//! Each service alone, on a fake bus.
+//! Each service alone, with a fake bus.
 
 mod api;
 mod auth_manager;
@@ -10,7 +10,7 @@ mod rule_engine;
 
 use uuid::Uuid;
 
-use super::handler::{At, Handler, Outcome};
+use super::handler::{Handler, Outcome, TaskContext};
 use super::message::{Call, Device, DeviceId, Password, User, UserName};
 
 pub fn user_name(name: &str) -> UserName {
@@ -38,16 +38,16 @@ pub fn device(name: &str, owner: &str) -> Device {
     }
 }
 
-/// The circumstances of a new task.
-pub fn at() -> At {
-    At {
+/// The context of a new task.
+pub fn context() -> TaskContext {
+    TaskContext {
         id: Uuid::new_v4(),
         trace: Uuid::nil(),
         partition: 0,
     }
 }
 
-/// Gives a service a new task.
-pub async fn give<H: Handler, C: Call<Tasks = H::Tasks>>(handler: &H, call: C) -> Outcome<H> {
-    handler.handle(at(), call.into_task()).await
+/// Lets a service process a new task.
+pub async fn process<H: Handler, C: Call<Tasks = H::Tasks>>(handler: &H, call: C) -> Outcome<H> {
+    handler.handle(context(), call.into_task()).await
 }

@@ -1,4 +1,4 @@
-//! Is the OpenAPI document true? Every status that it names for a path is provoked there, over HTTP.
+//! Checks the OpenAPI document against the API: every documented status of every path is provoked over HTTP.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use crate::jung::api_gateway::DOCUMENT;
 use crate::jung::bus::fake::FakeBus;
 use crate::jung::message::*;
 
-use super::api::{serve, willing};
+use super::api::{happy_bus, serve};
 
-/// What makes a status: the bus behind the API, and what is different about the request.
+/// What provokes a status: the bus behind the API, and the deviations of the request.
 struct Cause {
     bus: Arc<FakeBus>,
     path: fn(&str) -> String,
@@ -40,17 +40,17 @@ fn good_body(operation: &str) -> String {
     .to_owned()
 }
 
-/// A platform on which admission ends so.
-fn refusing(kind: Kind) -> Arc<FakeBus> {
-    let bus = willing();
-    bus.on::<Auth>(move |_| Err(Fault::new(kind, "as the test wants")));
-    bus.on::<CreateUser>(move |_| Err(Fault::new(kind, "as the test wants")));
+/// A bus on which authorization fails with this kind of fault.
+fn refusing_bus(kind: FaultKind) -> Arc<FakeBus> {
+    let bus = happy_bus();
+    bus.on::<Auth>(move |_| Err(Fault::new(kind, "refused by the test")));
+    bus.on::<CreateUser>(move |_| Err(Fault::new(kind, "refused by the test")));
     bus
 }
 
 fn cause(status: &str, operation: &str) -> Cause {
     let good = Cause {
-        bus: willing(),
+        bus: happy_bus(),
         path: good_path,
         authorization: ANNA,
         body: good_body,
@@ -58,7 +58,7 @@ fn cause(status: &str, operation: &str) -> Cause {
     };
     match status {
         "200" if operation == "health" => Cause {
-            bus: refusing(Kind::Unauthenticated),
+            bus: refusing_bus(FaultKind::Unauthenticated),
             ..good
         },
         "200" | "201" | "202" => good,
@@ -72,18 +72,18 @@ fn cause(status: &str, operation: &str) -> Cause {
             ..good
         },
         "403" => Cause {
-            bus: refusing(Kind::Forbidden),
+            bus: refusing_bus(FaultKind::Forbidden),
             ..good
         },
         "404" => Cause {
-            bus: refusing(Kind::NotFound),
+            bus: refusing_bus(FaultKind::NotFound),
             ..good
         },
         "409" => {
-            let bus = willing();
+            let bus = happy_bus();
             bus.on::<CreateUser>(|_| Err(Fault::conflict("user", "anna")));
             bus.on::<CreateDevice>(|_| Err(Fault::conflict("device", "d1")));
-            bus.on::<CreateRule>(|_| Err(Fault::conflict("number of rules:", 100)));
+            bus.on::<CreateRule>(|_| Err(Fault::conflict("rule", "r1")));
             Cause { bus, ..good }
         }
         "413" => Cause {
@@ -95,18 +95,18 @@ fn cause(status: &str, operation: &str) -> Cause {
             ..good
         },
         "503" => Cause {
-            bus: refusing(Kind::Overloaded),
+            bus: refusing_bus(FaultKind::Overloaded),
             ..good
         },
         "504" => Cause {
             bus: FakeBus::new(),
             ..good
         },
-        _ => panic!("the document names {status}, and nobody knows how to get it"),
+        _ => panic!("documented status {status} cannot be provoked by this test"),
     }
 }
 
-/// Sends the request as it stands and returns status and body.
+/// Sends the request and returns status and body.
 async fn answer(cause: &Cause, method: &str, path: &str, operation: &str) -> (String, String) {
     let mut stream = TcpStream::connect(serve(cause.bus.clone())).await.unwrap();
     let body = if method == "post" {
@@ -124,7 +124,7 @@ async fn answer(cause: &Cause, method: &str, path: &str, operation: &str) -> (St
         body.len(),
         cause.authorization,
     );
-    // The server may answer and close before it has read everything.
+    // The server may reply and close before it has read everything.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut reply = Vec::new();
     let _ = stream.read_to_end(&mut reply).await;
@@ -134,18 +134,18 @@ async fn answer(cause: &Cause, method: &str, path: &str, operation: &str) -> (St
     (status, body)
 }
 
-/// What a reference stands for, or the thing itself.
-fn resolve<'a>(document: &'a Value, thing: &'a Value) -> &'a Value {
-    match thing["$ref"].as_str() {
+/// Resolves a reference.
+fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str() {
         Some(reference) => document
             .pointer(&reference[1..])
-            .unwrap_or_else(|| panic!("{reference} is nowhere")),
-        None => thing,
+            .unwrap_or_else(|| panic!("unresolved reference {reference}")),
+        None => value,
     }
 }
 
-/// Whether a body has the members that its schema names, no more and no fewer.
-fn assert_fits(document: &Value, response: &Value, body: &str, what: &str) {
+/// Asserts that a body has exactly the members of its schema.
+fn assert_matches_schema(document: &Value, response: &Value, body: &str, what: &str) {
     let schema = &resolve(document, response)["content"]["application/json"]["schema"];
     let Some(properties) = resolve(document, schema)["properties"].as_object() else {
         return;
@@ -159,7 +159,7 @@ fn assert_fits(document: &Value, response: &Value, body: &str, what: &str) {
 }
 
 #[tokio::test]
-async fn every_path_answers_every_status_that_the_document_names() {
+async fn every_documented_status_is_returned() {
     let document: Value = serde_json::from_str(DOCUMENT).unwrap();
     let (mut provoked, mut with_body) = (0, 0);
     for (path, operations) in document["paths"].as_object().unwrap() {
@@ -169,7 +169,7 @@ async fn every_path_answers_every_status_that_the_document_names() {
                 let what = format!("{method} {path} {status}");
                 let (answered, body) = answer(&cause(status, id), method, path, id).await;
                 assert_eq!(&answered, status, "{what}: {body}");
-                assert_fits(&document, response, &body, &what);
+                assert_matches_schema(&document, response, &body, &what);
                 provoked += 1;
                 with_body += usize::from(resolve(&document, response)["content"].is_object());
             }
@@ -182,7 +182,7 @@ async fn every_path_answers_every_status_that_the_document_names() {
 }
 
 #[tokio::test]
-async fn what_the_document_does_not_name_is_not_there() {
+async fn undocumented_paths_and_methods_are_refused() {
     let good = cause("200", "getUser");
     for (method, path, status) in [
         ("get", "/", "404"),

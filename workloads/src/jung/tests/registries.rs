@@ -5,7 +5,7 @@ use crate::jung::message::*;
 use crate::jung::user_registry::UserRegistry;
 use uuid::Uuid;
 
-use super::{at, device_id, give, user_name};
+use super::{context, device_id, process, user_name};
 
 fn create_user(name: &str) -> CreateUser {
     CreateUser {
@@ -24,7 +24,7 @@ fn create_device(name: &str) -> CreateDevice {
 }
 
 async fn get_user(registry: &UserRegistry, name: &str) -> Result<User, Fault> {
-    let answer = give(
+    let answer = process(
         registry,
         GetUser {
             username: user_name(name),
@@ -35,16 +35,16 @@ async fn get_user(registry: &UserRegistry, name: &str) -> Result<User, Fault> {
 }
 
 #[tokio::test]
-async fn a_user_is_made_once_and_gets_devices_and_rules() {
+async fn user_is_created_once_and_gets_devices_and_rules() {
     let registry = UserRegistry::default();
-    give(&registry, create_user("anna")).await.unwrap();
+    process(&registry, create_user("anna")).await.unwrap();
     assert_eq!(
-        give(&registry, create_user("anna")).await.unwrap_err().kind,
-        Kind::Conflict
+        process(&registry, create_user("anna")).await.unwrap_err().kind,
+        FaultKind::Conflict
     );
     let rule = Uuid::new_v4();
     for _ in 0..2 {
-        give(
+        process(
             &registry,
             AddDevice {
                 username: user_name("anna"),
@@ -53,7 +53,7 @@ async fn a_user_is_made_once_and_gets_devices_and_rules() {
         )
         .await
         .unwrap();
-        give(
+        process(
             &registry,
             AddRule {
                 username: user_name("anna"),
@@ -68,36 +68,36 @@ async fn a_user_is_made_once_and_gets_devices_and_rules() {
 }
 
 #[tokio::test]
-async fn who_is_unknown_stays_so() {
+async fn unknown_users_are_not_found() {
     let registry = UserRegistry::default();
-    assert_eq!(get_user(&registry, "bob").await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(get_user(&registry, "bob").await.unwrap_err().kind, FaultKind::NotFound);
     let add = AddDevice {
         username: user_name("bob"),
         device: device_id("d"),
     };
-    assert_eq!(give(&registry, add).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(process(&registry, add).await.unwrap_err().kind, FaultKind::NotFound);
     let add = AddRule {
         username: user_name("bob"),
         rule: Uuid::nil(),
     };
-    assert_eq!(give(&registry, add).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(process(&registry, add).await.unwrap_err().kind, FaultKind::NotFound);
 }
 
 #[tokio::test]
-async fn the_same_create_twice_succeeds_twice() {
-    let (registry, at) = (UserRegistry::default(), at());
+async fn create_is_idempotent() {
+    let (registry, at) = (UserRegistry::default(), context());
     for _ in 0..2 {
         registry.handle(at, create_user("anna").into_task()).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn who_takes_over_users_knows_them() {
+async fn users_are_recovered_by_replay() {
     let registry = UserRegistry::default();
-    registry.replay(at(), create_user("anna").into_task());
-    registry.replay(at(), create_user("anna").into_task()); // was refused
+    registry.replay(context(), create_user("anna").into_task());
+    registry.replay(context(), create_user("anna").into_task()); // was refused
     registry.replay(
-        at(),
+        context(),
         AddDevice {
             username: user_name("anna"),
             device: device_id("d"),
@@ -105,7 +105,7 @@ async fn who_takes_over_users_knows_them() {
         .into_task(),
     );
     registry.replay(
-        at(),
+        context(),
         GetUser {
             username: user_name("anna"),
         }
@@ -114,7 +114,7 @@ async fn who_takes_over_users_knows_them() {
     assert_eq!(get_user(&registry, "anna").await.unwrap().devices, [device_id("d")]);
 }
 
-fn willing() -> std::sync::Arc<FakeBus> {
+fn happy_bus() -> std::sync::Arc<FakeBus> {
     let bus = FakeBus::new();
     bus.on::<AddDevice>(|_| Ok(DeviceAdded {}));
     bus.on::<Attach>(|_| Ok(Attached {}));
@@ -122,55 +122,61 @@ fn willing() -> std::sync::Arc<FakeBus> {
 }
 
 #[tokio::test]
-async fn a_device_is_introduced_to_its_owner_and_its_gateway() {
-    let bus = willing();
+async fn device_is_added_to_its_owner_and_attached_to_its_gateway() {
+    let bus = happy_bus();
     let registry = DeviceRegistry::new(bus.clone());
-    give(&registry, create_device("d")).await.unwrap();
+    process(&registry, create_device("d")).await.unwrap();
     let sent = bus.take_sent();
     assert_eq!(sent[0].0, "user-registry ADD_DEVICE");
     assert_eq!(sent[0].1["username"], "anna");
     assert_eq!(sent[1].0, "device-gateway ATTACH");
     assert_eq!((&sent[1].1["gateway"], &sent[1].1["value"]), (&"g".into(), &1.0.into()));
-    let found = GetDevice::reply(give(&registry, GetDevice { device: device_id("d") }).await.unwrap()).unwrap();
+    let found = GetDevice::reply(process(&registry, GetDevice { device: device_id("d") }).await.unwrap()).unwrap();
     assert_eq!((found.owner, found.gateway), (user_name("anna"), "g".to_owned()));
     assert_eq!(
-        give(&registry, create_device("d")).await.unwrap_err().kind,
-        Kind::Conflict
+        process(&registry, create_device("d")).await.unwrap_err().kind,
+        FaultKind::Conflict
     );
-    assert!(bus.take_names().is_empty(), "a conflict bothers nobody");
+    assert!(bus.take_names().is_empty(), "a conflict sends no tasks");
 }
 
 #[tokio::test]
-async fn a_device_of_nobody_is_forgotten_here_and_in_the_log() {
-    let bus = willing();
+async fn device_of_an_unknown_owner_is_removed_here_and_in_the_log() {
+    let bus = happy_bus();
     bus.on::<AddDevice>(|_| Err(Fault::not_found("user", "anna")));
     let registry = DeviceRegistry::new(bus.clone());
     assert_eq!(
-        give(&registry, create_device("d")).await.unwrap_err().kind,
-        Kind::NotFound
+        process(&registry, create_device("d")).await.unwrap_err().kind,
+        FaultKind::NotFound
     );
     assert_eq!(
         bus.take_names(),
         ["user-registry ADD_DEVICE", "device-registry ABANDON"]
     );
     let get = GetDevice { device: device_id("d") };
-    assert_eq!(give(&registry, get.clone()).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(
+        process(&registry, get.clone()).await.unwrap_err().kind,
+        FaultKind::NotFound
+    );
 
-    let heir = DeviceRegistry::new(bus);
-    heir.replay(at(), create_device("d").into_task());
-    heir.replay(at(), create_device("e").into_task());
-    heir.replay(at(), AbandonDevice { device: device_id("d") }.into_task());
-    assert_eq!(give(&heir, get).await.unwrap_err().kind, Kind::NotFound);
-    give(&heir, GetDevice { device: device_id("e") }).await.unwrap();
+    let successor = DeviceRegistry::new(bus);
+    successor.replay(context(), create_device("d").into_task());
+    successor.replay(context(), create_device("e").into_task());
+    successor.replay(context(), AbandonDevice { device: device_id("d") }.into_task());
+    assert_eq!(process(&successor, get).await.unwrap_err().kind, FaultKind::NotFound);
+    process(&successor, GetDevice { device: device_id("e") }).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_gateway_that_does_not_answer_is_a_timeout_and_the_create_can_be_repeated() {
+async fn unresponsive_gateway_is_a_timeout_and_create_can_be_repeated() {
     let bus = FakeBus::new();
     bus.on::<AddDevice>(|_| Ok(DeviceAdded {}));
-    let (registry, at) = (DeviceRegistry::new(bus.clone()), at());
+    let (registry, at) = (DeviceRegistry::new(bus.clone()), context());
     let create = || create_device("d").into_task();
-    assert_eq!(registry.handle(at, create()).await.unwrap_err().kind, Kind::Timeout);
+    assert_eq!(
+        registry.handle(at, create()).await.unwrap_err().kind,
+        FaultKind::Timeout
+    );
     bus.on::<Attach>(|_| Ok(Attached {}));
     registry.handle(at, create()).await.unwrap();
 }

@@ -9,7 +9,7 @@ use crate::jung::handler::Handler;
 use crate::jung::message::*;
 use crate::jung::rule_engine::RuleEngine;
 
-use super::{at, device, device_id, give};
+use super::{context, device, device_id, process};
 
 fn rule(operator: Operator, operand: f64, command: f64) -> CreateRule {
     let rule = Rule {
@@ -24,8 +24,8 @@ fn rule(operator: Operator, operand: f64, command: f64) -> CreateRule {
     }
 }
 
-/// A town whose device `d` reads what the number says, with a new reading for each new number.
-fn town(reading: &Arc<AtomicU64>) -> Arc<FakeBus> {
+/// A bus on which device `d` reads the given number, with a new reading for each new number.
+fn bus_with_reading(reading: &Arc<AtomicU64>) -> Arc<FakeBus> {
     let bus = FakeBus::new();
     let reading = Arc::clone(reading);
     bus.on::<GetDevice>(|_| Ok(device("d", "anna")));
@@ -53,24 +53,24 @@ async fn seconds(engine: &RuleEngine<FakeBus>, count: u64) {
     let _ = tokio::time::timeout(Duration::from_millis(count * 1000 + 10), engine.background()).await;
 }
 
-/// How often a name is among what was sent.
+/// How often a task was sent.
 fn count(bus: &FakeBus, name: &str) -> usize {
     bus.take_names().iter().filter(|sent| *sent == name).count()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_violated_rule_fires_once_a_reading() {
+async fn violated_rule_fires_once_per_reading() {
     let reading = Arc::new(AtomicU64::new(20));
-    let bus = town(&reading);
+    let bus = bus_with_reading(&reading);
     let engine = engine(&bus);
-    give(&engine, rule(Operator::Equal, 20.0, 20.0)).await.unwrap();
+    process(&engine, rule(Operator::Equal, 20.0, 20.0)).await.unwrap();
     assert_eq!(bus.take_names(), ["device-registry GET"]);
     seconds(&engine, 3).await;
     let names = bus.take_names();
     assert!((3..=4).contains(&names.len()), "{names:?}");
     assert!(
         names.iter().all(|name| name == "device-monitor READ"),
-        "it complies: {names:?}"
+        "the reading complies: {names:?}"
     );
     reading.store(31, Ordering::Relaxed);
     seconds(&engine, 3).await;
@@ -90,18 +90,18 @@ async fn a_violated_rule_fires_once_a_reading() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_that_was_not_taken_is_sent_again() {
+async fn failed_command_is_retried() {
     let reading = Arc::new(AtomicU64::new(31));
-    let bus = town(&reading);
+    let bus = bus_with_reading(&reading);
     let engine = engine(&bus);
-    give(&engine, rule(Operator::Equal, 20.0, 20.0)).await.unwrap();
+    process(&engine, rule(Operator::Equal, 20.0, 20.0)).await.unwrap();
     bus.on::<SendCommand>(|_| Err(Fault::timeout(crate::jung::service::Service::DeviceCommander)));
     seconds(&engine, 3).await;
     assert!(count(&bus, "device-commander COMMAND") >= 3);
 }
 
 #[test]
-fn operators_mean_what_they_say() {
+fn operators_compare() {
     use Operator::{Equal, Greater, Less, NotEqual};
     for (operator, below, same, above) in [
         (Equal, false, true, false),
@@ -115,10 +115,10 @@ fn operators_mean_what_they_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_devices_of_ones_own_partitions_are_checked() {
-    let bus = town(&Arc::new(AtomicU64::new(31)));
+async fn only_devices_of_owned_partitions_are_checked() {
+    let bus = bus_with_reading(&Arc::new(AtomicU64::new(31)));
     let engine = engine(&bus);
-    let mut elsewhere = at();
+    let mut elsewhere = context();
     elsewhere.partition = 1;
     engine.replay(elsewhere, rule(Operator::Equal, 20.0, 20.0).into_task());
     seconds(&engine, 3).await;
@@ -126,17 +126,17 @@ async fn only_devices_of_ones_own_partitions_are_checked() {
 }
 
 #[tokio::test]
-async fn rules_are_kept_in_order_and_once() {
-    let bus = town(&Arc::default());
+async fn rules_are_stored_once_and_in_order() {
+    let bus = bus_with_reading(&Arc::default());
     let engine = engine(&bus);
     let (first, second) = (rule(Operator::Less, 1.0, 2.0), rule(Operator::Greater, 1.0, 2.0));
     for create in [&first, &second, &first] {
-        give(&engine, create.clone()).await.unwrap();
+        process(&engine, create.clone()).await.unwrap();
     }
     assert_eq!(bus.take_names(), ["device-registry GET"], "the device is cached");
-    let answer = give(&engine, GetRules { device: device_id("d") }).await.unwrap();
+    let answer = process(&engine, GetRules { device: device_id("d") }).await.unwrap();
     assert_eq!(GetRules::reply(answer).unwrap().rules, [first.rule, second.rule]);
-    let answer = give(
+    let answer = process(
         &engine,
         GetRules {
             device: device_id("none"),
@@ -148,15 +148,15 @@ async fn rules_are_kept_in_order_and_once() {
 }
 
 #[tokio::test]
-async fn a_rule_for_an_unknown_device_is_refused() {
+async fn rule_for_an_unknown_device_or_over_the_limit_is_refused() {
     let bus = FakeBus::new();
     bus.on::<GetDevice>(|_| Err(Fault::not_found("device", "d")));
     let engine = engine(&bus);
-    let refused = give(&engine, rule(Operator::Less, 1.0, 2.0)).await.unwrap_err();
-    assert_eq!(refused.kind, Kind::NotFound);
+    let refused = process(&engine, rule(Operator::Less, 1.0, 2.0)).await.unwrap_err();
+    assert_eq!(refused.kind, FaultKind::NotFound);
     for _ in 0..101 {
-        engine.replay(at(), rule(Operator::Less, 1.0, 2.0).into_task());
+        engine.replay(context(), rule(Operator::Less, 1.0, 2.0).into_task());
     }
-    let answer = give(&engine, GetRules { device: device_id("d") }).await.unwrap();
+    let answer = process(&engine, GetRules { device: device_id("d") }).await.unwrap();
     assert_eq!(GetRules::reply(answer).unwrap().rules.len(), 100, "there is a limit");
 }

@@ -1,7 +1,7 @@
-//! Something to do once a second for each of many devices, spread over the second.
+//! Spreads the once-a-second work of many devices evenly over the second.
 //!
-//! A second has [`SLOTS`] slots and a device's name says which is its own, so that 900 devices make a steady trickle
-//! and not a wave, and every device has its turn exactly once a second.
+//! A second has [`SLOTS`] slots. A device's slot follows from its name, so that 900 devices cause a steady load instead
+//! of bursts, and every device is handled exactly once a second.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use tokio::time::{Interval, interval};
 
 use super::message::DeviceId;
 
-/// Slots of a second.
+/// Slots per second.
 const SLOTS: usize = 50;
 
-/// A clock that says whose turn it is.
+/// A clock that ticks once per slot.
 #[derive(Debug)]
-pub struct EverySecond {
+pub struct SlotClock {
     interval: Interval,
     slot: usize,
 }
 
-impl EverySecond {
-    /// Starts with slot 0.
+impl SlotClock {
+    /// A clock that starts with slot 0.
     #[must_use]
     pub fn start() -> Self {
         let length = Duration::from_secs(1) / u32::try_from(SLOTS).unwrap_or(1);
@@ -30,7 +30,7 @@ impl EverySecond {
         }
     }
 
-    /// Waits for the next slot. A late one is caught up with, not left out.
+    /// Waits for the next slot. Late slots are caught up, not skipped.
     pub async fn next(&mut self) -> usize {
         self.interval.tick().await;
         self.slot = (self.slot + 1) % SLOTS;
@@ -52,8 +52,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn every_slot_has_its_turn_once_a_second() {
-        let mut clock = EverySecond::start();
+    async fn every_slot_ticks_once_a_second() {
+        let mut clock = SlotClock::start();
         let start = tokio::time::Instant::now();
         for turn in 0..3 * SLOTS {
             assert_eq!(clock.next().await, turn % SLOTS);
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_spread_over_the_slots() {
+    fn devices_are_spread_over_the_slots() {
         let mut counts = [0; SLOTS];
         for number in 0..900 {
             counts[slot_of(&DeviceId::try_from(format!("device-{number:03}")).unwrap())] += 1;

@@ -1,37 +1,37 @@
-//! The table of APIs spoken: key, versions, and the shape of the request.
+//! The supported APIs: key, versions, and the schema of the request.
 
 use kafka_protocol::messages::ApiKey;
 
-/// One API of the protocol as this broker speaks it.
+/// A supported API.
 #[derive(Debug)]
 pub struct Api {
-    /// The key in the request header.
+    /// The API key in the request header.
     pub key: ApiKey,
-    /// The oldest version spoken.
+    /// The oldest supported version.
     pub min: i16,
-    /// The newest version spoken.
+    /// The newest supported version.
     pub max: i16,
-    /// Form of the request body, in the letters of [`shape`](super::shape).
-    pub shape: &'static str,
+    /// Schema of the request body, in the notation of [`schema`](super::schema).
+    pub schema: &'static str,
 }
 
 impl Api {
-    /// The API of a key, if spoken here.
+    /// The API with this key, if it is supported.
     pub fn find(key: i16) -> Option<&'static Api> {
         APIS.iter().find(|api| api.key as i16 == key)
     }
 
-    /// Whether requests of this version have compact lengths and tagged fields.
+    /// Whether this version is flexible: compact lengths and tagged fields.
     pub fn flexible(&self, version: i16) -> bool {
         self.key.request_header_version(version) >= 2
     }
 }
 
-const fn api(key: ApiKey, min: i16, max: i16, shape: &'static str) -> Api {
-    Api { key, min, max, shape }
+const fn api(key: ApiKey, min: i16, max: i16, schema: &'static str) -> Api {
+    Api { key, min, max, schema }
 }
 
-/// Every API spoken here; what is not in this table is refused.
+/// All supported APIs.
 pub static APIS: &[Api] = &[
     api(ApiKey::Produce, 3, 13, "s h i [{3-12 s} {13-13 u} [i x]]"),
     api(

@@ -1,30 +1,30 @@
-//! Checks that a request body has the form its schema demands, before the decoder of `kafka-protocol` sees it.
+//! Validates a request body against its schema before `kafka-protocol` decodes it.
 //!
-//! That decoder reserves memory for as many elements as an array claims to have, so that a frame of 20 bytes
-//! could make it ask for gigabytes and abort the process. Here every length is checked against the bytes that
-//! are really there, and elements are counted.
+//! The decoder reserves memory for as many elements as an array claims to have, so a frame of 20 bytes could make it
+//! allocate gigabytes and abort the process. Here every length is checked against the remaining bytes, and elements
+//! are counted.
 //!
-//! A shape is a line of letters in the order of the fields:
+//! A schema lists the fields in order, one letter each:
 //! `b` 1 byte, `h` 2, `i` 4, `l` 8, `u` 16 (UUID), `s` string, `x` bytes, `[..]` array of structures,
 //! `(..)` array of plain values, `{3-8 ..}` fields of versions 3 to 8, `!` in a structure: tagged fields are
-//! refused (the decoder would interpret them; only brokers send them).
+//! refused (only brokers send them, and the decoder would interpret them).
 
-/// Elements of arrays and tagged fields in one request; bounds the memory that decoding takes.
+/// Maximum number of array elements and tagged fields in a request; bounds the memory used for decoding.
 const MAX_ELEMENTS: usize = 50_000;
 
-/// What is wrong with a body, and at which byte of it.
+/// A violation of the schema.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} at byte {at} of the body")]
-pub struct ShapeError {
-    /// The problem.
-    pub what: &'static str,
-    /// Position in the body in bytes.
+#[error("{reason} at byte {at} of the body")]
+pub struct SchemaError {
+    /// What is wrong.
+    pub reason: &'static str,
+    /// Byte position in the body.
     pub at: usize,
 }
 
-/// Walks `body` along `shape`; returns how many bytes the shape takes. What is left over is no error: librdkafka
-/// 2.12 asks for all topics in Metadata version 13 with bytes behind the request's end, and gets its answer of Apache Kafka 4.3.1.
-pub fn check(shape: &str, version: i16, flexible: bool, body: &[u8]) -> Result<usize, ShapeError> {
+/// Checks `body` against `schema`; returns the number of bytes consumed. Trailing bytes are not an error: librdkafka
+/// 2.12 sends them in Metadata version 13 requests for all topics, and Apache Kafka 4.3.1 responds to those.
+pub fn check(schema: &str, version: i16, flexible: bool, body: &[u8]) -> Result<usize, SchemaError> {
     let mut walker = Walker {
         body,
         at: 0,
@@ -32,12 +32,12 @@ pub fn check(shape: &str, version: i16, flexible: bool, body: &[u8]) -> Result<u
         flexible,
         elements: 0,
     };
-    walker.structure(shape.as_bytes())?;
+    walker.structure(schema.as_bytes())?;
     Ok(walker.at)
 }
 
-/// Checks a request header (`key`, `version`, correlation id, client id, tags) and returns its length in bytes.
-pub fn header(flexible: bool, frame: &[u8]) -> Result<usize, ShapeError> {
+/// Checks a request header (key, version, correlation id, client id, tagged fields) and returns its length in bytes.
+pub fn header_length(flexible: bool, frame: &[u8]) -> Result<usize, SchemaError> {
     let mut walker = Walker {
         body: frame,
         at: 8,
@@ -61,33 +61,33 @@ struct Walker<'a> {
 }
 
 impl Walker<'_> {
-    fn error(&self, what: &'static str) -> ShapeError {
-        ShapeError { what, at: self.at }
+    fn error(&self, reason: &'static str) -> SchemaError {
+        SchemaError { reason, at: self.at }
     }
 
-    fn take(&mut self, count: usize) -> Result<&[u8], ShapeError> {
-        let left = self.body.len().saturating_sub(self.at);
-        if count > left {
+    fn take(&mut self, count: usize) -> Result<&[u8], SchemaError> {
+        let remaining = self.body.len().saturating_sub(self.at);
+        if count > remaining {
             return Err(self.error("truncated"));
         }
         self.at += count;
         Ok(&self.body[self.at - count..self.at])
     }
 
-    /// Fields, then the tagged fields that end a structure of a flexible version.
-    fn structure(&mut self, shape: &[u8]) -> Result<(), ShapeError> {
-        self.fields(shape)?;
+    /// The fields of a structure, and its tagged fields in flexible versions.
+    fn structure(&mut self, schema: &[u8]) -> Result<(), SchemaError> {
+        self.fields(schema)?;
         if self.flexible {
-            self.tags(!shape.contains(&b'!'))
+            self.tags(!schema.contains(&b'!'))
         } else {
             Ok(())
         }
     }
 
-    fn fields(&mut self, shape: &[u8]) -> Result<(), ShapeError> {
+    fn fields(&mut self, schema: &[u8]) -> Result<(), SchemaError> {
         let mut at = 0;
-        while at < shape.len() {
-            match shape[at] {
+        while at < schema.len() {
+            match schema[at] {
                 b'b' => drop(self.take(1)?),
                 b'h' => drop(self.take(2)?),
                 b'i' => drop(self.take(4)?),
@@ -96,8 +96,8 @@ impl Walker<'_> {
                 b's' => self.sized(2)?,
                 b'x' => self.sized(4)?,
                 open @ (b'[' | b'(' | b'{') => {
-                    let end = closing(shape, at);
-                    self.nested(open, &shape[at + 1..end])?;
+                    let end = closing(schema, at);
+                    self.nested(open, &schema[at + 1..end])?;
                     at = end;
                 }
                 _ => {}
@@ -107,9 +107,9 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn nested(&mut self, open: u8, inner: &[u8]) -> Result<(), ShapeError> {
+    fn nested(&mut self, open: u8, inner: &[u8]) -> Result<(), SchemaError> {
         if open == b'{' {
-            let (range, fields) = gate(inner);
+            let (range, fields) = version_range(inner);
             return if range.contains(&self.version) {
                 self.fields(fields)
             } else {
@@ -117,7 +117,7 @@ impl Walker<'_> {
             };
         }
         for _ in 0..self.length(4)? {
-            self.count()?;
+            self.count_element()?;
             if open == b'[' {
                 self.structure(inner)?
             } else {
@@ -127,7 +127,7 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn count(&mut self) -> Result<(), ShapeError> {
+    fn count_element(&mut self) -> Result<(), SchemaError> {
         self.elements += 1;
         if self.elements > MAX_ELEMENTS {
             Err(self.error("more than 50000 elements"))
@@ -136,13 +136,13 @@ impl Walker<'_> {
         }
     }
 
-    fn sized(&mut self, width: usize) -> Result<(), ShapeError> {
+    fn sized(&mut self, width: usize) -> Result<(), SchemaError> {
         let length = self.length(width)?;
         self.take(length).map(drop)
     }
 
-    /// A length: a varint of length + 1 in flexible versions, else an integer of `width` bytes; null counts as 0.
-    fn length(&mut self, width: usize) -> Result<usize, ShapeError> {
+    /// A length: a varint of length + 1 in flexible versions, else an integer of `width` bytes. Null is 0.
+    fn length(&mut self, width: usize) -> Result<usize, SchemaError> {
         if self.flexible {
             return Ok((self.varint()? as usize).saturating_sub(1));
         }
@@ -157,8 +157,8 @@ impl Walker<'_> {
         }
     }
 
-    /// At most five bytes, as the decoder reads it.
-    fn varint(&mut self) -> Result<u32, ShapeError> {
+    /// At most five bytes, the same as in the decoder.
+    fn varint(&mut self) -> Result<u32, SchemaError> {
         let mut value = 0;
         for shift in [0, 7, 14, 21, 28] {
             let byte = u32::from(self.take(1)?[0]);
@@ -170,12 +170,12 @@ impl Walker<'_> {
         Err(self.error("varint longer than five bytes"))
     }
 
-    fn tags(&mut self, allowed: bool) -> Result<(), ShapeError> {
+    fn tags(&mut self, allowed: bool) -> Result<(), SchemaError> {
         for _ in 0..self.varint()? {
             if !allowed {
-                return Err(self.error("tagged field of a broker"));
+                return Err(self.error("tagged field reserved for brokers"));
             }
-            self.count()?;
+            self.count_element()?;
             self.varint()?;
             let length = self.varint()? as usize;
             self.take(length)?;
@@ -184,10 +184,10 @@ impl Walker<'_> {
     }
 }
 
-/// Index of the bracket that closes the one at `open`.
-fn closing(shape: &[u8], open: usize) -> usize {
+/// Index of the closing bracket for the one at `open`.
+fn closing(schema: &[u8], open: usize) -> usize {
     let mut depth = 0;
-    for (at, letter) in shape.iter().enumerate().skip(open) {
+    for (at, letter) in schema.iter().enumerate().skip(open) {
         match letter {
             b'[' | b'(' | b'{' => depth += 1,
             b']' | b')' | b'}' => depth -= 1,
@@ -197,11 +197,11 @@ fn closing(shape: &[u8], open: usize) -> usize {
             return at;
         }
     }
-    shape.len()
+    schema.len()
 }
 
-/// Splits `3-8 fields` into the versions and the fields.
-fn gate(inner: &[u8]) -> (std::ops::RangeInclusive<i16>, &[u8]) {
+/// Splits `3-8 fields` into the version range and the fields.
+fn version_range(inner: &[u8]) -> (std::ops::RangeInclusive<i16>, &[u8]) {
     let space = inner.iter().position(|&b| b == b' ').unwrap_or(inner.len());
     let mut numbers = inner[..space].split(|&b| b == b'-').map(|digits| {
         digits.iter().fold(0i16, |n, d| {
@@ -217,25 +217,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn array_that_claims_more_than_is_there_is_refused() {
+    fn array_longer_than_the_body_is_refused() {
         let bomb = [0x7f, 0xff, 0xff, 0xff, 0, 0];
-        assert_eq!(check("[s]", 0, false, &bomb).unwrap_err().what, "truncated");
+        assert_eq!(check("[s]", 0, false, &bomb).unwrap_err().reason, "truncated");
         let compact = [0xff, 0xff, 0xff, 0xff, 0x0f, 1];
-        assert_eq!(check("(s)", 0, true, &compact).unwrap_err().what, "truncated");
+        assert_eq!(check("(s)", 0, true, &compact).unwrap_err().reason, "truncated");
     }
 
     #[test]
-    fn array_of_many_tiny_elements_is_refused() {
+    fn too_many_elements_are_refused() {
         let mut body = vec![0x81, 0x80, 0x08];
         body.extend(vec![1; 200_000]);
         assert_eq!(
-            check("(s)", 0, true, &body).unwrap_err().what,
+            check("(s)", 0, true, &body).unwrap_err().reason,
             "more than 50000 elements"
         );
     }
 
     #[test]
-    fn gate_follows_the_version() {
+    fn fields_depend_on_the_version() {
         assert_eq!(check("{3-8 h}b", 2, false, &[1]), Ok(1));
         assert_eq!(check("{3-8 h}b", 3, false, &[0, 0, 1]), Ok(3));
         assert!(check("{3-8 h}b", 3, false, &[0]).is_err());
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_of_brokers_are_refused_where_the_decoder_would_follow_them() {
+    fn tagged_fields_reserved_for_brokers_are_refused() {
         let tagged = [1, 0, 1, 9];
         assert_eq!(check("", 0, true, &tagged), Ok(4));
         assert!(check("!", 0, true, &tagged).is_err());

@@ -1,11 +1,11 @@
-//! What may differ by intent.
+//! Removes intended differences between the brokers' responses.
 
 use kafka_protocol::messages::*;
 
 use super::text;
 
-/// Replaces what may differ by intent.
-pub fn normal(answer: ResponseKind) -> ResponseKind {
+/// Replaces the fields that may differ.
+pub fn normalize(answer: ResponseKind) -> ResponseKind {
     match answer {
         ResponseKind::Metadata(mut m) => {
             m.cluster_id = None;
@@ -18,7 +18,7 @@ pub fn normal(answer: ResponseKind) -> ResponseKind {
         ResponseKind::CreateTopics(mut c) => {
             for t in &mut c.topics {
                 t.topic_id = Default::default();
-                t.error_message = t.error_message.take().map(|_| text("said"));
+                t.error_message = t.error_message.take().map(|_| text("message"));
                 t.configs = t.configs.take().map(|_| Vec::new());
             }
             ResponseKind::CreateTopics(c)
@@ -35,8 +35,8 @@ pub fn normal(answer: ResponseKind) -> ResponseKind {
         }
         ResponseKind::Produce(mut p) => {
             let partitions = p.responses.iter_mut().flat_map(|t| &mut t.partition_responses);
-            // Kafka tells which records are wrong, our broker what is wrong with the batch. Kafka gives the time of
-            // a repeated batch, and where the log starts with some errors.
+            // Kafka reports which records are invalid, this broker what is wrong with the batch. Kafka also returns the
+            // append time of a duplicate batch, and the log start offset with some errors.
             partitions.for_each(|p| {
                 (p.error_message, p.record_errors, p.log_append_time_ms) = (None, Vec::new(), -1);
                 if p.error_code != 0 {

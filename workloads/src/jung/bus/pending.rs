@@ -1,4 +1,4 @@
-//! The tasks whose results are waited for.
+//! Requests that wait for their results.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,45 +6,45 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-/// Who waits for which result. A place is given up when its [`Place`] goes, so an abandoned request leaves nothing.
+/// The pending requests by task id. Dropping a [`PendingRequest`] removes its entry.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Mutex<HashMap<Uuid, oneshot::Sender<Vec<u8>>>>);
+pub(super) struct PendingRequests(Mutex<HashMap<Uuid, oneshot::Sender<Vec<u8>>>>);
 
-/// A place in the table.
+/// A pending request.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
-    table: &'a Waiting,
+pub(super) struct PendingRequest<'a> {
+    table: &'a PendingRequests,
     id: Uuid,
     result: oneshot::Receiver<Vec<u8>>,
 }
 
-impl Waiting {
-    /// Waits for the result of this task from now on.
-    pub(super) fn wait_for(&self, id: Uuid) -> Place<'_> {
+impl PendingRequests {
+    /// Registers a request for the result of a task.
+    pub(super) fn register(&self, id: Uuid) -> PendingRequest<'_> {
         let (sender, result) = oneshot::channel();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
-        Place {
+        PendingRequest {
             table: self,
             id,
             result,
         }
     }
 
-    /// Hands over a result; `false` if nobody waits for it (any more).
+    /// Delivers a result; returns false if it is not awaited (any more).
     pub(super) fn deliver(&self, id: Uuid, bytes: &[u8]) -> bool {
         let waiter = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         waiter.is_some_and(|waiter| waiter.send(bytes.to_vec()).is_ok())
     }
 }
 
-impl Place<'_> {
-    /// The bytes of the result; never comes if the result does not.
+impl PendingRequest<'_> {
+    /// Waits for the result, still encoded.
     pub(super) async fn result(&mut self) -> Option<Vec<u8>> {
         (&mut self.result).await.ok()
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for PendingRequest<'_> {
     fn drop(&mut self) {
         self.table
             .0
@@ -59,19 +59,19 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_result_reaches_its_waiter_once() {
-        let (table, id) = (Waiting::default(), Uuid::new_v4());
-        let mut place = table.wait_for(id);
+    async fn result_is_delivered_once() {
+        let (table, id) = (PendingRequests::default(), Uuid::new_v4());
+        let mut request = table.register(id);
         assert!(!table.deliver(Uuid::new_v4(), b"other"));
         assert!(table.deliver(id, b"mine"));
         assert!(!table.deliver(id, b"again"));
-        assert_eq!(place.result().await.unwrap(), b"mine");
+        assert_eq!(request.result().await.unwrap(), b"mine");
     }
 
     #[test]
-    fn who_gives_up_leaves_nothing_behind() {
-        let (table, id) = (Waiting::default(), Uuid::new_v4());
-        drop(table.wait_for(id));
+    fn dropped_request_is_removed() {
+        let (table, id) = (PendingRequests::default(), Uuid::new_v4());
+        drop(table.register(id));
         assert!(!table.deliver(id, b"late"));
         assert!(table.0.lock().unwrap().is_empty());
     }
