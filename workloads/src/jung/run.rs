@@ -19,7 +19,7 @@ use super::bench::spans::Spans;
 use super::bench::{ClientError, drive, figures, truth};
 use super::bus::{BusError, Inbox, KafkaBus};
 use super::device_commander::DeviceCommander;
-use super::device_gateway::{self, DeviceGateway, book::Book};
+use super::device_gateway::{self, DeviceGateway, simulation::Simulation};
 use super::device_monitor::DeviceMonitor;
 use super::device_registry::DeviceRegistry;
 use super::handler::Handler;
@@ -210,12 +210,12 @@ async fn run_device_gateway(
 ) -> Result<(), JungError> {
     let DeviceGatewayOptions { service, name, listen } = options;
     let listener = http::listen(listen).map_err(|error| JungError::Listen(listen, error))?;
-    let book = Arc::new(Mutex::new(Book::default()));
-    let admin = device_gateway::admin::router(Arc::clone(&book));
+    let simulation = Arc::new(Mutex::new(Simulation::default()));
+    let admin = device_gateway::admin::router(Arc::clone(&simulation));
     tokio::spawn(http::serve(listener, admin, std::future::pending()));
     // Every gateway has its own group because it must see all tasks of its devices.
     let group = format!("{}-{name}", Service::DeviceGateway);
-    let make = |bus, _: &Inbox| DeviceGateway::new(bus, name, book);
+    let make = |bus, _: &Inbox| DeviceGateway::new(bus, name, simulation);
     run_group(&service, Service::DeviceGateway, &group, shutdown, make).await
 }
 

@@ -93,7 +93,7 @@ pub async fn get_user<B: Bus>(
     credentials: Credentials,
     PathParams(username): PathParams<UserName>,
 ) -> Reply<Json<UserView>> {
-    let trace = gateway.authorize(who, username.clone(), None).await?;
+    let trace = gateway.authorize(credentials, username.clone(), None).await?;
     let user = gateway.bus.request(trace, GetUser { username }).await?;
     Ok(Json(user.into()))
 }
@@ -104,7 +104,7 @@ pub async fn create_device<B: Bus>(
     PathParams(owner): PathParams<UserName>,
     JsonBody(body): JsonBody<DeviceBody>,
 ) -> Reply<(StatusCode, Json<DeviceView>)> {
-    let trace = gateway.authorize(who, owner.clone(), None).await?;
+    let trace = gateway.authorize(credentials, owner.clone(), None).await?;
     let id = match body.id {
         Some(id) => id,
         None => {
@@ -139,7 +139,7 @@ pub async fn get_device<B: Bus>(
     credentials: Credentials,
     PathParams((owner, device)): PathParams<(UserName, DeviceId)>,
 ) -> Reply<Json<DeviceView>> {
-    let trace = gateway.authorize(who, owner, Some(device.clone())).await?;
+    let trace = gateway.authorize(credentials, owner, Some(device.clone())).await?;
     let device = gateway.bus.request(trace, GetDevice { device }).await?;
     Ok(Json(device.into()))
 }
@@ -150,7 +150,7 @@ pub async fn get_readings<B: Bus>(
     PathParams((owner, device)): PathParams<(UserName, DeviceId)>,
     QueryParams(paging): QueryParams<Paging>,
 ) -> Reply<Json<PageView>> {
-    let trace = gateway.authorize(who, owner, Some(device.clone())).await?;
+    let trace = gateway.authorize(credentials, owner, Some(device.clone())).await?;
     let (page, size) = (paging.page, paging.size.unwrap_or(DEFAULT_PAGE_SIZE));
     let found = gateway
         .bus
@@ -185,7 +185,7 @@ pub async fn write_readings<B: Bus>(
             body.readings.len()
         )));
     }
-    let trace = gateway.authorize(who, owner, Some(device.clone())).await?;
+    let trace = gateway.authorize(credentials, owner, Some(device.clone())).await?;
     // Sent concurrently; they keep their order because they share a partition.
     let writes = body.readings.into_iter().map(|reading| {
         gateway.bus.request(
@@ -207,7 +207,7 @@ pub async fn send_command<B: Bus>(
     PathParams((owner, device)): PathParams<(UserName, DeviceId)>,
     JsonBody(body): JsonBody<CommandBody>,
 ) -> Reply<(StatusCode, Json<CommandView>)> {
-    let trace = gateway.authorize(who, owner, Some(device.clone())).await?;
+    let trace = gateway.authorize(credentials, owner, Some(device.clone())).await?;
     let command = Uuid::new_v4();
     let task = SendCommand {
         command,
@@ -225,7 +225,7 @@ pub async fn create_rule<B: Bus>(
     PathParams((owner, device)): PathParams<(UserName, DeviceId)>,
     JsonBody(body): JsonBody<RuleBody>,
 ) -> Reply<(StatusCode, Json<RuleView>)> {
-    let trace = gateway.authorize(who, owner.clone(), Some(device.clone())).await?;
+    let trace = gateway.authorize(credentials, owner.clone(), Some(device.clone())).await?;
     let RuleBody {
         operator,
         operand,
@@ -265,7 +265,7 @@ pub async fn get_rules<B: Bus>(
     credentials: Credentials,
     PathParams((owner, device)): PathParams<(UserName, DeviceId)>,
 ) -> Reply<Json<RulesView>> {
-    let trace = gateway.authorize(who, owner, Some(device.clone())).await?;
+    let trace = gateway.authorize(credentials, owner, Some(device.clone())).await?;
     let found = gateway.bus.request(trace, GetRules { device: device.clone() }).await?;
     Ok(Json(RulesView {
         device,
