@@ -275,15 +275,15 @@ fn options(value: Value) -> Result<BTreeMap<String, String>, Invalid> {
             )),
         })
         .collect::<Result<_, _>>()?;
-    let faults: Vec<String> = files::of_kafka_options(&options)
+    let problems: Vec<String> = files::of_kafka_options(&options)
         .iter()
         .map(|(option, error)| format!("{option}: {error}"))
         .collect();
-    if faults.is_empty() {
+    if problems.is_empty() {
         Ok(options)
     } else {
         Err(invalid(
-            faults.join("; "),
+            problems.join("; "),
             "correct the path, or let the runner's user read the file",
         ))
     }

@@ -147,16 +147,16 @@ fn a_key_file_is_read() {
 }
 
 #[test]
-fn files_that_cannot_be_read_or_are_empty_are_told_as_such() {
+fn unreadable_and_empty_files_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty");
     std::fs::write(&empty, "").unwrap();
     for key in ["key_file", "workload", "broker", "apache_kafka"] {
-        let said = problems(&format!("{key} = \"/none/x\""));
-        assert!(said.contains("this file cannot be read: No such file"), "{said}");
-        let said = problems(&format!("{key} = {empty:?}"));
-        assert!(said.contains("this file is empty"), "{said}");
+        let text = problems(&format!("{key} = \"/none/x\""));
+        assert!(text.contains("this file cannot be read: No such file"), "{text}");
+        let text = problems(&format!("{key} = {empty:?}"));
+        assert!(text.contains("this file is empty"), "{text}");
     }
-    let said = problems("[kafka]\n\"ssl.ca.location\" = \"/none/ca.pem\"");
-    assert!(said.contains("ssl.ca.location: this file cannot be read"), "{said}");
+    let text = problems("[kafka]\n\"ssl.ca.location\" = \"/none/ca.pem\"");
+    assert!(text.contains("ssl.ca.location: this file cannot be read"), "{text}");
 }

@@ -19,7 +19,7 @@ async fn every_failure_has_its_stage() {
         panic!("not REFUSED")
     };
     assert_eq!(refused.reason, RefusedReason::Unmet);
-    assert!(refused.why.contains("leave out"), "has a remedy: {}", refused.why);
+    assert!(refused.why.contains("remove the key"), "has a remedy: {}", refused.why);
 
     for (failure, stage) in [
         (FakeFailure::Prepare, Stage::Prepare),
