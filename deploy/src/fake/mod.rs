@@ -1,7 +1,7 @@
 //! `fake`: a complete driver for tests that starts no process.
 //!
 //! It needs nothing, but its endpoint is real: a loopback listener that sends the reply that the service's probe expects, so a load can be run against it.
-//! It fails where its [`FakeSpec`](protocol::spec::FakeSpec) says.
+//! It fails where its [`FakeSpec`] says.
 
 mod server;
 

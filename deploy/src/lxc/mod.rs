@@ -5,13 +5,13 @@
 //!                                             │ eth0                  monitor: ...-<service>.monitor, while it ends ...-<service>.pivot
 //!                                             veth jt<hash>-<n> on the runner's bridge
 //! ```
-//! * [`config`] builds a container's configuration file. It is pure.
+//! * `config` builds a container's configuration file. It is pure.
 //! * `lxc-start` stays in the foreground as the runner's child. It monitors one container and ends with it. The service's output does not pass through it,
 //!   but goes straight to the log. If it is killed, the kernel kills the container.
 //! * How the service ended is only in LXC's own log; `lxc-start` exits with 0 in any case.
 //!
 //! LXC creates a cgroup in every hierarchy of the host, including those that nothing else here uses, and leaves some of them behind, as well as lock
-//! files; [`files`] removes these.
+//! files; `files` removes these.
 
 mod config;
 mod container;

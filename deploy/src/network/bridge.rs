@@ -1,7 +1,7 @@
 //! A runner's bridge and the tap devices on it.
 //!
 //! Their names carry a hash of the runner's name: `jb<hash>` is the bridge, and `jt<hash>-<n>` is the interface of the guest with the address `.n`: a
-//! tap, or the host's end of a veth that another program creates for a container ([`super::veth`]). The bridge exists while something is connected to
+//! tap, or the host's end of a veth that another program creates for a container (`veth`). The bridge exists while something is connected to
 //! it. What a crashed runner left behind is found by these names.
 
 use std::collections::BTreeSet;
