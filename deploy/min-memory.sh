@@ -86,7 +86,7 @@ passes() {
             ;;
         esac
         case $(why) in
-        *"was killed for memory"* | *crashed* | *"broke off"* | *"requests failed"*) break ;;
+        *"was killed for memory"* | *crashed* | *"aborted during"* | *"requests failed"*) break ;;
         *generator* | *hypervisor*) echo "$mib MiB: try $try is inconclusive: $(why)" ;;
         *) break ;;
         esac

@@ -148,7 +148,7 @@ pub struct TrialRecord {
     pub ledger: Option<Ledger>,
     /// What the runner summed up; `None`: it never did.
     pub summary: Option<Summary>,
-    /// Why it broke off; `None`: it did not.
+    /// Why it was aborted; `None`: it was not.
     pub failure: Option<FailureRecord>,
     /// What the audit says.
     pub verdict: Verdict,
@@ -223,7 +223,7 @@ pub struct SamplingRecord {
     pub ticks_per_s: u64,
 }
 
-/// Why an attempt broke off.
+/// Why an attempt was aborted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FailureRecord {

@@ -205,7 +205,7 @@ fn counts(outcome: &Outcome) -> RequestCounts {
     RequestCounts::of(&outcome.counts, &outcome.warm_up)
 }
 
-/// Why it broke off; `None`: the load went through and the runner summed up.
+/// Why it was aborted; `None`: the load went through and the runner summed up.
 fn failure(end: &End) -> Option<FailureRecord> {
     let (stage, why) = match end {
         End::Summed(Cause::LoadOver, _) => return None,

@@ -107,7 +107,7 @@ fn kill_9_of_the_service_in_the_middle_of_a_load() {
     let first = &agreed.attempts[0];
     assert!(!first.counts() && first.number == 1, "{agreed:?}");
     assert!(
-        first.reasons.contains("broke off") && first.reasons.contains("signal 9"),
+        first.reasons.contains("aborted during") && first.reasons.contains("signal 9"),
         "{first:?}"
     );
     let again = agreed.counted().find(|attempt| attempt.trial == first.trial).unwrap();

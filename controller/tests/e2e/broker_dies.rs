@@ -60,6 +60,6 @@ fn a_broker_that_is_away_longer_than_the_lease_costs_an_attempt_and_no_more() {
     controller.ends_with(0);
     let agreed = agree(&lab.run_folder());
     assert!(!agreed.attempts[0].counts(), "{agreed:?}");
-    assert!(agreed.attempts[0].reasons.contains("broke off"), "{agreed:?}");
+    assert!(agreed.attempts[0].reasons.contains("aborted during"), "{agreed:?}");
     assert_eq!(agreed.counted().count(), 2);
 }
