@@ -86,7 +86,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds.into()))
 }
 
-/// The exit codes, shown in `--help`.
+/// The exit codes, shown in `--help`; each has the value and the meaning that it has in `controller` and `loader`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Graceful shutdown with nothing left behind; or `check` found no problem.
@@ -100,7 +100,7 @@ pub enum Exit {
     /// No Kafka broker replied within `--wait`.
     Broker = 4,
     /// Something that the runner needs is missing, in use or not permitted: its state folder or its name.
-    Unmet = 5,
+    Unmet = 6,
     /// Ended immediately by a second signal, without waiting for services to end.
     Interrupted = 130,
 }
@@ -113,7 +113,7 @@ Exit codes:
     2  invalid command line
     3  invalid configuration; every problem was printed
     4  no Kafka broker replied within --wait
-    5  the state folder or the name is in use or not permitted
+    6  the state folder or the name is in use or not permitted
   130  ended immediately by a second Ctrl-C or SIGTERM; the next start removes what is left";
 
 impl From<Exit> for ExitCode {
@@ -131,7 +131,7 @@ mod tests {
     fn help_lists_the_exit_codes() {
         Cli::command().debug_assert();
         let help = Cli::command().render_long_help().to_string();
-        for code in ["  0  ", "  3  ", "  4  ", "  5  ", "130  "] {
+        for code in ["  0  ", "  3  ", "  4  ", "  6  ", "130  "] {
             assert!(help.contains(code), "{code} in {help}");
         }
     }

@@ -60,17 +60,17 @@ async fn a_state_folder_or_name_in_use_exits_with_5() {
     runner.wait_until_serving(1).await;
     let (code, text) = output(&mut lab.command(&[]), &[]);
     assert!(
-        code == Some(5) && text.contains(&format!("pid {}", runner.child.id())),
+        code == Some(6) && text.contains(&format!("pid {}", runner.child.id())),
         "{text}"
     );
     let mut elsewhere = Lab::without_broker();
     elsewhere.name = lab.name.clone();
     let (code, text) = output(&mut elsewhere.command(&[]), &[]);
-    assert!(code == Some(5) && text.contains("another `--name`"), "{text}");
+    assert!(code == Some(6) && text.contains("another `--name`"), "{text}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
     let own = name(&format!("own-{}", std::process::id()));
     let (code, text) = output(&mut command, &["--state", "/dev/null/x", "--name", own.as_str()]);
-    assert!(code == Some(5) && text.contains("/dev/null/x"), "{text}");
+    assert!(code == Some(6) && text.contains("/dev/null/x"), "{text}");
 }
 
 #[test]
