@@ -225,7 +225,9 @@ pub async fn create_rule<B: Bus>(
     PathParams((owner, device)): PathParams<(UserName, DeviceId)>,
     JsonBody(body): JsonBody<RuleBody>,
 ) -> Reply<(StatusCode, Json<RuleView>)> {
-    let trace = gateway.authorize(credentials, owner.clone(), Some(device.clone())).await?;
+    let trace = gateway
+        .authorize(credentials, owner.clone(), Some(device.clone()))
+        .await?;
     let RuleBody {
         operator,
         operand,
