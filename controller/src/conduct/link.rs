@@ -48,7 +48,7 @@ pub enum LinkError {
         /// How long it was waited for.
         waited: Duration,
         /// The likeliest cause.
-        cause: Cause,
+        cause: Box<Cause>,
     },
     /// A loader says nothing.
     #[error(
@@ -62,7 +62,7 @@ pub enum LinkError {
         /// How long it was waited for.
         waited: Duration,
         /// The likeliest cause.
-        cause: Cause,
+        cause: Box<Cause>,
     },
     /// It does not obey this controller.
     #[error("host {host} refuses: {}", refused.why)]
@@ -220,7 +220,7 @@ impl Link {
             host: self.host.clone(),
             question: word,
             waited: within,
-            cause: self.line.traffic().cause(&self.host, began),
+            cause: Box::new(self.line.traffic().cause(&self.host, began)),
         })
     }
 
