@@ -76,7 +76,9 @@ fn an_attempt_that_did_not_run_to_its_end_is_invalid() {
         r.failure = Some(FailureRecord { stage, why });
     });
     broken(Rule::Completed, Invalid, "READY never came", |r, _| r.ready = None);
-    broken(Rule::Completed, Invalid, "was not fired", |r, _| r.latency = None);
+    broken(Rule::Completed, Invalid, "no load was generated", |r, _| {
+        r.latency = None
+    });
     broken(Rule::Completed, Invalid, "SUMMARY never came", |r, _| r.summary = None);
 }
 
@@ -108,7 +110,7 @@ fn requests_that_are_missing_wrong_or_failed() {
     broken(Rule::Errors, Invalid, "failed (50.02 %)", |r, _| {
         fail(r, "connect-refused", 2501)
     });
-    broken(Rule::Errors, Invalid, "generator's machine", |r, _| {
+    broken(Rule::Errors, Invalid, "ran out of local resources", |r, _| {
         fail(r, "fd-exhausted", 1)
     });
     broken(Rule::Body, Invalid, "1 replies had another body", |r, _| {
@@ -210,7 +212,7 @@ fn lag_is_held_against_the_interval_of_the_order_and_not_against_the_platform() 
         })
     };
     let udp = LoadKind::Udp(UdpLoad {
-        packets: 1,
+        packets: 5000,
         size: 8,
         pace: Duration::from_micros(2),
         window: None,

@@ -51,19 +51,10 @@ fn a_load_that_cannot_be_fired() {
         loads: load("nowhere", "cpus = \"999\"") + &load("somewhere", ""),
         ..lab.experiment()
     };
-    let said = lab.run(&experiment, 8);
-    assert!(said.contains("given up after 2 attempts"), "{said}");
-    let agreed = agree_so_far(&lab.run_folder());
-    let (nowhere, somewhere): (Vec<_>, Vec<_>) = agreed
-        .attempts
-        .iter()
-        .partition(|attempt| attempt.trial.contains("nowhere"));
-    assert_eq!(nowhere.len(), 2, "{agreed:?}");
-    assert!(
-        nowhere.iter().all(|attempt| attempt.reasons.contains("CPU 999")),
-        "{agreed:?}"
-    );
-    assert!(!somewhere.is_empty(), "the run goes on: {agreed:?}");
+    // Known before anything is deployed.
+    let said = lab.run(&experiment, 3);
+    assert!(said.contains("online and not 999"), "{said}");
+    assert!(!lab.path("results/small").exists(), "{said}");
 }
 
 /// The search for the highest rate, from the file to the report.

@@ -186,7 +186,8 @@ mod tests {
         #[test]
         fn no_sleep_goes_beyond_what_is_due(
             now in 0_u64..10_000_000_000, due in prop::option::of(0_u64..10_000_000_000), late in prop::option::of(0_u64..10_000_000_000),
-            spin_us in 0_u64..1000,
+            // Within the bounds of a lead, which is what was ordered until a sleep has shown how late the kernel is.
+            spin_us in prop_oneof![Just(0_u64), 5_u64..=250],
         ) {
             let mut rest = Rest::new(Wait::Sleep, Duration::from_micros(spin_us));
             let sleep = rest.until(&moments(now, due, late), 0);

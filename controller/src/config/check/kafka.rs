@@ -92,7 +92,7 @@ fn embedded(keys: &RawKafkaKeys, results: &Path, at: &mut At<'_>) -> Option<Embe
         && listen.ip().is_unspecified()
     {
         let what = format!("clients cannot connect to {}", listen.ip());
-        let remedy = "say the address that runners connect to, e.g. advertise = \"lab-1:9092\"";
+        let remedy = "set the address that runners connect to, e.g. advertise = \"lab-1:9092\"";
         at.error(&keys.listen, Fault::new(what, remedy));
     }
     Some(EmbeddedBroker {
