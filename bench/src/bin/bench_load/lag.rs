@@ -43,6 +43,11 @@ impl Late {
         Ok(Self(late))
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place in the list, rounded down"
+    )]
     fn at(&self, quantile: f64) -> f64 {
         let place = quantile * (self.0.len() - 1) as f64;
         self.0[place as usize]
