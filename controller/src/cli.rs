@@ -107,7 +107,7 @@ pub struct CheckArgs {
     /// The file and the output format.
     #[command(flatten)]
     pub file: FileArgs,
-    /// Also ask the runner whether its host meets [host] and [band], and which platforms it can run.
+    /// Also ask the runner whether its host meets `[host]` and `[band]`, and which platforms it can run.
     #[arg(long)]
     pub ask_host: bool,
 }

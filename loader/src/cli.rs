@@ -16,7 +16,7 @@ use crate::exit::HELP;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "loader", version, max_term_width = 110, after_help = HELP)]
 pub struct Cli {
-    /// Its name, as `loaders` in [generator] of the experiment file lists it.
+    /// Its name, as `loaders` in `[generator]` of the experiment file lists it.
     #[arg(long = "as", value_name = "NAME", env = "JUNG_LOADER_NAME")]
     pub loader: Name,
     /// The Kafka brokers, `host:port,...`.

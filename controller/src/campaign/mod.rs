@@ -1,7 +1,7 @@
 //! A whole run: the broker, the runner, every trial of the plan, and the report at the end.
 //!
-//! * [`session`] — the broker and the connection to the runner;
-//! * [`queue`] — which trial comes next, pure;
+//! * `session` — the broker and the connection to the runner;
+//! * `queue` — which trial comes next, pure;
 //! * [`run()`] — the run itself, which ends whole or can be resumed from its journal.
 
 mod band;

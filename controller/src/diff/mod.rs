@@ -1,8 +1,8 @@
 //! What differed between two runs, of two nights, say: what they were run with, and what came out.
 //!
-//! * [`setup`] — experiment, file, programs and hosts, value by value.
-//! * [`results`] — the medians of every cell with their intervals, and whether they differ by more than chance.
-//! * [`show`] — for people and for programs.
+//! * `setup` — experiment, file, programs and hosts, value by value.
+//! * `results` — the medians of every cell with their intervals, and whether they differ by more than chance.
+//! * `show` — for people and for programs.
 
 pub mod results;
 pub mod setup;

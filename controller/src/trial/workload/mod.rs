@@ -1,6 +1,6 @@
 //! What the workloads ask for: their services, what is around them, and where the load goes.
 //!
-//! * [`tcp`], [`udp`], [`jung`] — the services of each kind;
+//! * `tcp`, `udp`, `jung` — the services of each kind;
 //! * [`truth`] — what Jung's platform really did, read back after the load.
 
 mod compare;
