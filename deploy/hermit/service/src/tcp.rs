@@ -79,7 +79,7 @@ impl Connection {
                     bytes => self.session.sent(replies, bytes),
                 }
             }
-            if self.session.is_over() {
+            if self.session.is_closing() {
                 return Ok(false);
             }
             if self.feed() == 0 {

@@ -5,7 +5,7 @@ use std::io;
 use std::net::UdpSocket;
 
 use crate::arguments::Arguments;
-use crate::packet::{Answer, LARGEST, Reply};
+use crate::packet::{MAX_PACKET, Reply, ReplyMode};
 use crate::poll::Watched;
 
 /// Bytes of a request for the counters that are returned with them.
@@ -26,11 +26,11 @@ struct Counters {
 pub fn serve(arguments: &Arguments) -> io::Result<Infallible> {
     let socket = UdpSocket::bind(arguments.listen)?;
     socket.set_nonblocking(true)?;
-    let reply = Reply::Letters(vec![b'A'; arguments.reply_bytes]);
+    let mode = ReplyMode::Letters(vec![b'A'; arguments.reply_bytes]);
     println!("listening on {}", arguments.listen);
     let (mut counters, mut watched, mut room) = (Counters::default(), Watched::default(), Watched::default());
     room.add(&socket, true);
-    let (mut packet, mut answer) = (vec![0; LARGEST], Vec::with_capacity(LARGEST));
+    let (mut packet, mut answer) = (vec![0; MAX_PACKET], Vec::with_capacity(MAX_PACKET));
     loop {
         watched.clear();
         watched.add(&socket, false);
@@ -41,8 +41,8 @@ pub fn serve(arguments: &Arguments) -> io::Result<Infallible> {
             while !room.wait_ready() {}
             let packet = &packet[..bytes];
             answer.clear();
-            match reply.to(packet) {
-                Answer::Bytes(letters, kept) => {
+            match mode.reply(packet) {
+                Reply::Bytes(letters, kept) => {
                     answer.extend_from_slice(letters);
                     answer.extend_from_slice(&packet[..kept]);
                     counters.received += 1;
@@ -51,7 +51,7 @@ pub fn serve(arguments: &Arguments) -> io::Result<Infallible> {
                         Err(_) => counters.unsent += 1,
                     }
                 }
-                Answer::Counters => {
+                Reply::Counters => {
                     answer.extend_from_slice(&packet[..bytes.min(ASK_BYTES)]);
                     answer.extend_from_slice(counters.told().as_bytes());
                     // The client retries.
