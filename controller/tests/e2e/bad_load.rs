@@ -35,7 +35,7 @@ fn the_port_of_the_service_is_taken_by_another_program() {
     assert!(report.contains(&address), "{report}");
 }
 
-/// The generator itself cannot run: told, tried again, and not waited for.
+/// A load generator pinned to a CPU that this machine does not have: refused before anything is deployed.
 #[test]
 fn a_load_that_cannot_be_fired() {
     let lab = Lab::new();
