@@ -66,7 +66,7 @@ fn a_disk_with_a_distribution_serves_requests_and_packets_on_both_networks() {
     served(&lab, 4);
     let run = lab.run_folder();
     for attempt in agree(&run).counted() {
-        let deviations = &json(&run.join(&attempt.folder).join("trial.json"))["deviations"];
+        let deviations = &json(&run.join(&attempt.folder).join("trial.json"))["ready"]["deviations"];
         let logged_in = deviations.to_string().contains("started over SSH");
         assert_eq!(logged_in, attempt.platform.starts_with("ssh"), "{deviations}");
     }
