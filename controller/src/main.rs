@@ -3,15 +3,16 @@
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
+use analysis::{diff, report};
 use clap::Parser;
 use controller::campaign::CampaignError;
 use controller::cli::{CheckArgs, Cli, Command, Common, DiffArgs, FileArgs, PingArgs, ReportArgs, RunArgs};
 use controller::config::{self, Checked, problems_json, problems_text};
 use controller::exit::Exit;
+use controller::job;
 use controller::plan::{Plan, plan_json, plan_text};
 use controller::preflight::generator;
 use controller::progress::{LogWriter, Progress};
-use controller::{diff, job, report};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> Exit {

@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Every crate with the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("protocol", &[]),
     ("broker", &[]),
     ("workloads", &[]),
@@ -17,7 +17,8 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("deploy", &["protocol"]),
     ("runner", &["protocol", "deploy"]),
     ("loader", &["protocol"]),
-    ("controller", &["protocol", "loader", "broker"]),
+    ("analysis", &["protocol", "loader"]),
+    ("controller", &["protocol", "loader", "analysis", "broker"]),
     // Measures all the others; nothing depends on it.
     (
         "bench",
@@ -28,6 +29,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
             "deploy",
             "runner",
             "loader",
+            "analysis",
             "controller",
         ],
     ),
@@ -103,7 +105,7 @@ fn lines(directory: &Path) -> usize {
 }
 
 #[test]
-fn no_crate_holds_most_of_the_source() {
+fn no_crate_holds_more_than_a_quarter_of_the_source() {
     let mut sizes = BTreeMap::new();
     for package in packages() {
         let manifest = PathBuf::from(package["manifest_path"].as_str().unwrap());
@@ -112,6 +114,5 @@ fn no_crate_holds_most_of_the_source() {
     }
     let total: usize = sizes.values().sum();
     let largest = sizes.iter().max_by_key(|(_, lines)| **lines).unwrap();
-    // A third, until analysis is a crate of its own; then a quarter.
-    assert!(largest.1 * 3 < total, "{largest:?} of {total} lines: {sizes:?}");
+    assert!(largest.1 * 4 < total, "{largest:?} of {total} lines: {sizes:?}");
 }

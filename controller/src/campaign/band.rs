@@ -10,7 +10,7 @@ use crate::conduct::link::Link;
 use crate::config::{Experiment, Otherwise};
 use crate::preflight::band::outside;
 use crate::progress::Progress;
-use crate::store::BandRecord;
+use analysis::store::BandRecord;
 
 /// How often the host is looked at; also what "busy" is taken over.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -8,8 +8,8 @@ use protocol::Name;
 use protocol::bus::BusError;
 
 use crate::conduct::link::LinkError;
-use crate::report::ReportError;
-use crate::store::StoreError;
+use analysis::report::ReportError;
+use analysis::store::StoreError;
 
 /// Why a run ends early. What was measured until then is kept.
 #[derive(Debug, thiserror::Error)]

@@ -26,9 +26,9 @@ use crate::plan::Plan;
 use crate::preflight;
 use crate::preflight::cpus::Generator;
 use crate::progress::Progress;
-use crate::report::{self, ReportPaths};
-use crate::store::journal::{Entry, JournalEvent, RunEnded};
-use crate::store::{Journal, LoaderMachine, Manifest, Preflight, RunFolder, Source};
+use analysis::report::{self, ReportPaths};
+use analysis::store::journal::{Entry, JournalEvent, RunEnded};
+use analysis::store::{Journal, LoaderMachine, Manifest, Preflight, RunFolder, Source};
 use trials::{Ended, Trials};
 
 /// What a run needs besides the experiment.
@@ -136,7 +136,7 @@ fn begin(
     let (plan, left_out) = session::usable(experiment, plan, facts, |platform| !platform.optional)?;
     left_out.iter().for_each(|line| progress.note(line));
     let planned = trials::planned(experiment, &plan);
-    let mut manifest = Manifest::new(experiment, options.source.clone(), planned, vec![facts.clone()]);
+    let mut manifest = Manifest::new(experiment.into(), options.source.clone(), planned, vec![facts.clone()]);
     let taking_part = |name: &Name| manifest.plan.iter().any(|planned| planned.trial.cell.platform == *name);
     let record = &manifest.experiment;
     let platforms: Vec<_> = record

@@ -21,7 +21,7 @@ use crate::conduct::switch::lines;
 use crate::config::{Brokers, EmbeddedBroker, Experiment, Kafka, Platform};
 use crate::fleet::{Fleet, SharedFleet};
 use crate::plan::Plan;
-use crate::store::{ExperimentRecord, Manifest, Source};
+use analysis::store::{ExperimentRecord, Manifest, Source};
 
 /// The connection to the runner, and the broker in between if it is ours.
 #[derive(Debug)]
@@ -199,7 +199,7 @@ pub fn usable(
 /// # Errors
 /// [`CampaignError::OtherExperiment`].
 pub fn same_experiment(manifest: &Manifest, experiment: &Experiment, source: &Source) -> Result<(), CampaignError> {
-    let mut now = ExperimentRecord::of(experiment);
+    let mut now = ExperimentRecord::from(experiment);
     let then = &manifest.experiment;
     // Optional platforms may have been left out when the run began, and with them the baseline.
     now.platforms.retain(|platform| then.platforms.contains(platform));

@@ -8,16 +8,16 @@ use tokio_util::sync::CancellationToken;
 use super::band;
 use super::queue::{Past, Queue, Task};
 use super::{CampaignError, Session};
-use crate::audit::Validity;
 use crate::conduct::state::End;
 use crate::config::{Experiment, Load, Platform, Workload};
 use crate::plan::{Cell, Eta, Plan, PlannedTrial};
 use crate::progress::{Progress, TrialLabel};
-use crate::store::journal::{AttemptFinished, Entry, JournalEvent, TrialStarted};
-use crate::store::{self, AttemptKey, CellKey, Journal, Manifest, RunFolder, TrialKey, TrialRecord};
 use crate::trial::drive::{Tick, drive};
 use crate::trial::order::Order;
 use crate::trial::record;
+use analysis::store::Validity;
+use analysis::store::journal::{AttemptFinished, Entry, JournalEvent, TrialStarted};
+use analysis::store::{self, AttemptKey, CellKey, Journal, Manifest, RunFolder, TrialKey, TrialRecord};
 
 /// The trials of a run.
 pub struct Trials<'a> {

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use analysis::store::Skip;
 use protocol::ids::Name;
 use protocol::spec::{PlatformSpec, Resources};
-use serde::{Deserialize, Serialize};
 
 use super::host::{Band, HostNeeds};
 use super::workloads::Load;
@@ -74,27 +74,6 @@ impl Experiment {
     pub fn pairs(&self, workload: &Workload, load: &Load) -> bool {
         let mut platforms = self.platforms.iter();
         platforms.any(|platform| !self.skips(&platform.name, workload, load))
-    }
-}
-
-/// Cells that are left out: those that have every name that is given.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Skip {
-    /// The platform; `None`: any.
-    pub platform: Option<Name>,
-    /// The workload; `None`: any.
-    pub workload: Option<Name>,
-    /// The load; `None`: any.
-    pub load: Option<Name>,
-}
-
-impl Skip {
-    /// Whether a cell has every name that is given.
-    #[must_use]
-    pub fn covers(&self, platform: &Name, workload: &Name, load: &Name) -> bool {
-        let fits = |given: &Option<Name>, name: &Name| given.as_ref().is_none_or(|given| given == name);
-        fits(&self.platform, platform) && fits(&self.workload, workload) && fits(&self.load, load)
     }
 }
 

@@ -17,6 +17,7 @@ mod jung;
 mod overrides;
 mod problem;
 mod raw;
+mod record;
 mod section;
 mod show;
 mod source;
@@ -27,6 +28,7 @@ mod workloads;
 
 use std::path::Path;
 
+pub use analysis::store::Skip;
 pub use check::Checked;
 pub use duration::show as show_duration;
 pub use experiment::*;
@@ -34,12 +36,8 @@ pub use host::{Band, HostNeeds, Need, Otherwise};
 pub use jung::{Amounts, JungWorkload, Service, ServicesKafka};
 pub use overrides::Overrides;
 pub use problem::{Problem, Severity};
-pub use protocol::load::{
-    Arrivals, HttperfLoad, JmeterLoad, LoadKind, LoadSpec, MaxLoad, MixPart, NoLoad, RampLoad, RateLoad, Think, Timing,
-    Transport, UdpLoad, UserRequests, UsersLoad,
-};
 pub use raw::RawExperiment;
-pub use show::{counted, problems_json, problems_text};
+pub use show::{problems_json, problems_text};
 pub use workloads::*;
 
 /// Reads and checks an experiment file. It reads that file and the key file that it names, and changes nothing.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use analysis::text::counted;
 use serde_json::json;
 
 use super::problem::{Problem, Severity};
@@ -30,11 +31,4 @@ pub fn problems_json(file: &Path, problems: &[Problem]) -> String {
         "{:#}\n",
         json!({"file": file.display().to_string(), "ok": ok, "problems": problems})
     )
-}
-
-/// `1 trial`, `2 trials`.
-#[must_use]
-pub fn counted(count: usize, word: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {word}{plural}")
 }

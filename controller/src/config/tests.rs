@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use protocol::load::{LoadKind, Think, UserRequests};
 
 use super::testing::{GOOD, problems};
 use super::*;

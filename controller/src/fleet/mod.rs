@@ -25,7 +25,7 @@ use self::gather::Brought;
 use self::member::Member;
 use crate::conduct::clock::RunnerClock;
 use crate::conduct::link::{Link, LinkError};
-use crate::store::{Distribution, GeneratorRecord, LoaderRecord, RequestCounts};
+use analysis::store::{Distribution, GeneratorRecord, LoaderRecord, RequestCounts};
 use loader::jung::AcceptedCommands;
 use loader::{Control, Outcome, merge};
 

@@ -13,7 +13,7 @@ use crate::preflight::cpus::Generator;
 use loader::shutdown::on_signals;
 
 use super::ON_SIGNAL;
-use crate::store::Preflight;
+use analysis::store::Preflight;
 
 /// A host held against an experiment.
 #[derive(Clone, Debug, Serialize)]

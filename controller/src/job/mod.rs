@@ -12,7 +12,7 @@ use crate::config::{Brokers, Checked, Experiment};
 use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::store::Source;
+use analysis::store::Source;
 use loader::shutdown::on_signals;
 
 pub use host::{HostCheck, check_host};

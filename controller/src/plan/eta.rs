@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{Plan, PlannedTrial};
-use crate::config::{Experiment, LoadKind};
+use crate::config::Experiment;
+use protocol::load::LoadKind;
 
 /// What a trial is assumed to take beside its load (deploy, settle, stop, verify) until one was measured.
 pub const ASSUMED_OVERHEAD: Duration = Duration::from_secs(3);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use analysis::text::counted;
 use serde_json::json;
 
 use super::{Eta, Plan, load_time};
-use crate::config::{Experiment, counted, show_duration};
+use crate::config::{Experiment, show_duration};
 use crate::preflight;
 
 /// What would be run, in order, and for how long.

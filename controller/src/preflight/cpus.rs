@@ -8,7 +8,8 @@ use protocol::load::{GeneratorLimits, MachineFacts};
 use protocol::spec::{CpuSet, Resources};
 
 use super::generator;
-use crate::config::{Experiment, Load, LoadKind};
+use crate::config::{Experiment, Load};
+use protocol::load::LoadKind;
 
 /// Two that have CPUs in common.
 #[derive(Clone, Debug, PartialEq, Eq)]

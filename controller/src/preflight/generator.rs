@@ -6,7 +6,8 @@ use loader::{Part, limits, load_connections};
 use protocol::load::GeneratorLimits;
 use protocol::spec::CpuSet;
 
-use crate::config::{Experiment, Load, LoadKind, Problem, Severity};
+use crate::config::{Experiment, Load, Problem, Severity};
+use protocol::load::LoadKind;
 
 /// What a machine lacks for some loads.
 #[derive(Clone, Debug, PartialEq, Eq)]

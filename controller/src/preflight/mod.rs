@@ -16,7 +16,7 @@ mod tests;
 use protocol::facts::HostFacts;
 
 use crate::config::Experiment;
-use crate::store::Preflight;
+use analysis::store::Preflight;
 use cpus::{Generator, Overlap};
 
 /// Holds the host against the experiment.

@@ -21,7 +21,7 @@ use crate::conduct::clock::{Exchange, RunnerClock};
 use crate::conduct::link::{Link, RESEND_EVERY};
 use crate::conduct::state::{Action, End, Input, Phase, State};
 use crate::fleet::SharedFleet;
-use crate::store::{LoaderRecord, TruthRecord};
+use analysis::store::{LoaderRecord, TruthRecord};
 use loader::{Outcome, Progress};
 
 /// What came of an attempt, before it is judged.

@@ -10,7 +10,7 @@ use protocol::command::Edge;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep_until};
 
-use crate::config::LoadKind;
+use protocol::load::LoadKind;
 
 /// When a window begins and ends after the load was fired, as far as that is known beforehand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

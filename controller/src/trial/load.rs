@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::order::Order;
 use super::workload::truth;
 use crate::fleet::{SharedFleet, Together};
-use crate::store::{LoaderRecord, TruthRecord};
+use analysis::store::{LoaderRecord, TruthRecord};
 use loader::{Control, Engine, LoadError, Outcome, Progress};
 
 /// A load that is on, or over.

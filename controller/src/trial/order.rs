@@ -15,7 +15,7 @@ use super::edges::Edges;
 use super::workload::{asked, truth};
 use crate::config::{Experiment, Load, Platform, Workload, WorkloadKind};
 use crate::fleet::FleetOrder;
-use crate::store::AttemptKey;
+use analysis::store::AttemptKey;
 use loader::jung::AcceptedCommands;
 use loader::{Engine, LoadError, Part, engine};
 

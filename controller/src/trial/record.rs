@@ -8,12 +8,13 @@ use protocol::facts::HostFacts;
 
 use super::drive::Driven;
 use super::order::Order;
-use crate::audit::{Verdict, audit};
 use crate::conduct::clock::RunnerClock;
 use crate::conduct::state::{Cause, End};
-use crate::stats::ledger::{Frame, ledger};
-use crate::stats::usage::{Cut, ServiceUse, usage};
-use crate::store::{
+use analysis::audit::audit;
+use analysis::stats::ledger::{Frame, ledger};
+use analysis::stats::usage::{Cut, ServiceUse, usage};
+use analysis::store::Verdict;
+use analysis::store::{
     AttemptWriter, BandRecord, ClockOffset, ExternalRecord, FORMAT, FailureRecord, FileSum, GeneratorRecord,
     JtlContext, LabelRecord, LabelTallies, Latency, LoaderRecord, RampRecord, RequestCounts, RunFolder, SamplingRecord,
     StoreError, TrialRecord, Window, external,

@@ -139,7 +139,15 @@ fn one_that_panics_or_is_killed_or_served_no_more_in_mid_load_is_told_and_tried_
     kill(process(&lab, "virtiofsd"), Signal::SIGKILL).unwrap();
     controller.ends_with(0);
     let agreed = agree(&lab.run_folder());
-    assert_tried_again(&lab, &agreed, &["the guest crashed", "signal 9", "virtiofsd, which serves its guest a directory, exited"]);
+    assert_tried_again(
+        &lab,
+        &agreed,
+        &[
+            "the guest crashed",
+            "signal 9",
+            "virtiofsd, which serves its guest a directory, exited",
+        ],
+    );
     let log = lab.run_folder().join(&agreed.attempts[0].folder).join("log/tcp.log");
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains("Kernel panic - not syncing: softlockup"), "{log}");

@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
 
+use analysis::audit::limits;
 use anyhow::Context;
-use controller::audit::limits;
 use loader::{Outcome, Scheduling};
 
 use super::Bench;

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use analysis::store::{JtlContext, RunFolder};
 use anyhow::Context;
-use controller::store::{JtlContext, RunFolder};
 use loader::{Control, Engine, Max, MaxPlan};
 
 use super::Bench;
@@ -75,9 +75,7 @@ pub fn child(address: SocketAddr, requests: u64, cpu: usize) -> anyhow::Result<(
     };
     writer.requests(outcome.requests.read()?, &context)?;
     let after_jtl = peak_mib()?;
-    let jtl = writer
-        .length_of(controller::store::REQUESTS)
-        .context("there is no JTL")?;
+    let jtl = writer.length_of(analysis::store::REQUESTS).context("there is no JTL")?;
     println!("{} {after_load} {after_jtl} {}", outcome.counts.succeeded, jtl >> 20);
     Ok(())
 }

@@ -4,9 +4,10 @@ use protocol::spec::CpuSet;
 
 use super::at::At;
 use super::value;
+use crate::config::Load;
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawGenerator};
-use crate::config::{Load, LoadKind};
+use protocol::load::LoadKind;
 use protocol::load::Wait;
 
 /// What loads have that do not say it themselves.

@@ -13,7 +13,8 @@ use crate::config::field::Field;
 use crate::config::jung::{Amounts, JungWorkload, ServicesKafka};
 use crate::config::problem::{Fault, Problem, did_you_mean};
 use crate::config::raw::{RawExperiment, RawWorkload};
-use crate::config::{Experiment, LoadKind, Service, WorkloadKind};
+use crate::config::{Experiment, Service, WorkloadKind};
+use protocol::load::LoadKind;
 
 /// The services that have an address, of which there is one each.
 const GATEWAYS: [Service; 2] = [Service::ApiGateway, Service::DeviceGateway];

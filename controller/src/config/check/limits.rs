@@ -8,7 +8,8 @@ use super::at::At;
 use super::{jung, value};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawResources, RawSampling};
-use crate::config::{Brokers, Experiment, LoadKind};
+use crate::config::{Brokers, Experiment};
+use protocol::load::LoadKind;
 
 /// The most trials of a run.
 const MAX_TRIALS: usize = 1_000_000;

@@ -5,7 +5,8 @@ use protocol::ids::Name;
 use super::at::At;
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawLoad};
-use crate::config::{Experiment, Load, LoadKind};
+use crate::config::{Experiment, Load};
+use protocol::load::LoadKind;
 
 /// The most loaders of an experiment.
 const MOST: usize = 16;

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::compare::{Commands, Devices, Entry, RULE_DEADLINE, Truth, compare};
 use crate::config::Service;
-use crate::store::{TruthCheck, TruthRecord};
+use analysis::store::{TruthCheck, TruthRecord};
 
 /// How long the rules that were violated last have on top of their deadline.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -9,8 +9,8 @@ use super::rate::rate;
 use super::{HOUR, cpus, duration, timing};
 use crate::config::problem::Fault;
 use crate::config::raw::RawLoadKeys;
-use crate::config::{HttperfLoad, JmeterLoad};
 use loader::external::{httperf, is_there, jmeter};
+use protocol::load::{HttperfLoad, JmeterLoad};
 
 pub(super) fn httperf(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<HttperfLoad> {
     needs(keys, at, Path::new("httperf"), httperf::REMEDY);

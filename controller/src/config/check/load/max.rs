@@ -3,8 +3,8 @@
 use super::super::at::At;
 use super::super::value;
 use super::{cpus, duration, timing};
-use crate::config::MaxLoad;
 use crate::config::raw::RawLoadKeys;
+use protocol::load::MaxLoad;
 
 pub(super) fn check(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<MaxLoad> {
     let connections = at.required(

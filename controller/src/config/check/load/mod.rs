@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use super::at::{self, At, Unique};
 use super::value;
+use crate::config::Load;
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawExperiment, RawLoad, RawLoadKeys};
-use crate::config::{Load, LoadKind, LoadSpec, NoLoad, Timing};
 use protocol::load::Wait;
+use protocol::load::{LoadKind, LoadSpec, NoLoad, Timing};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

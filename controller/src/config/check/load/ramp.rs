@@ -8,8 +8,8 @@ use super::rate::{arrivals, rate};
 use super::{HOUR, cpus, duration, timing};
 use crate::config::problem::Fault;
 use crate::config::raw::RawLoadKeys;
-use crate::config::{RampLoad, Timing};
 use protocol::load::{Bounds, Limit};
+use protocol::load::{RampLoad, Timing};
 
 /// The most steps of a search.
 const MOST_STEPS: u32 = 1000;

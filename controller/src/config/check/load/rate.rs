@@ -5,7 +5,7 @@ use super::super::value;
 use super::{cpus, duration, timing};
 use crate::config::problem::Fault;
 use crate::config::raw::RawLoadKeys;
-use crate::config::{Arrivals, RateLoad};
+use protocol::load::{Arrivals, RateLoad};
 
 /// The highest rate, requests a second: above what one generator on one machine can send.
 const MAX_RATE: f64 = 1e6;

@@ -7,7 +7,7 @@ use super::super::value;
 use super::{HOUR, cpus};
 use crate::config::problem::Fault;
 use crate::config::raw::RawLoadKeys;
-use crate::config::{Timing, UdpLoad};
+use protocol::load::{Timing, UdpLoad};
 
 /// Most packets of a stream.
 const MOST: i64 = 10_000_000;

@@ -7,7 +7,7 @@ use super::super::value;
 use super::{HOUR, cpus, timing, window};
 use crate::config::problem::{Fault, Problem};
 use crate::config::raw::{RawLoad, RawLoadKeys, RawMix};
-use crate::config::{MixPart, Think, Timing, UserRequests, UsersLoad};
+use protocol::load::{MixPart, Think, Timing, UserRequests, UsersLoad};
 
 /// The longest window of a load that ends with its users' requests, unless said otherwise.
 const LONGEST: Duration = HOUR;

@@ -35,6 +35,7 @@ pub mod samples;
 #[cfg(test)]
 mod tests;
 mod truth;
+mod verdict;
 
 pub use ::loader::latency::{Distribution, Latency};
 pub use attempt::{AttemptWriter, LATENCY, REQUESTS, SAMPLES, TRIAL, WARM_UP};
@@ -48,7 +49,9 @@ pub use jtl::JtlContext;
 pub use jtl_reader::JtlReader;
 pub use label::{LabelRecord, LabelTallies};
 pub use loader::{LoaderMachine, LoaderRecord};
-pub use manifest::{ExperimentRecord, LoadRecord, Manifest, PlannedTrial, PlatformRecord, Source, WorkloadRecord};
+pub use manifest::{
+    ExperimentRecord, LoadRecord, Manifest, PlannedTrial, PlatformRecord, Skip, Source, WorkloadRecord,
+};
 pub use ramp::{KneeRecord, RampRecord};
 pub use record::{
     AttemptKey, CellKey, ClockOffset, FORMAT, FailureRecord, SamplingRecord, TrialKey, TrialRecord, Window,
@@ -57,3 +60,4 @@ pub use request::RequestCounts;
 pub use resume::{Progress, TrialProgress};
 pub use run::{RunFolder, RunId};
 pub use truth::{TruthCheck, TruthRecord};
+pub use verdict::{Reason, Rule, Validity, Verdict};

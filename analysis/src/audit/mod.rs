@@ -8,7 +8,5 @@ pub mod limits;
 mod rules;
 #[cfg(test)]
 mod tests;
-mod verdict;
 
 pub use rules::audit;
-pub use verdict::{Reason, Rule, Validity, Verdict};

@@ -319,7 +319,7 @@ fn attempt(
         ),
         summary: Some(summary(&all, batches.len() as u64, planned.index == 5)),
         failure: None,
-        verdict: audit::Verdict::default(),
+        verdict: crate::store::Verdict::default(),
         files: BTreeMap::new(),
     };
     if breaks {

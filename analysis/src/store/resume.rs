@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::journal::{AttemptFinished, Entry, JournalEvent};
 use super::record::TrialKey;
-use crate::audit::Validity;
+use super::verdict::Validity;
 
 /// How far a run has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

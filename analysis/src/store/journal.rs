@@ -14,7 +14,7 @@ use super::digest::FileSum;
 use super::error::{At, StoreError};
 use super::record::{AttemptKey, TrialRecord};
 use super::request::RequestCounts;
-use crate::audit::Validity;
+use super::verdict::Validity;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

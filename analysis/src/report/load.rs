@@ -9,7 +9,8 @@ use protocol::sample::Sample;
 use super::course::Course;
 use super::error::ReportError;
 use super::verify;
-use crate::audit::{self, Validity};
+use crate::audit;
+use crate::store::Validity;
 use crate::store::journal::{AttemptFinished, Entry, JournalEvent};
 use crate::store::{CellKey, FileSum, Manifest, RunFolder, SAMPLES, TrialRecord, journal, samples};
 

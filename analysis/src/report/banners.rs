@@ -7,10 +7,10 @@ use protocol::spec::EMULATED;
 
 use super::analysis::Analysis;
 use super::load::{RunData, Trial};
-use crate::audit::{Rule, Validity};
 use crate::stats::trend;
 use crate::store::journal::JournalEvent;
 use crate::store::{LoaderMachine, TrialKey};
+use crate::store::{Rule, Validity};
 
 /// How loud a banner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -14,7 +14,7 @@ use synthetic::Script;
 
 use super::json::PlatformResults;
 use super::{ReportError, rebuild};
-use crate::audit::Validity;
+use crate::store::Validity;
 use crate::store::{JtlReader, Progress, REQUESTS, RunFolder, TRIAL, TrialRecord, atomic, journal};
 
 fn small() -> Script {

@@ -1,7 +1,8 @@
 //! Loads that several loaders fired.
 
 use super::good::good;
-use crate::audit::{Validity, audit};
+use crate::audit::audit;
+use crate::store::Validity;
 use crate::store::{Distribution, GeneratorRecord, LoaderRecord, RequestCounts};
 
 /// A loader that did its part well.

@@ -128,7 +128,7 @@ pub(super) fn good() -> TrialRecord {
         ledger: None,
         summary: Some(summary()),
         failure: None,
-        verdict: crate::audit::Verdict::default(),
+        verdict: crate::store::Verdict::default(),
         files: BTreeMap::new(),
     }
 }

@@ -6,9 +6,9 @@ use super::analysis::{Analysis, CellResult, Comparison};
 use super::format::{count, interval, number, p_value};
 use super::load::RunData;
 use super::metric::Metric;
-use crate::config::counted;
 use crate::stats::bootstrap::RESAMPLES;
 use crate::stats::trend;
+use crate::text::counted;
 use protocol::load::{Arrivals, LoadKind, Think, Wait};
 
 /// The headline.

@@ -3,9 +3,9 @@
 use protocol::load::LoadKind;
 use protocol::summary::{Exit, Summary};
 
-use super::verdict::{Reason, Rule, Validity, Verdict};
 use super::{host, limits};
 use crate::store::{Distribution, Latency, RequestCounts, TrialRecord, TruthRecord, Window};
+use crate::store::{Reason, Rule, Validity, Verdict};
 
 /// Holds an attempt against what it should have been; the verdict that it bears already is not looked at.
 #[must_use]

@@ -3,8 +3,8 @@
 use protocol::summary::{KernelLogSummary, TroubleKind};
 
 use super::rules::Found;
-use super::verdict::Rule;
 use crate::store::BandRecord;
+use crate::store::Rule;
 
 /// A log that could not be read proves nothing, and is no reason against the attempt either.
 pub(super) fn kernel_log(log: &KernelLogSummary, found: &mut Found) {

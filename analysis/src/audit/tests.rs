@@ -9,8 +9,9 @@ use protocol::facts::HostNow;
 use protocol::load::{Arrivals, Little, LoadKind, MaxLoad, RateLoad, Think, UdpLoad, UsersLoad};
 use protocol::summary::{Exit, KernelTrouble, Summary, TroubleKind};
 
-use super::{Rule, Validity, audit};
+use super::audit;
 use crate::store::{BandRecord, FailureRecord, TrialRecord, TruthCheck, TruthRecord, Window};
+use crate::store::{Rule, Validity};
 
 use good::{S, good, summary};
 
@@ -65,7 +66,7 @@ fn fail(record: &mut TrialRecord, kind: &str, n: u64) {
 
 #[test]
 fn a_good_record_is_valid() {
-    assert_eq!(audit(&good()), super::Verdict::default());
+    assert_eq!(audit(&good()), crate::store::Verdict::default());
 }
 
 #[test]

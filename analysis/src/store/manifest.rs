@@ -16,7 +16,6 @@ use super::loader::LoaderMachine;
 use super::record::{CellKey, FORMAT, TrialKey};
 use super::redact::redacted;
 use super::run::RunId;
-use crate::config::{Experiment, Order, Skip, WorkloadKind};
 
 /// The manifest of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,6 +114,27 @@ pub struct LoadRecord {
     pub spec: LoadSpec,
 }
 
+/// Cells that are left out: those that have every name that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skip {
+    /// The platform; `None`: any.
+    pub platform: Option<Name>,
+    /// The workload; `None`: any.
+    pub workload: Option<Name>,
+    /// The load; `None`: any.
+    pub load: Option<Name>,
+}
+
+impl Skip {
+    /// Whether a cell has every name that is given.
+    #[must_use]
+    pub fn covers(&self, platform: &Name, workload: &Name, load: &Name) -> bool {
+        let fits = |given: &Option<Name>, name: &Name| given.as_ref().is_none_or(|given| given == name);
+        fits(&self.platform, platform) && fits(&self.workload, workload) && fits(&self.load, load)
+    }
+}
+
 /// One trial of the plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,13 +172,13 @@ impl Source {
 impl Manifest {
     /// A manifest of now, for all platforms of `experiment`; the caller strikes those left out from `experiment.platforms`.
     #[must_use]
-    pub fn new(experiment: &Experiment, source: Source, plan: Vec<PlannedTrial>, hosts: Vec<HostFacts>) -> Self {
+    pub fn new(experiment: ExperimentRecord, source: Source, plan: Vec<PlannedTrial>, hosts: Vec<HostFacts>) -> Self {
         let started = Timestamp::now();
         Self {
             format: FORMAT,
             run: RunId::at(started),
             started,
-            experiment: ExperimentRecord::of(experiment),
+            experiment,
             source,
             plan,
             controller: loader::facts::read(None),
@@ -177,34 +197,6 @@ impl Manifest {
 }
 
 impl ExperimentRecord {
-    /// Takes over what the report needs, and nothing that could be a secret.
-    #[must_use]
-    pub fn of(experiment: &Experiment) -> Self {
-        let order = match experiment.order {
-            Order::RandomizedBlocks => "randomized-blocks",
-            Order::Batch => "batch",
-        };
-        let platform = |p: &crate::config::Platform| PlatformRecord {
-            name: p.name.clone(),
-            spec: p.spec.clone(),
-        };
-        Self {
-            name: experiment.name.clone(),
-            iterations: experiment.iterations,
-            seed: experiment.seed,
-            order: order.to_owned(),
-            max_attempts: experiment.max_attempts,
-            baseline: experiment.baseline.clone(),
-            platforms: experiment.platforms.iter().map(platform).collect(),
-            workloads: experiment.workloads.iter().map(WorkloadRecord::of).collect(),
-            loads: experiment.loads.iter().map(LoadRecord::of).collect(),
-            skips: experiment.skips.clone(),
-            resources: experiment.resources.clone(),
-            sampling_interval_ms: u64::try_from(experiment.sampling_interval.as_millis()).unwrap_or(u64::MAX),
-            loaders: experiment.loaders.clone(),
-        }
-    }
-
     /// Every cell that is not left out, by workload, then load, then platform, as tables show them.
     pub fn cells(&self) -> impl Iterator<Item = CellKey> + '_ {
         let left_out = |cell: &CellKey| {
@@ -225,35 +217,6 @@ impl ExperimentRecord {
                 })
             })
         })
-    }
-}
-
-impl WorkloadRecord {
-    fn of(workload: &crate::config::Workload) -> Self {
-        let what = match &workload.kind {
-            WorkloadKind::Tcp(tcp) => format!("HTTP/1.1 over TCP, {} bytes a reply", tcp.reply_bytes),
-            WorkloadKind::Jung(jung) => jung.summary(),
-            WorkloadKind::Udp(udp) => match udp.letters {
-                Some(letters) => format!("UDP, {letters} letters and the packet's number a reply"),
-                None => "UDP, an echo".to_owned(),
-            },
-        };
-        Self {
-            name: workload.name.clone(),
-            what,
-            speech: workload.kind.transport(),
-        }
-    }
-}
-
-impl LoadRecord {
-    /// A load as it was ordered.
-    #[must_use]
-    pub fn of(load: &crate::config::Load) -> Self {
-        Self {
-            name: load.name.clone(),
-            spec: load.spec.clone(),
-        }
     }
 }
 

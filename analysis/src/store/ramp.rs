@@ -1,6 +1,6 @@
 //! What a search for the highest rate found.
 
-use crate::config::counted;
+use crate::text::counted;
 use serde::{Deserialize, Serialize};
 
 use loader::{Knee, Ramp, Step, Sustained};
