@@ -150,3 +150,20 @@ async fn an_unknown_option_is_named() {
     let error = connect_runner(&config, &name("lab")).await.unwrap_err();
     assert!(error.to_string().contains("no.such.option"), "{error}");
 }
+
+/// The last commit is never answered: librdkafka's own close would wait for it for minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_closes_although_its_broker_is_gone() {
+    let (broker, _data, config) = embedded().await;
+    let (host, controller) = (name("lab"), name("night"));
+    let (_events_out, mut commands_in) = connect_runner(&config, &host).await.unwrap();
+    let (commands_out, _events_in) = connect_controller(&config, &controller, Epoch(1)).await.unwrap();
+    commands_out.send(&host, None, Command::Ping(Ping {})).await.unwrap();
+    timeout(SOON, commands_in.recv()).await.unwrap().unwrap();
+    broker.stop().await;
+    // Asking for the next message commits the last.
+    let none = timeout(Duration::from_millis(200), commands_in.recv()).await;
+    assert!(none.is_err());
+    let closed = tokio::task::spawn_blocking(move || drop(commands_in));
+    timeout(SOON, closed).await.unwrap().unwrap();
+}

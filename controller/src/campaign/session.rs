@@ -103,6 +103,8 @@ impl Session {
 
     /// Ends the broker gracefully if it is ours.
     pub async fn close(self) {
+        // The clients close first: their last commits need the broker.
+        drop((self.link, self.fleet));
         if let Some(broker) = self.broker {
             broker.stop().await;
         }

@@ -1,5 +1,7 @@
 //! The receiving half: all partitions of some topics from their present end on, committed by hand.
 
+use std::ops::Deref;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
@@ -20,13 +22,45 @@ use crate::refusals::RefusalLog;
 
 /// Receives messages of some topics.
 pub(super) struct Inbox {
-    consumer: StreamConsumer<Context>,
+    consumer: Closing,
     config: BusConfig,
     /// What was handed out last, to be committed when the next is asked for.
     handled: TopicPartitionList,
     /// What arrived, for the diagnosis of a peer that does not answer.
     traffic: Traffic,
     refusals: RefusalLog<RefusedKind>,
+}
+
+/// A consumer that is closed in a thread of its own when it is dropped.
+///
+/// librdkafka's close waits for outstanding commits, and for those to a broker that is gone it waits for minutes.
+struct Closing(Option<StreamConsumer<Context>>);
+
+/// A broker that is there answers the last commit sooner, and so the next consumer of the group begins after it.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+
+impl Deref for Closing {
+    type Target = StreamConsumer<Context>;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref().expect("it is taken by drop only")
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let consumer = self.0.take();
+        let (closed, is_closed) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::Builder::new().name("kafka-close".into());
+        // A thread that cannot be started drops the closure, and the consumer with it.
+        let started = thread.spawn(move || {
+            drop(consumer);
+            drop(closed);
+        });
+        if started.is_ok() && is_closed.recv_timeout(CLOSE_DEADLINE) == Err(RecvTimeoutError::Timeout) {
+            debug!("the broker does not answer the last commit: the consumer is closed in the background");
+        }
+    }
 }
 
 /// Refused messages of one kind are logged once and counted: of one fault, on one topic, naming the same two parties.
@@ -64,7 +98,7 @@ impl Inbox {
         })
         .await?;
         Ok(Self {
-            consumer,
+            consumer: Closing(Some(consumer)),
             config: config.clone(),
             handled: TopicPartitionList::new(),
             traffic,
