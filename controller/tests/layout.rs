@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Every crate with the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("protocol", &[]),
     ("broker", &[]),
     ("workloads", &[]),
@@ -19,6 +19,8 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("loader", &["protocol"]),
     ("analysis", &["protocol", "loader"]),
     ("controller", &["protocol", "loader", "analysis", "broker"]),
+    // For tests only.
+    ("testkit", &["protocol", "broker"]),
     // Measures all the others; nothing depends on it.
     (
         "bench",
@@ -36,12 +38,13 @@ const ALLOWED: [(&str, &[&str]); 10] = [
 ];
 
 /// Tests and fuzz targets may use what stands beside their crate: real services and a real broker.
-const ALLOWED_IN_TESTS: [(&str, &[&str]); 5] = [
-    ("protocol", &["broker"]),
-    ("runner", &["broker"]),
-    ("loader", &["workloads"]),
-    ("controller", &["deploy"]),
-    ("workloads", &["broker"]),
+const ALLOWED_IN_TESTS: [(&str, &[&str]); 6] = [
+    ("protocol", &["testkit"]),
+    ("deploy", &["testkit"]),
+    ("runner", &["testkit", "broker"]),
+    ("loader", &["testkit", "workloads"]),
+    ("controller", &["testkit", "deploy"]),
+    ("workloads", &["testkit", "broker"]),
 ];
 
 fn packages() -> Vec<Value> {
