@@ -61,17 +61,8 @@ pub struct GuestInfo {
 
 /// One running service: a process, a container or a virtual machine. Dropping it kills it.
 pub(crate) trait Instance: Debug + Send + Sync {
-    /// The service's name.
-    fn service(&self) -> &Name;
-
-    /// The address by which it is reached; `None`: it does not listen.
-    fn endpoint(&self) -> Option<SocketAddr>;
-
-    /// Its first process, in the host's PID namespace.
-    fn pid(&self) -> u32;
-
-    /// When that process was created.
-    fn exists_since(&self) -> Instant;
+    /// What it was started as. `called`: when the driver was called.
+    fn started(&self, called: Instant) -> Started;
 
     /// Its processes.
     fn processes(&self) -> Processes;
@@ -104,11 +95,8 @@ pub(crate) trait Instance: Debug + Send + Sync {
         None
     }
 
-    /// Whether [`Instance::ended`] has returned its end.
-    fn is_reported(&self) -> bool;
-
-    /// Waits until it ends by itself. Cancel-safe.
-    fn ended(&mut self) -> BoxFuture<'_, (Name, Exit)>;
+    /// Waits until it ends by itself. Cancel-safe; must not be called again once it has returned.
+    fn ended(&mut self) -> BoxFuture<'_, Exit>;
 
     /// Stops it within the grace period and removes what belongs to it.
     fn stop(&mut self, grace: Duration) -> BoxFuture<'_, InstanceStopped>;
@@ -166,6 +154,8 @@ pub struct Deployment {
     called: Instant,
     grace: Duration,
     started: Vec<Started>,
+    /// The services whose end [`Deployment::ended`] has returned.
+    reported: Vec<Name>,
     /// Those of the deployment as a whole.
     deviations: Vec<String>,
     meter: Option<Meter>,
@@ -177,16 +167,11 @@ pub struct Deployment {
 impl Deployment {
     /// A deployment of these instances, in start order. `called`: when the driver was called.
     pub(crate) fn new<I: Instance + 'static>(called: Instant, grace: Duration, instances: Vec<I>) -> Self {
-        let started = |instance: &I| Started {
-            service: instance.service().clone(),
-            endpoint: instance.endpoint(),
-            process_after: instance.exists_since().saturating_duration_since(called),
-            pid: instance.pid(),
-        };
         Self {
             called,
             grace,
-            started: instances.iter().map(started).collect(),
+            started: instances.iter().map(|instance| instance.started(called)).collect(),
+            reported: Vec::new(),
             deviations: Vec::new(),
             meter: None,
             shared: None,
@@ -211,8 +196,8 @@ impl Deployment {
     }
 
     fn instance(&self, service: &Name) -> Option<&dyn Instance> {
-        let found = self.instances.iter().find(|instance| instance.service() == service);
-        found.map(|instance| &**instance)
+        let index = self.started.iter().position(|started| started.service == *service)?;
+        self.instances.get(index).map(|instance| &**instance)
     }
 
     /// The services as they were started.
@@ -287,12 +272,17 @@ impl Deployment {
 
     /// Waits until a service ends by itself whose end was not returned before; forever if there is none. Cancel-safe.
     pub async fn ended(&mut self) -> (Name, Exit) {
-        let unreported = self.instances.iter_mut().filter(|instance| !instance.is_reported());
-        let waiting: Vec<_> = unreported.map(|instance| instance.ended()).collect();
+        let instances = self.started.iter().zip(&mut self.instances);
+        let waiting: Vec<_> = instances
+            .filter(|(started, _)| !self.reported.contains(&started.service))
+            .map(|(started, instance)| Box::pin(async { (started.service.clone(), instance.ended().await) }))
+            .collect();
         if waiting.is_empty() {
             return pending().await;
         }
-        select_all(waiting).await.0
+        let (service, exit) = select_all(waiting).await.0;
+        self.reported.push(service.clone());
+        (service, exit)
     }
 
     /// Stops all services at once within the grace period, kills those that do not stop, and verifies that nothing is left.

@@ -19,7 +19,6 @@ use super::probe;
 use super::ssh;
 use super::vm::{Start, Vm};
 use crate::cgroup::Layout;
-use crate::deployment::Instance as _;
 use crate::guest::Guest;
 use crate::mark::Mark;
 use crate::network::bridge::{Bridge, Tap};

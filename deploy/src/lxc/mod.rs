@@ -74,7 +74,7 @@ impl Lxc {
 
     async fn facts(&self, details: &mut BTreeMap<String, String>) -> Result<(), DeployError> {
         let starter = find(STARTER, REMEDY)?;
-        details.insert("lxc".into(), programs::version(&starter).await);
+        details.insert("lxc".into(), programs::version_or_unknown(&starter).await);
         details.insert("cgroup".into(), format!("v{}", self.layout()?.version()));
         details.insert("bridge".into(), Bridge::of(&self.host.runner).name());
         if let Some(profile) = config::seccomp() {
