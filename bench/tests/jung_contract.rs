@@ -1,7 +1,5 @@
 //! What `workload jung` and the harness agree on without sharing code: names, credentials, the JSON of the API.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use controller::config::Service;
 use loader::jung::dataset::{Endpoint, Planned};
 use loader::jung::names;

@@ -3,16 +3,17 @@
 use std::fmt::Debug;
 use std::future::{Future, pending};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, join_all, select_all};
 use protocol::ids::Name;
+use protocol::sample::{Counters, Subject};
 use protocol::size::Size;
 use protocol::summary::{Exit, Teardown};
 
 use crate::error::DeployError;
 use crate::guest::GuestEnd;
-use crate::meter::Meter;
 use crate::processes::{Processes, Snapshot};
 
 /// A service that was started.
@@ -122,6 +123,27 @@ pub(crate) trait Shared: Debug + Send + Sync {
 
     /// Removes it after all instances have stopped. Returns what could not be removed.
     fn remove(&mut self) -> BoxFuture<'_, Vec<String>>;
+}
+
+/// A platform that reports figures of its own: a container engine, or the system in a guest.
+pub(crate) trait MeterSource: Debug + Send + Sync {
+    /// The current figures.
+    fn read(&self) -> BoxFuture<'_, Vec<(Subject, Counters)>>;
+}
+
+/// Reads a platform's own figures.
+#[derive(Clone, Debug)]
+pub struct Meter(Arc<dyn MeterSource>);
+
+impl Meter {
+    pub(crate) fn new(source: impl MeterSource + 'static) -> Self {
+        Self(Arc::new(source))
+    }
+
+    /// The current figures. A service for which the platform does not answer is left out.
+    pub async fn read(&self) -> Vec<(Subject, Counters)> {
+        self.0.read().await
+    }
 }
 
 /// Starts instances concurrently. On an error those that did start are stopped.

@@ -30,7 +30,7 @@ pub use layout::{Layout, Mounts};
 const RETRIES: usize = 10;
 
 /// How long a killed process may take to leave its cgroup.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A service's cgroup: a directory in each hierarchy that is used.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ pub fn sweep(layout: &Layout, group: &str) -> Vec<String> {
             };
             found.extend(
                 cgroup
-                    .remove(PATIENCE)
+                    .remove(REMOVAL_TIMEOUT)
                     .into_iter()
                     .map(|left| format!("could not remove {left}")),
             );

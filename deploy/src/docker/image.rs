@@ -30,19 +30,7 @@ pub(super) async fn name(spec: &DockerSpec, workload: &Path) -> Result<String, D
     if let Some(image) = &spec.image {
         return Ok(image.clone());
     }
-    let binary = Binary::read(workload).await?;
-    if !binary.is_static() {
-        return Err(DeployError::Unmet {
-            need: format!(
-                "the workload program {} is not static ({})",
-                workload.display(),
-                binary.linking()
-            ),
-            remedy:
-                "build it with deploy/build-workload.sh: an image FROM scratch has no dynamic loader and no libraries"
-                    .into(),
-        });
-    }
+    let binary = Binary::read_static(workload, "an image FROM scratch").await?;
     Ok(format!("{REPOSITORY}:{}", &binary.sha256()[..16]))
 }
 

@@ -200,11 +200,7 @@ impl Driver for Docker {
 
     async fn host_gateway(&self) -> Result<Option<HostGateway>, DeployError> {
         if self.spec.network == ContainerNetwork::Bridge {
-            let address = Bridge::of(&self.host.runner).host()?.into();
-            return Ok(Some(HostGateway {
-                bind: address,
-                seen: address,
-            }));
+            return HostGateway::on_bridge(&self.host.runner).map(Some);
         }
         let seen = gateway::of_host(self.engine().await?, &self.address()).await?.into();
         // With Docker Desktop the network is another machine's, and this host does not have the address.

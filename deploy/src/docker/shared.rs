@@ -14,9 +14,9 @@ use super::network::Network;
 use super::overhead::{self, RunningContainer};
 use super::remove;
 use crate::DeployError;
-use crate::deployment::{PlatformProcess, Shared, start_all};
+use crate::deployment::{Meter, MeterSource, PlatformProcess, Shared, start_all};
 use crate::mark::Mark;
-use crate::meter::{Meter, MeterSource};
+
 use crate::procfs::Procfs;
 
 /// What the containers of a deployment share. Dropping it removes the containers and their network in the background.

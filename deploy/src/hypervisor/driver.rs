@@ -152,13 +152,7 @@ impl Driver for GuestDriver {
                 bind: Ipv4Addr::LOCALHOST.into(),
                 seen: plan::USER_NET_HOST.into(),
             },
-            GuestNetwork::Bridge(_) => {
-                let address = Bridge::of(&self.context.host.runner).host()?.into();
-                HostGateway {
-                    bind: address,
-                    seen: address,
-                }
-            }
+            GuestNetwork::Bridge(_) => HostGateway::on_bridge(&self.context.host.runner)?,
         }))
     }
 

@@ -62,18 +62,12 @@ impl Container {
         let oom = OomDetector::new(shared.resources.memory_mib.is_some());
         let root = shared.layout.roots().into_iter().next().unwrap_or_default();
         let endpoint = service.port.map(|port| (address.ip(), port).into());
-        let monitor = Process::spawn(Launch {
-            program: shared.starter.clone(),
-            args: files.arguments(service_args(service, endpoint)),
-            environment: environment(&mark),
-            log: log.clone(),
-            output: None,
-            cgroup_procs: Vec::new(),
-            affinity: None,
-            mems: None,
-            inherited: Vec::new(),
-            read_only: None,
-        });
+        let monitor = Process::spawn(Launch::new(
+            shared.starter.clone(),
+            files.arguments(service_args(service, endpoint)),
+            environment(&mark),
+            log.clone(),
+        ));
         let monitor = monitor.map_err(|source| DeployError::Io {
             what: format!("starting {} for service {}", shared.starter.display(), service.name),
             source,

@@ -108,11 +108,7 @@ impl Driver for Lxc {
     }
 
     async fn host_gateway(&self) -> Result<Option<HostGateway>, DeployError> {
-        let address = Bridge::of(&self.host.runner).host()?.into();
-        Ok(Some(HostGateway {
-            bind: address,
-            seen: address,
-        }))
+        HostGateway::on_bridge(&self.host.runner).map(Some)
     }
 
     async fn prepare(&self, _spec: &DeploymentSpec) -> Result<(), DeployError> {

@@ -54,17 +54,12 @@ impl NativeService {
         )];
         environment.extend(mark.environment());
         let launch = |cgroup: &Option<Cgroup>| {
+            let args = service_args(service, listen);
             Ok(Launch {
-                program: program.clone(),
-                args: service_args(service, listen),
-                environment: environment.clone(),
-                log: log.clone(),
-                output: None,
                 cgroup_procs: cgroup.as_ref().map_or_else(|| Ok(Vec::new()), Cgroup::procs_files)?,
                 affinity: deployment.resources.cpuset.as_ref().and_then(limits::affinity),
                 mems: deployment.resources.mems.as_ref().map(limits::nodemask),
-                inherited: Vec::new(),
-                read_only: None,
+                ..Launch::new(program.clone(), args, environment.clone(), log.clone())
             })
         };
         let mut outcome = launch(&cgroup).and_then(Process::spawn);
