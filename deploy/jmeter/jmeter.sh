@@ -22,30 +22,16 @@ TEXT
 die() { echo "jmeter.sh: $*" >&2; exit 2; }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=/dev/null
+. "$here/../jars.sh"
 version=$(sed -n 's:.*<jmeter.version>\(.*\)</jmeter.version>.*:\1:p' "$here/pom.xml")
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/jung/jmeter
 home=
 
-# Prints the directory of the jars; downloads them first if this version is not in the cache. Safe to call concurrently.
+# Prints the directory of the jars; downloads them first if this version is not in the cache.
 jars() {
-    local jars=$cache/$version-http
-    if [ ! -e "$jars/complete" ]; then
-        command -v mvn >/dev/null || die "Maven is missing: apt-get install maven"
-        mkdir -p "$cache"
-        (
-            flock 9
-            [ -e "$jars/complete" ] && exit 0
-            part=$jars.part
-            rm -rf "$part"; mkdir -p "$part"
-            cp "$here/pom.xml" "$part/pom.xml"
-            echo "jmeter.sh: downloading the jars of Apache JMeter $version with Maven" >&2
-            mvn -q -B -f "$part/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
-                -DoutputDirectory="$part/lib" >&2 || exit 1
-            touch "$part/complete"
-            rm -rf "$jars"; mv "$part" "$jars"
-        ) 9>"$cache/lock" || die "Maven could not download Apache JMeter $version: see its output above"
-    fi
-    echo "$jars/lib"
+    fetch_jars "Apache JMeter $version" "$here/pom.xml" "$cache/$version-http" lib
+    echo "$cache/$version-http/lib"
 }
 
 # Creates the minimal home directory that JMeter needs: empty settings, and an exporter for the figures.

@@ -28,6 +28,8 @@ TEXT
 die() { echo "kafka.sh: $*" >&2; exit 1; }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=/dev/null
+. "$here/../jars.sh"
 version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$here/pom.xml")
 home=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
 cache=${XDG_CACHE_HOME:-$home/.cache}/jung/kafka
@@ -36,26 +38,10 @@ nodes=1
 port=9092
 heap=${KAFKA_HEAP:-512m}
 
-# Prints the class path; downloads the jars first if this version is not in the cache. A lock and a rename make it safe to call concurrently.
+# Prints the class path; downloads the jars first if this version is not in the cache.
 jars() {
-    local jars=$cache/$version
-    if [ ! -e "$jars/complete" ]; then
-        command -v mvn >/dev/null || die "Maven is missing: apt-get install maven"
-        mkdir -p "$cache"
-        (
-            flock 9
-            [ -e "$jars/complete" ] && exit 0
-            local part=$jars.part
-            rm -rf "$part"; mkdir -p "$part"
-            cp "$here/pom.xml" "$part/pom.xml"
-            echo "kafka.sh: downloading the jars of Apache Kafka $version with Maven" >&2
-            mvn -q -B -f "$part/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
-                -DoutputDirectory="$part/libs" >&2 || exit 1
-            touch "$part/complete"
-            rm -rf "$jars"; mv "$part" "$jars"
-        ) 9>"$cache/lock" || die "Maven could not download Apache Kafka $version: see its output above"
-    fi
-    echo "$jars/libs/*"
+    fetch_jars "Apache Kafka $version" "$here/pom.xml" "$cache/$version" libs
+    echo "$cache/$version/libs/*"
 }
 
 check_java() {

@@ -44,16 +44,26 @@ impl Binary {
             })
     }
 
+    /// Reads a program that must be static. `why`: what the remedy gives as the reason.
+    ///
+    /// # Errors
+    /// [`DeployError::Io`], and [`DeployError::Unmet`] if it is not static.
+    pub(crate) async fn read_static(path: &Path, why: &str) -> Result<Self, DeployError> {
+        let binary = Self::read(path).await?;
+        if binary.linking == Linking::Static {
+            return Ok(binary);
+        }
+        let (path, linking) = (path.display(), binary.linking());
+        Err(DeployError::Unmet {
+            need: format!("the workload program {path} is not static ({linking})"),
+            remedy: format!("build it with deploy/build-workload.sh: {why} has no dynamic loader and no libraries"),
+        })
+    }
+
     /// SHA-256 of the file, in hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> &str {
         &self.sha256
-    }
-
-    /// Whether it runs in an image built `FROM scratch`.
-    #[must_use]
-    pub fn is_static(&self) -> bool {
-        self.linking == Linking::Static
     }
 
     /// `static`, `dynamic` or `unknown`.

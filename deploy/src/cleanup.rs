@@ -10,7 +10,7 @@ use crate::process;
 use crate::procfs::Procfs;
 
 /// How long a cgroup may take to become removable after its processes were killed.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Kills every process that carries a runner's mark. Returns a line for each.
 pub(crate) async fn kill_marked(runner: &Name) -> Vec<String> {
@@ -47,13 +47,13 @@ pub(crate) fn kill_service_detached(mark: &Mark, leader: u32, cgroup: Option<Cgr
         .into_iter()
         .for_each(process::kill);
     if let Some(cgroup) = cgroup {
-        std::thread::spawn(move || cgroup.remove(PATIENCE));
+        std::thread::spawn(move || cgroup.remove(REMOVAL_TIMEOUT));
     }
 }
 
 /// Removes a cgroup once its processes have left it. Returns what could not be removed.
 pub(crate) async fn remove_cgroup(cgroup: Cgroup) -> Vec<String> {
-    tokio::task::spawn_blocking(move || cgroup.remove(PATIENCE))
+    tokio::task::spawn_blocking(move || cgroup.remove(REMOVAL_TIMEOUT))
         .await
         .unwrap_or_default()
 }

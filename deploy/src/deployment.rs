@@ -3,16 +3,17 @@
 use std::fmt::Debug;
 use std::future::{Future, pending};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, join_all, select_all};
 use protocol::ids::Name;
+use protocol::sample::{Counters, Subject};
 use protocol::size::Size;
 use protocol::summary::{Exit, Teardown};
 
 use crate::error::DeployError;
 use crate::guest::GuestEnd;
-use crate::meter::Meter;
 use crate::processes::{Processes, Snapshot};
 
 /// A service that was started.
@@ -61,17 +62,8 @@ pub struct GuestInfo {
 
 /// One running service: a process, a container or a virtual machine. Dropping it kills it.
 pub(crate) trait Instance: Debug + Send + Sync {
-    /// The service's name.
-    fn service(&self) -> &Name;
-
-    /// The address by which it is reached; `None`: it does not listen.
-    fn endpoint(&self) -> Option<SocketAddr>;
-
-    /// Its first process, in the host's PID namespace.
-    fn pid(&self) -> u32;
-
-    /// When that process was created.
-    fn exists_since(&self) -> Instant;
+    /// What it was started as. `called`: when the driver was called.
+    fn started(&self, called: Instant) -> Started;
 
     /// Its processes.
     fn processes(&self) -> Processes;
@@ -104,11 +96,8 @@ pub(crate) trait Instance: Debug + Send + Sync {
         None
     }
 
-    /// Whether [`Instance::ended`] has returned its end.
-    fn is_reported(&self) -> bool;
-
-    /// Waits until it ends by itself. Cancel-safe.
-    fn ended(&mut self) -> BoxFuture<'_, (Name, Exit)>;
+    /// Waits until it ends by itself. Cancel-safe; must not be called again once it has returned.
+    fn ended(&mut self) -> BoxFuture<'_, Exit>;
 
     /// Stops it within the grace period and removes what belongs to it.
     fn stop(&mut self, grace: Duration) -> BoxFuture<'_, InstanceStopped>;
@@ -134,6 +123,27 @@ pub(crate) trait Shared: Debug + Send + Sync {
 
     /// Removes it after all instances have stopped. Returns what could not be removed.
     fn remove(&mut self) -> BoxFuture<'_, Vec<String>>;
+}
+
+/// A platform that reports figures of its own: a container engine, or the system in a guest.
+pub(crate) trait MeterSource: Debug + Send + Sync {
+    /// The current figures.
+    fn read(&self) -> BoxFuture<'_, Vec<(Subject, Counters)>>;
+}
+
+/// Reads a platform's own figures.
+#[derive(Clone, Debug)]
+pub struct Meter(Arc<dyn MeterSource>);
+
+impl Meter {
+    pub(crate) fn new(source: impl MeterSource + 'static) -> Self {
+        Self(Arc::new(source))
+    }
+
+    /// The current figures. A service for which the platform does not answer is left out.
+    pub async fn read(&self) -> Vec<(Subject, Counters)> {
+        self.0.read().await
+    }
 }
 
 /// Starts instances concurrently. On an error those that did start are stopped.
@@ -166,6 +176,8 @@ pub struct Deployment {
     called: Instant,
     grace: Duration,
     started: Vec<Started>,
+    /// The services whose end [`Deployment::ended`] has returned.
+    reported: Vec<Name>,
     /// Those of the deployment as a whole.
     deviations: Vec<String>,
     meter: Option<Meter>,
@@ -177,16 +189,11 @@ pub struct Deployment {
 impl Deployment {
     /// A deployment of these instances, in start order. `called`: when the driver was called.
     pub(crate) fn new<I: Instance + 'static>(called: Instant, grace: Duration, instances: Vec<I>) -> Self {
-        let started = |instance: &I| Started {
-            service: instance.service().clone(),
-            endpoint: instance.endpoint(),
-            process_after: instance.exists_since().saturating_duration_since(called),
-            pid: instance.pid(),
-        };
         Self {
             called,
             grace,
-            started: instances.iter().map(started).collect(),
+            started: instances.iter().map(|instance| instance.started(called)).collect(),
+            reported: Vec::new(),
             deviations: Vec::new(),
             meter: None,
             shared: None,
@@ -211,8 +218,8 @@ impl Deployment {
     }
 
     fn instance(&self, service: &Name) -> Option<&dyn Instance> {
-        let found = self.instances.iter().find(|instance| instance.service() == service);
-        found.map(|instance| &**instance)
+        let index = self.started.iter().position(|started| started.service == *service)?;
+        self.instances.get(index).map(|instance| &**instance)
     }
 
     /// The services as they were started.
@@ -287,12 +294,17 @@ impl Deployment {
 
     /// Waits until a service ends by itself whose end was not returned before; forever if there is none. Cancel-safe.
     pub async fn ended(&mut self) -> (Name, Exit) {
-        let unreported = self.instances.iter_mut().filter(|instance| !instance.is_reported());
-        let waiting: Vec<_> = unreported.map(|instance| instance.ended()).collect();
+        let instances = self.started.iter().zip(&mut self.instances);
+        let waiting: Vec<_> = instances
+            .filter(|(started, _)| !self.reported.contains(&started.service))
+            .map(|(started, instance)| Box::pin(async { (started.service.clone(), instance.ended().await) }))
+            .collect();
         if waiting.is_empty() {
             return pending().await;
         }
-        select_all(waiting).await.0
+        let (service, exit) = select_all(waiting).await.0;
+        self.reported.push(service.clone());
+        (service, exit)
     }
 
     /// Stops all services at once within the grace period, kills those that do not stop, and verifies that nothing is left.

@@ -1,7 +1,7 @@
 //! What every driver can do, and what it is given.
 
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use protocol::spec::{PlatformSpec, Resources, ServiceSpec};
 
 use crate::deployment::Deployment;
 use crate::error::DeployError;
+use crate::network::bridge::Bridge;
 
 /// What the drivers of a runner know about its host.
 #[derive(Clone, Debug)]
@@ -51,6 +52,20 @@ pub struct HostGateway {
     pub seen: IpAddr,
 }
 
+impl HostGateway {
+    /// With the host's address on the runner's bridge, which is created if necessary.
+    ///
+    /// # Errors
+    /// See [`DeployError`].
+    pub(crate) fn on_bridge(runner: &Name) -> Result<Self, DeployError> {
+        let address = Bridge::of(runner).host()?.into();
+        Ok(Self {
+            bind: address,
+            seen: address,
+        })
+    }
+}
+
 /// A driver for one kind of platform.
 pub trait Driver: Send + Sync {
     /// Checks whether the platform can be used on this host now, and reports versions; an unmet need comes with a remedy. Changes nothing.
@@ -82,4 +97,40 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// See [`DeployError`].
     fn sweep(&self) -> impl Future<Output = Result<Vec<String>, DeployError>> + Send;
+}
+
+/// The service's arguments with `{listen}` replaced by its listen address, if it has one. They are passed to the program as they are: no shell parses them.
+#[must_use]
+pub fn service_args(service: &ServiceSpec, listen: Option<SocketAddr>) -> Vec<String> {
+    let Some(listen) = listen else {
+        return service.args.clone();
+    };
+    service
+        .args
+        .iter()
+        .map(|arg| arg.replace("{listen}", &listen.to_string()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::spec::{Probe, StartedProbe};
+    use protocol::surroundings::Place;
+
+    #[test]
+    fn the_address_is_filled_in_and_nothing_else() {
+        let service = ServiceSpec {
+            name: "tcp".parse().unwrap(),
+            args: ["tcp", "--listen={listen}", "{port}", "; rm -rf $HOME"]
+                .map(String::from)
+                .into(),
+            place: Place::Platform,
+            port: Some(7),
+            ready: Probe::Started(StartedProbe {}),
+        };
+        let args = service_args(&service, Some("127.0.0.1:7".parse().unwrap()));
+        assert_eq!(args, ["tcp", "--listen=127.0.0.1:7", "{port}", "; rm -rf $HOME"]);
+        assert_eq!(service_args(&service, None), service.args, "it has no listen address");
+    }
 }

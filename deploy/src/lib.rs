@@ -7,16 +7,15 @@
 //! | modules | |
 //! |---|---|
 //! | `driver`, `any` | the trait of all drivers, and the enum over them |
-//! | `deployment`, `meter`, `processes` | a running deployment; its platform's own figures; where its processes are listed |
+//! | `deployment`, `processes` | a running deployment, with its platform's own figures; where its processes are listed |
 //! | [`native`], [`docker`], [`lxc`], [`hypervisor`], [`fake`] | the drivers: host processes, containers of an engine, LXC containers, guests, and one for tests |
 //! | [`guest`] | descriptions of guests, and the images that are built for them |
 //! | [`ready`] | readiness probes |
 //! | [`mark`], `cleanup` | marks leftovers, finds them and removes them |
 //! | [`process`], [`procfs`], [`cgroup`], [`network`], `limits` | the host: processes, `/proc`, cgroups, ports and bridges, available CPUs |
-//! | `arguments`, [`binary`], `programs`, `size`, `log`, `first_output`, `oom` | small parts that several drivers share |
+//! | [`binary`], `programs`, `size`, `log`, `first_output`, `oom` | small parts that several drivers share |
 
 mod any;
-mod arguments;
 pub mod binary;
 pub mod cgroup;
 mod cleanup;
@@ -32,7 +31,6 @@ mod limits;
 mod log;
 pub mod lxc;
 pub mod mark;
-mod meter;
 pub mod native;
 pub mod network;
 mod oom;
@@ -44,10 +42,8 @@ pub mod ready;
 mod size;
 
 pub use any::AnyDriver;
-pub use arguments::service_args;
-pub use deployment::{Deployment, GuestInfo, PlatformProcess, Started, Stopped};
-pub use driver::{DeploymentSpec, Driver, Host, HostGateway};
+pub use deployment::{Deployment, GuestInfo, Meter, PlatformProcess, Started, Stopped};
+pub use driver::{DeploymentSpec, Driver, Host, HostGateway, service_args};
 pub use error::DeployError;
 pub use limits::affinity;
-pub use meter::Meter;
 pub use processes::{Processes, Snapshot};

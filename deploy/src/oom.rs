@@ -19,7 +19,7 @@ impl OomDetector {
     /// Reads the counter. `is_needed`: there is a memory limit, and nothing else reports OOM kills.
     pub(crate) fn new(is_needed: bool) -> Self {
         let text = if is_needed { read() } else { String::new() };
-        Self { before: count(&text) }
+        Self { before: kills(&text) }
     }
 
     /// Turns a SIGKILL into [`Exit::OutOfMemory`] if the counter has increased since.
@@ -29,7 +29,7 @@ impl OomDetector {
 
     fn classify_with(self, exit: Exit, read: impl Fn() -> String) -> Exit {
         match (&exit, self.before) {
-            (Exit::Signal(libc::SIGKILL), Some(before)) if count(&read()).is_some_and(|now| now > before) => {
+            (Exit::Signal(libc::SIGKILL), Some(before)) if kills(&read()).is_some_and(|now| now > before) => {
                 Exit::OutOfMemory
             }
             _ => exit,
@@ -41,11 +41,10 @@ fn read() -> String {
     fs::read_to_string("/proc/vmstat").unwrap_or_default()
 }
 
-/// The line `oom_kill N` of `/proc/vmstat` (since Linux 4.13).
-fn count(vmstat: &str) -> Option<u64> {
-    vmstat
-        .lines()
-        .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+/// The line `oom_kill N` of `/proc/vmstat` and `memory.oom_control` (cgroup v1), both since Linux 4.13, or of `memory.events` (v2).
+pub(crate) fn kills(text: &str) -> Option<u64> {
+    text.lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
 #[cfg(test)]
@@ -62,6 +61,14 @@ mod tests {
         assert_eq!(detector.classify_with(killed(), String::new), killed());
         assert_eq!(detector.classify_with(Exit::Code(0), || counter(4)), Exit::Code(0));
         assert_eq!(OomDetector::new(false).classify_with(killed(), || counter(4)), killed());
+    }
+
+    #[test]
+    fn the_counter_of_a_cgroup_is_read_in_both_versions() {
+        assert_eq!(kills("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), Some(3));
+        let events = "low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\noom_group_kill 0\n";
+        assert_eq!(kills(events), Some(1));
+        assert_eq!(kills("oom_kill_disable 0\n"), None);
     }
 
     #[test]

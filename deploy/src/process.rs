@@ -66,6 +66,25 @@ pub struct Launch {
     pub read_only: Option<ReadOnly>,
 }
 
+impl Launch {
+    /// A program without further settings.
+    #[must_use]
+    pub fn new(program: PathBuf, args: Vec<String>, environment: Vec<(&'static str, String)>, log: PathBuf) -> Self {
+        Self {
+            program,
+            args,
+            environment,
+            log,
+            output: None,
+            cgroup_procs: Vec::new(),
+            affinity: None,
+            mems: None,
+            inherited: Vec::new(),
+            read_only: None,
+        }
+    }
+}
+
 /// A child process. Dropping it kills its process group; the runtime reaps it.
 #[derive(Debug)]
 pub struct Process {
@@ -304,18 +323,9 @@ mod tests {
     use super::*;
 
     fn launch(dir: &Path, script: &str) -> Launch {
-        Launch {
-            program: "/bin/sh".into(),
-            args: vec!["-c".into(), script.into()],
-            environment: vec![("PATH", "/usr/bin:/bin".into())],
-            log: dir.join("log/sh.log"),
-            output: None,
-            cgroup_procs: Vec::new(),
-            affinity: None,
-            mems: None,
-            inherited: Vec::new(),
-            read_only: None,
-        }
+        let environment = vec![("PATH", "/usr/bin:/bin".into())];
+        let args = vec!["-c".into(), script.into()];
+        Launch::new("/bin/sh".into(), args, environment, dir.join("log/sh.log"))
     }
 
     #[tokio::test]

@@ -1,11 +1,17 @@
 //! Programs of this host that the drivers run.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::DeployError;
 
 /// Directories that are searched after those of `PATH`.
 const DIRS: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
+/// How long a program may take to print its version.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The path of a program.
 ///
@@ -24,14 +30,19 @@ pub(crate) fn find(program: &str, remedy: &str) -> Result<PathBuf, DeployError> 
 }
 
 /// The first line of a program's `--version` output.
-pub(crate) async fn version(program: &Path) -> String {
-    let output = tokio::process::Command::new(program)
+pub(crate) async fn version(program: &Path) -> Option<String> {
+    let mut command = tokio::process::Command::new(program);
+    command
         .arg("--version")
-        .kill_on_drop(true)
-        .output()
-        .await;
-    let text = output
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default();
-    text.lines().next().unwrap_or("unknown version").to_owned()
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let output = timeout(VERSION_TIMEOUT, command.output()).await.ok()?.ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Some(text.lines().next()?.trim().to_owned())
+}
+
+/// The same for facts, which have the key even if the version is not known.
+pub(crate) async fn version_or_unknown(program: &Path) -> String {
+    version(program).await.unwrap_or_else(|| "unknown version".to_owned())
 }

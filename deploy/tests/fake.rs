@@ -1,6 +1,6 @@
 //! The fake driver serves real requests and fails where it is told to.
 
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::Duration;
 

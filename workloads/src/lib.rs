@@ -14,7 +14,7 @@
 
 pub mod cli;
 pub mod exit;
-#[cfg(feature = "dataset")]
+#[cfg(feature = "jung")]
 pub mod jung;
 pub mod limits;
 pub mod listen;

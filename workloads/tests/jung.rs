@@ -7,17 +7,14 @@
 
 mod platform;
 
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use platform::load::{Load, assert_record_valid};
 use platform::{EmbeddedBroker, Kafka, Platform, brokers};
 use serde_json::{Value, json};
-use workloads::jung::bench::Client;
-use workloads::jung::bench::dataset::Mix;
-use workloads::jung::bench::drive::{Load, Outcome, drive};
-use workloads::jung::bench::read_back::read_back;
-use workloads::jung::bench::seed::{Amounts, seed};
+use workloads::jung::Client;
+use workloads::jung::seed::{Amounts, seed};
 
 const SMALL: Amounts = Amounts {
     users: 5,
@@ -27,37 +24,10 @@ const SMALL: Amounts = Amounts {
 };
 
 fn load(each: u32) -> Load {
-    let mix = Mix {
-        get_user: each,
-        get_device: each,
-        get_readings: each,
-        post_command: each,
-    };
     Load {
         users: SMALL.users,
         devices: SMALL.devices,
-        mix,
-        seed: 1,
-        think: Duration::from_millis(5),
-    }
-}
-
-fn assert_all_succeeded(outcome: &Outcome, requests: u32) {
-    let failures: Vec<_> = outcome.sent.iter().filter_map(|sent| sent.failure.as_ref()).collect();
-    assert!(failures.is_empty(), "{failures:?}");
-    assert_eq!(outcome.sent.len(), usize::try_from(requests).unwrap());
-}
-
-/// Validates the device gateway's record until it is complete: rules have two seconds, and the machine may be slow.
-async fn assert_record_valid(admin: SocketAddr, outcome: &Outcome) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let truth = read_back(admin, &outcome.commands).await.unwrap();
-        if truth.lost == 0 && truth.violations > 0 && truth.unanswered == 0 {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{truth:?}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        each,
     }
 }
 
@@ -99,9 +69,8 @@ scenarios! {
 async fn requests_take_effect(brokers: &str) {
     let mut platform = Platform::start_on(brokers, &["--timeout", "10000"]).await;
     seed(platform.gateway, SMALL).await.unwrap();
-    let outcome = drive(platform.gateway, load(20)).await;
-    assert_all_succeeded(&outcome, 5 * 80);
-    assert_record_valid(platform.admin, &outcome).await;
+    let commands = load(20).send(platform.gateway).await;
+    assert_record_valid(platform.admin, &commands).await;
     // Requests of other users are refused by the whole chain.
     let mut client = Client::new(platform.gateway, Some(("user-0", "secret-0")));
     for (path, status) in [
@@ -130,9 +99,8 @@ async fn requests_take_effect(brokers: &str) {
 async fn sequential_tasks_work_as_in_the_thesis(brokers: &str) {
     let platform = Platform::start_on(brokers, &["--concurrency", "1"]).await;
     seed(platform.gateway, SMALL).await.unwrap();
-    let outcome = drive(platform.gateway, load(5)).await;
-    assert_all_succeeded(&outcome, 5 * 20);
-    assert_record_valid(platform.admin, &outcome).await;
+    let commands = load(5).send(platform.gateway).await;
+    assert_record_valid(platform.admin, &commands).await;
 }
 
 async fn killed_instance_is_taken_over(brokers: &str) {
@@ -151,14 +119,13 @@ async fn killed_instance_is_taken_over(brokers: &str) {
     platform.ready().await;
     seed(platform.gateway, SMALL).await.unwrap();
     let gateway = platform.gateway;
-    let driving = tokio::spawn(async move { drive(gateway, load(150)).await });
+    let driving = tokio::spawn(async move { load(150).send(gateway).await });
     tokio::time::sleep(Duration::from_millis(500)).await;
     for (_, instance) in &seconds {
         platform.kill(*instance).await;
     }
-    let outcome = driving.await.unwrap();
-    assert_all_succeeded(&outcome, 5 * 600);
-    assert_record_valid(platform.admin, &outcome).await;
+    let commands = driving.await.unwrap();
+    assert_record_valid(platform.admin, &commands).await;
     // The remaining instances have recovered the state of the killed ones.
     let mut client = Client::new(platform.gateway, Some(("user-0", "secret-0")));
     let user: Value = client.get("/users/user-0").await.unwrap();
@@ -203,7 +170,7 @@ async fn two_instances_share_the_tasks(brokers: &str) {
         devices: 1,
         ..load(5)
     };
-    assert_all_succeeded(&drive(platform.gateway, load).await, 20 * 20);
+    load.send(platform.gateway).await;
     platform.stop().await;
     let done = [0, 1].map(|instance| platform.log("auth-manager", instance)["done"].as_u64().unwrap());
     assert!(done.iter().all(|done| *done > 20), "{done:?}");
@@ -224,9 +191,8 @@ async fn restarted_services_recover_their_state(brokers: &str) {
         platform.restart(instance);
     }
     platform.ready().await;
-    let outcome = drive(platform.gateway, load(10)).await;
-    assert_all_succeeded(&outcome, 5 * 40);
-    assert_record_valid(platform.admin, &outcome).await;
+    let commands = load(10).send(platform.gateway).await;
+    assert_record_valid(platform.admin, &commands).await;
     let mut client = Client::new(platform.gateway, Some(("user-0", "secret-0")));
     let rules: Value = client.get("/users/user-0/devices/device-0-0/rules").await.unwrap();
     assert_eq!(rules["rules"].as_array().unwrap().len(), 1);
@@ -299,8 +265,7 @@ async fn invalid_messages_are_counted_and_skipped(brokers: &str) {
     producer.flush(Duration::from_secs(30)).unwrap();
     platform.ready().await;
     seed(platform.gateway, SMALL).await.unwrap();
-    let outcome = drive(platform.gateway, load(5)).await;
-    assert_all_succeeded(&outcome, 5 * 20);
+    load(5).send(platform.gateway).await;
     assert!(platform.all_alive());
     platform.stop().await;
     assert!(platform.log("user-registry", 0)["malformed"].as_u64().unwrap() >= 10);
@@ -313,13 +278,12 @@ async fn killed_and_restarted_broker_loses_nothing() {
     let platform = Platform::start_on(kafka.address(), &["--timeout", "90000"]).await;
     seed(platform.gateway, SMALL).await.unwrap();
     let gateway = platform.gateway;
-    let driving = tokio::spawn(async move { drive(gateway, load(100)).await });
+    let driving = tokio::spawn(async move { load(100).send(gateway).await });
     tokio::time::sleep(Duration::from_millis(500)).await;
     kafka.kill().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!driving.is_finished(), "the load must outlast the broker");
     kafka.restart().await;
-    let outcome = driving.await.unwrap();
-    assert_all_succeeded(&outcome, 5 * 400);
-    assert_record_valid(platform.admin, &outcome).await;
+    let commands = driving.await.unwrap();
+    assert_record_valid(platform.admin, &commands).await;
 }

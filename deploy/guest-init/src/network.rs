@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::command_line::Address;
 
 /// How long the network card may take to appear after its driver is loaded.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Address family IPv4.
 #[expect(clippy::cast_possible_truncation, reason = "2, in the kernel's own type")]
@@ -34,7 +34,7 @@ pub fn configure(address: &Address) -> Result<(), String> {
 }
 
 fn await_card() -> Result<(), String> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while !Path::new("/sys/class/net/eth0").exists() {
         if Instant::now() >= until {
             return Err("there is no eth0: is the network driver among the modules?".into());

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use protocol::spec::Resources;
 
 use crate::mark::{self, Mark};
+use crate::oom;
 use crate::process::kill;
 use crate::processes::{Processes, in_cgroup, in_cgroups};
 
@@ -29,7 +30,7 @@ pub use layout::{Layout, Mounts};
 const RETRIES: usize = 10;
 
 /// How long a killed process may take to leave its cgroup.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A service's cgroup: a directory in each hierarchy that is used.
 #[derive(Debug)]
@@ -100,13 +101,6 @@ impl Cgroup {
         in_cgroups(&self.dirs)
     }
 
-    /// Where its processes can be listed later.
-    #[must_use]
-    pub fn processes(&self, first: u32) -> Processes {
-        let dirs = self.dirs.clone();
-        Processes::Cgroup { first, dirs }
-    }
-
     /// The number of its processes that the kernel has killed for lack of memory.
     #[must_use]
     pub fn oom_kills(&self) -> u64 {
@@ -115,7 +109,7 @@ impl Cgroup {
             .as_ref()
             .and_then(|file| fs::read_to_string(file).ok())
             .unwrap_or_default();
-        oom_kills(&text)
+        oom::kills(&text).unwrap_or(0)
     }
 
     /// Removes it, waiting up to `patience` for the last process to leave. Returns what could not be removed.
@@ -154,7 +148,7 @@ pub fn sweep(layout: &Layout, group: &str) -> Vec<String> {
             };
             found.extend(
                 cgroup
-                    .remove(PATIENCE)
+                    .remove(REMOVAL_TIMEOUT)
                     .into_iter()
                     .map(|left| format!("could not remove {left}")),
             );
@@ -215,6 +209,17 @@ pub(crate) fn for_service(
     }
 }
 
+/// Where the processes of a service can be listed: in its cgroup, or else below its first process.
+pub(crate) fn processes(cgroup: Option<&Cgroup>, first: u32) -> Processes {
+    match cgroup {
+        Some(cgroup) => Processes::Cgroup {
+            first,
+            dirs: cgroup.dirs.clone(),
+        },
+        None => Processes::Tree(first),
+    }
+}
+
 /// The limits that a service without a cgroup lacks.
 pub(crate) fn without_cgroup(resources: &Resources, why: &str) -> Vec<String> {
     let memory = resources
@@ -229,13 +234,6 @@ pub(crate) fn without_cgroup(resources: &Resources, why: &str) -> Vec<String> {
         .as_ref()
         .map(|mems| format!("NUMA nodes {mems} are set as a memory policy only, which a service may change: {why}"));
     memory.into_iter().chain(cpus).chain(mems).collect()
-}
-
-/// The `oom_kill` counter of `memory.oom_control` (v1, since Linux 4.13) or `memory.events` (v2).
-fn oom_kills(text: &str) -> u64 {
-    text.lines()
-        .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
-        .unwrap_or(0)
 }
 
 /// Creates a directory unless it exists.
@@ -263,20 +261,4 @@ pub(crate) fn limits_swap(layout: &Layout) -> bool {
 /// Whether the host has swap: only then does a limit make a difference.
 fn host_swaps() -> bool {
     fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_oom_kill_counter_is_read_from_both_versions() {
-        assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), 3);
-        assert_eq!(
-            oom_kills("low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\noom_group_kill 0\n"),
-            1
-        );
-        assert_eq!(oom_kills("oom_kill_disable 0\n"), 0);
-        assert_eq!(oom_kills(""), 0);
-    }
 }

@@ -1,63 +1,63 @@
-//! Where an engine listens, and whose it is.
+//! The address of an engine.
 
 use std::os::unix::net::UnixStream;
 
 use nix::sys::socket::{getsockopt, sockopt};
 use protocol::spec::{DockerSpec, Engine};
 
-/// An engine to connect to.
+/// The address of an engine.
 #[derive(Clone, Debug)]
 pub(super) struct Address {
-    /// Whose it is said to be.
+    /// The engine that is expected there.
     pub(super) engine: Engine,
-    /// Where it listens, e.g. `unix:///var/run/docker.sock`.
+    /// The URL of its socket, e.g. `unix:///var/run/docker.sock`.
     pub(super) at: String,
 }
 
 impl Address {
-    /// At the socket that the platform names, where the environment says, or at the usual place.
+    /// The socket of the platform's configuration, of the environment, or the default one.
     pub(super) fn of(spec: &DockerSpec) -> Self {
         Self::with(spec, |variable| std::env::var(variable).ok())
     }
 
     fn with(spec: &DockerSpec, environment: impl Fn(&str) -> Option<String>) -> Self {
-        let (variable, usual) = place(spec.engine);
-        let named = spec.socket.as_ref().map(ToString::to_string);
-        let at = named.or_else(|| environment(variable).filter(|at| !at.is_empty()));
+        let (variable, default) = defaults(spec.engine);
+        let configured = spec.socket.as_ref().map(ToString::to_string);
+        let at = configured.or_else(|| environment(variable).filter(|at| !at.is_empty()));
         Self {
             engine: spec.engine,
-            at: at.unwrap_or_else(|| usual.to_owned()),
+            at: at.unwrap_or_else(|| default.to_owned()),
         }
     }
 
-    /// The process that listens there, as the kernel knows it; `None`: no socket of this host, or nobody whom we see. Where systemd made the socket, it is
-    /// systemd.
+    /// The PID of the process that listens there, from the kernel; `None`: it is not a socket of this host, or its process is not visible. If systemd created
+    /// the socket, it is systemd's.
     pub(super) fn listener(&self) -> Option<u32> {
         let socket = UnixStream::connect(self.at.strip_prefix("unix://")?).ok()?;
         let peer = getsockopt(&socket, sockopt::PeerCredentials).ok()?;
         u32::try_from(peer.pid()).ok().filter(|&pid| pid > 0)
     }
 
-    /// How it is started where it does not run, and how it is got where it is not there.
-    pub(super) fn remedy(&self, is_there: bool) -> String {
-        let (variable, _) = place(self.engine);
+    /// How to start the engine if it is installed, or else how to install it.
+    pub(super) fn remedy(&self, is_installed: bool) -> String {
+        let (variable, _) = defaults(self.engine);
         match self.engine {
             Engine::Podman => format!(
-                "start its service by `podman system service --time=0 {} &` or podman.socket (`deploy/setup.sh podman` installs it), or name another in `socket` or {variable}",
+                "start it with `podman system service --time=0 {} &` or podman.socket (`deploy/setup.sh podman` installs it), or set `socket` or {variable} to another",
                 self.at
             ),
-            Engine::Docker if is_there => {
-                "start it with `systemctl start docker`, or `dockerd` where there is no systemd".to_owned()
+            Engine::Docker if is_installed => {
+                "start it with `systemctl start docker`, or `dockerd` without systemd".to_owned()
             }
             Engine::Docker => format!(
-                "install one with `deploy/setup.sh docker` (Debian's docker.io), or name its socket in `socket` or {variable}"
+                "install it with `deploy/setup.sh docker` (Debian's docker.io), or set `socket` or {variable} to its socket"
             ),
         }
     }
 }
 
-/// The variable that says where an engine listens, and where it does that nobody has told otherwise.
-const fn place(engine: Engine) -> (&'static str, &'static str) {
+/// The environment variable with an engine's socket, and the default socket.
+const fn defaults(engine: Engine) -> (&'static str, &'static str) {
     match engine {
         Engine::Docker => ("DOCKER_HOST", "unix:///var/run/docker.sock"),
         Engine::Podman => ("CONTAINER_HOST", "unix:///run/podman/podman.sock"),
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_listens_is_known() {
+    fn the_listener_is_found() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let address = Address {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_platforms_word_counts_before_the_environments() {
+    fn the_configuration_overrides_the_environment() {
         let environment = |variable: &str| (variable == "DOCKER_HOST").then(|| "unix:///run/other.sock".to_owned());
         let mut spec = DockerSpec::default();
         assert_eq!(Address::with(&spec, environment).at, "unix:///run/other.sock");

@@ -1,54 +1,41 @@
-//! One service as a container.
+//! One service as a container of an engine.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bollard::models::ContainerInspectResponse;
-use bollard::query_parameters::{CreateContainerOptionsBuilder, KillContainerOptionsBuilder};
+use bollard::query_parameters::{CreateContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptionsBuilder};
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use protocol::ids::Name;
-use protocol::spec::{Resources, ServiceSpec, Transport};
+use protocol::spec::{ServiceSpec, Transport};
 use protocol::summary::Exit;
 use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::engine::{is_missing, said};
-use super::parts::Known;
-use super::runtime::Maker;
-use super::{body, engine, image, remove, size, watch};
+use super::config::{self, ContainerConfig};
+use super::engine::{engine_error, is_missing};
+use super::overhead::RunningContainer;
+use super::{engine, exit, image, remove, size};
 use crate::cgroup::Layout;
-use crate::deployment::{Instance, InstanceStopped};
+use crate::deployment::{Instance, InstanceStopped, Started};
 use crate::first_output::FirstOutput;
 use crate::mark::Mark;
 use crate::oom::OomDetector;
-
 use crate::procfs::Procfs;
-use crate::{DeployError, Processes, network};
+use crate::{DeployError, Processes, network, process};
 
-/// How long a killed container may take to be seen dead, and its last output to come.
-const DEATH: Duration = Duration::from_secs(10);
-/// How long a process may take from leaving its cgroup to being dead.
-const EXIT: Duration = Duration::from_millis(500);
-/// How often it is looked for.
-const LOOK: Duration = Duration::from_millis(20);
+/// How long a killed container may take to end, and its last output to arrive.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a process may take to end after it has left its cgroup.
+const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
+/// Polling interval.
+const POLL: Duration = Duration::from_millis(20);
 
-/// What every container of a deployment is made with.
-#[derive(Clone, Debug)]
-pub(super) struct Order {
-    pub(super) image: String,
-    pub(super) resources: Resources,
-    pub(super) logs: PathBuf,
-    /// The address of the host on which ports are published, and that under which they are reached.
-    pub(super) publish: Option<(IpAddr, IpAddr)>,
-    /// The engine's name of the network that they are on; `None`: its own bridge.
-    pub(super) network: Option<String>,
-    /// What makes them.
-    pub(super) maker: Maker,
-}
-
-/// One service as a container, running or ended.
+/// One service as a container.
 #[derive(Debug)]
 pub(super) struct Container {
     docker: bollard::Docker,
@@ -56,9 +43,9 @@ pub(super) struct Container {
     name: String,
     image: String,
     pid: u32,
-    /// When the engine had started its process.
+    /// When the engine confirmed the start.
     exists_since: Instant,
-    /// Its own address on the bridge.
+    /// Its address on the bridge.
     address: IpAddr,
     endpoint: Option<SocketAddr>,
     published: Option<(Transport, SocketAddr)>,
@@ -71,118 +58,115 @@ pub(super) struct Container {
 }
 
 impl Container {
-    /// Creates and starts it. The caller removes the container of this mark, whether this succeeds or not.
+    /// Creates and starts it. On an error the caller removes the container, which may exist.
     pub(super) async fn start(
         docker: &bollard::Docker,
-        order: &Order,
+        config: &ContainerConfig,
         mark: &Mark,
         service: &ServiceSpec,
     ) -> Result<Self, DeployError> {
         let name = mark.container();
-        let log = watch::open_log(&order.logs, service.name.as_str()).await?;
-        let published = order
+        let log = open_log(&config.logs.join(format!("{}.log", service.name)))?;
+        let published = config
             .publish
             .and_then(|(bind, _)| Some((service.ready.transport(), (bind, service.port?).into())));
-        let warnings = create(docker, order, mark, service).await?;
-        let kills = OomDetector::new(order.maker.is_podman && order.resources.memory_mib.is_some());
+        let warnings = create(docker, config, mark, service).await?;
+        let oom = OomDetector::new(config.runtime.is_podman && config.resources.memory_mib.is_some());
         docker
             .start_container(&name, None)
             .await
-            .map_err(|error| could_not_start(&error, service, published))?;
+            .map_err(|error| start_error(&error, service, published))?;
         let exists_since = Instant::now();
-        let end = tokio::spawn(watch::wait_for_end(docker.clone(), name.clone(), kills));
-        let (inspect, cgroups) = look(docker, &name).await.map_err(|error| said(&error))?;
-        let place = match place(&inspect, &cgroups, service, kills) {
-            Ok(place) => place,
+        let end = tokio::spawn(exit::wait(docker.clone(), name.clone(), oom));
+        let (inspect, cgroups) = inspect_settled(docker, &name)
+            .await
+            .map_err(|error| engine_error(&error))?;
+        let location = match locate(&inspect, &cgroups, service, oom) {
+            Ok(location) => location,
             Err(error) => {
-                last_words(docker, &name, log).await;
+                // Saves the output of a container that has exited immediately.
+                let copy = copy_log(docker.clone(), name, log, FirstOutput::default());
+                let _ = timeout(KILL_TIMEOUT, copy).await;
                 return Err(error);
             }
         };
         let first_output = FirstOutput::default();
-        let log = watch::copy_log(docker.clone(), name.clone(), log, first_output.clone());
-        let reached = order.publish.map_or(place.address, |(_, reached)| reached);
+        let log = copy_log(docker.clone(), name.clone(), log, first_output.clone());
+        let reached = config.publish.map_or(location.address, |(_, reached)| reached);
         Ok(Self {
             service: service.name.clone(),
-            pid: place.pid,
+            pid: location.pid,
             exists_since,
             endpoint: service.port.map(|port| (reached, port).into()),
-            address: place.address,
+            address: location.address,
             published,
-            cgroup: place.cgroup,
+            cgroup: location.cgroup,
             warnings,
             end,
             exit: None,
             log: tokio::spawn(log),
             first_output,
             docker: docker.clone(),
-            image: order.image.clone(),
+            image: config.image.clone(),
             name,
         })
     }
 
-    /// What is known of it, to find what works for it.
-    pub(super) fn known(&self) -> Known {
-        Known {
+    /// What identifies the processes that work for it.
+    pub(super) fn running(&self) -> RunningContainer {
+        RunningContainer {
             service: self.service.clone(),
             pid: self.pid,
             address: self.address,
         }
     }
 
-    /// Its name at the engine.
+    /// Its service.
+    pub(super) const fn service(&self) -> &Name {
+        &self.service
+    }
+
+    /// Its name in the engine.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether its end was seen.
-    pub(super) const fn has_ended(&self) -> bool {
-        self.exit.is_some()
-    }
-
     async fn end(&mut self, grace: Duration) -> Exit {
         self.signal("SIGTERM").await;
-        if let Ok((_, exit)) = timeout(grace, self.ended()).await {
+        if let Ok(exit) = timeout(grace, self.ended()).await {
             return exit;
         }
         self.signal("SIGKILL").await;
-        match timeout(DEATH, self.ended()).await {
-            Ok((_, Exit::Signal(libc::SIGKILL))) => Exit::Killed,
-            Ok((_, exit)) => exit,
+        match timeout(KILL_TIMEOUT, self.ended()).await {
+            Ok(Exit::Signal(libc::SIGKILL)) => Exit::Killed,
+            Ok(exit) => exit,
             Err(_) => Exit::Unknown,
         }
     }
 
-    /// A container that has ended cannot get a signal, which is no error here.
+    /// Sends a signal. It is not an error if the container has ended.
     async fn signal(&self, signal: &str) {
         let options = KillContainerOptionsBuilder::new().signal(signal).build();
         if let Err(error) = self.docker.kill_container(&self.name, Some(options)).await {
-            tracing::debug!(container = self.name, signal, %error, "not signalled");
+            tracing::debug!(container = self.name, signal, %error, "cannot send the signal");
         }
     }
 }
 
 impl Instance for Container {
-    fn service(&self) -> &Name {
-        &self.service
+    fn started(&self, called: Instant) -> Started {
+        Started {
+            service: self.service.clone(),
+            endpoint: self.endpoint,
+            process_after: self.exists_since.saturating_duration_since(called),
+            pid: self.pid,
+        }
     }
 
-    fn endpoint(&self) -> Option<SocketAddr> {
-        self.endpoint
-    }
-
-    fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    fn exists_since(&self) -> Instant {
-        self.exists_since
-    }
-
-    /// What its cgroup holds, or the tree under its first process. Both read the kernel's files and do not ask the engine.
+    /// The processes in its cgroup, or else the tree below its first process. Neither needs the engine.
     fn processes(&self) -> Processes {
         match &self.cgroup {
-            _ if self.has_ended() => Processes::Fixed(Vec::new()),
+            _ if self.exit.is_some() => Processes::Fixed(Vec::new()),
             Some(dir) => Processes::Cgroup {
                 first: self.pid,
                 dirs: vec![dir.clone()],
@@ -191,25 +175,21 @@ impl Instance for Container {
         }
     }
 
-    /// When it came from the engine.
+    /// When it arrived from the engine.
     fn first_output(&self) -> Option<Instant> {
         self.first_output.at()
     }
 
-    /// What the engine said it cannot do, at the creation.
+    /// The warnings of the engine when the container was created.
     fn deviations(&self) -> &[String] {
         &self.warnings
     }
 
-    fn is_reported(&self) -> bool {
-        self.has_ended()
-    }
-
-    fn ended(&mut self) -> BoxFuture<'_, (Name, Exit)> {
+    fn ended(&mut self) -> BoxFuture<'_, Exit> {
         Box::pin(async {
             let exit = (&mut self.end).await.unwrap_or(Exit::Unknown);
             self.exit = Some(exit.clone());
-            (self.service.clone(), exit)
+            exit
         })
     }
 
@@ -219,10 +199,10 @@ impl Instance for Container {
                 Some(exit) => exit,
                 None => self.end(grace).await,
             };
-            if timeout(DEATH, &mut self.log).await.is_err() {
+            if timeout(KILL_TIMEOUT, &mut self.log).await.is_err() {
                 self.log.abort();
             }
-            let sizes = timeout(DEATH, size::of(&self.docker, &self.name, &self.image)).await;
+            let sizes = timeout(KILL_TIMEOUT, size::of(&self.docker, &self.name, &self.image)).await;
             let mut leftovers = remove::remove(&self.docker, &self.name).await;
             if let Some((transport, address)) = self.published {
                 leftovers.extend(remove::wait_for_port(transport, address).await);
@@ -245,25 +225,25 @@ impl Drop for Container {
 
 async fn create(
     docker: &bollard::Docker,
-    order: &Order,
+    config: &ContainerConfig,
     mark: &Mark,
     service: &ServiceSpec,
 ) -> Result<Vec<String>, DeployError> {
     let options = CreateContainerOptionsBuilder::new().name(&mark.container()).build();
-    let body = body::body(order, mark, service);
+    let body = config::create_body(config, mark, service);
     match docker.create_container(Some(options), body).await {
         Ok(created) => Ok(created
             .warnings
             .into_iter()
             .filter(|warning| !warning.is_empty())
             .collect()),
-        Err(error) if is_missing(&error) => Err(image::missing(&order.image)),
-        Err(error) => Err(said(&error)),
+        Err(error) if is_missing(&error) => Err(image::missing(&config.image)),
+        Err(error) => Err(engine_error(&error)),
     }
 }
 
-/// A port that was taken between our look and the engine's is still told as one.
-fn could_not_start(
+/// Why the start failed. The port may have been taken since it was checked.
+fn start_error(
     error: &bollard::errors::Error,
     service: &ServiceSpec,
     published: Option<(Transport, SocketAddr)>,
@@ -273,26 +253,26 @@ fn could_not_start(
             service: service.name.clone(),
             address,
         },
-        _ => said(error),
+        _ => engine_error(error),
     }
 }
 
 /// Where a started container is.
 #[derive(Debug)]
-struct Place {
+struct Location {
     pid: u32,
     address: IpAddr,
     cgroup: Option<PathBuf>,
 }
 
-/// What the engine knows of a container, and what the kernel says of its process's cgroups.
+/// The engine's record of a container, and the cgroups of its process.
 ///
-/// A process that has just died is in its container's cgroup no longer, while the engine may still show it as running: it is asked again then.
-async fn look(
+/// A process that is exiting has left its container's cgroup, while the engine may still report it as running: then this repeats until both agree.
+async fn inspect_settled(
     docker: &bollard::Docker,
     name: &str,
 ) -> Result<(ContainerInspectResponse, String), bollard::errors::Error> {
-    let begun = Instant::now();
+    let called = Instant::now();
     loop {
         let inspect = engine::inspect(docker, name).await?;
         let Some(pid) = running_pid(&inspect) else {
@@ -300,50 +280,54 @@ async fn look(
         };
         let procfs = Procfs::default();
         let cgroups = procfs.cgroups(pid).unwrap_or_default();
-        let is_stray = !cgroups.is_empty() && !inspect.id.as_ref().is_some_and(|id| cgroups.contains(id));
-        // On its way out it has left its cgroup and is not dead yet.
-        let patience = if procfs.is_alive(pid) { EXIT } else { DEATH };
-        if !is_stray || begun.elapsed() >= patience {
+        let is_elsewhere = !cgroups.is_empty() && !inspect.id.as_ref().is_some_and(|id| cgroups.contains(id));
+        // It may have left its cgroup and not ended yet.
+        let limit = if procfs.is_alive(pid) {
+            EXIT_TIMEOUT
+        } else {
+            KILL_TIMEOUT
+        };
+        if !is_elsewhere || called.elapsed() >= limit {
             return Ok((inspect, cgroups));
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
-/// The process of a container that the engine shows as running.
+/// The first process of a container that the engine reports as running.
 fn running_pid(inspect: &ContainerInspectResponse) -> Option<u32> {
     let state = inspect.state.as_ref().filter(|state| state.running == Some(true))?;
     u32::try_from(state.pid?).ok().filter(|&pid| pid > 0)
 }
 
-/// Reads where a container is, and proves that its process is one of this host: an engine elsewhere would have us sample strangers.
-fn place(
+/// Where a container is. Verifies that its process is one of this host: with an engine on another host, the sampler would measure unrelated processes.
+fn locate(
     inspect: &ContainerInspectResponse,
     cgroups: &str,
     service: &ServiceSpec,
-    kills: OomDetector,
-) -> Result<Place, DeployError> {
-    let say = |message: String| DeployError::Platform {
+    oom: OomDetector,
+) -> Result<Location, DeployError> {
+    let failed = |message: String| DeployError::Platform {
         platform: "docker",
         message,
     };
     let name = &service.name;
     let Some(pid) = running_pid(inspect) else {
         let state = inspect.state.clone().unwrap_or_default();
-        let how = match kills.classify(watch::exit(&state)) {
-            Exit::OutOfMemory => "killed for memory: give it a higher memory limit".to_owned(),
-            Exit::Signal(number) => format!("by signal {number}"),
+        let how = match oom.classify(exit::classify(&state)) {
+            Exit::OutOfMemory => "killed for memory: raise its memory limit".to_owned(),
+            Exit::Signal(number) => format!("killed by signal {number}"),
             Exit::Code(code) => format!("with exit code {code}"),
-            _ => "nobody saw how".to_owned(),
+            _ => "for an unknown reason".to_owned(),
         };
-        return Err(say(format!(
-            "the container of {name} ended at once, {how}; its log may say why"
+        return Err(failed(format!(
+            "the container of {name} exited immediately, {how}; see its log"
         )));
     };
     let id = inspect.id.clone().unwrap_or_default();
     if !cgroups.is_empty() && (id.is_empty() || !cgroups.contains(&id)) {
-        return Err(say(format!(
-            "pid {pid} of {name} is no process of a container on this host: the runner must run on the engine's host, outside of containers"
+        return Err(failed(format!(
+            "pid {pid} of {name} is not in a container on this host: the runner must run on the engine's host, outside of containers"
         )));
     }
     let networks = inspect
@@ -354,15 +338,34 @@ fn place(
     let address = networks
         .values()
         .find_map(|network| network.ip_address.as_deref()?.parse().ok());
-    Ok(Place {
+    Ok(Location {
         pid,
-        address: address.ok_or_else(|| say(format!("the container of {name} has no IPv4 address on a bridge: give the engine's network an IPv4 subnet, or use network = \"bridge\"")))?,
+        address: address.ok_or_else(|| failed(format!("the container of {name} has no IPv4 address on a bridge: configure an IPv4 subnet for the engine's network, or use network = \"bridge\"")))?,
         cgroup: Layout::of_this_host().and_then(|layout| layout.dir_of(cgroups)),
     })
 }
 
-/// Saves what a container said that ended at once.
-async fn last_words(docker: &bollard::Docker, name: &str, log: File) {
-    let copy = watch::copy_log(docker.clone(), name.to_owned(), log, FirstOutput::default());
-    let _ = timeout(DEATH, copy).await;
+/// Opens the log of a service, which exists even if there is no output.
+fn open_log(path: &Path) -> Result<File, DeployError> {
+    let opened = process::open_log(path).map(File::from_std);
+    opened.map_err(|source| DeployError::Io {
+        what: format!("opening {}", path.display()),
+        source,
+    })
+}
+
+/// Copies a container's output until it ends, and records when the first of it arrived.
+async fn copy_log(docker: bollard::Docker, container: String, mut file: File, first: FirstOutput) {
+    let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
+    let mut output = docker.logs(&container, Some(options));
+    while let Some(Ok(piece)) = output.next().await {
+        if !piece.as_ref().is_empty() {
+            first.record();
+        }
+        if let Err(error) = file.write_all(piece.as_ref()).await {
+            tracing::warn!(container, %error, "cannot write the container's output");
+            break;
+        }
+    }
+    let _ = file.flush().await;
 }

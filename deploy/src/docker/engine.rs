@@ -1,4 +1,4 @@
-//! The engine: finding it, agreeing on a version, and telling its errors.
+//! The connection to the engine, and its errors.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -12,61 +12,62 @@ use protocol::spec::Engine;
 use super::address::Address;
 use crate::DeployError;
 
-/// How long an engine may take to say its version. One that takes longer hangs.
-const HELLO: Duration = Duration::from_secs(10);
+/// How long an engine may take to report its version. One that takes longer hangs.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an answer may stay unreadable, and how often it is asked for.
-const READABLE: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(20);
+/// How long replies may be unreadable.
+const UNREADABLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The interval of retries meanwhile.
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What engines and runtimes say, and what to do about it.
+/// Messages of engines and runtimes, with remedies.
 const REMEDIES: [(&str, &str); 3] = [
-    // It was taken from under it, as a second engine with `--bridge none` does.
+    // Its bridge was removed, as a second engine with `--bridge none` does.
     (
         "could not find bridge",
-        "restart the engine: it makes its bridge only when it starts",
+        "restart the engine: it creates its bridge only when it starts",
     ),
     (
         "cgroups in hybrid mode not supported",
-        "crun refuses a host where versions 1 and 2 of cgroups share the controllers: start the engine where /sys/fs/cgroup/unified is unmounted, as deploy/docker/engine.sh does, or boot with version 2 alone",
+        "crun does not support a host on which cgroup versions 1 and 2 share the controllers: start the engine with /sys/fs/cgroup/unified unmounted, as deploy/docker/engine.sh does, or boot with version 2 only",
     ),
     // https://github.com/google/gvisor/issues/10704
     (
         "cannot run with network enabled in root network namespace",
-        "this gVisor is older than the kernel and takes every network namespace for the first: install a newer one, or register deploy/docker/runsc.sh in its place",
+        "this gVisor is older than the kernel and mistakes every network namespace for the initial one: install a newer one, or register deploy/docker/runsc.sh instead",
     ),
 ];
 
-/// Connects to an engine and agrees on an API version (Debian's 20.10 and Podman's 4.3 speak 1.41).
+/// Connects to an engine and negotiates the API version (Debian's 20.10 and Podman's 4.3 speak 1.41).
 pub(super) async fn connect(address: &Address) -> Result<bollard::Docker, DeployError> {
-    connect_to(address, HELLO).await
+    connect_to(address, CONNECT_TIMEOUT).await
 }
 
-async fn connect_to(address: &Address, patience: Duration) -> Result<bollard::Docker, DeployError> {
-    let docker = bollard::Docker::connect_with_host(&address.at).map_err(|error| no_engine(&error, address))?;
-    match tokio::time::timeout(patience, docker.negotiate_version()).await {
+async fn connect_to(address: &Address, limit: Duration) -> Result<bollard::Docker, DeployError> {
+    let docker = bollard::Docker::connect_with_host(&address.at).map_err(|error| connect_error(&error, address))?;
+    match tokio::time::timeout(limit, docker.negotiate_version()).await {
         Ok(Ok(docker)) => Ok(docker),
-        Ok(Err(error)) => Err(no_engine(&error, address)),
-        // Not unmet: it is there, and what it runs it may still run.
+        Ok(Err(error)) => Err(connect_error(&error, address)),
+        // Not `Unmet`: the engine exists, and its containers may be running.
         Err(_) => Err(DeployError::Platform {
             platform: "docker",
             message: format!(
-                "no word from the engine at {} within {} ms: look at its log and restart it",
+                "no reply from the engine at {} within {} ms: check its log and restart it",
                 address.at,
-                patience.as_millis()
+                limit.as_millis()
             ),
         }),
     }
 }
 
-/// What the engine says about itself.
-pub(super) async fn about(docker: &bollard::Docker) -> Result<(SystemInfo, SystemVersion), DeployError> {
-    let version = docker.version().await.map_err(|error| said(&error))?;
-    let info = docker.info().await.map_err(|error| said(&error))?;
+/// What the engine reports about itself.
+pub(super) async fn info(docker: &bollard::Docker) -> Result<(SystemInfo, SystemVersion), DeployError> {
+    let version = docker.version().await.map_err(|error| engine_error(&error))?;
+    let info = docker.info().await.map_err(|error| engine_error(&error))?;
     Ok((info, version))
 }
 
-/// The same for people who compare installations.
+/// The engine's facts.
 pub(super) fn details(docker: &bollard::Docker, info: SystemInfo, version: SystemVersion) -> BTreeMap<String, String> {
     let mut details = BTreeMap::from([("client_api".to_owned(), docker.client_version().to_string())]);
     let mut put = |key: &str, value: Option<String>| {
@@ -83,7 +84,7 @@ pub(super) fn details(docker: &bollard::Docker, info: SystemInfo, version: Syste
     put("cpuset", info.cpu_set.map(|able| able.to_string()));
     for component in version.components.into_iter().flatten() {
         if component.name != "Engine" {
-            // Podman's names have spaces, and its versions several lines.
+            // Podman's names contain spaces, and its versions several lines.
             let version = component.version.lines().next().map(str::to_owned);
             put(&component.name.to_lowercase().replace(' ', "_"), version);
         }
@@ -91,48 +92,50 @@ pub(super) fn details(docker: &bollard::Docker, info: SystemInfo, version: Syste
     details
 }
 
-/// The engine's own words.
-pub(super) fn said(error: &Error) -> DeployError {
+/// An error that the engine returned, with the remedy if it is known.
+pub(super) fn engine_error(error: &Error) -> DeployError {
     match error {
         Error::DockerResponseServerError { message, .. } => {
-            let known = REMEDIES.iter().find(|(words, _)| message.contains(words));
+            let known = REMEDIES.iter().find(|(part, _)| message.contains(part));
             let remedy = known.map_or_else(String::new, |(_, remedy)| format!(" ({remedy})"));
             DeployError::Platform {
                 platform: "docker",
                 message: format!("{message}{remedy}"),
             }
         }
-        other => lost(other, &chain(other)),
+        other => connection_error(other, chain(other)),
     }
 }
 
-/// Asks again while the answer cannot be read: for moments Podman shows a container as `stopped`, a state that Docker's API does not have.
-pub(super) async fn patiently<T, F: Future<Output = Result<T, Error>>>(ask: impl Fn() -> F) -> Result<T, Error> {
-    let until = Instant::now() + READABLE;
+/// Repeats a request while its reply cannot be parsed: for a moment Podman reports a container as `stopped`, a state that Docker's API does not have.
+pub(super) async fn retry_unreadable<T, F: Future<Output = Result<T, Error>>>(
+    request: impl Fn() -> F,
+) -> Result<T, Error> {
+    let until = Instant::now() + UNREADABLE_TIMEOUT;
     loop {
-        match ask().await {
-            Err(Error::JsonDataError { .. }) if Instant::now() < until => tokio::time::sleep(LOOK).await,
-            answer => return answer,
+        match request().await {
+            Err(Error::JsonDataError { .. }) if Instant::now() < until => tokio::time::sleep(RETRY_INTERVAL).await,
+            reply => return reply,
         }
     }
 }
 
-/// What the engine knows of a container.
+/// The engine's record of a container.
 pub(super) async fn inspect(docker: &bollard::Docker, container: &str) -> Result<ContainerInspectResponse, Error> {
-    patiently(|| docker.inspect_container(container, None)).await
+    retry_unreadable(|| docker.inspect_container(container, None)).await
 }
 
-/// Whether the engine says that there is no such thing.
+/// Whether the engine replied that the object does not exist.
 pub(super) const fn is_missing(error: &Error) -> bool {
     matches!(error, Error::DockerResponseServerError { status_code: 404, .. })
 }
 
-/// Why an engine does not answer, with what to do.
-fn no_engine(error: &Error, address: &Address) -> DeployError {
+/// Why connecting to an engine failed, with the remedy.
+fn connect_error(error: &Error, address: &Address) -> DeployError {
     let kind = io_kind(error);
     let whose = match address.engine {
         Engine::Docker => "Docker engine",
-        Engine::Podman => "service of Podman",
+        Engine::Podman => "Podman service",
     };
     if matches!(error, Error::SocketNotFoundError(_)) || kind == Some(io::ErrorKind::NotFound) {
         DeployError::Unmet {
@@ -141,33 +144,33 @@ fn no_engine(error: &Error, address: &Address) -> DeployError {
         }
     } else if kind == Some(io::ErrorKind::ConnectionRefused) {
         DeployError::Unmet {
-            need: format!("the {whose} does not run at {}", address.at),
+            need: format!("the {whose} at {} is not running", address.at),
             remedy: address.remedy(true),
         }
     } else {
-        lost(error, &format!("{} at {}", chain(error), address.at))
+        connection_error(error, format!("{} at {}", chain(error), address.at))
     }
 }
 
-/// Why an engine that may well be there cannot be talked to.
-fn lost(error: &Error, words: &str) -> DeployError {
+/// Why the connection to an engine that may exist failed.
+fn connection_error(error: &Error, message: String) -> DeployError {
     match io_kind(error) {
         Some(io::ErrorKind::PermissionDenied) => DeployError::Unmet {
-            need: "this user may not talk to the Docker engine".into(),
+            need: "this user is not allowed to use the Docker engine".into(),
             remedy: "add the user to the group docker (`usermod -aG docker <user>`, then log in again), or run the runner as root".into(),
         },
         Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => DeployError::Unmet {
-            need: "the engine is gone".into(),
-            remedy: "see why it ended (`journalctl -u docker`), and start it again".into(),
+            need: "the engine has stopped".into(),
+            remedy: "find out why (`journalctl -u docker`), and restart it".into(),
         },
         _ => DeployError::Platform {
             platform: "docker",
-            message: words.to_owned(),
+            message,
         },
     }
 }
 
-/// The system's error at the bottom of a client's.
+/// The I/O error among an error's causes.
 fn io_kind(error: &Error) -> Option<io::ErrorKind> {
     if let Error::IOError { err } = error {
         return Some(err.kind());
@@ -182,7 +185,7 @@ fn io_kind(error: &Error) -> Option<io::ErrorKind> {
     None
 }
 
-/// An error with its causes, since the outermost often only says that a request failed.
+/// An error with its causes: the outermost often says only that a request failed.
 fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_way_of_not_being_there_has_its_remedy() {
+    async fn every_connect_error_has_a_remedy() {
         let dir = tempfile::tempdir().unwrap();
         let dead = dir.path().join("dead.sock");
         drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
@@ -219,23 +222,23 @@ mod tests {
             (at(Engine::Podman, &none), "podman system service"),
             (at(Engine::Podman, &dead), "podman system service"),
         ] {
-            let error = connect_to(&address, HELLO).await.unwrap_err();
+            let error = connect_to(&address, CONNECT_TIMEOUT).await.unwrap_err();
             assert!(
                 matches!(&error, DeployError::Unmet { remedy, .. } if remedy.contains(expected)),
                 "{error}"
             );
         }
-        let denied = said(&Error::IOError {
+        let denied = engine_error(&Error::IOError {
             err: io::ErrorKind::PermissionDenied.into(),
         });
         assert!(denied.to_string().contains("group docker"), "{denied}");
     }
 
     #[tokio::test]
-    async fn an_engine_that_hangs_is_not_taken_for_none() {
+    async fn an_engine_that_hangs_is_not_reported_as_missing() {
         let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("deaf.sock");
-        let _deaf = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let socket = dir.path().join("silent.sock");
+        let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let error = connect_to(&at(Engine::Docker, &socket), Duration::from_millis(100))
             .await
             .unwrap_err();
@@ -246,13 +249,13 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_the_engine_are_kept() {
+    fn the_message_of_the_engine_is_kept() {
         let error = Error::DockerResponseServerError {
             status_code: 500,
             message: "no space left".into(),
         };
-        assert_eq!(said(&error).to_string(), "docker: no space left");
-        let error = said(&Error::DockerResponseServerError {
+        assert_eq!(engine_error(&error).to_string(), "docker: no space left");
+        let error = engine_error(&Error::DockerResponseServerError {
             status_code: 500,
             message: "cannot run with network enabled in root network namespace: unknown".into(),
         });

@@ -1,8 +1,8 @@
-//! The address under which containers on the engine's own network reach this host.
+//! The address by which containers on the engine's own network reach this host.
 //!
-//! The kernel is asked first, for the address of the bridge: from its first start on an empty data root until it is restarted, Docker 20.10
-//! tells a subnet of its network `bridge` and no gateway. The engine's answer counts where its bridge is not here: Podman makes it with the
-//! first container, and tells its gateway always.
+//! It is the address of the bridge interface: from its first start on an empty data root until its first restart, Docker 20.10 reports a subnet of its
+//! network `bridge` and no gateway. The gateway that the engine reports is used if the bridge does not exist: Podman creates it with the first container,
+//! and always reports its gateway.
 
 use std::net::Ipv4Addr;
 
@@ -10,24 +10,24 @@ use bollard::models::{IpamConfig, NetworkInspect, SystemInfo};
 use bollard::query_parameters::InspectNetworkOptions;
 
 use super::address::Address;
-use super::engine::{is_missing, said};
+use super::engine::{engine_error, is_missing};
 use crate::DeployError;
 use crate::network::interface;
 
-/// The engine's default network. Podman takes this for its own default's name, which is `podman`.
+/// The engine's default network. Podman accepts this name for its own default, `podman`.
 const NETWORK: &str = "bridge";
 
-/// What helps wherever containers do not reach this host.
-const ELSEWHERE: &str = "put the containers on the runner's bridge (network = \"bridge\"), or name a broker that they reach (kafka = \"HOST:PORT\")";
+/// The remedy if containers do not reach this host.
+const REMEDY: &str = "put the containers on the runner's bridge (network = \"bridge\"), or set a broker that they reach (kafka = \"HOST:PORT\")";
 
-/// This host's address on the network that containers are put on.
+/// This host's address on the containers' network.
 ///
-/// Only IPv4 counts, since services in containers listen on it alone.
+/// It is an IPv4 address: services in containers listen on IPv4 only.
 ///
 /// # Errors
-/// The engine's, and [`DeployError::Unmet`] where containers do not reach this host.
+/// Those of the engine, and [`DeployError::Unmet`] if containers do not reach this host.
 pub(super) async fn of_host(docker: &bollard::Docker, address: &Address) -> Result<Ipv4Addr, DeployError> {
-    let info = docker.info().await.map_err(|error| said(&error))?;
+    let info = docker.info().await.map_err(|error| engine_error(&error))?;
     if is_rootless(&info) {
         return Err(unreachable("a rootless engine hides this host from its containers"));
     }
@@ -37,22 +37,24 @@ pub(super) async fn of_host(docker: &bollard::Docker, address: &Address) -> Resu
                 "the engine at {} is in another network namespace than the runner",
                 address.at
             ),
-            remedy: "start the runner in the engine's (`nsenter --net=/proc/PID/ns/net`, with the engine's PID)".into(),
+            remedy:
+                "start the runner in the engine's namespace (`nsenter --net=/proc/PID/ns/net`, with the engine's PID)"
+                    .into(),
         });
     }
     let network = docker.inspect_network(NETWORK, None::<InspectNetworkOptions>).await;
     let network = network.map_err(|error| match is_missing(&error) {
         true => unreachable("the engine has no network `bridge` (`--bridge none`)"),
-        false => said(&error),
+        false => engine_error(&error),
     })?;
     let name = interface_of(&network);
     let on_interface = interface::addresses(&name).map_err(|source| DeployError::Io {
-        what: format!("the addresses of {name}"),
+        what: format!("reading the addresses of {name}"),
         source,
     })?;
     choose(&network, &on_interface).ok_or_else(|| {
         unreachable(&format!(
-            "the engine's network `bridge` has no IPv4 gateway, and its interface {name} no address of it"
+            "the engine's network `bridge` has no IPv4 gateway, and its interface {name} has no address in it"
         ))
     })
 }
@@ -60,11 +62,11 @@ pub(super) async fn of_host(docker: &bollard::Docker, address: &Address) -> Resu
 fn unreachable(need: &str) -> DeployError {
     DeployError::Unmet {
         need: need.to_owned(),
-        remedy: ELSEWHERE.to_owned(),
+        remedy: REMEDY.to_owned(),
     }
 }
 
-/// Its containers are in a namespace of its own, in which the bridge's address is not this host's. Docker and Podman say it alike.
+/// Whether its containers are in a namespace of their own, in which the bridge's address is not this host's. Docker and Podman report it in the same way.
 fn is_rootless(info: &SystemInfo) -> bool {
     let options = info.security_options.iter().flatten();
     options
@@ -72,14 +74,14 @@ fn is_rootless(info: &SystemInfo) -> bool {
         .any(|word| word == "name=rootless")
 }
 
-/// Whether the process that listens is known to be in another network namespace than this thread; whose is hidden from us counts as here.
+/// Whether the listening process is in another network namespace than this thread. If that cannot be read, it is assumed not to be.
 fn is_in_another_namespace(address: &Address) -> bool {
     let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).ok();
-    let engines = address.listener().and_then(|pid| of(&pid.to_string()));
-    engines.is_some_and(|engines| of("thread-self").is_some_and(|own| own != engines))
+    let engine = address.listener().and_then(|pid| of(&pid.to_string()));
+    engine.is_some_and(|engine| of("thread-self").is_some_and(|own| own != engine))
 }
 
-/// The name of a network's bridge: it is an option of the default network's, and of another's if somebody chose it.
+/// The name of a network's bridge: an option of the network, or derived from its id.
 fn interface_of(network: &NetworkInspect) -> String {
     let options = network.options.as_ref();
     let named = options.and_then(|options| options.get("com.docker.network.bridge.name"));
@@ -89,24 +91,24 @@ fn interface_of(network: &NetworkInspect) -> String {
     })
 }
 
-/// An address of the interface that is one of the network's, else the gateway that the engine tells.
+/// The interface's address in the network, or else the gateway that the engine reports.
 ///
-/// An interface of that name may be another engine's, so its addresses are held against the subnets. One of the network's stands above the
-/// gateway, which need not be this host (option `com.docker.network.bridge.inhibit_ipv4`).
+/// The interface may belong to another engine, so its addresses are compared with the subnets. It takes precedence over the gateway, which need not be
+/// this host (option `com.docker.network.bridge.inhibit_ipv4`).
 fn choose(network: &NetworkInspect, on_interface: &[Ipv4Addr]) -> Option<Ipv4Addr> {
     let configs: &[IpamConfig] = network.ipam.as_ref()?.config.as_deref()?;
     let subnets = || configs.iter().filter_map(|config| subnet(config.subnet.as_deref()?));
     let is_own = |address: Ipv4Addr| subnets().any(|(first, mask)| address & mask == first & mask);
     let here = on_interface.iter().copied().find(|&address| is_own(address));
-    let told = || {
+    let gateway = || {
         configs
             .iter()
             .find_map(|config| config.gateway.as_deref()?.parse().ok())
     };
-    here.or_else(told)
+    here.or_else(gateway)
 }
 
-/// First address and mask of an IPv4 network such as `172.17.0.0/16`.
+/// The first address and the mask of an IPv4 network such as `172.17.0.0/16`.
 fn subnet(text: &str) -> Option<(Ipv4Addr, Ipv4Addr)> {
     let (first, bits) = text.split_once('/')?;
     let bits: u32 = bits.parse().ok().filter(|&bits| bits <= 32)?;
@@ -119,7 +121,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    /// As `docker network inspect` tells it.
+    /// A reply of `docker network inspect`.
     fn network(configs: &Value, options: &Value) -> NetworkInspect {
         serde_json::from_value(json!({
             "Name": "bridge",
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_address_counts_before_the_engines_word() {
+    fn the_interface_overrides_the_engine() {
         let first_start = json!([{"Subnet": "172.17.0.0/16"}]);
         assert_eq!(chosen(&first_start, &["172.17.0.1"]).unwrap(), "172.17.0.1");
         let restarted = json!([{"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}]);
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_engines_word_counts_where_its_bridge_is_not_here() {
+    fn the_engines_gateway_is_used_without_an_interface() {
         let podman = json!([{"Subnet": "10.88.0.0/16", "Gateway": "10.88.0.1"}]);
         assert_eq!(chosen(&podman, &[]).unwrap(), "10.88.0.1");
         assert_eq!(
@@ -162,11 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn ipv4_is_found_beside_ipv6_and_ipv6_alone_is_none() {
+    fn ipv4_is_found_beside_ipv6() {
         let both = json!([{"Subnet": "fd00:9::/64", "Gateway": "fd00:9::1"}, {"Subnet": "10.9.0.0/24"}]);
         assert_eq!(chosen(&both, &["10.9.0.1"]).unwrap(), "10.9.0.1");
-        let told = json!([{"Subnet": "fd00:9::/64", "Gateway": "fd00:9::1"}, {"Subnet": "10.9.0.0/24", "Gateway": "10.9.0.1"}]);
-        assert_eq!(chosen(&told, &[]).unwrap(), "10.9.0.1");
+        let reported = json!([{"Subnet": "fd00:9::/64", "Gateway": "fd00:9::1"}, {"Subnet": "10.9.0.0/24", "Gateway": "10.9.0.1"}]);
+        assert_eq!(chosen(&reported, &[]).unwrap(), "10.9.0.1");
         assert_eq!(
             chosen(&json!([{"Subnet": "fd00:9::/64", "Gateway": "fd00:9::1"}]), &[]),
             None
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn subnets_are_read() {
+    fn subnets_are_parsed() {
         let own = |text: &str, address: &str| {
             let (first, mask) = subnet(text).unwrap();
             address.parse::<Ipv4Addr>().unwrap() & mask == first & mask
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bridge_has_the_name_that_it_was_given_or_its_networks() {
+    fn the_name_of_a_bridge_is_configured_or_derived() {
         let named = network(&json!([]), &json!({"com.docker.network.bridge.name": "docker0"}));
         assert_eq!(interface_of(&named), "docker0");
         assert_eq!(interface_of(&network(&json!([]), &json!({}))), "br-64c548404283");
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rootless_engine_is_known() {
+    fn a_rootless_engine_is_detected() {
         let with = |options: &[&str]| SystemInfo {
             security_options: Some(options.iter().map(ToString::to_string).collect()),
             ..SystemInfo::default()

@@ -1,4 +1,4 @@
-//! The image: FROM scratch out of the static workload binary, or one that the engine has.
+//! The image: built FROM scratch with the static workload program, or an existing one.
 
 use std::path::Path;
 
@@ -7,16 +7,16 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use protocol::spec::DockerSpec;
 
-use super::engine::{is_missing, said};
+use super::engine::{engine_error, is_missing};
 use crate::DeployError;
 use crate::binary::Binary;
 
-/// All that is in the image. `ENTRYPOINT` in its JSON form: there is no shell.
+/// The whole image. `ENTRYPOINT` in its JSON form: there is no shell.
 const DOCKERFILE: &str = "FROM scratch\nCOPY workload /workload\nENTRYPOINT [\"/workload\"]\n";
-/// The repository of the images that are built here.
+/// The repository of images that are built here.
 const REPOSITORY: &str = "jung-workload";
 
-/// An image as the engine has it.
+/// An image of the engine.
 #[derive(Clone, Debug)]
 pub(super) struct Image {
     /// The hash of its configuration.
@@ -25,27 +25,16 @@ pub(super) struct Image {
     pub(super) bytes: u64,
 }
 
-/// The name of the image that a deployment needs. The tag is the program's hash, so that the same program is built once.
+/// The name of a deployment's image. The tag is the program's hash, so that each program is built once.
 pub(super) async fn name(spec: &DockerSpec, workload: &Path) -> Result<String, DeployError> {
     if let Some(image) = &spec.image {
         return Ok(image.clone());
     }
-    let binary = Binary::read(workload).await?;
-    if !binary.is_static() {
-        return Err(DeployError::Unmet {
-            need: format!(
-                "the workload program {} is not static ({})",
-                workload.display(),
-                binary.linking()
-            ),
-            remedy: "build it with deploy/build-workload.sh: an image FROM scratch has no loader and no libraries"
-                .into(),
-        });
-    }
+    let binary = Binary::read_static(workload, "an image FROM scratch").await?;
     Ok(format!("{REPOSITORY}:{}", &binary.sha256()[..16]))
 }
 
-/// Looks for an image; `None`: the engine does not have it.
+/// An image by its name; `None`: the engine does not have it.
 pub(super) async fn find(docker: &bollard::Docker, name: &str) -> Result<Option<Image>, DeployError> {
     match docker.inspect_image(name).await {
         Ok(image) => Ok(Some(Image {
@@ -53,16 +42,16 @@ pub(super) async fn find(docker: &bollard::Docker, name: &str) -> Result<Option<
             bytes: image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
         })),
         Err(error) if is_missing(&error) => Ok(None),
-        Err(error) => Err(said(&error)),
+        Err(error) => Err(engine_error(&error)),
     }
 }
 
-/// An image that was named must be there: a pull would change what is compared from one run to the next.
+/// A configured image must exist: pulling it could change what is compared between runs.
 pub(super) fn missing(image: &str) -> DeployError {
     let remedy = if image.starts_with(REPOSITORY) {
-        "somebody removed it since it was built: try again, it is built anew".to_owned()
+        "it was removed after it had been built: try again to rebuild it".to_owned()
     } else {
-        format!("get it yourself (`docker pull {image}` or `docker load`), it is never pulled; or leave out `image`")
+        format!("Jung never pulls images: run `docker pull {image}` or `docker load`, or remove the key `image`")
     };
     DeployError::ImageMissing {
         image: image.to_owned(),
@@ -70,7 +59,7 @@ pub(super) fn missing(image: &str) -> DeployError {
     }
 }
 
-/// Builds the image, if the engine does not have it yet.
+/// Builds the image unless the engine has it. Returns its name.
 pub(super) async fn ensure(
     docker: &bollard::Docker,
     spec: &DockerSpec,
@@ -87,7 +76,7 @@ pub(super) async fn ensure(
 
 async fn build(docker: &bollard::Docker, name: &str, workload: &Path) -> Result<(), DeployError> {
     let io = |source| DeployError::Io {
-        what: format!("packing {}", workload.display()),
+        what: format!("reading {}", workload.display()),
         source,
     };
     let program = tokio::fs::read(workload).await.map_err(io)?;
@@ -100,7 +89,7 @@ async fn build(docker: &bollard::Docker, name: &str, workload: &Path) -> Result<
         .build();
     let mut output = docker.build_image(options, None, Some(bollard::body_full(context)));
     while let Some(step) = output.next().await {
-        let step = step.map_err(|error| said(&error))?;
+        let step = step.map_err(|error| engine_error(&error))?;
         if let Some(message) = step.error_detail.and_then(|detail| detail.message) {
             return Err(DeployError::Platform {
                 platform: "docker",
@@ -112,12 +101,12 @@ async fn build(docker: &bollard::Docker, name: &str, workload: &Path) -> Result<
         Some(_) => Ok(()),
         None => Err(DeployError::Platform {
             platform: "docker",
-            message: format!("built {name} and does not have it"),
+            message: format!("the engine built {name}, but does not have it"),
         }),
     }
 }
 
-/// The build context: two files, with no times or owners of this machine in them.
+/// The build context: two files, without timestamps or owners of this machine.
 fn context(program: &[u8]) -> std::io::Result<Bytes> {
     let mut tar = tar::Builder::new(Vec::with_capacity(program.len() + 4096));
     for (path, mode, bytes) in [
@@ -161,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dynamic_program_is_refused_with_the_remedy() {
+    async fn a_dynamic_program_is_refused() {
         let error = name(&DockerSpec::default(), &std::env::current_exe().unwrap())
             .await
             .unwrap_err()
@@ -173,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_named_image_keeps_its_name() {
+    async fn a_configured_image_keeps_its_name() {
         let spec = DockerSpec {
             publish: false,
             image: Some("nginx:1.29".into()),

@@ -1,4 +1,4 @@
-//! What the engine itself says that a container uses: the figures of `docker stats`, to be put beside ours.
+//! The engine's own figures of a container, as in `docker stats`, for comparison with the sampler's.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use protocol::ids::Name;
 use protocol::sample::{Counter, Counters};
 use tokio::time::timeout;
 
-/// How long the engine may take for its figures.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the engine may take to reply.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Asks an engine for its figures of some containers.
+/// Reads an engine's figures of some containers.
 #[derive(Clone, Debug)]
 pub struct EngineMeter {
     docker: bollard::Docker,
-    /// Services, and the names of their containers.
+    /// The services with the names of their containers.
     containers: Vec<(Name, String)>,
 }
 
@@ -25,36 +25,36 @@ impl EngineMeter {
         Self { docker, containers }
     }
 
-    /// The figures of every container now; one that the engine does not answer for is left out.
+    /// The current figures. A container for which the engine does not reply is left out.
     pub(super) async fn figures(&self) -> Vec<(Name, Counters)> {
         let mut found = Vec::new();
         for (service, container) in &self.containers {
             let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
-            let mut answers = self.docker.stats(container, Some(options));
-            if let Ok(Some(Ok(answer))) = timeout(PATIENCE, answers.next()).await {
-                found.push((service.clone(), counters(&answer)));
+            let mut replies = self.docker.stats(container, Some(options));
+            if let Ok(Some(Ok(reply))) = timeout(TIMEOUT, replies.next()).await {
+                found.push((service.clone(), counters(&reply)));
             }
         }
         found
     }
 }
 
-/// What `docker stats` takes its figures from, and the memory that it shows: what is charged without the page cache that goes first, as its client
-/// computes since version 20.10.
-fn counters(answer: &ContainerStatsResponse) -> Counters {
+/// The figures behind `docker stats`, and the memory that it shows: the charged memory less the inactive page cache, as the client computes it since version
+/// 20.10.
+fn counters(reply: &ContainerStatsResponse) -> Counters {
     let mut counters = Counters::default();
     let mut put = |counter, value: Option<u64>| {
         if let Some(value) = value {
             counters.put(counter, value);
         }
     };
-    let cpu = answer.cpu_stats.as_ref().and_then(|cpu| cpu.cpu_usage.as_ref());
+    let cpu = reply.cpu_stats.as_ref().and_then(|cpu| cpu.cpu_usage.as_ref());
     put(Counter::CpuNs, cpu.and_then(|cpu| cpu.total_usage));
     put(Counter::UserNs, cpu.and_then(|cpu| cpu.usage_in_usermode));
     put(Counter::SystemNs, cpu.and_then(|cpu| cpu.usage_in_kernelmode));
-    if let Some(memory) = &answer.memory_stats {
+    if let Some(memory) = &reply.memory_stats {
         let stat = |key: &str| memory.stats.as_ref()?.get(key).copied();
-        // Version 1 counts the children's too under the first name, version 2 under the second.
+        // cgroup v1 includes the children under the first name, v2 under the second.
         let inactive = stat("total_inactive_file").or_else(|| stat("inactive_file"));
         put(Counter::MemoryBytes, memory.usage);
         put(Counter::InactiveFileBytes, inactive);
@@ -63,7 +63,7 @@ fn counters(answer: &ContainerStatsResponse) -> Counters {
     counters
 }
 
-/// The client's rule: what is charged, less the page cache that goes first, unless that were more than all.
+/// The client's formula: the usage less the inactive page cache, unless that exceeds the usage.
 const fn shown(usage: u64, inactive: Option<u64>) -> u64 {
     match inactive {
         Some(inactive) if inactive < usage => usage - inactive,

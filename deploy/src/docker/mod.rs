@@ -1,29 +1,29 @@
 //! `docker`: a service is a container of a Docker engine on this host.
 //!
-//! The image is built FROM scratch out of the static workload binary, so it holds that one file; or it is one that the engine already has. The
-//! endpoint is the container's own address on the bridge or, with `publish`, a port of the host. The engine is Debian's 20.10 or any later one,
-//! or Podman's Docker-compatible service; which OCI runtime makes the containers is the platform's to say.
+//! The image is built FROM scratch and contains only the static workload program, or it is one that the engine already has. The endpoint is the
+//! container's own address on the bridge or, with `publish`, a port of the host. The engine is Docker 20.10 (Debian's) or later, or Podman's
+//! Docker-compatible service; the platform's configuration names the OCI runtime.
 //!
-//! What counts as the service is what its cgroup holds. With gVisor (`runsc`) that is the sandbox, in which the service's system calls are served by
-//! a kernel of its own, the stubs that run its code, and the gofer that opens its files: the service and its kernel, as with a guest. Beside it
-//! stand the engine, and for each container a monitor: containerd's shim or Podman's conmon.
+//! The service is what its cgroup contains. With gVisor (`runsc`) that is the sandbox, whose kernel serves the service's system calls, the stubs that run its
+//! code, and the gofer that opens its files: the service with its kernel, as in a guest. Overhead are the engine, and for each container a monitor:
+//! containerd's shim or Podman's conmon.
 
 mod address;
-mod body;
+mod background;
+mod config;
 mod container;
 mod engine;
+mod exit;
 mod gateway;
 mod image;
 mod meter;
 mod network;
-mod parts;
+mod orphans;
+mod overhead;
 mod remove;
 mod runtime;
 mod shared;
 mod size;
-mod strays;
-mod unfinished;
-mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -39,20 +39,19 @@ use crate::network::bridge::Bridge;
 use crate::{DeployError, Deployment, DeploymentSpec, Driver, Host, HostGateway, limits};
 
 use address::Address;
-use container::Order;
+use config::ContainerConfig;
 use network::Network;
-
-use runtime::Maker;
+use runtime::Runtime;
 use shared::DockerShared;
 
-/// The driver for containers. Keep one over `prepare` and `start`: it remembers its connection and its image.
+/// The driver for containers of an engine. Use the same one for `prepare` and `start`: it keeps its connection and its image.
 #[derive(Debug)]
 pub struct Docker {
     spec: DockerSpec,
     host: Host,
     engine: OnceCell<bollard::Docker>,
-    /// What makes the containers.
-    maker: OnceCell<Maker>,
+    /// The OCI runtime.
+    runtime: OnceCell<Runtime>,
     /// The name of the image that was prepared last.
     image: Mutex<Option<String>>,
     /// The network that was prepared last, until a deployment takes it.
@@ -67,7 +66,7 @@ impl Docker {
             spec: spec.clone(),
             host: host.clone(),
             engine: OnceCell::new(),
-            maker: OnceCell::new(),
+            runtime: OnceCell::new(),
             image: Mutex::new(None),
             network: Mutex::new(None),
         }
@@ -82,35 +81,35 @@ impl Docker {
         Address::of(&self.spec)
     }
 
-    async fn maker(&self) -> Result<&Maker, DeployError> {
+    async fn runtime(&self) -> Result<&Runtime, DeployError> {
         let choose = || async {
-            let (info, version) = engine::about(self.engine().await?).await?;
-            Maker::choose(&self.spec, &info, &version)
+            let (info, version) = engine::info(self.engine().await?).await?;
+            Runtime::choose(&self.spec, &info, &version)
         };
-        self.maker.get_or_try_init(choose).await
+        self.runtime.get_or_try_init(choose).await
     }
 
-    /// The network on the runner's bridge, if that is where the containers go: the one that was prepared, or a new one.
+    /// The network on the runner's bridge, if the containers are on it: the one that was prepared, or a new one.
     async fn network(&self) -> Result<Option<Network>, DeployError> {
         if self.spec.network == ContainerNetwork::Engine {
             return Ok(None);
         }
         if self.spec.publish {
             return Err(DeployError::Unmet {
-                need: "network = \"bridge\" publishes no port".into(),
-                remedy: "leave out `publish`: the load goes to the container's own address".into(),
+                need: "network = \"bridge\" does not publish ports".into(),
+                remedy: "remove `publish`: the load goes to the container's own address".into(),
             });
         }
         let prepared = self.network.lock().unwrap_or_else(PoisonError::into_inner).take();
         match prepared {
             Some(network) => Ok(Some(network)),
-            None => Network::make(&self.address(), self.engine().await?, &self.host.runner)
+            None => Network::create(&self.address(), self.engine().await?, &self.host.runner)
                 .await
                 .map(Some),
         }
     }
 
-    fn prepared(&self) -> Option<String> {
+    fn prepared_image(&self) -> Option<String> {
         self.image.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -123,13 +122,13 @@ impl Docker {
     async fn facts(&self, details: &mut BTreeMap<String, String>) -> Result<(), DeployError> {
         let engine = self.engine().await?;
         details.insert("socket".into(), self.address().at);
-        let (info, version) = engine::about(engine).await?;
-        let maker = Maker::choose(&self.spec, &info, &version);
+        let (info, version) = engine::info(engine).await?;
+        let runtime = Runtime::choose(&self.spec, &info, &version);
         details.extend(engine::details(engine, info, version));
-        let maker = maker?;
-        details.extend(maker.details().await);
-        // A start that is timed need not ask again.
-        let _ = self.maker.set(maker);
+        let runtime = runtime?;
+        details.extend(runtime.details().await);
+        // Saves a request in the timed start.
+        let _ = self.runtime.set(runtime);
         let network = match self.spec.network {
             ContainerNetwork::Engine => "the engine's own bridge".to_owned(),
             ContainerNetwork::Bridge => format!("the runner's bridge {}", Bridge::of(&self.host.runner).name()),
@@ -150,8 +149,12 @@ impl Docker {
         Ok(())
     }
 
-    async fn order(&self, deployment: &DeploymentSpec, network: Option<&Network>) -> Result<Order, DeployError> {
-        let image = match self.prepared() {
+    async fn config(
+        &self,
+        deployment: &DeploymentSpec,
+        network: Option<&Network>,
+    ) -> Result<ContainerConfig, DeployError> {
+        let image = match self.prepared_image() {
             Some(image) => image,
             None => self.ensure_image().await?,
         };
@@ -169,11 +172,11 @@ impl Docker {
                     .filter_map(|service| Some((service, (bind, service.port?).into()))),
             )?;
         }
-        Ok(Order {
+        Ok(ContainerConfig {
             image,
             publish,
             network: network.map(Network::name),
-            maker: self.maker().await?.clone(),
+            runtime: self.runtime().await?.clone(),
             resources: deployment.resources.clone(),
             logs: deployment.logs.clone(),
         })
@@ -183,10 +186,11 @@ impl Docker {
 impl Driver for Docker {
     async fn probe(&self) -> PlatformFacts {
         let mut details = BTreeMap::new();
-        let unmet =
-            self.facts(&mut details).await.err().map(|error| {
-                error.into_unmet("look at the engine's log (`journalctl -u docker`) and at `docker info`")
-            });
+        let unmet = self
+            .facts(&mut details)
+            .await
+            .err()
+            .map(|error| error.into_unmet("check the engine's log (`journalctl -u docker`) and `docker info`"));
         PlatformFacts {
             kind: PlatformKind::Docker,
             unmet,
@@ -196,20 +200,16 @@ impl Driver for Docker {
 
     async fn host_gateway(&self) -> Result<Option<HostGateway>, DeployError> {
         if self.spec.network == ContainerNetwork::Bridge {
-            let address = Bridge::of(&self.host.runner).host()?.into();
-            return Ok(Some(HostGateway {
-                bind: address,
-                seen: address,
-            }));
+            return HostGateway::on_bridge(&self.host.runner).map(Some);
         }
         let seen = gateway::of_host(self.engine().await?, &self.address()).await?.into();
-        // Where the engine's network is another machine's, as on a desktop, the address is not ours to listen on.
+        // With Docker Desktop the network is another machine's, and this host does not have the address.
         let bind = crate::network::listen_address(seen, 0).ip();
         Ok(Some(HostGateway { bind, seen }))
     }
 
     async fn prepare(&self, _deployment: &DeploymentSpec) -> Result<(), DeployError> {
-        self.maker().await?;
+        self.runtime().await?;
         self.ensure_image().await?;
         let network = self.network().await?;
         *self.network.lock().unwrap_or_else(PoisonError::into_inner) = network;
@@ -220,7 +220,7 @@ impl Driver for Docker {
         let called = Instant::now();
         limits::check(&deployment.resources)?;
         let network = self.network().await?;
-        let order = self.order(deployment, network.as_ref()).await?;
+        let config = self.config(deployment, network.as_ref()).await?;
         let engine = self.engine().await?.clone();
         let shared = DockerShared::new(self.address(), engine, network);
         let services: Vec<_> = deployment
@@ -233,16 +233,16 @@ impl Driver for Docker {
                 )
             })
             .collect();
-        // A request to the engine that is dropped half-way may still be obeyed. So a task of its own sees every request through, and removes
-        // what it has made when nobody waits for it any more.
+        // The engine may still execute a request whose future is dropped. So a task of its own completes all requests, and removes what it has created if
+        // the caller is gone.
         let cancelled = CancellationToken::new();
         let _cancel = cancelled.clone().drop_guard();
-        let task = tokio::spawn(async move { shared.start(&order, &services, &cancelled).await });
-        let broken = |error| DeployError::Platform {
+        let task = tokio::spawn(async move { shared.start(&config, &services, &cancelled).await });
+        let panicked = |error| DeployError::Platform {
             platform: "docker",
-            message: format!("the start broke: {error}"),
+            message: format!("the start panicked: {error}"),
         };
-        let (shared, containers) = task.await.map_err(broken)??;
+        let (shared, containers) = task.await.map_err(panicked)??;
         let (shared, grace) = (shared.received(), deployment.grace);
         let meter = shared.meter(&containers);
         Ok(Deployment::new(called, grace, containers)
@@ -257,8 +257,8 @@ impl Driver for Docker {
                 found.extend(network::sweep(engine, &self.host.runner).await);
                 Ok(found)
             }
-            // Where there is no engine, or none that we may talk to, there is no container of ours either. But Podman's containers need no engine
-            // to live on, so one that was named must answer.
+            // Without an engine, or the permission to use it, this runner has no containers. But Podman's containers outlive its service, so a configured
+            // one must reply.
             Err(DeployError::Unmet { .. }) if self.spec.socket.is_none() => Ok(Vec::new()),
             Err(error) => Err(error),
         }

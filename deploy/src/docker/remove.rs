@@ -1,4 +1,4 @@
-//! Taking containers away, and looking whether they are gone.
+//! Removes containers and verifies that they are gone.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,40 +10,40 @@ use protocol::spec::Transport;
 use tokio::time::{Instant, sleep};
 
 use super::address::Address;
-use super::engine::{self, is_missing, said};
+use super::background::{self, Pending};
+use super::engine::{self, engine_error, is_missing};
 use super::network::Network;
-use super::strays;
-use super::unfinished::{self, Unfinished};
+use super::orphans;
 use crate::mark::RUNNER_LABEL;
 use crate::{DeployError, network};
 
-/// How long a removal may take: the engine does some of it after its answer.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How often it is looked.
-const LOOK: Duration = Duration::from_millis(20);
+/// How long a removal may take: the engine does part of it after its reply.
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(15);
+/// Polling interval.
+const POLL: Duration = Duration::from_millis(20);
 
-/// Removes a container with force, looks until neither the engine knows it nor a process of it runs any more, and says what is left.
+/// Kills and removes a container, and waits until the engine does not know it and none of its processes runs. Returns what is left.
 pub(super) async fn remove(docker: &bollard::Docker, name: &str) -> Vec<String> {
-    let known = engine::inspect(docker, name).await.ok();
-    let id = known.and_then(|container| container.id).unwrap_or_default();
-    let mut left = forget(docker, name).await;
-    left.extend(strays::end(&id).await);
+    let container = engine::inspect(docker, name).await.ok();
+    let id = container.and_then(|container| container.id).unwrap_or_default();
+    let mut left = remove_from_engine(docker, name).await;
+    left.extend(orphans::remove(&id).await);
     left
 }
 
-/// Removes a container from its engine, and says if that still knows it.
-async fn forget(docker: &bollard::Docker, name: &str) -> Vec<String> {
-    let until = Instant::now() + PATIENCE;
+/// Removes a container from its engine. Returns it if the engine still knows it.
+async fn remove_from_engine(docker: &bollard::Docker, name: &str) -> Vec<String> {
+    let until = Instant::now() + REMOVAL_TIMEOUT;
     loop {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        let asked = docker.remove_container(name, Some(options)).await;
+        let reply = docker.remove_container(name, Some(options)).await;
         match engine::inspect(docker, name).await {
             Err(error) if is_missing(&error) => return Vec::new(),
-            _ if Instant::now() < until => sleep(LOOK).await,
+            _ if Instant::now() < until => sleep(POLL).await,
             _ => {
-                let why = asked
+                let why = reply
                     .err()
-                    .map(|error| format!(" ({})", said(&error)))
+                    .map(|error| format!(" ({})", engine_error(&error)))
                     .unwrap_or_default();
                 return vec![format!("container {name}{why}")];
             }
@@ -51,26 +51,26 @@ async fn forget(docker: &bollard::Docker, name: &str) -> Vec<String> {
     }
 }
 
-/// Waits until a published port is free again, and says if it is not.
+/// Waits until a published port is free. Returns it if it is not.
 pub(super) async fn wait_for_port(transport: Transport, address: SocketAddr) -> Option<String> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + REMOVAL_TIMEOUT;
     while network::is_taken(transport, address) {
         if Instant::now() >= until {
             return Some(format!("port {address}/{transport}"));
         }
-        sleep(LOOK).await;
+        sleep(POLL).await;
     }
     None
 }
 
-/// Removes every container of a runner, running or not, and says what was found. Work that this program has begun and given up is waited for.
+/// Removes every container of a runner, running or not, after pending work has finished. Returns a line for each.
 pub(super) async fn sweep(docker: &bollard::Docker, runner: &Name) -> Result<Vec<String>, DeployError> {
-    unfinished::settle().await;
+    background::settle().await;
     let filters = HashMap::from([("label", vec![format!("{RUNNER_LABEL}={runner}")])]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-    let containers = engine::patiently(|| docker.list_containers(Some(options.clone())))
+    let containers = engine::retry_unreadable(|| docker.list_containers(Some(options.clone())))
         .await
-        .map_err(|error| said(&error))?;
+        .map_err(|error| engine_error(&error))?;
     let mut found = Vec::new();
     for container in containers {
         let id = container.id.unwrap_or_default();
@@ -87,28 +87,16 @@ pub(super) async fn sweep(docker: &bollard::Docker, runner: &Name) -> Result<Vec
     Ok(found)
 }
 
-/// Removes containers, and then the network that they are on, from a destructor: on a thread with a runtime of its own, since the one that we are
-/// in may be shutting down. What it does not get done before the program ends, the next sweep does.
-pub(super) fn remove_detached(address: Address, names: Vec<String>, network: Option<Network>, work: Unfinished) {
-    std::thread::spawn(move || {
-        let _work = work;
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-            return;
-        };
-        runtime.block_on(async {
-            let Ok(docker) = engine::connect(&address).await else {
-                return;
-            };
-            let mut left = Vec::new();
-            for name in names {
-                left.extend(remove(&docker, &name).await);
-            }
-            if let Some(network) = network {
-                left.extend(network.remove_by(&docker).await);
-            }
-            for left in left {
-                tracing::warn!("could not remove {left}");
-            }
-        });
+/// Removes containers and then their network in the background, from a destructor.
+pub(super) fn remove_detached(address: Address, names: Vec<String>, network: Option<Network>, pending: Pending) {
+    background::remove(address, pending, async move |docker| {
+        let mut left = Vec::new();
+        for name in names {
+            left.extend(remove(&docker, &name).await);
+        }
+        if let Some(network) = network {
+            left.extend(network.remove_with(&docker).await);
+        }
+        left
     });
 }

@@ -1,45 +1,40 @@
-//! The OCI runtime that makes a container: finding it before the run, and saying how it is got where it is missing.
+//! The OCI runtime of the containers: found before the run, with a remedy if it is missing.
 //!
-//! Docker lists the runtimes that it was told of. Podman lists all that it has ever heard of, installed or not, and its Docker-compatible service
-//! makes every container with its default one, whatever a request asks for (measured with 4.3).
+//! Docker lists the runtimes that are configured. Podman lists all that it knows, installed or not, and its Docker-compatible service uses the default
+//! one for every container, whatever a request asks for (measured with 4.3).
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
 use bollard::models::{SystemInfo, SystemVersion};
 use protocol::spec::{DockerSpec, Engine};
 
-use crate::DeployError;
+use crate::{DeployError, programs};
 
-/// How long a runtime may take to say its version.
-const PATIENCE: Duration = Duration::from_secs(3);
-
-/// What makes the containers of a deployment.
+/// The OCI runtime of a deployment's containers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Maker {
+pub(super) struct Runtime {
     /// Whether the engine is Podman.
     pub(super) is_podman: bool,
-    /// What to ask the engine for; `None`: nothing, it has one way only or the default is wanted.
-    pub(super) asked: Option<String>,
-    /// The runtime's name, asked for or not.
+    /// The runtime that is requested from the engine; `None`: its default.
+    pub(super) requested: Option<String>,
+    /// Its name, requested or not.
     pub(super) name: String,
-    /// Its program, as the engine calls it.
+    /// Its program, as the engine names it.
     pub(super) path: Option<String>,
-    /// What the engine calls it with, e.g. gVisor's platform.
+    /// The arguments that the engine passes, e.g. gVisor's platform.
     pub(super) arguments: Vec<String>,
 }
 
-impl Maker {
-    /// Chooses the runtime out of what the engine says of itself.
+impl Runtime {
+    /// Chooses the runtime from what the engine reports.
     ///
     /// # Errors
-    /// [`DeployError::Unmet`]: the engine does not have it, or would take another.
+    /// [`DeployError::Unmet`] if the engine does not have it, or would use another.
     pub(super) fn choose(spec: &DockerSpec, info: &SystemInfo, version: &SystemVersion) -> Result<Self, DeployError> {
         let (wanted, is_podman) = (spec.runtime.as_ref(), is_podman(version));
         if is_podman != (spec.engine == Engine::Podman) {
-            return Err(other_engine(is_podman));
+            return Err(wrong_engine(is_podman));
         }
         let default = info.default_runtime.clone().unwrap_or_default();
         let name = wanted.map_or_else(|| default.clone(), ToString::to_string);
@@ -47,7 +42,7 @@ impl Maker {
         let runtime = known.get(&name);
         if wanted.is_some() {
             match runtime {
-                _ if is_podman && name != default => return Err(not_podmans(&name, &default)),
+                _ if is_podman && name != default => return Err(not_the_default(&name, &default)),
                 None => return Err(missing(&name, known.keys().cloned().collect())),
                 Some(_) => {}
             }
@@ -60,13 +55,13 @@ impl Maker {
             .filter(|path| path.starts_with('/') && !Path::new(path).exists())
         {
             return Err(DeployError::Unmet {
-                need: format!("the engine knows the runtime {name}, but its program {path} is not there"),
+                need: format!("the runtime {name} is configured, but its program {path} is missing"),
                 remedy: format!("install it ({}), or name another runtime", package(&name)),
             });
         }
         Ok(Self {
             is_podman,
-            asked: wanted.filter(|_| !is_podman).map(ToString::to_string),
+            requested: wanted.filter(|_| !is_podman).map(ToString::to_string),
             arguments: runtime
                 .and_then(|runtime| runtime.runtime_args.clone())
                 .unwrap_or_default(),
@@ -75,7 +70,7 @@ impl Maker {
         })
     }
 
-    /// What tells this runtime from another, for the facts.
+    /// Its facts.
     pub(super) async fn details(&self) -> BTreeMap<String, String> {
         let mut details = BTreeMap::new();
         let mut put = |key: &str, value: Option<String>| {
@@ -86,15 +81,15 @@ impl Maker {
         put("runtime", Some(self.name.clone()));
         put("runtime_arguments", Some(self.arguments.join(" ")));
         put("runtime_path", self.path.clone());
-        // One without a slash is looked up by the engine, perhaps not where we would.
+        // The engine looks up a name without a slash, perhaps in another PATH.
         if let Some(path) = self.path.as_deref().filter(|path| path.starts_with('/')) {
-            put("runtime_version", version_of(path).await);
+            put("runtime_version", programs::version(Path::new(path)).await);
         }
         details
     }
 }
 
-/// Whether the engine is Podman behind Docker's words.
+/// Whether the engine is Podman's Docker-compatible service.
 fn is_podman(version: &SystemVersion) -> bool {
     let components = version.components.iter().flatten();
     components
@@ -102,28 +97,15 @@ fn is_podman(version: &SystemVersion) -> bool {
         .any(|component| component.name == "Podman Engine")
 }
 
-/// The first line that a runtime says to `--version`.
-async fn version_of(path: &str) -> Option<String> {
-    let mut command = tokio::process::Command::new(path);
-    command
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.output()).await.ok()?.ok()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    Some(text.lines().next()?.trim().to_owned())
-}
-
-fn other_engine(is_podman: bool) -> DeployError {
+fn wrong_engine(is_podman: bool) -> DeployError {
     let (whose, word) = if is_podman {
         ("Podman's", "podman")
     } else {
         ("Docker's", "docker")
     };
     DeployError::Unmet {
-        need: format!("the engine that answers is {whose}"),
-        remedy: format!("write engine = \"{word}\" at this platform, or name the other's `socket`"),
+        need: format!("the engine at this socket is {whose}"),
+        remedy: format!("set engine = \"{word}\" for this platform, or `socket` to the other engine's"),
     }
 }
 
@@ -138,22 +120,22 @@ fn missing(name: &str, mut known: Vec<String>) -> DeployError {
     }
 }
 
-fn not_podmans(name: &str, default: &str) -> DeployError {
+fn not_the_default(name: &str, default: &str) -> DeployError {
     DeployError::Unmet {
         need: format!(
-            "this Podman makes every container with {default}: its Docker-compatible service passes no other runtime on"
+            "Podman uses the runtime {default} for every container: its Docker-compatible service ignores the requested one"
         ),
         remedy: format!(
-            "start a service for {name} beside it, `podman --runtime {name} system service --time=0 unix:///run/podman/{name}.sock`, and name that as `socket`"
+            "start another service with `podman --runtime {name} system service --time=0 unix:///run/podman/{name}.sock`, and set `socket` to it"
         ),
     }
 }
 
-/// How Debian calls what holds a runtime.
+/// How to install a runtime.
 fn package(name: &str) -> String {
     match name {
         "runc" | "crun" | "runsc" => format!("`deploy/setup.sh {name}`, Debian's package {name}"),
-        _ => "see its own documentation".to_owned(),
+        _ => "see its documentation".to_owned(),
     }
 }
 
@@ -174,7 +156,7 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
-    fn choose(wanted: &str, version: &SystemVersion) -> Result<Maker, String> {
+    fn choose(wanted: &str, version: &SystemVersion) -> Result<Runtime, String> {
         let info = info(serde_json::json!({
             "DefaultRuntime": "runc",
             "Runtimes": {
@@ -192,26 +174,26 @@ mod tests {
             runtime: (!wanted.is_empty()).then(|| wanted.parse().unwrap()),
             ..DockerSpec::default()
         };
-        Maker::choose(&spec, &info, version).map_err(|error| error.to_string())
+        Runtime::choose(&spec, &info, version).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn without_a_word_it_is_the_default() {
+    fn the_default_is_used_unless_another_is_requested() {
         for version in [docker(), podman()] {
-            let maker = choose("", &version).unwrap();
-            assert_eq!((maker.asked, maker.name.as_str()), (None, "runc"));
+            let runtime = choose("", &version).unwrap();
+            assert_eq!((runtime.requested, runtime.name.as_str()), (None, "runc"));
         }
     }
 
     #[test]
-    fn one_that_the_engine_has_is_asked_for() {
-        let maker = choose("gvisor", &docker()).unwrap();
-        assert_eq!(maker.asked.as_deref(), Some("gvisor"));
-        assert_eq!(maker.arguments, ["--platform=kvm"]);
+    fn a_configured_runtime_is_requested() {
+        let runtime = choose("gvisor", &docker()).unwrap();
+        assert_eq!(runtime.requested.as_deref(), Some("gvisor"));
+        assert_eq!(runtime.arguments, ["--platform=kvm"]);
     }
 
     #[test]
-    fn one_that_the_engine_does_not_have_comes_with_the_remedy() {
+    fn a_missing_runtime_comes_with_a_remedy() {
         let error = choose("crun", &docker()).unwrap_err();
         for words in [
             "no runtime crun (it has gone, gvisor, runc)",
@@ -222,30 +204,30 @@ mod tests {
             assert!(error.contains(words), "{error}");
         }
         let error = choose("gone", &docker()).unwrap_err();
-        assert!(error.contains("/nowhere/gone is not there"), "{error}");
+        assert!(error.contains("/nowhere/gone is missing"), "{error}");
     }
 
     #[test]
-    fn podman_passes_on_none_but_its_own() {
-        let maker = choose("runc", &podman()).unwrap();
-        assert_eq!((maker.is_podman, maker.asked), (true, None));
+    fn podman_uses_only_its_default() {
+        let runtime = choose("runc", &podman()).unwrap();
+        assert_eq!((runtime.is_podman, runtime.requested), (true, None));
         let error = choose("gvisor", &podman()).unwrap_err();
         assert!(
-            error.contains("every container with runc") && error.contains("podman --runtime gvisor"),
+            error.contains("runc for every container") && error.contains("podman --runtime gvisor"),
             "{error}"
         );
     }
 
     #[test]
-    fn an_engine_that_is_another_than_said_is_refused() {
-        let error = Maker::choose(&DockerSpec::default(), &SystemInfo::default(), &podman()).unwrap_err();
+    fn the_wrong_engine_is_refused() {
+        let error = Runtime::choose(&DockerSpec::default(), &SystemInfo::default(), &podman()).unwrap_err();
         assert!(error.to_string().contains("engine = \"podman\""), "{error}");
     }
 
     #[tokio::test]
-    async fn a_program_that_is_not_there_has_no_version() {
-        assert_eq!(version_of("/nowhere/runc").await, None);
-        let maker = choose("gvisor", &docker()).unwrap();
-        assert_eq!(maker.details().await["runtime_arguments"], "--platform=kvm");
+    async fn a_missing_program_has_no_version() {
+        assert_eq!(programs::version(Path::new("/nowhere/runc")).await, None);
+        let runtime = choose("gvisor", &docker()).unwrap();
+        assert_eq!(runtime.details().await["runtime_arguments"], "--platform=kvm");
     }
 }

@@ -6,16 +6,17 @@ use protocol::spec::ServiceSpec;
 use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
-use super::container::{Container, Order};
+use super::background::Pending;
+use super::config::ContainerConfig;
+use super::container::Container;
 use super::meter::EngineMeter;
 use super::network::Network;
-use super::parts::Known;
-use super::unfinished::Unfinished;
-use super::{parts, remove};
+use super::overhead::{self, RunningContainer};
+use super::remove;
 use crate::DeployError;
-use crate::deployment::{Instance as _, PlatformProcess, Shared, start_all};
+use crate::deployment::{Meter, MeterSource, PlatformProcess, Shared, start_all};
 use crate::mark::Mark;
-use crate::meter::{Meter, MeterSource};
+
 use crate::procfs::Procfs;
 
 /// What the containers of a deployment share. Dropping it removes the containers and their network in the background.
@@ -23,13 +24,13 @@ use crate::procfs::Procfs;
 pub(super) struct DockerShared {
     address: Address,
     docker: bollard::Docker,
-    containers: Vec<Known>,
-    /// The names of all containers that may exist, including those whose creation failed half-way.
+    containers: Vec<RunningContainer>,
+    /// The names of all containers that may exist, including those whose creation failed.
     names: Vec<String>,
     /// The network on the runner's bridge, if the containers are on it.
     network: Option<Network>,
     /// Held until the start has finished and the caller has its result.
-    unfinished: Option<Unfinished>,
+    pending: Option<Pending>,
 }
 
 impl DockerShared {
@@ -40,28 +41,28 @@ impl DockerShared {
             containers: Vec::new(),
             names: Vec::new(),
             network,
-            unfinished: Some(Unfinished::begin()),
+            pending: Some(Pending::new()),
         }
     }
 
     /// Starts all services concurrently, unless `cancelled`. On an error nothing is left.
     pub(super) async fn start(
         mut self,
-        order: &Order,
+        config: &ContainerConfig,
         services: &[(Mark, ServiceSpec)],
         cancelled: &CancellationToken,
     ) -> Result<(Self, Vec<Container>), DeployError> {
-        // The caller may be gone: what is dropped here is removed.
+        // The caller may be gone; dropping `self` removes the network.
         if cancelled.is_cancelled() {
             return Ok((self, Vec::new()));
         }
         self.names = services.iter().map(|(mark, _)| mark.container()).collect();
         let starting = services
             .iter()
-            .map(|(mark, service)| Container::start(&self.docker, order, mark, service));
+            .map(|(mark, service)| Container::start(&self.docker, config, mark, service));
         match start_all(starting).await {
             Ok(containers) => {
-                self.containers = containers.iter().map(Container::known).collect();
+                self.containers = containers.iter().map(Container::running).collect();
                 Ok((self, containers))
             }
             Err(error) => {
@@ -73,7 +74,7 @@ impl DockerShared {
 
     /// The caller has the result of the start.
     pub(super) fn received(mut self) -> Self {
-        self.unfinished = None;
+        self.pending = None;
         self
     }
 
@@ -99,7 +100,7 @@ impl DockerShared {
 
 impl Shared for DockerShared {
     fn platform_processes(&self) -> Vec<PlatformProcess> {
-        parts::parts(&Procfs::default(), &self.containers, self.address.listener())
+        overhead::processes(&Procfs::default(), &self.containers, self.address.listener())
     }
 
     fn remove(&mut self) -> BoxFuture<'_, Vec<String>> {
@@ -116,9 +117,9 @@ impl Shared for DockerShared {
 impl Drop for DockerShared {
     fn drop(&mut self) {
         if !self.names.is_empty() {
-            let work = self.unfinished.take().unwrap_or_else(Unfinished::begin);
+            let pending = self.pending.take().unwrap_or_else(Pending::new);
             let names = std::mem::take(&mut self.names);
-            remove::remove_detached(self.address.clone(), names, self.network.take(), work);
+            remove::remove_detached(self.address.clone(), names, self.network.take(), pending);
         }
     }
 }

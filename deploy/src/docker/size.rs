@@ -1,16 +1,16 @@
-//! What a container occupies: the layers of its image, and what it wrote into its own.
+//! What a container occupies on disk: the layers of its image, and what it has written.
 
 use bollard::models::{ImageHistoryResponseItem, ImageInspect};
 use bollard::query_parameters::InspectContainerOptionsBuilder;
 use protocol::size::{Part, Size};
 
-use super::engine::patiently;
+use super::engine::retry_unreadable;
 
-/// Everything that the engine can tell; what it cannot is left out.
+/// The sizes that the engine reports. Unknown ones are left out.
 pub(super) async fn of(docker: &bollard::Docker, container: &str, image: &str) -> Vec<Size> {
     let mut sizes = layers(docker, image).await.unwrap_or_default();
     let options = InspectContainerOptionsBuilder::new().size(true).build();
-    let inspect = patiently(|| docker.inspect_container(container, Some(options.clone())))
+    let inspect = retry_unreadable(|| docker.inspect_container(container, Some(options.clone())))
         .await
         .ok();
     let written = inspect.and_then(|inspect| inspect.size_rw).map(|bytes| Size {
@@ -25,12 +25,12 @@ pub(super) async fn of(docker: &bollard::Docker, container: &str, image: &str) -
 async fn layers(docker: &bollard::Docker, image: &str) -> Option<Vec<Size>> {
     let inspect = docker.inspect_image(image).await.ok()?;
     let history = docker.image_history(image).await.ok()?;
-    Some(named(&inspect, &history))
+    Some(by_digest(&inspect, &history))
 }
 
-/// The layers with their digests, so that images that share one count it once. The history gives the sizes, newest first, and has entries that
-/// made no layer; where the two cannot be brought together, the image counts as one.
-fn named(inspect: &ImageInspect, history: &[ImageHistoryResponseItem]) -> Vec<Size> {
+/// The layers by digest, so that a layer that several images share counts once. The history has the sizes, newest first, with entries that created no
+/// layer. If the numbers do not match, the image counts as one layer.
+fn by_digest(inspect: &ImageInspect, history: &[ImageHistoryResponseItem]) -> Vec<Size> {
     let digests = inspect.root_fs.as_ref().and_then(|root| root.layers.clone());
     let digests = digests.unwrap_or_default();
     let sizes: Vec<u64> = history
@@ -80,14 +80,14 @@ mod tests {
     }
 
     #[test]
-    fn layers_are_named_by_their_digests_the_oldest_first() {
-        let named = named(&image(&["base", "program"]), &[step(0), step(7), step(0), step(100)]);
-        assert_eq!(shown(&named), [("base", 100), ("program", 7)]);
+    fn layers_have_their_digests_oldest_first() {
+        let sizes = by_digest(&image(&["base", "program"]), &[step(0), step(7), step(0), step(100)]);
+        assert_eq!(shown(&sizes), [("base", 100), ("program", 7)]);
     }
 
     #[test]
-    fn an_image_whose_history_is_cut_counts_as_one() {
-        let named = named(&image(&["base", "program"]), &[step(107)]);
-        assert_eq!(shown(&named), [("sha256:image", 107)]);
+    fn an_image_with_an_incomplete_history_counts_as_one_layer() {
+        let sizes = by_digest(&image(&["base", "program"]), &[step(107)]);
+        assert_eq!(shown(&sizes), [("sha256:image", 107)]);
     }
 }

@@ -15,7 +15,7 @@ use protocol::ids::Name;
 use protocol::spec::{FakeFailure, FakeSpec, PlatformKind, Resources};
 use protocol::summary::Exit;
 
-use crate::deployment::{Instance, InstanceStopped, Shared};
+use crate::deployment::{Instance, InstanceStopped, Shared, Started};
 use crate::{DeployError, Deployment, DeploymentSpec, Driver, Processes, network};
 
 use server::{Behaviour, Server};
@@ -117,26 +117,19 @@ struct FakeService {
 }
 
 impl Instance for FakeService {
-    fn service(&self) -> &Name {
-        &self.name
-    }
-
-    fn endpoint(&self) -> Option<SocketAddr> {
-        self.endpoint
-    }
-
-    /// This process: there is no other.
-    fn pid(&self) -> u32 {
-        std::process::id()
-    }
-
-    fn exists_since(&self) -> Instant {
-        self.exists_since
+    /// With the PID of this process: there is no other.
+    fn started(&self, called: Instant) -> Started {
+        Started {
+            service: self.name.clone(),
+            endpoint: self.endpoint,
+            process_after: self.exists_since.saturating_duration_since(called),
+            pid: std::process::id(),
+        }
     }
 
     fn processes(&self) -> Processes {
         Processes::Fixed(match self.exit {
-            None => vec![self.pid()],
+            None => vec![std::process::id()],
             Some(_) => Vec::new(),
         })
     }
@@ -145,15 +138,11 @@ impl Instance for FakeService {
         None
     }
 
-    fn is_reported(&self) -> bool {
-        self.exit.is_some()
-    }
-
-    fn ended(&mut self) -> BoxFuture<'_, (Name, Exit)> {
+    fn ended(&mut self) -> BoxFuture<'_, Exit> {
         Box::pin(async {
             self.server.died().await;
             self.exit = Some(Exit::Code(1));
-            (self.name.clone(), Exit::Code(1))
+            Exit::Code(1)
         })
     }
 

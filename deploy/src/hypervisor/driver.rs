@@ -19,7 +19,6 @@ use super::probe;
 use super::ssh;
 use super::vm::{Start, Vm};
 use crate::cgroup::Layout;
-use crate::deployment::Instance as _;
 use crate::guest::Guest;
 use crate::mark::Mark;
 use crate::network::bridge::{Bridge, Tap};
@@ -153,13 +152,7 @@ impl Driver for GuestDriver {
                 bind: Ipv4Addr::LOCALHOST.into(),
                 seen: plan::USER_NET_HOST.into(),
             },
-            GuestNetwork::Bridge(_) => {
-                let address = Bridge::of(&self.context.host.runner).host()?.into();
-                HostGateway {
-                    bind: address,
-                    seen: address,
-                }
-            }
+            GuestNetwork::Bridge(_) => HostGateway::on_bridge(&self.context.host.runner)?,
         }))
     }
 

@@ -100,7 +100,7 @@ fn tap(network: &VmNetwork) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guest::{Machine, Nic, Vmm};
+    use crate::guest::Vmm;
     use crate::hypervisor::spec::Accelerator;
 
     fn spec(vmm: Vmm, format: DiskFormat) -> VmSpec {
@@ -108,11 +108,8 @@ mod tests {
             vmm,
             config: Some("/s/one.json".into()),
             events: Some(17),
-            machine: Machine::Q35,
-            cpu: None,
             accelerator: Accelerator::Kvm,
             vcpus: 2,
-            memory_mib: 128,
             kernel: Some("/k/vmlinux".into()),
             initrd: Some("/s/linux.cpio".into()),
             append: Some("console=ttyS0 -- udp \"a,b\"".into()),
@@ -121,17 +118,7 @@ mod tests {
                 format,
                 read_only: true,
             }],
-            shares: Vec::new(),
-            nic: Nic::VirtioPci,
-            mac: "52:54:0a:4d:00:02".into(),
-            network: VmNetwork::Tap {
-                name: "jt01234567-2".into(),
-                vhost: false,
-                vnet_hdr: true,
-            },
-            random: true,
-            monitor: String::new(),
-            console: String::new(),
+            ..VmSpec::example()
         }
     }
 

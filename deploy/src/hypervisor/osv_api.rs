@@ -14,7 +14,7 @@ use protocol::sample::{Counter, Counters, GuestThread, OfService, Subject};
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
-use crate::meter::MeterSource;
+use crate::deployment::MeterSource;
 use crate::ready::http;
 
 /// How long a guest may take for all of its figures.

@@ -28,7 +28,7 @@ async fn check(context: &Context, details: &mut BTreeMap<String, String>) -> Res
     let guest = Guest::read(&context.description(spec)).map_err(|error| invalid_description(&error))?;
     check_capabilities(&guest, spec)?;
     let program = program(&guest)?;
-    details.insert(guest.vmm.name().into(), programs::version(&program).await);
+    details.insert(guest.vmm.name().into(), programs::version_or_unknown(&program).await);
     details.insert("guest".into(), spec.guest.to_string());
     if guest.vmm == Vmm::Qemu {
         details.insert("machine".into(), guest.machine.name().into());
@@ -42,7 +42,7 @@ async fn check(context: &Context, details: &mut BTreeMap<String, String>) -> Res
     }
     if guest.needs_virtiofsd() {
         let program = virtiofsd::program(&guest)?;
-        details.insert("virtiofsd".into(), programs::version(&program).await);
+        details.insert("virtiofsd".into(), programs::version_or_unknown(&program).await);
         virtiofsd::check(&guest)?;
     }
     let files = guest

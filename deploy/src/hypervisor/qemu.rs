@@ -123,40 +123,8 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::guest::{DiskFormat, Nic, Vmm};
+    use crate::guest::{DiskFormat, Nic};
     use crate::hypervisor::spec::VmShare;
-
-    fn spec() -> VmSpec {
-        VmSpec {
-            vmm: Vmm::Qemu,
-            config: None,
-            events: None,
-            machine: Machine::Q35,
-            cpu: None,
-            accelerator: Accelerator::Tcg,
-            vcpus: 1,
-            memory_mib: 128,
-            kernel: Some("/k/loader-stripped.elf".into()),
-            initrd: None,
-            append: Some("--rootfs=rofs /workload tcp".into()),
-            disks: vec![VmDisk {
-                path: "/s/osv.raw".into(),
-                format: DiskFormat::Raw,
-                read_only: true,
-            }],
-            shares: Vec::new(),
-            nic: Nic::VirtioPci,
-            mac: "52:54:0a:4d:00:02".into(),
-            network: VmNetwork::Tap {
-                name: "jt01234567-2".into(),
-                vhost: false,
-                vnet_hdr: true,
-            },
-            random: true,
-            monitor: "jung-1-monitor".into(),
-            console: "jung-1-console".into(),
-        }
-    }
 
     fn shown(spec: &VmSpec) -> String {
         let mut text = String::new();
@@ -173,7 +141,7 @@ mod tests {
 
     #[test]
     fn osv_on_a_tap() {
-        insta::assert_snapshot!(shown(&spec()));
+        insta::assert_snapshot!(shown(&VmSpec::example()));
     }
 
     #[test]
@@ -188,7 +156,7 @@ mod tests {
                 guest: Ipv4Addr::new(10, 0, 2, 15),
                 forwards: vec![("127.0.0.1:5000".parse().unwrap(), 5000)],
             },
-            ..spec()
+            ..VmSpec::example()
         }));
     }
 
@@ -204,7 +172,7 @@ mod tests {
                 read_only: false,
             }],
             random: false,
-            ..spec()
+            ..VmSpec::example()
         }));
     }
 
@@ -217,12 +185,12 @@ mod tests {
         insta::assert_snapshot!(shown(&VmSpec {
             disks: Vec::new(),
             shares: vec![share("root", 17), share("data", 19)],
-            ..spec()
+            ..VmSpec::example()
         }));
         let microvm = shown(&VmSpec {
             machine: Machine::Microvm,
             shares: vec![share("root", 17)],
-            ..spec()
+            ..VmSpec::example()
         });
         assert!(
             microvm.contains("rtc=on,memory-backend=ram") && microvm.contains("vhost-user-fs-device"),
@@ -244,7 +212,7 @@ mod tests {
     #[test]
     fn free_text_cannot_become_an_option() {
         let hostile = "/s/a,file.driver=nbd,\"x\" -enable-kvm";
-        let mut spec = spec();
+        let mut spec = VmSpec::example();
         spec.disks[0].path = hostile.into();
         let args = args(&spec);
         let with_it: Vec<&String> = args.iter().filter(|arg| arg.contains("enable-kvm")).collect();

@@ -98,3 +98,39 @@ pub enum VmNetwork {
         forwards: Vec<(SocketAddrV4, u16)>,
     },
 }
+
+#[cfg(test)]
+impl VmSpec {
+    /// A QEMU guest for tests: OSv on a tap, emulated.
+    pub(super) fn example() -> Self {
+        Self {
+            vmm: Vmm::Qemu,
+            config: None,
+            events: None,
+            machine: Machine::Q35,
+            cpu: None,
+            accelerator: Accelerator::Tcg,
+            vcpus: 1,
+            memory_mib: 128,
+            kernel: Some("/k/loader-stripped.elf".into()),
+            initrd: None,
+            append: Some("--rootfs=rofs /workload tcp".into()),
+            disks: vec![VmDisk {
+                path: "/s/osv.raw".into(),
+                format: DiskFormat::Raw,
+                read_only: true,
+            }],
+            shares: Vec::new(),
+            nic: Nic::VirtioPci,
+            mac: "52:54:0a:4d:00:02".into(),
+            network: VmNetwork::Tap {
+                name: "jt01234567-2".into(),
+                vhost: false,
+                vnet_hdr: true,
+            },
+            random: true,
+            monitor: "jung-1-monitor".into(),
+            console: "jung-1-console".into(),
+        }
+    }
+}

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use protocol::ids::Name;
 use protocol::size::Size;
 use protocol::spec::Resources;
 use tokio::sync::watch;
@@ -146,7 +147,6 @@ pub(super) struct Vm {
     panic_deadline: Option<Instant>,
     /// It was told to stop by a signal, and did.
     told_to_quit: bool,
-    reported: bool,
     stopped: bool,
     // Dropped after the process, which must be killed first: a tap in use cannot be removed.
     tap: Option<Tap>,
@@ -233,7 +233,6 @@ impl Vm {
             unserved_deadline: None,
             panic_deadline: None,
             told_to_quit: false,
-            reported: false,
             stopped: false,
             tap: start.tap,
             files: start.files,
@@ -341,6 +340,11 @@ impl Vm {
             self.mark.service,
             log::tail(&self.log)
         ))
+    }
+
+    /// Its service.
+    pub(super) const fn service(&self) -> &Name {
+        &self.mark.service
     }
 
     /// The address of OSv's REST API, if it has one.

@@ -7,7 +7,6 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use protocol::ids::Name;
 use protocol::size::Part;
 use protocol::spec::ServiceSpec;
 use protocol::summary::Exit;
@@ -17,7 +16,7 @@ use super::config::{self, STARTER, SharedConfig};
 use super::files::Files;
 use super::rootfs::PROGRAM;
 use crate::cgroup::Cgroup;
-use crate::deployment::{Instance, InstanceStopped, PlatformProcess};
+use crate::deployment::{Instance, InstanceStopped, PlatformProcess, Started};
 use crate::first_output::OutputWatch;
 use crate::mark::{self, Mark};
 use crate::network::AddressReservation;
@@ -47,7 +46,6 @@ pub(super) struct Container {
     output: Option<OutputWatch>,
     oom: OomDetector,
     exit: Option<Exit>,
-    reported: bool,
     stopped: bool,
     // Dropped after the monitor, which must be killed first.
     address: Option<AddressReservation>,
@@ -64,18 +62,12 @@ impl Container {
         let oom = OomDetector::new(shared.resources.memory_mib.is_some());
         let root = shared.layout.roots().into_iter().next().unwrap_or_default();
         let endpoint = service.port.map(|port| (address.ip(), port).into());
-        let monitor = Process::spawn(Launch {
-            program: shared.starter.clone(),
-            args: files.arguments(service_args(service, endpoint)),
-            environment: environment(&mark),
-            log: log.clone(),
-            output: None,
-            cgroup_procs: Vec::new(),
-            affinity: None,
-            mems: None,
-            inherited: Vec::new(),
-            read_only: None,
-        });
+        let monitor = Process::spawn(Launch::new(
+            shared.starter.clone(),
+            files.arguments(service_args(service, endpoint)),
+            environment(&mark),
+            log.clone(),
+        ));
         let monitor = monitor.map_err(|source| DeployError::Io {
             what: format!("starting {} for service {}", shared.starter.display(), service.name),
             source,
@@ -92,7 +84,6 @@ impl Container {
             output,
             oom,
             exit: None,
-            reported: false,
             stopped: false,
             address: Some(address),
             files,
@@ -159,20 +150,13 @@ impl Container {
 }
 
 impl Instance for Container {
-    fn service(&self) -> &Name {
-        &self.mark.service
-    }
-
-    fn endpoint(&self) -> Option<SocketAddr> {
-        self.endpoint
-    }
-
-    fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    fn exists_since(&self) -> Instant {
-        self.exists_since
+    fn started(&self, called: Instant) -> Started {
+        Started {
+            service: self.mark.service.clone(),
+            endpoint: self.endpoint,
+            process_after: self.exists_since.saturating_duration_since(called),
+            pid: self.pid,
+        }
     }
 
     /// The processes in its cgroup.
@@ -205,17 +189,12 @@ impl Instance for Container {
         self.address.as_ref().map(AddressReservation::interface)
     }
 
-    fn is_reported(&self) -> bool {
-        self.reported
-    }
-
-    fn ended(&mut self) -> BoxFuture<'_, (Name, Exit)> {
+    fn ended(&mut self) -> BoxFuture<'_, Exit> {
         Box::pin(async {
             let status = self.monitor.wait().await;
             let exit = self.exit(status);
             self.exit = Some(exit.clone());
-            self.reported = true;
-            (self.mark.service.clone(), exit)
+            exit
         })
     }
 

@@ -74,7 +74,7 @@ impl Lxc {
 
     async fn facts(&self, details: &mut BTreeMap<String, String>) -> Result<(), DeployError> {
         let starter = find(STARTER, REMEDY)?;
-        details.insert("lxc".into(), programs::version(&starter).await);
+        details.insert("lxc".into(), programs::version_or_unknown(&starter).await);
         details.insert("cgroup".into(), format!("v{}", self.layout()?.version()));
         details.insert("bridge".into(), Bridge::of(&self.host.runner).name());
         if let Some(profile) = config::seccomp() {
@@ -108,11 +108,7 @@ impl Driver for Lxc {
     }
 
     async fn host_gateway(&self) -> Result<Option<HostGateway>, DeployError> {
-        let address = Bridge::of(&self.host.runner).host()?.into();
-        Ok(Some(HostGateway {
-            bind: address,
-            seen: address,
-        }))
+        HostGateway::on_bridge(&self.host.runner).map(Some)
     }
 
     async fn prepare(&self, _spec: &DeploymentSpec) -> Result<(), DeployError> {

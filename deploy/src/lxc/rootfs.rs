@@ -15,18 +15,7 @@ pub(super) const PROGRAM: &str = "workload";
 /// # Errors
 /// [`DeployError::Unmet`] if the program is not static, or the path contains what an LXC configuration cannot carry.
 pub(super) async fn path(dir: &Path, workload: &Path) -> Result<PathBuf, DeployError> {
-    let binary = Binary::read(workload).await?;
-    if !binary.is_static() {
-        return Err(DeployError::Unmet {
-            need: format!(
-                "the workload program {} is not static ({})",
-                workload.display(),
-                binary.linking()
-            ),
-            remedy: "build it with deploy/build-workload.sh: the container has no dynamic loader and no libraries"
-                .into(),
-        });
-    }
+    let binary = Binary::read_static(workload, "the container").await?;
     let root = dir.join(format!("root-{}", &binary.sha256()[..16]));
     let root = std::path::absolute(&root).map_err(|source| DeployError::Io {
         what: format!("finding {}", root.display()),

@@ -142,18 +142,12 @@ pub async fn run_to_completion(
         what: format!("running {} for {name}", program.display()),
         source,
     };
-    let mut process = Process::spawn(Launch {
-        program: program.clone(),
-        args: args.to_vec(),
-        environment: mark.environment().into(),
-        log: logs.join(format!("{name}.log")),
-        output: None,
-        cgroup_procs: Vec::new(),
-        affinity: None,
-        mems: None,
-        inherited: Vec::new(),
-        read_only: None,
-    })
+    let mut process = Process::spawn(Launch::new(
+        program.clone(),
+        args.to_vec(),
+        mark.environment().into(),
+        logs.join(format!("{name}.log")),
+    ))
     .map_err(failed)?;
     let status = process.wait().await.map_err(failed)?;
     Ok(process::exit(status, false, false))

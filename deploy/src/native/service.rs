@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use protocol::ids::Name;
 use protocol::size::Part;
 use protocol::spec::{ServiceSpec, Transport};
 use protocol::summary::Exit;
 
 use crate::cgroup::{self, Cgroup, Layout};
-use crate::deployment::{Instance, InstanceStopped};
+use crate::deployment::{Instance, InstanceStopped, Started};
 use crate::first_output::OutputWatch;
 use crate::mark::Mark;
 use crate::process::{self, Launch, Process};
@@ -32,7 +31,6 @@ pub(super) struct NativeService {
     /// `None`: its output cannot be watched.
     output: Option<OutputWatch>,
     deviations: Vec<String>,
-    reported: bool,
     stopped: bool,
 }
 
@@ -56,17 +54,12 @@ impl NativeService {
         )];
         environment.extend(mark.environment());
         let launch = |cgroup: &Option<Cgroup>| {
+            let args = service_args(service, listen);
             Ok(Launch {
-                program: program.clone(),
-                args: service_args(service, listen),
-                environment: environment.clone(),
-                log: log.clone(),
-                output: None,
                 cgroup_procs: cgroup.as_ref().map_or_else(|| Ok(Vec::new()), Cgroup::procs_files)?,
                 affinity: deployment.resources.cpuset.as_ref().and_then(limits::affinity),
                 mems: deployment.resources.mems.as_ref().map(limits::nodemask),
-                inherited: Vec::new(),
-                read_only: None,
+                ..Launch::new(program.clone(), args, environment.clone(), log.clone())
             })
         };
         let mut outcome = launch(&cgroup).and_then(Process::spawn);
@@ -88,7 +81,6 @@ impl NativeService {
                 cgroup,
                 output,
                 deviations,
-                reported: false,
                 stopped: false,
             }),
             Err(source) => {
@@ -110,28 +102,17 @@ impl NativeService {
 }
 
 impl Instance for NativeService {
-    fn service(&self) -> &Name {
-        &self.mark.service
-    }
-
-    fn endpoint(&self) -> Option<SocketAddr> {
-        self.endpoint
-    }
-
-    fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
-    fn exists_since(&self) -> Instant {
-        self.exists_since
-    }
-
-    /// The processes of its cgroup, or else the tree below its first process.
-    fn processes(&self) -> Processes {
-        match &self.cgroup {
-            Some(cgroup) => cgroup.processes(self.pid()),
-            None => Processes::Tree(self.pid()),
+    fn started(&self, called: Instant) -> Started {
+        Started {
+            service: self.mark.service.clone(),
+            endpoint: self.endpoint,
+            process_after: self.exists_since.saturating_duration_since(called),
+            pid: self.process.pid(),
         }
+    }
+
+    fn processes(&self) -> Processes {
+        cgroup::processes(self.cgroup.as_ref(), self.process.pid())
     }
 
     fn first_output(&self) -> Option<Instant> {
@@ -142,21 +123,16 @@ impl Instance for NativeService {
         &self.deviations
     }
 
-    fn is_reported(&self) -> bool {
-        self.reported
-    }
-
-    fn ended(&mut self) -> BoxFuture<'_, (Name, Exit)> {
+    fn ended(&mut self) -> BoxFuture<'_, Exit> {
         Box::pin(async {
             let status = self.process.wait().await;
-            self.reported = true;
-            (self.mark.service.clone(), self.exit(status))
+            self.exit(status)
         })
     }
 
     fn stop(&mut self, grace: Duration) -> BoxFuture<'_, InstanceStopped> {
         Box::pin(async move {
-            let (mark, pid, cgroup) = (self.mark.clone(), self.pid(), self.cgroup.as_ref());
+            let (mark, pid, cgroup) = (self.mark.clone(), self.process.pid(), self.cgroup.as_ref());
             let processes = || cleanup::service_processes(&mark, pid, cgroup);
             let status = self.process.end(grace, processes).await;
             let mut leftovers = cleanup::kill_service(&mark, pid, cgroup).await;
@@ -181,7 +157,7 @@ impl Instance for NativeService {
 impl Drop for NativeService {
     fn drop(&mut self) {
         if !self.stopped {
-            cleanup::kill_service_detached(&self.mark, self.pid(), self.cgroup.take());
+            cleanup::kill_service_detached(&self.mark, self.process.pid(), self.cgroup.take());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Containers on the runner's own bridge, beside the taps of guests.
+//! Containers on the runner's own bridge, with the taps of guests.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ async fn networks(lab: &Lab) -> Vec<String> {
 
 #[tokio::test]
 #[ignore = "needs Docker and root"]
-async fn they_and_guests_are_on_one_path_and_nothing_is_left() {
+async fn containers_and_guests_share_the_bridge() {
     let lab = Lab::new(spec());
     let bridge = Bridge::of(&lab.runner);
     let deployment = lab.deployment(&[lab.tcp("one", &[]), lab.tcp("two", &[])]);
@@ -39,19 +39,19 @@ async fn they_and_guests_are_on_one_path_and_nothing_is_left() {
         let started = running.services().to_vec();
         ready::wait(&deployment.services, &started, LONG).await.unwrap();
         let tap = bridge.tap().unwrap();
-        let of_tap = tap.guest().octets();
+        let guest = tap.guest().octets();
         for started in &started {
             let std::net::IpAddr::V4(address) = started.endpoint.unwrap().ip() else {
                 panic!("{started:?}")
             };
-            assert_eq!(address.octets()[..3], of_tap[..3], "one network");
-            assert!(address.octets()[3] >= 128, "{address}: no guest gets it");
+            assert_eq!(address.octets()[..3], guest[..3], "one subnet");
+            assert!(address.octets()[3] >= 128, "{address} is not for guests");
         }
         assert_eq!(networks(&lab).await, [bridge.name()]);
         assert_eq!(
             tap.remove(),
             Vec::<String>::new(),
-            "the bridge stays for the containers"
+            "the containers still use the bridge"
         );
         ready::wait(&deployment.services, &started, LONG).await.unwrap();
         let stopped = running.stop().await;
@@ -64,7 +64,7 @@ async fn they_and_guests_are_on_one_path_and_nothing_is_left() {
 
 #[tokio::test]
 #[ignore = "needs Docker and root"]
-async fn what_a_dead_self_left_is_swept_or_taken_over() {
+async fn leftovers_of_a_crashed_runner_are_swept_or_replaced() {
     let lab = Lab::new(spec());
     let deployment = lab.deployment(&[lab.tcp("one", &[])]);
     std::mem::forget(lab.driver.start(&deployment).await.unwrap());
@@ -73,7 +73,7 @@ async fn what_a_dead_self_left_is_swept_or_taken_over() {
     assert!(found[1].starts_with("removed network jb"), "{found:?}");
     assert!(found[2].starts_with("removed bridge jb"), "{found:?}");
     for _ in 0..3 {
-        // The next start does not meet it half gone.
+        // The next start waits for the removal.
         drop(lab.driver.start(&deployment).await.unwrap());
     }
     let next = lab.driver.start(&lab.deployment(&[lab.tcp("one", &[])])).await.unwrap();
@@ -81,36 +81,36 @@ async fn what_a_dead_self_left_is_swept_or_taken_over() {
     nothing_left(&lab).await;
 }
 
-/// Whenever a runner is told to stop: what it asked the engine for may come about all the same.
+/// The engine may execute a request after the runner was stopped.
 #[tokio::test]
 #[ignore = "needs Docker and root"]
-async fn a_preparation_that_is_given_up_half_way_leaves_nothing() {
+async fn a_cancelled_preparation_leaves_nothing() {
     let mut lab = Lab::new(spec());
     let deployment = lab.deployment(&[lab.tcp("one", &[])]);
     lab.driver.prepare(&deployment).await.unwrap();
-    lab.another_driver();
+    lab.replace_driver();
     nothing_left(&lab).await;
-    // The image is there now, and the network comes last.
-    let begun = Instant::now();
+    // The image exists now, and the network is created last.
+    let called = Instant::now();
     lab.driver.prepare(&deployment).await.unwrap();
-    let whole = begun.elapsed();
+    let whole = called.elapsed();
     for part in 0..20 {
-        lab.another_driver();
+        lab.replace_driver();
         nothing_left(&lab).await;
-        let patience = whole.mul_f64(0.6 + 0.02 * f64::from(part));
-        let _ = tokio::time::timeout(patience, lab.driver.prepare(&deployment)).await;
-        lab.another_driver();
-        // Nor does it come later.
+        let limit = whole.mul_f64(0.6 + 0.02 * f64::from(part));
+        let _ = tokio::time::timeout(limit, lab.driver.prepare(&deployment)).await;
+        lab.replace_driver();
+        // Nothing appears later either.
         tokio::time::sleep(Duration::from_millis(200)).await;
         nothing_left(&lab).await;
     }
 }
 
-/// Waits until there is neither network nor bridge; what is dropped goes soon after.
+/// Waits until neither the network nor the bridge exists: both are removed in the background.
 async fn nothing_left(lab: &Lab) {
     let until = Instant::now() + LONG;
     while !networks(lab).await.is_empty() || !Bridge::of(&lab.runner).leftovers().is_empty() {
-        assert!(Instant::now() < until, "the bridge stays: {:?}", networks(lab).await);
+        assert!(Instant::now() < until, "not removed: {:?}", networks(lab).await);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

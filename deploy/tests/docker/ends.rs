@@ -1,4 +1,4 @@
-//! How containers end, and that nothing is left of them whoever let go.
+//! How containers end, and that nothing of them is left.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::lab::{Lab, name};
 
 #[tokio::test]
 #[ignore = "needs Docker and root"]
-async fn a_service_that_is_killed_is_seen() {
+async fn a_killed_service_is_reported() {
     let lab = Lab::new(DockerSpec::default());
     let deployment = lab.deployment(&[lab.tcp("victim", &[]), lab.tcp("other", &[])]);
     let mut running = lab.driver.start(&deployment).await.unwrap();
@@ -33,12 +33,12 @@ async fn a_service_that_is_killed_is_seen() {
 
 #[tokio::test]
 #[ignore = "needs Docker"]
-async fn a_service_that_cannot_even_start_leaves_its_words_and_nothing_else() {
+async fn a_service_that_fails_to_start_leaves_only_its_log() {
     let lab = Lab::new(DockerSpec::default());
     let good = lab.tcp("good", &[]);
     let bad = lab.tcp("bad", &["--no-such-option"]);
     let end = match lab.driver.start(&lab.deployment(&[good, bad])).await {
-        // It lived long enough to be seen; then its end is.
+        // It lived long enough to be started.
         Ok(mut running) => {
             let end = format!("{:?}", running.ended().await);
             running.stop().await;
@@ -65,26 +65,26 @@ async fn dropping_removes_the_containers() {
         .unwrap();
     assert_eq!(lab.containers().await.len(), 2);
     drop(running);
-    lab.until_containers(0).await;
+    lab.wait_for_containers(0).await;
 }
 
 #[tokio::test]
 #[ignore = "needs Docker"]
-async fn a_start_that_is_given_up_leaves_nothing() {
+async fn a_cancelled_start_leaves_nothing() {
     let lab = Lab::new(DockerSpec::default());
     let services = [lab.tcp("one", &[]), lab.tcp("two", &[]), lab.tcp("three", &[])];
     let deployment = lab.deployment(&services);
     lab.driver.prepare(&deployment).await.unwrap();
-    // At different moments of a start, since each leaves something else half made.
+    // At different moments of the start, each with other unfinished requests.
     for after_ms in [1, 20, 100, 300, 600] {
         let start = lab.driver.start(&deployment);
         if tokio::time::timeout(Duration::from_millis(after_ms), start)
             .await
             .is_err()
         {
-            // The engine may still be obeying; then it must be undone.
+            // The engine may still execute a request, whose result must then be removed.
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
-        lab.until_containers(0).await;
+        lab.wait_for_containers(0).await;
     }
 }

@@ -1,4 +1,4 @@
-//! An engine of the test's own, in a network namespace of its own, so that the machine's is never touched: `deploy/docker/engine.sh`.
+//! An engine for a test in a network namespace of its own, started by `deploy/docker/engine.sh`. The machine's engine is not used.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -7,17 +7,17 @@ use std::process::Command;
 use protocol::engine::EngineSocket;
 use protocol::spec;
 
-/// An engine; it and all that is in it are gone when this is dropped.
+/// An engine. Dropping it removes it with all its containers.
 pub struct Engine {
-    pub whose: spec::Engine,
+    pub kind: spec::Engine,
     pub socket: EngineSocket,
     netns: PathBuf,
-    /// Short, since a socket's path must be.
+    /// In `/tmp`, because the path of a socket must be short.
     dir: tempfile::TempDir,
 }
 
 impl Engine {
-    /// Starts `dockerd` with its runtimes, and one more as `NAME=PATH`.
+    /// Starts `dockerd`, with an additional runtime as `NAME=PATH`.
     pub fn docker(runtime: Option<&str>) -> Self {
         Self::start(spec::Engine::Docker, runtime, "")
     }
@@ -27,39 +27,39 @@ impl Engine {
         Self::start(spec::Engine::Docker, None, options)
     }
 
-    /// Starts Podman's service, whose containers are made by a runtime.
+    /// Starts Podman's service with a runtime.
     pub fn podman(runtime: &str) -> Self {
         Self::start(spec::Engine::Podman, Some(runtime), "")
     }
 
-    fn start(whose: spec::Engine, runtime: Option<&str>, options: &str) -> Self {
-        let kind = match whose {
+    fn start(kind: spec::Engine, runtime: Option<&str>, options: &str) -> Self {
+        let word = match kind {
             spec::Engine::Docker => "docker",
             spec::Engine::Podman => "podman",
         };
         let dir = tempfile::Builder::new().prefix("eng").tempdir_in("/tmp").unwrap();
         let mut command = script();
-        command.args(["start", kind, "--dir"]).arg(dir.path());
+        command.args(["start", word, "--dir"]).arg(dir.path());
         command.env("DOCKERD_OPTIONS", options);
         if let Some(runtime) = runtime {
             command.args(["--runtime", runtime]);
         }
         let output = command.output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        let lines: Vec<&str> = said.lines().collect();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let lines: Vec<&str> = printed.lines().collect();
         let [netns, socket] = lines[..] else {
-            panic!("{kind}: {said}{}", String::from_utf8_lossy(&output.stderr));
+            panic!("{word}: {printed}{}", String::from_utf8_lossy(&output.stderr));
         };
         Self {
-            whose,
+            kind,
             socket: socket.parse().unwrap(),
             netns: netns.into(),
             dir,
         }
     }
 
-    /// Runs a test's work where the engine's containers can be reached: on a thread that has entered its network.
-    pub fn within<F: Future<Output = ()>>(&self, work: impl FnOnce() -> F + Send) {
+    /// Runs a test on a thread in the engine's network namespace, where its containers can be reached.
+    pub fn within<F: Future<Output = ()>>(&self, test: impl FnOnce() -> F + Send) {
         let netns = std::fs::File::open(&self.netns).unwrap();
         let thread = move || {
             nix::sched::setns(netns, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
@@ -67,7 +67,7 @@ impl Engine {
                 .enable_all()
                 .build()
                 .unwrap();
-            runtime.block_on(work());
+            runtime.block_on(test());
         };
         std::thread::scope(|scope| scope.spawn(thread).join()).unwrap();
     }

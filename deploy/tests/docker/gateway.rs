@@ -1,4 +1,4 @@
-//! How containers reach this host, on engines that were never restarted: a first start on an empty data root differs from every later one.
+//! How containers reach this host, on engines in their first start on an empty data root, which differs from every later one.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,35 +13,35 @@ use crate::lab::Lab;
 
 fn lab_of(engine: &Engine) -> Lab {
     Lab::new(DockerSpec {
-        engine: engine.whose,
+        engine: engine.kind,
         socket: Some(engine.socket.clone()),
         ..DockerSpec::default()
     })
 }
 
-/// The networks of the only container, as the engine knows them once it runs.
+/// The networks of the only container, which is running.
 async fn networks(lab: &Lab) -> HashMap<String, EndpointSettings> {
     let container = lab.containers().await.remove(0);
     let inspect = lab.engine.inspect_container(&container, None).await.unwrap();
     inspect.network_settings.unwrap().networks.unwrap()
 }
 
-/// Finds the door before there is a container, as a runner does, and holds it against what a container is then given.
-async fn is_the_containers_gateway(lab: &Lab) -> IpAddr {
+/// The host's address as found before the first container, as a runner does. It must be the container's gateway.
+async fn host_gateway(lab: &Lab) -> IpAddr {
     let before = lab.driver.host_gateway().await.unwrap().unwrap();
     let deployment = lab.deployment(&[lab.tcp("one", &[])]);
     let running = lab.driver.start(&deployment).await.unwrap();
     ready::wait(&deployment.services, running.services(), LONG)
         .await
         .unwrap();
-    let given: Vec<IpAddr> = networks(lab)
+    let gateways: Vec<IpAddr> = networks(lab)
         .await
         .values()
         .map(|network| network.gateway.clone().unwrap().parse().unwrap())
         .collect();
-    assert_eq!(given, [before.seen]);
+    assert_eq!(gateways, [before.seen]);
     let now = lab.driver.host_gateway().await.unwrap().unwrap();
-    // The bridge is here by now, with this address.
+    // By now the bridge exists and has this address.
     let expected = HostGateway {
         bind: before.seen,
         seen: before.seen,
@@ -53,7 +53,7 @@ async fn is_the_containers_gateway(lab: &Lab) -> IpAddr {
 
 #[test]
 #[ignore = "needs Docker and root"]
-fn a_first_start_with_any_address() {
+fn the_gateway_is_found_at_the_first_start() {
     for (options, expected) in [
         ("", None),
         ("--bip 10.213.77.5/24", Some("10.213.77.5")),
@@ -61,7 +61,7 @@ fn a_first_start_with_any_address() {
     ] {
         let engine = Engine::docker_with(options);
         engine.within(|| async {
-            let gateway = is_the_containers_gateway(&lab_of(&engine)).await;
+            let gateway = host_gateway(&lab_of(&engine)).await;
             if let Some(expected) = expected {
                 assert_eq!(gateway.to_string(), expected);
             }
@@ -71,16 +71,16 @@ fn a_first_start_with_any_address() {
 
 #[test]
 #[ignore = "needs Podman, crun and root"]
-fn podmans_bridge_is_not_there_before_its_first_container() {
+fn the_gateway_is_found_before_podman_creates_its_bridge() {
     let engine = Engine::podman("crun");
     engine.within(|| async {
-        is_the_containers_gateway(&lab_of(&engine)).await;
+        host_gateway(&lab_of(&engine)).await;
     });
 }
 
 #[test]
 #[ignore = "needs Docker and root"]
-fn where_there_is_none_the_refusal_says_what_to_do() {
+fn an_engine_without_a_gateway_is_refused_with_a_remedy() {
     let unmet = |error: DeployError| match error {
         DeployError::Unmet { need, remedy } => (need, remedy),
         other => panic!("{other}"),

@@ -1,4 +1,4 @@
-//! A runner of its own for every test, on the engine that the platform or `DOCKER_HOST` names: never the machine's by chance.
+//! A runner for each test, on the engine that the platform or `DOCKER_HOST` names, never the machine's default one.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -38,8 +38,8 @@ impl Lab {
         let engine = match &spec.socket {
             Some(socket) => bollard::Docker::connect_with_host(socket.as_str()),
             None => {
-                let named = std::env::var("DOCKER_HOST").expect("DOCKER_HOST names an engine: see `just test-docker`");
-                bollard::Docker::connect_with_host(&named)
+                let url = std::env::var("DOCKER_HOST").expect("DOCKER_HOST names an engine: see `just test-docker`");
+                bollard::Docker::connect_with_host(&url)
             }
         };
         let engine = engine.unwrap();
@@ -53,8 +53,8 @@ impl Lab {
         }
     }
 
-    /// Takes another driver, as a runner does for every attempt; the one before is dropped.
-    pub fn another_driver(&mut self) {
+    /// Drops the driver and creates another, as a runner does for every attempt.
+    pub fn replace_driver(&mut self) {
         self.driver = Docker::new(&self.spec, &self.host);
     }
 
@@ -81,14 +81,14 @@ impl Lab {
         std::fs::read_to_string(self.dir.path().join(format!("logs/{service}.log"))).unwrap_or_default()
     }
 
-    /// What the engine has of this runner, asked directly.
+    /// The containers of this runner, from the engine itself.
     pub async fn containers(&self) -> Vec<String> {
         let filters = HashMap::from([("label", vec![format!("jung.runner={}", self.runner)])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let until = Instant::now() + Duration::from_secs(60);
         let containers = loop {
             match self.engine.list_containers(Some(options.clone())).await {
-                // Podman shows a state for moments that the client does not know.
+                // For a moment Podman reports a state that the client does not know.
                 Err(bollard::errors::Error::JsonDataError { .. }) if Instant::now() < until => {}
                 containers => break containers.unwrap(),
             }
@@ -96,13 +96,13 @@ impl Lab {
         containers.into_iter().map(|container| container.id.unwrap()).collect()
     }
 
-    /// Waits until the engine has so many containers of this runner.
-    pub async fn until_containers(&self, count: usize) {
+    /// Waits until the engine has this number of containers of this runner.
+    pub async fn wait_for_containers(&self, count: usize) {
         let until = Instant::now() + Duration::from_secs(60);
         while self.containers().await.len() != count {
             assert!(
                 Instant::now() < until,
-                "not {count} containers, but {:?}",
+                "expected {count} containers, found {:?}",
                 self.containers().await
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -110,7 +110,7 @@ impl Lab {
     }
 }
 
-/// A test that fails half-way leaves its containers to nobody: its runner's name never comes again.
+/// Removes what a failed test left: no other test has its runner's name.
 impl Drop for Lab {
     fn drop(&mut self) {
         let driver = Docker::new(&self.spec, &self.host);
@@ -119,7 +119,7 @@ impl Drop for Lab {
             runtime.unwrap().block_on(driver.sweep())
         });
         if let Ok(Err(error)) = swept.join() {
-            eprintln!("the sweep after the test: {error}");
+            eprintln!("sweep after the test: {error}");
         }
         let _ = Bridge::of(&self.runner).sweep();
     }

@@ -1,4 +1,4 @@
-//! The limits as the engine has them, and what happens at them.
+//! Limits of containers.
 
 use deploy::{Driver, ready};
 use protocol::spec::{DockerSpec, Resources};
@@ -9,7 +9,7 @@ use crate::lab::Lab;
 
 #[tokio::test]
 #[ignore = "needs Docker"]
-async fn the_limits_are_the_containers() {
+async fn the_limits_are_set() {
     let lab = Lab::new(DockerSpec::default());
     let mut deployment = lab.deployment(&[lab.tcp("small", &[])]);
     deployment.resources = Resources {
@@ -36,16 +36,16 @@ async fn the_limits_are_the_containers() {
 
 #[tokio::test]
 #[ignore = "needs Docker"]
-async fn memory_beyond_the_limit_is_told_apart() {
+async fn an_oom_kill_is_reported() {
     let lab = Lab::new(DockerSpec::default());
-    let mut deployment = lab.deployment(&[lab.tcp("glutton", &["--reply-bytes", "67108864"])]);
+    let mut deployment = lab.deployment(&[lab.tcp("large", &["--reply-bytes", "67108864"])]);
     deployment.resources.memory_mib = Some(16);
     match lab.driver.start(&deployment).await {
         Ok(mut running) => {
             assert_eq!(running.ended().await.1, Exit::OutOfMemory);
             assert_eq!(running.stop().await.exits[0].1, Exit::OutOfMemory);
         }
-        // It ate so fast that it was gone before it was looked at.
+        // It was killed before the start returned.
         Err(error) => assert!(error.to_string().contains("killed for memory"), "{error}"),
     }
     assert_eq!(lab.containers().await, [] as [String; 0]);

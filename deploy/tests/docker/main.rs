@@ -1,6 +1,6 @@
-//! The Docker driver with a real engine and the real static workload.
+//! The Docker driver with an engine and the static workload.
 
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bridge;
 mod ends;
@@ -27,7 +27,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 #[ignore = "needs Docker"]
-async fn a_service_answers_on_the_bridge_and_leaves_no_trace() {
+async fn services_on_the_bridge_reply_and_are_removed() {
     let lab = Lab::new(DockerSpec::default());
     let deployment = lab.deployment(&[lab.tcp("one", &[]), lab.udp("two")]);
     lab.driver.prepare(&deployment).await.unwrap();
@@ -64,7 +64,7 @@ async fn a_service_answers_on_the_bridge_and_leaves_no_trace() {
 
 #[tokio::test]
 #[ignore = "needs Docker"]
-async fn a_published_port_answers_at_the_hosts_address_and_is_free_again() {
+async fn a_published_port_is_reached_at_the_hosts_address_and_released() {
     let lab = Lab::new(DockerSpec {
         publish: true,
         image: None,
@@ -97,7 +97,7 @@ async fn a_published_port_answers_at_the_hosts_address_and_is_free_again() {
 
 #[tokio::test]
 #[ignore = "needs Docker"]
-async fn the_image_is_built_once_and_told() {
+async fn the_image_is_built_once_and_reported() {
     let lab = Lab::new(DockerSpec::default());
     let deployment = lab.deployment(&[]);
     lab.driver.prepare(&deployment).await.unwrap();
@@ -121,7 +121,7 @@ async fn the_image_is_built_once_and_told() {
 
 #[tokio::test]
 #[ignore = "needs Docker"]
-async fn an_image_that_is_not_there_is_never_pulled() {
+async fn a_missing_image_is_never_pulled() {
     let image = "jung-nowhere:latest";
     let lab = Lab::new(DockerSpec {
         publish: false,
@@ -139,7 +139,7 @@ async fn an_image_that_is_not_there_is_never_pulled() {
 
 #[tokio::test]
 #[ignore = "needs Docker"]
-async fn an_image_that_is_there_is_used_by_its_name() {
+async fn an_existing_image_is_used_by_its_name() {
     let builder = Lab::new(DockerSpec::default());
     builder.driver.prepare(&builder.deployment(&[])).await.unwrap();
     let image = builder.driver.probe().await.details["image"].clone();
@@ -158,7 +158,7 @@ async fn an_image_that_is_there_is_used_by_its_name() {
 
 #[tokio::test]
 #[ignore = "needs Docker"]
-async fn a_service_of_packets_answers_on_a_published_port_and_gives_it_back() {
+async fn a_udp_service_is_reached_on_a_published_port_and_releases_it() {
     let lab = Lab::new(DockerSpec {
         publish: true,
         image: None,

@@ -1,10 +1,11 @@
-//! Other runtimes than the engine's own, and Podman in Docker's place: each serves, is limited, found and removed like any container.
+//! Other OCI runtimes than Docker's default, and Podman: services are started, limited, sampled and removed like any container.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use deploy::procfs::Procfs;
 use deploy::{DeploymentSpec, Driver, ready};
+use protocol::facts::Unmet;
 use protocol::spec::{DockerSpec, Resources};
 use protocol::summary::Exit;
 
@@ -12,13 +13,22 @@ use crate::LONG;
 use crate::engine::Engine;
 use crate::lab::{Lab, name};
 
+/// Part of the cgroup paths of all containers of `deploy/docker/engine.sh`, and of their shims.
+const ENGINE_CGROUP: &str = "/jung-engine-";
+
 fn spec(engine: &Engine, runtime: Option<&str>) -> DockerSpec {
     DockerSpec {
-        engine: engine.whose,
+        engine: engine.kind,
         runtime: runtime.map(|runtime| runtime.parse().unwrap()),
         socket: Some(engine.socket.clone()),
         ..DockerSpec::default()
     }
+}
+
+/// Why the platform cannot be used with a runtime.
+async fn unmet(engine: &Engine, runtime: &str) -> Unmet {
+    let facts = Lab::new(spec(engine, Some(runtime))).driver.probe().await;
+    facts.unmet.unwrap()
 }
 
 fn limited(lab: &Lab) -> DeploymentSpec {
@@ -31,16 +41,16 @@ fn limited(lab: &Lab) -> DeploymentSpec {
     deployment
 }
 
-/// The processes whose cgroup bears a container's id.
-fn processes(id: &str) -> Vec<u32> {
+/// The processes whose cgroup's path contains a text, such as a container's id.
+fn processes(text: &str) -> Vec<u32> {
     let procfs = Procfs::default();
     let mut pids = procfs.pids();
-    pids.retain(|&pid| procfs.cgroups(pid).is_some_and(|cgroups| cgroups.contains(id)) && procfs.is_alive(pid));
+    pids.retain(|&pid| procfs.cgroups(pid).is_some_and(|cgroups| cgroups.contains(text)) && procfs.is_alive(pid));
     pids
 }
 
-/// Two services side by side under limits: ready, sampled where they are, stopped by their own will, gone.
-async fn serves(lab: &Lab, processes_of_one: usize) {
+/// Runs two services under limits: both become ready, are found, stop gracefully and are removed.
+async fn run_two_services(lab: &Lab, processes_of_one: usize) {
     let deployment = limited(lab);
     lab.driver.prepare(&deployment).await.unwrap();
     let running = lab.driver.start(&deployment).await.unwrap();
@@ -73,10 +83,10 @@ async fn serves(lab: &Lab, processes_of_one: usize) {
 
 #[test]
 #[ignore = "needs Docker, crun, runsc and root"]
-fn each_runtime_of_one_engine_serves_and_says_what_it_is() {
+fn every_runtime_of_an_engine_runs_services_and_reports_its_version() {
     let engine = Engine::docker(None);
     engine.within(|| async {
-        // gVisor's: the gofer, the sandbox, and a stub for it and for the service.
+        // gVisor has the gofer, the sandbox, and a stub for each of sandbox and service.
         for (runtime, version, processes_of_one) in [
             ("runc", None, 1),
             ("crun", Some("crun version"), 1),
@@ -89,29 +99,24 @@ fn each_runtime_of_one_engine_serves_and_says_what_it_is() {
             if let Some(version) = version {
                 assert!(facts.details["runtime_version"].starts_with(version), "{facts:?}");
             }
-            serves(&lab, processes_of_one).await;
+            run_two_services(&lab, processes_of_one).await;
         }
     });
 }
 
 #[test]
 #[ignore = "needs Podman, crun and root"]
-fn podman_serves_in_dockers_place() {
+fn podman_runs_services() {
     let engine = Engine::podman("crun");
     engine.within(|| async {
         let lab = Lab::new(spec(&engine, None));
         let facts = lab.driver.probe().await;
         assert_eq!((facts.unmet, facts.details["runtime"].as_str()), (None, "crun"));
         assert!(facts.details.contains_key("podman_engine"), "{:?}", facts.details);
-        serves(&lab, 1).await;
-        // Its own runtime may be named, another is refused before a container exists.
+        run_two_services(&lab, 1).await;
+        // Its own runtime can be configured; another is refused by the probe.
         assert_eq!(Lab::new(spec(&engine, Some("crun"))).driver.probe().await.unmet, None);
-        let unmet = Lab::new(spec(&engine, Some("runc")))
-            .driver
-            .probe()
-            .await
-            .unmet
-            .unwrap();
+        let unmet = unmet(&engine, "runc").await;
         assert!(
             unmet.remedy.contains("podman --runtime runc system service"),
             "{unmet:?}"
@@ -121,14 +126,14 @@ fn podman_serves_in_dockers_place() {
 
 #[test]
 #[ignore = "needs Podman, runsc and root"]
-fn podman_with_gvisor_serves() {
+fn podman_with_gvisor_runs_services() {
     let engine = Engine::podman("runsc");
-    engine.within(|| async { serves(&Lab::new(spec(&engine, Some("runsc"))), 4).await });
+    engine.within(|| async { run_two_services(&Lab::new(spec(&engine, Some("runsc"))), 4).await });
 }
 
 #[test]
 #[ignore = "needs Docker, Podman, crun and root"]
-fn what_is_dropped_or_left_by_a_dead_self_is_removed_and_memory_is_told_apart() {
+fn dropping_and_sweeping_remove_containers_and_oom_kills_are_reported() {
     for engine in [Engine::docker(None), Engine::podman("crun")] {
         engine.within(|| async {
             let lab = Lab::new(spec(&engine, Some("crun")));
@@ -136,19 +141,19 @@ fn what_is_dropped_or_left_by_a_dead_self_is_removed_and_memory_is_told_apart() 
             let running = lab.driver.start(&deployment).await.unwrap();
             assert_eq!(lab.containers().await.len(), 2);
             drop(running);
-            lab.until_containers(0).await;
+            lab.wait_for_containers(0).await;
 
-            // As after `kill -9`: the deployment is never dropped, and a new self of the same name sweeps.
+            // Like SIGKILL: no destructor runs. Then a runner of the same name sweeps.
             std::mem::forget(lab.driver.start(&limited(&lab)).await.unwrap());
-            let reborn = Lab::of_runner(spec(&engine, None), lab.runner.clone());
-            let found = reborn.driver.sweep().await.unwrap();
+            let restarted = Lab::of_runner(spec(&engine, None), lab.runner.clone());
+            let found = restarted.driver.sweep().await.unwrap();
             assert_eq!(found.len(), 2, "{found:?}");
             assert_eq!(lab.containers().await, [] as [String; 0]);
-            assert_eq!(reborn.driver.sweep().await.unwrap(), [] as [String; 0]);
+            assert_eq!(restarted.driver.sweep().await.unwrap(), [] as [String; 0]);
 
-            let mut glutton = lab.deployment(&[lab.tcp("glutton", &["--reply-bytes", "67108864"])]);
-            glutton.resources.memory_mib = Some(16);
-            match lab.driver.start(&glutton).await {
+            let mut large = lab.deployment(&[lab.tcp("large", &["--reply-bytes", "67108864"])]);
+            large.resources.memory_mib = Some(16);
+            match lab.driver.start(&large).await {
                 Ok(mut running) => {
                     assert_eq!(running.ended().await.1, Exit::OutOfMemory);
                     assert_eq!(running.stop().await.teardown.leftovers, [] as [String; 0]);
@@ -162,10 +167,10 @@ fn what_is_dropped_or_left_by_a_dead_self_is_removed_and_memory_is_told_apart() 
 
 #[test]
 #[ignore = "needs Docker and root"]
-fn a_runtime_that_fails_at_the_start_leaves_no_process() {
+fn a_runtime_that_fails_to_start_leaves_no_process() {
     let dir = tempfile::tempdir().unwrap();
     let broken = dir.path().join("broken.sh");
-    // It makes the container and does not start it; an engine forgets that one, and its processes live on.
+    // It creates the container and fails to start it; then the engine drops its record while its processes live on.
     let script = "#!/bin/sh\nfor word in \"$@\"; do [ \"$word\" != start ] || { echo no start today >&2; exit 1; }; done\nexec runc \"$@\"\n";
     std::fs::write(&broken, script).unwrap();
     std::fs::set_permissions(&broken, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -174,35 +179,17 @@ fn a_runtime_that_fails_at_the_start_leaves_no_process() {
         let lab = Lab::new(spec(&engine, Some("broken")));
         let deployment = lab.deployment(&[lab.tcp("one", &[])]);
         lab.driver.prepare(&deployment).await.unwrap();
-        let before = inits();
+        let before = processes(ENGINE_CGROUP);
         let error = lab.driver.start(&deployment).await.unwrap_err().to_string();
         assert!(error.contains("no start today"), "{error}");
         assert_eq!(lab.containers().await, [] as [String; 0]);
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!(inits(), before);
+        assert_eq!(processes(ENGINE_CGROUP), before);
 
-        let unmet = Lab::new(spec(&engine, Some("kata")))
-            .driver
-            .probe()
-            .await
-            .unmet
-            .unwrap();
+        let unmet = unmet(&engine, "kata").await;
         assert!(
             unmet.need.contains("no runtime kata") && unmet.remedy.contains("daemon.json"),
             "{unmet:?}"
         );
     });
-}
-
-/// The processes of this engine's containers that wait to be started, and their shims.
-fn inits() -> Vec<u32> {
-    let procfs = Procfs::default();
-    let mut pids = procfs.pids();
-    pids.retain(|&pid| {
-        procfs
-            .cgroups(pid)
-            .is_some_and(|cgroups| cgroups.contains("/jung-engine-"))
-            && procfs.is_alive(pid)
-    });
-    pids
 }

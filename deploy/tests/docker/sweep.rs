@@ -1,4 +1,4 @@
-//! What a runner left that died with SIGKILL is swept, and no other runner's containers.
+//! A sweep removes what a killed runner left, and no other runner's containers.
 
 use deploy::Driver;
 use protocol::spec::DockerSpec;
@@ -7,12 +7,12 @@ use crate::lab::{Lab, name};
 
 #[tokio::test]
 #[ignore = "needs Docker"]
-async fn the_containers_of_a_dead_self_are_swept_and_no_others() {
-    let dead = Lab::new(DockerSpec::default());
-    let other = Lab::of_runner(DockerSpec::default(), name(&format!("{}-b", dead.runner)));
-    let left = dead
+async fn only_the_containers_of_the_killed_runner_are_swept() {
+    let killed = Lab::new(DockerSpec::default());
+    let other = Lab::of_runner(DockerSpec::default(), name(&format!("{}-b", killed.runner)));
+    let left = killed
         .driver
-        .start(&dead.deployment(&[dead.tcp("one", &[]), dead.tcp("two", &[])]))
+        .start(&killed.deployment(&[killed.tcp("one", &[]), killed.tcp("two", &[])]))
         .await
         .unwrap();
     let alive = other
@@ -20,18 +20,18 @@ async fn the_containers_of_a_dead_self_are_swept_and_no_others() {
         .start(&other.deployment(&[other.tcp("one", &[])]))
         .await
         .unwrap();
-    // As SIGKILL would: no destructor runs.
+    // Like SIGKILL: no destructor runs.
     std::mem::forget(left);
 
-    let reborn = Lab::of_runner(DockerSpec::default(), dead.runner.clone());
-    let found = reborn.driver.sweep().await.unwrap();
+    let restarted = Lab::of_runner(DockerSpec::default(), killed.runner.clone());
+    let found = restarted.driver.sweep().await.unwrap();
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(
         found.iter().all(|line| line.starts_with("removed container jung-")),
         "{found:?}"
     );
-    assert_eq!(reborn.containers().await, [] as [String; 0]);
+    assert_eq!(restarted.containers().await, [] as [String; 0]);
     assert_eq!(other.containers().await.len(), 1);
-    assert_eq!(reborn.driver.sweep().await.unwrap(), [] as [String; 0]);
+    assert_eq!(restarted.driver.sweep().await.unwrap(), [] as [String; 0]);
     assert_eq!(alive.stop().await.teardown.leftovers, [] as [String; 0]);
 }

@@ -1,11 +1,10 @@
 //! A Linux guest with a complete Debian on its disk, configured by cloud-init.
 
 use deploy::Driver;
-use deploy::guest::GuestEnd;
 use protocol::size::{Part, totals};
 use protocol::summary::Exit;
 
-use crate::lab::{Lab, ask, bridge, name, ready, tcp, user, with_args};
+use crate::lab::{Lab, ask, bridge, name, ready, reports_its_exit_code, tcp, user};
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
@@ -47,14 +46,7 @@ async fn two_consecutive_trials_are_independent() {
 async fn the_exit_code_of_a_failed_workload_is_reported() {
     let lab = Lab::new(user());
     lab.debian();
-    let services = [with_args("one", &["tcp", "--listen", "nonsense"])];
-    let mut running = lab.start("debian", &services).await;
-    let ended = running.ended().await;
-    assert_eq!(ended, (name("one"), Exit::Code(2)), "{}", lab.log("one"));
-    assert_eq!(running.guest_end(&name("one")), Some(&GuestEnd::Returned(2)));
-    assert!(lab.log("one").contains("nonsense"), "{}", lab.log("one"));
-    running.stop().await;
-    lab.assert_clean().await;
+    reports_its_exit_code(&lab, "debian").await;
 }
 
 #[tokio::test]
@@ -83,7 +75,12 @@ async fn the_runner_logs_in_and_starts_the_service() {
     let mut running = driver.start(&deployment).await.unwrap();
     ready(&services, &mut running).await.unwrap();
     ask(running.services()[0].endpoint.unwrap(), 20).await;
-    assert!(running.deviations().iter().any(|said| said.contains("over SSH")));
+    assert!(
+        running
+            .deviations()
+            .iter()
+            .any(|deviation| deviation.contains("over SSH"))
+    );
     let stopped = running.stop().await;
     assert_eq!(stopped.exits, [(name("one"), Exit::Code(0))], "{}", lab.log("one"));
     assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());

@@ -62,14 +62,14 @@ async fn a_panic_is_seen_when_polling() {
     let lab = Lab::new(user());
     lab.tiny(&Kernel::default().say("up\nPANIC: out of luck\n").halt(), "");
     let mut running = lab.start("tiny", &[tcp("one")]).await;
-    let asked = async {
+    let polling = async {
         loop {
             if let Ok(ended) = tokio::time::timeout(Duration::from_millis(100), running.ended()).await {
                 break ended;
             }
         }
     };
-    let ended = tokio::time::timeout(crate::lab::PATIENCE, asked).await.unwrap();
+    let ended = tokio::time::timeout(crate::lab::TIMEOUT, polling).await.unwrap();
     assert_eq!(ended, (name("one"), Exit::Crashed));
     running.stop().await;
     lab.assert_clean().await;

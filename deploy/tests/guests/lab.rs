@@ -1,10 +1,11 @@
-//! A runner of its own for every test: a unique name, a state directory, guest descriptions.
+//! A runner for each test: a unique name, a state directory, guest descriptions.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use deploy::guest::GuestEnd;
 use deploy::hypervisor::GuestDriver;
 use deploy::network::bridge::Bridge;
 use deploy::procfs::Procfs;
@@ -20,7 +21,7 @@ use crate::kernel::Kernel;
 use crate::services;
 
 /// How long a guest may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(600);
+pub const TIMEOUT: Duration = Duration::from_secs(600);
 
 pub struct Lab {
     pub host: Host,
@@ -180,7 +181,7 @@ fn free_port() -> u16 {
 pub async fn ready(services: &[ServiceSpec], running: &mut Deployment) -> Result<Vec<FirstReply>, NotReady> {
     let started = running.services().to_vec();
     tokio::select! {
-        ready = ready::wait(services, &started, PATIENCE) => ready,
+        ready = ready::wait(services, &started, TIMEOUT) => ready,
         ended = running.ended() => panic!("{ended:?} before READY"),
     }
 }
@@ -194,9 +195,9 @@ pub async fn ask(address: SocketAddr, times: usize) {
             stream
                 .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                 .unwrap();
-            let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).unwrap();
-            let text = String::from_utf8_lossy(&answer);
+            let mut reply = Vec::new();
+            stream.read_to_end(&mut reply).unwrap();
+            let text = String::from_utf8_lossy(&reply);
             assert!(
                 text.starts_with("HTTP/1.1 200 ") && text.ends_with(&"A".repeat(1000)),
                 "{text}"
@@ -219,9 +220,21 @@ pub async fn serves(lab: &Lab, guest: &str, up: &str) {
     lab.assert_clean().await;
 }
 
-/// Waits until a condition holds, for a long time, since the machine may be busy.
+/// A guest whose workload fails reports the workload's exit code.
+pub async fn reports_its_exit_code(lab: &Lab, guest: &str) {
+    let services = [with_args("one", &["tcp", "--listen", "nonsense"])];
+    let mut running = lab.start(guest, &services).await;
+    let ended = running.ended().await;
+    assert_eq!(ended, (name("one"), Exit::Code(2)), "{}", lab.log("one"));
+    assert_eq!(running.guest_end(&name("one")), Some(&GuestEnd::Returned(2)));
+    assert!(lab.log("one").contains("nonsense"), "{}", lab.log("one"));
+    running.stop().await;
+    lab.assert_clean().await;
+}
+
+/// Waits until a condition holds, with a long timeout: the machine may be busy.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = std::time::Instant::now() + PATIENCE;
+    let until = std::time::Instant::now() + TIMEOUT;
     while !holds() {
         assert!(std::time::Instant::now() < until, "timeout waiting for {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -6,7 +6,7 @@ use deploy::Driver;
 use deploy::guest::GuestEnd;
 use protocol::summary::Exit;
 
-use crate::lab::{Lab, ask, bridge, eventually, name, ready, tcp, user, with_args};
+use crate::lab::{Lab, ask, bridge, eventually, name, ready, reports_its_exit_code, tcp, user};
 
 #[tokio::test]
 #[ignore = "needs QEMU"]
@@ -91,15 +91,7 @@ async fn four_guests_have_distinct_addresses() {
 async fn the_exit_code_of_a_failed_workload_is_reported() {
     let lab = Lab::new(user());
     lab.linux("");
-    let mut running = lab
-        .start("linux", &[with_args("one", &["tcp", "--listen", "nonsense"])])
-        .await;
-    let ended = running.ended().await;
-    assert_eq!(ended, (name("one"), Exit::Code(2)), "{}", lab.log("one"));
-    assert_eq!(running.guest_end(&name("one")), Some(&GuestEnd::Returned(2)));
-    assert!(lab.log("one").contains("nonsense"), "{}", lab.log("one"));
-    running.stop().await;
-    lab.assert_clean().await;
+    reports_its_exit_code(&lab, "linux").await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The LXC driver with real containers and the real static workload.
 
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod lab;
 #[path = "../services/mod.rs"]

@@ -1,6 +1,6 @@
 //! The native driver with real processes, which leave nothing behind however they behave.
 
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod lab;
 mod limits;

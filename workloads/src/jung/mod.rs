@@ -21,50 +21,34 @@
 //! | `handler`, `worker` | the interface of a service, and the loop that runs it |
 //! | `api_gateway` ... `user_registry` | the eight services |
 //! | `slot_clock`, `http`, `trace` | once-a-second work, the HTTP server, spans |
+//! | [`seed`], [`client`] | creates users, devices, rules and readings through the API |
 
-#[cfg(feature = "jung")]
 pub mod api_gateway;
-#[cfg(feature = "jung")]
 pub mod auth_manager;
-pub mod bench;
-#[cfg(feature = "jung")]
 pub mod bus;
-#[cfg(feature = "jung")]
+pub mod client;
 pub mod device_commander;
-#[cfg(feature = "jung")]
 pub mod device_gateway;
-#[cfg(feature = "jung")]
 pub mod device_monitor;
-#[cfg(feature = "jung")]
 pub mod device_registry;
-#[cfg(feature = "jung")]
 mod handler;
-#[cfg(feature = "jung")]
 mod http;
 pub mod message;
-#[cfg(feature = "jung")]
 mod options;
 pub mod record;
-#[cfg(feature = "jung")]
 pub mod rule_engine;
-#[cfg(feature = "jung")]
 mod run;
+pub mod seed;
 pub mod service;
-#[cfg(feature = "jung")]
 mod slot_clock;
-#[cfg(feature = "jung")]
 pub mod trace;
-#[cfg(feature = "jung")]
 pub mod user_registry;
 pub mod view;
-#[cfg(feature = "jung")]
 mod worker;
 
 #[cfg(test)]
-#[cfg(feature = "jung")]
 mod tests;
 
-#[cfg(feature = "jung")]
+pub use client::Client;
 pub use options::Options;
-#[cfg(feature = "jung")]
 pub use run::{JungError, run};

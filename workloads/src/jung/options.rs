@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::bench::dataset::{Mix, TABLE_2};
-use super::bench::drive::Load;
-use super::bench::seed::Amounts;
 use super::bus::Settings;
+use super::seed::Amounts;
 use super::service::Service;
 
 /// Command line options.
@@ -41,10 +39,6 @@ pub enum Part {
     DeviceGateway(DeviceGatewayOptions),
     /// Create users, devices, rules and readings through the API and verify their number
     Seed(SeedOptions),
-    /// Send the thesis' 500 requests per user, validate every reply, and then validate the devices' state
-    Drive(DriveOptions),
-    /// Summarise where the time went, from files written with --trace
-    Spans(SpansOptions),
 }
 
 /// Options of every service.
@@ -138,107 +132,9 @@ pub struct SeedOptions {
     #[arg(long, value_parser = address, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub gateway: SocketAddr,
 
-    /// Users
-    #[arg(long, default_value_t = 30, value_name = "N")]
-    pub users: u32,
-
-    /// Devices of each user
-    #[arg(long, default_value_t = 30, value_name = "N")]
-    pub devices: u32,
-
-    /// Rules of each device
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub rules: u32,
-
-    /// First readings of each device
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub readings: u32,
-}
-
-/// What to send.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct DriveOptions {
-    /// The API gateway; an `http://` in front is allowed
-    #[arg(long, value_parser = address, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
-    pub gateway: SocketAddr,
-
-    /// The device gateway's own address, where the truth is read back; without it, it is not
-    #[arg(long, value_parser = address, value_name = "ADDRESS")]
-    pub truth: Option<SocketAddr>,
-
-    /// Users, all at a time
-    #[arg(long, default_value_t = 30, value_name = "N")]
-    pub users: u32,
-
-    /// Devices of each user
-    #[arg(long, default_value_t = 30, value_name = "N")]
-    pub devices: u32,
-
-    /// `GET /users/<u>` of each user
-    #[arg(long, default_value_t = TABLE_2.get_user, value_name = "N")]
-    pub get_user: u32,
-
-    /// `GET .../devices/<d>` of each user
-    #[arg(long, default_value_t = TABLE_2.get_device, value_name = "N")]
-    pub get_device: u32,
-
-    /// `GET .../readings` of each user
-    #[arg(long, default_value_t = TABLE_2.get_readings, value_name = "N")]
-    pub get_readings: u32,
-
-    /// `POST .../commands` of each user
-    #[arg(long, default_value_t = TABLE_2.post_command, value_name = "N")]
-    pub post_command: u32,
-
-    /// Where the choice of devices and values comes from
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub seed: u64,
-
-    /// Time between a reply and the user's next request, ms
-    #[arg(long, default_value_t = 0, value_name = "MS")]
-    pub think: u64,
-}
-
-/// What to read.
-#[derive(Clone, Debug, Args)]
-pub struct SpansOptions {
-    /// The files, each called after its service, e.g. `auth-manager.jsonl`
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-}
-
-impl SeedOptions {
-    /// What there has to be afterwards.
-    #[must_use]
-    pub fn amounts(&self) -> Amounts {
-        Amounts {
-            users: self.users,
-            devices: self.devices,
-            rules: self.rules,
-            readings: self.readings,
-        }
-    }
-}
-
-impl DriveOptions {
-    /// The load.
-    #[must_use]
-    pub fn load(&self) -> Load {
-        let mix = Mix {
-            get_user: self.get_user,
-            get_device: self.get_device,
-            get_readings: self.get_readings,
-            post_command: self.post_command,
-        };
-        let think = Duration::from_millis(self.think);
-        Load {
-            users: self.users,
-            devices: self.devices,
-            mix,
-            seed: self.seed,
-            think,
-        }
-    }
+    /// What to create.
+    #[command(flatten)]
+    pub amounts: Amounts,
 }
 
 impl ServiceOptions {

@@ -1,8 +1,7 @@
 //! Starts a service from its options, and shuts it down.
 
-use std::fs::File;
 use std::future::Future;
-use std::io::{self, BufReader};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -13,10 +12,6 @@ use tokio::io::unix::AsyncFd;
 
 use super::api_gateway::{self, Gateway, health::Probe};
 use super::auth_manager::AuthManager;
-use super::bench::read_back::read_back;
-use super::bench::seed::{self, SeedError};
-use super::bench::spans::Spans;
-use super::bench::{ClientError, drive, figures, truth};
 use super::bus::{BusError, Inbox, KafkaBus};
 use super::device_commander::DeviceCommander;
 use super::device_gateway::{self, DeviceGateway, simulation::Simulation};
@@ -24,10 +19,10 @@ use super::device_monitor::DeviceMonitor;
 use super::device_registry::DeviceRegistry;
 use super::handler::Handler;
 use super::options::{
-    ApiGatewayOptions, DeviceGatewayOptions, DeviceMonitorOptions, DriveOptions, Options, Part, SeedOptions,
-    ServiceOptions,
+    ApiGatewayOptions, DeviceGatewayOptions, DeviceMonitorOptions, Options, Part, SeedOptions, ServiceOptions,
 };
 use super::rule_engine::RuleEngine;
+use super::seed::{self, SeedError};
 use super::service::Service;
 use super::user_registry::UserRegistry;
 use super::{http, trace, worker};
@@ -48,21 +43,9 @@ pub enum JungError {
     /// The trace file cannot be written.
     #[error("cannot write the trace to {0}: {1}; choose another file with --trace")]
     Trace(PathBuf, #[source] io::Error),
-    /// The platform could not be filled.
+    /// Filling the platform failed.
     #[error(transparent)]
     Seed(#[from] SeedError),
-    /// The truth could not be read back.
-    #[error(transparent)]
-    Truth(#[from] ClientError),
-    /// The load was sent, and not everything was right.
-    #[error("{failed} requests failed, or the truth does not hold: see above")]
-    Wrong {
-        /// Requests that failed.
-        failed: usize,
-    },
-    /// A file of spans is none.
-    #[error("{0} cannot be read as a trace: {1}")]
-    Spans(PathBuf, String),
     /// Another operating system call failed.
     #[error("{0}: {1}")]
     System(&'static str, #[source] io::Error),
@@ -73,8 +56,8 @@ impl JungError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Bus(_) | Self::Listen(..) | Self::Trace(..) | Self::Spans(..) => 2,
-            Self::Seed(_) | Self::Truth(_) | Self::Wrong { .. } | Self::System(..) => 1,
+            Self::Bus(_) | Self::Listen(..) | Self::Trace(..) => 2,
+            Self::Seed(_) | Self::System(..) => 1,
         }
     }
 }
@@ -82,7 +65,7 @@ impl JungError {
 /// Runs a service until SIGTERM or SIGINT, or a tool until it is done.
 ///
 /// # Errors
-/// [`JungError`], which names the thing and the remedy.
+/// [`JungError`], which names the cause and the remedy.
 pub fn run(options: Options) -> Result<(), JungError> {
     limit_malloc();
     let shutdown =
@@ -152,8 +135,6 @@ async fn run_part(part: Part, shutdown: impl Future<Output = ()>) -> Result<(), 
         }
         Part::DeviceGateway(options) => run_device_gateway(options, shutdown).await,
         Part::Seed(options) => fill(&options).await,
-        Part::Drive(options) => load(&options).await,
-        Part::Spans(options) => tell_spans(&options.files),
     }
 }
 
@@ -220,49 +201,16 @@ async fn run_device_gateway(
 }
 
 async fn fill(options: &SeedOptions) -> Result<(), JungError> {
-    let amounts = options.amounts();
+    let amounts = options.amounts;
     let took = seed::seed(options.gateway, amounts).await?;
     println!(
-        "{} users, {} devices, {} rules and {} readings each: there after {:.2} s",
+        "created {} users, {} devices, {} rules and {} readings each in {:.2} s",
         amounts.users,
         amounts.devices,
         amounts.rules,
         amounts.readings,
         took.as_secs_f64()
     );
-    Ok(())
-}
-
-async fn load(options: &DriveOptions) -> Result<(), JungError> {
-    let outcome = drive::drive(options.gateway, options.load()).await;
-    print!("{}{}", figures::tables(&outcome), figures::failures(&outcome, 10));
-    let failed = outcome.sent.iter().filter(|sent| sent.failure.is_some()).count();
-    let mut holds = true;
-    if let Some(admin) = options.truth {
-        // The rules violated last have their time, too.
-        tokio::time::sleep(truth::RULE_DEADLINE + Duration::from_secs(1)).await;
-        let truth = read_back(admin, &outcome.commands).await?;
-        println!("{}", figures::verdict(&truth));
-        holds = truth.holds();
-    }
-    if failed == 0 && holds {
-        Ok(())
-    } else {
-        Err(JungError::Wrong { failed })
-    }
-}
-
-fn tell_spans(files: &[PathBuf]) -> Result<(), JungError> {
-    let mut spans = Spans::default();
-    for path in files {
-        let broken = |why: String| JungError::Spans(path.clone(), why);
-        let file = File::open(path).map_err(|error| broken(error.to_string()))?;
-        let service = path.file_stem().unwrap_or_default().to_string_lossy();
-        spans
-            .add(&service, BufReader::new(file))
-            .map_err(|(line, why)| broken(format!("line {line}: {why}")))?;
-    }
-    print!("{}", spans.table());
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! All services of the platform as processes, for tests.
 
+pub mod load;
+
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -11,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use uuid::Uuid;
-use workloads::jung::bench::Client;
+use workloads::jung::Client;
 
 /// Allows one platform at a time, because each has eight processes.
 static PLATFORM_LOCK: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

@@ -1,13 +1,15 @@
-//! Jung on this machine, measured: the thesis' load against native services, next to its tables 3, 4 and 5.
+//! Measures Jung on this machine: the thesis' load against native services, next to its tables 3, 4 and 5.
 //!
 //! ```text
 //! cargo build --release -p workloads && cargo run --release -p bench --bin bench_jung
 //! cargo run --release -p bench --bin bench_jung -- --brokers 127.0.0.1:9092 --trace
 //! ```
-//! Without `--brokers` it starts the project's own broker in this process. It measures one load on one machine and
-//! says so; trials that survive peer review are the controller's.
+//! Without `--brokers` it starts the project's own broker in this process. It measures one load once, on one machine; use the
+//! controller for an experiment.
 
+mod figures;
 mod platform;
+mod spans;
 mod usage;
 
 use std::net::Ipv4Addr;
@@ -16,11 +18,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use workloads::jung::bench::dataset::TABLE_2;
-use workloads::jung::bench::drive::{Load, drive};
-use workloads::jung::bench::read_back::read_back;
-use workloads::jung::bench::seed::{Amounts, seed};
-use workloads::jung::bench::{figures, truth};
+use controller::trial::workload::truth;
+use loader::jung::AcceptedCommands;
+use loader::{Control, Order, Outcome, Part};
+use protocol::load::{JungMix, JungSpec, LoadKind, LoadSpec, TargetSpec, Think, Timing, UserRequests, UsersLoad, Wait};
+use workloads::jung::seed::{Amounts, seed};
 
 use platform::Platform;
 use usage::Meter;
@@ -28,16 +30,16 @@ use usage::Meter;
 /// Measures Jung on this machine.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Kafka brokers; without them the project's own broker is started
+    /// Kafka brokers; by default, the project's own broker is started
     #[arg(long)]
     brokers: Option<String>,
-    /// The binary with the services
+    /// The program with the services
     #[arg(long, default_value = "target/release/workload")]
     workload: PathBuf,
     /// Users, devices of each, rules of each device
     #[arg(long, num_args = 3, default_values_t = [30, 30, 1], value_names = ["USERS", "DEVICES", "RULES"])]
     size: Vec<u32>,
-    /// Say where the time goes, which itself takes some
+    /// Show where the time of each task goes; tracing has a cost of its own
     #[arg(long)]
     trace: bool,
     /// Options for every service, e.g. `-- --concurrency 1`
@@ -81,37 +83,63 @@ async fn main() -> anyhow::Result<()> {
     )
     .await?;
     println!(
-        "{users} users x {devices} devices x {rules} rules were there after {:.2} s\n",
+        "created {users} users x {devices} devices x {rules} rules in {:.2} s\n",
         took.as_secs_f64()
     );
 
     let meter = Meter::start(platform.pids());
-    let load = Load {
-        users,
+    let accepted = AcceptedCommands::default();
+    let load = users_load(users);
+    let target = TargetSpec::Jung(JungSpec {
         devices,
-        mix: TABLE_2,
+        mix: JungMix::TABLE_2,
+    });
+    let order = Order {
+        load: &load,
+        part: Part::WHOLE,
         seed: 1,
-        think: Duration::ZERO,
+        target: &target,
+        address: platform.gateway,
     };
-    let outcome = drive(platform.gateway, load).await;
+    // The meter runs on the other threads meanwhile.
+    let outcome: Outcome = tokio::task::block_in_place(|| loader::engine(order, &accepted)?.run(&Control::new()))?;
     let usage = meter.stop().await;
-    print!(
-        "{}\n{}{}",
-        usage.tables(outcome.took),
-        figures::tables(&outcome),
-        figures::failures(&outcome, 10)
-    );
-
-    tokio::time::sleep(truth::RULE_DEADLINE + Duration::from_secs(1)).await;
+    let window = Duration::from_nanos(outcome.window.end - outcome.window.start);
+    print!("{}\n{}", usage.tables(window), figures::tables(&outcome)?);
     println!(
         "\n{}",
-        figures::verdict(&read_back(platform.admin, &outcome.commands).await?)
+        figures::verdict(&truth::check(platform.admin, &accepted.all()).await)
     );
     let spans = platform.stop().await?;
     if options.trace {
         print!("\n{}", spans.table());
     }
     Ok(())
+}
+
+/// Each user sends its list of the thesis' table 2 in order, the next request when the last is answered.
+fn users_load(users: u32) -> LoadSpec {
+    let kind = LoadKind::Users(UsersLoad {
+        users,
+        timing: Timing {
+            warm_up: Duration::ZERO,
+            duration: Duration::from_secs(3600),
+            timeout: Duration::from_secs(60),
+        },
+        requests: Some(UserRequests {
+            each: JungMix::TABLE_2.total(),
+            warm_up: 0,
+        }),
+        think: Think::Constant(Duration::ZERO),
+        ramp_up: Duration::ZERO,
+        keep_alive: true,
+        mix: Vec::new(),
+        cpus: Vec::new(),
+    });
+    LoadSpec {
+        kind,
+        wait: Wait::Sleep,
+    }
 }
 
 async fn start_broker(data: PathBuf) -> anyhow::Result<broker::Broker> {

@@ -1,4 +1,4 @@
-//! The eight services as processes of this machine.
+//! The eight services as processes on this machine.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -9,21 +9,22 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use axum::http::Method;
 use tokio::process::{Child, Command};
-use workloads::jung::bench::Client;
-use workloads::jung::bench::spans::Spans;
+use workloads::jung::Client;
 use workloads::jung::service::Service;
 
-/// The services while they run; they are killed when it goes.
+use super::spans::Spans;
+
+/// The running services, killed on drop.
 pub struct Platform {
-    /// Where the API is.
+    /// Address of the API.
     pub gateway: SocketAddr,
-    /// Where the device gateway tells the truth.
+    /// Address of the device gateway's record.
     pub admin: SocketAddr,
     services: Vec<(Service, Child, PathBuf)>,
 }
 
 impl Platform {
-    /// Starts one instance of each service, on topics of their own.
+    /// Starts one instance of each service, with a topic prefix of its own.
     pub fn start(
         workload: &Path,
         brokers: &str,
@@ -49,7 +50,7 @@ impl Platform {
                 command.arg("--trace").arg(&spans);
             }
             let child = command.kill_on_drop(true).spawn();
-            let child = child.with_context(|| format!("{} cannot be started; build it", workload.display()))?;
+            let child = child.with_context(|| format!("cannot start {}; build it", workload.display()))?;
             services.push((service, child, spans));
         }
         Ok(Self {
@@ -59,7 +60,7 @@ impl Platform {
         })
     }
 
-    /// Waits until the whole chain answers.
+    /// Waits until the health check succeeds.
     pub async fn ready(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(60);
         while Instant::now() < deadline {
@@ -72,7 +73,7 @@ impl Platform {
         bail!("the services are not ready after 60 s")
     }
 
-    /// The processes.
+    /// The process ids.
     pub fn pids(&self) -> Vec<(Service, u32)> {
         self.services
             .iter()
@@ -80,7 +81,7 @@ impl Platform {
             .collect()
     }
 
-    /// Ends all, and gives their spans.
+    /// Stops all processes; returns their spans.
     pub async fn stop(&mut self) -> anyhow::Result<Spans> {
         for (_, pid) in self.pids() {
             Command::new("kill").arg(pid.to_string()).status().await?;

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use workloads::jung::service::Service;
 
-/// How often memory is looked at.
+/// Sampling interval of memory.
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Tables 3 and 4 of the thesis: CPU % and memory MB, each on `OSv` and on Docker.
@@ -21,13 +21,13 @@ const THESIS: [(Service, [f64; 4]); 6] = [
     (Service::DeviceCommander, [38.328, 24.699, 196.420, 62.834]),
 ];
 
-/// Watches processes.
+/// Measures processes.
 pub struct Meter {
     end: oneshot::Sender<()>,
     watch: JoinHandle<Usage>,
 }
 
-/// What was used.
+/// CPU time and memory of the services.
 pub struct Usage(Vec<Used>);
 
 struct Used {
@@ -38,7 +38,7 @@ struct Used {
 }
 
 impl Meter {
-    /// Watches from now on.
+    /// Starts measuring.
     pub fn start(pids: Vec<(Service, u32)>) -> Self {
         let (end, mut ended) = oneshot::channel();
         let used = |(service, pid)| Used {
@@ -65,16 +65,16 @@ impl Meter {
         Self { end, watch }
     }
 
-    /// What was used until now.
+    /// Stops measuring.
     pub async fn stop(self) -> Usage {
-        // The watcher ends only after this.
+        // Fails only if the task panicked.
         let _ = self.end.send(());
         self.watch.await.unwrap_or(Usage(Vec::new()))
     }
 }
 
 impl Usage {
-    /// CPU (% of one core) and the largest RSS, next to the thesis'.
+    /// A table of CPU (% of one core) and maximum RSS, next to the thesis'.
     pub fn tables(&self, over: Duration) -> String {
         let mut text = format!(
             "{:<18}{:>8}{:>14}{:>16}{:>10}{:>13}{:>15}\n",
@@ -99,7 +99,7 @@ impl Usage {
     }
 }
 
-/// Time on a CPU of all threads so far, ns; 0 if there is no such process.
+/// CPU time of all threads, ns; 0 if the process does not exist.
 fn cpu_ns(pid: u32) -> u64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task"))
         .into_iter()
@@ -112,7 +112,7 @@ fn cpu_ns(pid: u32) -> u64 {
     threads.filter_map(|thread| of_thread(thread.path())).sum()
 }
 
-/// Resident memory, KiB; 0 if there is no such process.
+/// Resident memory, KiB; 0 if the process does not exist.
 fn rss_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -5,19 +5,18 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use protocol::ids::Name;
 use protocol::spec::Transport;
 use protocol::summary::Exit;
 use tokio::time::{sleep_until, timeout};
 
 use super::{CONSOLE_TIMEOUT, QUIT_TIMEOUT, Vm};
-use crate::deployment::{GuestInfo, Instance, InstanceStopped, PlatformProcess};
+use crate::deployment::{GuestInfo, Instance, InstanceStopped, PlatformProcess, Started};
 use crate::guest::{GuestEnd, Stop, Vmm};
 use crate::hypervisor::evidence::{Evidence, stop_reason};
 use crate::hypervisor::qmp::QmpEvent;
 use crate::hypervisor::virtiofsd::{self, Virtiofsd};
 use crate::network::bridge::Tap;
-use crate::{Processes, cleanup, log, network};
+use crate::{Processes, cgroup, cleanup, log, network};
 
 impl Vm {
     /// Waits until the hypervisor ends, the console shows a panic, the machine was stopped, or a virtiofsd ends. Cancel-safe.
@@ -141,29 +140,18 @@ impl Vm {
 }
 
 impl Instance for Vm {
-    fn service(&self) -> &Name {
-        &self.mark.service
-    }
-
-    fn endpoint(&self) -> Option<SocketAddr> {
-        self.endpoint
-    }
-
-    /// The hypervisor's process.
-    fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
-    fn exists_since(&self) -> Instant {
-        self.exists_since
-    }
-
-    /// The processes of its cgroup, or else the tree below the hypervisor.
-    fn processes(&self) -> Processes {
-        match &self.cgroup {
-            Some(cgroup) => cgroup.processes(self.pid()),
-            None => Processes::Tree(self.pid()),
+    /// With the PID of the hypervisor.
+    fn started(&self, called: Instant) -> Started {
+        Started {
+            service: self.mark.service.clone(),
+            endpoint: self.endpoint,
+            process_after: self.exists_since.saturating_duration_since(called),
+            pid: self.process.pid(),
         }
+    }
+
+    fn processes(&self) -> Processes {
+        cgroup::processes(self.cgroup.as_ref(), self.process.pid())
     }
 
     /// When the first byte of the console arrived.
@@ -196,19 +184,14 @@ impl Instance for Vm {
         self.tap.as_ref().map(Tap::name)
     }
 
-    fn is_reported(&self) -> bool {
-        self.reported
-    }
-
-    fn ended(&mut self) -> BoxFuture<'_, (Name, Exit)> {
+    fn ended(&mut self) -> BoxFuture<'_, Exit> {
         Box::pin(async {
             if self.end.is_none() {
                 self.wait_for_end().await;
                 let status = self.process.end(Duration::ZERO, Vec::new).await.ok();
                 self.record_end(status, false).await;
             }
-            self.reported = true;
-            (self.mark.service.clone(), self.exit())
+            self.exit()
         })
     }
 

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::jung::api_gateway::{Gateway, health::Probe, router};
-use crate::jung::bench::Client;
 use crate::jung::bus::Counts;
 use crate::jung::bus::fake::FakeBus;
 use crate::jung::bus::topics::Layout;
+use crate::jung::client::Client;
 use crate::jung::http;
 use crate::jung::message::*;
 

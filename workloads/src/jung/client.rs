@@ -1,9 +1,11 @@
-//! A small HTTP client that keeps its connection.
+//! A small HTTP client of the API that keeps its connection alive.
 
 use std::net::SocketAddr;
 
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use axum::http::{HeaderValue, Method, Request, StatusCode};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -12,50 +14,36 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
-use super::names;
-
-/// Why a request has no good reply.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody listens.
-    #[error("{0} cannot be connected to: {1}; is the gateway up?")]
+    /// Connecting failed.
+    #[error("cannot connect to {0}: {1}; is the API gateway running?")]
     Connect(SocketAddr, std::io::Error),
-    /// The connection broke.
-    #[error("{0} broke off: {1}")]
-    Broken(String, hyper::Error),
-    /// The request cannot be written as HTTP.
-    #[error("{0} is no request: {1}")]
-    NoRequest(String, axum::http::Error),
-    /// The status is another than the right one.
-    #[error("{what} was answered {status}: {body}")]
+    /// The connection failed.
+    #[error("{0}: connection failed: {1}")]
+    Connection(String, hyper::Error),
+    /// The request is not valid HTTP.
+    #[error("{0}: invalid request: {1}")]
+    Request(String, axum::http::Error),
+    /// The status is not the expected one.
+    #[error("{what}: unexpected status {status}: {body}")]
     Status {
         /// Method and path.
         what: String,
-        /// What came.
+        /// The received status.
         status: StatusCode,
-        /// The start of the body.
+        /// The first 200 bytes of the body.
         body: String,
     },
-    /// The body is not what it has to be.
-    #[error("{what} was answered with a wrong body: {why}")]
+    /// The body is not the expected JSON.
+    #[error("{what}: invalid body: {why}")]
     Body {
         /// Method and path.
         what: String,
-        /// What is wrong with it.
+        /// The parser's message.
         why: String,
     },
-}
-
-impl ClientError {
-    /// A wrong status, with the start of its body.
-    pub(super) fn of_status(what: &str, status: StatusCode, body: &[u8]) -> Self {
-        let start = &body[..body.len().min(200)];
-        Self::Status {
-            what: what.to_owned(),
-            status,
-            body: String::from_utf8_lossy(start).into_owned(),
-        }
-    }
 }
 
 /// A client with the credentials of one user.
@@ -71,8 +59,10 @@ impl Client {
     /// A client that connects with its first request.
     #[must_use]
     pub fn new(address: SocketAddr, credentials: Option<(&str, &str)>) -> Self {
-        let authorization =
-            credentials.and_then(|(name, password)| HeaderValue::from_str(&names::basic(name, password)).ok());
+        let authorization = credentials.and_then(|(name, password)| {
+            let encoded = BASE64_STANDARD.encode(format!("{name}:{password}"));
+            HeaderValue::from_str(&format!("Basic {encoded}")).ok()
+        });
         let host = HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static("jung"));
         Self {
             address,
@@ -82,33 +72,33 @@ impl Client {
         }
     }
 
-    /// Sends a request and gives its status and body.
+    /// Sends a request; returns the status and body of the reply.
     ///
     /// # Errors
-    /// [`ClientError`] if there is no reply; any status is a reply.
+    /// [`ClientError`] if there is no reply. Any status is a reply.
     pub async fn send(
         &mut self,
         method: Method,
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<(StatusCode, Bytes), ClientError> {
-        let broken = |error| ClientError::Broken(format!("{method} {path}"), error);
+        let failed = |error| ClientError::Connection(format!("{method} {path}"), error);
         let mut sender = match self.sender.take() {
             Some(sender) if !sender.is_closed() => sender,
             _ => self.connect().await?,
         };
         let request = self.request(&method, path, body)?;
-        let response = sender.send_request(request).await.map_err(broken)?;
+        let response = sender.send_request(request).await.map_err(failed)?;
         let status = response.status();
-        let body = response.into_body().collect().await.map_err(broken)?.to_bytes();
-        // Some servers need a moment to be ready for the next request.
+        let body = response.into_body().collect().await.map_err(failed)?.to_bytes();
+        // Without this, the next request may find the connection busy.
         if sender.ready().await.is_ok() {
             self.sender = Some(sender);
         }
         Ok((status, body))
     }
 
-    /// Gets JSON, which has to come with status 200.
+    /// Sends a GET and parses the reply, which must have status 200.
     ///
     /// # Errors
     /// [`ClientError`]
@@ -117,7 +107,7 @@ impl Client {
         read(&format!("GET {path}"), StatusCode::OK, status, &body)
     }
 
-    /// Posts JSON, which has to be answered with this status and JSON.
+    /// Sends a POST and parses the reply, which must have the status `expected`.
     ///
     /// # Errors
     /// [`ClientError`]
@@ -125,19 +115,19 @@ impl Client {
         &mut self,
         path: &str,
         body: &impl Serialize,
-        right: StatusCode,
+        expected: StatusCode,
     ) -> Result<T, ClientError> {
         let (status, body) = self.send(Method::POST, path, serde_json::to_vec(body).ok()).await?;
-        read(&format!("POST {path}"), right, status, &body)
+        read(&format!("POST {path}"), expected, status, &body)
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {
-        let refused = |error| ClientError::Connect(self.address, error);
-        let stream = TcpStream::connect(self.address).await.map_err(refused)?;
+        let stream = TcpStream::connect(self.address).await;
+        let stream = stream.map_err(|error| ClientError::Connect(self.address, error))?;
         let _ = stream.set_nodelay(true);
-        let broken = |error| ClientError::Broken(format!("the connection to {}", self.address), error);
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        // Its errors come out of the requests.
+        let failed = |error| ClientError::Connection(self.address.to_string(), error);
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        // The requests report its errors.
         tokio::spawn(async move { drop(connection.await) });
         Ok(sender)
     }
@@ -152,17 +142,24 @@ impl Client {
         }
         request
             .body(Full::new(Bytes::from(body.unwrap_or_default())))
-            .map_err(|error| ClientError::NoRequest(format!("{method} {path}"), error))
+            .map_err(|error| ClientError::Request(format!("{method} {path}"), error))
     }
 }
 
-/// Reads a reply that has to have a status and be JSON.
-fn read<T: DeserializeOwned>(what: &str, right: StatusCode, status: StatusCode, body: &[u8]) -> Result<T, ClientError> {
-    if status != right {
-        return Err(ClientError::of_status(what, status, body));
+/// Parses the JSON of a reply that must have a status.
+fn read<T: DeserializeOwned>(
+    what: &str,
+    expected: StatusCode,
+    status: StatusCode,
+    body: &[u8],
+) -> Result<T, ClientError> {
+    let what = what.to_owned();
+    if status != expected {
+        let body = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+        return Err(ClientError::Status { what, status, body });
     }
     serde_json::from_slice(body).map_err(|error| ClientError::Body {
-        what: what.to_owned(),
+        what,
         why: error.to_string(),
     })
 }

@@ -1,4 +1,6 @@
-//! Filling the platform through its API: users, their devices, their rules and first readings; then counting.
+//! Fills the platform through its API: users, their devices, rules and first readings. Then verifies their number.
+//!
+//! Load generators derive the same names and credentials from a user's and a device's number.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -7,34 +9,61 @@ use axum::http::StatusCode;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
+use super::api_gateway::{PageView, UserView};
 use super::client::{Client, ClientError};
-use super::names;
-use crate::jung::api_gateway::{PageView, UserView};
 
-/// Readings of one request.
-const AT_ONCE: u32 = 500;
+/// Readings per request.
+const BATCH: usize = 500;
 
-/// What to fill in (the parameters of the thesis' RUN).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The initial state of all devices, which the rules restore.
+pub const INITIAL_STATE: f64 = 20.0;
+
+/// Name of a user, counted from 0.
+#[must_use]
+pub fn user_name(user: u32) -> String {
+    format!("user-{user}")
+}
+
+/// Password of a user.
+#[must_use]
+pub fn password(user: u32) -> String {
+    format!("secret-{user}")
+}
+
+/// Id of a device of a user, counted from 0.
+#[must_use]
+pub fn device_id(user: u32, device: u32) -> String {
+    format!("device-{user}-{device}")
+}
+
+/// What is created: the parameters of the thesis' RUN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct Amounts {
-    /// Users.
+    /// Users
+    #[arg(long, default_value_t = 30, value_name = "N")]
     pub users: u32,
-    /// Devices of each user.
+
+    /// Devices of each user
+    #[arg(long, default_value_t = 30, value_name = "N")]
     pub devices: u32,
-    /// Rules of each device.
+
+    /// Rules of each device
+    #[arg(long, default_value_t = 1, value_name = "N")]
     pub rules: u32,
-    /// First readings of each device, one second apart, the last now.
+
+    /// First readings of each device, one second apart, the last one now
+    #[arg(long, default_value_t = 0, value_name = "N")]
     pub readings: u32,
 }
 
-/// Why filling ended early.
+/// Why filling failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     /// A request failed.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// Something is missing though every request succeeded.
-    #[error("{user} has {devices} devices and {rules} rules, not {amounts:?}")]
+    /// Every request succeeded, yet devices or rules are missing.
+    #[error("{user} has {devices} devices and {rules} rules, expected {amounts:?}")]
     Count {
         /// The user.
         user: String,
@@ -42,25 +71,25 @@ pub enum SeedError {
         devices: usize,
         /// Rules found.
         rules: usize,
-        /// What there should be.
+        /// The expected amounts.
         amounts: Amounts,
     },
-    /// Readings are missing though every request succeeded.
-    #[error("{device} has {total} readings, fewer than {wanted}")]
+    /// Every request succeeded, yet readings are missing.
+    #[error("{device} has {total} readings, expected at least {expected}")]
     Readings {
         /// The device.
         device: String,
         /// Readings found.
         total: u64,
-        /// The least there should be.
-        wanted: u32,
+        /// The expected minimum.
+        expected: u32,
     },
 }
 
-/// Fills the platform, the users in parallel, and counts what is there.
+/// Fills the platform, all users in parallel, and verifies what was created. Returns the time taken.
 ///
 /// # Errors
-/// [`SeedError`] at the first thing that is not as it should be.
+/// [`SeedError`], the first one found.
 pub async fn seed(gateway: SocketAddr, amounts: Amounts) -> Result<Duration, SeedError> {
     let started = Instant::now();
     try_join_all((0..amounts.users).map(|user| one_user(gateway, user, amounts))).await?;
@@ -68,18 +97,18 @@ pub async fn seed(gateway: SocketAddr, amounts: Amounts) -> Result<Duration, See
 }
 
 async fn one_user(gateway: SocketAddr, user: u32, amounts: Amounts) -> Result<(), SeedError> {
-    let (name, password) = (names::user(user), names::password(user));
-    let mut client = Client::new(gateway, Some((&name, &password)));
-    let body = json!({"username": name, "password": password});
+    let (name, secret) = (user_name(user), password(user));
+    let mut client = Client::new(gateway, Some((&name, &secret)));
+    let body = json!({"username": name, "password": secret});
     client.post::<Value>("/users", &body, StatusCode::CREATED).await?;
     for number in 0..amounts.devices {
-        let device = names::device(user, number);
-        let body = json!({"id": device, "value": names::WANTED});
+        let device = device_id(user, number);
+        let body = json!({"id": device, "value": INITIAL_STATE});
         client
             .post::<Value>(&format!("/users/{name}/devices"), &body, StatusCode::CREATED)
             .await?;
         let path = format!("/users/{name}/devices/{device}");
-        let rule = json!({"operator": "==", "operand": names::WANTED, "command": names::WANTED});
+        let rule = json!({"operator": "==", "operand": INITIAL_STATE, "command": INITIAL_STATE});
         for _ in 0..amounts.rules {
             client
                 .post::<Value>(&format!("{path}/rules"), &rule, StatusCode::CREATED)
@@ -95,10 +124,10 @@ async fn first_readings(client: &mut Client, path: &str, readings: u32) -> Resul
     let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     let mut ages: Vec<u64> = (1..=u64::from(readings)).rev().collect();
     while !ages.is_empty() {
-        let rest = ages.split_off(ages.len().min(usize::try_from(AT_ONCE).unwrap_or(1)));
+        let rest = ages.split_off(ages.len().min(BATCH));
         let readings: Vec<_> = ages
             .iter()
-            .map(|age| json!({"timestamp_ms": now.saturating_sub(age * 1000), "value": names::WANTED}))
+            .map(|age| json!({"timestamp_ms": now.saturating_sub(age * 1000), "value": INITIAL_STATE}))
             .collect();
         let body = json!({"readings": readings});
         client
@@ -110,12 +139,12 @@ async fn first_readings(client: &mut Client, path: &str, readings: u32) -> Resul
 }
 
 async fn count(client: &mut Client, user: u32, amounts: Amounts) -> Result<(), SeedError> {
-    let name = names::user(user);
+    let name = user_name(user);
     let view: UserView = client.get(&format!("/users/{name}")).await?;
     let (devices, rules) = (view.devices.len(), view.rules.len());
-    let as_wanted = |count: usize, wanted: u64| u64::try_from(count) == Ok(wanted);
-    let wanted = u64::from(amounts.devices);
-    if !as_wanted(devices, wanted) || !as_wanted(rules, wanted * u64::from(amounts.rules)) {
+    let expected = usize::try_from(amounts.devices).unwrap_or(usize::MAX);
+    let rules_each = usize::try_from(amounts.rules).unwrap_or(usize::MAX);
+    if devices != expected || rules != expected.saturating_mul(rules_each) {
         return Err(SeedError::Count {
             user: name,
             devices,
@@ -124,7 +153,7 @@ async fn count(client: &mut Client, user: u32, amounts: Amounts) -> Result<(), S
         });
     }
     for number in 0..if amounts.readings > 0 { amounts.devices } else { 0 } {
-        let device = names::device(user, number);
+        let device = device_id(user, number);
         let page: PageView = client
             .get(&format!("/users/{name}/devices/{device}/readings?size=1"))
             .await?;
@@ -132,7 +161,7 @@ async fn count(client: &mut Client, user: u32, amounts: Amounts) -> Result<(), S
             return Err(SeedError::Readings {
                 device,
                 total: page.total,
-                wanted: amounts.readings,
+                expected: amounts.readings,
             });
         }
     }

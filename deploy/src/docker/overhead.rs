@@ -1,9 +1,8 @@
-//! The processes that containers cost beside their own: the engine, its containerd, a monitor for each container (containerd's shim or Podman's
-//! conmon), a proxy for each published port.
+//! The processes that are overhead of containers: the engine, its containerd, a monitor for each container (containerd's shim or Podman's conmon), and a
+//! proxy for each published port.
 //!
-//! They are found by name and place: a monitor is the parent of its container's first process, a proxy names the container's address. Which of several
-//! engines is ours is told by who listens on its socket. Where that is none of them (systemd made the socket, or it is another machine's), those of all
-//! engines are counted.
+//! A monitor is the parent of its container's first process, and a proxy has the container's address among its arguments. Of several engines, the one that
+//! listens on the socket counts. If the listener is none of them (systemd created the socket, or it belongs to another machine), all engines count.
 
 use std::net::IpAddr;
 
@@ -12,10 +11,10 @@ use protocol::ids::Name;
 use crate::deployment::PlatformProcess;
 use crate::procfs::Procfs;
 
-/// What is known of a container.
+/// A running container.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
-    /// The service that it is.
+pub(super) struct RunningContainer {
+    /// Its service.
     pub(super) service: Name,
     /// Its first process.
     pub(super) pid: u32,
@@ -23,18 +22,18 @@ pub(super) struct Known {
     pub(super) address: IpAddr,
 }
 
-/// The engine that listens on our socket.
+/// The engine that listens on the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ours {
-    /// It was not found.
+enum Listener {
+    /// Not an engine.
     Unknown,
-    /// This `dockerd`.
+    /// `dockerd` with this PID.
     Docker(u32),
-    /// This `podman`.
+    /// `podman` with this PID.
     Podman(u32),
 }
 
-impl Ours {
+impl Listener {
     fn of(procfs: &Procfs, listener: Option<u32>) -> Self {
         let Some(pid) = listener else { return Self::Unknown };
         match procfs.name(pid).as_deref() {
@@ -51,8 +50,8 @@ impl Ours {
         }
     }
 
-    /// Whether a containerd works for it: its child, or one that nobody's dockerd has started.
-    fn has(self, procfs: &Procfs, containerd: u32) -> bool {
+    /// Whether a containerd belongs to it: its child, or one that no dockerd has started.
+    fn owns(self, procfs: &Procfs, containerd: u32) -> bool {
         let Self::Docker(own) = self else {
             return self == Self::Unknown;
         };
@@ -61,20 +60,24 @@ impl Ours {
     }
 }
 
-/// The processes that these containers cost beside their own; `listener` listens on the engine's socket.
-pub(super) fn parts(procfs: &Procfs, containers: &[Known], listener: Option<u32>) -> Vec<PlatformProcess> {
-    let ours = Ours::of(procfs, listener);
-    let mut parts = Vec::new();
+/// The processes that are overhead of these containers. `listener`: the PID of the process that listens on the engine's socket.
+pub(super) fn processes(
+    procfs: &Procfs,
+    containers: &[RunningContainer],
+    listener: Option<u32>,
+) -> Vec<PlatformProcess> {
+    let listener = Listener::of(procfs, listener);
+    let mut found = Vec::new();
     let mut put = |name: &str, service: Option<&Name>, pid| {
         if let Ok(name) = name.parse() {
             let service = service.cloned();
-            parts.push(PlatformProcess { name, service, pid });
+            found.push(PlatformProcess { name, service, pid });
         }
     };
     for pid in procfs.pids() {
         match procfs.name(pid).as_deref() {
-            Some(name @ ("dockerd" | "podman")) if ours.is(pid) => put(name, None, pid),
-            Some(name @ "containerd") if ours.has(procfs, pid) => put(name, None, pid),
+            Some(name @ ("dockerd" | "podman")) if listener.is(pid) => put(name, None, pid),
+            Some(name @ "containerd") if listener.owns(procfs, pid) => put(name, None, pid),
             Some(name @ "docker-proxy") => {
                 let arguments = procfs.arguments(pid);
                 let address = arguments.iter().skip_while(|word| *word != "-container-ip").nth(1);
@@ -83,9 +86,10 @@ pub(super) fn parts(procfs: &Procfs, containers: &[Known], listener: Option<u32>
                     put(name, Some(&container.service), pid);
                 }
             }
-            // The kernel cuts names to 15 characters.
+            // The kernel truncates names to 15 characters.
             Some(name @ ("containerd-shim" | "conmon")) => {
-                let is_parent = |container: &&Known| procfs.stat(container.pid).is_some_and(|stat| stat.parent == pid);
+                let is_parent =
+                    |container: &&RunningContainer| procfs.stat(container.pid).is_some_and(|stat| stat.parent == pid);
                 if let Some(container) = containers.iter().find(is_parent) {
                     put(name, Some(&container.service), pid);
                 }
@@ -93,7 +97,7 @@ pub(super) fn parts(procfs: &Procfs, containers: &[Known], listener: Option<u32>
             _ => {}
         }
     }
-    parts
+    found
 }
 
 #[cfg(test)]
@@ -102,7 +106,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn the_engine_and_what_works_for_our_containers_is_found() {
+    fn the_engine_monitors_and_proxies_are_found() {
         let root = tempfile::tempdir().unwrap();
         for (pid, name, parent, arguments) in [
             (10, "dockerd", 1, "dockerd\0-H\0unix\0"),
@@ -131,20 +135,20 @@ mod tests {
             fs::write(folder.join("cmdline"), arguments).unwrap();
         }
         let service: Name = "web".parse().unwrap();
-        let ours = Known {
+        let container = RunningContainer {
             service,
             pid: 13,
             address: "172.17.0.2".parse().unwrap(),
         };
         let procfs = Procfs::at(root.path());
         let found = |listener| -> Vec<(String, bool, u32)> {
-            let parts = parts(&procfs, std::slice::from_ref(&ours), listener).into_iter();
-            parts
-                .map(|part| (part.name.to_string(), part.service.is_some(), part.pid))
+            let found = processes(&procfs, std::slice::from_ref(&container), listener).into_iter();
+            found
+                .map(|process| (process.name.to_string(), process.service.is_some(), process.pid))
                 .collect()
         };
-        let shown = |parts: &[(&str, bool, u32)]| -> Vec<(String, bool, u32)> {
-            parts
+        let shown = |expected: &[(&str, bool, u32)]| -> Vec<(String, bool, u32)> {
+            expected
                 .iter()
                 .map(|&(name, of_one, pid)| (name.to_owned(), of_one, pid))
                 .collect()

@@ -1,8 +1,8 @@
-//! Processes of a container that its engine has forgotten.
+//! Processes of a container that its engine no longer knows.
 //!
-//! An engine counts a container as gone when its record is. Docker 20.10 drops the record of one whose runtime failed half-way through a start, and
-//! leaves its shim, and with gVisor the sandbox and its gofer, running for ever (seen with runsc). So whoever removes a container looks for
-//! processes by its id: those in a cgroup that is named after it, and the monitor that bears it among its arguments.
+//! To an engine, a container is gone when its record is. Docker 20.10 drops the record of a container whose runtime failed during the start, and leaves its
+//! shim running forever, and with gVisor also the sandbox and its gofer (seen with runsc). So a removal looks for processes by the container's id: those in a
+//! cgroup that is named after it, and the monitor that has it among its arguments.
 
 use std::time::Duration;
 
@@ -11,48 +11,48 @@ use tokio::time::{Instant, sleep};
 use crate::process::kill;
 use crate::procfs::Procfs;
 
-/// How long they may take to end by themselves: a shim does so just after the engine's answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long they may take to end by themselves: a shim does so just after the engine's reply.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long they may take after SIGKILL.
-const DEATH: Duration = Duration::from_secs(5);
-/// How often it is looked.
-const LOOK: Duration = Duration::from_millis(20);
-/// What watches over one container: containerd's shims and Podman's conmon. The kernel cuts names to 15 characters.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Polling interval.
+const POLL: Duration = Duration::from_millis(20);
+/// The monitors of containers: containerd's shim and Podman's conmon. The kernel truncates names to 15 characters.
 const MONITORS: [&str; 2] = ["containerd-shim", "conmon"];
-/// Shorter ids could be part of other words.
-const LEAST_ID: usize = 32;
+/// A shorter id could be part of another word.
+const MIN_ID_LENGTH: usize = 32;
 
-/// Waits until nothing of a removed container runs any more, kills what does, and says in words what even then is left.
-pub(super) async fn end(id: &str) -> Vec<String> {
+/// Waits until all processes of a removed container have ended, and kills those that do not. Returns what is left.
+pub(super) async fn remove(id: &str) -> Vec<String> {
     let procfs = Procfs::default();
-    if wait(&procfs, id, PATIENCE).await.is_empty() {
+    if wait(&procfs, id, EXIT_TIMEOUT).await.is_empty() {
         return Vec::new();
     }
     for pid in of(&procfs, id) {
-        tracing::warn!(pid, container = id, "the engine forgot this process, killed");
+        tracing::warn!(pid, container = id, "killed an orphaned process of a removed container");
         kill(pid);
     }
-    let left = wait(&procfs, id, DEATH).await;
+    let left = wait(&procfs, id, KILL_TIMEOUT).await;
     left.into_iter()
         .map(|pid| format!("pid {pid} of container {id}"))
         .collect()
 }
 
-/// Looks until none is left or the patience is over, and returns those that are.
-async fn wait(procfs: &Procfs, id: &str, patience: Duration) -> Vec<u32> {
-    let until = Instant::now() + patience;
+/// Waits until none is left. Returns those that are left after the timeout.
+async fn wait(procfs: &Procfs, id: &str, limit: Duration) -> Vec<u32> {
+    let until = Instant::now() + limit;
     loop {
         let left = of(procfs, id);
         if left.is_empty() || Instant::now() >= until {
             return left;
         }
-        sleep(LOOK).await;
+        sleep(POLL).await;
     }
 }
 
-/// The processes of a container by its id.
+/// The live processes of a container, by its id.
 fn of(procfs: &Procfs, id: &str) -> Vec<u32> {
-    if id.len() < LEAST_ID {
+    if id.len() < MIN_ID_LENGTH {
         return Vec::new();
     }
     let mut pids = procfs.pids();
@@ -74,7 +74,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn they_are_found_by_cgroup_and_by_arguments_and_a_stranger_is_not() {
+    fn they_are_found_by_cgroup_and_by_arguments() {
         let id = "c7631ab54d4a05463f0e369572c06d4e1251084af6e08d697ae518f0c6bba5ec";
         let root = tempfile::tempdir().unwrap();
         for (pid, name, state, cgroup, arguments) in [

@@ -1,8 +1,8 @@
-//! Where the time goes: the spans of all services, put together.
+//! Where the time of a task goes: the spans of all services, matched by task.
 //!
-//! An `ask` and the `task` with the same identity are two ends of one exchange. What the asker waited is the time on
-//! the way (producer, broker, consumer, and queueing at both ends) and the time in the service, part of which the
-//! service itself may have waited for others.
+//! An `ask` span and the `task` span with the same id are the two ends of one exchange. The asker waits for the
+//! transport (producer, broker, consumer, and queueing at both ends) and for the service, which may itself wait for
+//! other services.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -10,13 +10,13 @@ use std::io::BufRead;
 
 use serde::Deserialize;
 
-/// A line of a trace.
+/// A line of a trace file.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "span", rename_all = "snake_case")]
 enum Line {
-    /// A task that was done.
+    /// A service processed a task.
     Task(Task),
-    /// A task that was waited for.
+    /// A service waited for the result of a task.
     Ask(Ask),
 }
 
@@ -35,11 +35,11 @@ struct Ask {
     took_us: u64,
 }
 
-/// What is known of one sort of exchange; times in µs.
+/// The durations of one kind of exchange, in µs.
 #[derive(Debug, Default)]
 struct Exchange {
     waited: Vec<u64>,
-    on_the_way: Vec<u64>,
+    transport: Vec<u64>,
     in_service: Vec<u64>,
     busy: Vec<u64>,
 }
@@ -52,10 +52,10 @@ pub struct Spans {
 }
 
 impl Spans {
-    /// Adds the trace of a service, whose name is used as that of the asker.
+    /// Adds the trace of a service, the asker of its `ask` spans.
     ///
     /// # Errors
-    /// The number of the first line that is no span, counted from 1, and what is wrong with it.
+    /// The number of the first invalid line, counted from 1, and the cause.
     pub fn add(&mut self, service: &str, lines: impl BufRead) -> Result<(), (usize, String)> {
         for (number, line) in lines.lines().enumerate() {
             let wrong = |why: String| (number + 1, why);
@@ -68,7 +68,7 @@ impl Spans {
         Ok(())
     }
 
-    /// The table: one line for who asked whom for what.
+    /// A table with one row per asker, service and task.
     #[must_use]
     pub fn table(&self) -> String {
         let mut exchanges: BTreeMap<String, Exchange> = BTreeMap::new();
@@ -78,14 +78,14 @@ impl Spans {
                 .or_default();
             exchange.waited.push(ask.took_us);
             if let Some(task) = self.tasks.get(&ask.id) {
-                exchange.on_the_way.push(ask.took_us.saturating_sub(task.took_us));
+                exchange.transport.push(ask.took_us.saturating_sub(task.took_us));
                 exchange.in_service.push(task.took_us);
                 exchange.busy.push(task.busy_us);
             }
         }
         let mut text = format!(
             "{:<48}{:>9}{:>10}{:>10}{:>11}{:>12}{:>10}\n",
-            "times in us", "count", "p50", "p99", "on the way", "in service", "working"
+            "times in us", "count", "p50", "p99", "transport", "service", "busy"
         );
         for (name, exchange) in &mut exchanges {
             let _ = writeln!(
@@ -94,7 +94,7 @@ impl Spans {
                 exchange.waited.len(),
                 quantile(&mut exchange.waited, 50),
                 quantile(&mut exchange.waited, 99),
-                quantile(&mut exchange.on_the_way, 50),
+                quantile(&mut exchange.transport, 50),
                 quantile(&mut exchange.in_service, 50),
                 quantile(&mut exchange.busy, 50),
             );
@@ -103,7 +103,7 @@ impl Spans {
     }
 }
 
-/// The nearest-rank quantile; 0 of nothing.
+/// The nearest-rank quantile; 0 if there are no times.
 fn quantile(times: &mut [u64], percent: usize) -> u64 {
     times.sort_unstable();
     let rank = (times.len() * percent).div_ceil(100);
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_ends_of_a_task_are_put_together() {
+    fn the_two_ends_of_a_task_are_matched() {
         let mut spans = Spans::default();
         let asks = concat!(
             r#"{"span":"ask","to":"user-registry","task":"GET","id":"a","trace":"t","start_us":1,"took_us":900,"busy_us":3}"#,
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_span_is_named() {
+    fn an_invalid_line_is_reported() {
         let (line, _) = Spans::default().add("x", &b"{}"[..]).unwrap_err();
         assert_eq!(line, 1);
     }

@@ -1,26 +1,44 @@
-//! What the engine is asked to create: pure, so that a reader and a test see all of it.
+//! The configuration of a container, as a pure function of its deployment.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, PortBinding, ResourcesUlimits};
 use nix::sys::resource::{Resource, getrlimit};
-use protocol::spec::ServiceSpec;
+use protocol::spec::{Resources, ServiceSpec};
 
-use super::container::Order;
+use super::runtime::Runtime;
 use crate::mark::Mark;
 use crate::service_args;
 
-/// The container of a service.
+/// What the containers of a deployment have in common.
+#[derive(Clone, Debug)]
+pub(super) struct ContainerConfig {
+    /// The name of the image.
+    pub(super) image: String,
+    /// The limits of each container.
+    pub(super) resources: Resources,
+    /// The directory of the services' logs.
+    pub(super) logs: PathBuf,
+    /// The address of the host on which ports are published, and the address by which they are reached.
+    pub(super) publish: Option<(IpAddr, IpAddr)>,
+    /// The engine's name of their network; `None`: its default bridge.
+    pub(super) network: Option<String>,
+    /// The OCI runtime.
+    pub(super) runtime: Runtime,
+}
+
+/// The request that creates the container of a service.
 ///
-/// Restarts, health checks and an init process stay off: nothing runs beside the service, and its death is its death.
-pub(super) fn body(order: &Order, mark: &Mark, service: &ServiceSpec) -> ContainerCreateBody {
-    let resources = &order.resources;
+/// Without restarts, health checks and an init process: nothing runs beside the service, and its end is the end of the container.
+pub(super) fn create_body(config: &ContainerConfig, mark: &Mark, service: &ServiceSpec) -> ContainerCreateBody {
+    let resources = &config.resources;
     let port = service.port.map(|port| format!("{port}/{}", service.ready.transport()));
     let memory = resources
         .memory_mib
         .map(|mib| i64::try_from(mib.saturating_mul(1 << 20)).unwrap_or(i64::MAX));
-    let bindings = order.publish.zip(port.clone()).map(|((address, _), port)| {
+    let bindings = config.publish.zip(port.clone()).map(|((address, _), port)| {
         let binding = PortBinding {
             host_ip: Some(address.to_string()),
             host_port: service.port.map(|port| port.to_string()),
@@ -29,20 +47,20 @@ pub(super) fn body(order: &Order, mark: &Mark, service: &ServiceSpec) -> Contain
     });
     let listen = service.port.map(|port| (Ipv4Addr::UNSPECIFIED, port).into());
     ContainerCreateBody {
-        image: Some(order.image.clone()),
+        image: Some(config.image.clone()),
         cmd: Some(service_args(service, listen)),
         labels: Some(mark.labels().map(|(key, value)| (key.to_owned(), value)).into()),
         exposed_ports: port.map(|port| vec![port]),
         host_config: Some(HostConfig {
             memory,
-            // The sum of memory and swap: the same number means no swap.
+            // The limit of memory plus swap: the same number means no swap.
             memory_swap: memory,
             cpuset_cpus: resources.cpuset.as_ref().map(ToString::to_string),
             cpuset_mems: resources.mems.as_ref().map(ToString::to_string),
             port_bindings: bindings,
-            network_mode: order.network.clone(),
-            runtime: order.maker.asked.clone(),
-            ulimits: order.maker.is_podman.then(own_limits),
+            network_mode: config.network.clone(),
+            runtime: config.runtime.requested.clone(),
+            ulimits: config.runtime.is_podman.then(own_limits),
             log_config: Some(log_config()),
             ..HostConfig::default()
         }),
@@ -50,7 +68,7 @@ pub(super) fn body(order: &Order, mark: &Mark, service: &ServiceSpec) -> Contain
     }
 }
 
-/// A log that can be read back through the API, whatever the engine's default is.
+/// A log driver whose log the API can read, whatever the engine's default is.
 fn log_config() -> HostConfigLogConfig {
     let config = HashMap::from([("max-size".to_owned(), "64m".to_owned())]);
     HostConfigLogConfig {
@@ -59,26 +77,26 @@ fn log_config() -> HostConfigLogConfig {
     }
 }
 
-/// The runner's own limits of open files and processes, which a native service has, too. Podman asks for a million of each otherwise, which a host
-/// may not allow; its service has already lowered its own to as many processes as there are numbers. Docker's containers have those of its daemon.
+/// The runner's own limits of open files and processes, which native services have, too. Podman's default is a million of each, which a host may not
+/// allow; processes are limited to `pid_max`, to which Podman lowers its own limit. Docker's containers have the limits of its daemon.
 fn own_limits() -> Vec<ResourcesUlimits> {
-    let numbers = std::fs::read_to_string("/proc/sys/kernel/pid_max").ok();
-    let numbers: Option<i64> = numbers.and_then(|text| text.trim().parse().ok());
+    let pid_max = std::fs::read_to_string("/proc/sys/kernel/pid_max").ok();
+    let pid_max: Option<i64> = pid_max.and_then(|text| text.trim().parse().ok());
     let limits = [
         ("nofile", Resource::RLIMIT_NOFILE, None),
-        ("nproc", Resource::RLIMIT_NPROC, numbers),
+        ("nproc", Resource::RLIMIT_NPROC, pid_max),
     ];
     let own = |(name, resource, most): (&str, Resource, Option<i64>)| {
         let (soft, hard) = getrlimit(resource).ok()?;
-        // What does not fit is no limit at all, which both engines write as -1.
-        let whole = |limit: u64| {
+        // RLIM_INFINITY does not fit; both engines write it as -1.
+        let signed = |limit: u64| {
             let limit = i64::try_from(limit).ok().or(most)?;
             Some(most.map_or(limit, |most| limit.min(most)))
         };
         Some(ResourcesUlimits {
             name: Some(name.to_owned()),
-            soft: Some(whole(soft).unwrap_or(-1)),
-            hard: Some(whole(hard).unwrap_or(-1)),
+            soft: Some(signed(soft).unwrap_or(-1)),
+            hard: Some(signed(hard).unwrap_or(-1)),
         })
     };
     limits.into_iter().filter_map(own).collect()
@@ -87,16 +105,13 @@ fn own_limits() -> Vec<ResourcesUlimits> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::docker::runtime::Maker;
-    use std::net::IpAddr;
-
-    use protocol::spec::{HttpProbe, Probe, Resources, UdpProbe};
+    use protocol::spec::{HttpProbe, Probe, UdpProbe};
     use protocol::surroundings::Place;
 
-    fn maker() -> Maker {
-        Maker {
-            asked: Some("runsc".into()),
-            ..Maker::default()
+    fn runsc() -> Runtime {
+        Runtime {
+            requested: Some("runsc".into()),
+            ..Runtime::default()
         }
     }
 
@@ -106,10 +121,10 @@ mod tests {
             status: 200,
             body_bytes: None,
         });
-        json_of(maker(), ready, resources, publish)
+        json_of(runsc(), ready, resources, publish)
     }
 
-    fn json_of(maker: Maker, ready: Probe, resources: Resources, publish: Option<IpAddr>) -> serde_json::Value {
+    fn json_of(runtime: Runtime, ready: Probe, resources: Resources, publish: Option<IpAddr>) -> serde_json::Value {
         let attempt = "018f8f6e-0000-7000-8000-000000000001".parse().unwrap();
         let mark = Mark {
             runner: "lab".parse().unwrap(),
@@ -123,19 +138,19 @@ mod tests {
             port: Some(8080),
             ready,
         };
-        let order = Order {
+        let config = ContainerConfig {
             image: "image:1".into(),
             resources,
             logs: "/nowhere".into(),
             publish: publish.map(|address| (address, address)),
             network: Some("jb01234567".into()),
-            maker,
+            runtime,
         };
-        serde_json::to_value(body(&order, &mark, &service)).unwrap()
+        serde_json::to_value(create_body(&config, &mark, &service)).unwrap()
     }
 
     #[test]
-    fn the_limits_and_the_mark_are_in_it() {
+    fn the_limits_and_the_mark_are_set() {
         let json = json(
             Resources {
                 cpuset: Some("0-1".parse().unwrap()),
@@ -164,29 +179,29 @@ mod tests {
     }
 
     #[test]
-    fn a_service_of_packets_is_published_as_such() {
+    fn a_udp_service_publishes_a_udp_port() {
         let ready = Probe::Udp(UdpProbe {
             packet: "1".into(),
             answer: "1".into(),
         });
-        let json = json_of(maker(), ready, Resources::default(), Some("192.0.2.7".parse().unwrap()));
+        let json = json_of(runsc(), ready, Resources::default(), Some("192.0.2.7".parse().unwrap()));
         assert!(json["ExposedPorts"]["8080/udp"].is_object(), "{json}");
         assert_eq!(json["HostConfig"]["PortBindings"]["8080/udp"][0]["HostPort"], "8080");
     }
 
     #[test]
-    fn podman_is_given_limits_and_docker_keeps_its_own() {
-        let made = |maker: Maker| {
+    fn only_podman_gets_limits() {
+        let host_config = |runtime: Runtime| {
             let ready = Probe::Udp(UdpProbe {
                 packet: "1".into(),
                 answer: "1".into(),
             });
-            json_of(maker, ready, Resources::default(), None)["HostConfig"].clone()
+            json_of(runtime, ready, Resources::default(), None)["HostConfig"].clone()
         };
-        assert_eq!(made(maker()).get("Ulimits"), None);
-        let podman = made(Maker {
+        assert_eq!(host_config(runsc()).get("Ulimits"), None);
+        let podman = host_config(Runtime {
             is_podman: true,
-            ..Maker::default()
+            ..Runtime::default()
         });
         assert_eq!(podman.get("Runtime"), None);
         assert_eq!(podman["Ulimits"][0]["Name"], "nofile");
