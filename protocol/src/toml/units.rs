@@ -1,11 +1,11 @@
-//! Durations as people write them: `"10s"`, `"500ms"`, `"2m"`, `"1h30m"`.
+//! Durations such as `"500ms"` and `"1h30m"`, and sizes such as `"64MiB"`.
 
 use std::time::Duration;
 
 use super::problem::Fault;
 
-/// The units, in seconds. Longer words first where one begins with another.
-const UNITS: [(&str, f64); 8] = [
+/// The units of time, in seconds. Longer words first where one begins with another.
+const TIMES: [(&str, f64); 8] = [
     ("ns", 1e-9),
     ("us", 1e-6),
     ("ms", 1e-3),
@@ -16,8 +16,11 @@ const UNITS: [(&str, f64); 8] = [
     ("d", 86_400.0),
 ];
 
-/// Reads a duration: one or more of a number and its unit, without spaces.
-pub(super) fn parse(text: &str) -> Result<Duration, Fault> {
+/// Parses a duration: one or more of a number and its unit, without spaces.
+///
+/// # Errors
+/// It is not a duration.
+pub fn parse_duration(text: &str) -> Result<Duration, Fault> {
     let fault = || {
         Fault::new(
             "invalid duration",
@@ -29,7 +32,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, Fault> {
     while !rest.is_empty() || text.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(fault)?;
         let (number, tail) = rest.split_at(digits);
-        let (unit, factor) = UNITS
+        let (unit, factor) = TIMES
             .iter()
             .find(|(unit, _)| tail.starts_with(unit))
             .ok_or_else(fault)?;
@@ -42,9 +45,9 @@ pub(super) fn parse(text: &str) -> Result<Duration, Fault> {
     Ok(sum)
 }
 
-/// A duration as the files write it, to the millisecond: `1h2m`, `1m30s`, `2s`, `500ms`.
+/// A duration as files write it, to the millisecond: `1h2m`, `1m30s`, `2s`, `500ms`.
 #[must_use]
-pub fn show(duration: Duration) -> String {
+pub fn show_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
     let mut text = String::new();
     let mut rest = ms;
@@ -55,6 +58,36 @@ pub fn show(duration: Duration) -> String {
         }
     }
     if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+/// The units of size, in bytes.
+const SIZES: [(&str, u64); 9] = [
+    ("B", 1),
+    ("kB", 1000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+/// Parses a size in bytes: a whole number and its unit, with or without a space between.
+///
+/// # Errors
+/// It is not a size.
+pub fn parse_size(text: &str) -> Result<u64, Fault> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = SIZES.iter().find(|(word, _)| *word == unit.trim_start());
+    let bytes = factor.and_then(|(_, factor)| number.parse::<u64>().ok()?.checked_mul(*factor));
+    bytes.ok_or_else(|| {
+        Fault::new(
+            "invalid size",
+            "write a whole number and a unit (B, kB, MB, GB, KiB, MiB, GiB), e.g. \"64MiB\"",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -74,7 +107,7 @@ mod tests {
             ("1d", 86_400_000),
             ("0s", 0),
         ] {
-            assert_eq!(parse(text).unwrap(), Duration::from_millis(ms), "{text}");
+            assert_eq!(parse_duration(text).unwrap(), Duration::from_millis(ms), "{text}");
         }
     }
 
@@ -94,7 +127,17 @@ mod tests {
             "9e9s",
             "99999999999999999999999d",
         ] {
-            assert!(parse(text).is_err(), "{text:?}");
+            assert!(parse_duration(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_binary_and_decimal_units() {
+        for (text, bytes) in [("0B", 0), ("64MiB", 64 << 20), ("2 GiB", 2 << 30), ("3kB", 3000)] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "64", "MiB", "-1B", "1.5GiB", "1mib", "99999999999TiB"] {
+            assert!(parse_size(text).is_err(), "{text:?}");
         }
     }
 
@@ -102,12 +145,12 @@ mod tests {
         #[test]
         fn what_is_shown_is_read_again(ms in 0u64..10_000_000_000) {
             let duration = Duration::from_millis(ms);
-            prop_assert_eq!(parse(&show(duration)).unwrap(), duration);
+            prop_assert_eq!(parse_duration(&show_duration(duration)).unwrap(), duration);
         }
 
         #[test]
         fn no_text_makes_it_panic(text in "\\PC*") {
-            let _ = parse(&text);
+            let _ = (parse_duration(&text), parse_size(&text));
         }
     }
 }
