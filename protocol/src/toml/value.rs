@@ -4,14 +4,17 @@
     reason = "fields hold a String, and a check takes what a field holds"
 )]
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::check::TableCheck;
 use super::problem::{Fault, did_you_mean};
 use super::units::{parse_size, show_duration};
 use crate::Name;
+use crate::files;
 use crate::sign::SigningKey;
 use crate::spec::CpuSet;
 
@@ -173,6 +176,13 @@ pub fn is_host_port(text: &str) -> bool {
 pub fn signing_key(text: &String) -> Result<SigningKey, Fault> {
     let make = "make one with `openssl rand -hex 32 > lab.key; chmod 600 lab.key`, the same on controller and runners";
     SigningKey::read(&path(text)?).map_err(|error| Fault::new(error.to_string(), make))
+}
+
+/// Reports files named by options of librdkafka that cannot be used.
+pub fn kafka_files(options: &BTreeMap<String, String>, table: &mut TableCheck<'_>, remedy: &str) {
+    for (option, fault) in files::of_kafka_options(options) {
+        table.table_error(Fault::new(format!("{option} = {:?}: {fault}", options[option]), remedy));
+    }
 }
 
 /// A value that needs no check.

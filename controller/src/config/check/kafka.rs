@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use protocol::files;
 use protocol::toml::{Fault, Problem, TableCheck, value};
 
 use crate::config::raw::{RawKafka, RawKafkaKeys};
@@ -126,13 +125,10 @@ fn options(raw: &RawKafka, problems: &mut Vec<Problem>) -> Option<BTreeMap<Strin
         let remedy = "leave it out and write brokers = \"...\" in [kafka]";
         TableCheck::new(&raw.options_section, problems).table_error(Fault::new(what, remedy));
     }
-    let options = &raw.options;
-    for (option, fault) in files::of_kafka_options(options) {
-        let fault = Fault::new(
-            format!("{option} = {:?}: {fault}", options[option]),
-            "correct the path, or let this user read the file",
-        );
-        TableCheck::new(&raw.options_section, problems).table_error(fault);
-    }
-    (problems.len() == before).then(|| options.clone())
+    value::kafka_files(
+        &raw.options,
+        &mut TableCheck::new(&raw.options_section, problems),
+        "correct the path, or let this user read the file",
+    );
+    (problems.len() == before).then(|| raw.options.clone())
 }
