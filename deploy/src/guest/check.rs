@@ -48,6 +48,7 @@ impl Guest {
         let documents = [Some(&own), preset.as_ref()].into_iter().flatten();
         let raw = RawGuest::read(Table::root(&name, documents, &[]), &mut problems);
         let guest = guest(&raw, &mut problems);
+        problems.sort_by_key(|problem| problem.line);
         guest.filter(|_| problems.is_empty()).ok_or(problems)
     }
 }
