@@ -25,4 +25,4 @@ pub use document::{Document, FileRemedies, read};
 pub use field::{Field, Given, Section};
 pub use problem::{Fault, Problem, Severity, did_you_mean, problems_json, problems_text};
 pub use table::Table;
-pub use units::{parse_duration, parse_size, show_duration};
+pub use units::{parse_duration, parse_seconds, parse_size, show_duration};

@@ -45,6 +45,17 @@ pub fn parse_duration(text: &str) -> Result<Duration, Fault> {
     Ok(sum)
 }
 
+/// Parses a duration, or a whole number of seconds; for options of the command line.
+///
+/// # Errors
+/// It is neither.
+pub fn parse_seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<u32>() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
+        Err(_) => parse_duration(text).map_err(|_| "expected a whole number of seconds, or e.g. 2m".to_owned()),
+    }
+}
+
 /// A duration as files write it, to the millisecond: `1h2m`, `1m30s`, `2s`, `500ms`.
 #[must_use]
 pub fn show_duration(duration: Duration) -> String {
