@@ -3,8 +3,10 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use protocol::load::Arrivals;
+
 use super::part::Part;
-use super::plan::{Arrivals, RatePlan};
+use super::plan::RatePlan;
 
 const NS_PER_S: f64 = 1e9;
 
@@ -54,8 +56,8 @@ impl Schedule {
                 in_warm_up,
                 total: in_warm_up + count(plan.rate_per_s, nanos(plan.duration)),
             },
-            Arrivals::Poisson { seed } => Kind::Poisson {
-                rng: Box::new(ChaCha8Rng::seed_from_u64(seed)),
+            Arrivals::Poisson => Kind::Poisson {
+                rng: Box::new(ChaCha8Rng::seed_from_u64(plan.seed)),
                 at_ns: 0.0,
             },
         };
@@ -161,6 +163,7 @@ mod tests {
         RatePlan {
             warm_up: Duration::from_millis(warm_up_ms),
             arrivals,
+            seed: 7,
             ..RatePlan::new(rate_per_s, Duration::from_millis(duration_ms))
         }
     }
@@ -179,7 +182,7 @@ mod tests {
 
     #[test]
     fn poisson_arrivals_have_the_mean_and_the_variance_of_their_kind() {
-        let all: Vec<_> = Schedule::new(&plan(1000.0, 0, 100_000, Arrivals::Poisson { seed: 7 }))
+        let all: Vec<_> = Schedule::new(&plan(1000.0, 0, 100_000, Arrivals::Poisson))
             .map(|a| a.at_ns as f64)
             .collect();
         let gaps: Vec<_> = all.windows(2).map(|w| w[1] - w[0]).collect();
@@ -216,8 +219,8 @@ mod tests {
         fn any_schedule_is_ordered_numbered_and_repeatable(
             rate in 0.1_f64..50_000.0, warm_up_ms in 0_u64..100, duration_ms in 1_u64..200, seed in any::<u64>(), poisson in any::<bool>(),
         ) {
-            let arrivals = if poisson { Arrivals::Poisson { seed } } else { Arrivals::Uniform };
-            let plan = plan(rate, warm_up_ms, duration_ms, arrivals);
+            let arrivals = if poisson { Arrivals::Poisson } else { Arrivals::Uniform };
+            let plan = RatePlan { seed, ..plan(rate, warm_up_ms, duration_ms, arrivals) };
             let all: Vec<_> = Schedule::new(&plan).collect();
             prop_assert!(all.windows(2).all(|w| w[0].at_ns <= w[1].at_ns));
             prop_assert!(all.iter().enumerate().all(|(n, a)| a.number == n as u64));
@@ -230,8 +233,8 @@ mod tests {
         fn the_parts_together_are_the_whole(
             rate in 0.1_f64..20_000.0, duration_ms in 1_u64..200, seed in any::<u64>(), poisson in any::<bool>(), of in 1_u32..6,
         ) {
-            let arrivals = if poisson { Arrivals::Poisson { seed } } else { Arrivals::Uniform };
-            let whole = plan(rate, duration_ms / 2, duration_ms, arrivals);
+            let arrivals = if poisson { Arrivals::Poisson } else { Arrivals::Uniform };
+            let whole = RatePlan { seed, ..plan(rate, duration_ms / 2, duration_ms, arrivals) };
             let part = |index| RatePlan { part: Part::new(index, of).unwrap(), ..whole.clone() };
             let parts: Vec<_> = (0..of).map(part).collect();
             let mut merged: Vec<_> = parts.iter().flat_map(Schedule::new).collect();

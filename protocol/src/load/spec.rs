@@ -1,5 +1,6 @@
 //! The load that an experiment orders: one type for the checked configuration, PREPARE, and the record in the results.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -452,4 +453,13 @@ pub enum Arrivals {
     Uniform,
     /// Exponentially distributed distances, from the experiment's seed.
     Poisson,
+}
+
+impl fmt::Display for Arrivals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uniform => f.write_str("evenly spaced"),
+            Self::Poisson => f.write_str("Poisson arrivals"),
+        }
+    }
 }
