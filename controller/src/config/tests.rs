@@ -182,7 +182,7 @@ x.toml:6: [experiment]: seeed = 1: unknown key; did you mean seed?
 x.toml:7: [experiment]: order = "randomised-blocks": unknown value; did you mean "randomized-blocks"?
 x.toml:8: [experiment]: max_attempts = "3": expected an integer; write digits without quotation marks, e.g. 3
 x.toml:9: [experiment]: baseline = "nativ": there is no platform of this name; did you mean "native"?
-x.toml:12: [kafka]: prefix = "a/b": Kafka takes no such name for a topic; use at most 200 of a-z, A-Z, 0-9, ., _ and -, e.g. prefix = "lab."
+x.toml:12: [kafka]: prefix = "a/b": invalid topic prefix; use at most 200 of a-z, A-Z, 0-9, ., _ and -, e.g. prefix = "lab."
 x.toml:13: [kafka]: partitions = 0: the number of partitions is 1 to 1000; write e.g. 1
 x.toml:14: [kafka]: retention = 3600: expected a duration; write e.g. "10s", "500ms" or "2m"
 x.toml:15: [kafka]: key_file = "/nonexistent/lab.key": this file cannot be read: No such file or directory (os error 2); make one with `openssl rand -hex 32 > lab.key; chmod 600 lab.key`, the same on controller and runners

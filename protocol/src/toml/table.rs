@@ -113,7 +113,8 @@ impl<'a> Table<'a> {
     /// A list of strings: `["a", "b"]`, or `"a, b"`.
     pub fn list(&mut self, key: &'static str) -> Field<Vec<String>> {
         self.field(key, |value| {
-            list(value).ok_or_else(|| Fault::new("expected a list of strings", "write e.g. [\"one\", \"two\"]"))
+            let string = |item: &DeValue<'_>| item.as_str().map(str::to_owned);
+            list(value, string).ok_or_else(|| Fault::new("expected a list of strings", "write e.g. [\"one\", \"two\"]"))
         })
     }
 
@@ -148,12 +149,8 @@ impl<'a> Table<'a> {
     /// A set of CPUs: `"0-1,3"`, `3` or `[0, 1, 3]`.
     pub fn cpus(&mut self, key: &'static str) -> Field<CpuSet> {
         self.field(key, |value| {
-            value::cpus(
-                &list(value)
-                    .or_else(|| Some(vec![plain(value)?]))
-                    .unwrap_or_default()
-                    .join(","),
-            )
+            let parts = list(value, plain).or_else(|| Some(vec![plain(value)?]));
+            value::cpus(&parts.unwrap_or_default().join(","))
         })
     }
 
@@ -397,10 +394,10 @@ fn plain(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-/// The parts of a list, or of a string with commas. Numbers in a list are taken as their text.
-fn list(value: &DeValue<'_>) -> Option<Vec<String>> {
+/// The parts of a list, or of a string with commas.
+fn list(value: &DeValue<'_>, item: impl Fn(&DeValue<'_>) -> Option<String>) -> Option<Vec<String>> {
     match value {
-        DeValue::Array(items) => items.iter().map(|item| plain(item.get_ref())).collect(),
+        DeValue::Array(items) => items.iter().map(|part| item(part.get_ref())).collect(),
         DeValue::String(text) => Some(text.split(',').map(|part| part.trim().to_owned()).collect()),
         _ => None,
     }
