@@ -418,6 +418,8 @@ raw_table! {
         rate: number -> f64,
         /// rate: when requests are due.
         arrivals: string -> String,
+        /// rate: the most by which a request is late at random.
+        jitter: duration -> Duration,
         /// ramp: the first rate.
         from: number -> f64,
         /// ramp: the last rate.

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use protocol::load::{LoadKind, Think, UserRequests};
+use protocol::load::{Arrivals, LoadKind, Think, UserRequests};
 
 use super::testing::{GOOD, problems};
 use super::*;
@@ -107,6 +107,24 @@ warm_up_requests = 3
     x.toml:33: [[load.mix]] 1: only users have a mix; remove it, or write kind = "users"
     x.toml:35: [[load]] "d": duration: this key is missing; write e.g. duration = "10s", or requests = 100
     x.toml:39: [[load]] "d": warm_up_requests = 3: only a load with `requests` has it; remove it, or write requests = 100
+    "#);
+}
+
+#[test]
+fn jitter_moves_uniform_arrivals_by_no_more_than_their_interval() {
+    let rate = |more: &str| testing::experiment(&GOOD.replace("rate = 10\n", &format!("rate = 500\n{more}\n")));
+    let arrivals = |more: &str| match &rate(more).unwrap().loads[0].spec.kind {
+        LoadKind::Rate(rate) => rate.arrivals,
+        kind => panic!("{kind:?}"),
+    };
+    assert_eq!(arrivals("jitter = '0s'"), Arrivals::Uniform);
+    assert_eq!(
+        arrivals("jitter = '2ms'"),
+        Arrivals::Jittered(std::time::Duration::from_millis(2))
+    );
+    insta::assert_snapshot!(rate("jitter = '2001us'").unwrap_err() + &rate("jitter = '1ms'\narrivals = 'poisson'").unwrap_err(), @r#"
+    x.toml:12: [[load]] "light": jitter = '2001us': a jitter longer than the interval between requests would change their order; write at most 1 / rate, "2000us"
+    x.toml:12: [[load]] "light": jitter = '1ms': Poisson arrivals are random already; remove it, or write arrivals = "uniform"
     "#);
 }
 

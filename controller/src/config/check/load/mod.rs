@@ -37,7 +37,7 @@ struct Kind {
 const KINDS: [Kind; 8] = [
     Kind {
         word: "rate",
-        keys: &["duration", "keep_alive", "rate", "arrivals"],
+        keys: &["duration", "keep_alive", "rate", "arrivals", "jitter"],
         check: |raw, table| rate(&raw.keys, table).map(LoadKind::Rate),
     },
     Kind {
@@ -154,6 +154,7 @@ fn rate(keys: &RawLoadKeys, table: &mut TableCheck<'_>) -> Option<RateLoad> {
     let duration = duration(keys, table);
     let timing = timing(keys, duration, table);
     let arrivals = arrivals(keys, table);
+    let arrivals = jittered(keys, arrivals, rate_per_s, table);
     let keep_alive = table.or(&keys.keep_alive, false, value::any);
     let cpus = cpus(keys, table);
     if let (Some(rate), Some(duration)) = (rate_per_s, duration)
@@ -169,6 +170,30 @@ fn rate(keys: &RawLoadKeys, table: &mut TableCheck<'_>) -> Option<RateLoad> {
         keep_alive: keep_alive?,
         cpus: cpus?,
     })
+}
+
+/// Uniform arrivals with `jitter`, which Poisson arrivals do not need.
+fn jittered(
+    keys: &RawLoadKeys,
+    arrivals: Option<Arrivals>,
+    rate_per_s: Option<f64>,
+    table: &mut TableCheck<'_>,
+) -> Option<Arrivals> {
+    let jitter = table.or(&keys.jitter, Duration::ZERO, value::any)?;
+    if arrivals? == Arrivals::Poisson {
+        let what = "Poisson arrivals are random already";
+        table.forbid(&keys.jitter, what, "remove it, or write arrivals = \"uniform\"");
+    }
+    if jitter.is_zero() {
+        return arrivals;
+    }
+    let interval = Duration::from_secs_f64(1.0 / rate_per_s?);
+    if jitter > interval {
+        let what = "a jitter longer than the interval between requests would change their order";
+        let remedy = format!("write at most 1 / rate, \"{}us\"", interval.as_micros());
+        table.error(&keys.jitter, Fault::new(what, remedy));
+    }
+    Some(Arrivals::Jittered(jitter))
 }
 
 /// When requests are due.
