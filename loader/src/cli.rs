@@ -151,7 +151,7 @@ mod tests {
         let problems = cli.options().unwrap_err();
         assert_eq!(
             problems[0].to_string(),
-            "option --brokers: brokers = \"embedded\": \"embedded\" is no host:port; write host:port,...; a loader has no \"embedded\" broker, it uses \
+            "option --brokers: brokers = \"embedded\": \"embedded\" is not host:port; write host:port,...; a loader has no \"embedded\" broker, it uses \
              the controller's, e.g. --brokers lab-1:9092"
         );
     }

@@ -117,8 +117,7 @@ pub fn each<R, T>(
             label: none.0.to_owned(),
             line: None,
         };
-        TableCheck::new(&section, problems)
-            .table_error(Fault::new("there is none, and at least one is needed", none.1));
+        TableCheck::new(&section, problems).table_error(Fault::new("at least one is required", none.1));
         return None;
     }
     let mut taken = Unique::default();

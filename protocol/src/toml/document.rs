@@ -100,7 +100,7 @@ impl<'a> Document<'a> {
             table: format!("`{}`", cut(self.line(line).trim())),
             key: None,
             value: None,
-            what: format!("this is no TOML: {}", error.message().trim().replace('\n', ", ")),
+            what: format!("invalid TOML: {}", error.message().trim().replace('\n', ", ")),
             remedy: "correct the line, then check again".to_owned(),
         }
     }

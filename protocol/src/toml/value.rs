@@ -107,7 +107,7 @@ pub fn path(text: &String) -> Result<PathBuf, Fault> {
     if text.is_empty() || text.contains('\0') {
         return Err(Fault::new(
             "invalid path",
-            "write the path of a file or folder, or leave the key out",
+            "write the path of a file or folder, or omit the key",
         ));
     }
     Ok(PathBuf::from(text))
@@ -151,7 +151,7 @@ pub fn prefix(text: &String) -> Result<String, Fault> {
 pub fn brokers(remedy: &'static str) -> impl Fn(&[String]) -> Result<String, Fault> {
     move |parts| match parts.iter().find(|part| !is_host_port(part)) {
         None => Ok(parts.join(",")),
-        Some(part) => Err(Fault::new(format!("{part:?} is no host:port"), remedy)),
+        Some(part) => Err(Fault::new(format!("{part:?} is not host:port"), remedy)),
     }
 }
 
@@ -189,7 +189,6 @@ pub fn kafka_files(options: &BTreeMap<String, String>, table: &mut TableCheck<'_
 ///
 /// # Errors
 /// None.
-#[expect(clippy::unnecessary_wraps, reason = "used in the place of a check")]
 pub fn any<T: Clone>(value: &T) -> Result<T, Fault> {
     Ok(value.clone())
 }

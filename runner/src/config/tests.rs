@@ -104,7 +104,7 @@ fn unknown_keys_and_broken_files_are_rejected() {
         text.contains("runner.toml:1: nmae = \"x\": unknown key; did you mean name?"),
         "{text}"
     );
-    assert!(problems("name = ").contains("this is no TOML"));
+    assert!(problems("name = ").contains("invalid TOML"));
     let missing = Config::load(Some(Path::new("/nowhere.toml")), [], &Flags::default()).unwrap_err();
     assert!(
         missing[0].to_string().starts_with("/nowhere.toml: cannot be read"),

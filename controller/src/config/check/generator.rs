@@ -69,7 +69,7 @@ pub(super) fn loaders(raw: &RawExperiment, host: Option<&Name>, problems: &mut V
         for word in words {
             let name: Name = word.parse().map_err(|_| {
                 Fault::new(
-                    format!("{word:?} is no name"),
+                    format!("{word:?} is not a valid name"),
                     "use 1 to 63 of a-z, 0-9, - and _, beginning with a letter or a digit",
                 )
             })?;
@@ -140,7 +140,7 @@ fn report(raw: &RawLoad, key: Key, fault: Fault, problems: &mut Vec<Problem>) {
 
 /// What keeps a load from being split over so many; `None`: nothing.
 fn unsplittable(load: &Load, loaders: usize) -> Option<(Key, Fault)> {
-    let whole = "take `loaders` out of [generator]: this machine then fires it alone";
+    let whole = "remove `loaders` from [generator]: this machine then sends it alone";
     let threads = load.spec.kind.cpus().len().max(1);
     let fewer = |key, what: &str, count: u64| {
         let fault = Fault::new(
@@ -172,10 +172,10 @@ fn unsplittable(load: &Load, loaders: usize) -> Option<(Key, Fault)> {
         LoadKind::Users(users) => fewer(Key::Users, "users", users.users.into()),
         LoadKind::Max(max) => fewer(Key::Connections, "connections", max.connections.into()),
         LoadKind::Udp(udp) if udp.search.is_some() => {
-            let what = "the fastest pace without loss is looked for by one machine only";
+            let what = "the search for the fastest pace without loss uses one machine only";
             Some((
                 Key::Search,
-                Fault::new(what, "leave `search` out, or take `loaders` out of [generator]"),
+                Fault::new(what, "remove `search`, or remove `loaders` from [generator]"),
             ))
         }
         LoadKind::Udp(udp) if udp.pace.is_zero() => {
@@ -248,7 +248,7 @@ mod tests {
         for (list, says) in [
             ("[\"a\", \"a\"]", "a is named twice"),
             ("[\"target\"]", "the host whose runner deploys"),
-            ("[\"A b\"]", "is no name"),
+            ("[\"A b\"]", "is not a valid name"),
             ("[1]", "loaders"),
         ] {
             let refused = loaders(list, RATE).unwrap_err();
@@ -295,7 +295,7 @@ mod tests {
             ("kind = \"udp\"\npackets = 100\nwindow = 64".to_owned(), "need a pace"),
             (
                 "kind = \"udp\"\npackets = 100\npace = \"1ms\"\nsearch = \"5s\"".to_owned(),
-                "by one machine only",
+                "uses one machine only",
             ),
         ] {
             let refused = loaders("[\"a\", \"b\"]", &load).unwrap_err();

@@ -67,7 +67,7 @@ fn waived(words: &[String], needs: Option<&[Need]>) -> Result<Vec<String>, Fault
         Some(word) => {
             let remedy = match did_you_mean(word, keys.iter().copied()) {
                 Some(key) => format!("did you mean {key:?}?"),
-                None => "waive keys that stand in this table, or leave it out".to_owned(),
+                None => "waive keys of this table, or remove it".to_owned(),
             };
             Err(Fault::new(format!("{word:?} is not required here"), remedy))
         }
@@ -108,7 +108,7 @@ pub(super) fn band(raw: &RawBand, problems: &mut Vec<Problem>) -> Option<Band> {
 )]
 fn word(text: &String) -> Result<String, Fault> {
     if text.trim().is_empty() {
-        return Err(Fault::new("this says nothing", "write a word, or leave the key out"));
+        return Err(Fault::new("empty string", "write a word, or omit the key"));
     }
     Ok(text.trim().to_owned())
 }
@@ -117,7 +117,7 @@ fn word(text: &String) -> Result<String, Fault> {
 fn idle_states(words: &Vec<String>) -> Result<Vec<String>, Fault> {
     if words.iter().any(String::is_empty) {
         let remedy = "write names with commas between, e.g. c_states = \"POLL,C1\"";
-        return Err(Fault::new("this is no list of idle states", remedy));
+        return Err(Fault::new("invalid list of idle states", remedy));
     }
     Ok(words.clone())
 }

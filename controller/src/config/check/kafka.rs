@@ -32,7 +32,7 @@ pub(super) fn check(raw: &RawKafka, results: Option<&Path>, problems: &mut Vec<P
     if let (Some(Brokers::Embedded(_)), Some(2..)) = (&brokers, replication) {
         let fault = Fault::new(
             "the embedded broker is one node",
-            "leave replication out, or name the brokers of a cluster",
+            "remove replication, or name the brokers of a cluster",
         );
         table.error(&keys.replication, fault);
     }
@@ -63,7 +63,7 @@ fn brokers(keys: &RawKafkaKeys, results: &Path, table: &mut TableCheck<'_>) -> O
         return embedded(keys, results, table).map(Brokers::Embedded);
     };
     let what = "this key is for brokers = \"embedded\"";
-    let remedy = "leave it out: the brokers named in brokers are started elsewhere";
+    let remedy = "remove it: the brokers in `brokers` are started elsewhere";
     table.forbid(&keys.listen, what, remedy);
     table.forbid(&keys.advertise, what, remedy);
     table.forbid(&keys.data, what, remedy);
@@ -73,12 +73,12 @@ fn brokers(keys: &RawKafkaKeys, results: &Path, table: &mut TableCheck<'_>) -> O
 fn embedded(keys: &RawKafkaKeys, results: &Path, table: &mut TableCheck<'_>) -> Option<EmbeddedBroker> {
     let listen = table.or(&keys.listen, SocketAddr::from(([127, 0, 0, 1], 9092)), |text| {
         text.parse::<SocketAddr>()
-            .map_err(|_| Fault::new("this is no address and port", "write e.g. listen = \"0.0.0.0:9092\""))
+            .map_err(|_| Fault::new("expected an address and a port", "write e.g. listen = \"0.0.0.0:9092\""))
     });
     let advertise = table.optional(&keys.advertise, |text| {
         value::is_host_port(text).then(|| text.clone()).ok_or_else(|| {
             Fault::new(
-                "this is no host:port",
+                "expected host:port",
                 "write what runners connect to, e.g. advertise = \"lab-1:9092\"",
             )
         })
@@ -109,8 +109,8 @@ fn plain_only(raw: &RawKafka, options: &BTreeMap<String, String>, problems: &mut
     let secure = |protocol: &String| !protocol.eq_ignore_ascii_case("plaintext");
     if options.get("security.protocol").is_some_and(secure) {
         let fault = Fault::new(
-            "the embedded broker speaks plaintext only, and security.protocol says otherwise",
-            "leave it out and sign commands with key_file, or name the brokers of Apache Kafka",
+            "the embedded broker supports plaintext only, and security.protocol is not plaintext",
+            "remove it and sign commands with key_file, or name the brokers of Apache Kafka",
         );
         TableCheck::new(&raw.options_section, problems).table_error(fault);
     }
@@ -122,7 +122,7 @@ fn options(raw: &RawKafka, problems: &mut Vec<Problem>) -> Option<BTreeMap<Strin
     let before = problems.len();
     for key in raw.options.keys().filter(|key| OURS.contains(&key.as_str())) {
         let what = format!("{key} has a key of its own");
-        let remedy = "leave it out and write brokers = \"...\" in [kafka]";
+        let remedy = "remove it and write brokers = \"...\" in [kafka]";
         TableCheck::new(&raw.options_section, problems).table_error(Fault::new(what, remedy));
     }
     value::kafka_files(

@@ -63,7 +63,7 @@ pub(super) fn whole(raw: &RawExperiment, experiment: &Experiment, problems: &mut
         let mut table = TableCheck::new(&raw_load.keys.section, problems);
         let short = |window: Duration| window < experiment.sampling_interval * 2;
         let fault = Fault::new(
-            "the measured window holds fewer than two samples of CPU and memory",
+            "the measurement window holds fewer than two samples of CPU and memory",
             "lengthen it, or shorten [sampling] interval",
         );
         match &load.spec.kind {

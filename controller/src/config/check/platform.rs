@@ -56,12 +56,12 @@ fn forbid_others(raw: &RawPlatform, kind: PlatformKind, table: &mut TableCheck<'
     }
     if kind != PlatformKind::Docker && !is_guest(kind) {
         let what = "this key is for kind = \"docker\" and for guests";
-        table.forbid(&raw.network, what, "leave it out here");
+        table.forbid(&raw.network, what, "remove it");
     }
     if kind != PlatformKind::Fake {
         let what = "this key is for kind = \"fake\"";
-        table.forbid(&raw.start_ms, what, "leave it out here");
-        table.forbid(&raw.fail, what, "leave it out here");
+        table.forbid(&raw.start_ms, what, "remove it");
+        table.forbid(&raw.fail, what, "remove it");
     }
 }
 
@@ -93,22 +93,21 @@ fn container(raw: &RawPlatform, table: &mut TableCheck<'_>) -> Option<DockerSpec
     let network = table.or(&raw.network, ContainerNetwork::Engine, value::choice(&networks));
     let runtime = table.optional(&raw.runtime, |text| {
         text.parse()
-            .map_err(|_| Fault::new("invalid name of a runtime", "write e.g. runtime = \"runsc\""))
+            .map_err(|_| Fault::new("invalid runtime name", "write e.g. runtime = \"runsc\""))
     });
     let socket = table.optional(&raw.socket, |text| {
         let remedy = "write it like \"unix:///run/podman/podman.sock\": an engine of the runner's own host";
-        text.parse()
-            .map_err(|_| Fault::new("this is no socket of an engine", remedy))
+        text.parse().map_err(|_| Fault::new("invalid engine socket", remedy))
     });
     let publish = table.or(&raw.publish, false, value::any);
     let image = table.optional(&raw.image, |text| {
         plain(text, "./:@_-", 255)
-            .ok_or_else(|| Fault::new("invalid name of an image", "write e.g. image = \"registry/name:tag\""))
+            .ok_or_else(|| Fault::new("invalid image name", "write e.g. image = \"registry/name:tag\""))
     });
     if (network, publish) == (Some(ContainerNetwork::Bridge), Some(true)) {
         let fault = Fault::new(
-            "on the runner's bridge no port is published",
-            "leave it out, or write network = \"engine\"",
+            "no port is published on the runner's bridge",
+            "remove it, or write network = \"engine\"",
         );
         table.error(&raw.publish, fault);
         return None;
@@ -126,11 +125,11 @@ fn container(raw: &RawPlatform, table: &mut TableCheck<'_>) -> Option<DockerSpec
 /// Reports keys of containers under another kind.
 fn forbid_container_keys(raw: &RawPlatform, table: &mut TableCheck<'_>) {
     let what = "this key is for kind = \"docker\"";
-    table.forbid(&raw.engine, what, "leave it out here");
-    table.forbid(&raw.socket, what, "leave it out here");
-    table.forbid(&raw.runtime, what, "leave it out here");
-    table.forbid(&raw.publish, what, "leave it out here");
-    table.forbid(&raw.image, what, "leave it out here");
+    table.forbid(&raw.engine, what, "remove it");
+    table.forbid(&raw.socket, what, "remove it");
+    table.forbid(&raw.runtime, what, "remove it");
+    table.forbid(&raw.publish, what, "remove it");
+    table.forbid(&raw.image, what, "remove it");
 }
 
 /// A word of letters, digits and some signs that does not begin like an option.
@@ -190,10 +189,7 @@ fn network(raw: &RawPlatform, table: &mut TableCheck<'_>) -> Option<GuestNetwork
         return Some(GuestNetwork::Bridge(BridgeSpec { vhost: vhost? }));
     }
     if vhost? {
-        let fault = Fault::new(
-            "vhost-net moves packets of a bridge only",
-            "leave it out, or write network = \"bridge\"",
-        );
+        let fault = Fault::new("vhost-net needs a bridge", "remove it, or write network = \"bridge\"");
         table.error(&raw.vhost, fault);
         return None;
     }
@@ -202,8 +198,8 @@ fn network(raw: &RawPlatform, table: &mut TableCheck<'_>) -> Option<GuestNetwork
 
 /// Reports keys of guests under another kind.
 fn forbid_guest_keys(raw: &RawPlatform, table: &mut TableCheck<'_>) {
-    let what = "this key is for guests: kind = \"osv\", \"includeos\", \"linux-vm\" or \"guest\"";
-    let remedy = "leave it out here";
+    let what = "this key is for guests, kind = \"osv\", \"includeos\", \"linux-vm\" or \"guest\"";
+    let remedy = "remove it";
     table.forbid(&raw.guest, what, remedy);
     table.forbid(&raw.vhost, what, remedy);
     table.forbid(&raw.acceleration, what, remedy);
@@ -271,11 +267,11 @@ mod tests {
                    [[platform]]\nkind = 'native'\nguest = 'osv'\nvcpus = 2\n";
         insta::assert_snapshot!(platforms(bad).unwrap_err(), @r#"
         x.toml:10: [[platform]] 1: guest: this key is missing; write e.g. guest = "hermit", a description on the runner's host
-        x.toml:13: [[platform]] 1: vhost = true: vhost-net moves packets of a bridge only; leave it out, or write network = "bridge"
+        x.toml:13: [[platform]] 1: vhost = true: vhost-net needs a bridge; remove it, or write network = "bridge"
         x.toml:14: [[platform]] 1: acceleration = 'kvmm': unknown value; did you mean "kvm"?
         x.toml:15: [[platform]] 1: vcpus = 0: a number of virtual CPUs is 1 to 255; write e.g. 1
-        x.toml:18: [[platform]] 2: guest = 'osv': this key is for guests: kind = "osv", "includeos", "linux-vm" or "guest"; leave it out here
-        x.toml:19: [[platform]] 2: vcpus = 2: this key is for guests: kind = "osv", "includeos", "linux-vm" or "guest"; leave it out here
+        x.toml:18: [[platform]] 2: guest = 'osv': this key is for guests, kind = "osv", "includeos", "linux-vm" or "guest"; remove it
+        x.toml:19: [[platform]] 2: vcpus = 2: this key is for guests, kind = "osv", "includeos", "linux-vm" or "guest"; remove it
         "#);
     }
 

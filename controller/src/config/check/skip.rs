@@ -23,7 +23,7 @@ pub(super) fn check(raw: &RawExperiment, experiment: &Experiment, problems: &mut
         };
         if skip == Skip::default() {
             table.table_error(Fault::new(
-                "it names nothing, so it would leave out everything",
+                "it names nothing and would skip every cell",
                 "name a platform, a workload or a load, or several of them",
             ));
             return None;
@@ -46,7 +46,7 @@ pub(super) fn anything_left(raw: &RawExperiment, experiment: &Experiment, proble
         loads.any(|load| experiment.pairs(workload, load))
     });
     if let Some(skip) = raw.skips.first().filter(|_| !left) {
-        let fault = Fault::new("together these tables leave out every cell", "leave one of them out");
+        let fault = Fault::new("together these tables skip every cell", "remove one of them");
         TableCheck::new(&skip.section, problems).table_error(fault);
     }
 }

@@ -47,14 +47,14 @@ fn one(raw: &RawWorkload, taken: &mut Unique, problems: &mut Vec<Problem>) -> Op
             tcp(raw, &mut table).map(WorkloadKind::Tcp)
         }
         Kind::Jung => {
-            table.forbid(&raw.reply_bytes, "this key is for kind = \"tcp\"", "leave it out here");
-            table.forbid(&raw.copies, "this key is for kind = \"tcp\"", "leave it out here");
+            table.forbid(&raw.reply_bytes, "this key is for kind = \"tcp\"", "remove it");
+            table.forbid(&raw.copies, "this key is for kind = \"tcp\"", "remove it");
             forbid_udp_keys(raw, &mut table);
             jung(raw, &mut table).map(|jung| WorkloadKind::Jung(Box::new(jung)))
         }
         Kind::Udp => {
             forbid_jung_keys(raw, &mut table);
-            table.forbid(&raw.copies, "this key is for kind = \"tcp\"", "leave it out here");
+            table.forbid(&raw.copies, "this key is for kind = \"tcp\"", "remove it");
             udp(raw, &mut table).map(WorkloadKind::Udp)
         }
     };
@@ -94,7 +94,7 @@ fn udp(raw: &RawWorkload, table: &mut TableCheck<'_>) -> Option<UdpWorkload> {
 /// Reports keys of packets under another kind.
 fn forbid_udp_keys(raw: &RawWorkload, table: &mut TableCheck<'_>) {
     const WHAT: &str = "this key is for kind = \"udp\"";
-    const REMEDY: &str = "leave it out here";
+    const REMEDY: &str = "remove it";
     table.forbid(&raw.echo, WHAT, REMEDY);
     table.forbid(&raw.sockets, WHAT, REMEDY);
     table.forbid(&raw.receive_buffer, WHAT, REMEDY);
@@ -145,7 +145,7 @@ fn jung(raw: &RawWorkload, table: &mut TableCheck<'_>) -> Option<JungWorkload> {
         let what = format!("{most} instances of a service cannot share fewer partitions");
         table.error(
             &raw.partitions,
-            Fault::new(what, format!("write partitions = {most}, or leave it out")),
+            Fault::new(what, format!("write partitions = {most}, or omit it")),
         );
     }
     let concurrency = table.or(
@@ -196,7 +196,7 @@ fn forbid_jung_keys(raw: &RawWorkload, table: &mut TableCheck<'_>) {
         &raw.kafka_port,
         &raw.device_port,
     ];
-    let (what, remedy) = ("this key is for kind = \"jung\"", "leave it out here");
+    let (what, remedy) = ("this key is for kind = \"jung\"", "remove it");
     for field in numbers {
         table.forbid(field, what, remedy);
     }
@@ -283,7 +283,7 @@ fn mix(raw: &RawWorkload, table: &mut TableCheck<'_>) -> Option<JungMix> {
     };
     if [mix.get_user, mix.get_device, mix.get_readings, mix.post_command] == [0; 4] {
         let fault = Fault::new(
-            "its users have nothing to ask for",
+            "its users would send nothing",
             "give one of get_user, get_device, get_readings and post_command a number",
         );
         table.error(&raw.get_user, fault);
@@ -344,11 +344,7 @@ fn kafka(raw: &RawWorkload, table: &mut TableCheck<'_>) -> Option<ServicesKafka>
         },
     )?;
     if let ServicesKafka::Running(_) = kafka {
-        table.forbid(
-            &raw.kafka_port,
-            "a broker that runs already has its ports",
-            "leave it out here",
-        );
+        table.forbid(&raw.kafka_port, "a broker that runs already has its ports", "remove it");
     }
     Some(kafka)
 }
@@ -363,7 +359,7 @@ fn running(addresses: &str) -> Result<ServicesKafka, Fault> {
         return Ok(ServicesKafka::Running(addresses.to_owned()));
     }
     let remedy = "write \"own\", \"apache\", or where one runs that the services reach, e.g. \"10.0.0.3:9092\"";
-    Err(Fault::new("this is no broker for the services", remedy))
+    Err(Fault::new("invalid broker for the services", remedy))
 }
 
 fn distinct(

@@ -160,7 +160,7 @@ fn rate(keys: &RawLoadKeys, table: &mut TableCheck<'_>) -> Option<RateLoad> {
     if let (Some(rate), Some(duration)) = (rate_per_s, duration)
         && rate * duration.as_secs_f64() < 1.0
     {
-        let what = "not one request would be sent in the measured window";
+        let what = "no request would be sent in the measurement window";
         table.error(&keys.rate, Fault::new(what, "raise the rate or the duration"));
     }
     Some(RateLoad {
@@ -267,7 +267,7 @@ fn bounds(keys: &RawLoadKeys, table: &mut TableCheck<'_>) -> Option<Bounds> {
         return None;
     }
     if (bounds.to - bounds.from) / bounds.step > f64::from(MAX_STEPS) {
-        let what = format!("from `from` to `to` it makes more than {MAX_STEPS} steps");
+        let what = format!("`from` to `to` takes more than {MAX_STEPS} steps");
         table.error(&keys.step, Fault::new(what, "write a larger step"));
         return None;
     }
@@ -380,11 +380,11 @@ fn needs(keys: &RawLoadKeys, table: &mut TableCheck<'_>, program: &Path, remedy:
 
 /// `kind = "none"`.
 fn none(keys: &RawLoadKeys, table: &mut TableCheck<'_>) -> Option<NoLoad> {
-    let what = "where nothing is sent, this key has no meaning";
-    table.forbid(&keys.warm_up, what, "leave it out");
-    table.forbid(&keys.timeout, what, "leave it out");
-    table.forbid(&keys.keep_alive, what, "leave it out");
-    table.forbid(&keys.cpus, what, "leave it out");
+    let what = "nothing is sent, so this key has no effect";
+    table.forbid(&keys.warm_up, what, "remove it");
+    table.forbid(&keys.timeout, what, "remove it");
+    table.forbid(&keys.keep_alive, what, "remove it");
+    table.forbid(&keys.cpus, what, "remove it");
     let duration = table.or(&keys.duration, Duration::from_secs(2), window());
     let timing = Timing {
         warm_up: Duration::ZERO,
@@ -491,7 +491,7 @@ fn duration(keys: &RawLoadKeys, table: &mut TableCheck<'_>) -> Option<Duration> 
 
 /// A measured window.
 fn window() -> impl Fn(&Duration) -> Result<Duration, Fault> {
-    value::within("a measured window", Duration::from_millis(100)..=24 * HOUR, "10s")
+    value::within("a measurement window", Duration::from_millis(100)..=24 * HOUR, "10s")
 }
 
 /// The CPUs of the generator's threads; none: not pinned.
