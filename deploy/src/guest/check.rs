@@ -1,4 +1,8 @@
 //! Turns the description file into a checked [`Guest`], or lists every problem in it.
+#![expect(
+    clippy::ptr_arg,
+    reason = "fields hold a String, and a check takes what a field holds"
+)]
 
 use std::path::{Path, PathBuf};
 
@@ -272,10 +276,6 @@ fn disk(raw: &RawDisk, table: &mut TableCheck<'_>) -> Option<Disk> {
 }
 
 /// A path that QEMU cannot misread: absolute, and without the comma that separates multiboot modules.
-#[expect(
-    clippy::ptr_arg,
-    reason = "fields hold a String, and a check takes what a field holds"
-)]
 fn path(text: &String) -> Result<PathBuf, Fault> {
     let path = PathBuf::from(text);
     if path.is_absolute() && !text.contains([',', ' ']) && !text.contains(char::is_control) {
@@ -304,20 +304,12 @@ fn sha256(text: &str) -> Result<String, Fault> {
     Err(Fault::new("invalid hash", remedy))
 }
 
-#[expect(
-    clippy::ptr_arg,
-    reason = "fields hold a String, and a check takes what a field holds"
-)]
 fn template(text: &String) -> Result<Template, Fault> {
     let remedy = format!("write text and the placeholders {PLACEHOLDERS}");
     text.parse()
         .map_err(|error: TemplateError| Fault::new(error.to_string(), remedy))
 }
 
-#[expect(
-    clippy::ptr_arg,
-    reason = "fields hold a String, and a check takes what a field holds"
-)]
 fn regex(pattern: &String) -> Result<Regex, Fault> {
     let regex = RegexBuilder::new(pattern).size_limit(1 << 20).build();
     regex.map_err(|error| {

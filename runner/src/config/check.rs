@@ -70,7 +70,7 @@ fn build(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Config> {
     let cpus = table.optional(&keys.cpus, value::any);
     let priorities = "write \"normal\", \"nice -10\" (from -20 to 19) or \"real-time 10\" (from 1 to 99)";
     let sampler = table.or(&keys.sampler, Priority::default(), parsed("a priority", priorities));
-    let log = table.or(&keys.log, "info".to_owned(), filter);
+    let log = table.or(&keys.log, "info".to_owned(), |text| filter(text));
     Some(Config {
         name: name?.unwrap_or_else(defaults::name),
         address: address?,
@@ -137,12 +137,8 @@ fn existing_file(text: &String) -> Result<PathBuf, Fault> {
     Ok(path)
 }
 
-#[expect(
-    clippy::ptr_arg,
-    reason = "fields hold a String, and a check takes what a field holds"
-)]
-fn filter(text: &String) -> Result<String, Fault> {
+fn filter(text: &str) -> Result<String, Fault> {
     let remedy = "write error, warn, info, debug or trace, or e.g. info,runner=debug";
     EnvFilter::try_new(text).map_err(|error| Fault::new(error.to_string(), remedy))?;
-    Ok(text.clone())
+    Ok(text.to_owned())
 }

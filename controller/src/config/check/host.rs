@@ -18,7 +18,7 @@ pub(super) fn needs(raw: &RawHost, problems: &mut Vec<Problem>) -> Option<HostNe
         need(&mut table, &raw.governor, word, Need::Governor),
         need(&mut table, &raw.turbo, value::any, Need::Turbo),
         need(&mut table, &raw.smt, value::any, Need::Smt),
-        need(&mut table, &raw.c_states, idle_states, Need::CStates),
+        need(&mut table, &raw.c_states, |words| idle_states(words), Need::CStates),
         need(&mut table, &raw.aslr, value::integer("ASLR", 0..=2, 2), Need::Aslr),
         need(&mut table, &raw.thp, value::choice(&modes), Need::Thp),
         need(&mut table, &raw.ksm, value::any, Need::Ksm),
@@ -113,13 +113,12 @@ fn word(text: &String) -> Result<String, Fault> {
     Ok(text.trim().to_owned())
 }
 
-#[expect(clippy::ptr_arg, reason = "fields hold a Vec, and a check takes what a field holds")]
-fn idle_states(words: &Vec<String>) -> Result<Vec<String>, Fault> {
+fn idle_states(words: &[String]) -> Result<Vec<String>, Fault> {
     if words.iter().any(String::is_empty) {
         let remedy = "write names with commas between, e.g. c_states = \"POLL,C1\"";
         return Err(Fault::new("invalid list of idle states", remedy));
     }
-    Ok(words.clone())
+    Ok(words.to_vec())
 }
 
 fn load(&load: &f64) -> Result<f64, Fault> {
