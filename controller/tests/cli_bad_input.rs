@@ -142,7 +142,7 @@ fn wrong_type() {
 fn no_toml() {
     insta::assert_snapshot!(check(GOOD.replace("[experiment]", "[experiment")), @r#"
     exit 3
-    experiments.toml:1: `[experiment`: this is no TOML: unclosed table, expected `]`; correct the line, then check again
+    experiments.toml:1: `[experiment`: invalid TOML: unclosed table, expected `]`; correct the line, then check again
     1 problem in experiments.toml
     "#);
 }
@@ -222,7 +222,7 @@ fn an_option_is_checked_like_the_file() {
     insta::assert_snapshot!(said(&output), @r#"
     exit 3
     option --iterations: [experiment]: iterations = -1: the number of iterations is 1 to 10000; write e.g. 30
-    option --brokers: [kafka]: brokers = "lab-1": "lab-1" is no host:port; write "embedded", or addresses like "lab-1:9092,lab-2:9092"
+    option --brokers: [kafka]: brokers = "lab-1": "lab-1" is not host:port; write "embedded", or addresses like "lab-1:9092,lab-2:9092"
     2 problems in experiments.toml
     "#);
 }

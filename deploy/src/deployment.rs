@@ -10,6 +10,7 @@ use futures_util::future::{BoxFuture, join_all, select_all};
 use protocol::ids::Name;
 use protocol::sample::{Counters, Subject};
 use protocol::size::Size;
+use protocol::spec::Emulation;
 use protocol::summary::{Exit, Teardown};
 
 use crate::error::DeployError;
@@ -180,6 +181,7 @@ pub struct Deployment {
     reported: Vec<Name>,
     /// Those of the deployment as a whole.
     deviations: Vec<String>,
+    emulation: Option<Emulation>,
     meter: Option<Meter>,
     // Dropped before the instances: an engine's containers are removed before they are let go of.
     shared: Option<Box<dyn Shared>>,
@@ -195,6 +197,7 @@ impl Deployment {
             started: instances.iter().map(|instance| instance.started(called)).collect(),
             reported: Vec::new(),
             deviations: Vec::new(),
+            emulation: None,
             meter: None,
             shared: None,
             instances: instances.into_iter().map(|instance| Box::new(instance) as _).collect(),
@@ -210,6 +213,11 @@ impl Deployment {
     /// Adds deviations of the deployment as a whole.
     pub(crate) fn with_deviations(self, deviations: Vec<String>) -> Self {
         Self { deviations, ..self }
+    }
+
+    /// Marks the guests as emulated.
+    pub(crate) fn with_emulation(self, emulation: Option<Emulation>) -> Self {
+        Self { emulation, ..self }
     }
 
     /// Adds the platform's own figures.
@@ -290,6 +298,12 @@ impl Deployment {
             }
         }
         all
+    }
+
+    /// `Some`: the guests are emulated.
+    #[must_use]
+    pub const fn emulation(&self) -> Option<&Emulation> {
+        self.emulation.as_ref()
     }
 
     /// Waits until a service ends by itself whose end was not returned before; forever if there is none. Cancel-safe.

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use protocol::load::{
-    Arrivals, HttperfLoad, JmeterLoad, LoadKind, LoadSpec, MaxLoad, MixPart, RampLoad, RateLoad, TargetSpec, Think,
-    Timing, UdpLoad, UsersLoad, Wait,
+    HttperfLoad, JmeterLoad, LoadKind, LoadSpec, MaxLoad, MixPart, RampLoad, RateLoad, TargetSpec, Think, Timing,
+    UdpLoad, UsersLoad, Wait,
 };
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -18,7 +18,7 @@ use crate::external::jmeter::{Jmeter, JmeterPlan};
 use crate::jung::{self, AcceptedCommands};
 use crate::max::{Max, MaxPlan};
 use crate::part::Part;
-use crate::plan::{self, Connections, RatePlan};
+use crate::plan::{Connections, RatePlan};
 use crate::ramp::{RampPlan, Ramping};
 use crate::rate::Rate;
 use crate::rest::Rest;
@@ -124,10 +124,8 @@ fn rate_plan(load: &RateLoad, (wait, part): (Wait, Part), seed: u64) -> RatePlan
     let plan = RatePlan {
         warm_up,
         timeout,
-        arrivals: match load.arrivals {
-            Arrivals::Uniform => plan::Arrivals::Uniform,
-            Arrivals::Poisson => plan::Arrivals::Poisson { seed },
-        },
+        arrivals: load.arrivals,
+        seed,
         part,
         cpus: indices(&load.cpus),
         wait,

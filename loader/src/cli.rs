@@ -1,13 +1,12 @@
 //! The command line of `loader`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use protocol::Name;
 use protocol::bus::BusConfig;
-use protocol::sign::SigningKey;
 use protocol::spec::CpuSet;
+use protocol::toml::{Document, Problem, Table, TableCheck, parse_seconds, value};
+use protocol::{Name, raw_table};
 
 use crate::daemon::Options;
 use crate::exit::HELP;
@@ -27,7 +26,7 @@ pub struct Cli {
     pub prefix: String,
     /// A file with the key that messages are signed with; the same as the experiment's.
     #[arg(long, value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
+    pub key_file: Option<String>,
     /// The CPUs that its threads are pinned to, one thread each; overrides the experiment's; e.g. 0-1,3.
     #[arg(long, value_name = "LIST")]
     pub cpus: Option<CpuSet>,
@@ -35,38 +34,75 @@ pub struct Cli {
     #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]
     pub option: Vec<(String, String)>,
     /// Seconds to wait for a broker at the start; 0: try once. Default: for ever.
-    #[arg(long, value_name = "SECONDS")]
-    pub wait: Option<u32>,
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub wait: Option<Duration>,
     /// What to log, e.g. `debug`, or `info,loader::http=trace`.
     #[arg(long, value_name = "FILTER", env = "JUNG_LOG", default_value = "info")]
     pub log: String,
+}
+
+raw_table! {
+    /// What the command line says of Kafka.
+    RawOptions {
+        /// The brokers.
+        brokers: list -> Vec<String>,
+        /// The topic prefix.
+        prefix: word -> String,
+        /// The file with the signing key.
+        key_file: word -> String,
+    }
 }
 
 impl Cli {
     /// Options of the daemon.
     ///
     /// # Errors
-    /// What is wrong with the command line, with the remedy.
-    pub fn options(self) -> Result<Options, String> {
-        if self.brokers == "embedded" {
-            return Err("--brokers embedded: a loader has no broker; give the address that the controller's listens on, e.g. --brokers lab-1:9092".to_owned());
+    /// Every problem of the command line that clap does not find.
+    pub fn options(self) -> Result<Options, Vec<Problem>> {
+        let given = [
+            ("brokers", Some(&self.brokers)),
+            ("prefix", Some(&self.prefix)),
+            ("key_file", self.key_file.as_ref()),
+        ];
+        let documents: Vec<_> = given
+            .into_iter()
+            .filter_map(|(key, text)| {
+                let option = format!("option --{}", key.replace('_', "-"));
+                Some(Document::of_value(option, &[key], text?))
+            })
+            .collect();
+        let raw = RawOptions::read(&mut Table::root("command line", &documents, &[]));
+        let mut problems = Vec::new();
+        match bus(&raw, &mut TableCheck::new(&raw.section, &mut problems)) {
+            Some(bus) if problems.is_empty() => Ok(Options {
+                name: self.loader,
+                bus: BusConfig {
+                    options: self.option.into_iter().collect(),
+                    ..bus
+                },
+                cpus: self.cpus,
+                wait: self.wait,
+            }),
+            _ => Err(problems),
         }
-        let key = self.key_file.map(|path| {
-            SigningKey::read(&path).map_err(|error| format!("option --key-file {}: {error}", path.display()))
-        });
-        Ok(Options {
-            name: self.loader,
-            bus: BusConfig {
-                brokers: self.brokers,
-                prefix: self.prefix,
-                options: self.option.into_iter().collect(),
-                key: key.transpose()?,
-                ..BusConfig::default()
-            },
-            cpus: self.cpus,
-            wait: self.wait.map(|seconds| Duration::from_secs(seconds.into())),
-        })
     }
+}
+
+fn bus(raw: &RawOptions, table: &mut TableCheck<'_>) -> Option<BusConfig> {
+    let remedy =
+        "write host:port,...; a loader has no \"embedded\" broker, it uses the controller's, e.g. --brokers lab-1:9092";
+    let default = BusConfig::default();
+    let brokers = table.or(&raw.brokers, default.brokers.clone(), |parts| {
+        value::brokers(remedy)(parts)
+    });
+    let prefix = table.or(&raw.prefix, default.prefix.clone(), value::prefix);
+    let key = table.optional(&raw.key_file, value::signing_key);
+    Some(BusConfig {
+        brokers: brokers?,
+        prefix: prefix?,
+        key: key?,
+        ..default
+    })
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -88,8 +124,35 @@ mod tests {
     }
 
     #[test]
+    fn all_problems_are_reported_at_once() {
+        let given = [
+            "--brokers",
+            "x",
+            "--prefix",
+            "a b",
+            "--key-file",
+            "/none/key",
+            "--wait",
+            "1m",
+        ];
+        let cli = Cli::try_parse_from(["loader", "--as", "lab-3"].into_iter().chain(given)).unwrap();
+        assert_eq!(cli.wait, Some(Duration::from_secs(60)));
+        let problems: Vec<String> = cli.options().unwrap_err().iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 3);
+        assert!(
+            problems[2].starts_with("option --key-file: key_file = \"/none/key\": this file cannot be read"),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
     fn an_embedded_broker_is_refused_with_the_remedy() {
         let cli = Cli::try_parse_from(["loader", "--as", "lab-3", "--brokers", "embedded"]).unwrap();
-        assert!(cli.options().unwrap_err().contains("lab-1:9092"));
+        let problems = cli.options().unwrap_err();
+        assert_eq!(
+            problems[0].to_string(),
+            "option --brokers: brokers = \"embedded\": \"embedded\" is not host:port; write host:port,...; a loader has no \"embedded\" broker, it uses \
+             the controller's, e.g. --brokers lab-1:9092"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! The loader's entry: parse, start logging, serve, exit code.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -9,6 +10,7 @@ use loader::daemon::{LoaderError, serve};
 use loader::exit::Exit;
 use loader::shutdown::on_signals;
 use protocol::bus::BusError;
+use protocol::toml::problems_text;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -27,7 +29,11 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     };
     let options = match cli.options() {
         Ok(options) => options,
-        Err(why) => return Ok(usage(&why)),
+        Err(problems) => {
+            return Ok(usage(
+                problems_text(Path::new("the command line"), &problems).trim_end(),
+            ));
+        }
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)

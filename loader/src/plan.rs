@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::control::MAX_THREADS;
 use super::error::LoadError;
 use super::part::Part;
-use protocol::load::Wait;
+use protocol::load::{Arrivals, Wait};
 
 /// An open-loop load: so many requests a second, whatever the replies do.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub struct RatePlan {
     pub timeout: Duration,
     /// How the requests are spread over time.
     pub arrivals: Arrivals,
+    /// Seed of random arrivals; the same seed gives the same times.
+    pub seed: u64,
     /// What they travel on.
     pub connections: Connections,
     /// Which of the requests are this machine's; limits of connections are its own already.
@@ -36,18 +38,6 @@ pub struct RatePlan {
     pub real_time: bool,
     /// Whether threads sleep at all.
     pub wait: Wait,
-}
-
-/// How requests are spread over time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arrivals {
-    /// At equal distances.
-    Uniform,
-    /// Independent of each other: exponentially distributed distances.
-    Poisson {
-        /// Seed of the random numbers; the same seed gives the same times.
-        seed: u64,
-    },
 }
 
 /// What requests travel on.
@@ -85,6 +75,7 @@ impl RatePlan {
             duration,
             timeout: Duration::from_secs(2),
             arrivals: Arrivals::Uniform,
+            seed: 0,
             connections: Connections::PerRequest { at_most: None },
             part: Part::WHOLE,
             cpus: Vec::new(),

@@ -3,8 +3,10 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use protocol::load::Arrivals;
+
 use super::part::Part;
-use super::plan::{Arrivals, RatePlan};
+use super::plan::RatePlan;
 
 const NS_PER_S: f64 = 1e9;
 
@@ -24,7 +26,8 @@ pub struct Arrival {
 /// Uniform arrivals fall on `n / rate` from the start of the warm-up, and again from the start of the
 /// window, so the window holds exactly `rate x duration` of them however the warm-up was cut. Their
 /// times are computed from `n` and never summed up, so no rounding error grows. Poisson arrivals are
-/// one process over both.
+/// one process over both. Jittered arrivals are uniform ones, each later by a random time below the jitter; none
+/// leaves the warm-up or the window that it belongs to, so their numbers stay those of uniform ones.
 ///
 /// A part of a load has every n-th arrival of the whole, at its time: all parts together are what one machine would fire.
 #[derive(Debug, Clone)]
@@ -35,12 +38,38 @@ pub struct Schedule {
     next: u64,
     part: Part,
     kind: Kind,
+    jitter: Option<Jitter>,
 }
 
 #[derive(Debug, Clone)]
 enum Kind {
     Uniform { in_warm_up: u64, total: u64 },
     Poisson { rng: Box<ChaCha8Rng>, at_ns: f64 },
+}
+
+/// Random delays, one drawn for each arrival of the whole load in order: that of the k-th depends on the seed and k alone, whichever part
+/// it belongs to.
+#[derive(Debug, Clone)]
+struct Jitter {
+    rng: Box<ChaCha8Rng>,
+    most_ns: f64,
+}
+
+impl Jitter {
+    fn of(plan: &RatePlan) -> Option<Self> {
+        let Arrivals::Jittered(most) = plan.arrivals else {
+            return None;
+        };
+        Some(Self {
+            rng: Box::new(ChaCha8Rng::seed_from_u64(plan.seed)),
+            most_ns: most.as_secs_f64() * NS_PER_S,
+        })
+    }
+
+    /// The next delay, ns.
+    fn draw(&mut self) -> u64 {
+        floor(self.rng.random::<f64>() * self.most_ns)
+    }
 }
 
 impl Schedule {
@@ -50,12 +79,12 @@ impl Schedule {
         let warm_up_ns = nanos(plan.warm_up);
         let in_warm_up = count(plan.rate_per_s, warm_up_ns);
         let kind = match plan.arrivals {
-            Arrivals::Uniform => Kind::Uniform {
+            Arrivals::Uniform | Arrivals::Jittered(_) => Kind::Uniform {
                 in_warm_up,
                 total: in_warm_up + count(plan.rate_per_s, nanos(plan.duration)),
             },
-            Arrivals::Poisson { seed } => Kind::Poisson {
-                rng: Box::new(ChaCha8Rng::seed_from_u64(seed)),
+            Arrivals::Poisson => Kind::Poisson {
+                rng: Box::new(ChaCha8Rng::seed_from_u64(plan.seed)),
                 at_ns: 0.0,
             },
         };
@@ -66,6 +95,7 @@ impl Schedule {
             next: 0,
             part: plan.part,
             kind,
+            jitter: Jitter::of(plan),
         }
     }
 
@@ -109,6 +139,13 @@ impl Schedule {
         if at_ns >= self.end_ns {
             return None;
         }
+        let phase_end_ns = if at_ns < self.warm_up_ns {
+            self.warm_up_ns
+        } else {
+            self.end_ns
+        };
+        let delay_ns = self.jitter.as_mut().map_or(0, Jitter::draw);
+        let at_ns = (at_ns + delay_ns).min(phase_end_ns - 1);
         self.next += 1;
         Some(Arrival {
             number,
@@ -161,8 +198,43 @@ mod tests {
         RatePlan {
             warm_up: Duration::from_millis(warm_up_ms),
             arrivals,
+            seed: 7,
             ..RatePlan::new(rate_per_s, Duration::from_millis(duration_ms))
         }
+    }
+
+    /// Each kind of arrivals; the jitter is as long as it may be.
+    fn arrivals(rate_per_s: f64) -> [Arrivals; 3] {
+        let interval = Duration::from_secs_f64(1.0 / rate_per_s);
+        [Arrivals::Uniform, Arrivals::Poisson, Arrivals::Jittered(interval)]
+    }
+
+    #[test]
+    fn jitter_delays_uniform_arrivals_evenly_up_to_its_length() {
+        let jitter_ns = 800_000;
+        let jittered = plan(1000.0, 500, 10_000, Arrivals::Jittered(Duration::from_nanos(jitter_ns)));
+        let uniform = Schedule::new(&RatePlan {
+            arrivals: Arrivals::Uniform,
+            ..jittered.clone()
+        });
+        let delays: Vec<u64> = Schedule::new(&jittered)
+            .zip(uniform)
+            .map(|(late, due)| late.at_ns - due.at_ns)
+            .collect();
+        assert_eq!(delays.len(), 10_500);
+        assert!(delays.iter().all(|&delay| delay < jitter_ns));
+        let mean = delays.iter().sum::<u64>() as f64 / delays.len() as f64;
+        assert!((mean / 400_000.0 - 1.0).abs() < 0.03, "mean {mean}");
+        for quarter in 0..4 {
+            let range = quarter * 200_000..(quarter + 1) * 200_000;
+            let share = delays.iter().filter(|delay| range.contains(*delay)).count() as f64 / delays.len() as f64;
+            assert!((share - 0.25).abs() < 0.03, "quarter {quarter}: {share}");
+        }
+        let other = RatePlan {
+            seed: 8,
+            ..jittered.clone()
+        };
+        assert!(Schedule::new(&other).ne(Schedule::new(&jittered)));
     }
 
     #[test]
@@ -179,7 +251,7 @@ mod tests {
 
     #[test]
     fn poisson_arrivals_have_the_mean_and_the_variance_of_their_kind() {
-        let all: Vec<_> = Schedule::new(&plan(1000.0, 0, 100_000, Arrivals::Poisson { seed: 7 }))
+        let all: Vec<_> = Schedule::new(&plan(1000.0, 0, 100_000, Arrivals::Poisson))
             .map(|a| a.at_ns as f64)
             .collect();
         let gaps: Vec<_> = all.windows(2).map(|w| w[1] - w[0]).collect();
@@ -214,10 +286,10 @@ mod tests {
 
         #[test]
         fn any_schedule_is_ordered_numbered_and_repeatable(
-            rate in 0.1_f64..50_000.0, warm_up_ms in 0_u64..100, duration_ms in 1_u64..200, seed in any::<u64>(), poisson in any::<bool>(),
+            rate in 0.1_f64..50_000.0, warm_up_ms in 0_u64..100, duration_ms in 1_u64..200, seed in any::<u64>(), kind in 0_usize..3,
         ) {
-            let arrivals = if poisson { Arrivals::Poisson { seed } } else { Arrivals::Uniform };
-            let plan = plan(rate, warm_up_ms, duration_ms, arrivals);
+            let arrivals = arrivals(rate)[kind];
+            let plan = RatePlan { seed, ..plan(rate, warm_up_ms, duration_ms, arrivals) };
             let all: Vec<_> = Schedule::new(&plan).collect();
             prop_assert!(all.windows(2).all(|w| w[0].at_ns <= w[1].at_ns));
             prop_assert!(all.iter().enumerate().all(|(n, a)| a.number == n as u64));
@@ -228,16 +300,16 @@ mod tests {
 
         #[test]
         fn the_parts_together_are_the_whole(
-            rate in 0.1_f64..20_000.0, duration_ms in 1_u64..200, seed in any::<u64>(), poisson in any::<bool>(), of in 1_u32..6,
+            rate in 0.1_f64..20_000.0, duration_ms in 1_u64..200, seed in any::<u64>(), kind in 0_usize..3, of in 1_u32..6,
         ) {
-            let arrivals = if poisson { Arrivals::Poisson { seed } } else { Arrivals::Uniform };
-            let whole = plan(rate, duration_ms / 2, duration_ms, arrivals);
+            let arrivals = arrivals(rate)[kind];
+            let whole = RatePlan { seed, ..plan(rate, duration_ms / 2, duration_ms, arrivals) };
             let part = |index| RatePlan { part: Part::new(index, of).unwrap(), ..whole.clone() };
             let parts: Vec<_> = (0..of).map(part).collect();
             let mut merged: Vec<_> = parts.iter().flat_map(Schedule::new).collect();
             merged.sort_by_key(|arrival| arrival.number);
             prop_assert_eq!(&merged, &Schedule::new(&whole).collect::<Vec<_>>());
-            if !poisson {
+            if arrivals != Arrivals::Poisson {
                 let expected: u64 = parts.iter().map(|part| Schedule::new(part).expected()).sum();
                 prop_assert_eq!(expected, merged.len() as u64);
             }

@@ -184,7 +184,7 @@ fn max_with_long_replies() {
 #[test]
 fn rate_uniform_and_poisson() {
     let service = Service::start(1000);
-    for arrivals in [Arrivals::Uniform, Arrivals::Poisson { seed: 1 }] {
+    for arrivals in [Arrivals::Uniform, Arrivals::Poisson] {
         for connections in [
             Connections::KeepAlive { pool: 8, at_most: 64 },
             Connections::PerRequest { at_most: Some(64) },

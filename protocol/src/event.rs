@@ -6,7 +6,7 @@ use crate::facts::HostFacts;
 use crate::ids::Name;
 use crate::load::{Chunk, Fired, MachineFacts, Prepared, Progress};
 use crate::sample::Samples;
-use crate::spec::CpuSet;
+use crate::spec::{CpuSet, Emulation};
 use crate::summary::{HostUse, Summary, Teardown};
 
 /// An event. On the wire `{"READY": {...}}`.
@@ -125,6 +125,9 @@ pub struct Ready {
     pub placement: Vec<Placement>,
     /// What of the fairness contract the platform could not keep, in words; empty: all kept.
     pub deviations: Vec<String>,
+    /// `Some`: guests were emulated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emulation: Option<Emulation>,
 }
 
 /// Where the load goes.

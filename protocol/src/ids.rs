@@ -31,6 +31,23 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name of a machine from its host name: lower case letters, digits, `-` and `_` are kept, everything else becomes `-`; the domain is
+    /// removed. Controller and runner of one machine so have the same default.
+    #[must_use]
+    pub fn of_host(host: &str) -> Self {
+        let host = host.trim().split('.').next().unwrap_or_default().to_lowercase();
+        let plain = |c: char| {
+            if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' {
+                c
+            } else {
+                '-'
+            }
+        };
+        let text: String = host.chars().map(plain).take(Self::MAX).collect();
+        let text = text.trim_start_matches(['-', '_']);
+        text.parse().unwrap_or_else(|_| Self("runner".to_owned()))
+    }
 }
 
 impl FromStr for Name {
@@ -120,6 +137,19 @@ pub struct Epoch(pub u64);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_host_name_becomes_a_valid_name() {
+        for (host, name) in [
+            ("Lab-2.example.org\n", "lab-2"),
+            ("__x y", "x-y"),
+            ("", "runner"),
+            ("ß", "runner"),
+            (&"a".repeat(200), &"a".repeat(63)),
+        ] {
+            assert_eq!(Name::of_host(host).as_str(), name, "{host:?}");
+        }
+    }
 
     #[test]
     fn names_that_are_safe_everywhere() {

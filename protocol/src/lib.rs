@@ -11,6 +11,7 @@
 //! * [`sign`] — HMAC-SHA256 over an envelope.
 //! * [`daemon`] — what every daemon at the far end of the bus has.
 //! * [`files`] — whether files that a configuration names can be read.
+//! * [`toml`] — the reader of every configuration file.
 //! * [`refusals`] — the log of refused messages: one line, then counts.
 //! * [`bus`] — the typed ends over Kafka. Topic names, keys, JSON and signatures stay inside it.
 //!
@@ -44,6 +45,7 @@ pub mod size;
 pub mod spec;
 pub mod summary;
 pub mod surroundings;
+pub mod toml;
 
 pub use command::Command;
 pub use envelope::Envelope;

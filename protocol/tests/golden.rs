@@ -16,9 +16,9 @@ use protocol::event::{
 };
 use protocol::sign::SigningKey;
 use protocol::spec::{
-    Acceleration, BridgeSpec, ConnectsProbe, Deadlines, DockerSpec, FakeFailure, FakeSpec, GuestNetwork, GuestSpec,
-    HttpProbe, LxcSpec, NativeSpec, PlatformSpec, Probe, Resources, Sampling, ServiceSpec, StartedProbe, UdpProbe,
-    UserNetSpec,
+    Acceleration, BridgeSpec, ConnectsProbe, Deadlines, DockerSpec, Emulation, FakeFailure, FakeSpec, GuestNetwork,
+    GuestSpec, HttpProbe, LxcSpec, NativeSpec, PlatformSpec, Probe, Resources, Sampling, ServiceSpec, StartedProbe,
+    UdpProbe, UserNetSpec,
 };
 use protocol::summary::{HostUse, Teardown};
 use protocol::surroundings::{BrokerProgram, BrokerSpec, Place, SeedSpec};
@@ -242,6 +242,7 @@ fn events() {
                 mems: None,
             }],
             deviations: vec!["no memory limit".into()],
+            emulation: None,
         }),
     );
     check(
@@ -255,6 +256,23 @@ fn events() {
             idle: None,
             placement: vec![],
             deviations: vec![],
+            emulation: None,
+        }),
+    );
+    check(
+        "ready-emulated",
+        Event::Ready(Ready {
+            clock_ns: 18,
+            endpoints: vec![],
+            startup: vec![],
+            prepare_ns: 3,
+            seed_ns: None,
+            idle: None,
+            placement: vec![],
+            deviations: vec![],
+            emulation: Some(Emulation {
+                kvm_failure: Some("/dev/kvm does not exist".into()),
+            }),
         }),
     );
     check("samples", Event::Samples(samples()));

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use protocol::toml::parse_seconds;
 
 use crate::config::Flags;
 
@@ -22,7 +23,7 @@ pub struct Cli {
     #[command(flatten)]
     pub settings: Settings,
     /// Seconds to wait for a Kafka broker at the start; 0: try once [default: forever]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub wait: Option<Duration>,
 }
 
@@ -77,13 +78,6 @@ impl Settings {
                 .collect(),
         )
     }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text
-        .parse::<u32>()
-        .map_err(|_| "expected a whole number of seconds".to_owned())?;
-    Ok(Duration::from_secs(seconds.into()))
 }
 
 /// The exit codes, shown in `--help`; each has the value and the meaning that it has in `controller` and `loader`.
@@ -141,6 +135,8 @@ mod tests {
         let cli = Cli::try_parse_from(["runner", "--name", "a", "--wait", "0"]).unwrap();
         assert_eq!(cli.settings.flags().0, [("name", "a".to_owned())].into());
         assert_eq!(cli.wait, Some(Duration::ZERO));
+        let minutes = Cli::try_parse_from(["runner", "--wait", "1m30s"]).unwrap();
+        assert_eq!(minutes.wait, Some(Duration::from_secs(90)));
         let check = Cli::try_parse_from(["runner", "check", "--config", "x.toml"]).unwrap();
         let Some(Command::Check(settings)) = check.command else {
             panic!("not check")

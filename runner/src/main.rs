@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use protocol::files::{self, FileFault};
+use protocol::toml::problems_text;
 use runner::cli::{Cli, Command, Exit, Settings};
-use runner::config::problem::Problems;
-use runner::config::{Config, RawConfig};
+use runner::config::Config;
 use runner::{doctor, limits, serve};
 use tokio::runtime::Runtime;
 
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         None => load(&cli.settings).map(|config| run(config, cli.wait)),
     };
     let exit = done.unwrap_or_else(|problems| {
-        eprintln!("{problems}");
+        eprint!("{problems}");
         Ok(Exit::Config)
     });
     let exit = exit.unwrap_or_else(|error| {
@@ -42,11 +42,13 @@ fn usage(error: &clap::Error) -> Exit {
     if error.use_stderr() { Exit::Usage } else { Exit::Ok }
 }
 
-fn load(settings: &Settings) -> Result<Config, Problems> {
+/// The configuration, or its problems as text.
+fn load(settings: &Settings) -> Result<Config, String> {
     let environment =
         std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    let raw = RawConfig::read(settings.config.as_deref(), environment, settings.flags());
-    raw.and_then(|raw| Config::check(&raw)).map_err(Problems)
+    let file = settings.config.as_deref();
+    Config::load(file, environment, &settings.flags())
+        .map_err(|problems| problems_text(file.unwrap_or(Path::new("the configuration")), &problems))
 }
 
 fn run(config: Config, wait: Option<Duration>) -> anyhow::Result<Exit> {

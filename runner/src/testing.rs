@@ -60,6 +60,7 @@ pub fn ready() -> Ready {
         idle: None,
         placement: Vec::new(),
         deviations: Vec::new(),
+        emulation: None,
     }
 }
 

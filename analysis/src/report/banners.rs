@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use protocol::Name;
-use protocol::spec::EMULATED;
 
 use super::analysis::Analysis;
 use super::load::{RunData, Trial};
@@ -156,15 +155,11 @@ fn missing(data: &RunData) -> Vec<String> {
 fn emulated(data: &RunData) -> Vec<String> {
     let (mut found, mut why) = (BTreeMap::<&Name, u32>::new(), None);
     for trial in &data.trials {
-        let told = trial
-            .record
-            .deviations()
-            .iter()
-            .find_map(|text| text.strip_prefix(EMULATED));
-        if let Some(more) = told {
-            *found.entry(&trial.record.key.trial.cell.platform).or_default() += 1;
-            why = why.or_else(|| more.strip_prefix("; "));
-        }
+        let Some(emulation) = trial.record.ready.as_ref().and_then(|ready| ready.emulation.as_ref()) else {
+            continue;
+        };
+        *found.entry(&trial.record.key.trial.cell.platform).or_default() += 1;
+        why = why.or(emulation.kvm_failure.as_ref());
     }
     if found.is_empty() {
         return Vec::new();
@@ -178,20 +173,16 @@ fn emulated(data: &RunData) -> Vec<String> {
          virtualisation; compare them with each other at most.",
         counted.join(", ")
     );
-    [Some(line), why.map(str::to_owned)].into_iter().flatten().collect()
+    let why = why.map(|why| format!("KVM was tried: {why}"));
+    [Some(line), why].into_iter().flatten().collect()
 }
 
-/// Each deviation once, with the platforms and how many trials bear it; emulation has a banner of its own.
+/// Each deviation once, with the platforms and how many trials bear it.
 fn deviations(data: &RunData) -> Vec<String> {
     let mut found: BTreeMap<(String, String), u32> = BTreeMap::new();
     for trial in &data.trials {
         let platform = trial.record.key.trial.cell.platform.to_string();
-        for deviation in trial
-            .record
-            .deviations()
-            .iter()
-            .filter(|text| !text.starts_with(EMULATED))
-        {
+        for deviation in trial.record.deviations() {
             *found.entry((platform.clone(), deviation.clone())).or_default() += 1;
         }
     }

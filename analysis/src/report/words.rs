@@ -9,7 +9,7 @@ use super::metric::Metric;
 use crate::stats::bootstrap::RESAMPLES;
 use crate::stats::trend;
 use crate::text::counted;
-use protocol::load::{Arrivals, LoadKind, Think, Wait};
+use protocol::load::{LoadKind, Think, Wait};
 
 /// The headline.
 pub(super) fn title(data: &RunData) -> String {
@@ -70,17 +70,10 @@ fn order(load: &LoadKind) -> String {
         "one connection a request"
     };
     match load {
-        LoadKind::Rate(rate) => {
-            let arrivals = if rate.arrivals == Arrivals::Uniform {
-                "evenly spaced"
-            } else {
-                "Poisson arrivals"
-            };
-            format!(
-                "{} requests/s for {seconds} s, {arrivals}, {connections}",
-                rate.rate_per_s
-            )
-        }
+        LoadKind::Rate(rate) => format!(
+            "{} requests/s for {seconds} s, {}, {connections}",
+            rate.rate_per_s, rate.arrivals
+        ),
         LoadKind::Ramp(ramp) => {
             let response = ramp.limit.response.map_or_else(String::new, |longest| {
                 format!(

@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use protocol::event::Ready;
 use protocol::load::{Little, LoadSpec, UdpFigures};
-use protocol::spec::PlatformSpec;
+use protocol::spec::{Emulation, PlatformSpec};
 use protocol::summary::Summary;
 use protocol::{AttemptId, Name};
 use serde::{Deserialize, Serialize};
@@ -162,7 +162,11 @@ impl TrialRecord {
     /// # Errors
     /// [`StoreError::Io`], [`StoreError::Malformed`], and [`StoreError::Format`] for one of a later program.
     pub fn read(path: &Path) -> Result<Self, StoreError> {
-        atomic::read_versioned(path, format_2::upgrade_trial)
+        let mut record: Self = atomic::read_versioned(path, format_2::upgrade_trial)?;
+        if let Some(ready) = &mut record.ready {
+            find_emulation(ready);
+        }
+        Ok(record)
     }
 
     /// What of the fairness contract was not kept.
@@ -177,6 +181,22 @@ impl TrialRecord {
             .iter()
             .filter(|used| !self.beside.contains(&used.service))
     }
+}
+
+/// How the deviation of emulated guests began in files of format 3 and earlier that lack READY's field `emulation`.
+const EMULATED: &str = "emulated (TCG): the guest's instructions are translated, not executed, so its times and rates are not those of a machine with virtualisation";
+
+/// Moves emulation from the deviations of an older file to its field.
+fn find_emulation(ready: &mut Ready) {
+    let emulation = &mut ready.emulation;
+    ready.deviations.retain(|text| {
+        let Some(more) = text.strip_prefix(EMULATED) else {
+            return true;
+        };
+        let kvm_failure = more.strip_prefix("; KVM was tried: ").map(str::to_owned);
+        *emulation = Some(Emulation { kvm_failure });
+        false
+    });
 }
 
 /// The runner's monotonic clock minus the controller's, from a ping exchange.
@@ -231,4 +251,20 @@ pub struct FailureRecord {
     pub stage: String,
     /// What broke.
     pub why: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emulation_in_an_older_file_is_found() {
+        let text = format!(
+            "{{\"clock_ns\": 1, \"endpoints\": [], \"startup\": [], \"prepare_ns\": 1, \"deviations\": [\"no memory limit\", \"{EMULATED}; KVM was tried: no /dev/kvm\"]}}"
+        );
+        let mut ready: Ready = serde_json::from_str(&text).unwrap();
+        find_emulation(&mut ready);
+        assert_eq!(ready.deviations, ["no memory limit"]);
+        assert_eq!(ready.emulation.unwrap().kvm_failure.as_deref(), Some("no /dev/kvm"));
+    }
 }

@@ -57,9 +57,8 @@ impl Options {
         RatePlan {
             warm_up: Duration::from_secs_f64(self.warm_up),
             timeout: Duration::from_secs_f64(self.timeout),
-            arrivals: self
-                .poisson
-                .map_or(Arrivals::Uniform, |seed| Arrivals::Poisson { seed }),
+            arrivals: self.poisson.map_or(Arrivals::Uniform, |_| Arrivals::Poisson),
+            seed: self.poisson.unwrap_or_default(),
             connections: match self.pool {
                 Some(pool) => Connections::KeepAlive {
                     pool,

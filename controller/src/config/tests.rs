@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use protocol::load::{LoadKind, Think, UserRequests};
+use protocol::load::{Arrivals, LoadKind, Think, UserRequests};
 
 use super::testing::{GOOD, problems};
 use super::*;
@@ -111,11 +111,29 @@ warm_up_requests = 3
 }
 
 #[test]
+fn jitter_moves_uniform_arrivals_by_no_more_than_their_interval() {
+    let rate = |more: &str| testing::experiment(&GOOD.replace("rate = 10\n", &format!("rate = 500\n{more}\n")));
+    let arrivals = |more: &str| match &rate(more).unwrap().loads[0].spec.kind {
+        LoadKind::Rate(rate) => rate.arrivals,
+        kind => panic!("{kind:?}"),
+    };
+    assert_eq!(arrivals("jitter = '0s'"), Arrivals::Uniform);
+    assert_eq!(
+        arrivals("jitter = '2ms'"),
+        Arrivals::Jittered(std::time::Duration::from_millis(2))
+    );
+    insta::assert_snapshot!(rate("jitter = '2001us'").unwrap_err() + &rate("jitter = '1ms'\narrivals = 'poisson'").unwrap_err(), @r#"
+    x.toml:12: [[load]] "light": jitter = '2001us': a jitter longer than the interval between requests would change their order; write at most 1 / rate, "2000us"
+    x.toml:12: [[load]] "light": jitter = '1ms': Poisson arrivals are random already; remove it, or write arrivals = "uniform"
+    "#);
+}
+
+#[test]
 fn an_empty_file_lacks_everything_that_has_no_default() {
     insta::assert_snapshot!(problems(""), @r#"
-    x.toml: [[platform]]: there is none, and at least one is needed; add [[platform]] and kind = "native" below it
-    x.toml: [[workload]]: there is none, and at least one is needed; add [[workload]] and kind = "tcp" below it
-    x.toml: [[load]]: there is none, and at least one is needed; add [[load]] and kind, name, rate and duration below it
+    x.toml: [[platform]]: at least one is required; add [[platform]] and kind = "native" below it
+    x.toml: [[workload]]: at least one is required; add [[workload]] and kind = "tcp" below it
+    x.toml: [[load]]: at least one is required; add [[load]] and kind, name, rate and duration below it
     x.toml: [experiment]: name: this key is missing; write e.g. name = "first-look"
     "#);
 }
@@ -182,14 +200,14 @@ x.toml:6: [experiment]: seeed = 1: unknown key; did you mean seed?
 x.toml:7: [experiment]: order = "randomised-blocks": unknown value; did you mean "randomized-blocks"?
 x.toml:8: [experiment]: max_attempts = "3": expected an integer; write digits without quotation marks, e.g. 3
 x.toml:9: [experiment]: baseline = "nativ": there is no platform of this name; did you mean "native"?
-x.toml:12: [kafka]: prefix = "a/b": Kafka takes no such name for a topic; use at most 200 of a-z, A-Z, 0-9, ., _ and -, e.g. prefix = "lab."
+x.toml:12: [kafka]: prefix = "a/b": invalid topic prefix; use at most 200 of a-z, A-Z, 0-9, ., _ and -, e.g. prefix = "lab."
 x.toml:13: [kafka]: partitions = 0: the number of partitions is 1 to 1000; write e.g. 1
 x.toml:14: [kafka]: retention = 3600: expected a duration; write e.g. "10s", "500ms" or "2m"
 x.toml:15: [kafka]: key_file = "/nonexistent/lab.key": this file cannot be read: No such file or directory (os error 2); make one with `openssl rand -hex 32 > lab.key; chmod 600 lab.key`, the same on controller and runners
-x.toml:16: [kafka]: listen = "127.0.0.1:9092": this key is for brokers = "embedded"; leave it out: the brokers named in brokers are started elsewhere
-x.toml:17: [kafka.options]: bootstrap.servers has a key of its own; leave it out and write brokers = "..." in [kafka]
+x.toml:16: [kafka]: listen = "127.0.0.1:9092": this key is for brokers = "embedded"; remove it: the brokers in `brokers` are started elsewhere
+x.toml:17: [kafka.options]: bootstrap.servers has a key of its own; remove it and write brokers = "..." in [kafka]
 x.toml:21: [[platform]] 1: kind = "dokcer": unknown value; did you mean "docker"?
-x.toml:24: [[platform]] 2: publish = true: this key is for kind = "docker"; leave it out here
+x.toml:24: [[platform]] 2: publish = true: this key is for kind = "docker"; remove it
 x.toml:26: [[platform]] 3: kind = "native": the name native is already taken (line 22); give each its own name, e.g. name = "native-2"
 x.toml:27: [[platform]] 3: optional = "yes": expected true or false; write it without quotation marks
 x.toml:30: [[workload]] 1: port = 70000: a port is 1 to 65535; write e.g. 8080
@@ -212,16 +230,16 @@ x.toml:52: [deadlines]: ready = 5: expected a duration; write e.g. "10s", "500ms
 #[test]
 fn what_is_no_toml_is_said_line_by_line() {
     insta::assert_snapshot!(problems("[experiment]\nname = x\n[kafka\nseed = = 3\n"), @r#"
-    x.toml:2: `name = x`: this is no TOML: string values must be quoted, expected literal string; correct the line, then check again
-    x.toml:3: `[kafka`: this is no TOML: unclosed table, expected `]`; correct the line, then check again
-    x.toml:4: `seed = = 3`: this is no TOML: extra `=`, expected nothing; correct the line, then check again
+    x.toml:2: `name = x`: invalid TOML: string values must be quoted, expected literal string; correct the line, then check again
+    x.toml:3: `[kafka`: invalid TOML: unclosed table, expected `]`; correct the line, then check again
+    x.toml:4: `seed = = 3`: invalid TOML: extra `=`, expected nothing; correct the line, then check again
     "#);
 }
 
 #[test]
 fn tables_with_the_wrong_brackets() {
     insta::assert_snapshot!(problems("kafka = 3\nload = [1, {}]\n[platform]\nkind = \"native\"\n[[experiment]]\n"), @r#"
-    x.toml: [[workload]]: there is none, and at least one is needed; add [[workload]] and kind = "tcp" below it
+    x.toml: [[workload]]: at least one is required; add [[workload]] and kind = "tcp" below it
     x.toml:1: [kafka]: expected a table; write [kafka] on a line of its own and its keys below
     x.toml:2: [[load]] 1: expected a table; write [[load]] and its keys below
     x.toml:2: [[load]] 2: kind: this key is missing; write e.g. kind = "rate"
@@ -237,7 +255,7 @@ fn a_broker_for_everybody_must_say_its_address() {
     let text = format!("{GOOD}\n[kafka]\nlisten = \"0.0.0.0:9092\"\nreplication = 3\n");
     insta::assert_snapshot!(problems(&text), @r#"
     x.toml:15: [kafka]: listen = "0.0.0.0:9092": clients cannot connect to 0.0.0.0; set the address that runners connect to, e.g. advertise = "lab-1:9092"
-    x.toml:16: [kafka]: replication = 3: the embedded broker is one node; leave replication out, or name the brokers of a cluster
+    x.toml:16: [kafka]: replication = 3: the embedded broker is one node; remove replication, or name the brokers of a cluster
     "#);
 }
 
@@ -245,7 +263,7 @@ fn a_broker_for_everybody_must_say_its_address() {
 fn shared_cpus_and_short_windows_are_warned_of() {
     let text = GOOD.replace("10s", "1s") + "cpus = \"1-2\"\n[resources]\ncpuset = \"2-3\"\n";
     insta::assert_snapshot!(warnings(&text), @r#"
-    x.toml:12: warning: [[load]] "light": duration = "1s": the measured window holds fewer than two samples of CPU and memory; lengthen it, or shorten [sampling] interval
+    x.toml:12: warning: [[load]] "light": duration = "1s": the measurement window holds fewer than two samples of CPU and memory; lengthen it, or shorten [sampling] interval
     x.toml:13: warning: [[load]] "light": cpus = "1-2": the services' cpuset has CPU 2 too, and controller and runner share this machine; give the generator CPUs of its own
     "#);
     let elsewhere = text + "[kafka]\nbrokers = \"lab-1:9092\"\n";
@@ -275,13 +293,13 @@ fn the_command_line_stands_in_front_and_is_checked_too() {
         ..Overrides::default()
     };
     let problems = parse("x.toml", GOOD, &bad).unwrap_err();
-    insta::assert_snapshot!(problems[0], @r#"option --brokers: [kafka]: brokers = "nowhere": "nowhere" is no host:port; write "embedded", or addresses like "lab-1:9092,lab-2:9092""#);
+    insta::assert_snapshot!(problems[0], @r#"option --brokers: [kafka]: brokers = "nowhere": "nowhere" is not host:port; write "embedded", or addresses like "lab-1:9092,lab-2:9092""#);
 }
 
 #[test]
 fn the_embedded_broker_has_no_tls() {
     let text = format!("{GOOD}\n[kafka.options]\nsecurity.protocol = \"ssl\"\n");
-    insta::assert_snapshot!(problems(&text), @r#"x.toml:14: [kafka.options]: the embedded broker speaks plaintext only, and security.protocol says otherwise; leave it out and sign commands with key_file, or name the brokers of Apache Kafka"#);
+    insta::assert_snapshot!(problems(&text), @r#"x.toml:14: [kafka.options]: the embedded broker supports plaintext only, and security.protocol is not plaintext; remove it and sign commands with key_file, or name the brokers of Apache Kafka"#);
     let cluster = text + "[kafka]\nbrokers = \"lab-1:9092\"\n";
     let kafka = parse("x.toml", &cluster, &Overrides::default())
         .unwrap()
@@ -360,16 +378,16 @@ fn what_jung_cannot_be() {
     insta::assert_snapshot!(problems(&text), @r#"
     x.toml:7: [[workload]] 1: beside = ["api-gatway"]: there is no service "api-gatway"; did you mean api-gateway?
     x.toml:8: [[workload]] 1: instances = { api-gateway = 2 }: of api-gateway there is one; write e.g. { auth-manager = 2 }
-    x.toml:9: [[workload]] 1: kafka = "lab-1:9092": this is no broker for the services; write "own", "apache", or where one runs that the services reach, e.g. "10.0.0.3:9092"
-    x.toml:11: [[workload]] 1: reply_bytes = 5: this key is for kind = "tcp"; leave it out here
-    x.toml:14: [[workload]] 2: users = 3: this key is for kind = "jung"; leave it out here
+    x.toml:9: [[workload]] 1: kafka = "lab-1:9092": invalid broker for the services; write "own", "apache", or where one runs that the services reach, e.g. "10.0.0.3:9092"
+    x.toml:11: [[workload]] 1: reply_bytes = 5: this key is for kind = "tcp"; remove it
+    x.toml:14: [[workload]] 2: users = 3: this key is for kind = "jung"; remove it
     "#);
     let text = format!(
         "{JUNG}users = 3\ninstances = {{ auth-manager = 3 }}\npartitions = 2\nkafka_port = 8080\n\
          [[load]]\nkind = \"users\"\nname = \"u\"\nusers = 4\nrequests = 5\n"
     );
     insta::assert_snapshot!(problems(&text), @r#"
-    x.toml:9: [[workload]] 1: partitions = 2: 3 instances of a service cannot share fewer partitions; write partitions = 3, or leave it out
+    x.toml:9: [[workload]] 1: partitions = 2: 3 instances of a service cannot share fewer partitions; write partitions = 3, or omit it
     x.toml:10: [[workload]] 1: kafka_port = 8080: a gateway has port 8080 or the next; give the broker others
     "#);
     let text = format!(

@@ -1,18 +1,20 @@
 //! Turns the description file into a checked [`Guest`], or lists every problem in it.
+#![expect(
+    clippy::ptr_arg,
+    reason = "fields hold a String, and a check takes what a field holds"
+)]
 
-use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use protocol::toml::{Document, Fault, FileRemedies, Problem, Table, TableCheck, read, value};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::description::{
     CloudImage, CloudStart, Disk, DiskFormat, Guest, Image, InitramfsImage, Machine, Nic, RofsImage, Share, Stop,
     VirtiofsImage,
 };
-use super::problem::{Problem, Problems};
-use super::raw::{RawDisk, RawGuest, RawShare};
-use super::template::Template;
+use super::raw::{RawDisk, RawGuest, RawKeys, RawShare};
+use super::template::{PLACEHOLDERS, Template, TemplateError};
 use super::vmm::Vmm;
 
 /// The tag of OSv's shared root; OSv mounts the first share, whatever its tag.
@@ -20,73 +22,53 @@ pub(crate) const ROOT: &str = "root";
 /// Longest virtio-fs tag, bytes (Virtual I/O Device 1.2, section 5.11.4).
 const TAG_BYTES: usize = 36;
 /// The names of the presets.
-const PRESETS: &str = "osv, osv-image, osv-virtiofs, includeos, linux, cloud";
+const PRESETS: [&str; 6] = ["osv", "osv-image", "osv-virtiofs", "includeos", "linux", "cloud"];
+/// What to do about a description that cannot be read.
+const REMEDIES: FileRemedies = FileRemedies {
+    directory: "put the description in a file of this name",
+    missing: "describe the guest in this file (see deploy/linux/kernel.sh and deploy/osv/README.md)",
+    too_large: "a description is a short TOML text (see deploy/osv/guest.toml)",
+};
+const REMOVE: &str = "remove this key";
 
 impl Guest {
     /// Reads and checks a description.
     ///
     /// # Errors
-    /// [`Problems`]: all of them, each with its key and a remedy.
-    pub fn read(file: &Path) -> Result<Self, Problems> {
-        let text = fs::read_to_string(file).map_err(|error| Problems {
-            file: file.to_owned(),
-            problems: vec![Problem {
-                key: "file",
-                what: format!(
-                    "{error}: describe the guest in this file (see deploy/linux/kernel.sh and deploy/osv/README.md)"
-                ),
-            }],
-        })?;
-        Self::parse(file, &text)
+    /// Every [`Problem`].
+    pub fn read(file: &Path) -> Result<Self, Vec<Problem>> {
+        Self::parse(file, &read(file, REMEDIES)?)
     }
 
     /// Checks the text of a description; `file` is only used in messages.
     ///
     /// # Errors
-    /// See [`Guest::read`].
-    pub fn parse(file: &Path, text: &str) -> Result<Self, Problems> {
-        let failed = |problems| Problems {
-            file: file.to_owned(),
-            problems,
-        };
-        let raw = raw(text).map_err(|problem| failed(vec![problem]))?;
-        Self::check(raw).map_err(failed)
-    }
-
-    /// Checks a description.
-    ///
-    /// # Errors
     /// Every [`Problem`].
-    pub fn check(raw: RawGuest) -> Result<Self, Vec<Problem>> {
-        let mut checks = Checks::default();
-        let guest = checks.guest(raw);
-        match guest {
-            Some(guest) if checks.problems.is_empty() => Ok(guest),
-            _ => Err(checks.problems),
-        }
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Vec<Problem>> {
+        let name = file.display().to_string();
+        let own = Document::parse(&name, text)?;
+        let preset = preset_of(&name, &own)?;
+        let mut problems = Vec::new();
+        let documents = [Some(&own), preset.as_ref()].into_iter().flatten();
+        let raw = RawGuest::read(Table::root(&name, documents, &[]), &mut problems);
+        let guest = guest(&raw, &mut problems);
+        problems.sort_by_key(|problem| problem.line);
+        guest.filter(|_| problems.is_empty()).ok_or(problems)
     }
 }
 
-/// Overlays the file's own keys on those of its preset.
-fn raw(text: &str) -> Result<RawGuest, Problem> {
-    let syntax_error = |error: toml::de::Error| Problem {
-        key: "file",
-        what: error.to_string().trim_end().replace('\n', " "),
-    };
-    let own: toml::Table = toml::from_str(text).map_err(syntax_error)?;
-    let mut merged = match own.get("preset") {
-        None => toml::Table::new(),
-        Some(name) => {
-            let name = name.as_str().unwrap_or_default();
-            let text = preset(name).ok_or_else(|| Problem {
-                key: "preset",
-                what: format!("unknown preset {name:?}: use one of {PRESETS}"),
-            })?;
-            toml::from_str(text).map_err(syntax_error)?
-        }
-    };
-    merged.extend(own);
-    merged.try_into().map_err(syntax_error)
+/// The preset that a description extends.
+fn preset_of(file: &str, own: &Document<'_>) -> Result<Option<Document<'static>>, Vec<Problem>> {
+    let mut root = Table::root(file, [own], &[]);
+    let (field, section) = (root.string("preset"), root.section());
+    let mut problems = Vec::new();
+    let words = PRESETS.map(|name| (name, name));
+    let name = TableCheck::new(&section, &mut problems).optional(&field, value::choice(&words));
+    match name.flatten() {
+        _ if !problems.is_empty() => Err(problems),
+        Some(name) => Document::parse(format!("preset {name}"), preset(name).unwrap_or_default()).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// The description file of a preset.
@@ -102,290 +84,247 @@ fn preset(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Collects the problems of one description.
-#[derive(Default)]
-struct Checks {
-    problems: Vec<Problem>,
+/// Checks all first and builds last, so that no problem hides another. `None`: a problem is reported.
+fn guest(raw: &RawGuest, problems: &mut Vec<Problem>) -> Option<Guest> {
+    let keys = &raw.keys;
+    let mut table = TableCheck::new(&keys.section, problems);
+    let table = &mut table;
+    if keys.kernel.is_absent() && raw.disks.is_empty() {
+        let fault = Fault::new("a guest needs a kernel, or a disk to boot from", "name one");
+        table.error(&keys.kernel, fault);
+    }
+    let vmm = vmm(raw, table);
+    let image = image(raw, table);
+    let append_at = append_at(raw, table);
+    let shares = shares(raw, table);
+    let kernel = table.optional(&keys.kernel, path);
+    let initrd = table.optional(&keys.initrd, path);
+    let kernel_sha256 = table.optional(&keys.kernel_sha256, |text| sha256(text));
+    let disks: Vec<_> = raw.disks.iter().map(|raw| disk(raw, table)).collect();
+    let virtiofsd = table.optional(&keys.virtiofsd, path);
+    let initrd_append = table.optional(&keys.initrd_append, template);
+    let append = table.optional(&keys.append, template);
+    let files = table.or(&keys.files, Vec::new(), |files| {
+        let one = |(inside, outside): &(String, String)| Ok((inside.clone(), path(outside)?));
+        files.iter().map(one).collect()
+    });
+    let machine = table.or(&keys.machine, Machine::Q35, value::choice(&MACHINES));
+    let cpu = table.optional(&keys.cpu, cpu_model);
+    let nic = table.or(&keys.nic, Nic::VirtioPci, value::choice(&NICS));
+    let stop = table.or(&keys.stop, Stop::Powerdown, value::choice(&STOPS));
+    let memory_mib = table.or(
+        &keys.memory_mib,
+        128,
+        value::integer("the memory of a guest in MiB", 8..=1 << 20, 128),
+    );
+    let vnet_hdr = table.or(&keys.vnet_hdr, true, value::any);
+    let random = table.or(&keys.random, true, value::any);
+    let rest = table.optional(&keys.rest, value::integer("a port", 0..=65_535, 8000));
+    let example = "ready = \"Booted up\", a pattern for the console line that shows that the guest is up";
+    let ready = table.required(&keys.ready, example, regex);
+    let panic = table.optional(&keys.panic, regex);
+    let exited = table.optional(&keys.exited, exited);
+    let (vmm, program) = vmm?;
+    Some(Guest {
+        vmm,
+        program,
+        kernel: kernel?,
+        kernel_sha256: kernel_sha256?,
+        initrd: initrd?,
+        initrd_append: initrd_append?,
+        disks: disks.into_iter().collect::<Option<_>>()?,
+        shares: shares?,
+        virtiofsd: virtiofsd?,
+        image: image?,
+        files: files?,
+        machine: machine?,
+        cpu: cpu?,
+        memory_mib: memory_mib?,
+        append: append?,
+        append_at: append_at?,
+        nic: nic?,
+        vnet_hdr: vnet_hdr?,
+        random: random?,
+        rest: rest?,
+        stop: stop?,
+        ready: ready?,
+        panic: panic?,
+        exited: exited?,
+    })
 }
 
-impl Checks {
-    fn guest(&mut self, raw: RawGuest) -> Option<Guest> {
-        let bootable = raw.kernel.is_some() || !raw.disks.is_empty();
-        if !bootable {
-            self.problem(
-                "kernel",
-                "a guest needs a kernel, or a disk to boot from: name one".into(),
-            );
-        }
-        let (vmm, program) = self.vmm(&raw)?;
-        let image = self.image(&raw);
-        let append_at = self.append_at(&raw);
-        let shares = self.shares(&raw);
-        let kernel = self.path("kernel", raw.kernel);
-        let initrd = self.path("initrd", raw.initrd);
-        let kernel_sha256 = raw.kernel_sha256.and_then(|text| self.sha256(&text));
-        let disks = raw.disks.iter().filter_map(|disk| self.disk(disk)).collect();
-        let virtiofsd = self.path("virtiofsd", raw.virtiofsd);
-        let initrd_append = raw.initrd_append.and_then(|text| self.template("initrd_append", &text));
-        let append = raw.append.and_then(|text| self.template("append", &text));
-        let files = raw
-            .files
-            .into_iter()
-            .filter_map(|(inside, outside)| Some((inside, self.path("files", Some(outside))?)))
-            .collect();
-        let machine = self.choice("machine", raw.machine.as_deref().unwrap_or("q35"), &MACHINES);
-        let cpu = raw.cpu.and_then(|text| self.cpu(text));
-        let nic = self.choice("nic", raw.nic.as_deref().unwrap_or("virtio-net-pci"), &NICS);
-        let stop = self.choice("stop", raw.stop.as_deref().unwrap_or("powerdown"), &STOPS);
-        let memory_mib = self.memory(raw.memory_mib.unwrap_or(128));
-        let ready = match &raw.ready {
-            Some(pattern) => self.regex("ready", pattern),
-            None => {
-                self.problem(
-                    "ready",
-                    "give a pattern for the console line that shows that the guest is up".into(),
-                );
-                None
-            }
+/// The hypervisor, with its program if the description names one.
+fn vmm(raw: &RawGuest, table: &mut TableCheck<'_>) -> Option<(Vmm, Option<PathBuf>)> {
+    let found = table.or(&raw.keys.vmm, (Vmm::Qemu, None), |text| Vmm::parse(text))?;
+    found.0.check(raw, table);
+    Some(found)
+}
+
+fn shares(raw: &RawGuest, table: &mut TableCheck<'_>) -> Option<Vec<Share>> {
+    let keys = &raw.keys;
+    let makes_one = keys.image.value().is_some_and(|image| image == "virtiofs");
+    if raw.shares.is_empty() && !makes_one {
+        table.forbid(&keys.virtiofsd, "there are no shares to serve", REMOVE);
+    }
+    let mut shares: Vec<Share> = Vec::new();
+    let mut all = Some(());
+    for raw in &raw.shares {
+        let table = &mut table.elsewhere(&raw.section);
+        let Some(share) = share(raw, table) else {
+            all = None;
+            continue;
         };
-        let panic = raw.panic.and_then(|pattern| self.regex("panic", &pattern));
-        let exited = raw.exited.and_then(|pattern| self.exited(&pattern));
-        Some(Guest {
-            vmm,
-            program,
-            kernel,
-            kernel_sha256,
-            initrd,
-            initrd_append,
-            disks,
-            shares,
-            virtiofsd,
-            image: image?,
-            files,
-            machine: machine?,
-            cpu,
-            memory_mib,
-            append,
-            append_at,
-            nic: nic?,
-            vnet_hdr: raw.vnet_hdr.unwrap_or(true),
-            random: raw.random.unwrap_or(true),
-            rest: raw.rest,
-            stop: stop?,
-            ready: ready?,
-            panic,
-            exited,
-        })
-    }
-
-    /// The hypervisor, with its program if the description names one.
-    fn vmm(&mut self, raw: &RawGuest) -> Option<(Vmm, Option<PathBuf>)> {
-        let found = self.record("vmm", Vmm::parse(raw.vmm.as_deref().unwrap_or("qemu")))?;
-        self.problems.extend(found.0.problems(raw));
-        Some(found)
-    }
-
-    /// A CPU model with flags, which must stay one argument of QEMU's.
-    fn cpu(&mut self, text: String) -> Option<String> {
-        let named = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if named && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.,=+".contains(c)) {
-            return Some(text);
+        if shares.iter().any(|other| other.tag == share.tag) || makes_one && share.tag == ROOT {
+            let fault = Fault::new("this is the tag of another share", "give every share a tag of its own");
+            table.error(&raw.tag, fault);
         }
-        self.problem(
-            "cpu",
-            format!(
-                "{text:?} is not a model that `qemu-system-x86_64 -cpu help` lists, with flags such as \"host,-pmu\""
-            ),
-        );
-        None
+        shares.push(share);
     }
+    all.map(|()| shares)
+}
 
-    fn shares(&mut self, raw: &RawGuest) -> Vec<Share> {
-        let makes_one = raw.image.as_deref() == Some("virtiofs");
-        if raw.virtiofsd.is_some() && raw.shares.is_empty() && !makes_one {
-            let what = "there are no shares to serve: remove this key";
-            self.problem("virtiofsd", what.into());
-        }
-        let mut shares: Vec<Share> = Vec::new();
-        for share in &raw.shares {
-            let Some(share) = self.share(share) else { continue };
-            let is_taken = shares.iter().any(|other| other.tag == share.tag) || makes_one && share.tag == ROOT;
-            if is_taken {
-                let what = format!(
-                    "{:?} is the tag of another share: every share needs a tag of its own",
-                    share.tag
-                );
-                self.problem("shares.tag", what);
-            } else {
-                shares.push(share);
-            }
-        }
-        shares
-    }
-
-    fn share(&mut self, raw: &RawShare) -> Option<Share> {
-        let path = self.path("shares.path", Some(raw.path.clone()));
+fn share(raw: &RawShare, table: &mut TableCheck<'_>) -> Option<Share> {
+    let path = table.required(&raw.path, "path = \"/srv/data\"", path);
+    let tag = table.required(&raw.tag, "tag = \"data\"", |tag| {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let tag = &raw.tag;
-        if tag.is_empty() || tag.len() > TAG_BYTES || !tag.chars().all(plain) {
-            let what = format!("{tag:?} is not a valid tag: use 1 to {TAG_BYTES} letters, digits, `-`, `_` and `.`");
-            self.problem("shares.tag", what);
-            return None;
+        if (1..=TAG_BYTES).contains(&tag.len()) && tag.chars().all(plain) {
+            return Ok(tag.clone());
         }
-        Some(Share {
-            path: path?,
-            tag: tag.clone(),
-            writable: raw.writable,
-        })
-    }
+        let remedy = format!("use 1 to {TAG_BYTES} letters, digits, `-`, `_` and `.`");
+        Err(Fault::new("invalid tag", remedy))
+    });
+    let writable = table.or(&raw.writable, false, value::any);
+    Some(Share {
+        path: path?,
+        tag: tag?,
+        writable: writable?,
+    })
+}
 
-    fn image(&mut self, raw: &RawGuest) -> Option<Image> {
-        let kind = self.choice("image", raw.image.as_deref().unwrap_or("none"), &IMAGES)?;
-        if kind != ImageKind::Initramfs && raw.modules.is_some() {
-            self.problem(
-                "modules",
-                "only the image \"initramfs\" loads modules: remove this key".into(),
-            );
-        }
-        let start = self.choice("start", raw.start.as_deref().unwrap_or("unit"), &STARTS)?;
-        if kind != ImageKind::Cloud && raw.start.is_some() {
-            self.problem(
-                "start",
-                "only the image \"cloud\" can be started in two ways: remove this key".into(),
-            );
-        }
-        match kind {
-            ImageKind::None => Some(Image::None),
-            ImageKind::Rofs => Some(Image::Rofs(RofsImage {})),
-            ImageKind::Virtiofs => Some(Image::Virtiofs(VirtiofsImage {})),
-            ImageKind::Cloud => {
-                if raw.disks.is_empty() {
-                    self.problem(
-                        "disks",
-                        "the image \"cloud\" needs a disk with a distribution that has cloud-init (deploy/linux/disk.sh)".into(),
-                    );
-                }
-                Some(Image::Cloud(CloudImage { start }))
+fn image(raw: &RawGuest, table: &mut TableCheck<'_>) -> Option<Image> {
+    let keys = &raw.keys;
+    let kind = table.or(&keys.image, ImageKind::None, value::choice(&IMAGES))?;
+    if kind != ImageKind::Initramfs {
+        table.forbid(&keys.modules, "only the image \"initramfs\" loads modules", REMOVE);
+    }
+    let start = table.or(&keys.start, CloudStart::Unit, value::choice(&STARTS))?;
+    if kind != ImageKind::Cloud {
+        let what = "only the image \"cloud\" can be started in two ways";
+        table.forbid(&keys.start, what, REMOVE);
+    }
+    match kind {
+        ImageKind::None => Some(Image::None),
+        ImageKind::Rofs => Some(Image::Rofs(RofsImage {})),
+        ImageKind::Virtiofs => Some(Image::Virtiofs(VirtiofsImage {})),
+        ImageKind::Cloud => {
+            if raw.disks.is_empty() {
+                let what = "the image \"cloud\" needs a disk with a distribution that has cloud-init";
+                table.error(
+                    &keys.image,
+                    Fault::new(what, "add [[disks]] (see deploy/linux/disk.sh)"),
+                );
             }
-            ImageKind::Initramfs => {
-                if raw.initrd.is_some() {
-                    self.problem(
-                        "initrd",
-                        "the image \"initramfs\" builds its own: remove one of the two".into(),
-                    );
-                }
-                let Some(modules) = raw.modules.clone() else {
-                    self.problem(
-                        "modules",
-                        "name the directory with the kernel's modules (deploy/linux/kernel.sh)".into(),
-                    );
-                    return None;
-                };
-                Some(Image::Initramfs(InitramfsImage {
-                    modules: self.path("modules", Some(modules))?,
-                    load: raw.load.clone().unwrap_or_default(),
-                    init: self.path("init", raw.init.clone()),
-                }))
-            }
+            Some(Image::Cloud(CloudImage { start }))
         }
+        ImageKind::Initramfs => initramfs(keys, table),
     }
+}
 
-    /// Where boot arguments are written on the first disk. Without boot arguments the disk keeps those it has.
-    fn append_at(&mut self, raw: &RawGuest) -> Option<u64> {
-        let at = raw.append_at?;
-        if raw.kernel.is_some() {
-            let what = "a kernel gets its arguments directly: remove one of the two";
-            self.problem("append_at", what.into());
-        }
-        let is_read_only = raw.disks.first().is_some_and(|disk| !disk.writable);
-        if raw.append.is_some() && is_read_only {
-            let what = "boot arguments are written to an overlay of the first disk: set `writable = true` there, or remove `append`";
-            self.problem("append", what.into());
-        }
-        Some(at)
-    }
+fn initramfs(keys: &RawKeys, table: &mut TableCheck<'_>) -> Option<Image> {
+    let what = "the image \"initramfs\" builds its own";
+    table.forbid(&keys.initrd, what, "remove one of the two");
+    let example = "modules = \"/opt/linux/modules\", the directory of the kernel's modules (deploy/linux/kernel.sh)";
+    let modules = table.required(&keys.modules, example, path);
+    let load = table.or(&keys.load, Vec::new(), value::any);
+    let init = table.optional(&keys.init, path);
+    Some(Image::Initramfs(InitramfsImage {
+        modules: modules?,
+        load: load?,
+        init: init?,
+    }))
+}
 
-    fn disk(&mut self, raw: &RawDisk) -> Option<Disk> {
-        let path = self.path("disks.path", Some(raw.path.clone()));
-        let format = self.choice("disks.format", &raw.format, &FORMATS);
-        Some(Disk {
-            path: path?,
-            format: format?,
-            writable: raw.writable,
-        })
+/// Where boot arguments are written on the first disk. Without boot arguments the disk keeps those it has.
+fn append_at(raw: &RawGuest, table: &mut TableCheck<'_>) -> Option<Option<u64>> {
+    let keys = &raw.keys;
+    let at = table.optional(&keys.append_at, value::integer("an offset", 0..=i64::MAX, 512))?;
+    if at.is_none() {
+        return Some(None);
     }
+    if !keys.kernel.is_absent() {
+        let what = "a kernel gets its arguments directly";
+        table.error(&keys.append_at, Fault::new(what, "remove one of the two"));
+    }
+    let is_writable = |disk: &RawDisk| disk.writable.value().is_some_and(|writable| *writable);
+    if raw.disks.first().is_some_and(|disk| !is_writable(disk)) {
+        let what = "boot arguments are written to an overlay of the first disk";
+        table.forbid(&keys.append, what, "set `writable = true` there, or remove `append`");
+    }
+    Some(at)
+}
 
-    /// A path that QEMU cannot misread: absolute, and without the comma that separates multiboot modules.
-    fn path(&mut self, key: &'static str, path: Option<PathBuf>) -> Option<PathBuf> {
-        let path = path?;
-        let text = path.to_str().unwrap_or_default();
-        if path.is_absolute() && !text.is_empty() && !text.contains([',', ' ']) && !text.contains(char::is_control) {
-            return Some(path);
-        }
-        self.problem(
-            key,
-            format!("{path:?} must be an absolute path without spaces, commas and control characters"),
-        );
-        None
-    }
+fn disk(raw: &RawDisk, table: &mut TableCheck<'_>) -> Option<Disk> {
+    let table = &mut table.elsewhere(&raw.section);
+    let path = table.required(&raw.path, "path = \"/images/guest.qcow2\"", path);
+    let format = table.required(&raw.format, "format = \"qcow2\"", value::choice(&FORMATS));
+    let writable = table.or(&raw.writable, false, value::any);
+    Some(Disk {
+        path: path?,
+        format: format?,
+        writable: writable?,
+    })
+}
 
-    fn sha256(&mut self, text: &str) -> Option<String> {
-        let hash = text.to_ascii_lowercase();
-        if hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit()) {
-            return Some(hash);
-        }
-        self.problem(
-            "kernel_sha256",
-            "write the 64 hexadecimal digits that `sha256sum` prints".into(),
-        );
-        None
+/// A path that QEMU cannot misread: absolute, and without the comma that separates multiboot modules.
+fn path(text: &String) -> Result<PathBuf, Fault> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() && !text.contains([',', ' ']) && !text.contains(char::is_control) {
+        return Ok(path);
     }
+    let remedy = "write an absolute path without spaces, commas and control characters";
+    Err(Fault::new("invalid path", remedy))
+}
 
-    fn memory(&mut self, mib: u64) -> u64 {
-        if !(8..=1 << 20).contains(&mib) {
-            self.problem("memory_mib", format!("{mib} is not from 8 to {}", 1 << 20));
-        }
-        mib
+/// A CPU model with flags, which must stay one argument of QEMU's.
+fn cpu_model(text: &String) -> Result<String, Fault> {
+    let named = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if named && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.,=+".contains(c)) {
+        return Ok(text.clone());
     }
+    let remedy = "write one that `qemu-system-x86_64 -cpu help` lists, with flags such as \"host,-pmu\"";
+    Err(Fault::new("invalid CPU model", remedy))
+}
 
-    fn template(&mut self, key: &'static str, text: &str) -> Option<Template> {
-        self.record(key, text.parse())
+fn sha256(text: &str) -> Result<String, Fault> {
+    let hash = text.to_ascii_lowercase();
+    if hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit()) {
+        return Ok(hash);
     }
+    let remedy = "write the 64 hexadecimal digits that `sha256sum` prints";
+    Err(Fault::new("invalid hash", remedy))
+}
 
-    fn regex(&mut self, key: &'static str, pattern: &str) -> Option<Regex> {
-        self.record(key, RegexBuilder::new(pattern).size_limit(1 << 20).build())
-    }
+fn template(text: &String) -> Result<Template, Fault> {
+    let remedy = format!("write text and the placeholders {PLACEHOLDERS}");
+    text.parse()
+        .map_err(|error: TemplateError| Fault::new(error.to_string(), remedy))
+}
 
-    fn exited(&mut self, pattern: &str) -> Option<Regex> {
-        let regex = self.regex("exited", pattern)?;
-        if regex.captures_len() == 2 {
-            return Some(regex);
-        }
-        self.problem(
-            "exited",
-            "the pattern needs one group, the exit code, e.g. \"returned (\\\\d+)\"".into(),
-        );
-        None
-    }
+fn regex(pattern: &String) -> Result<Regex, Fault> {
+    let regex = RegexBuilder::new(pattern).size_limit(1 << 20).build();
+    regex.map_err(|error| {
+        let what = error.to_string().replace('\n', " ");
+        Fault::new(what, "write a regular expression, e.g. \"panicked at\"")
+    })
+}
 
-    fn choice<T: Copy>(&mut self, key: &'static str, given: &str, choices: &[(&str, T)]) -> Option<T> {
-        let found = choices.iter().find(|(word, _)| *word == given);
-        if found.is_none() {
-            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-            self.problem(key, format!("{given:?} is not one of {}", words.join(", ")));
-        }
-        found.map(|(_, choice)| *choice)
+fn exited(pattern: &String) -> Result<Regex, Fault> {
+    let regex = regex(pattern)?;
+    if regex.captures_len() == 2 {
+        return Ok(regex);
     }
-
-    fn record<T, E: fmt::Display>(&mut self, key: &'static str, outcome: Result<T, E>) -> Option<T> {
-        outcome
-            .map_err(|error| self.problem(key, error.to_string().replace('\n', " ")))
-            .ok()
-    }
-
-    fn problem(&mut self, key: &'static str, what: String) {
-        self.problems.push(Problem { key, what });
-    }
+    let what = "the pattern needs one group, the exit code";
+    Err(Fault::new(what, "write e.g. \"returned (\\\\d+)\""))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

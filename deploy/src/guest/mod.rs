@@ -4,7 +4,7 @@
 //! console lines show that the guest is up, has panicked, or that its service has exited. With `preset = "osv"`, `"includeos"`, `"linux"` or `"cloud"` it
 //! only has to add what depends on the host, such as the path of a kernel. Presets are such files too (`deploy/osv/guest.toml` and others).
 //!
-//! [`RawGuest`] is the file's contents, and [`Guest::check`] turns it into a [`Guest`] or lists every [`Problem`]. [`template`] fills in addresses; [`osv`]
+//! [`RawGuest`] is the file's contents, and [`Guest::parse`] turns it into a [`Guest`] or lists every problem. [`template`] fills in addresses; [`osv`]
 //! and [`linux`] write images; [`multiboot`] wraps kernels for QEMU.
 
 mod check;
@@ -14,7 +14,6 @@ mod end;
 pub mod linux;
 pub mod multiboot;
 pub mod osv;
-mod problem;
 mod raw;
 pub mod template;
 pub mod tree;
@@ -26,6 +25,5 @@ pub use description::{
     VirtiofsImage,
 };
 pub use end::GuestEnd;
-pub use problem::{Problem, Problems};
-pub use raw::{RawDisk, RawGuest, RawShare};
+pub use raw::{RawDisk, RawGuest, RawKeys, RawShare};
 pub use vmm::Vmm;

@@ -7,7 +7,7 @@
 use std::net::Ipv4Addr;
 
 /// The known placeholders.
-const PLACEHOLDERS: &str = "{ip} {mask} {gateway} {port} {service} {args}";
+pub(super) const PLACEHOLDERS: &str = "{ip} {mask} {gateway} {port} {service} {args}";
 
 /// A text with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +30,10 @@ enum Part {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// An unknown placeholder.
-    #[error("unknown placeholder {{{0}}}: use one of {PLACEHOLDERS}")]
+    #[error("unknown placeholder {{{0}}}")]
     UnknownPlaceholder(String),
     /// An unmatched brace.
-    #[error("unmatched brace: placeholders are written like {{ip}}")]
+    #[error("unmatched brace")]
     UnmatchedBrace,
     /// A control character.
     #[error("it contains a control character")]

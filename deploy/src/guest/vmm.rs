@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::problem::Problem;
-use super::raw::RawGuest;
+use protocol::toml::{Fault, TableCheck};
+
+use super::raw::{RawDisk, RawGuest};
 
 /// A hypervisor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Vmm {
     }
 
     /// Parses a name, or the absolute path of a program whose file name begins with it.
-    pub(super) fn parse(text: &str) -> Result<(Self, Option<PathBuf>), String> {
+    pub(super) fn parse(text: &str) -> Result<(Self, Option<PathBuf>), Fault> {
         let path = Path::new(text);
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let program = path.is_absolute().then(|| path.to_owned());
@@ -50,75 +51,78 @@ impl Vmm {
         });
         found.map(|vmm| (vmm, program)).ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
-            format!("{text:?} is not one of {names}, nor the absolute path of such a program")
+            Fault::new(
+                "unknown hypervisor",
+                format!("write one of {names}, or the absolute path of such a program"),
+            )
         })
     }
 
-    /// The parts of a description that it does not support, each with a remedy.
-    pub(super) fn problems(self, raw: &RawGuest) -> Vec<Problem> {
+    /// Reports the parts of a description that it does not support.
+    pub(super) fn check(self, raw: &RawGuest, table: &mut TableCheck<'_>) {
         if self == Self::Qemu {
-            return Vec::new();
+            return;
         }
+        let (name, keys) = (self.name(), &raw.keys);
+        let fault = |what: &str, remedy: &str| Fault::new(format!("{name} {what}"), format!("{remedy}, or use QEMU"));
+        let remove = "remove this key, or use QEMU";
+        if keys.kernel.is_absent() {
+            table.error(&keys.kernel, fault("boots a kernel, not a disk", "name one"));
+        }
+        table.forbid(&keys.initrd_append, &format!("{name} has no multiboot modules"), remove);
+        table.forbid(
+            &keys.cpu,
+            &format!("{name} gives its guests the host's CPU model"),
+            remove,
+        );
+        if keys.vnet_hdr.value() == Some(&false) {
+            table.error(
+                &keys.vnet_hdr,
+                fault("always offloads checksums to the host", "remove this key"),
+            );
+        }
+        if keys.stop.value().is_none_or(|stop| stop != "quit") {
+            table.error(&keys.stop, fault("is stopped by a signal", "set stop = \"quit\""));
+        }
+        if keys.image.value().is_some_and(|image| image == "virtiofs") {
+            table.error(&keys.image, fault("gets no shared directories", "choose another image"));
+        }
+        for share in &raw.shares {
+            let fault = fault("gets no shared directories", "remove them");
+            table.elsewhere(&share.section).table_error(fault);
+        }
+        for disk in &raw.disks {
+            self.check_disk(disk, &mut table.elsewhere(&disk.section));
+        }
+    }
+
+    fn check_disk(self, disk: &RawDisk, table: &mut TableCheck<'_>) {
         let name = self.name();
-        let unless_qemu = |key, wrong: bool, what: &str| {
-            wrong.then(|| Problem {
-                key,
-                what: format!("{name} {what}, or use QEMU"),
-            })
-        };
-        let disk = |matches: fn(Self, &super::RawDisk) -> bool| raw.disks.iter().any(|disk| matches(self, disk));
-        [
-            unless_qemu("kernel", raw.kernel.is_none(), "boots a kernel, not a disk: name one"),
-            unless_qemu(
-                "initrd_append",
-                raw.initrd_append.is_some(),
-                "has no multiboot modules: remove this key",
-            ),
-            unless_qemu(
-                "cpu",
-                raw.cpu.is_some(),
-                "gives its guests the host's CPU model: remove this key",
-            ),
-            unless_qemu(
-                "vnet_hdr",
-                raw.vnet_hdr == Some(false),
-                "always offloads checksums to the host: remove this key",
-            ),
-            unless_qemu(
-                "stop",
-                raw.stop.as_deref().unwrap_or("powerdown") != "quit",
-                "is stopped by a signal: set stop = \"quit\"",
-            ),
-            unless_qemu(
-                "shares",
-                !raw.shares.is_empty() || raw.image.as_deref() == Some("virtiofs"),
-                "gets no shared directories: remove them",
-            ),
-            unless_qemu(
-                "disks.writable",
-                disk(|_, disk| disk.writable),
-                "has no overlays: make every disk read-only",
-            ),
-            unless_qemu(
-                "disks.format",
-                disk(|vmm, disk| vmm == Self::Firecracker && disk.format != "raw"),
-                "supports raw disks only: convert them",
-            ),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        if disk.writable.value() == Some(&true) {
+            let what = format!("{name} has no overlays");
+            table.error(
+                &disk.writable,
+                Fault::new(what, "make every disk read-only, or use QEMU"),
+            );
+        }
+        if self == Self::Firecracker && disk.format.value().is_some_and(|format| format != "raw") {
+            let what = format!("{name} supports raw disks only");
+            table.error(&disk.format, Fault::new(what, "convert it, or use QEMU"));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use protocol::toml::Problem;
+
     use super::*;
     use crate::guest::Guest;
 
-    fn problems(text: &str) -> Vec<&'static str> {
-        let problems = Guest::parse(Path::new("/g.toml"), text).unwrap_err().problems;
-        problems.into_iter().map(|problem| problem.key).collect()
+    fn problems(text: &str) -> Vec<String> {
+        let problems = Guest::parse(Path::new("/g.toml"), text).unwrap_err();
+        let place = |problem: Problem| problem.table + &problem.key.unwrap_or_default();
+        problems.into_iter().map(place).collect()
     }
 
     #[test]
@@ -144,11 +148,11 @@ mod tests {
             "cpu",
             "vnet_hdr",
             "stop",
-            "shares",
-            "disks.writable",
-            "disks.format",
+            "[[shares]] 1",
+            "[[disks]] 1writable",
+            "[[disks]] 1format",
         ] {
-            assert!(keys.contains(&key), "{key} is missing in {keys:?}");
+            assert!(keys.iter().any(|found| found == key), "{key} is missing in {keys:?}");
         }
         let qcow2 = "kernel = '/k'\nstop = 'quit'\nready = 'up'\n[[disks]]\npath = '/d'\nformat = 'qcow2'\n";
         assert!(Guest::parse(Path::new("/g.toml"), &format!("vmm = 'cloud-hypervisor'\n{qcow2}")).is_ok());

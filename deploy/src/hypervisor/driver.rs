@@ -190,6 +190,7 @@ impl Driver for GuestDriver {
         let meter = (!guests.is_empty()).then(|| Meter::new(GuestMeter::new(guests)));
         Ok(Deployment::new(called, spec.grace, vms)
             .with_deviations(prepared.deviations)
+            .with_emulation(prepared.emulation)
             .with_meter(meter))
     }
 

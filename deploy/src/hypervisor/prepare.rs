@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use protocol::spec::{Acceleration, EMULATED, GuestNetwork};
+use protocol::spec::{Acceleration, Emulation, GuestNetwork};
 use tracing::warn;
 
 use super::context::Context;
@@ -53,6 +53,7 @@ pub(super) async fn prepare(context: &Context, deployment: &DeploymentSpec) -> R
         vcpus,
         memory_mib,
         deviations,
+        emulation: None,
         overlays: BTreeMap::new(),
         keys: None,
     };
@@ -83,7 +84,7 @@ pub(super) async fn prepare(context: &Context, deployment: &DeploymentSpec) -> R
     Ok(prepared)
 }
 
-/// KVM where it is wanted and verified; emulation is a deviation, and never silent.
+/// KVM where it is wanted and verified; emulation is recorded, and never silent.
 async fn accelerate(
     context: &Context,
     deployment: &DeploymentSpec,
@@ -96,7 +97,7 @@ async fn accelerate(
         return Ok(());
     }
     if wanted == Acceleration::Tcg {
-        prepared.deviations.push(EMULATED.into());
+        prepared.emulation = Some(Emulation::default());
         return Ok(());
     }
     match (kvm::verify(context, deployment, prepared).await?, wanted) {
@@ -111,7 +112,7 @@ async fn accelerate(
         }
         (Verdict::Fails(why), _) => {
             warn!(why, guest = %context.spec()?.guest, "KVM does not work: the guests are emulated");
-            prepared.deviations.push(format!("{EMULATED}; KVM was tried: {why}"));
+            prepared.emulation = Some(Emulation { kvm_failure: Some(why) });
         }
     }
     Ok(())

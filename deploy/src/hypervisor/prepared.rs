@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use protocol::ids::{AttemptId, Name};
-use protocol::spec::ServiceSpec;
+use protocol::spec::{Emulation, ServiceSpec};
 
 use super::console::Patterns;
 use super::files::Overlay;
@@ -29,6 +29,8 @@ pub(super) struct Prepared {
     pub(super) vcpus: u32,
     pub(super) memory_mib: u64,
     pub(super) deviations: Vec<String>,
+    /// `Some`: the guests are emulated.
+    pub(super) emulation: Option<Emulation>,
     /// By service.
     pub(super) overlays: BTreeMap<Name, Vec<Overlay>>,
     /// Set if the runner logs in to the guests.

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use protocol::facts::Unmet;
 use protocol::spec::{Acceleration, GuestNetwork, GuestSpec};
+use protocol::toml::Problem;
 
 use super::context::Context;
 use super::{ssh, virtiofsd};
 use crate::DeployError;
-use crate::guest::{Guest, Problems, Vmm};
+use crate::guest::{Guest, Vmm};
 use crate::programs::{self, find};
 
 /// How to install QEMU.
@@ -124,9 +125,10 @@ fn devices(spec: &GuestSpec, vmm: Vmm) -> Result<(), DeployError> {
 }
 
 /// An invalid description as an unmet need.
-pub(super) fn invalid_description(problems: &Problems) -> DeployError {
+pub(super) fn invalid_description(problems: &[Problem]) -> DeployError {
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     DeployError::Unmet {
-        need: format!("invalid guest description: {problems}"),
+        need: format!("invalid guest description: {}", problems.join("; ")),
         remedy: "correct the file".into(),
     }
 }

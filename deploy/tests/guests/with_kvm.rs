@@ -64,8 +64,7 @@ pub async fn serves(lab: &Lab) {
         assert!(running.first_output(&started.service).is_some());
         assert!(lab.log(started.service.as_str()).contains("up"));
     }
-    let deviations = running.deviations().join("; ");
-    assert!(!deviations.contains("emulated"), "{deviations}");
+    assert_eq!(running.emulation(), None);
     let stopped = running.stop().await;
     assert!(
         stopped.exits.iter().all(|(_, exit)| *exit == Exit::Code(0)),

@@ -123,10 +123,11 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
+    use protocol::load::Arrivals;
 
     use super::*;
     use crate::http::paused::{Paused, call};
-    use crate::plan::{Arrivals, Connections};
+    use crate::plan::Connections;
 
     const MS: u64 = 1_000_000;
 
@@ -134,7 +135,8 @@ mod tests {
         RatePlan {
             warm_up: Duration::from_millis(20),
             timeout: Duration::from_millis(timeout_ms),
-            arrivals: poisson.map_or(Arrivals::Uniform, |seed| Arrivals::Poisson { seed }),
+            arrivals: poisson.map_or(Arrivals::Uniform, |_| Arrivals::Poisson),
+            seed: poisson.unwrap_or_default(),
             connections: Connections::PerRequest { at_most: None },
             cpus: vec![0; threads],
             ..RatePlan::new(rate, Duration::from_millis(100))

@@ -303,7 +303,7 @@ fn the_rates_of_the_thesis_against_the_real_service() {
         (500.0, PER_REQUEST, Arrivals::Uniform, vec![]),
         (1000.0, PER_REQUEST, Arrivals::Uniform, vec![0]),
         (1000.0, KEEP_ALIVE, Arrivals::Uniform, vec![0, 0, 0]),
-        (1000.0, KEEP_ALIVE, Arrivals::Poisson { seed: 1 }, vec![]),
+        (1000.0, KEEP_ALIVE, Arrivals::Poisson, vec![]),
     ] {
         let plan = RatePlan {
             warm_up: Duration::from_millis(200),

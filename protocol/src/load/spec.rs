@@ -1,5 +1,6 @@
 //! The load that an experiment orders: one type for the checked configuration, PREPARE, and the record in the results.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -404,7 +405,7 @@ impl LoadKind {
     #[must_use]
     pub fn due(&self) -> Option<f64> {
         match self {
-            Self::Rate(rate) if rate.arrivals == Arrivals::Uniform => {
+            Self::Rate(rate) if rate.arrivals != Arrivals::Poisson => {
                 Some(rate.rate_per_s * (rate.timing.duration.as_nanos() as f64) / 1e9)
             }
             Self::None(_) => Some(0.0),
@@ -450,6 +451,20 @@ impl LoadKind {
 pub enum Arrivals {
     /// Equal distances.
     Uniform,
+    /// Equal distances, and each request later by a random time from zero to this, from the experiment's seed; at most the distance of two
+    /// requests, so that they keep their order.
+    #[serde(rename = "jitter_ns", with = "super::ns")]
+    Jittered(Duration),
     /// Exponentially distributed distances, from the experiment's seed.
     Poisson,
+}
+
+impl fmt::Display for Arrivals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uniform => f.write_str("evenly spaced"),
+            Self::Jittered(jitter) => write!(f, "evenly spaced with up to {jitter:?} of jitter"),
+            Self::Poisson => f.write_str("Poisson arrivals"),
+        }
+    }
 }

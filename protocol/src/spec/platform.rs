@@ -174,8 +174,14 @@ pub struct GuestSpec {
     pub vcpus: Option<u32>,
 }
 
-/// How the deviation of a guest that was emulated begins; reports look for it.
-pub const EMULATED: &str = "emulated (TCG): the guest's instructions are translated, not executed, so its times and rates are not those of a machine with virtualisation";
+/// Guests were emulated: QEMU's TCG translated their instructions, so their times and rates are not those of a machine with virtualisation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Emulation {
+    /// Why KVM did not work; `None`: it was not tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kvm_failure: Option<String>,
+}
 
 /// What executes a guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,7 +191,7 @@ pub enum Acceleration {
     Kvm,
     /// QEMU's translator. Times and rates are not those of a machine with virtualisation.
     Tcg,
-    /// KVM where a guest comes up with it, else QEMU's translator, as a deviation that every report shows.
+    /// KVM where a guest comes up with it, else QEMU's translator, which every report shows.
     Auto,
 }
 

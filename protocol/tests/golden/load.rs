@@ -48,6 +48,14 @@ fn what_a_loader_is_told() {
     });
     let letters = TargetSpec::Letters(LettersSpec { count: 1000 });
     check("prepare-rate", prepare(rate, letters.clone()));
+    let jittered = LoadKind::Rate(RateLoad {
+        rate_per_s: 500.0,
+        timing: TIMING,
+        arrivals: Arrivals::Jittered(Duration::from_millis(2)),
+        keep_alive: false,
+        cpus: vec![],
+    });
+    check("prepare-jitter", prepare(jittered, letters.clone()));
     let users = LoadKind::Users(UsersLoad {
         users: 10,
         timing: TIMING,

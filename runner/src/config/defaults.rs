@@ -11,23 +11,7 @@ pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// The host name as a [`Name`].
 #[must_use]
 pub fn name() -> Name {
-    name_from(&sysinfo::System::host_name().unwrap_or_default())
-}
-
-/// Lower case letters, digits, `-` and `_` are kept, everything else becomes `-`; the domain is removed.
-#[expect(clippy::expect_used, reason = "the fallback is a valid name")]
-fn name_from(host: &str) -> Name {
-    let host = host.split('.').next().unwrap_or_default().to_lowercase();
-    let plain = |c: char| {
-        if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' {
-            c
-        } else {
-            '-'
-        }
-    };
-    let text: String = host.chars().map(plain).take(Name::MAX).collect();
-    let text = text.trim_start_matches(['-', '_']);
-    text.parse().unwrap_or_else(|_| "runner".parse().expect("a valid name"))
+    Name::of_host(&sysinfo::System::host_name().unwrap_or_default())
 }
 
 /// `/var/lib/jung` for root, else `$XDG_STATE_HOME/jung`, else `~/.local/state/jung`.
@@ -80,21 +64,5 @@ fn program(name: &str) -> PathBuf {
         beside
     } else {
         on_path().unwrap_or(beside)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn any_host_name_becomes_a_valid_name() {
-        for (host, name) in [
-            ("Lab-2.example.org", "lab-2"),
-            ("__x y", "x-y"),
-            ("", "runner"),
-            ("ß", "runner"),
-            (&"a".repeat(200), &"a".repeat(63)),
-        ] {
-            assert_eq!(super::name_from(host).as_str(), name, "{host:?}");
-        }
     }
 }

@@ -7,6 +7,7 @@ use deploy::{Deployment, Meter, Started, Stopped};
 use futures_util::future::{pending, select_all};
 use protocol::Name;
 use protocol::event::{Endpoint, StartUp};
+use protocol::spec::Emulation;
 use protocol::summary::{Exit, Teardown};
 use tokio::time::timeout;
 
@@ -97,6 +98,11 @@ impl Deployments {
             }
         }
         all
+    }
+
+    /// `Some`: guests were emulated.
+    pub(super) fn emulation(&self) -> Option<Emulation> {
+        self.0.iter().find_map(|deployed| deployed.running.emulation()).cloned()
     }
 
     /// Waits until a service exits by itself. Cancel-safe.

@@ -134,5 +134,6 @@ fn ready_event(deployments: &Deployments, up: StartResult, clock_ns: u64) -> Rea
         idle: up.idle,
         placement: Vec::new(),
         deviations: deployments.deviations(),
+        emulation: deployments.emulation(),
     }
 }

@@ -28,10 +28,14 @@ fn an_invalid_configuration_exits_with_3_and_prints_every_problem() {
     let file = folder.path().join("runner.toml");
     std::fs::write(&file, "nmae = 1\n").unwrap();
     let (code, text) = runner(&["--config", file.to_str().unwrap()]);
-    assert!(code == Some(3) && text.contains("nmae: unknown key"), "{text}");
+    assert!(
+        code == Some(3) && text.contains("nmae = 1: unknown key; did you mean name?"),
+        "{text}"
+    );
     std::fs::write(&file, "partitions = -1\nbrokers = \"x\"\n").unwrap();
     let (code, text) = runner(&["check", "--config", file.to_str().unwrap()]);
-    assert_eq!((code, text.lines().count()), (Some(3), 2), "{text}");
+    assert_eq!((code, text.lines().count()), (Some(3), 3), "{text}");
+    assert!(text.ends_with(&format!("2 problems in {}\n", file.display())), "{text}");
     let (code, text) = runner(&["--config", "/nowhere/runner.toml"]);
     assert!(code == Some(3) && text.contains("/nowhere/runner.toml"), "{text}");
 }

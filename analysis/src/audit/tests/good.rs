@@ -68,6 +68,7 @@ pub(super) fn good() -> TrialRecord {
             idle: None,
             placement: vec![],
             deviations: vec![],
+            emulation: None,
         }),
         clock: None,
         window: Some(Window {

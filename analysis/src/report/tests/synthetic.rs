@@ -283,6 +283,7 @@ fn attempt(
             } else {
                 vec![]
             },
+            emulation: None,
         }),
         clock: Some(ClockOffset {
             offset_ns: -12,

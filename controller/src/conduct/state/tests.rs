@@ -16,6 +16,7 @@ fn ready() -> Ready {
         idle: None,
         placement: vec![],
         deviations: vec![],
+        emulation: None,
     }
 }
 

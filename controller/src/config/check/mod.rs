@@ -1,27 +1,21 @@
-//! From a raw experiment to a checked one, or to everything that is wrong with it.
+//! From a raw experiment to a checked one, or to every problem of it.
 
-mod at;
-mod container;
-mod deadlines;
 mod generator;
-mod guest;
 mod head;
 mod host;
-mod jung;
 mod kafka;
 mod limits;
 mod load;
-mod loaders;
 mod platform;
 mod skip;
-mod value;
 mod workload;
 
+use protocol::toml::{Problem, Severity};
+
 use super::experiment::Experiment;
-use super::problem::{Problem, Severity};
 use super::raw::RawExperiment;
 
-/// An experiment that can be run, and what somebody should look at all the same.
+/// An experiment that can be run, and warnings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checked {
     /// The experiment.
@@ -47,7 +41,7 @@ pub(super) fn check(raw: &RawExperiment, text: &str, mut problems: Vec<Problem>)
     }
 }
 
-/// Checks all first and builds last, so that one missing part does not hide the problems of another. `None` has left a problem.
+/// Checks all first and builds last, so that one missing part does not hide the problems of another. `None`: a problem is reported.
 fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment> {
     let platforms = platform::check(raw, problems);
     let workloads = workload::check(raw, problems);
@@ -56,14 +50,14 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
     let kafka = kafka::check(&raw.kafka, head.as_ref().map(|head| head.results.as_path()), problems);
     let resources = limits::resources(&raw.resources, problems);
     let sampling = limits::sampling(&raw.sampling, problems);
-    let deadlines = deadlines::check(&raw.deadlines, problems);
+    let deadlines = limits::deadlines(&raw.deadlines, problems);
     let host_needs = host::needs(&raw.host, problems);
     let band = host::band(&raw.band, problems);
     let generator = generator::check(&raw.generator, problems);
-    let loaders = loaders::names(raw, head.as_ref().map(|head| &head.host), problems);
+    let loaders = generator::loaders(raw, head.as_ref().map(|head| &head.host), problems);
     let head = head?;
     let mut loads = loads?;
-    generator?.give(&mut loads, raw, problems)?;
+    generator?.apply(&mut loads, raw, problems)?;
     let (sampling_interval, idle_window) = sampling?;
     let mut experiment = Experiment {
         baseline: head.baseline,
@@ -91,6 +85,6 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
     experiment.skips = skip::check(raw, &experiment, problems);
     skip::anything_left(raw, &experiment, problems);
     limits::whole(raw, &experiment, problems);
-    loaders::fit(raw, &experiment, problems);
+    generator::check_split(raw, &experiment, problems);
     Some(experiment)
 }

@@ -1,10 +1,8 @@
 //! `[[skip]]`: cells that are left out.
 
 use protocol::ids::Name;
+use protocol::toml::{Fault, Field, Problem, TableCheck, did_you_mean};
 
-use super::at::At;
-use crate::config::field::Field;
-use crate::config::problem::{Fault, Problem, did_you_mean};
 use crate::config::raw::{RawExperiment, RawSkip};
 use crate::config::{Experiment, Skip};
 
@@ -14,18 +12,18 @@ pub(super) fn check(raw: &RawExperiment, experiment: &Experiment, problems: &mut
     let workloads: Vec<&Name> = experiment.workloads.iter().map(|workload| &workload.name).collect();
     let loads: Vec<&Name> = experiment.loads.iter().map(|load| &load.name).collect();
     let one = |raw: &RawSkip| {
-        let mut at = At::new(&raw.section, problems);
-        let platform = named(&mut at, &raw.platform, "platform", &platforms);
-        let workload = named(&mut at, &raw.workload, "workload", &workloads);
-        let load = named(&mut at, &raw.load, "load", &loads);
+        let mut table = TableCheck::new(&raw.section, problems);
+        let platform = named(&mut table, &raw.platform, "platform", &platforms);
+        let workload = named(&mut table, &raw.workload, "workload", &workloads);
+        let load = named(&mut table, &raw.load, "load", &loads);
         let skip = Skip {
             platform: platform?,
             workload: workload?,
             load: load?,
         };
         if skip == Skip::default() {
-            at.whole(Fault::new(
-                "it names nothing, so it would leave out everything",
+            table.table_error(Fault::new(
+                "it names nothing and would skip every cell",
                 "name a platform, a workload or a load, or several of them",
             ));
             return None;
@@ -48,13 +46,13 @@ pub(super) fn anything_left(raw: &RawExperiment, experiment: &Experiment, proble
         loads.any(|load| experiment.pairs(workload, load))
     });
     if let Some(skip) = raw.skips.first().filter(|_| !left) {
-        let fault = Fault::new("together these tables leave out every cell", "leave one of them out");
-        At::new(&skip.section, problems).whole(fault);
+        let fault = Fault::new("together these tables skip every cell", "remove one of them");
+        TableCheck::new(&skip.section, problems).table_error(fault);
     }
 }
 
-fn named(at: &mut At<'_>, field: &Field<String>, what: &str, names: &[&Name]) -> Option<Option<Name>> {
-    at.optional(field, |text| {
+fn named(table: &mut TableCheck<'_>, field: &Field<String>, what: &str, names: &[&Name]) -> Option<Option<Name>> {
+    table.optional(field, |text| {
         let found = names.iter().find(|name| name.as_str() == text);
         found.map(|&name| name.clone()).ok_or_else(|| {
             let words: Vec<&str> = names.iter().map(|name| name.as_str()).collect();

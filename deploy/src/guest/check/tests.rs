@@ -2,8 +2,19 @@
 
 use super::*;
 
-fn parse(text: &str) -> Result<Guest, Problems> {
+fn parse(text: &str) -> Result<Guest, Vec<Problem>> {
     Guest::parse(Path::new("/state/guests/x.toml"), text)
+}
+
+/// Problems, a line each.
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+/// The table and key of each problem.
+fn keys(problems: &[Problem]) -> Vec<String> {
+    let key = |problem: &Problem| format!("{}{}", problem.table, problem.key.as_deref().unwrap_or_default());
+    problems.iter().map(key).collect()
 }
 
 #[test]
@@ -29,8 +40,7 @@ fn an_existing_image_keeps_its_command_line_or_gets_another() {
     let own = "preset = 'osv-image'\nappend = '--ip=eth0,{ip},{mask} /app'\n";
     assert!(parse(&format!("{own}{}", disk(true))).unwrap().append.is_some());
     let wrong = parse(&format!("{own}kernel = '/k'\n{}", disk(false))).unwrap_err();
-    let keys: Vec<&str> = wrong.problems.iter().map(|problem| problem.key).collect();
-    assert_eq!(keys, ["append_at", "append"], "{wrong}");
+    assert_eq!(keys(&wrong), ["append", "append_at"]);
 }
 
 #[test]
@@ -46,10 +56,8 @@ fn a_cloud_image_is_started_in_one_of_two_ways() {
     };
     assert_eq!([start(""), start("start = 'ssh'")], [CloudStart::Unit, CloudStart::Ssh]);
     assert!(cloud("start = 'telnet'").is_err());
-    let elsewhere = parse("preset = 'osv'\nkernel = '/k'\nstart = 'ssh'")
-        .unwrap_err()
-        .to_string();
-    assert!(elsewhere.contains("start: only the image"), "{elsewhere}");
+    let elsewhere = lines(&parse("preset = 'osv'\nkernel = '/k'\nstart = 'ssh'").unwrap_err());
+    assert!(elsewhere.contains("start = 'ssh': only the image"), "{elsewhere}");
 }
 
 #[test]
@@ -62,25 +70,20 @@ fn shares_have_distinct_tags() {
     assert!(!one.shares[0].writable, "by default");
     let twice = "[[shares]]\npath = '/a'\ntag = 'a'\n".repeat(2);
     for (bad, key) in [
-        ("[[shares]]\npath = '/a,cache=always'\ntag = 'a'", "shares.path"),
-        ("[[shares]]\npath = '/a'\ntag = 'a,x=y'", "shares.tag"),
-        ("[[shares]]\npath = '/a'\ntag = ''", "shares.tag"),
-        ("[[shares]]\npath = '/a'\ntag = 'root'", "shares.tag"),
+        ("[[shares]]\npath = '/a,cache=always'\ntag = 'a'", "[[shares]] 1path"),
+        ("[[shares]]\npath = '/a'\ntag = 'a,x=y'", "[[shares]] 1tag"),
+        ("[[shares]]\npath = '/a'\ntag = ''", "[[shares]] 1tag"),
+        ("[[shares]]\npath = '/a'\ntag = 'root'", "[[shares]] 1tag"),
         (
             &format!("[[shares]]\npath = '/a'\ntag = '{}'", "x".repeat(37)),
-            "shares.tag",
+            "[[shares]] 1tag",
         ),
-        (&twice, "shares.tag"),
+        (&twice, "[[shares]] 2tag"),
     ] {
-        let problems = shared(bad).unwrap_err().problems;
-        assert_eq!(
-            problems.iter().map(|problem| problem.key).collect::<Vec<_>>(),
-            [key],
-            "{bad}"
-        );
+        assert_eq!(keys(&shared(bad).unwrap_err()), [key], "{bad}");
     }
     let idle = parse("preset = 'osv'\nkernel = '/k'\nvirtiofsd = '/v'").unwrap_err();
-    assert_eq!(idle.problems[0].key, "virtiofsd");
+    assert_eq!(keys(&idle), ["virtiofsd"]);
 }
 
 #[test]
@@ -109,7 +112,7 @@ fn all_problems_are_reported_at_once() {
          [[disks]]\npath = '/a,b'\nformat = 'vmdk'",
     )
     .unwrap_err();
-    let keys: Vec<&str> = problems.problems.iter().map(|problem| problem.key).collect();
+    let (keys, text) = (keys(&problems), lines(&problems));
     for key in [
         "kernel",
         "machine",
@@ -119,25 +122,36 @@ fn all_problems_are_reported_at_once() {
         "memory_mib",
         "exited",
         "kernel_sha256",
-        "disks.path",
-        "disks.format",
+        "[[disks]] 1path",
+        "[[disks]] 1format",
         "ready",
     ] {
-        assert!(keys.contains(&key), "{key} is missing in {problems}");
+        assert!(keys.iter().any(|found| found == key), "{key} is missing in {text}");
     }
-    assert!(problems.to_string().starts_with("/state/guests/x.toml: "), "{problems}");
+    assert!(
+        text.contains("/state/guests/x.toml:2: machine = 'z': unknown value; write \"q35\" or"),
+        "{text}"
+    );
 }
 
 #[test]
 fn unknown_keys_and_presets_are_named() {
-    let unknown = parse("preset = 'osv'\nkernel = '/k'\nkernl = 'x'")
-        .unwrap_err()
-        .to_string();
-    assert!(unknown.contains("kernl"), "{unknown}");
-    let preset = parse("preset = 'xen'").unwrap_err().to_string();
+    let unknown = lines(&parse("preset = 'osv'\nkernel = '/k'\nkernl = 'x'\nmemory_mib = '64MB'").unwrap_err());
+    assert_eq!(
+        unknown,
+        "/state/guests/x.toml:3: kernl = 'x': unknown key; did you mean kernel?\n\
+         /state/guests/x.toml:4: memory_mib = '64MB': not a whole number of MiB; write e.g. \"64MiB\" or \"2GiB\"\n"
+    );
+    let preset = lines(&parse("preset = 'xen'").unwrap_err());
     assert!(
-        preset.contains("osv, osv-image, osv-virtiofs, includeos, linux, cloud"),
+        preset.contains("\"osv\" or \"osv-image\" or \"osv-virtiofs\" or \"includeos\" or \"linux\" or \"cloud\""),
         "{preset}"
+    );
+    // A fault that a key of a preset causes is located in the preset.
+    let stop = lines(&parse("preset = 'linux'\nkernel = '/k'\nmodules = '/m'\nvmm = 'firecracker'").unwrap_err());
+    assert_eq!(
+        stop,
+        "preset linux:11: stop = \"powerdown\": firecracker is stopped by a signal; set stop = \"quit\", or use QEMU\n"
     );
     assert!(parse("= [").is_err());
 }

@@ -2,35 +2,33 @@
 
 use std::time::Duration;
 
-use super::super::at::At;
-use super::super::value;
-use super::{HOUR, cpus, timing, window};
-use crate::config::problem::{Fault, Problem};
-use crate::config::raw::{RawLoad, RawLoadKeys, RawMix};
 use protocol::load::{MixPart, Think, Timing, UserRequests, UsersLoad};
+use protocol::toml::{Fault, TableCheck, value};
+
+use super::{HOUR, cpus, timing, window};
+use crate::config::raw::{RawLoad, RawLoadKeys, RawMix};
 
 /// The longest window of a load that ends with its users' requests, unless said otherwise.
 const LONGEST: Duration = HOUR;
 
-pub(super) fn check(raw: &RawLoad, problems: &mut Vec<Problem>) -> Option<UsersLoad> {
+/// Closed loop of users.
+pub(super) fn check(raw: &RawLoad, table: &mut TableCheck<'_>) -> Option<UsersLoad> {
     let keys = &raw.keys;
-    let mut at = At::new(&keys.section, problems);
-    let at = &mut at;
-    let users = at.required(
+    let users = table.required(
         &keys.users,
         "users = 20",
-        value::whole("a number of users", 1..=10_000, 20),
+        value::integer("a number of users", 1..=10_000, 20),
     );
-    let extent = extent(keys, at);
-    let think = think(keys, at);
-    let ramp_up = at.or(
+    let extent = extent(keys, table);
+    let think = think(keys, table);
+    let ramp_up = table.or(
         &keys.ramp_up,
         Duration::ZERO,
         value::within("a ramp-up", Duration::ZERO..=HOUR, "10s"),
     );
-    let keep_alive = at.or(&keys.keep_alive, true, value::any);
-    let cpus = cpus(keys, at);
-    let mix = mix(&raw.mix, problems);
+    let keep_alive = table.or(&keys.keep_alive, true, value::any);
+    let cpus = cpus(keys, table);
+    let mix = mix(&raw.mix, table);
     let (timing, requests) = extent?;
     Some(UsersLoad {
         users: users?,
@@ -45,49 +43,49 @@ pub(super) fn check(raw: &RawLoad, problems: &mut Vec<Problem>) -> Option<UsersL
 }
 
 /// Either a window with a warm-up before it, or so many requests a user.
-fn extent(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<(Timing, Option<UserRequests>)> {
-    let whole = |what| value::whole(what, 1..=1_000_000, 100);
-    let each = at.optional(&keys.requests, whole("the requests of a user"))?;
-    let warm_up = at.or(
+fn extent(keys: &RawLoadKeys, table: &mut TableCheck<'_>) -> Option<(Timing, Option<UserRequests>)> {
+    let whole = |what| value::integer(what, 1..=1_000_000, 100);
+    let each = table.optional(&keys.requests, whole("the requests of a user"))?;
+    let warm_up = table.or(
         &keys.warm_up_requests,
         0,
-        value::whole("the first requests of a user that are not measured", 0..=1_000_000, 5),
+        value::integer("the first requests of a user that are not measured", 0..=1_000_000, 5),
     );
     let Some(each) = each else {
         let (what, remedy) = (
             "only a load with `requests` has it",
             "remove it, or write requests = 100",
         );
-        at.foreign(&keys.warm_up_requests, what, remedy);
-        let duration = at.required(&keys.duration, "duration = \"10s\", or requests = 100", window());
-        return Some((timing(keys, duration, at)?, None));
+        table.forbid(&keys.warm_up_requests, what, remedy);
+        let duration = table.required(&keys.duration, "duration = \"10s\", or requests = 100", window());
+        return Some((timing(keys, duration, table)?, None));
     };
     let (what, remedy) = (
         "a load with `requests` warms up by requests",
         "write warm_up_requests = 5 instead",
     );
-    at.foreign(&keys.warm_up, what, remedy);
-    let longest = at.or(&keys.duration, LONGEST, window());
+    table.forbid(&keys.warm_up, what, remedy);
+    let longest = table.or(&keys.duration, LONGEST, window());
     let warm_up: u32 = warm_up?;
     if warm_up >= each {
         let what = "no request of a user would be measured";
-        at.error(&keys.warm_up_requests, Fault::new(what, "write fewer than `requests`"));
+        table.error(&keys.warm_up_requests, Fault::new(what, "write fewer than `requests`"));
         return None;
     }
     let timing = Timing {
         warm_up: Duration::ZERO,
-        ..timing(keys, longest, at)?
+        ..timing(keys, longest, table)?
     };
     Some((timing, Some(UserRequests { each, warm_up })))
 }
 
-fn think(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<Think> {
-    let pause = at.or(
+fn think(keys: &RawLoadKeys, table: &mut TableCheck<'_>) -> Option<Think> {
+    let pause = table.or(
         &keys.think_time,
         Duration::ZERO,
         value::within("a think time", Duration::ZERO..=HOUR, "100ms"),
     );
-    let exponential = at.or(
+    let exponential = table.or(
         &keys.think,
         false,
         value::choice(&[("constant", false), ("exponential", true)]),
@@ -99,7 +97,7 @@ fn think(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<Think> {
 }
 
 /// What users ask for; the service's root if nothing is said.
-fn mix(raw: &[RawMix], problems: &mut Vec<Problem>) -> Option<Vec<MixPart>> {
+fn mix(raw: &[RawMix], table: &mut TableCheck<'_>) -> Option<Vec<MixPart>> {
     let root = MixPart {
         path: "/".to_owned(),
         label: String::new(),
@@ -111,8 +109,7 @@ fn mix(raw: &[RawMix], problems: &mut Vec<Problem>) -> Option<Vec<MixPart>> {
     let mut parts: Vec<MixPart> = Vec::new();
     let mut all = Some(());
     for raw in raw {
-        let mut at = At::new(&raw.section, problems);
-        match part(raw, &parts, &mut at) {
+        match part(raw, &parts, &mut table.elsewhere(&raw.section)) {
             Some(part) => parts.push(part),
             None => all = None,
         }
@@ -120,10 +117,10 @@ fn mix(raw: &[RawMix], problems: &mut Vec<Problem>) -> Option<Vec<MixPart>> {
     all.map(|()| parts)
 }
 
-fn part(raw: &RawMix, before: &[MixPart], at: &mut At<'_>) -> Option<MixPart> {
-    let path = at.required(&raw.path, "path = \"/\"", path);
-    let label = at.optional(&raw.label, label)?;
-    let share = at.or(&raw.share, 1, value::whole("a share", 1..=1000, 1));
+fn part(raw: &RawMix, before: &[MixPart], table: &mut TableCheck<'_>) -> Option<MixPart> {
+    let path = table.required(&raw.path, "path = \"/\"", path);
+    let label = table.optional(&raw.label, label)?;
+    let share = table.or(&raw.share, 1, value::integer("a share", 1..=1000, 1));
     let (path, share) = (path?, share?);
     let label = label.unwrap_or_else(|| path.clone());
     if before.iter().any(|part| part.label == label) {
@@ -133,7 +130,7 @@ fn part(raw: &RawMix, before: &[MixPart], at: &mut At<'_>) -> Option<MixPart> {
             &raw.path
         };
         let what = format!("the label {label:?} is already taken");
-        at.error(field, Fault::new(what, "give each part a label of its own"));
+        table.error(field, Fault::new(what, "give each part a label of its own"));
         return None;
     }
     Some(MixPart { path, label, share })

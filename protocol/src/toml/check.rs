@@ -1,35 +1,35 @@
-//! One table under check: fields in, values or problems out.
+//! The check of one table: fields in, values or problems out.
 
 use std::collections::BTreeMap;
 
-use protocol::ids::Name;
-
+use super::field::{Field, Given, Section};
+use super::problem::{Fault, Problem, Severity};
 use super::value;
-use crate::config::field::{Field, Given};
-use crate::config::problem::{Fault, Problem, Severity};
-use crate::config::section::Section;
+use crate::Name;
 
-/// The table under check and where its problems go.
-pub(super) struct At<'a> {
+/// The check of one table.
+#[derive(Debug)]
+pub struct TableCheck<'a> {
     section: &'a Section,
     problems: &'a mut Vec<Problem>,
 }
 
-impl<'a> At<'a> {
-    pub(super) fn new(section: &'a Section, problems: &'a mut Vec<Problem>) -> Self {
+impl<'a> TableCheck<'a> {
+    /// The check of the table at `section`, whose problems go to `problems`.
+    pub fn new(section: &'a Section, problems: &'a mut Vec<Problem>) -> Self {
         Self { section, problems }
     }
 
     /// Another table, with the same problems.
-    pub(super) fn elsewhere<'b>(&'b mut self, section: &'b Section) -> At<'b> {
-        At {
+    pub fn elsewhere<'b>(&'b mut self, section: &'b Section) -> TableCheck<'b> {
+        TableCheck {
             section,
             problems: self.problems,
         }
     }
 
-    /// A value that must be there; `example` is a line that would do.
-    pub(super) fn required<T, U>(
+    /// A value that is required; `example` is a line that would do.
+    pub fn required<T, U>(
         &mut self,
         field: &Field<T>,
         example: &str,
@@ -45,24 +45,19 @@ impl<'a> At<'a> {
     }
 
     /// A value with a default.
-    pub(super) fn or<T, U>(
-        &mut self,
-        field: &Field<T>,
-        default: U,
-        parse: impl FnOnce(&T) -> Result<U, Fault>,
-    ) -> Option<U> {
+    pub fn or<T, U>(&mut self, field: &Field<T>, default: U, parse: impl FnOnce(&T) -> Result<U, Fault>) -> Option<U> {
         self.optional(field, parse).map(|value| value.unwrap_or(default))
     }
 
-    /// A value that may be absent: `Some(None)`. `None` has left a problem.
-    pub(super) fn optional<T, U>(
+    /// A value that may be absent: `Some(None)`. `None`: a problem is reported.
+    pub fn optional<T, U>(
         &mut self,
         field: &Field<T>,
         parse: impl FnOnce(&T) -> Result<U, Fault>,
     ) -> Option<Option<U>> {
         match &field.given {
             Given::Absent => Some(None),
-            Given::Wrong => None,
+            Given::Invalid => None,
             Given::Value(value) => match parse(value) {
                 Ok(value) => Some(Some(value)),
                 Err(fault) => {
@@ -73,13 +68,8 @@ impl<'a> At<'a> {
         }
     }
 
-    /// The name of a table of its own, or else the word of its kind; `None` has left a problem, here or at the kind.
-    pub(super) fn name_or_kind(
-        &mut self,
-        name: &Field<String>,
-        kind: &Field<String>,
-        taken: &mut Unique,
-    ) -> Option<Name> {
+    /// The name of a table of its own, or else the word of its kind; `None`: a problem is reported, here or for the kind.
+    pub fn name_or_kind(&mut self, name: &Field<String>, kind: &Field<String>, taken: &mut Unique) -> Option<Name> {
         let (field, name) = match self.optional(name, value::name)? {
             Some(own) => (name, own),
             None => (kind, kind.value()?.parse().ok()?),
@@ -88,33 +78,33 @@ impl<'a> At<'a> {
         Some(name)
     }
 
-    /// A value that has no place here, e.g. a key of another kind.
-    pub(super) fn foreign<T>(&mut self, field: &Field<T>, what: &str, remedy: &str) {
+    /// A key that must be absent here, e.g. one of another kind.
+    pub fn forbid<T>(&mut self, field: &Field<T>, what: &str, remedy: &str) {
         if !matches!(field.given, Given::Absent) {
             self.error(field, Fault::new(what, remedy));
         }
     }
 
-    /// Notes that a value is wrong.
-    pub(super) fn error<T>(&mut self, field: &Field<T>, fault: Fault) {
-        self.problems.push(self.section.problem(field, fault));
+    /// Reports a problem with a value.
+    pub fn error<T>(&mut self, field: &Field<T>, fault: Fault) {
+        self.problems.push(self.section.field_problem(field, fault));
     }
 
-    /// Notes that somebody should look at a value.
-    pub(super) fn warn<T>(&mut self, field: &Field<T>, fault: Fault) {
-        let mut problem = self.section.problem(field, fault);
+    /// Reports a value that deserves a look.
+    pub fn warn<T>(&mut self, field: &Field<T>, fault: Fault) {
+        let mut problem = self.section.field_problem(field, fault);
         problem.severity = Severity::Warning;
         self.problems.push(problem);
     }
 
-    /// Notes that a table is wrong as a whole.
-    pub(super) fn whole(&mut self, fault: Fault) {
-        self.problems.push(self.section.whole(fault));
+    /// Reports a problem with the table as a whole.
+    pub fn table_error(&mut self, fault: Fault) {
+        self.problems.push(self.section.problem(fault));
     }
 }
 
-/// Checks every table of a kind, of which there has to be one; `none`: its heading, and what to write where there is none. `None` has left a problem.
-pub(super) fn each<R, T>(
+/// Checks every table of a kind, of which there has to be one; `none`: its heading, and what to write if there is none. `None`: a problem is reported.
+pub fn each<R, T>(
     tables: &[R],
     file: &str,
     none: (&str, &str),
@@ -127,7 +117,7 @@ pub(super) fn each<R, T>(
             label: none.0.to_owned(),
             line: None,
         };
-        At::new(&section, problems).whole(Fault::new("there is none, and at least one is needed", none.1));
+        TableCheck::new(&section, problems).table_error(Fault::new("at least one is required", none.1));
         return None;
     }
     let mut taken = Unique::default();
@@ -135,21 +125,21 @@ pub(super) fn each<R, T>(
     checked.into_iter().collect()
 }
 
-/// Names that may stand only once, with the line of the first.
-#[derive(Default)]
-pub(super) struct Unique(BTreeMap<Name, Option<usize>>);
+/// Names that may be used only once, with the line of the first.
+#[derive(Debug, Default)]
+pub struct Unique(BTreeMap<Name, Option<usize>>);
 
 impl Unique {
     /// Takes a name; a problem if it is taken.
-    pub(super) fn take(&mut self, at: &mut At<'_>, field: &Field<String>, name: &Name) {
+    pub fn take(&mut self, check: &mut TableCheck<'_>, field: &Field<String>, name: &Name) {
         match self.0.get(name) {
             None => {
-                self.0.insert(name.clone(), at.section.line);
+                self.0.insert(name.clone(), check.section.line);
             }
             Some(line) => {
                 let first = line.map_or_else(String::new, |line| format!(" (line {line})"));
                 let what = format!("the name {name} is already taken{first}");
-                at.error(
+                check.error(
                     field,
                     Fault::new(what, format!("give each its own name, e.g. name = \"{name}-2\"")),
                 );

@@ -1,16 +1,18 @@
-//! What is wrong with an experiment file, in a form that people and programs can use.
+//! What is wrong with a configuration, in a form that people and programs can use.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::Serialize;
+use serde_json::json;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// Nothing can be run.
+    /// The configuration cannot be used.
     Error,
-    /// It can be run, and somebody should look at it.
+    /// It can be used, and deserves a look.
     Warning,
 }
 
@@ -19,7 +21,7 @@ pub enum Severity {
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
-    /// The file as it was named, or `option --x` where the command line is at fault.
+    /// The file as it was named, or `option --x` or `variable X` if the value comes from there.
     pub file: String,
     /// The line, from 1; of the table's header where a key is missing.
     pub line: Option<usize>,
@@ -56,15 +58,18 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What is wrong with a value, before it is known where the value stands.
+/// What is wrong with a value whose location is not known here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) what: String,
-    pub(super) remedy: String,
+pub struct Fault {
+    /// What is wrong.
+    pub what: String,
+    /// What to write instead.
+    pub remedy: String,
 }
 
 impl Fault {
-    pub(super) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+    /// A fault and its remedy.
+    pub fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             remedy: remedy.into(),
@@ -72,8 +77,8 @@ impl Fault {
     }
 }
 
-/// The word of `known` that somebody who wrote `given` may have meant.
-pub(super) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The word of `known` that is likely meant by `given`, if any.
+pub fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Under this similarity (Jaro-Winkler, 0 to 1) a suggestion would only confuse.
     const ALIKE: f64 = 0.8;
     known
@@ -82,6 +87,32 @@ pub(super) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a 
         .filter(|(alike, _)| *alike >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, word)| word)
+}
+
+/// One line for each problem, then their number.
+#[must_use]
+pub fn problems_text(file: &Path, problems: &[Problem]) -> String {
+    let mut text: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+    let counts = [(Severity::Error, "problem"), (Severity::Warning, "warning")].map(|(severity, word)| {
+        let count = problems.iter().filter(|problem| problem.severity == severity).count();
+        let plural = if count == 1 { "" } else { "s" };
+        (count > 0).then(|| format!("{count} {word}{plural}"))
+    });
+    let counts: Vec<String> = counts.into_iter().flatten().collect();
+    if !counts.is_empty() {
+        text += &format!("{} in {}\n", counts.join(" and "), file.display());
+    }
+    text
+}
+
+/// `{"file", "ok", "problems": [..]}`; warnings are among the problems and leave `ok` true.
+#[must_use]
+pub fn problems_json(file: &Path, problems: &[Problem]) -> String {
+    let ok = problems.iter().all(|problem| problem.severity == Severity::Warning);
+    format!(
+        "{:#}\n",
+        json!({"file": file.display().to_string(), "ok": ok, "problems": problems})
+    )
 }
 
 #[cfg(test)]
