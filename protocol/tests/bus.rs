@@ -10,48 +10,21 @@ use protocol::command::{Ping, Stop, StopReason};
 use protocol::event::Pong;
 use protocol::sample::Samples;
 use protocol::sign::SigningKey;
-use protocol::{AttemptId, Command, Epoch, Event, Name};
+use protocol::{AttemptId, Command, Epoch, Event};
+use testkit::bus::{TestBroker, bus_config};
+use testkit::name;
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(20);
 
-fn name(text: &str) -> Name {
-    text.parse().unwrap()
-}
-
-/// A configuration with topics of its own.
-fn config(brokers: &str) -> BusConfig {
-    BusConfig {
-        brokers: brokers.to_owned(),
-        prefix: format!("test-{}.", AttemptId::fresh()),
-        ..BusConfig::default()
-    }
-}
-
-async fn embedded() -> (broker::Broker, tempfile::TempDir, BusConfig) {
-    let data = tempfile::tempdir().unwrap();
-    let listener = broker::Listener {
-        bind: "127.0.0.1:0".parse().unwrap(),
-        advertise: None,
-    };
-    let settings = broker::Config {
-        listeners: vec![listener],
-        data: data.path().to_owned(),
-        ..broker::Config::default()
-    };
-    let broker = broker::Broker::start(settings).await.unwrap();
-    let config = config(&broker.addresses()[0].to_string());
-    (broker, data, config)
-}
-
 fn apache() -> BusConfig {
-    config(&std::env::var("JUNG_TEST_KAFKA").expect("JUNG_TEST_KAFKA names an Apache Kafka"))
+    bus_config(&std::env::var("JUNG_TEST_KAFKA").expect("JUNG_TEST_KAFKA names an Apache Kafka"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_and_its_answers_over_our_broker() {
-    let (_broker, _data, config) = embedded().await;
-    conversation(config).await;
+    let broker = TestBroker::start().await;
+    conversation(broker.bus.clone()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,8 +35,8 @@ async fn a_command_and_its_answers_over_apache_kafka() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_ones_own_messages_arrive_over_our_broker() {
-    let (_broker, _data, config) = embedded().await;
-    addressed(config).await;
+    let broker = TestBroker::start().await;
+    addressed(broker.bus.clone()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,14 +111,14 @@ async fn addressed(config: BusConfig) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_broker_is_named() {
-    let error = connect_runner(&config("127.0.0.1:1"), &name("lab")).await.unwrap_err();
+    let error = connect_runner(&bus_config("127.0.0.1:1"), &name("lab")).await.unwrap_err();
     assert!(matches!(error, BusError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_option_is_named() {
-    let mut config = config("127.0.0.1:1");
+    let mut config = bus_config("127.0.0.1:1");
     config.options.insert("no.such.option".into(), "1".into());
     let error = connect_runner(&config, &name("lab")).await.unwrap_err();
     assert!(error.to_string().contains("no.such.option"), "{error}");
@@ -154,7 +127,9 @@ async fn an_unknown_option_is_named() {
 /// The last commit is never answered: librdkafka's own close would wait for it for minutes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_closes_although_its_broker_is_gone() {
-    let (broker, _data, config) = embedded().await;
+    let TestBroker {
+        broker, bus: config, ..
+    } = TestBroker::start().await;
     let (host, controller) = (name("lab"), name("night"));
     let (_events_out, mut commands_in) = connect_runner(&config, &host).await.unwrap();
     let (commands_out, _events_in) = connect_controller(&config, &controller, Epoch(1)).await.unwrap();

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use deploy::docker::Docker;
 use deploy::network::bridge::Bridge;
-use deploy::procfs::Procfs;
 use deploy::{DeploymentSpec, Driver as _, Host};
 use protocol::ids::{AttemptId, Name};
 use protocol::spec::{DockerSpec, PlatformSpec, Resources, ServiceSpec};
+
+pub use testkit::name;
+pub use testkit::process::is_alive as alive;
+use testkit::{free_port, unique_name};
 
 use crate::services;
 
@@ -24,7 +27,7 @@ pub struct Lab {
 
 impl Lab {
     pub fn new(spec: DockerSpec) -> Self {
-        Self::of_runner(spec, name(&format!("test-{}", AttemptId::fresh())))
+        Self::of_runner(spec, unique_name())
     }
 
     pub fn of_runner(spec: DockerSpec, runner: Name) -> Self {
@@ -123,17 +126,4 @@ impl Drop for Lab {
         }
         let _ = Bridge::of(&self.runner).sweep();
     }
-}
-
-pub fn name(text: &str) -> Name {
-    text.parse().unwrap()
-}
-
-pub fn alive(pid: u32) -> bool {
-    Procfs::default().is_alive(pid)
-}
-
-fn free_port() -> u16 {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port()
 }

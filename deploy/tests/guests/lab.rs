@@ -11,11 +11,14 @@ use deploy::network::bridge::Bridge;
 use deploy::procfs::Procfs;
 use deploy::ready::{self, FirstReply, NotReady};
 use deploy::{Deployment, DeploymentSpec, Driver, Host};
-use protocol::ids::{AttemptId, Name};
+use protocol::ids::AttemptId;
 use protocol::spec::{
     Acceleration, BridgeSpec, GuestNetwork, GuestSpec, PlatformKind, PlatformSpec, Resources, ServiceSpec, UserNetSpec,
 };
 use protocol::summary::Exit;
+pub use testkit::name;
+pub use testkit::wait::eventually;
+use testkit::{free_port, unique_name};
 
 use crate::kernel::Kernel;
 use crate::services;
@@ -34,7 +37,7 @@ impl Lab {
     pub fn new(network: GuestNetwork) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let host = Host {
-            runner: name(&format!("test-{}", AttemptId::fresh())),
+            runner: unique_name(),
             address: "127.0.0.1".parse().unwrap(),
             workload: workload(),
             state: dir.path().join("state"),
@@ -153,10 +156,6 @@ pub fn user() -> GuestNetwork {
     GuestNetwork::User(UserNetSpec {})
 }
 
-pub fn name(text: &str) -> Name {
-    text.parse().unwrap()
-}
-
 pub fn tcp(service: &str) -> ServiceSpec {
     services::tcp(service, free_port(), &[])
 }
@@ -170,11 +169,6 @@ pub fn with_args(service: &str, args: &[&str]) -> ServiceSpec {
         args: args.iter().map(|&arg| arg.into()).collect(),
         ..services::tcp(service, free_port(), &[])
     }
-}
-
-fn free_port() -> u16 {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port()
 }
 
 /// Waits for the first correct replies; panics if a guest ends before.
@@ -230,15 +224,6 @@ pub async fn reports_its_exit_code(lab: &Lab, guest: &str) {
     assert!(lab.log("one").contains("nonsense"), "{}", lab.log("one"));
     running.stop().await;
     lab.assert_clean().await;
-}
-
-/// Waits until a condition holds, with a long timeout: the machine may be busy.
-pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = std::time::Instant::now() + TIMEOUT;
-    while !holds() {
-        assert!(std::time::Instant::now() < until, "timeout waiting for {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 /// A directory of the guest cache that contains a file.

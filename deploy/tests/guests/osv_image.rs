@@ -54,9 +54,7 @@ async fn it_gets_a_command_line_and_an_address() {
 #[tokio::test]
 #[ignore = "needs QEMU"]
 async fn it_runs_unchanged_with_its_own_command_line() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = testkit::free_port();
     // QEMU's user-mode network answers DHCP.
     let own = format!("--verbose --rootfs=rofs /workload tcp --listen 0.0.0.0:{port}");
     let describe = |image: &Path| format!("preset = 'osv-image'\n[[disks]]\npath = {image:?}\nformat = 'raw'\n");

@@ -1,16 +1,20 @@
 //! A runner of its own for every test.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deploy::lxc::Lxc;
 use deploy::network::bridge::Bridge;
 use deploy::procfs::Procfs;
 use deploy::{DeploymentSpec, Host};
-use nix::sys::signal::{Signal, kill as send};
-use nix::unistd::Pid;
-use protocol::ids::{AttemptId, Name};
+use nix::sys::signal::Signal;
+use protocol::ids::AttemptId;
 use protocol::spec::{LxcSpec, PlatformSpec, Resources, ServiceSpec};
+pub use testkit::name;
+use testkit::process;
+pub use testkit::process::is_alive as alive;
+use testkit::unique_name;
+pub use testkit::wait::eventually;
 
 use crate::services;
 
@@ -24,7 +28,7 @@ impl Lab {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let host = Host {
-            runner: name(&format!("test-{}", AttemptId::fresh())),
+            runner: unique_name(),
             address: "127.0.0.1".parse().unwrap(),
             workload: services::workload(),
             state: dir.path().join("state"),
@@ -106,27 +110,10 @@ impl Lab {
     }
 }
 
-pub fn name(text: &str) -> Name {
-    text.parse().unwrap()
-}
-
-pub fn alive(pid: u32) -> bool {
-    Procfs::default().is_alive(pid)
-}
-
 pub fn kill(pid: u32) {
-    send(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
+    process::kill(pid, Signal::SIGKILL);
 }
 
 pub fn freeze(pid: u32) {
-    send(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGSTOP).unwrap();
-}
-
-/// Waits until a condition holds, for a long time, since the machine may be busy.
-pub async fn eventually(mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < until, "timeout");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    process::kill(pid, Signal::SIGSTOP);
 }

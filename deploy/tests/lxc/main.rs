@@ -117,7 +117,10 @@ async fn what_is_dropped_killed_or_left_by_a_crashed_runner_is_removed() {
     let running = lab.driver.start(&lab.deployment(&services)).await.unwrap();
     let pids: Vec<u32> = running.services().iter().map(|started| started.pid).collect();
     drop(running);
-    lab::eventually(|| pids.iter().all(|&pid| !alive(pid)) && lab.leftovers().is_empty()).await;
+    lab::eventually("the end of every process", || {
+        pids.iter().all(|&pid| !alive(pid)) && lab.leftovers().is_empty()
+    })
+    .await;
 
     // As after `kill -9`: the deployment is never dropped, and the restarted runner sweeps.
     std::mem::forget(lab.driver.start(&lab.deployment(&services)).await.unwrap());

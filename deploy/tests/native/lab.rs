@@ -1,23 +1,17 @@
 //! A host of its own for every test: a unique runner name, free ports, a temporary directory. Services are shell scripts.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deploy::native::Native;
-use deploy::procfs::Procfs;
 use deploy::{DeploymentSpec, Host};
-use protocol::ids::{AttemptId, Name};
-use protocol::spec::{HttpProbe, NativeSpec, PlatformSpec, Probe, Resources, ServiceSpec};
-use protocol::surroundings::Place;
-
-/// A small web server in Perl, which every Debian has: one request per connection, a body of ten letters.
-const WEB: &str = r#"exec perl -MIO::Socket::INET -e '
-    my $l = IO::Socket::INET->new(LocalAddr => $ARGV[0], Listen => 64, ReuseAddr => 1) or die "$ARGV[0]: $!";
-    while (my $c = $l->accept) {
-        while (my $line = <$c>) { last if $line eq "\r\n" }
-        print $c "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nAAAAAAAAAA";
-        close $c;
-    }' {listen}"#;
+use protocol::ids::AttemptId;
+use protocol::spec::{NativeSpec, PlatformSpec, Resources, ServiceSpec};
+pub use testkit::name;
+pub use testkit::process::is_alive as alive;
+use testkit::service::WEB;
+use testkit::unique_name;
+pub use testkit::wait::eventually;
 
 /// A host to deploy on.
 pub struct Lab {
@@ -30,7 +24,7 @@ impl Lab {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let host = Host {
-            runner: name(&format!("test-{}", AttemptId::fresh())),
+            runner: unique_name(),
             address: "127.0.0.1".parse().unwrap(),
             workload: "/bin/sh".into(),
             state: dir.path().join("state"),
@@ -70,22 +64,7 @@ impl Lab {
     }
 
     pub fn shell(&self, service: &str, script: &str) -> ServiceSpec {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        ServiceSpec {
-            name: name(service),
-            args: vec!["-c".into(), script.into()],
-            place: Place::Platform,
-            port: Some(port),
-            ready: Probe::Http(HttpProbe {
-                path: "/".into(),
-                status: 200,
-                body_bytes: Some(10),
-            }),
-        }
+        testkit::service::script(service, script)
     }
 
     pub fn http(&self, service: &str) -> ServiceSpec {
@@ -101,22 +80,5 @@ impl Lab {
             logs: self.logs(),
             grace: Duration::from_secs(2),
         }
-    }
-}
-
-pub fn name(text: &str) -> Name {
-    text.parse().unwrap()
-}
-
-pub fn alive(pid: u32) -> bool {
-    Procfs::default().is_alive(pid)
-}
-
-/// Waits until a condition holds, for a long time, since the machine may be busy.
-pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < until, "timeout waiting for {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,32 +1,24 @@
 //! The test set-up: this project's broker, a runner as a process of its own, and the test as the controller.
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command as Process, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use broker::Broker;
 use protocol::bus::{BusConfig, CommandSender, EventReceiver, connect_controller};
 use protocol::command::{Renew, Run, Stop, StopReason, TrialRef};
 use protocol::event::Stage;
-use protocol::spec::{
-    Deadlines, FakeFailure, FakeSpec, HttpProbe, NativeSpec, PlatformSpec, Probe, Resources, Sampling, ServiceSpec,
-};
-use protocol::surroundings::Place;
+use protocol::spec::{Deadlines, FakeFailure, FakeSpec, NativeSpec, PlatformSpec, Resources, Sampling};
 use protocol::{AttemptId, Command, Envelope, Epoch, Event, Name};
+pub use testkit::process::is_alive;
+use testkit::service::{WEB, script};
+use testkit::unique_name;
+pub use testkit::wait::eventually as until;
+pub use testkit::{free_port, name};
 use tokio::time::timeout;
 
 /// A timeout that only a hang exceeds, even on a busy machine.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// A small web server in Perl, which every Debian has: one request per connection, a body of ten letters.
-const WEB: &str = r#"exec perl -MIO::Socket::INET -e '
-    my $l = IO::Socket::INET->new(LocalAddr => $ARGV[0], Listen => 64, ReuseAddr => 1) or die "$ARGV[0]: $!";
-    while (my $c = $l->accept) {
-        while (my $line = <$c>) { last if $line eq "\r\n" }
-        print $c "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nAAAAAAAAAA";
-        close $c;
-    }' {listen}"#;
 
 /// A broker with topics of its own, and a runner's folder and name.
 pub struct Lab {
@@ -59,21 +51,14 @@ impl Lab {
                 brokers: format!("127.0.0.1:{}", free_port()),
                 ..BusConfig::default()
             },
-            name: name(&format!("test-{}", AttemptId::fresh())),
+            name: unique_name(),
         }
     }
 
     /// Starts the broker, on the same port and files as before.
     pub async fn start_broker(&mut self) {
-        let config = broker::Config {
-            listeners: vec![broker::Listener {
-                bind: self.bus.brokers.parse().unwrap(),
-                advertise: None,
-            }],
-            data: self.folder.path().join("broker"),
-            ..broker::Config::default()
-        };
-        self.broker = Some(Broker::start(config).await.unwrap());
+        let address = self.bus.brokers.parse().unwrap();
+        self.broker = Some(testkit::bus::start(address, &self.folder.path().join("broker")).await);
     }
 
     pub async fn stop_broker(&mut self) {
@@ -248,14 +233,6 @@ impl Controller {
     }
 }
 
-pub fn name(text: &str) -> Name {
-    text.parse().unwrap()
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// A RUN of one service on a platform.
 pub fn run(platform: PlatformSpec) -> Run {
     Run {
@@ -266,17 +243,7 @@ pub fn run(platform: PlatformSpec) -> Run {
             attempt: 1,
         },
         platform,
-        services: vec![ServiceSpec {
-            name: name("web"),
-            args: vec!["-c".to_owned(), WEB.to_owned()],
-            place: Place::Platform,
-            port: Some(free_port()),
-            ready: Probe::Http(HttpProbe {
-                path: "/".to_owned(),
-                status: 200,
-                body_bytes: Some(10),
-            }),
-        }],
+        services: vec![script("web", WEB)],
         broker: None,
         seed: None,
         resources: Resources::default(),
@@ -299,20 +266,6 @@ pub fn native() -> Run {
 
 pub fn fake(start_ms: u64, fail: Option<FakeFailure>) -> Run {
     run(PlatformSpec::Fake(FakeSpec { start_ms, fail }))
-}
-
-/// Waits until a condition holds.
-pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < TIMEOUT, "{what} took longer than {TIMEOUT:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-pub fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
-    stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 /// The number of attempts in the crash journal.
