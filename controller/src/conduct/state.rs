@@ -112,7 +112,7 @@ pub enum Action {
     /// Send STOP.
     SendStop(StopReason),
     /// Fire the load at the endpoints.
-    StartLoad(Ready),
+    StartLoad(Box<Ready>),
     /// End the load early.
     AbortLoad,
 }
@@ -168,7 +168,7 @@ impl State {
 
     fn on_deploying(&self, input: Input) -> Step {
         match input {
-            Input::Ready(ready) => Ok((Self::Loading, vec![Action::StartLoad(ready)])),
+            Input::Ready(ready) => Ok((Self::Loading, vec![Action::StartLoad(Box::new(ready))])),
             Input::Failed(failed) => ended(End::Failed(failed)),
             Input::Late => {
                 let phase = self.phase().unwrap_or(Phase::Deploy);

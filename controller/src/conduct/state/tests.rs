@@ -74,7 +74,10 @@ fn the_straight_way() {
     assert_eq!(state, State::Ended(Box::new(End::Summed(Cause::LoadOver, summary()))));
     assert_eq!(
         actions,
-        [Action::StartLoad(ready()), Action::SendStop(StopReason::Finished)]
+        [
+            Action::StartLoad(Box::new(ready())),
+            Action::SendStop(StopReason::Finished)
+        ]
     );
 }
 
