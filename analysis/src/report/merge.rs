@@ -1,4 +1,4 @@
-//! `<platform>.jtl`: the requests of all trials of a platform that count, in the order of the plan, streamed line by line.
+//! `<platform>.jtl`: the requests of all valid trials of a platform, in the order of the plan.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 
 use protocol::Name;
 
-use super::course::Course;
-use super::error::ReportError;
-use super::load::RunData;
-use super::verify;
+use super::load::{ReportError, RunData, verify_requests};
+use super::profile::ResponseProfile;
 use crate::store::{LATENCY, REQUESTS, StoreError, jtl};
 use loader::Histograms;
 
-/// Writes one file a platform. A trial whose requests do not agree with its record is noted, and does not count from here on.
+/// Writes one file per platform. A trial whose requests contradict its record is noted and excluded from here on.
 pub(super) fn merge(data: &mut RunData) -> Result<Vec<PathBuf>, ReportError> {
     let platforms: Vec<Name> = data
         .manifest
@@ -22,31 +20,29 @@ pub(super) fn merge(data: &mut RunData) -> Result<Vec<PathBuf>, ReportError> {
         .iter()
         .map(|p| p.name.clone())
         .collect();
-    check(data);
+    verify_trials(data);
     platforms.iter().map(|platform| write(data, platform)).collect()
 }
 
-/// Reads every trial's requests and adds up the response times of those that agree.
-fn check(data: &mut RunData) {
+/// Reads every trial's requests and adds up the response times of consistent trials.
+fn verify_trials(data: &mut RunData) {
     for trial in std::mem::take(&mut data.trials) {
-        match verify::requests(&trial.folder, &trial.record) {
-            Ok((histograms, course)) => {
+        match verify_requests(&trial.folder, &trial.record) {
+            Ok((histograms, profile)) => {
                 let cell = trial.record.key.trial.cell.clone();
-                data.courses
+                data.profiles
                     .entry(cell.clone())
-                    .or_insert_with(Course::new)
-                    .add(&course);
+                    .or_insert_with(ResponseProfile::new)
+                    .add(&profile);
                 let sum = data.responses.entry(cell).or_insert_with(|| Histograms::new().response);
                 match sum.add(&histograms.response) {
                     Ok(()) => data.trials.push(trial),
                     Err(why) => data
                         .problems
-                        .push(format!("{}: does not count: {LATENCY}: {why}", trial.record.key)),
+                        .push(format!("{}: excluded: {LATENCY}: {why}", trial.record.key)),
                 }
             }
-            Err(problem) => data
-                .problems
-                .push(format!("{}: does not count: {problem}", trial.record.key)),
+            Err(problem) => data.problems.push(format!("{}: excluded: {problem}", trial.record.key)),
         }
     }
 }
@@ -74,7 +70,7 @@ fn write(data: &RunData, platform: &Name) -> Result<PathBuf, ReportError> {
     Ok(path)
 }
 
-/// Appends the rows of a file, without its header.
+/// Appends the rows of a file without its header.
 fn append(rows: &Path, output: &mut impl Write) -> Result<(), StoreError> {
     let fail = |action| {
         let path = rows.to_owned();
