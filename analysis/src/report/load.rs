@@ -29,17 +29,6 @@ pub enum ReportError {
     Store(#[from] StoreError),
 }
 
-impl ReportError {
-    /// A directory could not be created.
-    pub(super) fn folder(path: &Path, source: std::io::Error) -> Self {
-        Self::Store(StoreError::Io {
-            path: path.to_owned(),
-            action: "create the directory",
-            source,
-        })
-    }
-}
-
 /// The raw data of a report.
 #[derive(Debug)]
 pub(super) struct RunData {

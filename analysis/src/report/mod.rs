@@ -36,7 +36,7 @@ pub use json::{MetricResult, PlatformResults};
 pub use load::ReportError;
 pub use metric::Metric;
 
-use crate::store::{RunFolder, atomic};
+use crate::store::{At as _, RunFolder, atomic};
 
 /// The paths of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub fn rebuild(run: &Path) -> Result<ReportPaths, ReportError> {
     }
     let plots = plots::draw(&data, &analysis);
     let plot_folder = run.join("plots");
-    std::fs::create_dir_all(&plot_folder).map_err(|source| ReportError::folder(&plot_folder, source))?;
+    std::fs::create_dir_all(&plot_folder).at(&plot_folder, "create the directory")?;
     for plot in &plots {
         let path = plot_folder.join(format!("{}.svg", plot.name));
         atomic::write(&path, plot.standalone().as_bytes())?;

@@ -84,6 +84,25 @@ impl<'a> Recording<'a> {
     }
 }
 
+/// The kind of a subject and its name among those of its kind, as in `samples.csv`.
+#[must_use]
+pub fn kind_and_name(subject: &Subject) -> (&'static str, String) {
+    match subject {
+        Subject::Cgroup(_) => ("cgroup", String::new()),
+        Subject::Process(_) => ("process", String::new()),
+        Subject::Threads(of) => ("threads", of.role.word().to_owned()),
+        Subject::Platform(of) => ("platform", of.part.to_string()),
+        Subject::Runner(_) => ("runner", String::new()),
+        Subject::Rest(of) => ("rest", of.kind.word().to_owned()),
+        Subject::Host(_) => ("host", String::new()),
+        Subject::Link(of) => ("link", of.interface.clone()),
+        Subject::Engine(_) => ("engine", String::new()),
+        Subject::Guest(_) => ("guest", String::new()),
+        Subject::GuestThread(of) => ("guest-thread", of.name.clone()),
+        Subject::Energy(of) => ("energy", of.domain.clone()),
+    }
+}
+
 /// A counter over time: the samples that contain it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimeSeries(Vec<(u64, f64)>);

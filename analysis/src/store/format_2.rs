@@ -80,7 +80,7 @@ struct RateV2 {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RampV2 {
-    /// The first rate, requests a second.
+    /// The first rate, requests per second.
     from_per_s: f64,
     /// The last rate.
     to_per_s: f64,
@@ -126,7 +126,7 @@ struct MaxV2 {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HttperfV2 {
-    /// Connections a second.
+    /// Connections per second.
     rate_per_s: f64,
     /// Requests per connection.
     calls: u32,

@@ -29,6 +29,7 @@ mod verdict;
 pub use atomic::FORMAT;
 pub use attempt::{AttemptWriter, LATENCY, REQUESTS, SAMPLES, TRIAL, WARM_UP, read_histograms};
 pub use digest::{FileSum, HashingWriter};
+pub(crate) use error::At;
 pub use error::StoreError;
 pub use journal::{Journal, Progress, TrialProgress};
 pub use jtl::{JtlContext, JtlReader};

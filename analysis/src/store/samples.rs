@@ -13,6 +13,7 @@ use protocol::sample::{
 };
 
 use super::error::{At, StoreError};
+use crate::stats::recording::kind_and_name;
 
 /// The columns before the counters.
 const HEAD: [&str; 7] = ["batch", "offset_ns", "of", "service", "name", "pid", "start_ticks"];
@@ -58,19 +59,13 @@ pub fn to_csv(batches: &[Samples]) -> Result<Vec<u8>, String> {
 /// The subject as `of`, `service`, `name`, `pid` and `start_ticks`.
 fn head(subject: &Subject) -> [String; 5] {
     let service = subject.service().map(Name::to_string).unwrap_or_default();
-    let (of, name, process) = match subject {
-        Subject::Cgroup(_) => ("cgroup", String::new(), None),
-        Subject::Process(of) => ("process", String::new(), Some((of.pid, of.start_ticks))),
-        Subject::Threads(of) => ("threads", of.role.word().to_owned(), None),
-        Subject::Platform(of) => ("platform", of.part.to_string(), Some((of.pid, of.start_ticks))),
-        Subject::Runner(of) => ("runner", String::new(), Some((of.pid, of.start_ticks))),
-        Subject::Rest(of) => ("rest", of.kind.word().to_owned(), None),
-        Subject::Host(_) => ("host", String::new(), None),
-        Subject::Link(of) => ("link", of.interface.clone(), None),
-        Subject::Engine(_) => ("engine", String::new(), None),
-        Subject::Guest(_) => ("guest", String::new(), None),
-        Subject::GuestThread(of) => ("guest-thread", of.name.clone(), Some((of.id, 0))),
-        Subject::Energy(of) => ("energy", of.domain.clone(), None),
+    let (of, name) = kind_and_name(subject);
+    let process = match subject {
+        Subject::Process(of) => Some((of.pid, of.start_ticks)),
+        Subject::Platform(of) => Some((of.pid, of.start_ticks)),
+        Subject::Runner(of) => Some((of.pid, of.start_ticks)),
+        Subject::GuestThread(of) => Some((of.id, 0)),
+        _ => None,
     };
     let [pid, start] = process.map_or_else(Default::default, |(pid, start)| [pid.to_string(), start.to_string()]);
     [of.to_owned(), service, name, pid, start]

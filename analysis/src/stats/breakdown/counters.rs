@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::builder::Builder;
 use crate::stats::process_group::ProcessGroup;
-use crate::stats::recording::TimeSeries;
+use crate::stats::recording::{TimeSeries, kind_and_name};
 
 /// The counters of one subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,22 +30,9 @@ pub struct SubjectCounters {
 type Key = (&'static str, Option<Name>, String);
 
 fn key(subject: &Subject) -> Key {
-    let service = subject.service().cloned();
-    let (of, name) = match subject {
-        Subject::Cgroup(_) => ("cgroup", String::new()),
-        Subject::Process(_) => ("processes", String::new()),
-        Subject::Threads(of) => ("threads", of.role.word().to_owned()),
-        Subject::Platform(of) => ("platform", of.part.to_string()),
-        Subject::Runner(_) => ("runner", String::new()),
-        Subject::Rest(of) => ("rest", of.kind.word().to_owned()),
-        Subject::Host(_) => ("host", String::new()),
-        Subject::Link(of) => ("link", of.interface.clone()),
-        Subject::Engine(_) => ("engine", String::new()),
-        Subject::Guest(_) => ("guest", String::new()),
-        Subject::GuestThread(of) => ("guest-thread", of.name.clone()),
-        Subject::Energy(of) => ("energy", of.domain.clone()),
-    };
-    (of, service, name)
+    let (kind, name) = kind_and_name(subject);
+    let of = if kind == "process" { "processes" } else { kind };
+    (of, subject.service().cloned(), name)
 }
 
 pub(super) fn all(builder: &Builder<'_>) -> Vec<SubjectCounters> {
