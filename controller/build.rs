@@ -1,4 +1,4 @@
-//! Tells the program which commit it was built from, where that is known.
+//! Passes the git commit to the program, if it is known.
 
 use std::process::Command;
 
@@ -18,7 +18,7 @@ fn main() {
     }
 }
 
-/// What git says, if it is there and this is a checkout.
+/// The output of git, if it is available and this is a checkout.
 fn git(args: &[&str]) -> Option<String> {
     let output = Command::new("git").args(args).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -1,13 +1,13 @@
-//! The folder of a run, and all that is computed from it. Nothing here deploys, fires or talks to a broker.
+//! The results of a run: storage, audit, statistics, report and comparison. This crate starts no process and opens no connection.
 //!
 //! ```text
 //! text <- stats <- store <- audit <- report <- diff
 //! ```
-//! * [`store`] — the folder: manifest, journal, attempts; written once, read for ever.
-//! * [`stats`] — the arithmetic: pure functions, each with its formula and source.
+//! * [`store`] — the run's directory: manifest, journal, attempts.
+//! * [`stats`] — statistics and resource usage: pure functions, each with its formula and source.
 //! * [`audit`] — the verdict on an attempt.
-//! * [`report`] — tables, plots and JSON of a run.
-//! * [`diff`] — two runs compared.
+//! * [`report`] — tables, plots and JSON derived from a run's raw data.
+//! * [`diff`] — comparison of two runs.
 
 pub mod audit;
 pub mod diff;

@@ -1,8 +1,8 @@
-//! Numbers in sentences.
+//! Formatting of counts.
 
 /// `1 trial`, `2 trials`.
 #[must_use]
-pub fn counted(count: usize, word: &str) -> String {
+pub fn counted(count: usize, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {word}{plural}")
+    format!("{count} {noun}{plural}")
 }

@@ -109,7 +109,7 @@ mod tests {
         let reference = include_str!("../../docs/experiments.md");
         for exit in Exit::ALL {
             let row = format!("| {} | {} |", exit.code(), exit.meaning());
-            assert!(reference.contains(&row), "docs/experiments.md lacks {row}");
+            assert!(reference.contains(&row), "{row} is not in docs/experiments.md");
         }
     }
 }

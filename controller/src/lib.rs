@@ -1,12 +1,12 @@
-//! The controller: plans an experiment, conducts its trials, fires the load, stores, analyses and reports.
+//! The controller: plans an experiment, runs its trials, generates the load, and stores the results.
 
 pub mod campaign;
 pub mod cli;
-pub mod conduct;
+pub mod commands;
 pub mod config;
 pub mod exit;
 pub mod fleet;
-pub mod job;
+pub mod peer;
 pub mod plan;
 pub mod preflight;
 pub mod progress;

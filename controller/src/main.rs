@@ -1,4 +1,4 @@
-//! The controller's program: what is said on the command line, done.
+//! The command line of the controller.
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -7,9 +7,9 @@ use analysis::{diff, report};
 use clap::Parser;
 use controller::campaign::CampaignError;
 use controller::cli::{CheckArgs, Cli, Command, Common, DiffArgs, FileArgs, PingArgs, ReportArgs, RunArgs};
+use controller::commands;
 use controller::config::{self, Checked, problems_json, problems_text};
 use controller::exit::Exit;
-use controller::job;
 use controller::plan::{Plan, plan_json, plan_text};
 use controller::preflight::generator;
 use controller::progress::{LogWriter, Progress};
@@ -28,7 +28,7 @@ fn main() -> Exit {
         Command::Ping(args) => ping(common, &args),
     };
     done.unwrap_or_else(|error| {
-        complain(&format!("error: {error:#}\n"));
+        print_error(&format!("error: {error:#}\n"));
         Exit::Internal
     })
 }
@@ -38,9 +38,9 @@ fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
     let Some(checked) = load(&common.config, common) else {
         return Ok(Exit::Config);
     };
-    let lacks = generator::problems(&checked.experiment, &common.config);
-    if !lacks.is_empty() {
-        complain(&problems_text(&common.config, &lacks));
+    let shortages = generator::problems(&checked.experiment, &common.config);
+    if !shortages.is_empty() {
+        print_error(&problems_text(&common.config, &shortages));
         return Ok(Exit::Config);
     }
     let trials = Plan::new(&checked.experiment).trials.len();
@@ -48,47 +48,47 @@ fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
     if let Err(error) = log_to(progress.log_writer(), &common.log) {
         return Ok(bad_filter(&error));
     }
-    let job = job::run(&checked, &common.config, args.resume.as_deref(), &progress);
+    let run = commands::run(&checked, &common.config, args.resume.as_deref(), &progress);
     Ok(tokio::runtime::Runtime::new()?
-        .block_on(job)
+        .block_on(run)
         .unwrap_or_else(|error| failed(&error)))
 }
 
-/// Makes the reports of a run again.
+/// Regenerates the report of a run.
 fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
     match report::rebuild(&args.run) {
-        Ok(paths) => say(&format!("{}\n{}\n", paths.html.display(), paths.markdown.display()))?,
+        Ok(paths) => print(&format!("{}\n{}\n", paths.html.display(), paths.markdown.display()))?,
         Err(error) => return Ok(failed(&error.into())),
     }
     Ok(Exit::Ok)
 }
 
-/// Says what differed between two runs.
+/// Compares two runs.
 fn diff(args: &DiffArgs) -> anyhow::Result<Exit> {
     let found = match diff::diff(&args.one, &args.other) {
         Ok(found) => found,
         Err(error) => return Ok(failed(&error.into())),
     };
     let show = if args.json { diff::json } else { diff::text };
-    say(&show(&found))?;
+    print(&show(&found))?;
     Ok(if found.is_empty() { Exit::Ok } else { Exit::Differ })
 }
 
-/// Says why a job ended early.
+/// Prints the error that ended a command.
 fn failed(error: &CampaignError) -> Exit {
-    complain(&format!("error: {error}\n"));
-    job::exit_of(error)
+    print_error(&format!("error: {error}\n"));
+    commands::exit_of(error)
 }
 
-/// Says what is wrong with an experiment file.
+/// Checks an experiment file.
 fn check(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
     let path = args.file.path(common);
     let mut checked = config::load(path, &common.overrides());
-    if let Ok(good) = &checked {
-        let mut lacks = generator::problems(&good.experiment, path);
-        if !lacks.is_empty() {
-            lacks.extend(good.warnings.iter().cloned());
-            checked = Err(lacks);
+    if let Ok(valid) = &checked {
+        let mut shortages = generator::problems(&valid.experiment, path);
+        if !shortages.is_empty() {
+            shortages.extend(valid.warnings.iter().cloned());
+            checked = Err(shortages);
         }
     }
     let (problems, exit) = match &checked {
@@ -97,27 +97,27 @@ fn check(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
     };
     let of_file = problems_json(path, problems);
     if !args.file.json {
-        complain(&problems_text(path, problems));
+        print_error(&problems_text(path, problems));
         if exit == Exit::Ok {
-            say(&format!("{} is valid\n", path.display()))?;
+            print(&format!("{} is valid\n", path.display()))?;
         }
     }
     match checked {
         Ok(checked) if args.ask_host => check_host(common, &checked, args.file.json.then_some(&of_file)),
         _ if args.file.json => {
-            say(&of_file)?;
+            print(&of_file)?;
             Ok(exit)
         }
         _ => Ok(exit),
     }
 }
 
-/// Says whether the host is what an experiment needs; with the JSON of the file's check, as a part of that.
+/// Checks the host; with the JSON of the file's check, adds the result to it.
 fn check_host(common: &Common, checked: &Checked, of_file: Option<&str>) -> anyhow::Result<Exit> {
     if let Err(error) = log_to(LogWriter::plain(), &common.log) {
         return Ok(bad_filter(&error));
     }
-    let found = match tokio::runtime::Runtime::new()?.block_on(job::check_host(&checked.experiment)) {
+    let found = match tokio::runtime::Runtime::new()?.block_on(commands::check_host(&checked.experiment)) {
         Ok(found) => found,
         Err(error) => return Ok(failed(&error)),
     };
@@ -125,25 +125,25 @@ fn check_host(common: &Common, checked: &Checked, of_file: Option<&str>) -> anyh
         Some(of_file) => {
             let mut value: serde_json::Value = serde_json::from_str(of_file)?;
             value["host"] = serde_json::to_value(&found)?;
-            say(&format!("{value:#}\n"))?;
+            print(&format!("{value:#}\n"))?;
         }
-        None => say(&found.to_string())?,
+        None => print(&found.to_string())?,
     }
     Ok(if found.is_met() { Exit::Ok } else { Exit::Host })
 }
 
-/// Prints the trials in order and runs nothing.
+/// Prints the plan.
 fn plan(common: &Common, args: &FileArgs) -> anyhow::Result<Exit> {
     let Some(Checked { experiment, .. }) = load(args.path(common), common) else {
         return Ok(Exit::Config);
     };
     let plan = Plan::new(&experiment);
     let show = if args.json { plan_json } else { plan_text };
-    say(&show(&experiment, &plan))?;
+    print(&show(&experiment, &plan))?;
     Ok(Exit::Ok)
 }
 
-/// Measures the round trip of a command.
+/// Measures the round-trip time of a command.
 fn ping(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
     let Some(Checked { experiment, .. }) = load(&common.config, common) else {
         return Ok(Exit::Config);
@@ -151,17 +151,17 @@ fn ping(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
     if let Err(error) = log_to(LogWriter::plain(), &common.log) {
         return Ok(bad_filter(&error));
     }
-    match tokio::runtime::Runtime::new()?.block_on(job::ping(&experiment, args.count)) {
-        Ok(times) => say(&times.to_string())?,
+    match tokio::runtime::Runtime::new()?.block_on(commands::ping(&experiment, args.count)) {
+        Ok(times) => print(&times.to_string())?,
         Err(error) => return Ok(failed(&error)),
     }
     Ok(Exit::Ok)
 }
 
-/// A checked experiment; `None` if there is none, and everything that is wrong was printed.
+/// Loads an experiment; `None` if it is invalid. Prints all problems.
 fn load(path: &Path, common: &Common) -> Option<Checked> {
     let checked = config::load(path, &common.overrides());
-    complain(&problems_text(
+    print_error(&problems_text(
         path,
         checked.as_ref().map_or_else(|all| all, |checked| &checked.warnings),
     ));
@@ -181,21 +181,21 @@ fn log_to(writer: LogWriter, filter: &str) -> Result<(), tracing_subscriber::fil
 }
 
 fn bad_filter(error: &tracing_subscriber::filter::ParseError) -> Exit {
-    complain(&format!(
+    print_error(&format!(
         "option --log: {error}; write e.g. --log info, or --log info,loader=debug\n"
     ));
     Exit::Usage
 }
 
-/// Results go to standard output. A reader that has left (`| head`) is no error.
-fn say(text: &str) -> std::io::Result<()> {
+/// Prints to standard output; a closed pipe (`| head`) is not an error.
+fn print(text: &str) -> std::io::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
 }
 
-/// Complaints go to standard error; if that is closed, there is nobody left to tell.
-fn complain(text: &str) {
+/// Prints to standard error; write errors are ignored.
+fn print_error(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -1,13 +1,13 @@
-//! What the program says to bad input, and what it ends with: the real binary, as a user meets it.
+//! The messages and exit codes for invalid input, from the real binary.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-const GOOD: &str = r#"[experiment]
+const VALID: &str = r#"[experiment]
 name = "x"
 [[platform]]
 kind = "native"
@@ -20,7 +20,7 @@ rate = 500
 duration = "10s"
 "#;
 
-/// Runs the program in a folder, without this test's environment.
+/// Runs the program in a directory with an empty environment.
 fn controller(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_controller"))
         .args(arguments)
@@ -34,25 +34,25 @@ fn controller(folder: &Path, arguments: &[&str]) -> Output {
 fn check(bytes: impl AsRef<[u8]>) -> String {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("experiments.toml"), bytes).unwrap();
-    said(&controller(folder.path(), &["check"]))
+    exit_and_stderr(&controller(folder.path(), &["check"]))
 }
 
-fn said(output: &Output) -> String {
+fn exit_and_stderr(output: &Output) -> String {
     let error = String::from_utf8_lossy(&output.stderr);
     format!("exit {}\n{error}", output.status.code().unwrap())
 }
 
 #[test]
-fn a_good_file() {
+fn a_valid_file() {
     let folder = TempDir::new().unwrap();
-    std::fs::write(folder.path().join("experiments.toml"), GOOD).unwrap();
+    std::fs::write(folder.path().join("experiments.toml"), VALID).unwrap();
     let output = controller(folder.path(), &["check"]);
-    assert_eq!(said(&output), "exit 0\n");
+    assert_eq!(exit_and_stderr(&output), "exit 0\n");
     assert_eq!(output.stdout, b"experiments.toml is valid\n");
 }
 
 #[test]
-fn an_empty_file_is_called_empty() {
+fn an_empty_file() {
     insta::assert_snapshot!(check(" \n"), @r#"
     exit 3
     experiments.toml: is empty; begin with a copy of a file in experiments/; see docs/experiments.md
@@ -61,58 +61,56 @@ fn an_empty_file_is_called_empty() {
 }
 
 #[test]
-fn a_key_file_that_is_empty_or_missing() {
+fn an_empty_or_missing_key_file() {
     let folder = TempDir::new().unwrap();
     std::fs::write(
         folder.path().join("experiments.toml"),
-        format!("{GOOD}[kafka]\nkey_file = \"lab.key\"\n"),
+        format!("{VALID}[kafka]\nkey_file = \"lab.key\"\n"),
     )
     .unwrap();
-    let said = || said(&controller(folder.path(), &["check"]));
+    let result = || exit_and_stderr(&controller(folder.path(), &["check"]));
     assert!(
-        said().contains("key_file = \"lab.key\": this file cannot be read: No such file"),
+        result().contains("key_file = \"lab.key\": this file cannot be read: No such file"),
         "{}",
-        said()
+        result()
     );
     std::fs::write(folder.path().join("lab.key"), "\n").unwrap();
     assert!(
-        said().contains("key_file = \"lab.key\": this file is empty; make one with"),
+        result().contains("key_file = \"lab.key\": this file is empty; make one with"),
         "{}",
-        said()
+        result()
     );
 }
 
 #[test]
-fn files_that_kafka_options_name() {
-    let said = check(format!(
-        "{GOOD}[kafka]\nbrokers = \"lab-1:9092\"\n[kafka.options]\n\"ssl.ca.location\" = \"/none/ca.pem\"\n"
+fn a_missing_file_in_kafka_options() {
+    let result = check(format!(
+        "{VALID}[kafka]\nbrokers = \"lab-1:9092\"\n[kafka.options]\n\"ssl.ca.location\" = \"/none/ca.pem\"\n"
     ));
     assert!(
-        said.starts_with("exit 3")
-            && said.contains("ssl.ca.location = \"/none/ca.pem\": this file cannot be read: No such file"),
-        "{said}"
+        result.starts_with("exit 3")
+            && result.contains("ssl.ca.location = \"/none/ca.pem\": this file cannot be read: No such file"),
+        "{result}"
     );
 }
 
 #[test]
-fn what_this_machine_does_not_have_is_told_before_a_trial() {
-    // No machine has this CPU; no hard limit on open files and no range of ports holds so many connections.
-    let said = check(GOOD.replace("rate = 500", "rate = 1000000\ntimeout = \"10m\"\ncpus = \"4095\""));
+fn shortages_of_this_machine_are_reported() {
+    // No machine has this CPU, and no limit on open files or range of ports allows so many connections.
+    let result = check(VALID.replace("rate = 500", "rate = 1000000\ntimeout = \"10m\"\ncpus = \"4095\""));
     assert!(
-        said.starts_with(
-            "exit 3\nexperiments.toml: [[load]] heavy: cpus = \"4095\": the generator's machine has CPUs "
-        ),
-        "{said}"
+        result.starts_with("exit 3\nexperiments.toml: [[load]] heavy: cpus = \"4095\": CPUs "),
+        "{result}"
     );
     assert!(
-        said.contains("[[load]] heavy: rate: ") && said.contains("ip_local_port_range"),
-        "{said}"
+        result.contains("[[load]] heavy: rate: ") && result.contains("ip_local_port_range"),
+        "{result}"
     );
 }
 
 #[test]
 fn unknown_key() {
-    insta::assert_snapshot!(check(GOOD.replace("rate = 500", "rat = 500")), @r#"
+    insta::assert_snapshot!(check(VALID.replace("rate = 500", "rat = 500")), @r#"
     exit 3
     experiments.toml:7: [[load]] "heavy": rate: this key is missing; write e.g. rate = 500
     experiments.toml:10: [[load]] "heavy": rat = 500: unknown key; did you mean rate?
@@ -122,7 +120,7 @@ fn unknown_key() {
 
 #[test]
 fn negative_rate() {
-    insta::assert_snapshot!(check(GOOD.replace("500", "-5")), @r#"
+    insta::assert_snapshot!(check(VALID.replace("500", "-5")), @r#"
     exit 3
     experiments.toml:10: [[load]] "heavy": rate = -5: a rate is above 0 requests a second; write e.g. rate = 500
     1 problem in experiments.toml
@@ -131,7 +129,7 @@ fn negative_rate() {
 
 #[test]
 fn wrong_type() {
-    insta::assert_snapshot!(check(GOOD.replace("500", "\"500\"")), @r#"
+    insta::assert_snapshot!(check(VALID.replace("500", "\"500\"")), @r#"
     exit 3
     experiments.toml:10: [[load]] "heavy": rate = "500": expected a number; write it without quotation marks, e.g. 500 or 0.5
     1 problem in experiments.toml
@@ -140,7 +138,7 @@ fn wrong_type() {
 
 #[test]
 fn no_toml() {
-    insta::assert_snapshot!(check(GOOD.replace("[experiment]", "[experiment")), @r#"
+    insta::assert_snapshot!(check(VALID.replace("[experiment]", "[experiment")), @r#"
     exit 3
     experiments.toml:1: `[experiment`: invalid TOML: unclosed table, expected `]`; correct the line, then check again
     1 problem in experiments.toml
@@ -157,7 +155,7 @@ fn not_utf_8() {
 }
 
 #[test]
-fn far_too_large() {
+fn a_file_that_is_too_large() {
     insta::assert_snapshot!(check(vec![b'#'; 300_000]), @r#"
     exit 3
     experiments.toml: is larger than 262144 bytes; an experiment file is a short TOML text; see docs/experiments.md
@@ -168,7 +166,7 @@ fn far_too_large() {
 #[test]
 fn no_such_file() {
     let folder = TempDir::new().unwrap();
-    insta::assert_snapshot!(said(&controller(folder.path(), &["check", "nowhere.toml"])), @r#"
+    insta::assert_snapshot!(exit_and_stderr(&controller(folder.path(), &["check", "nowhere.toml"])), @r#"
     exit 3
     nowhere.toml: cannot be read: No such file or directory (os error 2); name an experiment file with --config, or start in the folder of experiments.toml
     1 problem in nowhere.toml
@@ -179,7 +177,7 @@ fn no_such_file() {
 fn a_directory() {
     let folder = TempDir::new().unwrap();
     std::fs::create_dir(folder.path().join("lab")).unwrap();
-    insta::assert_snapshot!(said(&controller(folder.path(), &["check", "lab"])), @r#"
+    insta::assert_snapshot!(exit_and_stderr(&controller(folder.path(), &["check", "lab"])), @r#"
     exit 3
     lab: is a directory; name the file in it: --config DIR/experiments.toml
     1 problem in lab
@@ -188,7 +186,7 @@ fn a_directory() {
 
 #[test]
 fn everything_at_once() {
-    let text = GOOD
+    let text = VALID
         .replace("name = \"x\"", "name = \"X Y\"\niterations = 0")
         .replace("500", "\"500\"")
         .replace("\"native\"", "\"natvie\"")
@@ -205,21 +203,25 @@ fn everything_at_once() {
 }
 
 #[test]
-fn the_main_job_refuses_a_bad_file_as_check_does() {
+fn every_command_rejects_an_invalid_file() {
     let folder = TempDir::new().unwrap();
-    std::fs::write(folder.path().join("experiments.toml"), GOOD.replace("500", "-5")).unwrap();
-    let checked = said(&controller(folder.path(), &["check"]));
+    std::fs::write(folder.path().join("experiments.toml"), VALID.replace("500", "-5")).unwrap();
+    let checked = exit_and_stderr(&controller(folder.path(), &["check"]));
     for arguments in [&[][..], &["run"], &["--dry-run"], &["plan"], &["ping"]] {
-        assert_eq!(said(&controller(folder.path(), arguments)), checked, "{arguments:?}");
+        assert_eq!(
+            exit_and_stderr(&controller(folder.path(), arguments)),
+            checked,
+            "{arguments:?}"
+        );
     }
 }
 
 #[test]
 fn an_option_is_checked_like_the_file() {
     let folder = TempDir::new().unwrap();
-    std::fs::write(folder.path().join("experiments.toml"), GOOD).unwrap();
+    std::fs::write(folder.path().join("experiments.toml"), VALID).unwrap();
     let output = controller(folder.path(), &["check", "--brokers", "lab-1", "--iterations", "-1"]);
-    insta::assert_snapshot!(said(&output), @r#"
+    insta::assert_snapshot!(exit_and_stderr(&output), @r#"
     exit 3
     option --iterations: [experiment]: iterations = -1: the number of iterations is 1 to 10000; write e.g. 30
     option --brokers: [kafka]: brokers = "lab-1": "lab-1" is not host:port; write "embedded", or addresses like "lab-1:9092,lab-2:9092"
@@ -228,27 +230,27 @@ fn an_option_is_checked_like_the_file() {
 }
 
 #[test]
-fn an_unknown_option_is_a_fault_of_usage() {
+fn an_unknown_option_is_a_usage_error() {
     let folder = TempDir::new().unwrap();
-    let said = said(&controller(folder.path(), &["--confg", "x"]));
-    assert!(said.starts_with("exit 2\n"), "{said}");
-    assert!(said.contains("--config"), "no suggestion: {said}");
+    let result = exit_and_stderr(&controller(folder.path(), &["--confg", "x"]));
+    assert!(result.starts_with("exit 2\n"), "{result}");
+    assert!(result.contains("--config"), "no suggestion: {result}");
 }
 
 #[test]
-fn a_bad_log_filter_is_a_fault_of_usage() {
+fn an_invalid_log_filter_is_a_usage_error() {
     let folder = TempDir::new().unwrap();
-    std::fs::write(folder.path().join("experiments.toml"), GOOD).unwrap();
-    let said = said(&controller(folder.path(), &["ping", "--log", "controller=loud"]));
-    assert!(said.starts_with("exit 2\noption --log: "), "{said}");
+    std::fs::write(folder.path().join("experiments.toml"), VALID).unwrap();
+    let result = exit_and_stderr(&controller(folder.path(), &["ping", "--log", "controller=loud"]));
+    assert!(result.starts_with("exit 2\noption --log: "), "{result}");
 }
 
 #[test]
 fn problems_as_json() {
     let folder = TempDir::new().unwrap();
-    std::fs::write(folder.path().join("experiments.toml"), GOOD.replace("500", "-5")).unwrap();
+    std::fs::write(folder.path().join("experiments.toml"), VALID.replace("500", "-5")).unwrap();
     let output = controller(folder.path(), &["check", "--json"]);
-    assert_eq!(said(&output), "exit 3\n", "everything is on standard output");
+    assert_eq!(exit_and_stderr(&output), "exit 3\n", "everything is on standard output");
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     insta::assert_json_snapshot!(json, @r#"
     {
@@ -272,7 +274,7 @@ fn problems_as_json() {
 
 /// Names become files, topics, interfaces and arguments of other programs.
 #[test]
-fn names_that_would_leave_their_place() {
+fn malicious_names_are_rejected() {
     let guest = |name: &str| format!("kind = \"guest\"\nguest = \"{name}\"");
     for evil in [
         "../../etc/passwd",
@@ -282,17 +284,17 @@ fn names_that_would_leave_their_place() {
         "-enable-kvm",
         "a\\nb",
     ] {
-        let said = check(GOOD.replace("kind = \"native\"", &guest(evil)));
+        let result = check(VALID.replace("kind = \"native\"", &guest(evil)));
         assert!(
-            said.starts_with("exit 3\n") && said.contains("invalid name"),
-            "{evil}: {said}"
+            result.starts_with("exit 3\n") && result.contains("invalid name"),
+            "{evil}: {result}"
         );
-        let said = check(GOOD.replace("kind = \"tcp\"", &format!("kind = \"tcp\"\nname = \"{evil}\"")));
+        let result = check(VALID.replace("kind = \"tcp\"", &format!("kind = \"tcp\"\nname = \"{evil}\"")));
         assert!(
-            said.starts_with("exit 3\n") && said.contains("invalid name"),
-            "{evil}: {said}"
+            result.starts_with("exit 3\n") && result.contains("invalid name"),
+            "{evil}: {result}"
         );
     }
-    let said = check(GOOD.replace("kind = \"native\"", &guest("osv")));
-    assert_eq!(said, "exit 0\n");
+    let result = check(VALID.replace("kind = \"native\"", &guest("osv")));
+    assert_eq!(result, "exit 0\n");
 }

@@ -1,6 +1,6 @@
-//! The shipped experiment files, the plan that the program prints, and its help.
+//! The shipped experiment files, the output of `plan`, and the help text.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Runs the program in the project's root, without this test's environment.
+/// Runs the program in the project's root with an empty environment.
 fn controller(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_controller"))
         .args(arguments)
@@ -30,7 +30,7 @@ fn stdout(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn every_shipped_experiment_is_good() {
+fn every_shipped_experiment_is_valid() {
     let more = std::fs::read_dir(root().join("experiments")).unwrap();
     let files = more.map(|entry| format!("experiments/{}", entry.unwrap().file_name().display()));
     let files: Vec<_> = files
@@ -59,13 +59,13 @@ fn the_plan_of_the_first_experiment() {
         10  block 3     docker.tcp.rate-500   load 12s
         11  block 3     docker.tcp.rate-1000  load 12s
         12  block 3     native.tcp.rate-500   load 12s
-    about 3m; beside its load a trial is assumed to take 3s, which a run corrects as it measures
+    estimated duration 3m, assuming an overhead of 3s per trial; a run refines the estimate
     "#);
     assert_eq!(stdout(&["run", "--dry-run"]), stdout(&["plan"]));
 }
 
 #[test]
-fn the_plan_as_json_says_the_same() {
+fn the_plan_as_json() {
     let json: serde_json::Value = serde_json::from_str(&stdout(&["plan", "--json", "--seed", "7"])).unwrap();
     let mut trials_of: BTreeMap<&str, u32> = BTreeMap::new();
     for trial in json["trials"].as_array().unwrap() {
@@ -84,7 +84,7 @@ fn the_plan_as_json_says_the_same() {
 }
 
 #[test]
-fn the_environment_stands_behind_the_command_line() {
+fn the_command_line_overrides_the_environment() {
     let plan = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_controller"))
             .args(arguments)
@@ -101,7 +101,7 @@ fn the_environment_stands_behind_the_command_line() {
 }
 
 #[test]
-fn a_reader_that_leaves_early_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_controller"))
         .args(["plan", "--iterations", "10000"])
         .current_dir(root())

@@ -1,9 +1,9 @@
-//! A run of results format 2, made by the last release that wrote it, is read and reported to the same figures.
+//! A run of results format 2, written by the last release with that format, gives the same figures.
 //!
-//! `format_2/` is a real run: raw files and `native.json` as that release made it. Its loads are `rate` (Poisson), `users` (exponential pauses), `ramp`,
-//! `none` and `udp`.
+//! `format_2/` is a real run: its raw files, and `native.json` as that release computed it. Its loads are `rate` (Poisson), `users` (exponential think
+//! time), `ramp`, `none` and `udp`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::Path;

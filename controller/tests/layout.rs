@@ -1,6 +1,6 @@
-//! The crates of the workspace depend on each other in one direction, and none outgrows the others.
+//! The crates of the workspace depend on each other in one direction, and none is much larger than the others.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Every crate with the crates of the workspace that it may depend on.
+/// Every crate, with the crates of the workspace that it may depend on.
 const ALLOWED: [(&str, &[&str]); 11] = [
     ("protocol", &[]),
     ("broker", &[]),
@@ -21,7 +21,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("controller", &["protocol", "loader", "analysis", "broker"]),
     // For tests only.
     ("testkit", &["protocol", "broker"]),
-    // Measures all the others; nothing depends on it.
+    // Measures all the others; no crate depends on it.
     (
         "bench",
         &[
@@ -37,7 +37,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ),
 ];
 
-/// Tests and fuzz targets may use what stands beside their crate: real services and a real broker.
+/// Additional dependencies of tests and fuzz targets: real services and a real broker.
 const ALLOWED_IN_TESTS: [(&str, &[&str]); 6] = [
     ("protocol", &["testkit"]),
     ("deploy", &["testkit"]),
@@ -75,7 +75,7 @@ fn dependencies_point_one_way() {
     let mut forbidden = Vec::new();
     for package in &packages {
         let allowed = of(&ALLOWED, name(package))
-            .unwrap_or_else(|| panic!("crate {} is new: say here what it may depend on", name(package)));
+            .unwrap_or_else(|| panic!("new crate {}: add its allowed dependencies here", name(package)));
         let in_tests = of(&ALLOWED_IN_TESTS, name(package)).unwrap_or_default();
         for dependency in package["dependencies"].as_array().unwrap() {
             let to = dependency["name"].as_str().unwrap();
@@ -88,7 +88,7 @@ fn dependencies_point_one_way() {
     assert_eq!(forbidden, Vec::<String>::new());
 }
 
-/// Lines of the Rust files below a directory, without files and directories of tests.
+/// The number of lines of the Rust files below a directory, without tests.
 fn lines(directory: &Path) -> usize {
     let mut total = 0;
     for entry in std::fs::read_dir(directory).unwrap() {

@@ -1,12 +1,12 @@
-//! Why a runner does not answer, over the embedded broker: the error of the controller names the likeliest cause.
-//! Several threads: a client's drop waits for its broker, which here runs in the same process.
+//! The causes of an unresponsive runner, over the embedded broker: the controller's error names the likeliest.
+//! Multi-threaded, because dropping a client waits for its broker, which runs in the same process.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
 
-use controller::conduct::link::Link;
-use controller::conduct::switch::lines;
+use controller::peer::demux::events_by_host;
+use controller::peer::link::Link;
 use protocol::bus::{BusConfig, Cause, EventReceiver, Reply, connect_controller, connect_runner};
 use protocol::event::Pong;
 use protocol::sign::SigningKey;
@@ -15,8 +15,8 @@ use rdkafka::config::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::task::JoinHandle;
 
-/// How long the controller waits; what it waits for in these tests never comes.
-const PATIENCE: Duration = Duration::from_millis(2500);
+/// The controller's timeout; in these tests no reply ever arrives.
+const TIMEOUT: Duration = Duration::from_millis(2500);
 const SOON: Duration = Duration::from_secs(20);
 
 fn name(text: &str) -> Name {
@@ -66,7 +66,7 @@ impl Lab {
         }
     }
 
-    /// A daemon that answers every command that it takes with PONG.
+    /// A daemon that answers every accepted command with PONG.
     async fn daemon(&self, host: &str, key: Option<SigningKey>) -> JoinHandle<()> {
         let (events, mut commands) = connect_runner(&self.with(key), &name(host)).await.unwrap();
         tokio::spawn(async move {
@@ -77,19 +77,19 @@ impl Lab {
         })
     }
 
-    /// What the controller says of `lab-2` when it does not answer a PING.
-    async fn said(&self, key: Option<SigningKey>) -> String {
+    /// The controller's error when `lab-2` does not answer a PING.
+    async fn ping_error(&self, key: Option<SigningKey>) -> String {
         let (commands, events) = connect_controller(&self.with(key), &name("night"), Epoch(1))
             .await
             .unwrap();
         let host = name("lab-2");
-        let line = lines(events, [&host]).remove(0);
-        let mut link = Link::new(commands, line, host);
-        link.ping(PATIENCE).await.unwrap_err().to_string()
+        let events = events_by_host(events, [&host]).remove(0);
+        let mut link = Link::new(commands, events, host);
+        link.ping(TIMEOUT).await.unwrap_err().to_string()
     }
 
-    /// Puts bytes on the topic of events.
-    async fn put(&self, bytes: &str) {
+    /// Publishes bytes on the topic of events.
+    async fn publish(&self, bytes: &str) {
         let producer: FutureProducer = ClientConfig::new()
             .set("bootstrap.servers", &self.bus.brokers)
             .create()
@@ -101,42 +101,42 @@ impl Lab {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_keys_of_both_sides_differ() {
+async fn different_keys() {
     let lab = Lab::new().await;
     let (ours, theirs) = ("0123456789abcdef", "fedcba9876543210");
     let unsigned = lab.daemon("lab-2", None).await;
-    let said = lab.said(key(ours)).await;
+    let error = lab.ping_error(key(ours)).await;
     assert!(
-        said.contains("its messages arrive but are not signed, and this controller has a `key_file`"),
-        "{said}"
+        error.contains("its messages arrive but are not signed, and this controller has a `key_file`"),
+        "{error}"
     );
     unsigned.abort();
     let _signed = lab.daemon("lab-2", key(theirs)).await;
-    let said = lab.said(key(ours)).await;
-    assert!(said.contains("arrive but are not signed with our key"), "{said}");
-    let said = lab.said(None).await;
+    let error = lab.ping_error(key(ours)).await;
+    assert!(error.contains("arrive but are not signed with our key"), "{error}");
+    let error = lab.ping_error(None).await;
     assert!(
-        said.contains("it refuses our commands (message between controller night and host lab-2 is not signed"),
-        "{said}"
+        error.contains("it refuses our commands (message between controller night and host lab-2 is not signed"),
+        "{error}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_arrives_from_the_host() {
+async fn no_message_from_the_host() {
     let lab = Lab::new().await;
-    let said = lab.said(None).await;
+    let error = lab.ping_error(None).await;
     let topic = format!(
         "nothing arrived on topic {}runner from this host; no other host was heard",
         lab.bus.prefix
     );
-    assert!(said.contains(&topic), "{said}");
+    assert!(error.contains(&topic), "{error}");
     assert!(
-        said.contains("start `runner --config runner.toml` on that host with name = \"lab-2\""),
-        "{said}"
+        error.contains("start `runner --config runner.toml` on that host with name = \"lab-2\""),
+        "{error}"
     );
 }
 
-/// The cause that the controller's end of the bus gives once it is one that `is_it`.
+/// Waits until the reported cause satisfies `is_it`.
 async fn cause(events: &mut EventReceiver, is_it: impl Fn(&Cause) -> bool) -> Cause {
     let (traffic, began) = (events.traffic(), Instant::now());
     let since = began.checked_sub(Duration::from_secs(3600)).unwrap_or(began);
@@ -146,31 +146,33 @@ async fn cause(events: &mut EventReceiver, is_it: impl Fn(&Cause) -> bool) -> Ca
             return cause;
         }
         assert!(began.elapsed() < SOON, "{cause}");
-        // Nothing that is put on the topic is for this controller, so this only takes in what comes.
+        // No message on the topic is for this controller; this only processes what arrives.
         let _ = tokio::time::timeout(Duration::from_millis(50), events.recv()).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_message_that_is_refused_is_a_cause() {
+async fn every_rejected_message_is_a_cause() {
     let lab = Lab::new().await;
     let (_, mut events) = connect_controller(&lab.bus, &name("night"), Epoch(1)).await.unwrap();
-    lab.put("not JSON").await;
+    lab.publish("not JSON").await;
     let found = cause(&mut events, |cause| {
         matches!(cause, Cause::Nothing { nameless: Some(_), .. })
     })
     .await;
     assert!(found.to_string().contains("is not JSON with a version"), "{found}");
-    lab.put("{\"version\": 3, \"host\": \"lab-3\"}").await;
+    lab.publish("{\"version\": 3, \"host\": \"lab-3\"}").await;
     let found = cause(
         &mut events,
         |cause| matches!(cause, Cause::Nothing { others, .. } if !others.is_empty()),
     )
     .await;
     assert!(found.to_string().contains("hosts heard: lab-3"), "{found}");
-    lab.put("{\"version\": 1, \"host\": \"lab-2\", \"surprise\": 1}").await;
+    lab.publish("{\"version\": 1, \"host\": \"lab-2\", \"surprise\": 1}")
+        .await;
     let found = cause(&mut events, |cause| matches!(cause, Cause::Unreadable { .. })).await;
     assert!(found.to_string().contains("surprise"), "{found}");
-    lab.put("{\"version\": 3, \"host\": \"lab-2\", \"new_in_3\": {}}").await;
+    lab.publish("{\"version\": 3, \"host\": \"lab-2\", \"new_in_3\": {}}")
+        .await;
     cause(&mut events, |cause| *cause == Cause::OtherVersion { given: 3 }).await;
 }

@@ -111,7 +111,9 @@ async fn addressed(config: BusConfig) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_broker_is_named() {
-    let error = connect_runner(&bus_config("127.0.0.1:1"), &name("lab")).await.unwrap_err();
+    let error = connect_runner(&bus_config("127.0.0.1:1"), &name("lab"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, BusError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
 }

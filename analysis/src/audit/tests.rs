@@ -1,7 +1,7 @@
-//! Every rule is broken once, alone, in a record that is otherwise good.
+//! Every rule is violated once, alone, in an otherwise valid record.
 
-mod good;
 mod loaders;
+mod valid;
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use protocol::load::{Arrivals, Little, LoadKind, MaxLoad, RateLoad, Think, UdpLo
 use protocol::summary::{Exit, KernelTrouble, Summary, TroubleKind};
 
 use super::audit;
-use crate::store::{BandRecord, FailureRecord, TrialRecord, TruthCheck, TruthRecord, Window};
+use crate::store::{FailureRecord, ReadbackCheck, ReadbackRecord, SettleRecord, TrialRecord, Window};
 use crate::store::{Rule, Validity};
 
-use good::{S, good, summary};
+use valid::{S, summary, valid_record};
 
-/// Breaks the good record; the only reason found must be this one.
+/// Modifies the valid record; the audit must give exactly this reason.
 #[track_caller]
-fn broken(rule: Rule, validity: Validity, text: &str, how: impl FnOnce(&mut TrialRecord, &mut Summary)) {
-    let mut record = good();
+fn violates(rule: Rule, validity: Validity, text: &str, how: impl FnOnce(&mut TrialRecord, &mut Summary)) {
+    let mut record = valid_record();
     let mut summary = summary();
     how(&mut record, &mut summary);
     record.summary = record.summary.and(Some(summary));
@@ -30,11 +30,11 @@ fn broken(rule: Rule, validity: Validity, text: &str, how: impl FnOnce(&mut Tria
 }
 
 #[test]
-fn a_host_that_did_not_calm_down_makes_a_trial_suspect() {
-    broken(Rule::Band, Validity::Suspect, "300 s", |record, _| {
-        record.band = Some(BandRecord {
+fn a_host_outside_the_limits_makes_a_trial_suspect() {
+    violates(Rule::Settle, Validity::Suspect, "300 s", |record, _| {
+        record.settle = Some(SettleRecord {
             waited_ns: 300_500_000_000,
-            outside: vec!["load 3.0, at most 0.5 is in band".into()],
+            outside: vec!["load average 3.0 exceeds 0.5".into()],
             host: HostNow::default(),
         });
     });
@@ -44,17 +44,17 @@ fn trouble(summary: &mut Summary, kind: TroubleKind) {
     summary.kernel_log.is_readable = true;
     summary.kernel_log.troubles = vec![KernelTrouble {
         kind,
-        text: "its words".into(),
+        text: "a message".into(),
     }];
 }
 
 #[test]
-fn what_the_kernel_complains_of_is_held_against_the_attempt() {
-    let text = "said \"its words\"";
-    broken(Rule::KernelLog, Validity::Invalid, text, |_, summary| {
+fn trouble_in_the_kernel_log_is_a_reason() {
+    let text = "kernel log: \"a message\"";
+    violates(Rule::KernelLog, Validity::Invalid, text, |_, summary| {
         trouble(summary, TroubleKind::OutOfMemory);
     });
-    broken(Rule::KernelLog, Validity::Suspect, text, |_, summary| {
+    violates(Rule::KernelLog, Validity::Suspect, text, |_, summary| {
         trouble(summary, TroubleKind::Throttled);
     });
 }
@@ -65,72 +65,74 @@ fn fail(record: &mut TrialRecord, kind: &str, n: u64) {
 }
 
 #[test]
-fn a_good_record_is_valid() {
-    assert_eq!(audit(&good()), crate::store::Verdict::default());
+fn the_valid_record_is_valid() {
+    assert_eq!(audit(&valid_record()), crate::store::Verdict::default());
 }
 
 #[test]
-fn an_attempt_that_did_not_run_to_its_end_is_invalid() {
+fn an_incomplete_attempt_is_invalid() {
     use Validity::Invalid;
-    broken(Rule::Completed, Invalid, "aborted during start: no image", |r, _| {
+    violates(Rule::Completed, Invalid, "aborted during start: no image", |r, _| {
         let (stage, why) = ("start".into(), "no image".into());
         r.failure = Some(FailureRecord { stage, why });
     });
-    broken(Rule::Completed, Invalid, "READY never came", |r, _| r.ready = None);
-    broken(Rule::Completed, Invalid, "no load was generated", |r, _| {
+    violates(Rule::Completed, Invalid, "READY never arrived", |r, _| r.ready = None);
+    violates(Rule::Completed, Invalid, "no load was generated", |r, _| {
         r.latency = None
     });
-    broken(Rule::Completed, Invalid, "SUMMARY never came", |r, _| r.summary = None);
+    violates(Rule::Completed, Invalid, "SUMMARY never arrived", |r, _| {
+        r.summary = None
+    });
 }
 
 #[test]
-fn requests_that_are_missing_wrong_or_failed() {
+fn missing_wrong_or_failed_requests() {
     use Validity::{Invalid, Suspect};
-    broken(
+    violates(
         Rule::RequestCount,
         Invalid,
-        "4000 requests were due, rate x duration is 5000",
+        "4000 requests were scheduled, rate x duration is 5000",
         |r, _| {
             (r.requests.planned, r.requests.total, r.requests.ok) = (4000, 4000, 4000);
         },
     );
-    broken(
+    violates(
         Rule::RequestCount,
         Invalid,
-        "4999 requests are recorded of 5000",
+        "4999 of 5000 scheduled requests were recorded",
         |r, _| {
             (r.requests.total, r.requests.ok) = (4999, 4999);
         },
     );
-    broken(
+    violates(
         Rule::Errors,
         Suspect,
         "6 of 5000 requests failed (0.12 %): 6 timeout",
         |r, _| fail(r, "timeout", 6),
     );
-    broken(Rule::Errors, Invalid, "failed (50.02 %)", |r, _| {
+    violates(Rule::Errors, Invalid, "failed (50.02 %)", |r, _| {
         fail(r, "connect-refused", 2501)
     });
-    broken(Rule::Errors, Invalid, "ran out of local resources", |r, _| {
+    violates(Rule::Errors, Invalid, "ran out of local resources", |r, _| {
         fail(r, "fd-exhausted", 1)
     });
-    broken(Rule::Body, Invalid, "1 replies had another body", |r, _| {
+    violates(Rule::Body, Invalid, "1 replies had an unexpected body", |r, _| {
         fail(r, "wrong-length", 1)
     });
-    let mut few = good();
+    let mut few = valid_record();
     fail(&mut few, "timeout", 5);
     assert_eq!(
         audit(&few).validity,
         Validity::Valid,
-        "one in a thousand is not held against it"
+        "0.1 % of failed requests is allowed"
     );
 }
 
 #[test]
-fn random_arrivals_may_differ_in_number() {
-    let mut record = good();
+fn poisson_arrivals_may_vary_in_number() {
+    let mut record = valid_record();
     let LoadKind::Rate(rate) = &mut record.load.kind else {
-        panic!("the good record is of a rate");
+        panic!("the valid record has a load of kind rate");
     };
     rate.arrivals = Arrivals::Poisson;
     (record.requests.planned, record.requests.total, record.requests.ok) = (4900, 4900, 4900);
@@ -138,49 +140,49 @@ fn random_arrivals_may_differ_in_number() {
 }
 
 #[test]
-fn the_generator_and_littles_law() {
+fn lag_clock_and_littles_law() {
     use Validity::{Invalid, Suspect};
     let law = |concurrency, mean_ns| Little {
         concurrency,
         throughput_per_s: 500.0,
         mean_ns,
     };
-    broken(Rule::LittlesLaw, Suspect, "off by 20 %", |r, _| {
+    violates(Rule::LittlesLaw, Suspect, "off by 20 %", |r, _| {
         r.little = Some(law(0.18, 300_000.0))
     });
-    broken(Rule::LittlesLaw, Suspect, "were under way", |r, _| {
+    violates(Rule::LittlesLaw, Suspect, "concurrency 17.700", |r, _| {
         r.little = Some(law(17.7, 300_000.0))
     });
-    let mut short = good();
+    let mut short = valid_record();
     short.little = Some(law(1.0, 9_000.0));
     assert_eq!(
         audit(&short).validity,
         Validity::Valid,
-        "the clock's resolution rules such short times"
+        "the law is not checked for such short times"
     );
     let lag = |r: &mut TrialRecord, ns| {
         if let Some(latency) = &mut r.latency {
             latency.lag.p99_ns = ns;
         }
     };
-    broken(
+    violates(
         Rule::GeneratorLag,
         Suspect,
-        "p99 lag of the generator is 0.510 ms, at most 0.500 ms",
+        "p99 lag of the load generator: 0.510 ms (limit 0.500 ms)",
         |r, _| lag(r, 510_000),
     );
-    broken(
+    violates(
         Rule::GeneratorLag,
         Suspect,
-        "median lag of the generator is 0.110 ms",
+        "median lag of the load generator: 0.110 ms",
         |r, _| {
             if let Some(latency) = &mut r.latency {
                 (latency.lag.p50_ns, latency.lag.p99_ns) = (110_000, 120_000);
             }
         },
     );
-    broken(Rule::GeneratorLag, Invalid, "is 11.000 ms", |r, _| lag(r, 11_000_000));
-    broken(Rule::Clock, Suspect, "known to 600.0 ms only", |r, _| {
+    violates(Rule::GeneratorLag, Invalid, ": 11.000 ms", |r, _| lag(r, 11_000_000));
+    violates(Rule::Clock, Suspect, "error of 600.0 ms", |r, _| {
         r.window = r.window.map(|w| Window {
             error_ns: 600_000_000,
             ..w
@@ -188,15 +190,14 @@ fn the_generator_and_littles_law() {
     });
 }
 
-/// The limit follows from the order alone.
 #[test]
-fn lag_is_held_against_the_interval_of_the_order_and_not_against_the_platform() {
+fn the_lag_limit_depends_on_the_schedule_only() {
     let verdict = |kind: &LoadKind, lag_ns: u64, median_ns: u64| {
-        let mut record = good();
+        let mut record = valid_record();
         record.load.kind = kind.clone();
         let latency = record.latency.as_mut().unwrap();
         (latency.lag.p99_ns, latency.response.p50_ns) = (lag_ns, median_ns);
-        // The record's counts are those of another load.
+        // The counts in the record belong to another load, so other rules object too.
         let reasons = audit(&record).reasons.into_iter();
         reasons
             .filter(|reason| reason.rule == Rule::GeneratorLag)
@@ -204,7 +205,7 @@ fn lag_is_held_against_the_interval_of_the_order_and_not_against_the_platform() 
             .next()
             .unwrap_or(Validity::Valid)
     };
-    let timing = *good().load.kind.timing();
+    let timing = *valid_record().load.kind.timing();
     let rate = |rate_per_s| {
         LoadKind::Rate(RateLoad {
             rate_per_s,
@@ -254,13 +255,13 @@ fn lag_is_held_against_the_interval_of_the_order_and_not_against_the_platform() 
 }
 
 #[test]
-fn a_figure_that_is_the_generators_own() {
+fn the_load_generator_is_the_limit() {
     use Validity::Suspect;
-    // The good record's thread is as busy, but in an open loop.
-    broken(
+    // The thread of the valid record is as busy, but in an open loop.
+    violates(
         Rule::GeneratorLimit,
         Suspect,
-        "the throughput is the generator's own limit",
+        "the load generator limits the throughput",
         |r, _| {
             r.load.kind = LoadKind::Max(MaxLoad {
                 connections: 8,
@@ -270,7 +271,7 @@ fn a_figure_that_is_the_generators_own() {
             });
         },
     );
-    broken(
+    violates(
         Rule::GeneratorLimit,
         Suspect,
         "waited 11 % of the time for a CPU",
@@ -283,79 +284,79 @@ fn a_figure_that_is_the_generators_own() {
 }
 
 #[test]
-fn samples_that_are_missing() {
+fn missing_samples() {
     use Validity::Suspect;
-    broken(
+    violates(
         Rule::Samples,
         Suspect,
-        "12 samples in 12 batches arrived of 13 in 13",
+        "received 12 samples in 12 batches of 13 in 13",
         |r, _| {
             (r.sampling.batches, r.sampling.samples) = (12, 12);
         },
     );
-    broken(Rule::Samples, Suspect, "span 50 % of the window", |r, _| {
+    violates(Rule::Samples, Suspect, "span 50 % of the window", |r, _| {
         r.resources[0].coverage = 0.5
     });
-    broken(Rule::Samples, Suspect, "samples of tcp span 0 %", |r, _| {
+    violates(Rule::Samples, Suspect, "samples of tcp span 0 %", |r, _| {
         r.resources.clear()
     });
-    broken(Rule::MissedTicks, Suspect, "missed 2 of 15 ticks", |_, s| {
+    violates(Rule::MissedTicks, Suspect, "missed 2 of 15 ticks", |_, s| {
         s.missed_ticks = 2
     });
 }
 
 #[test]
-fn what_the_host_and_the_services_did() {
+fn steal_exits_and_leftovers() {
     use Validity::{Invalid, Suspect};
-    broken(Rule::Steal, Suspect, "took 2.0 %", |_, s| s.host.steal_ticks = 20);
-    broken(Rule::Steal, Invalid, "took 16.7 %", |_, s| s.host.steal_ticks = 200);
+    violates(Rule::Steal, Suspect, "steal: 2.0 %", |_, s| s.host.steal_ticks = 20);
+    violates(Rule::Steal, Invalid, "steal: 16.7 %", |_, s| s.host.steal_ticks = 200);
     let ends: [(Exit, Validity, &str); 6] = [
         (Exit::OutOfMemory, Invalid, "killed for memory"),
-        (Exit::Signal(11), Invalid, "signal 11 ended tcp"),
-        (Exit::Code(101), Suspect, "exit code 101"),
-        (Exit::Code(139), Suspect, "exit code 139"),
+        (Exit::Signal(11), Invalid, "tcp was killed by signal 11"),
+        (Exit::Code(101), Suspect, "exited with code 101"),
+        (Exit::Code(139), Suspect, "exited with code 139"),
         (Exit::Killed, Suspect, "was killed"),
-        (Exit::Unknown, Suspect, "was not seen"),
+        (Exit::Unknown, Suspect, "was not observed"),
     ];
     for (exit, validity, text) in ends {
-        broken(Rule::ServiceEnd, validity, text, |_, s| s.services[0].exit = exit);
+        violates(Rule::ServiceEnd, validity, text, |_, s| s.services[0].exit = exit);
     }
     for exit in [Exit::Signal(15), Exit::Code(143)] {
-        let mut record = good();
+        let mut record = valid_record();
         record.summary.as_mut().unwrap().services[0].exit = exit;
-        assert_eq!(audit(&record).validity, Validity::Valid, "it was asked to end");
+        assert_eq!(audit(&record).validity, Validity::Valid, "SIGTERM is the normal end");
     }
-    broken(Rule::Leftovers, Invalid, "container jung-1", |_, s| {
+    violates(Rule::Leftovers, Invalid, "container jung-1", |_, s| {
         s.teardown.leftovers.push("container jung-1".into());
     });
 }
 
 #[test]
-fn a_broken_promise_is_invalid_and_a_late_one_suspect() {
-    let check = |wrong, binding| TruthCheck {
+fn binding_violations_are_invalid_and_others_suspect() {
+    let check = |wrong, binding| ReadbackCheck {
         what: "accepted commands reached their device".to_owned(),
         checked: 900,
         wrong,
         binding,
         slowest_ns: Some(3 * S),
     };
-    let judged = |checks: Vec<TruthCheck>, problem: Option<&str>| {
-        let mut record = good();
-        record.truth = Some(TruthRecord {
+    let verdict_of = |checks: Vec<ReadbackCheck>, problem: Option<&str>| {
+        let mut record = valid_record();
+        record.readback = Some(ReadbackRecord {
             checks,
             problem: problem.map(str::to_owned),
         });
         audit(&record)
     };
-    assert_eq!(judged(vec![check(0, true)], None).validity, Validity::Valid);
-    let late = judged(vec![check(2, false)], None);
+    assert_eq!(verdict_of(vec![check(0, true)], None).validity, Validity::Valid);
+    let late = verdict_of(vec![check(2, false)], None);
     assert_eq!(late.validity, Validity::Suspect);
     let text = &late.reasons[0].text;
     assert!(text.contains("2 of 900") && text.contains("3.0 s"), "{text}");
-    assert_eq!(judged(vec![check(1, true)], None).validity, Validity::Invalid);
-    let unread = judged(vec![], Some("no answer"));
+    assert_eq!(verdict_of(vec![check(1, true)], None).validity, Validity::Invalid);
+    let unread = verdict_of(vec![], Some("no answer"));
     assert_eq!(
         (unread.validity, unread.reasons[0].rule),
-        (Validity::Invalid, Rule::Truth)
+        (Validity::Invalid, Rule::Readback)
     );
 }

@@ -1,8 +1,8 @@
-//! What differed between two runs, of two nights, say: what they were run with, and what came out.
+//! Comparison of two runs: their configuration, and their results.
 //!
-//! * `setup` — experiment, file, programs and hosts, value by value.
-//! * `results` — the medians of every cell with their intervals, and whether they differ by more than chance.
-//! * `show` — for people and for programs.
+//! * `setup` — experiment, experiment file, programs and hosts, value by value.
+//! * `results` — the medians of every cell with confidence intervals, and whether they differ significantly.
+//! * `show` — text and JSON output.
 
 pub mod results;
 pub mod setup;
@@ -20,46 +20,43 @@ use setup::Difference;
 
 pub use show::{json, text};
 
-/// Two runs, compared.
+/// The comparison of two runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Diff {
-    /// The first run: its folder.
+    /// The directory of the first run.
     pub one: String,
     /// The second.
     pub other: String,
-    /// What they were run with that is not the same.
+    /// Differences in configuration.
     pub setup: Vec<Difference>,
-    /// What is worth knowing and no difference: a host that was started anew, how busy it was.
+    /// Changes that are not differences in configuration: a reboot, another load average.
     pub notes: Vec<String>,
-    /// Every figure that both have, and those that only one has.
+    /// Every metric of either run.
     pub results: Vec<Change>,
-    /// What is altered or contradictory in the raw data of either.
+    /// What was altered or inconsistent in the raw data of either run.
     pub problems: Vec<String>,
 }
 
-/// The level below which a corrected p-value speaks of a difference.
-pub const LEVEL: f64 = 0.05;
-
 impl Diff {
-    /// Whether the two were run with the same, and no figure differs by more than chance.
+    /// Whether configurations are equal and no metric differs significantly.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.setup.is_empty() && self.results.iter().all(|change| !change.is_significant())
     }
 }
 
-/// Compares two runs by their folders. Reads only.
+/// Compares two runs by their directories; writes nothing.
 ///
 /// # Errors
-/// [`ReportError`]: one of them is no run, or cannot be read.
+/// [`ReportError`]: one of them is not a run, or cannot be read.
 pub fn diff(one: &Path, other: &Path) -> Result<Diff, ReportError> {
     let (a, b) = (report::figures(one)?, report::figures(other)?);
     let name = |path: &Path| path.display().to_string();
-    let of = |run: &str, problems: &[String]| -> Vec<String> {
+    let prefixed = |run: &str, problems: &[String]| -> Vec<String> {
         problems.iter().map(|problem| format!("{run}: {problem}")).collect()
     };
-    let mut problems = of(&name(one), &a.problems);
-    problems.extend(of(&name(other), &b.problems));
+    let mut problems = prefixed(&name(one), &a.problems);
+    problems.extend(prefixed(&name(other), &b.problems));
     Ok(Diff {
         one: name(one),
         other: name(other),

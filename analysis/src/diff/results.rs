@@ -1,54 +1,56 @@
-//! What came out of two runs: the median of every figure of every cell, and whether they differ by more than chance.
+//! Comparison of results: the median of every metric of every cell, and whether the runs differ significantly.
 
 use serde::Serialize;
 
-use super::LEVEL;
 use crate::report::{Figure, RunFigures};
-use crate::stats::{Interval, bootstrap, holm, rank};
+use crate::stats::{Interval, bootstrap, hypothesis};
 
-/// A figure of a cell in both runs.
+/// The significance level of a corrected p-value.
+pub const LEVEL: f64 = 0.05;
+
+/// A metric of a cell in both runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
     /// The cell, `platform.workload.load`.
     pub cell: String,
-    /// The figure's key in JSON, e.g. `response_p50`.
+    /// The metric's key in JSON, e.g. `response_p50`.
     pub metric: String,
     /// Its unit.
     pub unit: String,
-    /// In the first run; `None`: it has no such cell or no trial of it.
+    /// The first run; `None`: it has no trial of the cell.
     pub one: Option<Side>,
-    /// In the second.
+    /// The second run.
     pub other: Option<Side>,
-    /// The second's median over the first's.
+    /// The second median divided by the first.
     pub ratio: Option<f64>,
-    /// Its bootstrap interval, 95 %; from six trials each on.
+    /// Bootstrap confidence interval of the ratio, 95 %; from six trials each.
     pub ratio_interval: Option<Interval>,
-    /// Mann-Whitney's p-value, corrected by Holm over all changes.
+    /// Mann-Whitney p-value, Holm-corrected over all changes.
     pub p: Option<f64>,
-    /// Cliff's delta: positive where the second's values are higher.
+    /// Cliff's delta: positive if the second run's values are higher.
     pub delta: Option<f64>,
 }
 
-/// A figure of a cell in one run.
+/// A metric of a cell in one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Side {
-    /// How many trials.
+    /// The number of trials.
     pub n: usize,
-    /// Their median.
+    /// Median.
     pub median: f64,
-    /// Its order-statistic interval; from six trials on.
+    /// Order-statistic confidence interval of the median; from six trials.
     pub interval: Option<Interval>,
 }
 
 impl Change {
-    /// Whether the two differ by more than chance.
+    /// Whether the runs differ significantly.
     #[must_use]
     pub fn is_significant(&self) -> bool {
         self.p.is_some_and(|p| p < LEVEL)
     }
 }
 
-/// Every figure that either run has, in the order of the first.
+/// Every metric of either run, in the order of the first.
 #[must_use]
 pub fn changes(a: &RunFigures, b: &RunFigures) -> Vec<Change> {
     let seed = a.manifest.experiment.seed;
@@ -82,8 +84,8 @@ fn change(one: Option<&Figure>, other: Option<&Figure>, seed: u64) -> Option<Cha
         other: other.and_then(side),
         ratio: ratio.filter(|ratio| ratio.is_finite()),
         ratio_interval: both.and_then(|(one, other)| bootstrap::ratio_interval(&other.values, &one.values, seed)),
-        p: both.and_then(|(one, other)| rank::mann_whitney(&other.values, &one.values)),
-        delta: both.and_then(|(one, other)| rank::cliffs_delta(&other.values, &one.values)),
+        p: both.and_then(|(one, other)| hypothesis::mann_whitney(&other.values, &one.values)),
+        delta: both.and_then(|(one, other)| hypothesis::cliffs_delta(&other.values, &one.values)),
     })
 }
 
@@ -98,7 +100,7 @@ fn side(figure: &Figure) -> Option<Side> {
 fn corrected(mut changes: Vec<Change>) -> Vec<Change> {
     let raw: Vec<f64> = changes.iter().filter_map(|change| change.p).collect();
     let tested = changes.iter_mut().filter_map(|change| change.p.as_mut());
-    for (p, corrected) in tested.zip(holm::correct(&raw)) {
+    for (p, corrected) in tested.zip(hypothesis::holm(&raw)) {
         *p = corrected;
     }
     changes

@@ -1,4 +1,4 @@
-//! What two runs were run with, value by value.
+//! Comparison of configurations, value by value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,25 +8,29 @@ use serde_json::Value;
 
 use crate::store::Manifest;
 
-/// One value that is not the same.
+/// A value that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Where it stands: `experiment`, `file`, `controller`, `host NAME`, `preflight`.
+    /// Its section: `experiment`, `file`, `controller`, `host NAME`, `preflight`.
     pub part: String,
-    /// Which value, as a path: `cpu.governor`; in a file the line's content.
+    /// Its path, such as `cpu.governor`; for a file, the line.
     pub what: String,
-    /// In the first run; `None`: not there.
+    /// The value in the first run; `None`: absent.
     pub one: Option<String>,
-    /// In the second.
+    /// The value in the second run.
     pub other: Option<String>,
 }
 
-/// Everything that differs, in the order of the parts.
+/// All differences, by section.
 #[must_use]
 pub fn differences(a: &Manifest, b: &Manifest) -> Vec<Difference> {
     let mut found = between("experiment", &value(&a.experiment), &value(&b.experiment));
     found.extend(lines(&a.source.text, &b.source.text));
-    found.extend(between("controller", &lasting(&a.controller), &lasting(&b.controller)));
+    found.extend(between(
+        "controller",
+        &without_boot_id(&a.controller),
+        &without_boot_id(&b.controller),
+    ));
     let hosts: BTreeSet<_> = a.hosts.iter().chain(&b.hosts).map(|host| &host.host).collect();
     for name in hosts {
         let of = |manifest: &Manifest| {
@@ -43,7 +47,7 @@ pub fn differences(a: &Manifest, b: &Manifest) -> Vec<Difference> {
     found
 }
 
-/// What changes by itself and is worth knowing all the same.
+/// Changes that are not differences in configuration.
 #[must_use]
 pub fn notes(a: &Manifest, b: &Manifest) -> Vec<String> {
     let mut notes = Vec::new();
@@ -53,24 +57,24 @@ pub fn notes(a: &Manifest, b: &Manifest) -> Vec<String> {
         };
         let name = &host.host;
         if host.settings.boot_id != later.settings.boot_id {
-            notes.push(format!("host {name} was started anew in between"));
+            notes.push(format!("host {name} was rebooted in between"));
         }
         let mut pair = |what: &str, one: Option<String>, other: Option<String>| {
             if let (Some(one), Some(other)) = (one, other)
                 && one != other
             {
-                notes.push(format!("host {name}, when the run began: {what} {one} and {other}"));
+                notes.push(format!("host {name} at the start: {what} {one} and {other}"));
             }
         };
         let (now, then) = (&host.now, &later.now);
         let load = |load: Option<f64>| load.map(|load| format!("{load:.2}"));
         let degrees = |degrees: Option<f64>| degrees.map(|degrees| format!("{degrees:.0} °C"));
         let mib = |bytes: Option<u64>| bytes.map(|bytes| format!("{} MiB", bytes >> 20));
-        pair("load", load(now.load_1m), load(then.load_1m));
-        pair("hottest", degrees(now.hottest()), degrees(then.hottest()));
-        pair("memory free", mib(now.available_bytes), mib(then.available_bytes));
+        pair("load average", load(now.load_1m), load(then.load_1m));
+        pair("highest temperature", degrees(now.hottest()), degrees(then.hottest()));
+        pair("available memory", mib(now.available_bytes), mib(then.available_bytes));
         pair(
-            "slowed down for heat since boot",
+            "thermal throttling events since boot",
             now.throttles.map(|n| n.to_string()),
             then.throttles.map(|n| n.to_string()),
         );
@@ -79,12 +83,12 @@ pub fn notes(a: &Manifest, b: &Manifest) -> Vec<String> {
 }
 
 fn value(of: &impl Serialize) -> Value {
-    // What is stored as JSON can be made one.
+    // Records are stored as JSON, so serialisation does not fail.
     serde_json::to_value(of).unwrap_or(Value::Null)
 }
 
-/// Without what names a boot.
-fn lasting(of: &impl Serialize) -> Value {
+/// The record without its boot id.
+fn without_boot_id(of: &impl Serialize) -> Value {
     let mut value = value(of);
     if let Some(object) = value.as_object_mut() {
         object.remove("boot_id");
@@ -92,8 +96,8 @@ fn lasting(of: &impl Serialize) -> Value {
     value
 }
 
-/// A host without what names a boot or a moment. Programs stand by their path, platforms by their kind, nodes by their number, so that one
-/// more in between does not shift the others.
+/// Host facts without boot id and current state. Programs are keyed by path, platforms by kind and nodes by number, so that an additional
+/// entry does not shift the others.
 fn host_facts(host: &HostFacts) -> Value {
     let mut facts = value(host);
     let named = |name: String, value: Value| (name, value);
@@ -130,7 +134,7 @@ fn between(part: &str, one: &Value, other: &Value) -> Vec<Difference> {
         .collect()
 }
 
-/// Every plain value under its path; nulls are absent.
+/// Every scalar by its path; null is absent.
 fn flat(value: &Value) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     flatten(String::new(), value, &mut found);
@@ -145,7 +149,7 @@ fn flatten(path: String, value: &Value, found: &mut BTreeMap<String, String>) {
     match value {
         Value::Null => {}
         Value::Object(object) => object.iter().for_each(|(key, value)| flatten(below(key), value, found)),
-        // A list of named things goes by their names, any other by its places.
+        // Items of a list are identified by name, if they have one, or by index.
         Value::Array(items) => (0..).zip(items).for_each(|(at, item): (usize, _)| {
             let name = item.get("name").and_then(Value::as_str);
             flatten(below(name.unwrap_or(&at.to_string())), item, found);
@@ -155,7 +159,7 @@ fn flatten(path: String, value: &Value, found: &mut BTreeMap<String, String>) {
     }
 }
 
-/// The lines of the experiment's file that only one of the two has, without comments and blank lines, in their order.
+/// The lines of the experiment file that only one run has, in order, without comments and blank lines.
 fn lines(one: &str, other: &str) -> Vec<Difference> {
     let plain = |text: &str| -> Vec<String> {
         let lines = text.lines().map(|line| line.trim().to_owned());
@@ -163,7 +167,7 @@ fn lines(one: &str, other: &str) -> Vec<Difference> {
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
             .collect()
     };
-    let (mine, theirs) = (plain(one), plain(other));
+    let (one, other) = (plain(one), plain(other));
     let only = |of: &[String], not: &[String]| -> Vec<String> {
         let mut rest = not.to_vec();
         let mut only = Vec::new();
@@ -175,14 +179,16 @@ fn lines(one: &str, other: &str) -> Vec<Difference> {
         }
         only
     };
-    let difference = |line: &String, is_mine: bool| Difference {
+    let difference = |line: &String, is_removed: bool| Difference {
         part: "file".to_owned(),
         what: "line".to_owned(),
-        one: is_mine.then(|| line.clone()),
-        other: (!is_mine).then(|| line.clone()),
+        one: is_removed.then(|| line.clone()),
+        other: (!is_removed).then(|| line.clone()),
     };
-    let gone = only(&mine, &theirs);
-    let new = only(&theirs, &mine);
-    let gone = gone.iter().map(|line| difference(line, true));
-    gone.chain(new.iter().map(|line| difference(line, false))).collect()
+    let removed = only(&one, &other);
+    let added = only(&other, &one);
+    let removed = removed.iter().map(|line| difference(line, true));
+    removed
+        .chain(added.iter().map(|line| difference(line, false)))
+        .collect()
 }

@@ -1,4 +1,4 @@
-//! Two runs' differences for people and for programs.
+//! The output of a comparison, as text and JSON.
 
 use std::fmt::Write;
 
@@ -7,10 +7,10 @@ use super::results::{Change, Side};
 use super::setup::Difference;
 use crate::report::format::{interval, number, p_value};
 
-/// The longest value that a line shows, characters.
-const LONGEST: usize = 100;
+/// The maximum length of a value in the text, characters.
+const MAX_VALUE_LEN: usize = 100;
 
-/// For people.
+/// The comparison as text.
 #[must_use]
 pub fn text(diff: &Diff) -> String {
     let mut text = format!("one:   {}\nother: {}\n", diff.one, diff.other);
@@ -18,8 +18,8 @@ pub fn text(diff: &Diff) -> String {
         let _ = writeln!(text, "PROBLEM: {problem}");
     }
     let _ = match diff.setup.len() {
-        0 => writeln!(text, "\nBoth were run with the same."),
-        n => writeln!(text, "\nWhat they were run with differs in {n}:"),
+        0 => writeln!(text, "\nThe configurations are identical."),
+        n => writeln!(text, "\n{n} differences in configuration:"),
     };
     let mut part = "";
     for difference in &diff.setup {
@@ -36,7 +36,7 @@ pub fn text(diff: &Diff) -> String {
     text
 }
 
-/// For programs; `differ` says what the exit code says.
+/// The comparison as JSON; `differ` corresponds to the exit code.
 #[must_use]
 pub fn json(diff: &Diff) -> String {
     let mut value = serde_json::to_value(diff).unwrap_or_default();
@@ -50,7 +50,7 @@ fn line(difference: &Difference) -> String {
         (Some(line), None) if what == "line" => format!("- {}", cut(line)),
         (None, Some(line)) if what == "line" => format!("+ {}", cut(line)),
         (one, other) => {
-            let shown = |value: &Option<String>| value.as_deref().map_or("(nothing)".to_owned(), cut);
+            let shown = |value: &Option<String>| value.as_deref().map_or("(none)".to_owned(), cut);
             format!("{what}: {} -> {}", shown(one), shown(other))
         }
     }
@@ -58,7 +58,7 @@ fn line(difference: &Difference) -> String {
 
 fn cut(text: &str) -> String {
     let plain = text.replace(['\n', '\r'], " ");
-    match plain.char_indices().nth(LONGEST) {
+    match plain.char_indices().nth(MAX_VALUE_LEN) {
         Some((at, _)) => format!("{}...", &plain[..at]),
         None => plain,
     }
@@ -68,7 +68,7 @@ fn results(text: &mut String, diff: &Diff) {
     let significant = diff.results.iter().filter(|change| change.is_significant()).count();
     let _ = writeln!(
         text,
-        "\nResults: medians over trials [95 % interval], of the second over the first; {significant} of {} differ by more than chance (p < 0.05 after Holm's correction)",
+        "\nResults: medians over trials [95 % CI] and ratio, second to first; {significant} of {} differ significantly (p < 0.05, Holm-corrected)",
         diff.results.len()
     );
     let width = diff.results.iter().map(|change| change.cell.len()).max().unwrap_or(0);

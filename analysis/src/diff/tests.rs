@@ -38,28 +38,28 @@ fn figures(values: &[f64]) -> RunFigures {
             },
             metric: Metric::ResponseP50,
             values: values.to_vec(),
-            median: crate::stats::median::median(values),
-            interval: crate::stats::median::interval(values),
+            median: crate::stats::describe::median(values),
+            interval: crate::stats::describe::median_interval(values),
         }],
         problems: vec![],
     }
 }
 
 #[test]
-fn a_run_is_like_itself() {
+fn a_run_equals_itself() {
     let (_folder, run) = run();
     let found = diff(&run, &run).unwrap();
     assert!(found.is_empty(), "{found:?}");
     assert_eq!(found.notes, [] as [String; 0]);
     assert!(found.results.iter().all(|change| change.ratio == Some(1.0)));
-    assert!(text(&found).contains("Both were run with the same."));
+    assert!(text(&found).contains("The configurations are identical."));
     let json: serde_json::Value = serde_json::from_str(&json(&found)).unwrap();
     assert_eq!(json["differ"], false);
     assert!(diff(&run, "/nowhere".as_ref()).is_err());
 }
 
 #[test]
-fn what_two_runs_were_run_with_is_told_value_by_value() {
+fn configurations_are_compared_value_by_value() {
     let one = manifest();
     let mut other = one.clone();
     let host = &mut other.hosts[0];
@@ -89,13 +89,13 @@ fn what_two_runs_were_run_with_is_told_value_by_value() {
     host local: programs./usr/bin/qemu-system-x86_64: None Some("00")
     left out: 0: None Some("platform docker cannot be used")
     "#);
-    // The load is not known of the first, so there is nothing to hold against it.
-    assert_eq!(setup::notes(&one, &other), ["host local was started anew in between"]);
+    // The first run has no load average, so there is nothing to compare.
+    assert_eq!(setup::notes(&one, &other), ["host local was rebooted in between"]);
     assert_eq!(setup::differences(&one, &one), []);
 }
 
 #[test]
-fn medians_differ_by_more_than_chance_or_not() {
+fn significant_and_insignificant_changes() {
     let quiet: Vec<f64> = (0..10).map(|n| 1.0 + f64::from(n) / 100.0).collect();
     let slower: Vec<f64> = quiet.iter().map(|value| value * 1.2).collect();
     let [change] = &results::changes(&figures(&quiet), &figures(&slower))[..] else {
@@ -108,7 +108,7 @@ fn medians_differ_by_more_than_chance_or_not() {
         panic!("one figure")
     };
     assert!(!change.is_significant());
-    // Three trials prove nothing, however far apart they are.
+    // Three trials cannot be significant.
     let [change] = &results::changes(&figures(&[1.0, 1.1, 1.2]), &figures(&[9.0, 9.1, 9.2]))[..] else {
         panic!("one figure")
     };
@@ -116,7 +116,7 @@ fn medians_differ_by_more_than_chance_or_not() {
 }
 
 #[test]
-fn a_cell_that_only_one_has_is_shown_and_not_compared() {
+fn a_cell_of_one_run_is_shown_and_not_compared() {
     let [change] = &results::changes(&figures(&[]), &figures(&[1.0]))[..] else {
         panic!("one figure")
     };

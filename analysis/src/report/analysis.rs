@@ -1,84 +1,86 @@
-//! The figures of every cell, the comparisons with the baseline, and drift.
+//! Statistics of every cell, comparisons with the baseline, and drift.
+
+use std::path::Path;
 
 use hdrhistogram::Histogram;
-
-use super::load::{RunData, Trial};
-use super::metric::Metric;
-use crate::stats::trend::Trend;
-use crate::stats::{Interval, bootstrap, describe, holm, median, rank, trend};
-use crate::store::CellKey;
 use loader::Histograms;
 
-/// Everything that was computed.
+use super::load::{ReportError, RunData, Trial, load};
+use super::metric::Metric;
+use crate::stats::hypothesis::Trend;
+use crate::stats::{Interval, bootstrap, describe, hypothesis};
+use crate::store::{CellKey, Manifest, RunFolder};
+
+/// The statistics of a run.
 #[derive(Debug)]
 pub(super) struct Analysis {
-    /// One a cell, in the order of tables.
+    /// Every cell, in the order of the tables.
     pub cells: Vec<CellResult>,
-    /// Every test against the baseline.
+    /// Every comparison with the baseline.
     pub comparisons: Vec<Comparison>,
-    /// Drift of the median response time, one a cell with enough trials.
+    /// Drift of the median response time, for cells with enough trials.
     pub drifts: Vec<Drift>,
 }
 
-/// The figures of a cell.
+/// The statistics of a cell.
 #[derive(Debug)]
 pub(super) struct CellResult {
     /// The cell.
     pub cell: CellKey,
-    /// How many trials count.
+    /// The number of trials.
     pub n: usize,
-    /// Requests of all of them.
+    /// Requests of all trials.
     pub requests: u64,
-    /// Good ones of those.
+    /// Successful requests of all trials.
     pub ok: u64,
-    /// One a metric, in the order of [`Metric::ALL`].
+    /// Every metric, in the order of [`Metric::ALL`].
     pub metrics: Vec<MetricSummary>,
-    /// The response times of all trials, added.
+    /// The response-time histograms of all trials, added.
     pub response: Histogram<u64>,
 }
 
 /// A metric over the trials of a cell.
 #[derive(Clone, Debug)]
 pub(super) struct MetricSummary {
-    /// Which.
+    /// The metric.
     pub metric: Metric,
-    /// One value a trial, in the order of the plan.
+    /// One value per trial, in the order of the plan.
     pub values: Vec<f64>,
-    /// Their mean.
+    /// Mean.
     pub mean: Option<f64>,
-    /// Their standard deviation.
+    /// Standard deviation.
     pub sd: Option<f64>,
-    /// BCa interval of the mean.
+    /// BCa confidence interval of the mean.
     pub mean_interval: Option<Interval>,
-    /// Their median.
+    /// Median.
     pub median: Option<f64>,
-    /// Order-statistic interval of the median.
+    /// Order-statistic confidence interval of the median.
     pub median_interval: Option<Interval>,
 }
 
-/// A platform against the baseline.
+/// A comparison of a platform with the baseline.
 #[derive(Clone, Debug)]
 pub(super) struct Comparison {
-    /// The cell of the platform.
+    /// The platform's cell.
     pub cell: CellKey,
-    /// What is compared.
+    /// The metric.
     pub metric: Metric,
-    /// Median over the baseline's median.
+    /// The platform's median divided by the baseline's.
     pub ratio: f64,
-    /// Bootstrap interval of the ratio.
+    /// Bootstrap confidence interval of the ratio.
     pub interval: Option<Interval>,
-    /// Mann-Whitney's p-value, corrected by Holm over all tests of the report.
+    /// Mann-Whitney p-value, Holm-corrected over all comparisons of the report.
     pub p: f64,
-    /// Cliff's delta: positive where the platform's values are higher.
+    /// Cliff's delta: positive if the platform's values are higher.
     pub delta: f64,
 }
 
-/// Drift of a cell.
+/// The drift of a cell.
 #[derive(Clone, Debug)]
 pub(super) struct Drift {
     /// The cell.
     pub cell: CellKey,
-    /// The trend; its p-value corrected by Holm over all cells.
+    /// The trend; its p-value is Holm-corrected over all cells.
     pub trend: Trend,
 }
 
@@ -90,18 +92,28 @@ impl CellResult {
 }
 
 impl Analysis {
-    /// The figures of a cell.
+    /// The statistics of a cell.
     pub fn cell(&self, cell: &CellKey) -> Option<&CellResult> {
         self.cells.iter().find(|c| c.cell == *cell)
     }
 
-    /// The test of a metric of a cell against the baseline.
+    /// The comparison of a cell with the baseline in a metric.
     pub fn comparison(&self, cell: &CellKey, metric: Metric) -> Option<&Comparison> {
         self.comparisons.iter().find(|c| c.cell == *cell && c.metric == metric)
     }
 }
 
-/// Computes everything.
+/// The metrics that have values in some cell.
+pub(super) fn shown_metrics(cells: &[&CellResult]) -> impl Iterator<Item = Metric> {
+    let has = |metric: &Metric| {
+        cells
+            .iter()
+            .any(|cell| cell.metric(*metric).is_some_and(|m| m.median.is_some()))
+    };
+    Metric::SHOWN.into_iter().filter(has)
+}
+
+/// Computes all statistics.
 pub(super) fn analyse(data: &RunData) -> Analysis {
     let seed = data.manifest.experiment.seed;
     let cells: Vec<_> = data
@@ -137,15 +149,15 @@ fn summary(metric: Metric, trials: &[&Trial], seed: u64) -> MetricSummary {
     summarise(metric, values, seed)
 }
 
-/// The figures of one value a trial.
+/// Summarises a metric, given one value per trial.
 pub(super) fn summarise(metric: Metric, values: Vec<f64>, seed: u64) -> MetricSummary {
     MetricSummary {
         metric,
         mean: describe::mean(&values),
         sd: describe::standard_deviation(&values),
         mean_interval: bootstrap::mean_interval(&values, seed),
-        median: median::median(&values),
-        median_interval: median::interval(&values),
+        median: describe::median(&values),
+        median_interval: describe::median_interval(&values),
         values,
     }
 }
@@ -163,7 +175,7 @@ fn comparisons(cells: &[CellResult], data: &RunData, seed: u64) -> Vec<Compariso
         }
     }
     let raw: Vec<f64> = found.iter().map(|c| c.p).collect();
-    for (comparison, p) in found.iter_mut().zip(holm::correct(&raw)) {
+    for (comparison, p) in found.iter_mut().zip(hypothesis::holm(&raw)) {
         comparison.p = p;
     }
     found
@@ -178,8 +190,8 @@ fn compare(cell: &CellResult, base: &CellResult, metric: Metric, seed: u64) -> O
         metric,
         ratio,
         interval: bootstrap::ratio_interval(&mine.values, &theirs.values, seed),
-        p: rank::mann_whitney(&mine.values, &theirs.values)?,
-        delta: rank::cliffs_delta(&mine.values, &theirs.values)?,
+        p: hypothesis::mann_whitney(&mine.values, &theirs.values)?,
+        delta: hypothesis::cliffs_delta(&mine.values, &theirs.values)?,
     })
 }
 
@@ -187,13 +199,63 @@ fn drifts(cells: &[CellResult]) -> Vec<Drift> {
     let of = |cell: &CellResult| {
         Some(Drift {
             cell: cell.cell.clone(),
-            trend: trend::mann_kendall(&cell.metric(Metric::ResponseP50)?.values)?,
+            trend: hypothesis::mann_kendall(&cell.metric(Metric::ResponseP50)?.values)?,
         })
     };
     let mut found: Vec<Drift> = cells.iter().filter_map(of).collect();
     let raw: Vec<f64> = found.iter().map(|d| d.trend.p).collect();
-    for (drift, p) in found.iter_mut().zip(holm::correct(&raw)) {
+    for (drift, p) in found.iter_mut().zip(hypothesis::holm(&raw)) {
         drift.trend.p = p;
     }
     found
+}
+
+/// The statistics of a run.
+#[derive(Clone, Debug)]
+pub struct RunFigures {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Every compared metric of every cell.
+    pub figures: Vec<Figure>,
+    /// What was altered, missing or inconsistent in the raw data.
+    pub problems: Vec<String>,
+}
+
+/// A metric of a cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// The cell.
+    pub cell: CellKey,
+    /// The metric.
+    pub metric: Metric,
+    /// One value per trial.
+    pub values: Vec<f64>,
+    /// Median.
+    pub median: Option<f64>,
+    /// Order-statistic confidence interval of the median.
+    pub interval: Option<Interval>,
+}
+
+/// Computes the statistics of a run from its raw data; writes nothing.
+///
+/// # Errors
+/// [`ReportError`]: the directory is not a run, or cannot be read.
+pub fn figures(run: &Path) -> Result<RunFigures, ReportError> {
+    let data = load(&RunFolder::at(run))?;
+    let analysis = analyse(&data);
+    let figures = analysis.cells.iter().flat_map(|cell| {
+        let compared = cell.metrics.iter().filter(|m| Metric::COMPARED.contains(&m.metric));
+        compared.map(|summary| Figure {
+            cell: cell.cell.clone(),
+            metric: summary.metric,
+            values: summary.values.clone(),
+            median: summary.median,
+            interval: summary.median_interval,
+        })
+    });
+    Ok(RunFigures {
+        figures: figures.collect(),
+        manifest: data.manifest,
+        problems: data.problems,
+    })
 }

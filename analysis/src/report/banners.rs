@@ -1,4 +1,4 @@
-//! What a reader must know of the numbers; what is red comes before any of them: what is missing, was invalid, deviates or cannot be said.
+//! Banners: what a reader must know about the results. Red banners come before any figure.
 
 use std::collections::BTreeMap;
 
@@ -6,49 +6,49 @@ use protocol::Name;
 
 use super::analysis::Analysis;
 use super::load::{RunData, Trial};
-use crate::stats::trend;
+use crate::stats::hypothesis;
 use crate::store::journal::JournalEvent;
 use crate::store::{LoaderMachine, TrialKey};
 use crate::store::{Rule, Validity};
 
-/// How loud a banner is.
+/// The severity of a banner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tone {
-    /// Results are missing or not to be trusted.
+    /// Results are missing or unreliable.
     Red,
-    /// Results stand, with a reservation.
+    /// Results hold with a reservation.
     Amber,
 }
 
 /// A banner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Banner {
-    /// How loud it is.
+    /// Its severity.
     pub tone: Tone,
-    /// What it is about.
+    /// Its headline.
     pub title: String,
-    /// One line each.
+    /// The details, one per line.
     pub lines: Vec<String>,
 }
 
-/// The most lines that one banner shows; the others are counted.
-const MOST: usize = 12;
+/// The maximum number of lines of a banner; the rest are counted.
+const MAX_LINES: usize = 12;
 
-/// Every banner, red ones first.
+/// All banners, red ones first.
 pub(super) fn banners(data: &RunData, analysis: &Analysis) -> Vec<Banner> {
     let mut found = Vec::new();
     let mut add = |tone, title: String, mut lines: Vec<String>| {
-        if lines.len() > MOST {
-            let more = lines.len() - MOST;
-            lines.truncate(MOST);
-            lines.push(format!("and {more} more: see journal.jsonl"));
+        if lines.len() > MAX_LINES {
+            let more = lines.len() - MAX_LINES;
+            lines.truncate(MAX_LINES);
+            lines.push(format!("and {more} more (see journal.jsonl)"));
         }
         found.push(Banner { tone, title, lines });
     };
     if !data.problems.is_empty() {
         add(
             Tone::Red,
-            "Raw data was altered or contradicts itself".to_owned(),
+            "Raw data was altered or is inconsistent".to_owned(),
             data.problems.clone(),
         );
     }
@@ -60,7 +60,7 @@ pub(super) fn banners(data: &RunData, analysis: &Analysis) -> Vec<Banner> {
         add(
             Tone::Red,
             format!(
-                "{} of {} trials have no result that counts",
+                "{} of {} trials have no valid attempt",
                 missing.len(),
                 data.manifest.plan.len()
             ),
@@ -73,7 +73,7 @@ pub(super) fn banners(data: &RunData, analysis: &Analysis) -> Vec<Banner> {
         .collect();
     if !invalid.is_empty() {
         let title = format!(
-            "{} of {} attempts were invalid and do not count",
+            "{} of {} attempts were invalid and are excluded",
             invalid.len(),
             data.attempts.len()
         );
@@ -96,62 +96,68 @@ pub(super) fn banners(data: &RunData, analysis: &Analysis) -> Vec<Banner> {
     }
     let preflight = &data.manifest.preflight;
     if !preflight.waived.is_empty() {
-        let title = "The host is not what the experiment requires, and that was waived".to_owned();
+        let title = "Unmet requirements on the host were waived".to_owned();
         add(Tone::Amber, title, preflight.waived.clone());
     }
     if !preflight.shared_cpus.is_empty() {
-        let title = "CPUs are shared by what should have its own".to_owned();
+        let title = "CPUs are shared between services, runner or load generator".to_owned();
         add(Tone::Amber, title, preflight.shared_cpus.clone());
     }
     let deviations = deviations(data);
     if !deviations.is_empty() {
         add(
             Tone::Amber,
-            "The fairness contract was not kept in full".to_owned(),
+            "Deviations from the fairness contract".to_owned(),
             deviations,
         );
     }
     let suspect = suspect(data);
     if !suspect.is_empty() {
         let n = data.trials.iter().filter(is_suspect).count();
-        let title = format!("{n} of {} trials count but are suspect", data.trials.len());
+        let title = format!("{n} of {} trials are suspect", data.trials.len());
         add(Tone::Amber, title, suspect);
     }
     if let Some(line) = same_host(data) {
         add(
             Tone::Amber,
-            "Generator and services seem to share a host".to_owned(),
+            "Load generator and services appear to share a host".to_owned(),
             vec![line],
         );
     }
     let drifting = drifting(analysis);
     if !drifting.is_empty() {
-        add(Tone::Amber, "Values drift over the run".to_owned(), drifting);
+        add(Tone::Amber, "Response times drift over the run".to_owned(), drifting);
     }
     if let Some(line) = too_few(analysis) {
-        add(Tone::Amber, "Too few trials for intervals".to_owned(), vec![line]);
+        add(
+            Tone::Amber,
+            "Too few trials for confidence intervals".to_owned(),
+            vec![line],
+        );
     }
     found
 }
 
 fn unfinished(data: &RunData) -> Option<String> {
-    match data.ending() {
+    match data.last_event() {
         Some(JournalEvent::RunFinished(_)) => None,
-        Some(JournalEvent::RunInterrupted(end)) => Some(format!("It was interrupted: {}. It can be resumed.", end.why)),
-        _ => Some("It is under way, or the controller died. It can be resumed.".to_owned()),
+        Some(JournalEvent::RunInterrupted(end)) => {
+            Some(format!("The run was interrupted ({}) and can be resumed.", end.why))
+        }
+        _ => Some("The run is in progress or the controller crashed; it can be resumed.".to_owned()),
     }
 }
 
-/// Planned trials without an attempt that counts.
+/// Planned trials without a valid attempt.
 fn missing(data: &RunData) -> Vec<String> {
-    let is_there = |key: &TrialKey| data.trials.iter().any(|t| t.record.key.trial == *key);
-    let planned = data.manifest.plan.iter().filter(|p| !is_there(&p.trial));
+    let is_valid = |key: &TrialKey| data.trials.iter().any(|t| t.record.key.trial == *key);
+    let planned = data.manifest.plan.iter().filter(|p| !is_valid(&p.trial));
     planned
         .map(|p| format!("{}, block {}", p.trial.cell, p.trial.block))
         .collect()
 }
 
-/// The platforms whose guests were emulated, with how many trials bear it, and why it was not KVM where that was tried.
+/// The platforms whose guests were emulated, with the number of trials, and why KVM was not used where it was tried.
 fn emulated(data: &RunData) -> Vec<String> {
     let (mut found, mut why) = (BTreeMap::<&Name, u32>::new(), None);
     for trial in &data.trials {
@@ -169,15 +175,15 @@ fn emulated(data: &RunData) -> Vec<String> {
         .map(|(platform, n)| format!("{platform} ({n} trials)"))
         .collect();
     let line = format!(
-        "{}: their instructions were translated, not executed. Times, rates, CPU and start-up of these platforms are not those of a machine with \
-         virtualisation; compare them with each other at most.",
+        "{}: guest instructions were translated in software. Times, rates, CPU usage and start-up of these platforms are not comparable with \
+         hardware virtualisation; compare them with each other at most.",
         counted.join(", ")
     );
     let why = why.map(|why| format!("KVM was tried: {why}"));
     [Some(line), why].into_iter().flatten().collect()
 }
 
-/// Each deviation once, with the platforms and how many trials bear it.
+/// Each deviation once, with its platform and the number of trials.
 fn deviations(data: &RunData) -> Vec<String> {
     let mut found: BTreeMap<(String, String), u32> = BTreeMap::new();
     for trial in &data.trials {
@@ -196,13 +202,13 @@ fn is_suspect(trial: &&Trial) -> bool {
     trial.record.verdict.validity == Validity::Suspect
 }
 
-/// A line for each rule: how many trials broke it, and what was found in the first.
+/// For each rule, the number of trials that violate it and the first finding.
 fn suspect(data: &RunData) -> Vec<String> {
     let mut by_rule: BTreeMap<Rule, Vec<(&Trial, &str)>> = BTreeMap::new();
     for trial in data.trials.iter().filter(is_suspect) {
         for reason in &trial.record.verdict.reasons {
             let found = by_rule.entry(reason.rule).or_default();
-            // Two services or loaders of one trial may break the same rule.
+            // Two services or loaders of one trial can violate the same rule.
             if found.last().is_none_or(|(last, _)| last.record.key != trial.record.key) {
                 found.push((trial, &reason.text));
             }
@@ -210,56 +216,56 @@ fn suspect(data: &RunData) -> Vec<String> {
     }
     let line = |(rule, found): (Rule, Vec<(&Trial, &str)>)| {
         let (first, text) = found.first()?;
-        let (key, rule, n) = (&first.record.key, rule.word(), found.len());
+        let (key, rule, n) = (&first.record.key, rule.title(), found.len());
         let what = if n == 1 {
             format!("{rule}: {key}: {text}")
         } else {
-            format!("{rule}, {n} trials: the first is {key}: {text}")
+            format!("{rule}: {n} trials, first {key}: {text}")
         };
         Some(what)
     };
     by_rule.into_iter().filter_map(line).collect()
 }
 
-/// Loaders on a machine that services run on: the same boot.
-fn loaders_there(data: &RunData) -> Option<String> {
+/// Loaders with the boot id of a target host, i.e. on the same machine.
+fn loaders_on_target(data: &RunData) -> Option<String> {
     let boots: Vec<_> = data
         .manifest
         .hosts
         .iter()
         .filter_map(|host| host.settings.boot_id.as_ref())
         .collect();
-    let is_there = |loader: &&LoaderMachine| loader.facts.boot_id.as_ref().is_some_and(|boot| boots.contains(&boot));
-    let there: Vec<&str> = data
+    let is_shared = |loader: &&LoaderMachine| loader.facts.boot_id.as_ref().is_some_and(|boot| boots.contains(&boot));
+    let shared: Vec<&str> = data
         .manifest
         .loaders
         .iter()
-        .filter(is_there)
+        .filter(is_shared)
         .map(|loader| loader.name.as_str())
         .collect();
-    (!there.is_empty()).then(|| {
+    (!shared.is_empty()).then(|| {
         format!(
-            "On the machine of the services: loader {}. There it takes CPU time and cache from them.",
-            there.join(", ")
+            "Loaders on the machine of the services: {}. They take CPU time and cache from the services.",
+            shared.join(", ")
         )
     })
 }
 
-/// Kernel, CPU, memory alike: most likely one machine.
+/// The controller's host, if it has the same kernel, CPU and memory as a target host.
 fn same_host(data: &RunData) -> Option<String> {
     if !data.manifest.loaders.is_empty() {
-        return loaders_there(data);
+        return loaders_on_target(data);
     }
     let controller = &data.manifest.controller;
-    let alike = data.manifest.hosts.iter().find(|h| {
+    let same = data.manifest.hosts.iter().find(|h| {
         h.kernel == controller.kernel
             && h.cpu_model == controller.cpu_model
             && h.memory_bytes == controller.memory_bytes
     })?;
     Some(format!(
-        "Kernel, CPU and memory of the controller's host {} and of {} are the same. On one machine the generator takes CPU time and cache \
-         from the services, and nothing passes over a wire: compare platforms, but do not quote the numbers as a network service's.",
-        controller.machine, alike.host
+        "The controller's host {} and {} have the same kernel, CPU and memory. On one machine the load generator takes CPU time and cache \
+         from the services, and no network is involved: compare platforms, but do not report absolute figures as those of a network service.",
+        controller.machine, same.host
     ))
 }
 
@@ -267,10 +273,10 @@ fn drifting(analysis: &Analysis) -> Vec<String> {
     const LEVEL: f64 = 0.05;
     let bad = analysis.drifts.iter().filter(|d| d.trend.p < LEVEL);
     let line = |d: &super::analysis::Drift| {
-        let way = if d.trend.tau > 0.0 { "grows" } else { "falls" };
+        let way = if d.trend.tau > 0.0 { "rises" } else { "falls" };
         let p = super::format::p_value(d.trend.p);
         format!(
-            "{}: the median response time {way} with the trial's place (Kendall's tau {:.2}, p {p})",
+            "{}: the median response time {way} with the trial's position (Kendall's tau {:.2}, p {p})",
             d.cell, d.trend.tau
         )
     };
@@ -279,10 +285,10 @@ fn drifting(analysis: &Analysis) -> Vec<String> {
 
 fn too_few(analysis: &Analysis) -> Option<String> {
     let least = analysis.cells.iter().map(|c| c.n).min()?;
-    (least < trend::LEAST).then(|| {
+    (least < hypothesis::MIN_TRIALS).then(|| {
         format!(
-            "The smallest cell has {least} trials. Below 6 no 95 % interval of a median exists, whatever the data, and hardly any difference can be \
-             significant after correction; set iterations to 6 or more, better 30."
+            "The smallest cell has {least} trials. Below 6 trials no 95 % confidence interval of a median exists, and hardly any difference can be \
+             significant after correction. Set iterations to 6 or more, preferably 30."
         )
     })
 }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use protocol::Name;
 use protocol::facts::{CpuFacts, HostFacts, KernelFacts, MemoryFacts};
-
-use super::load::RunData;
-use super::metric::MIB;
 use protocol::load::{MachineFacts, Scheduling};
 
-use crate::store::LoaderMachine;
+use super::format::{Table, count, number};
+use super::load::RunData;
+use super::metric::MIB;
+use crate::store::{LoaderMachine, LoaderRecord};
 
-/// Every row: what it is, and its value.
+/// All rows, as (name, value).
 pub(super) fn hosts(data: &RunData) -> Vec<(String, String)> {
     let manifest = &data.manifest;
     let mut rows = controller(&manifest.controller);
@@ -28,7 +29,7 @@ pub(super) fn hosts(data: &RunData) -> Vec<(String, String)> {
     rows
 }
 
-/// How the kernel scheduled the generator's threads, where the records tell.
+/// How the kernel scheduled the load generator's threads, if recorded.
 fn scheduling(data: &RunData) -> Option<(String, String)> {
     let mut counts: BTreeMap<Scheduling, u32> = BTreeMap::new();
     let generators = data.trials.iter().filter_map(|trial| trial.record.generator.as_ref());
@@ -36,18 +37,16 @@ fn scheduling(data: &RunData) -> Option<(String, String)> {
         *counts.entry(scheduling).or_default() += 1;
     }
     let word = |scheduling: &Scheduling| match scheduling {
-        Scheduling::RealTime => "in real time (SCHED_FIFO, priority 1)",
-        Scheduling::GaveUp => "in real time until a thread was busy for more than half of the time",
-        Scheduling::Refused => {
-            "like any other thread, since real time was refused (CAP_SYS_NICE or RLIMIT_RTPRIO allows it)"
-        }
-        Scheduling::Normal => "like any other thread",
+        Scheduling::RealTime => "real-time (SCHED_FIFO, priority 1)",
+        Scheduling::GaveUp => "real-time until a thread was busy for more than half of the time",
+        Scheduling::Refused => "normal; real-time was refused (needs CAP_SYS_NICE or RLIMIT_RTPRIO)",
+        Scheduling::Normal => "normal",
     };
     let lines: Vec<_> = counts
         .iter()
         .map(|(scheduling, n)| format!("{}: {n} trials", word(scheduling)))
         .collect();
-    (!lines.is_empty()).then(|| ("Scheduling of the generator".to_owned(), lines.join("; ")))
+    (!lines.is_empty()).then(|| ("Load generator's scheduling".to_owned(), lines.join("; ")))
 }
 
 fn controller(c: &MachineFacts) -> Vec<(String, String)> {
@@ -98,7 +97,7 @@ fn host(host: &HostFacts) -> Vec<(String, String)> {
     );
     let cgroup = host.cgroup_version.map_or("none".to_owned(), |v| format!("v{v}"));
     let kvm = if host.kvm_opens {
-        "opens (which proves no acceleration)"
+        "opens (this does not prove acceleration)"
     } else {
         "does not open"
     };
@@ -109,17 +108,17 @@ fn host(host: &HostFacts) -> Vec<(String, String)> {
             "CPU governor, cgroups, /dev/kvm".to_owned(),
             format!("{}, {cgroup}, {kvm}", governor(host.cpu.governor.as_deref())),
         ),
-        ("processors".to_owned(), processors(&host.cpu)),
+        ("CPU".to_owned(), processors(&host.cpu)),
         ("kernel".to_owned(), kernel(&host.settings)),
         ("memory".to_owned(), memory(&host.memory)),
-        ("when asked".to_owned(), now(host)),
+        ("state at the start".to_owned(), now(host)),
     ];
     for program in &host.programs {
         rows.push((program.path.clone(), format!("SHA-256 {}", program.sha256)));
     }
     for platform in host.platforms.iter().filter(|p| !p.details.is_empty()) {
         let details: Vec<_> = platform.details.iter().map(|(k, v)| format!("{k} {v}")).collect();
-        // Several platforms of one kind differ in what they run on.
+        // Platforms of one kind differ by their runtime.
         let runtime = platform.details.get("runtime").map(|runtime| format!(", {runtime}"));
         let kind = format!("{}{}", platform.kind, runtime.unwrap_or_default());
         rows.push((kind, details.join(", ")));
@@ -137,7 +136,7 @@ fn governor(governor: Option<&str>) -> String {
     governor.unwrap_or("none visible").to_owned()
 }
 
-/// A switch; what is not known is not said.
+/// A setting that is on or off; `None` if unknown.
 fn switch(what: &str, on: Option<bool>) -> Option<String> {
     on.map(|on| format!("{what} {}", if on { "on" } else { "off" }))
 }
@@ -145,10 +144,10 @@ fn switch(what: &str, on: Option<bool>) -> Option<String> {
 fn processors(cpu: &CpuFacts) -> String {
     let count = |n: Option<u32>, what: &str| n.map(|n| format!("{what}: {n}"));
     let nodes = (!cpu.nodes.is_empty()).then(|| format!("NUMA nodes: {}", cpu.nodes.len()));
-    let sleeps = (!cpu.idle_states.is_empty()).then(|| format!("idle states {}", cpu.idle_states.join(", ")));
+    let idle_states = (!cpu.idle_states.is_empty()).then(|| format!("idle states {}", cpu.idle_states.join(", ")));
     let clock = cpu.max_khz.map(|khz| format!("up to {} MHz", khz / 1000));
     let cpus = |what: &str, set: &Option<_>| set.as_ref().map(|set: &protocol::spec::CpuSet| format!("{what} {set}"));
-    some([
+    join([
         count(cpu.sockets, "sockets"),
         count(cpu.cores, "cores"),
         switch("SMT", cpu.smt),
@@ -156,29 +155,27 @@ fn processors(cpu: &CpuFacts) -> String {
         cpu.driver.clone(),
         clock,
         switch("turbo", cpu.turbo),
-        sleeps,
+        idle_states,
         cpu.microcode.as_ref().map(|revision| format!("microcode {revision}")),
         cpus("isolated", &cpu.isolated),
-        cpus("without ticks", &cpu.nohz_full),
-        (cpu.is_virtual == Some(true)).then(|| "a virtual machine itself".to_owned()),
+        cpus("nohz_full", &cpu.nohz_full),
+        (cpu.is_virtual == Some(true)).then(|| "virtual machine".to_owned()),
     ])
 }
 
 fn kernel(kernel: &KernelFacts) -> String {
-    let weak: Vec<_> = kernel.mitigations.iter().map(|(k, v)| format!("{k}: {v}")).collect();
-    some([
-        kernel.clocksource.as_ref().map(|clock| format!("clock {clock}")),
+    let mitigations: Vec<_> = kernel.mitigations.iter().map(|(k, v)| format!("{k}: {v}")).collect();
+    join([
+        kernel.clocksource.as_ref().map(|clock| format!("clock source {clock}")),
         kernel.aslr.map(|level| format!("ASLR {level}")),
-        kernel
-            .halt_poll_ns
-            .map(|ns| format!("KVM polls {ns} ns before it halts")),
-        kernel.command_line.as_ref().map(|line| format!("started with {line}")),
-        (!weak.is_empty()).then(|| format!("mitigations: {}", weak.join("; "))),
+        kernel.halt_poll_ns.map(|ns| format!("KVM halt polling {ns} ns")),
+        kernel.command_line.as_ref().map(|line| format!("command line {line}")),
+        (!mitigations.is_empty()).then(|| format!("mitigations: {}", mitigations.join("; "))),
     ])
 }
 
 fn memory(memory: &MemoryFacts) -> String {
-    some([
+    join([
         memory.thp.as_ref().map(|mode| format!("transparent huge pages {mode}")),
         switch("KSM", memory.ksm),
         memory.swap_bytes.map(|bytes| match bytes {
@@ -191,22 +188,66 @@ fn memory(memory: &MemoryFacts) -> String {
 
 fn now(host: &HostFacts) -> String {
     let now = &host.now;
-    some([
+    join([
         now.load_1m.map(|load| format!("load {load}")),
         now.available_bytes
-            .map(|bytes| format!("{:.0} MiB of memory free", bytes as f64 / MIB)),
+            .map(|bytes| format!("{:.0} MiB of memory available", bytes as f64 / MIB)),
         now.hottest().map(|degrees| format!("{degrees:.0} °C")),
         now.throttles
-            .map(|n| format!("slowed down for heat {n} times since boot")),
+            .map(|n| format!("{n} thermal throttling events since boot")),
     ])
 }
 
-/// What is known, with commas between.
-fn some<const N: usize>(parts: [Option<String>; N]) -> String {
+/// The known parts, separated by commas.
+fn join<const N: usize>(parts: [Option<String>; N]) -> String {
     let known: Vec<String> = parts.into_iter().flatten().collect();
     if known.is_empty() {
         "unknown".to_owned()
     } else {
         known.join(", ")
     }
+}
+
+/// The table; `None`: the controller generated the load.
+pub(super) fn loader_table(data: &RunData) -> Option<Table> {
+    let mut all: BTreeMap<&Name, Vec<&LoaderRecord>> = BTreeMap::new();
+    for loader in data.trials.iter().flat_map(|trial| &trial.record.loaders) {
+        all.entry(&loader.host).or_default().push(loader);
+    }
+    if all.is_empty() {
+        return None;
+    }
+    let head = [
+        "loader",
+        "trials",
+        "requests",
+        "failed",
+        "p99 lag, ms",
+        "busiest thread, % CPU",
+        "waiting for a CPU, %",
+        "start skew, ms",
+    ];
+    Some(Table {
+        title: "Loaders".to_owned(),
+        note: "Each load was split over these machines. Lag, CPU usage and waiting are the maximum over trials. \
+               Start skew is the estimate plus its error (half a round trip to the loader), also the maximum."
+            .to_owned(),
+        head: head.map(str::to_owned).to_vec(),
+        rows: all.iter().map(|(name, trials)| loader_row(name, trials)).collect(),
+    })
+}
+
+fn loader_row(name: &Name, trials: &[&LoaderRecord]) -> Vec<String> {
+    let sum = |of: fn(&LoaderRecord) -> u64| trials.iter().map(|one| of(one)).sum();
+    let max = |of: fn(&LoaderRecord) -> f64| trials.iter().map(|one| of(one)).fold(0.0, f64::max);
+    vec![
+        name.to_string(),
+        count(trials.len() as u64),
+        count(sum(|one| one.requests.total)),
+        count(sum(|one| one.requests.failures())),
+        number(max(|one| one.lag.p99_ns as f64 / 1e6)),
+        number(max(|one| one.generator.busiest_share * 100.0)),
+        number(max(|one| one.generator.run_queue_share * 100.0)),
+        number(max(|one| one.max_skew_ns() as f64 / 1e6)),
+    ]
 }

@@ -1,15 +1,18 @@
-//! `report.html`: one file that needs nothing else, light and dark.
+//! `report.html`: a self-contained page with light and dark themes.
 
-use super::analysis::Analysis;
+use std::fmt::Write;
+
+use protocol::Name;
+
+use super::analysis::{Analysis, CellResult, Comparison, shown_metrics};
 use super::banners::{self, Banner, Tone};
-use super::format::escape;
-use super::hosts;
-use super::html_parts::{group, list};
+use super::format::{Table, count, escape, interval, maybe, number, p_value};
 use super::load::RunData;
+use super::metric::Metric;
 use super::plots::Plot;
 use super::svg::PALETTE;
-use super::words;
-use super::{loaders, sizes, startup};
+use super::{breakdown, hosts, labels, sentences, services, startup};
+use crate::stats::hypothesis;
 
 const STYLE: &str = "\
 *{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif}\
@@ -28,14 +31,14 @@ figcaption{color:var(--soft);font-size:13px;margin-top:4px}.findings{font-size:1
 pre{overflow:auto;background:color-mix(in srgb,var(--soft) 10%,var(--paper));padding:12px;border-radius:4px;font-size:13px}\
 @media print{main{max-width:none;padding:0}figure,table,.banner{break-inside:avoid}}";
 
-/// The whole page.
+/// Renders the page.
 pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> String {
-    let title = escape(&words::title(data));
+    let title = escape(&sentences::title(data));
     let (red, amber): (Vec<_>, Vec<_>) = banners::banners(data, analysis)
         .into_iter()
         .partition(|banner| banner.tone == Tone::Red);
     let [red, amber]: [String; 2] = [red, amber].map(|banners| banners.iter().map(banner).collect());
-    let groups: String = words::groups(data)
+    let groups: String = sentences::groups(data)
         .iter()
         .map(|(w, l)| group(data, analysis, plots, w, l))
         .collect();
@@ -43,10 +46,10 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
         .iter()
         .map(|(name, value)| format!("<tr><td>{}</td><td>{}</td></tr>\n", escape(name), escape(value)))
         .collect();
-    let of_the_run: String = [
+    let run_tables: String = [
         startup::table(data, analysis),
-        sizes::table(data, analysis),
-        loaders::table(data),
+        services::size_table(data, analysis),
+        hosts::loader_table(data),
     ]
     .iter()
     .flatten()
@@ -56,22 +59,161 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
          <title>{title}</title>\n<style>{PALETTE}\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
-         <p class=\"sub\">{}</p>\n{red}<h2>Findings</h2>\n{}{amber}{groups}{of_the_run}<h2>How it was measured</h2>\n{}\
+         <p class=\"sub\">{}</p>\n{red}<h2>Findings</h2>\n{}{amber}{groups}{run_tables}<h2>Method</h2>\n{}\
          <h2>Hosts and programs</h2>\n<div class=\"scroll\"><table class=\"key\">\n{hosts}</table></div>\n\
-         <h2>The experiment's file</h2>\n<pre>{}</pre>\n</main>\n</body>\n</html>\n",
-        escape(&words::subtitle(data)),
-        list("findings", &words::findings(data, analysis)),
-        list("method", &words::method(data, analysis)),
+         <h2>Experiment file</h2>\n<pre>{}</pre>\n</main>\n</body>\n</html>\n",
+        escape(&sentences::subtitle(data)),
+        list("findings", &sentences::findings(data, analysis)),
+        list("method", &sentences::method(data, analysis)),
         escape(&data.manifest.source.text),
     )
 }
 
-/// One line that opens to its details: a reader sees the results first.
+/// A banner, collapsed so that the results come first.
 fn banner(banner: &Banner) -> String {
     let tone = if banner.tone == Tone::Red { "red" } else { "amber" };
     format!(
         "<details class=\"banner {tone}\"><summary>{}</summary>{}</details>\n",
         escape(&banner.title),
         list("", &banner.lines)
+    )
+}
+
+/// A list.
+fn list(class: &str, lines: &[String]) -> String {
+    let items: String = lines.iter().map(|l| format!("<li>{}</li>\n", escape(l))).collect();
+    format!("<ul class=\"{class}\">\n{items}</ul>\n")
+}
+
+/// The section of a workload and load.
+fn group(data: &RunData, analysis: &Analysis, plots: &[Plot], workload: &Name, load: &Name) -> String {
+    let in_group = |c: &&CellResult| c.cell.workload == *workload && c.cell.load == *load;
+    let cells: Vec<_> = analysis.cells.iter().filter(in_group).collect();
+    let figures: String = plots
+        .iter()
+        .filter(|p| p.workload == *workload && p.load == *load)
+        .map(figure)
+        .collect();
+    let more = [
+        services::tables(data, &cells),
+        labels::tables(data, &cells),
+        breakdown::tables(data, &cells),
+    ]
+    .concat();
+    let more: String = more.iter().map(Table::html).collect();
+    format!(
+        "<h2>{}</h2>\n{}{more}<div class=\"plots\">\n{figures}</div>\n",
+        escape(&sentences::group_title(data, workload, load)),
+        table(data, analysis, &cells) + &packets(data, &cells)
+    )
+}
+
+/// Packet loss by location; empty for other loads.
+fn packets(data: &RunData, cells: &[&CellResult]) -> String {
+    let lines = sentences::packet_lines(data, cells);
+    if lines.is_empty() {
+        String::new()
+    } else {
+        list("packets", &lines)
+    }
+}
+
+fn figure(plot: &Plot) -> String {
+    format!(
+        "<figure>\n{}<figcaption>{}</figcaption>\n</figure>\n",
+        plot.inline(),
+        escape(&plot.caption)
+    )
+}
+
+/// All platforms in columns, each followed by its ratio to the baseline.
+fn table(data: &RunData, analysis: &Analysis, cells: &[&CellResult]) -> String {
+    let baseline = &data.manifest.experiment.baseline;
+    let mut html =
+        "<div class=\"scroll\"><table>\n<thead><tr><th>Median over trials<small>95 % CI; mean ± SD</small></th>"
+            .to_owned();
+    for cell in cells {
+        let role = if cell.cell.platform == *baseline {
+            "baseline, "
+        } else {
+            ""
+        };
+        let _ = write!(
+            html,
+            "<th>{}<small>{role}n = {}</small></th>",
+            cell.cell.platform, cell.n
+        );
+        if cell.cell.platform != *baseline {
+            let _ = write!(
+                html,
+                "<th>ratio to {baseline}<small>95 % CI; p (Holm), effect size</small></th>"
+            );
+        }
+    }
+    html.push_str("</tr></thead>\n<tbody>\n<tr><td>Requests<small>of which successful</small></td>");
+    for cell in cells {
+        let _ = write!(
+            html,
+            "<td>{}<small>{}</small></td>",
+            count(cell.requests),
+            count(cell.ok)
+        );
+        if cell.cell.platform != *baseline {
+            html.push_str("<td></td>");
+        }
+    }
+    html.push_str("</tr>\n");
+    for metric in shown_metrics(cells) {
+        row(&mut html, analysis, cells, metric, baseline);
+    }
+    html.push_str("</tbody></table></div>\n");
+    html
+}
+
+fn row(html: &mut String, analysis: &Analysis, cells: &[&CellResult], metric: Metric, baseline: &Name) {
+    let _ = write!(html, "<tr><td>{}<small>{}</small></td>", metric.title(), metric.unit());
+    for cell in cells {
+        html.push_str(&value(cell, metric));
+        if cell.cell.platform != *baseline {
+            html.push_str(
+                &analysis
+                    .comparison(&cell.cell, metric)
+                    .map_or_else(|| "<td></td>".to_owned(), ratio),
+            );
+        }
+    }
+    html.push_str("</tr>\n");
+}
+
+/// A small line below a figure; empty if there is none, e.g. an interval of fewer than six trials.
+fn small(text: Option<String>) -> String {
+    text.map_or_else(String::new, |t| format!("<small>{t}</small>"))
+}
+
+fn value(cell: &CellResult, metric: Metric) -> String {
+    let Some(summary) = cell.metric(metric) else {
+        return "<td>–</td>".to_owned();
+    };
+    let interval = small(interval(summary.median_interval));
+    let spread = match (summary.mean, summary.sd) {
+        (Some(mean), Some(sd)) => format!("<small>{} ± {}</small>", number(mean), number(sd)),
+        _ => String::new(),
+    };
+    format!("<td>{}{interval}{spread}</td>", maybe(summary.median))
+}
+
+fn ratio(c: &Comparison) -> String {
+    let class = match c {
+        c if c.p >= 0.05 => "",
+        c if c.delta > 0.0 => "up",
+        _ => "down",
+    };
+    let interval = small(interval(c.interval));
+    format!(
+        "<td><b class=\"{class}\">{}&nbsp;×</b>{interval}<small>p {}, {} ({:+.2})</small></td>",
+        number(c.ratio),
+        escape(&p_value(c.p)),
+        hypothesis::magnitude(c.delta),
+        c.delta
     )
 }

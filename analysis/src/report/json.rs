@@ -1,4 +1,4 @@
-//! `<platform>.json`: mean and standard deviation over trials per load and metric, as in the thesis, with what a reviewer wants beside them.
+//! `<platform>.json`: mean and SD over trials per load and metric, as in the thesis, with medians, confidence intervals and all values.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::analysis::{Analysis, MetricSummary, summarise};
 use super::load::{RunData, Trial};
 use super::metric::{MIB, Metric};
 use crate::stats::Interval;
-use crate::stats::usage::ServiceUse;
+use crate::stats::usage::ServiceUsage;
 use crate::store::{CellKey, FORMAT, RunId};
 
 /// The results of a platform.
@@ -24,11 +24,11 @@ pub struct PlatformResults {
     pub run: RunId,
     /// The platform.
     pub platform: Name,
-    /// One a workload and load.
+    /// One entry per workload and load.
     pub cells: Vec<CellJson>,
 }
 
-/// A workload under a load.
+/// The results of a workload and load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CellJson {
@@ -36,39 +36,39 @@ pub struct CellJson {
     pub workload: Name,
     /// The load.
     pub load: Name,
-    /// Trials that count: the n of every figure.
+    /// The number of trials that count: the n of every figure.
     pub n: usize,
-    /// Which trials, `<cell>/<block>-<attempt>`, in the order of all values.
+    /// The trials, `<cell>/<block>-<attempt>`, in the order of all values.
     pub trials: Vec<String>,
-    /// Requests of these trials: as many rows `<platform>.jtl` has of this load.
+    /// Requests of these trials: the number of rows in `<platform>.jtl` for this load.
     pub requests: u64,
-    /// Good ones of those.
+    /// Successful requests.
     pub ok: u64,
-    /// By metric.
+    /// Figures by metric.
     pub metrics: BTreeMap<String, MetricResult>,
     /// CPU and memory by service.
     pub services: BTreeMap<Name, BTreeMap<String, MetricResult>>,
 }
 
-/// A metric over the trials. `None`: it does not exist for so few values, or values all alike.
+/// A metric over the trials. `None`: undefined for so few or equal values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MetricResult {
     /// The unit of all figures.
     pub unit: String,
-    /// How many trials have a value.
+    /// The number of trials with a value.
     pub n: usize,
     /// Arithmetic mean.
     pub mean: Option<f64>,
-    /// Standard deviation of the sample.
+    /// Sample standard deviation.
     pub sd: Option<f64>,
-    /// BCa bootstrap interval of the mean.
+    /// BCa bootstrap confidence interval of the mean.
     pub mean_ci: Option<Interval>,
     /// Median.
     pub median: Option<f64>,
-    /// Order-statistic interval of the median.
+    /// Order-statistic confidence interval of the median.
     pub median_ci: Option<Interval>,
-    /// One value a trial, in the order of the plan.
+    /// One value per trial, in the order of the plan.
     pub values: Vec<f64>,
 }
 
@@ -87,15 +87,15 @@ impl MetricResult {
     }
 }
 
-/// The name of a platform's file. `manifest.json` is taken, should somebody call a platform so.
-pub(super) fn file_name(platform: &Name, ending: &str) -> String {
+/// The name of a platform's file; a platform named `manifest` must not overwrite `manifest.json`.
+pub(super) fn file_name(platform: &Name, extension: &str) -> String {
     match platform.as_str() {
-        "manifest" => format!("platform-manifest.{ending}"),
-        name => format!("{name}.{ending}"),
+        "manifest" => format!("platform-manifest.{extension}"),
+        name => format!("{name}.{extension}"),
     }
 }
 
-/// The results of every platform that took part.
+/// The results of every platform of the run.
 pub(super) fn platforms(data: &RunData, analysis: &Analysis) -> Vec<(Name, PlatformResults)> {
     let experiment = &data.manifest.experiment;
     let one = |name: &Name| PlatformResults {
@@ -131,8 +131,8 @@ fn cell(data: &RunData, result: &super::analysis::CellResult) -> CellJson {
     }
 }
 
-/// A metric and how it is read off a service's use.
-type Figure = (Metric, fn(&ServiceUse) -> f64);
+/// A metric and its value in the usage of a service.
+type Figure = (Metric, fn(&ServiceUsage) -> f64);
 
 /// CPU and memory of each service of a cell.
 fn services(data: &RunData, cell: &CellKey) -> BTreeMap<Name, BTreeMap<String, MetricResult>> {
@@ -156,7 +156,7 @@ fn services(data: &RunData, cell: &CellKey) -> BTreeMap<Name, BTreeMap<String, M
                 .find(|u| u.service == *name && u.ticks > 0)
                 .cloned()
         };
-        let used: Vec<ServiceUse> = trials.iter().filter_map(used).collect();
+        let used: Vec<ServiceUsage> = trials.iter().filter_map(used).collect();
         let one = |&(metric, value): &Figure| {
             let values = used.iter().map(value).collect();
             let summary = summarise(metric, values, data.manifest.experiment.seed);

@@ -1,46 +1,61 @@
-//! Reads the run: manifest, journal, and of every trial the attempt that counts.
+//! Reads a run: manifest, journal, and the valid attempt of every trial. All files are verified.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram;
+use loader::Histograms;
 use protocol::sample::Sample;
 
-use super::course::Course;
-use super::error::ReportError;
-use super::verify;
+use super::profile::ResponseProfile;
 use crate::audit;
-use crate::store::Validity;
 use crate::store::journal::{AttemptFinished, Entry, JournalEvent};
-use crate::store::{CellKey, FileSum, Manifest, RunFolder, SAMPLES, TrialRecord, journal, samples};
+use crate::store::{
+    CellKey, FileSum, JtlReader, LATENCY, Manifest, REQUESTS, RequestCounts, RunFolder, SAMPLES, StoreError, TRIAL,
+    TrialRecord, Validity, journal, read_histograms, samples,
+};
 
-/// Everything that a report is made of.
+/// Why a report could not be created.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The directory is not a run.
+    #[error("{}: not the directory of a run (no manifest.json); name one such as results/<experiment>/20261122T020102Z", path.display())]
+    NotARun {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The raw data of a report.
 #[derive(Debug)]
 pub(super) struct RunData {
-    /// The run's folder.
+    /// The run's directory.
     pub folder: RunFolder,
-    /// What was ordered.
+    /// The manifest.
     pub manifest: Manifest,
     /// The journal.
     pub entries: Vec<Entry>,
-    /// The attempts that count, one a trial at most, in the order of the plan.
+    /// The attempts that count, at most one per trial, in the order of the plan.
     pub trials: Vec<Trial>,
-    /// The response times of each cell, all its trials added.
+    /// The response-time histograms of each cell, added over its trials.
     pub responses: BTreeMap<CellKey, Histogram<u64>>,
-    /// The same over the course of the window.
-    pub courses: BTreeMap<CellKey, Course>,
+    /// The response time of each cell over the window.
+    pub profiles: BTreeMap<CellKey, ResponseProfile>,
     /// Every attempt that ended, in the order of the journal.
     pub attempts: Vec<AttemptFinished>,
-    /// What is altered, missing or contradictory.
+    /// What was altered, missing or inconsistent.
     pub problems: Vec<String>,
 }
 
 /// A trial that counts.
 #[derive(Debug)]
 pub(super) struct Trial {
-    /// What is known of it.
+    /// Its record.
     pub record: TrialRecord,
-    /// Where it is.
+    /// Its directory.
     pub folder: PathBuf,
     /// Its raw samples.
     pub samples: Vec<Sample>,
@@ -52,13 +67,13 @@ impl RunData {
         self.trials.iter().filter(move |t| t.record.key.trial.cell == *cell)
     }
 
-    /// Attempts that ended as invalid.
+    /// Invalid attempts.
     pub fn invalid(&self) -> impl Iterator<Item = &AttemptFinished> {
         self.attempts.iter().filter(|a| a.validity == Validity::Invalid)
     }
 
-    /// How the run ended, if it did.
-    pub fn ending(&self) -> Option<&JournalEvent> {
+    /// The last event of the run.
+    pub fn last_event(&self) -> Option<&JournalEvent> {
         self.entries.last().map(|e| &e.event)
     }
 }
@@ -78,7 +93,7 @@ pub(super) fn load(folder: &RunFolder) -> Result<RunData, ReportError> {
         entries,
         trials: Vec::new(),
         responses: BTreeMap::new(),
-        courses: BTreeMap::new(),
+        profiles: BTreeMap::new(),
         problems: Vec::new(),
     };
     check_manifest(&mut data)?;
@@ -94,38 +109,39 @@ fn ended(entry: &Entry) -> Option<&AttemptFinished> {
     }
 }
 
-/// The journal bears the manifest's sum.
+/// Compares the manifest with its checksum in the journal.
 fn check_manifest(data: &mut RunData) -> Result<(), ReportError> {
     let now = FileSum::of_file(&data.folder.manifest_path())?.sha256;
-    let told = data.entries.iter().filter_map(|e| match &e.event {
+    let recorded = data.entries.iter().filter_map(|e| match &e.event {
         JournalEvent::RunStarted(s) | JournalEvent::RunResumed(s) => Some(&s.manifest_sha256),
         _ => None,
     });
-    if told.clone().any(|sum| *sum != now) || told.count() == 0 {
-        data.problems
-            .push("manifest.json: altered since the run began (its SHA-256 is not the journal's)".to_owned());
+    if recorded.clone().any(|sum| *sum != now) || recorded.count() == 0 {
+        data.problems.push(
+            "manifest.json: altered since the run began (its SHA-256 differs from that in the journal)".to_owned(),
+        );
     }
     Ok(())
 }
 
-/// Takes up every attempt that counts; what is wrong with one is noted and the attempt left out.
+/// Reads every attempt that counts; an attempt with a problem is noted and excluded.
 fn read_trials(data: &mut RunData) {
     let attempts = data.attempts.clone();
     for ended in &attempts {
         match read_attempt(data, ended) {
-            Ok(Some(trial)) => take(data, trial),
+            Ok(Some(trial)) => add_trial(data, trial),
             Ok(None) => {}
-            Err(problem) => data.problems.push(format!("{}: does not count: {problem}", ended.key)),
+            Err(problem) => data.problems.push(format!("{}: excluded: {problem}", ended.key)),
         }
     }
 }
 
-/// Of two attempts at one trial that count, the first stays.
-fn take(data: &mut RunData, trial: Trial) {
-    let is_there = data.trials.iter().any(|t| t.record.key.trial == trial.record.key.trial);
-    if is_there {
+/// Of two attempts at one trial that count, the first one stands.
+fn add_trial(data: &mut RunData, trial: Trial) {
+    let is_duplicate = data.trials.iter().any(|t| t.record.key.trial == trial.record.key.trial);
+    if is_duplicate {
         data.problems.push(format!(
-            "{}: does not count: an earlier attempt at this trial does",
+            "{}: excluded: an earlier attempt at this trial counts",
             trial.record.key
         ));
     } else {
@@ -133,14 +149,14 @@ fn take(data: &mut RunData, trial: Trial) {
     }
 }
 
-/// An attempt that counts; `None` for an invalid one, whose files are checked all the same.
+/// Reads an attempt; `None` for an invalid one, whose files are verified all the same.
 fn read_attempt(data: &RunData, ended: &AttemptFinished) -> Result<Option<Trial>, String> {
     let folder = data.folder.attempt_path(&ended.key);
-    let record = verify::record(&folder, ended)?;
+    let record = read_record(&folder, ended)?;
     let verdict = audit::audit(&record);
     if verdict.validity == Validity::Invalid && ended.validity != Validity::Invalid {
         let why: Vec<_> = verdict.reasons.iter().map(|r| r.text.as_str()).collect();
-        return Err(format!("the audit finds it invalid now: {}", why.join("; ")));
+        return Err(format!("the repeated audit finds it invalid: {}", why.join("; ")));
     }
     if ended.validity == Validity::Invalid {
         return Ok(None);
@@ -151,4 +167,66 @@ fn read_attempt(data: &RunData, ended: &AttemptFinished) -> Result<Option<Trial>
         folder,
         samples,
     }))
+}
+
+/// Reads `trial.json` and verifies the checksum of every file of the directory.
+///
+/// # Errors
+/// The problem, prefixed with the path.
+fn read_record(folder: &Path, ended: &AttemptFinished) -> Result<TrialRecord, String> {
+    for (name, sum) in &ended.files {
+        let path = folder.join(name);
+        let now = FileSum::of_file(&path).map_err(|e| e.to_string())?;
+        if now != *sum {
+            return Err(format!(
+                "{}: altered since it was written (its SHA-256 differs from that in the journal)",
+                path.display()
+            ));
+        }
+    }
+    let path = folder.join(TRIAL);
+    let record = TrialRecord::read(&path).map_err(|e| e.to_string())?;
+    if record.key != ended.key || record.requests != ended.requests || record.attempt_id != ended.attempt_id {
+        return Err(format!("{}: contradicts the journal", path.display()));
+    }
+    Ok(record)
+}
+
+/// Reads `requests.jtl` once and compares counts and histograms with `trial.json` and `latency.hdr`.
+///
+/// # Errors
+/// The problem, prefixed with the path.
+pub(super) fn verify_requests(folder: &Path, record: &TrialRecord) -> Result<(Histograms, ResponseProfile), String> {
+    let path = folder.join(REQUESTS);
+    let mut reader = JtlReader::open(&path).map_err(|e| e.to_string())?;
+    let mut counts = RequestCounts {
+        planned: record.requests.planned,
+        warm_up: record.requests.warm_up,
+        ..RequestCounts::default()
+    };
+    let (mut histograms, mut profile) = (Histograms::new(), ResponseProfile::new());
+    while let Some(request) = reader.next_row().map_err(|e| e.to_string())? {
+        counts.add(&request);
+        histograms.record(&request);
+        if let Some(window) = &record.window {
+            profile.record(&request, window);
+        }
+    }
+    let stored = read_histograms(&folder.join(LATENCY)).map_err(|e| e.to_string())?;
+    if record.external.as_ref().is_some_and(|external| !external.requests) {
+        // An external program that reports only sums leaves nothing to compare.
+        return Ok((stored, profile));
+    }
+    let path = path.display();
+    if counts != record.requests {
+        let (found, recorded) = (counts.total, record.requests.total);
+        Err(format!(
+            "{path}: contains {found} requests, {} of them successful; trial.json records {recorded} and {}",
+            counts.ok, record.requests.ok
+        ))
+    } else if histograms != stored {
+        Err(format!("{path}: its response times differ from {LATENCY}"))
+    } else {
+        Ok((stored, profile))
+    }
 }

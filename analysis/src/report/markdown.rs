@@ -1,63 +1,60 @@
-//! `report.md`: the same results for a terminal, a repository or a text.
+//! `report.md`: the report as Markdown.
 
 use std::fmt::Write;
 
-use super::analysis::{Analysis, CellResult};
+use super::analysis::{Analysis, CellResult, shown_metrics};
 use super::banners::{self, Banner, Tone};
 use super::format::{count, interval, maybe, number, p_value};
-use super::hosts;
-use super::html_parts::shown;
 use super::load::RunData;
-use super::packets;
 use super::plots::Plot;
-use super::{by_label, by_service, loaders, sizes, startup, where_it_went, words};
+use super::{breakdown, hosts, labels, sentences, services, startup};
 
-/// The whole text.
+/// Renders the text.
 pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> String {
-    let mut text = format!("# {}\n\n{}\n", words::title(data), words::subtitle(data));
+    let mut text = format!("# {}\n\n{}\n", sentences::title(data), sentences::subtitle(data));
     let (red, amber): (Vec<_>, Vec<_>) = banners::banners(data, analysis)
         .into_iter()
         .partition(|banner| banner.tone == Tone::Red);
     notes(&mut text, "**PROBLEM**", &red);
     let _ = writeln!(text, "\n## Findings\n");
-    for line in words::findings(data, analysis) {
+    for line in sentences::findings(data, analysis) {
         let _ = writeln!(text, "- {}", plain(&line));
     }
     notes(&mut text, "**Note**", &amber);
-    for (workload, load) in words::groups(data) {
-        let _ = writeln!(text, "\n## {}\n", words::group_title(data, &workload, &load));
+    for (workload, load) in sentences::groups(data) {
+        let _ = writeln!(text, "\n## {}\n", sentences::group_title(data, &workload, &load));
         let cells: Vec<_> = analysis
             .cells
             .iter()
             .filter(|c| c.cell.workload == workload && c.cell.load == load)
             .collect();
         table(&mut text, &cells);
-        for (nth, line) in packets::lines(data, &cells).iter().enumerate() {
+        for (nth, line) in sentences::packet_lines(data, &cells).iter().enumerate() {
             let _ = writeln!(text, "{}- {}", if nth == 0 { "\n" } else { "" }, plain(line));
         }
         tests(&mut text, &cells, analysis);
-        let more = [
-            by_service::tables(data, &cells),
-            by_label::tables(data, &cells),
-            where_it_went::tables(data, &cells),
+        let tables = [
+            services::tables(data, &cells),
+            labels::tables(data, &cells),
+            breakdown::tables(data, &cells),
         ];
-        for table in more.concat() {
+        for table in tables.concat() {
             text.push_str(&table.markdown(plain));
         }
         for plot in plots.iter().filter(|p| p.workload == workload && p.load == load) {
             let _ = writeln!(text, "\n![{}](plots/{}.svg)", plot.caption, plot.name);
         }
     }
-    let of_the_run = [
+    let run_tables = [
         startup::table(data, analysis),
-        sizes::table(data, analysis),
-        loaders::table(data),
+        services::size_table(data, analysis),
+        hosts::loader_table(data),
     ];
-    for table in of_the_run.iter().flatten() {
+    for table in run_tables.iter().flatten() {
         text.push_str(&table.markdown(plain));
     }
-    let _ = writeln!(text, "\n## How it was measured\n");
-    for line in words::method(data, analysis) {
+    let _ = writeln!(text, "\n## Method\n");
+    for line in sentences::method(data, analysis) {
         let _ = writeln!(text, "- {}", plain(&line));
     }
     let _ = writeln!(text, "\n## Hosts\n\n| | |\n|---|---|");
@@ -67,7 +64,7 @@ pub(super) fn render(data: &RunData, analysis: &Analysis, plots: &[Plot]) -> Str
     text
 }
 
-/// Banners, each with its lines.
+/// Banners with their lines.
 fn notes(text: &mut String, mark: &str, banners: &[Banner]) {
     for banner in banners {
         let _ = write!(text, "\n> {mark}: {}\n>\n", plain(&banner.title));
@@ -78,7 +75,7 @@ fn notes(text: &mut String, mark: &str, banners: &[Banner]) {
 }
 
 fn table(text: &mut String, cells: &[&CellResult]) {
-    let _ = write!(text, "| median over trials [95 % interval] |");
+    let _ = write!(text, "| median over trials [95 % CI] |");
     for cell in cells {
         let _ = write!(text, " {} |", cell.cell.platform);
     }
@@ -91,7 +88,7 @@ fn table(text: &mut String, cells: &[&CellResult]) {
         let _ = write!(text, " {} |", count(cell.requests));
     }
     text.push('\n');
-    for metric in shown(cells) {
+    for metric in shown_metrics(cells) {
         let _ = write!(text, "| {}, {} |", metric.title(), metric.unit());
         for cell in cells {
             let summary = cell.metric(metric);
@@ -116,7 +113,7 @@ fn tests(text: &mut String, cells: &[&CellResult], analysis: &Analysis) {
     }
     let _ = writeln!(
         text,
-        "\n| against the baseline | metric | ratio of medians | 95 % interval | p (Holm) | Cliff's delta |"
+        "\n| compared with the baseline | metric | ratio of medians | 95 % CI | p (Holm) | Cliff's delta |"
     );
     let _ = writeln!(text, "|---|---|---:|---:|---:|---:|");
     for c in found {
@@ -126,15 +123,15 @@ fn tests(text: &mut String, cells: &[&CellResult], analysis: &Analysis) {
             c.cell.platform,
             c.metric.title(),
             number(c.ratio),
-            interval(c.interval).unwrap_or_else(|| "none: n < 6".to_owned()),
+            interval(c.interval).unwrap_or_else(|| "– (n < 6)".to_owned()),
             p_value(c.p),
             c.delta,
-            crate::stats::rank::magnitude(c.delta)
+            crate::stats::hypothesis::magnitude(c.delta)
         );
     }
 }
 
-/// Text that cannot become a table's border, a tag or a link.
+/// Escapes text so that it cannot become a table border, a tag or a link.
 fn plain(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,19 +1,17 @@
-//! `<platform>.jtl`: the requests of all trials of a platform that count, in the order of the plan, streamed line by line.
+//! `<platform>.jtl`: the requests of all valid trials of a platform, in the order of the plan.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, IntoInnerError, Write};
 use std::path::{Path, PathBuf};
 
 use protocol::Name;
 
-use super::course::Course;
-use super::error::ReportError;
-use super::load::RunData;
-use super::verify;
-use crate::store::{LATENCY, REQUESTS, StoreError, jtl};
+use super::load::{ReportError, RunData, Trial, verify_requests};
+use super::profile::ResponseProfile;
+use crate::store::{At as _, LATENCY, REQUESTS, StoreError, jtl};
 use loader::Histograms;
 
-/// Writes one file a platform. A trial whose requests do not agree with its record is noted, and does not count from here on.
+/// Writes one file per platform. A trial whose requests contradict its record is noted and excluded from here on.
 pub(super) fn merge(data: &mut RunData) -> Result<Vec<PathBuf>, ReportError> {
     let platforms: Vec<Name> = data
         .manifest
@@ -22,31 +20,29 @@ pub(super) fn merge(data: &mut RunData) -> Result<Vec<PathBuf>, ReportError> {
         .iter()
         .map(|p| p.name.clone())
         .collect();
-    check(data);
+    verify_trials(data);
     platforms.iter().map(|platform| write(data, platform)).collect()
 }
 
-/// Reads every trial's requests and adds up the response times of those that agree.
-fn check(data: &mut RunData) {
+/// Reads every trial's requests and adds up the response times of consistent trials.
+fn verify_trials(data: &mut RunData) {
     for trial in std::mem::take(&mut data.trials) {
-        match verify::requests(&trial.folder, &trial.record) {
-            Ok((histograms, course)) => {
+        match verify_requests(&trial.folder, &trial.record) {
+            Ok((histograms, profile)) => {
                 let cell = trial.record.key.trial.cell.clone();
-                data.courses
+                data.profiles
                     .entry(cell.clone())
-                    .or_insert_with(Course::new)
-                    .add(&course);
+                    .or_insert_with(ResponseProfile::new)
+                    .add(&profile);
                 let sum = data.responses.entry(cell).or_insert_with(|| Histograms::new().response);
                 match sum.add(&histograms.response) {
                     Ok(()) => data.trials.push(trial),
                     Err(why) => data
                         .problems
-                        .push(format!("{}: does not count: {LATENCY}: {why}", trial.record.key)),
+                        .push(format!("{}: excluded: {LATENCY}: {why}", trial.record.key)),
                 }
             }
-            Err(problem) => data
-                .problems
-                .push(format!("{}: does not count: {problem}", trial.record.key)),
+            Err(problem) => data.problems.push(format!("{}: excluded: {problem}", trial.record.key)),
         }
     }
 }
@@ -54,34 +50,22 @@ fn check(data: &mut RunData) {
 fn write(data: &RunData, platform: &Name) -> Result<PathBuf, ReportError> {
     let path = data.folder.path().join(format!("{platform}.jtl"));
     let temporary = data.folder.path().join(format!("{platform}.jtl.tmp"));
-    let fail = |action| {
-        let path = temporary.clone();
-        move |source| StoreError::Io { path, action, source }
-    };
-    let file = File::create(&temporary).map_err(fail("create"))?;
-    let mut output = BufWriter::with_capacity(1 << 18, file);
-    output.write_all(jtl::header().as_bytes()).map_err(fail("write"))?;
-    for trial in data
-        .trials
-        .iter()
-        .filter(|t| t.record.key.trial.cell.platform == *platform)
-    {
+    let mut output = BufWriter::with_capacity(1 << 18, File::create(&temporary).at(&temporary, "create")?);
+    output.write_all(jtl::header().as_bytes()).at(&temporary, "write")?;
+    let is_own = |trial: &&Trial| trial.record.key.trial.cell.platform == *platform;
+    for trial in data.trials.iter().filter(is_own) {
         append(&trial.folder.join(REQUESTS), &mut output)?;
     }
-    let file = output.into_inner().map_err(|e| fail("write")(e.into_error()))?;
-    file.sync_all().map_err(fail("sync"))?;
-    std::fs::rename(&temporary, &path).map_err(fail("rename"))?;
+    let file = output.into_inner().map_err(IntoInnerError::into_error);
+    file.and_then(|file| file.sync_all()).at(&temporary, "write")?;
+    std::fs::rename(&temporary, &path).at(&path, "rename to")?;
     Ok(path)
 }
 
-/// Appends the rows of a file, without its header.
+/// Appends the rows of a file without its header.
 fn append(rows: &Path, output: &mut impl Write) -> Result<(), StoreError> {
-    let fail = |action| {
-        let path = rows.to_owned();
-        move |source| StoreError::Io { path, action, source }
-    };
-    let mut input = BufReader::with_capacity(1 << 18, File::open(rows).map_err(fail("open"))?);
-    input.skip_until(b'\n').map_err(fail("read"))?;
-    std::io::copy(&mut input, output).map_err(fail("copy"))?;
+    let mut input = BufReader::with_capacity(1 << 18, File::open(rows).at(rows, "open")?);
+    input.skip_until(b'\n').at(rows, "read")?;
+    std::io::copy(&mut input, output).at(rows, "copy")?;
     Ok(())
 }

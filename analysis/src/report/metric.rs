@@ -1,14 +1,14 @@
-//! What is compared: one value a trial.
+//! The reported metrics: one value per trial.
 
 use super::load::Trial;
-use crate::stats::usage::ServiceUse;
+use crate::stats::usage::ServiceUsage;
 use crate::store::TrialRecord;
 use loader::StreamFigures;
 
-/// A figure of a trial.
+/// A metric of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
-    /// Good replies a second of the window.
+    /// Successful replies per second of the window.
     Throughput,
     /// Mean response time.
     ResponseMean,
@@ -18,34 +18,34 @@ pub enum Metric {
     ResponseP90,
     /// 99th percentile of the response time.
     ResponseP99,
-    /// Longest response time.
+    /// Maximum response time.
     ResponseMax,
-    /// Share of requests that failed.
+    /// Share of failed requests.
     Failed,
-    /// CPU of all services on the platform.
+    /// CPU usage of all services on the platform.
     CpuTotal,
-    /// Its user part.
+    /// User part of the CPU usage.
     CpuUser,
-    /// Its system part.
+    /// System part of the CPU usage.
     CpuSystem,
     /// Resident memory of all services on the platform, mean over the window.
     RssMean,
-    /// The sum of each service's highest resident memory.
+    /// The sum of the maximum resident memory of each service.
     RssMax,
-    /// From the driver's call to the first correct reply of the slowest service.
+    /// Start-up time of the slowest service: from the driver's call to the first correct reply.
     StartUp,
-    /// Packets: from the first one sent to the last reply, as Czipri measured it.
+    /// Packets: time from the first packet to the last reply, as defined by Czipri.
     TotalTime,
-    /// Share of packets without a reply in time.
+    /// Share of packets without a reply before the timeout.
     Lost,
-    /// Share of packets whose reply came behind that to a later one.
+    /// Share of packets whose reply arrived after that to a later packet.
     Reordered,
-    /// Packets a second at the fastest pace that lost nothing.
+    /// Packets per second at the fastest loss-free pace.
     LossFree,
 }
 
 impl Metric {
-    /// Every metric, in the order they are shown.
+    /// Every metric, in the order of display.
     pub const ALL: [Self; 17] = [
         Self::Throughput,
         Self::ResponseMean,
@@ -66,7 +66,7 @@ impl Metric {
         Self::LossFree,
     ];
 
-    /// Those that a table shows.
+    /// The metrics in tables.
     pub const SHOWN: [Self; 13] = [
         Self::Throughput,
         Self::ResponseP50,
@@ -83,7 +83,7 @@ impl Metric {
         Self::LossFree,
     ];
 
-    /// Those that platforms are tested on against the baseline; lower is better in all of them. Few, since each costs power.
+    /// The metrics compared with the baseline; lower is better in all of them. Few, since every test costs power.
     pub const COMPARED: [Self; 6] = [
         Self::ResponseP50,
         Self::ResponseP99,
@@ -93,7 +93,7 @@ impl Metric {
         Self::TotalTime,
     ];
 
-    /// Its key in JSON.
+    /// The key in JSON.
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
@@ -117,7 +117,7 @@ impl Metric {
         }
     }
 
-    /// Its name in tables.
+    /// The name in tables.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
@@ -137,11 +137,11 @@ impl Metric {
             Self::TotalTime => "Total time, first packet to last reply",
             Self::Lost => "Packets lost",
             Self::Reordered => "Packets reordered",
-            Self::LossFree => "Highest rate without loss",
+            Self::LossFree => "Highest loss-free rate",
         }
     }
 
-    /// Its unit.
+    /// The unit.
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
@@ -154,12 +154,12 @@ impl Metric {
         }
     }
 
-    /// Its value for a trial; `None` where the trial does not have it.
+    /// The value for a trial; `None` if the trial does not have it.
     pub(super) fn value(self, trial: &Trial) -> Option<f64> {
         let record = &trial.record;
         let response = record.latency.as_ref().map(|l| &l.response).filter(|r| r.count > 0);
         let ms = |ns: f64| ns / 1e6;
-        let used = |f: fn(&ServiceUse) -> f64| sum(record, f);
+        let used = |f: fn(&ServiceUsage) -> f64| sum(record, f);
         match self {
             Self::Throughput => {
                 let window_ns = record
@@ -188,19 +188,19 @@ impl Metric {
             }
             Self::StartUp => {
                 let on_platform = record.ready.as_ref()?.startup.iter();
-                let on_platform = on_platform.filter(|s| !record.beside.contains(&s.service));
+                let on_platform = on_platform.filter(|s| !record.auxiliary.contains(&s.service));
                 Some(ms(on_platform.map(|s| s.first_reply_ns).max()? as f64))
             }
         }
     }
 }
 
-/// A percentile, unless the program that fired does not tell it: it is 0 then.
+/// A percentile, unless the external program does not report it, which is stored as 0.
 fn known(ns: Option<u64>) -> Option<f64> {
     ns.filter(|&ns| ns > 0).map(|ns| ns as f64)
 }
 
-/// A count of packets as a share of those sent, percent.
+/// A packet count as a share of the packets sent, percent.
 fn share(record: &TrialRecord, count: fn(&StreamFigures) -> u64) -> Option<f64> {
     let stream = &record.udp.as_ref()?.stream;
     (stream.sent > 0).then(|| count(stream) as f64 * 100.0 / stream.sent as f64)
@@ -209,8 +209,8 @@ fn share(record: &TrialRecord, count: fn(&StreamFigures) -> u64) -> Option<f64> 
 /// Bytes in a MiB.
 pub(super) const MIB: f64 = 1_048_576.0;
 
-/// The sum over the services on the platform; `None` without any that was sampled in the window.
-fn sum(record: &TrialRecord, value: fn(&ServiceUse) -> f64) -> Option<f64> {
+/// The sum over the services on the platform; `None` unless all of them were sampled in the window.
+fn sum(record: &TrialRecord, value: fn(&ServiceUsage) -> f64) -> Option<f64> {
     let sampled = record.on_platform().count() > 0 && record.on_platform().all(|s| s.ticks > 0);
     sampled.then(|| record.on_platform().map(value).sum())
 }

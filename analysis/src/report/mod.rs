@@ -1,52 +1,44 @@
 //! The report of a run: a pure function of its raw data, rebuilt offline by `controller report <run>`.
 //!
 //! ```text
-//! load      manifest, journal and attempts, checked against their sums and against each other   -> RunData
-//! merge     every valid trial's requests into <platform>.jtl, streamed; counted on the way
-//! figures   per cell and metric: all values, mean, SD, median, intervals; comparisons           -> Analysis
+//! load      manifest, journal and attempts, verified against checksums and each other           -> RunData
+//! merge     requests of every valid trial -> <platform>.jtl
+//! analysis  per cell and metric: values, mean, SD, median, confidence intervals; comparisons    -> Analysis
 //! json      <platform>.json       markdown  report.md
 //! svg, plots   plots/*.svg        html      report.html
 //! ```
 
 mod analysis;
 mod banners;
-mod by_label;
-mod by_service;
-mod course;
-mod error;
-mod figures;
+mod breakdown;
 pub(crate) mod format;
 mod hosts;
 mod html;
-mod html_parts;
 mod json;
+mod labels;
 mod load;
-mod loaders;
 mod markdown;
 mod merge;
 mod metric;
-mod packets;
 mod plots;
-mod sizes;
+mod profile;
+mod sentences;
+mod services;
 mod startup;
 mod svg;
-mod table;
 #[cfg(test)]
 pub(crate) mod tests;
-mod verify;
-mod where_it_went;
-mod words;
 
 use std::path::{Path, PathBuf};
 
-pub use error::ReportError;
-pub use figures::{Figure, RunFigures, figures};
+pub use analysis::{Figure, RunFigures, figures};
 pub use json::{MetricResult, PlatformResults};
+pub use load::ReportError;
 pub use metric::Metric;
 
-use crate::store::{RunFolder, atomic};
+use crate::store::{At as _, RunFolder, atomic};
 
-/// Where a report was written.
+/// The paths of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportPaths {
     /// `report.html`.
@@ -59,16 +51,16 @@ pub struct ReportPaths {
     pub json: Vec<PathBuf>,
     /// `<platform>.jtl`.
     pub jtl: Vec<PathBuf>,
-    /// What was found altered, missing or contradictory; the report says it too. Empty: all raw data is as it was written.
+    /// What was altered, missing or inconsistent; the report shows it too.
     pub problems: Vec<String>,
 }
 
-/// Rebuilds everything that follows from the raw data of a run. The same data gives the same bytes.
+/// Regenerates all derived files of a run. The same raw data gives the same bytes.
 ///
-/// Raw data that is not what it was is reported, not refused: the attempt concerned does not count, and the report says so in red.
+/// Altered raw data is reported, not refused: the attempt is excluded, and the report says so in red.
 ///
 /// # Errors
-/// [`ReportError`]: the manifest or the journal cannot be read, or the report not be written.
+/// [`ReportError`]: the manifest or the journal cannot be read, or the report cannot be written.
 pub fn rebuild(run: &Path) -> Result<ReportPaths, ReportError> {
     let folder = RunFolder::at(run);
     let mut data = load::load(&folder)?;
@@ -89,7 +81,7 @@ pub fn rebuild(run: &Path) -> Result<ReportPaths, ReportError> {
     }
     let plots = plots::draw(&data, &analysis);
     let plot_folder = run.join("plots");
-    std::fs::create_dir_all(&plot_folder).map_err(|source| ReportError::folder(&plot_folder, source))?;
+    std::fs::create_dir_all(&plot_folder).at(&plot_folder, "create the directory")?;
     for plot in &plots {
         let path = plot_folder.join(format!("{}.svg", plot.name));
         atomic::write(&path, plot.standalone().as_bytes())?;

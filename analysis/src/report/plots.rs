@@ -1,4 +1,4 @@
-//! The plots of a report, a set for every workload and load.
+//! The plots of a report, one set per workload and load.
 
 use hdrhistogram::Histogram;
 use protocol::Name;
@@ -11,39 +11,39 @@ use super::svg::{Axis, Chart, PALETTE};
 use crate::stats::usage::{self, Point};
 use crate::store::CellKey;
 
-/// A plot with its place in the report.
+/// A plot and its place in the report.
 #[derive(Debug)]
 pub(super) struct Plot {
-    /// The name of its file, without the ending.
+    /// The file name, without extension.
     pub name: String,
-    /// The workload that it is about.
+    /// The workload.
     pub workload: Name,
-    /// The load that it is about.
+    /// The load.
     pub load: Name,
-    /// What it shows and how to read it.
+    /// The caption.
     pub caption: String,
     /// The drawing.
     chart: Chart,
 }
 
 impl Plot {
-    /// For inside the report, which has the colours.
+    /// For embedding in the report, which defines the colours.
     pub fn inline(&self) -> String {
         self.chart.render("")
     }
 
-    /// For a file of its own.
+    /// For a separate file.
     pub fn standalone(&self) -> String {
         let style = format!("<style>{PALETTE}svg{{background:var(--paper)}}</style>");
         self.chart.render(&style)
     }
 }
 
-const TRIALS: &str = "The median response time of every trial, in their order from left to right. Line: the median over trials; band: its \
-                      95 % interval, which takes six trials or more.";
-const STARTUP: &str = "From the driver's call to the first correct reply, of every trial.";
+const TRIALS: &str = "Median response time of every trial, in trial order from left to right. Line: median over trials; band: its \
+                      95 % confidence interval (from six trials).";
+const STARTUP: &str = "Time from the driver's call to the first correct reply, of every trial.";
 
-/// What a set of plots is about.
+/// The subject of a set of plots.
 struct Group<'a> {
     data: &'a RunData,
     analysis: &'a Analysis,
@@ -51,7 +51,7 @@ struct Group<'a> {
     load: &'a Name,
 }
 
-/// Draws every plot that has something to show.
+/// Draws every plot that has data.
 pub(super) fn draw(data: &RunData, analysis: &Analysis) -> Vec<Plot> {
     let experiment = &data.manifest.experiment;
     let groups = experiment
@@ -68,7 +68,7 @@ pub(super) fn draw(data: &RunData, analysis: &Analysis) -> Vec<Plot> {
             };
             [
                 group.latency(),
-                group.course(),
+                group.profile(),
                 group.trials("trials", Metric::ResponseP50, TRIALS),
                 group.over_run(),
                 group.trials("startup", Metric::StartUp, STARTUP),
@@ -115,7 +115,7 @@ impl Group<'_> {
         }
     }
 
-    /// Response time over percentile, the tail stretched out.
+    /// Response time by percentile, on an axis that stretches the tail.
     fn latency(&self) -> Option<Plot> {
         let curves: Vec<_> = self
             .platforms()
@@ -137,38 +137,38 @@ impl Group<'_> {
         for (i, curve) in &curves {
             chart.line(*i, curve, false);
         }
-        let caption = "Response time by percentile, all valid trials' histograms added. From one 9 to the next, nine tenths of the requests that \
-                       are left drop out.";
+        let caption = "Response time by percentile, from the histograms of all valid trials. Each additional 9 leaves one tenth of the \
+                       requests.";
         Some(self.plot("latency", caption, chart))
     }
 
-    /// Response time over the course of the window, where a load has several requests.
-    fn course(&self) -> Option<Plot> {
+    /// Response time over the window, for loads with several kinds of request.
+    fn profile(&self) -> Option<Plot> {
         let several = |cell: &CellKey| self.data.of(cell).any(|trial| !trial.record.labels.is_empty());
         let curves: Vec<_> = self
             .platforms()
             .filter(|(_, cell)| several(cell))
-            .filter_map(|(i, cell)| Some((i, self.data.courses.get(&cell)?.means())))
+            .filter_map(|(i, cell)| Some((i, self.data.profiles.get(&cell)?.means())))
             .collect();
         let highest = curves
             .iter()
             .flat_map(|(_, c)| c.iter().map(|p| p.1))
             .reduce(f64::max)?;
-        let x = Axis::exactly("Of the measured window, %", 0.0, 100.0);
+        let x = Axis::exactly("Measurement window, %", 0.0, 100.0);
         let mut chart = Chart::new(
-            "Response time over the course of the load",
+            "Response time over the measurement window",
             x,
             Axis::from_zero("Mean response time, ms", highest),
         );
         for (i, curve) in &curves {
             chart.line(*i, curve, false);
         }
-        let caption = "The mean response time of each hundredth of the window, all trials together. Users who send a list in its order are at about \
-                       the same place of it, so a change of what they ask for is a step.";
+        let caption = "Mean response time of each hundredth of the window, over all trials. Users who send a list in order are at about \
+                       the same position in it, so a change of the requested resource shows as a step.";
         Some(self.plot("course", caption, chart))
     }
 
-    /// A metric of every trial, platforms side by side.
+    /// A metric of every trial, by platform.
     fn trials(&self, kind: &str, metric: Metric, caption: &str) -> Option<Plot> {
         let cells: Vec<_> = self
             .platforms()
@@ -200,7 +200,7 @@ impl Group<'_> {
         Some(self.plot(kind, caption, chart))
     }
 
-    /// The same over the course of the run: drift.
+    /// Median response time over the run: drift.
     fn over_run(&self) -> Option<Plot> {
         let of = |cell: &CellKey| -> Vec<(f64, f64)> {
             let point = |t: &Trial| Some((f64::from(t.record.index) + 1.0, Metric::ResponseP50.value(t)?));
@@ -212,7 +212,7 @@ impl Group<'_> {
             .flat_map(|(_, s)| s.iter().map(|p| p.1))
             .reduce(f64::max)?;
         let last = self.data.manifest.plan.len() as f64;
-        let x = Axis::exactly("Trial, in the order of the run", 0.0, last + 1.0);
+        let x = Axis::exactly("Trial, in run order", 0.0, last + 1.0);
         let mut chart = Chart::new(
             "Drift over the run",
             x,
@@ -224,21 +224,21 @@ impl Group<'_> {
                 chart.point(*i, *x, *y, &format!("trial {x}: {} ms", format::number(*y)));
             }
         }
-        let caption = "The same values over the course of the whole run. A slope or a step that all platforms share is the host's, not theirs.";
+        let caption = "Median response time of every trial over the run. A trend or step shared by all platforms is caused by the host.";
         Some(self.plot("drift", caption, chart))
     }
 
     fn cpu(&self) -> Option<Plot> {
-        let caption = "CPU of all services since the sample before, one line a trial. Shaded: the measured window.";
+        let caption = "CPU usage of all services between samples, one line per trial. Shaded: the measurement window.";
         self.over_time("cpu", "CPU, % of one core", caption, |p| p.cpu_percent)
     }
 
     fn ram(&self) -> Option<Plot> {
-        let caption = "Resident memory (RSS) of all services, one line a trial. Shaded: the measured window.";
+        let caption = "Resident memory (RSS) of all services, one line per trial. Shaded: the measurement window.";
         self.over_time("ram", "RAM (RSS), MiB", caption, |p| p.rss_bytes as f64 / MIB)
     }
 
-    /// Curves over time, seconds from the window's beginning.
+    /// A time series per trial, in seconds from the beginning of the window.
     fn over_time(&self, kind: &str, label: &str, caption: &str, value: fn(&Point) -> f64) -> Option<Plot> {
         let mut curves = Vec::new();
         let mut length: f64 = 0.0;
@@ -256,7 +256,7 @@ impl Group<'_> {
         let highest = all().map(|p| p.1).reduce(f64::max)?;
         let first = all().map(|p| p.0).fold(0.0, f64::min);
         let last = all().map(|p| p.0).fold(length, f64::max);
-        let x = Axis::exactly("Seconds since the window began", first, last);
+        let x = Axis::exactly("Seconds since the beginning of the window", first, last);
         let mut chart = Chart::new(format!("{label} over time"), x, Axis::from_zero(label, highest));
         chart.shade(0.0, length);
         for (i, curve) in &curves {
@@ -266,7 +266,7 @@ impl Group<'_> {
     }
 }
 
-/// One dot a trial in the platform's column, over the median and its interval.
+/// One dot per trial in the platform's column, over the median and its interval.
 fn dots(chart: &mut Chart, column: usize, summary: &MetricSummary) {
     let center = column as f64 + 0.5;
     if let Some(middle) = summary.median {
@@ -281,19 +281,19 @@ fn dots(chart: &mut Chart, column: usize, summary: &MetricSummary) {
     }
 }
 
-/// Points of a percentile curve, x counting the nines: 0 for the fastest, 1 for p90, 2 for p99; `None` for an empty histogram.
+/// A percentile curve; x counts the nines: 0 for the minimum, 1 for p90, 2 for p99. `None` for an empty histogram.
 fn percentiles(histogram: &Histogram<u64>) -> Option<Vec<(f64, f64)>> {
     if histogram.is_empty() {
         return None;
     }
-    let most = (histogram.len() as f64).log10();
-    let steps = (0..=200u32).map(|i| f64::from(i) / 200.0 * most);
+    let max = (histogram.len() as f64).log10();
+    let steps = (0..=200u32).map(|i| f64::from(i) / 200.0 * max);
     let value = |nines: f64| histogram.value_at_quantile(1.0 - 10f64.powf(-nines)) as f64 / 1e6;
     Some(steps.map(|nines| (nines, value(nines))).collect())
 }
 
-/// An axis of nines up to the last whole one.
-fn nines_axis(most: f64) -> Axis {
+/// An axis of nines, up to the last whole one.
+fn nines_axis(max: f64) -> Axis {
     let known = [
         (0.0, "0"),
         (std::f64::consts::LOG10_2, "50"),
@@ -304,7 +304,7 @@ fn nines_axis(most: f64) -> Axis {
         (5.0, "99.999"),
         (6.0, "99.9999"),
     ];
-    let to = most.max(1.0);
+    let to = max.max(1.0);
     let ticks = known
         .iter()
         .filter(|(at, _)| *at <= to)

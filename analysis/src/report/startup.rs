@@ -1,24 +1,24 @@
-//! How the start of the services went, stage by stage: one table for the whole run, since the question mostly is how it grows with their number.
+//! A table of the start-up stages, for the whole run: the usual question is how they grow with the number of services.
 
 use super::analysis::Analysis;
+use super::format::Table;
 use super::format::{interval, number};
 use super::load::{RunData, Trial};
-use super::table::Table;
-use crate::stats::median;
+use crate::stats::describe;
 use crate::store::CellKey;
 use protocol::event::StartUp;
 
-/// The stages, with the moment of each from the driver's call, ns.
+/// The stages, with their time since the driver's call, ns.
 const STAGES: [(&str, Moment); 3] = [
     ("process exists", |start| Some(start.process_ns)),
     ("first output", |start| start.first_output_ns),
     ("first reply", |start| Some(start.first_reply_ns)),
 ];
 
-/// When a service reached a stage; `None`: it was not seen to.
+/// When a service reached a stage; `None`: not observed.
 type Moment = fn(&StartUp) -> Option<u64>;
 
-/// The table; `None` without any trial that became READY.
+/// The table; `None` if no trial became READY.
 pub(super) fn table(data: &RunData, analysis: &Analysis) -> Option<Table> {
     let rows: Vec<Vec<String>> = analysis.cells.iter().filter_map(|cell| row(data, &cell.cell)).collect();
     let mut head = vec![
@@ -27,13 +27,13 @@ pub(super) fn table(data: &RunData, analysis: &Analysis) -> Option<Table> {
         "services".to_owned(),
     ];
     head.extend(STAGES.map(|(stage, _)| format!("{stage}, ms")));
-    head.push("the last one's first reply, ms".to_owned());
-    head.push("image made, ms".to_owned());
+    head.push("last first reply, ms".to_owned());
+    head.push("image preparation, ms".to_owned());
     (!rows.is_empty()).then(|| Table {
-        title: "Start-up, stage by stage".to_owned(),
-        note: "From the driver's call, which starts all services at once: until the process of a service exists, until the first byte of its output (of a \
-               guest: of its console), until its first correct reply. Of several services the median one; medians over trials with their 95 % \
-               intervals. Making the image comes before the call and is not part of it."
+        title: "Start-up stages".to_owned(),
+        note: "Time from the driver's call, which starts all services at once, until a service's process exists, until the first byte of its output (for a \
+               guest: of its console), and until its first correct reply. Of several services, the median; medians over trials with 95 % \
+               confidence intervals. Image preparation comes before the call and is excluded."
             .to_owned(),
         head,
         rows,
@@ -49,7 +49,7 @@ fn row(data: &RunData, cell: &CellKey) -> Option<Vec<String>> {
         services.to_string(),
     ];
     for (_, moment) in STAGES {
-        row.push(spread(&trials, |starts| middle(starts, moment)));
+        row.push(spread(&trials, |starts| median_service(starts, moment)));
     }
     let last = |starts: &[StartUp]| starts.iter().map(|start| start.first_reply_ns).max().map(ms);
     row.push(spread(&trials, last));
@@ -60,13 +60,13 @@ fn row(data: &RunData, cell: &CellKey) -> Option<Vec<String>> {
     Some(row)
 }
 
-/// The median service of a trial; `None` where one of them was not seen to reach the stage.
-fn middle(starts: &[StartUp], moment: Moment) -> Option<f64> {
+/// The median over the services of a trial; `None` if one of them did not reach the stage.
+fn median_service(starts: &[StartUp], moment: Moment) -> Option<f64> {
     let reached: Option<Vec<f64>> = starts.iter().map(|start| moment(start).map(ms)).collect();
-    median::median(&reached?)
+    describe::median(&reached?)
 }
 
-/// The median over trials with its interval; a dash where no trial has the value.
+/// The median over trials with its confidence interval; a dash if no trial has the value.
 fn spread(trials: &[&Trial], of: impl Fn(&[StartUp]) -> Option<f64>) -> String {
     let ready = trials.iter().filter_map(|trial| trial.record.ready.as_ref());
     let values: Vec<f64> = ready.filter_map(|ready| of(&ready.startup)).collect();
@@ -74,12 +74,12 @@ fn spread(trials: &[&Trial], of: impl Fn(&[StartUp]) -> Option<f64>) -> String {
 }
 
 fn shown(values: &[f64]) -> String {
-    let Some(middle) = median::median(values) else {
+    let Some(median) = describe::median(values) else {
         return "–".to_owned();
     };
-    match interval(median::interval(values)) {
-        Some(within) => format!("{} [{within}]", number(middle)),
-        None => number(middle),
+    match interval(describe::median_interval(values)) {
+        Some(within) => format!("{} [{within}]", number(median)),
+        None => number(median),
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_service_needs_every_service() {
+    fn the_median_needs_every_service() {
         let start = |process_ns, first_output_ns| StartUp {
             service: "tcp".parse().unwrap(),
             process_ns,
@@ -104,8 +104,8 @@ mod tests {
             start(5_000_000, None),
             start(3_000_000, Some(4)),
         ];
-        assert_eq!(middle(&starts, STAGES[0].1), Some(3.0));
-        assert_eq!(middle(&starts, STAGES[1].1), None);
-        assert_eq!(middle(&[], STAGES[2].1), None);
+        assert_eq!(median_service(&starts, STAGES[0].1), Some(3.0));
+        assert_eq!(median_service(&starts, STAGES[1].1), None);
+        assert_eq!(median_service(&[], STAGES[2].1), None);
     }
 }

@@ -1,14 +1,14 @@
-//! A small drawing module: one chart with axes, lines, points and a legend, as SVG without anything from outside.
+//! A small charting module: axes, lines, points and a legend, rendered as self-contained SVG.
 //!
-//! Colours are CSS variables, so that a chart inside the report follows its light or dark theme; on its own it carries both. The eight colours
-//! keep their distance for colour-blind eyes too (Okabe and Ito 2008, darkened where white would swallow them), and no meaning rests on
-//! colour alone: series differ in dash and marker as well.
+//! Colours are CSS variables, so that an embedded chart follows the report's theme; a standalone chart carries both themes. The eight colours
+//! are distinguishable with colour blindness (Okabe and Ito 2008, darkened for contrast on white), and series also differ
+//! in dash and marker.
 
 use std::fmt::Write;
 
 use super::format::escape;
 
-/// The variables, light and dark.
+/// The CSS variables, light and dark.
 pub(super) const PALETTE: &str = "\
 :root{--ink:#1c2024;--soft:#5b636b;--line:#d9dde1;--paper:#fff;--s0:#0067a8;--s1:#c44e00;--s2:#00805c;--s3:#a8438a;--s4:#8a6d00;--s5:#3d7fb5;--s6:#6b4fb3;--s7:#555}\
 @media (prefers-color-scheme:dark){:root{--ink:#e8eaed;--soft:#a0a7ae;--line:#3a4047;--paper:#15181b;--s0:#5ab4f0;--s1:#f5914d;--s2:#3fc79a;--s3:#e094c8;--s4:#e5c94b;--s5:#9cc9ec;--s6:#b3a0f0;--s7:#bbb}}";
@@ -21,26 +21,26 @@ const TOP: f64 = 34.0;
 const BOTTOM: f64 = 48.0;
 const DASHES: [&str; 4] = ["none", "7 3", "2 3", "9 3 2 3"];
 
-/// How an axis maps values to places.
+/// An axis.
 #[derive(Clone, Debug)]
 pub(super) struct Axis {
-    /// What it shows, with the unit.
+    /// Its label, with the unit.
     pub label: String,
-    /// Where it begins.
+    /// Its lower end.
     pub from: f64,
-    /// Where it ends.
+    /// Its upper end.
     pub to: f64,
-    /// The ticks and their texts.
+    /// The ticks and their labels.
     pub ticks: Vec<(f64, String)>,
 }
 
 impl Axis {
-    /// An axis from zero to above `highest`, with round ticks.
+    /// An axis from zero to at least `highest`, with round ticks.
     pub fn from_zero(label: impl Into<String>, highest: f64) -> Self {
         Self::between(label, 0.0, highest)
     }
 
-    /// An axis that holds both values, with round ticks.
+    /// An axis that contains both values, with round ticks.
     pub fn between(label: impl Into<String>, lowest: f64, highest: f64) -> Self {
         let span = if highest > lowest {
             highest - lowest
@@ -63,7 +63,7 @@ impl Axis {
         }
     }
 
-    /// An axis of exactly this length, with round ticks inside.
+    /// An axis with exactly these ends, with round ticks inside.
     pub fn exactly(label: impl Into<String>, from: f64, to: f64) -> Self {
         let round = Self::between(label, from, to);
         if from >= to {
@@ -87,24 +87,24 @@ impl Axis {
     }
 }
 
-/// 1, 2 or 5 times a power of ten, not below `least`.
-fn round_step(least: f64) -> f64 {
-    let power = 10f64.powf(least.log10().floor());
+/// The smallest 1, 2 or 5 times a power of ten that is not below `min_step`.
+fn round_step(min_step: f64) -> f64 {
+    let power = 10f64.powf(min_step.log10().floor());
     [1.0, 2.0, 5.0, 10.0]
         .iter()
         .map(|m| m * power)
-        .find(|s| *s >= least * 0.999)
-        .unwrap_or(least)
+        .find(|s| *s >= min_step * 0.999)
+        .unwrap_or(min_step)
 }
 
-/// How many decimals a step below one needs.
+/// The number of decimals of a step below one.
 fn step_decimals(step: f64) -> usize {
     (0..9)
         .find(|&d| (step * 10f64.powi(d)).fract().abs() < 1e-6)
         .map_or(9, |d| usize::try_from(d).unwrap_or(0))
 }
 
-/// A chart being drawn.
+/// A chart.
 #[derive(Clone, Debug)]
 pub(super) struct Chart {
     title: String,
@@ -115,7 +115,7 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// An empty one.
+    /// An empty chart.
     pub fn new(title: impl Into<String>, x: Axis, y: Axis) -> Self {
         Self {
             title: title.into(),
@@ -132,12 +132,12 @@ impl Chart {
         (right, down)
     }
 
-    /// Names a series in the legend.
+    /// Adds a series to the legend.
     pub fn name(&mut self, series: usize, name: &str) {
         self.legend.push((series, name.to_owned()));
     }
 
-    /// A line through points; `faint` for one of many.
+    /// A line through points; `faint` if it is one of many.
     pub fn line(&mut self, series: usize, points: &[(f64, f64)], faint: bool) {
         let mut path = String::new();
         for (i, &(x, y)) in points.iter().enumerate() {
@@ -153,7 +153,7 @@ impl Chart {
         );
     }
 
-    /// A marker with a text that shows when pointed at.
+    /// A marker with a tooltip.
     pub fn point(&mut self, series: usize, x: f64, y: f64, note: &str) {
         let (x, y) = self.place(x, y);
         let shape = marker(series, x, y, 3.6);
@@ -165,7 +165,7 @@ impl Chart {
         );
     }
 
-    /// A line across from one x to another at `middle`, and a band behind it: a median and its interval.
+    /// A horizontal line at `middle` with a band behind it: a median and its confidence interval.
     pub fn band(&mut self, series: usize, across: (f64, f64), middle: f64, ends: Option<(f64, f64)>) {
         let (left, y) = self.place(across.0, middle);
         let right = self.place(across.1, middle).0;
@@ -185,7 +185,7 @@ impl Chart {
         );
     }
 
-    /// A shaded part from `from` to `to` along x.
+    /// Shades an interval of x.
     pub fn shade(&mut self, from: f64, to: f64) {
         let ((left, top), (right, bottom)) = (self.place(from, self.y.to), self.place(to, self.y.from));
         let _ = writeln!(
@@ -196,7 +196,7 @@ impl Chart {
         );
     }
 
-    /// The SVG element. `style` goes inside, for a file of its own.
+    /// The SVG element; `style` is inserted for a standalone file.
     pub fn render(&self, style: &str) -> String {
         let title = escape(&self.title);
         let mut svg = format!(
@@ -210,7 +210,7 @@ impl Chart {
         svg
     }
 
-    /// The lines, texts and names of the axes.
+    /// Grid, tick labels and axis labels.
     fn grid(&self, svg: &mut String) {
         let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
         for (value, text) in &self.y.ticks {
@@ -264,7 +264,7 @@ impl Chart {
     }
 }
 
-/// The marker of a series around a place.
+/// The marker of a series at a position.
 fn marker(series: usize, x: f64, y: f64, r: f64) -> String {
     match series % 4 {
         0 => format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="{r}"/>"#),
@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn axes_have_round_ticks_that_hold_the_values() {
+    fn axes_have_round_ticks_and_contain_the_values() {
         for (low, high) in [
             (0.0, 0.37),
             (0.0, 1.0),
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn names_cannot_break_out() {
+    fn names_are_escaped() {
         let mut chart = Chart::new("<t>", Axis::from_zero("x", 1.0), Axis::from_zero("y", 1.0));
         chart.name(0, "</text><script>");
         chart.point(0, 0.5, 0.5, "a<b");

@@ -1,16 +1,15 @@
-//! Intervals by resampling the trials. The generator is seeded, so the same trials always give the same interval.
+//! Bootstrap confidence intervals over trials. The random generator is seeded, so the same trials always give the same interval.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::describe::mean;
-use super::median::{LEVEL, median};
-use super::{Interval, ascending, normal};
+use super::describe::{LEVEL, mean, median};
+use super::{Interval, ascending, normal_cdf, normal_quantile};
 
-/// How many resamples are drawn.
+/// Number of resamples.
 pub const RESAMPLES: usize = 9_999;
 
-/// The BCa interval of the mean (Efron 1987: bias-corrected and accelerated); `None` for fewer than two values, or all alike.
+/// The BCa confidence interval of the mean (Efron 1987: bias-corrected and accelerated); `None` for fewer than two values, or if all are equal.
 ///
 /// With the bias `z0` (from the share of resampled means below the mean, ties counted half) and the acceleration `a` (from the jackknife),
 /// the ends are the quantiles `Phi(z0 + (z0 + z) / (1 - a (z0 + z)))` of the resampled means, z being -1.96 and 1.96.
@@ -20,11 +19,11 @@ pub fn mean_interval(values: &[f64], seed: u64) -> Option<Interval> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let means: Vec<f64> = (0..RESAMPLES).map(|_| resampled_mean(values, &mut rng)).collect();
     let means = ascending(&means);
-    let bias = normal::quantile(share_below(&means, center)?);
+    let bias = normal_quantile(share_below(&means, center)?);
     let acceleration = acceleration(values)?;
     let end = |p: f64| {
-        let z = bias + normal::quantile(p);
-        quantile(&means, normal::cdf(bias + z / (1.0 - acceleration * z)))
+        let z = bias + normal_quantile(p);
+        quantile(&means, normal_cdf(bias + z / (1.0 - acceleration * z)))
     };
     Some(Interval {
         low: end((1.0 - LEVEL) / 2.0),
@@ -33,12 +32,12 @@ pub fn mean_interval(values: &[f64], seed: u64) -> Option<Interval> {
     })
 }
 
-/// The percentile interval of `median(a) / median(b)`, both resampled by themselves; `None` if either has fewer than six values, or a
-/// median of `b` is not above zero.
+/// The percentile bootstrap interval of `median(a) / median(b)`, each resampled separately; `None` if either has fewer than six values, or if
+/// `b` has a value that is not positive.
 #[must_use]
 pub fn ratio_interval(a: &[f64], b: &[f64], seed: u64) -> Option<Interval> {
-    const LEAST: usize = 6;
-    if a.len() < LEAST || b.len() < LEAST || b.iter().any(|&x| x <= 0.0) {
+    const MIN_TRIALS: usize = 6;
+    if a.len() < MIN_TRIALS || b.len() < MIN_TRIALS || b.iter().any(|&x| x <= 0.0) {
         return None;
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -68,7 +67,7 @@ fn resampled_mean(values: &[f64], rng: &mut ChaCha8Rng) -> f64 {
     sum / values.len() as f64
 }
 
-/// The share of sorted values below `center`, ties counted half; `None` if it is 0 or 1, which has no normal quantile.
+/// The share of sorted values below `center`, ties counted half; `None` if it is 0 or 1, for which there is no normal quantile.
 fn share_below(sorted: &[f64], center: f64) -> Option<f64> {
     let below = sorted.partition_point(|&x| x < center);
     let not_above = sorted.partition_point(|&x| x <= center);
@@ -76,7 +75,7 @@ fn share_below(sorted: &[f64], center: f64) -> Option<f64> {
     (share > 0.0 && share < 1.0).then_some(share)
 }
 
-/// `sum d^3 / (6 (sum d^2)^1.5)`, d being the mean of the leave-one-out means minus each; `None` if all values are alike.
+/// `sum d^3 / (6 (sum d^2)^1.5)`, d being the mean of the leave-one-out means minus each; `None` if all values are equal.
 fn acceleration(values: &[f64]) -> Option<f64> {
     let (n, sum) = (values.len() as f64, values.iter().sum::<f64>());
     let center = sum / n;
@@ -86,7 +85,7 @@ fn acceleration(values: &[f64]) -> Option<f64> {
     (!alike).then(|| cubes / (6.0 * f64::powf(squares, 1.5)))
 }
 
-/// The quantile of sorted values, between neighbours on the line (type 7 of Hyndman and Fan 1996).
+/// The quantile of sorted values by linear interpolation (type 7 of Hyndman and Fan 1996).
 fn quantile(sorted: &[f64], p: f64) -> f64 {
     let at = p.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
     let below = at.floor();
@@ -106,8 +105,8 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_interval_of_the_mean_is_that_of_scipy() {
-        // scipy.stats.bootstrap(([..],), numpy.mean, n_resamples=100000, method="BCa"): 1.106, 2.712; resampling errs by about 0.01, 0.05.
+    fn the_interval_of_the_mean_matches_scipy() {
+        // scipy.stats.bootstrap(([..],), numpy.mean, n_resamples=100000, method="BCa"): 1.106, 2.712; resampling error about 0.01, 0.05.
         let skewed = [1.0, 1.2, 1.1, 0.9, 1.3, 1.0, 5.0, 1.15, 0.95, 1.05, 1.25, 3.0];
         let found = mean_interval(&skewed, 1).unwrap();
         assert!(
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn alike_or_too_few_values_have_none() {
+    fn equal_or_too_few_values_have_no_interval() {
         assert_eq!(mean_interval(&[2.0; 8], 1), None);
         assert_eq!(mean_interval(&[0.1; 8], 1), None);
         assert_eq!(mean_interval(&[2.0], 1), None);
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ratio_of_the_same_values_holds_one() {
+    fn the_ratio_interval_of_equal_samples_contains_one() {
         let values: Vec<f64> = (1..=20).map(f64::from).collect();
         let found = ratio_interval(&values, &values, 7).unwrap();
         assert!(found.low < 1.0 && 1.0 < found.high);
@@ -134,12 +133,12 @@ mod tests {
         let twice = ratio_interval(&doubled, &values, 7).unwrap();
         assert!(
             (twice.low / found.low - 2.0).abs() < 1e-9,
-            "the same seed draws the same trials"
+            "the same seed draws the same resamples"
         );
     }
 
     #[test]
-    fn quantiles_lie_on_the_line() {
+    fn quantiles_are_interpolated_linearly() {
         // numpy.quantile([1, 2, 4], 0.75) = 3.0
         assert!((quantile(&[1.0, 2.0, 4.0], 0.75) - 3.0).abs() < 1e-12);
         assert!((quantile(&[1.0, 2.0, 4.0], 1.0) - 4.0).abs() < 1e-12);

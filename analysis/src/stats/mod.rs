@@ -1,38 +1,33 @@
-//! The arithmetic behind the report: pure functions, each with its formula and source.
+//! Statistics and resource usage: pure functions, each with its formula and source.
 //!
-//! n always counts trials, that is fresh deployments; requests within one are not independent of each other (Georges et al. 2007).
+//! n always counts trials (fresh deployments); requests within one trial are not independent (Georges et al. 2007).
 //!
-//! * [`median`] — the median and its distribution-free interval.
-//! * [`bootstrap`] — BCa interval of the mean, percentile interval of a ratio; seeded, so that a report comes out the same again.
-//! * [`rank`] — Mann-Whitney's test and Cliff's delta.
-//! * [`holm`] — the correction for many tests.
-//! * [`trend`] — Mann-Kendall's test for drift.
-//! * [`recording`] — raw samples by what was sampled, and their counters as curves; [`family`] — processes that are summed as one.
-//! * [`usage`] — CPU and memory of each service; [`ledger`] — where all of the host's went.
+//! * [`describe`] — mean, standard deviation, median and its distribution-free confidence interval.
+//! * [`bootstrap`] — BCa interval of the mean, percentile interval of a ratio; seeded.
+//! * [`hypothesis`] — Mann-Whitney test, Cliff's delta, Holm's correction, Mann-Kendall test for drift.
+//! * [`recording`] — raw samples by subject, and counters as time series; [`process_group`] — processes that are summed.
+//! * [`usage`] — CPU and memory of each service; [`breakdown`] — of the whole host.
 
 pub mod bootstrap;
+pub mod breakdown;
 pub mod describe;
-pub mod family;
-pub mod holm;
-pub mod ledger;
-pub mod median;
-mod normal;
-pub mod rank;
+pub mod hypothesis;
+pub mod process_group;
 pub mod recording;
-pub mod trend;
 pub mod usage;
 
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, Normal};
 
-/// An interval of confidence.
+/// A confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Interval {
-    /// Its lower end.
+    /// Lower end.
     pub low: f64,
-    /// Its upper end.
+    /// Upper end.
     pub high: f64,
-    /// The confidence it has at least, 0 to 1.
+    /// Its confidence level, 0 to 1.
     pub level: f64,
 }
 
@@ -41,4 +36,14 @@ fn ascending(values: &[f64]) -> Vec<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted
+}
+
+/// The cumulative distribution function of the standard normal distribution.
+fn normal_cdf(z: f64) -> f64 {
+    Normal::standard().cdf(z)
+}
+
+/// The quantile function of the standard normal distribution, 0 < p < 1.
+fn normal_quantile(p: f64) -> f64 {
+    Normal::standard().inverse_cdf(p)
 }

@@ -1,23 +1,23 @@
-//! Raw samples by what was sampled, and their counters as curves over time.
+//! Raw samples by subject, and counters as time series.
 
 use std::collections::BTreeMap;
 
 use protocol::sample::{Counter, Kind, Sample, Subject};
 
-/// A stretch of the runner's clock, ns since READY, and what is needed to read the counters.
+/// A window on the runner's clock, ns since READY, with the units of the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
+pub struct SampleWindow {
     /// Its beginning.
     pub start_ns: u64,
     /// Its end.
     pub end_ns: u64,
-    /// The distance of two samples, ns.
+    /// The sampling interval, ns.
     pub interval_ns: u64,
-    /// Clock ticks a second.
+    /// Clock ticks per second.
     pub ticks_per_s: u64,
 }
 
-impl Cut {
+impl SampleWindow {
     /// The length of a clock tick, ns.
     #[must_use]
     pub fn tick_ns(&self) -> f64 {
@@ -31,7 +31,7 @@ impl Cut {
     }
 }
 
-/// The samples of an attempt by what was sampled, each in the order of time.
+/// The samples of an attempt by subject, each ordered by time.
 #[derive(Debug)]
 pub struct Recording<'a> {
     by_subject: BTreeMap<&'a Subject, Vec<&'a Sample>>,
@@ -39,7 +39,7 @@ pub struct Recording<'a> {
 }
 
 impl<'a> Recording<'a> {
-    /// Sorts the samples.
+    /// Groups and sorts the samples.
     #[must_use]
     pub fn of(samples: &'a [Sample]) -> Self {
         let mut by_subject: BTreeMap<&Subject, Vec<&Sample>> = BTreeMap::new();
@@ -53,21 +53,21 @@ impl<'a> Recording<'a> {
         Self { by_subject, first_ns }
     }
 
-    /// Whether the sampler was at work at a moment: what is first seen after it is new.
+    /// Whether the sampler was running at an instant: a process first seen after it is new.
     #[must_use]
-    pub const fn is_watched(&self, at_ns: u64) -> bool {
+    pub const fn was_sampling_at(&self, at_ns: u64) -> bool {
         self.first_ns <= at_ns
     }
 
-    /// Everything that was sampled.
+    /// All subjects with their samples.
     pub fn subjects(&self) -> impl Iterator<Item = (&'a Subject, &[&'a Sample])> {
         self.by_subject
             .iter()
             .map(|(subject, samples)| (*subject, &samples[..]))
     }
 
-    /// What was sampled of one kind.
-    pub fn only<'b, T: 'a>(
+    /// The subjects selected by `pick`.
+    pub fn select<'b, T: 'a>(
         &'b self,
         pick: impl Fn(&'a Subject) -> Option<T> + 'b,
     ) -> impl Iterator<Item = (T, &'b [&'a Sample])> + 'b {
@@ -76,20 +76,39 @@ impl<'a> Recording<'a> {
             .filter_map(move |(subject, samples)| Some((pick(subject)?, &samples[..])))
     }
 
-    /// The curve of one counter of one subject.
+    /// The time series of one counter of one subject.
     #[must_use]
-    pub fn track(&self, subject: &Subject, counter: Counter) -> Track {
+    pub fn series(&self, subject: &Subject, counter: Counter) -> TimeSeries {
         let samples = self.by_subject.get(subject).map_or(&[][..], |samples| &samples[..]);
-        Track::of(samples, counter)
+        TimeSeries::of(samples, counter)
     }
 }
 
-/// One counter over time: those samples that have it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Track(Vec<(u64, f64)>);
+/// The kind of a subject and its name among those of its kind, as in `samples.csv`.
+#[must_use]
+pub fn kind_and_name(subject: &Subject) -> (&'static str, String) {
+    match subject {
+        Subject::Cgroup(_) => ("cgroup", String::new()),
+        Subject::Process(_) => ("process", String::new()),
+        Subject::Threads(of) => ("threads", of.role.word().to_owned()),
+        Subject::Platform(of) => ("platform", of.part.to_string()),
+        Subject::Runner(_) => ("runner", String::new()),
+        Subject::Rest(of) => ("rest", of.kind.word().to_owned()),
+        Subject::Host(_) => ("host", String::new()),
+        Subject::Link(of) => ("link", of.interface.clone()),
+        Subject::Engine(_) => ("engine", String::new()),
+        Subject::Guest(_) => ("guest", String::new()),
+        Subject::GuestThread(of) => ("guest-thread", of.name.clone()),
+        Subject::Energy(of) => ("energy", of.domain.clone()),
+    }
+}
 
-impl Track {
-    /// The curve of a counter. One that counts and falls has stood still (idle time may go back by a tick).
+/// A counter over time: the samples that contain it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TimeSeries(Vec<(u64, f64)>);
+
+impl TimeSeries {
+    /// The series of a counter. A cumulative counter never falls (idle time may go back by a tick).
     #[must_use]
     pub fn of(samples: &[&Sample], counter: Counter) -> Self {
         let points = samples
@@ -106,25 +125,25 @@ impl Track {
         Self(points)
     }
 
-    /// A curve out of values that were computed.
+    /// A series of computed values.
     #[must_use]
     pub const fn new(points: Vec<(u64, f64)>) -> Self {
         Self(points)
     }
 
-    /// Whether no sample has the counter.
+    /// Whether no sample contains the counter.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// When it was first and last seen.
+    /// The times of its first and last sample.
     #[must_use]
     pub fn span(&self) -> Option<(u64, u64)> {
         Some((self.0.first()?.0, self.0.last()?.0))
     }
 
-    /// The sample nearest to a moment, with its time; `None`: there is none.
+    /// The sample nearest to an instant, with its time; `None`: the series is empty.
     #[must_use]
     pub fn nearest(&self, at: u64) -> Option<(u64, f64)> {
         self.0.iter().copied().min_by_key(|point| point.0.abs_diff(at))
@@ -142,7 +161,7 @@ impl Track {
         self.0.first().map(|point| point.1)
     }
 
-    /// What the counter grew by between two moments. `is_new`: what is first seen after the beginning has counted from 0.
+    /// The growth of a counter in an interval. `is_new`: a counter first seen after the beginning started from 0.
     #[must_use]
     pub fn growth(&self, from: u64, to: u64, is_new: bool) -> f64 {
         let born_inside = is_new && self.0.first().is_some_and(|first| first.0 > from);
@@ -150,7 +169,7 @@ impl Track {
         (self.at(to) - start).max(0.0)
     }
 
-    /// The growth a ns between the samples next inside the two ends; `None`: there are not two.
+    /// The growth per ns between the first and last sample of an interval; `None`: there are fewer than two.
     #[must_use]
     pub fn rate(&self, from: u64, to: u64) -> Option<f64> {
         let mut inside = self.0.iter().filter(|(at, _)| (from..=to).contains(at));
@@ -159,27 +178,18 @@ impl Track {
         (last.0 > first.0).then(|| (last.1 - first.1).max(0.0) / (last.0 - first.0) as f64)
     }
 
-    /// The values of a stretch.
-    pub fn values(&self, from: u64, to: u64) -> impl Iterator<Item = f64> + '_ {
-        let inside = self.0.iter().filter(move |(at, _)| (from..=to).contains(at));
-        inside.map(|&(_, value)| value)
-    }
-
-    /// The mean over the samples of a stretch; where none falls into it, the value of the nearest before or after.
+    /// The mean of the samples in an interval; if there are none, the interpolated value at its beginning.
     #[must_use]
     pub fn mean(&self, from: u64, to: u64) -> Option<f64> {
-        let (mut sum, mut count) = (0.0, 0_u32);
-        for value in self.values(from, to) {
-            sum += value;
-            count += 1;
-        }
+        let inside = self.0.iter().filter(|(at, _)| (from..=to).contains(at));
+        let (sum, count) = inside.fold((0.0, 0_u32), |(sum, count), point| (sum + point.1, count + 1));
         match count {
             0 => (!self.0.is_empty()).then(|| self.at(from)),
             count => Some(sum / f64::from(count)),
         }
     }
 
-    /// The value at a moment: on the line between the samples around it; beyond an end, the value there.
+    /// The value at an instant, interpolated linearly; beyond an end, the value there.
     #[must_use]
     pub fn at(&self, at: u64) -> f64 {
         let after = self.0.partition_point(|point| point.0 < at);
@@ -200,28 +210,28 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn track(points: &[(u64, f64)]) -> Track {
-        Track::new(points.to_vec())
+    fn series(points: &[(u64, f64)]) -> TimeSeries {
+        TimeSeries::new(points.to_vec())
     }
 
     #[test]
-    fn growth_is_read_between_samples() {
-        let track = track(&[(10, 100.0), (20, 200.0), (30, 200.0)]);
-        assert_eq!(track.growth(15, 25, true), 50.0);
-        assert_eq!(track.growth(0, 40, false), 100.0, "beyond its ends nothing is known");
+    fn growth_is_interpolated() {
+        let series = series(&[(10, 100.0), (20, 200.0), (30, 200.0)]);
+        assert_eq!(series.growth(15, 25, true), 50.0);
         assert_eq!(
-            track.growth(0, 40, true),
-            200.0,
-            "it was born after 0 and counts from nothing"
+            series.growth(0, 40, false),
+            100.0,
+            "the series is constant beyond its ends"
         );
-        assert_eq!((track.mean(15, 30), track.mean(11, 12)), (Some(200.0), Some(110.0)));
-        assert_eq!(Track::default().growth(0, 9, true), 0.0);
-        assert_eq!(Track::default().mean(0, 9), None);
+        assert_eq!(series.growth(0, 40, true), 200.0, "a new counter starts from 0");
+        assert_eq!((series.mean(15, 30), series.mean(11, 12)), (Some(200.0), Some(110.0)));
+        assert_eq!(TimeSeries::default().growth(0, 9, true), 0.0);
+        assert_eq!(TimeSeries::default().mean(0, 9), None);
     }
 
     proptest! {
         #[test]
-        fn no_counters_give_negative_or_absurd_growth(
+        fn growth_is_bounded_by_the_counter(
             raw in proptest::collection::vec((0u64..1000, 0u64..1_000_000), 0..30), from in 0u64..1000, length in 0u64..1000, is_new: bool,
         ) {
             let mut samples: Vec<Sample> = raw.iter().map(|&(offset_ns, value)| Sample {
@@ -231,12 +241,12 @@ mod tests {
             }).collect();
             samples.sort_by_key(|sample| sample.offset_ns);
             let recording = Recording::of(&samples);
-            let track = recording.track(&Subject::Host(Default::default()), Counter::UserTicks);
+            let series = recording.series(&Subject::Host(Default::default()), Counter::UserTicks);
             let most = raw.iter().map(|point| point.1).max().unwrap_or(0) as f64;
-            let whole = track.growth(from, from + length, is_new);
+            let whole = series.growth(from, from + length, is_new);
             prop_assert!((0.0..=most).contains(&whole), "{} of {}", whole, most);
             let half = from + length / 2;
-            prop_assert!(track.growth(from, half, is_new) <= whole + 1e-6);
+            prop_assert!(series.growth(from, half, is_new) <= whole + 1e-6);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! CPU and memory of a service in the measured window, from raw counters.
+//! CPU and memory of a service in the measurement window, from raw counters.
 //!
-//! Counters are cumulative, so the use between two moments is a difference. A window's edge falls between two samples; the counter there
-//! is interpolated on the line between them, which errs by at most the use of one sampling interval at each edge.
+//! Counters are cumulative, so the usage in an interval is a difference. At an edge of the window, the counter is interpolated linearly
+//! between two samples, with an error of at most the usage of one sampling interval.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,78 +9,77 @@ use protocol::Name;
 use protocol::sample::{Counter, OfService, ProcessOf, Sample, Subject};
 use serde::{Deserialize, Serialize};
 
-use super::family::Family;
-pub use super::recording::Cut;
-use super::recording::{Recording, Track};
+use super::process_group::ProcessGroup;
+pub use super::recording::SampleWindow;
+use super::recording::{Recording, TimeSeries};
 
-/// What a service used in the window.
+/// The resource usage of a service in the window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ServiceUse {
+pub struct ServiceUsage {
     /// The service.
     pub service: Name,
-    /// How many processes were seen in the window.
+    /// Processes seen in the window.
     pub processes: u32,
-    /// How many sampling ticks fell into the window.
+    /// Sampling ticks in the window.
     pub ticks: u32,
-    /// The share of the window that the samples span, 0 to 1. Percentages are of the spanned part.
+    /// Share of the window that the samples span, 0 to 1. Percentages refer to the spanned part.
     pub coverage: f64,
-    /// User time, % of one CPU (guest time included), from clock ticks.
+    /// User time including guest time, % of one CPU, from clock ticks.
     pub cpu_user_percent: f64,
     /// System time, % of one CPU, from clock ticks.
     pub cpu_system_percent: f64,
-    /// All CPU time, % of one CPU.
+    /// Total CPU time, % of one CPU.
     pub cpu_total_percent: f64,
-    /// Where the total comes from.
+    /// The source of the total.
     pub cpu_source: CpuSource,
-    /// Mean over the ticks in the window, or the two around one that holds none, of the resident memory of all its processes, bytes.
+    /// Resident memory summed over the processes: mean over the ticks in the window, or over the two around a window without ticks, bytes.
     pub rss_mean_bytes: f64,
-    /// The highest of those, bytes.
+    /// The maximum of these sums, bytes.
     pub rss_max_bytes: u64,
 }
 
-/// Where a service's CPU time comes from.
+/// The source of a service's CPU time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CpuSource {
-    /// Its cgroup, ns: everything that ran in it.
+    /// Its cgroup, ns.
     Cgroup,
-    /// Its processes' threads, ns, and their children's ticks.
+    /// The schedstat of its threads, ns, and the ticks of reaped children.
     Schedstat,
-    /// Its processes' clock ticks.
+    /// Clock ticks of its processes.
     Ticks,
 }
 
-/// What each service used, by name.
+/// The resource usage of each service, by name.
 #[must_use]
-pub fn usage(samples: &[Sample], cut: Cut) -> Vec<ServiceUse> {
-    services(&Recording::of(samples), &cut)
+pub fn usage(samples: &[Sample], window: SampleWindow) -> Vec<ServiceUsage> {
+    services(&Recording::of(samples), &window)
 }
 
-/// What each service used, by name.
+/// The resource usage of each service, by name.
 #[must_use]
-pub fn services(recording: &Recording<'_>, cut: &Cut) -> Vec<ServiceUse> {
-    let names: BTreeSet<&Name> = recording.only(of_process).map(|(of, _)| &of.service).collect();
+pub fn services(recording: &Recording<'_>, window: &SampleWindow) -> Vec<ServiceUsage> {
+    let names: BTreeSet<&Name> = recording.select(of_process).map(|(of, _)| &of.service).collect();
     names
         .into_iter()
-        .filter_map(|name| service_use(recording, name, cut))
+        .filter_map(|name| service_usage(recording, name, window))
         .collect()
 }
 
 /// The processes of a service.
 #[must_use]
-pub fn family<'a>(recording: &'a Recording<'a>, service: &Name, cut: &Cut) -> Family<'a> {
-    let own = recording.only(of_process).filter(|(of, _)| of.service == *service);
-    Family::of(own.map(|(_, samples)| samples), cut)
+pub fn processes<'a>(recording: &'a Recording<'a>, service: &Name, window: &SampleWindow) -> ProcessGroup<'a> {
+    let own = recording.select(of_process).filter(|(of, _)| of.service == *service);
+    ProcessGroup::of(own.map(|(_, samples)| samples), window)
 }
 
-/// The CPU time of a service's cgroup; `None`: it has none, or not over the whole stretch.
-#[must_use]
-pub fn cgroup_cpu(recording: &Recording<'_>, service: &Name, from: u64, to: u64) -> Option<Track> {
+/// The CPU time of a service's cgroup; `None`: it has none, or it was not sampled over the whole interval.
+fn cgroup_cpu(recording: &Recording<'_>, service: &Name, from: u64, to: u64) -> Option<TimeSeries> {
     let service = service.clone();
-    let track = recording.track(&Subject::Cgroup(OfService { service }), Counter::CpuNs);
-    let (first, last) = track.span()?;
-    (first <= from && last >= to).then_some(track)
+    let series = recording.series(&Subject::Cgroup(OfService { service }), Counter::CpuNs);
+    let (first, last) = series.span()?;
+    (first <= from && last >= to).then_some(series)
 }
 
 const fn of_process(subject: &Subject) -> Option<&ProcessOf> {
@@ -90,31 +89,31 @@ const fn of_process(subject: &Subject) -> Option<&ProcessOf> {
     }
 }
 
-fn service_use(recording: &Recording<'_>, service: &Name, cut: &Cut) -> Option<ServiceUse> {
-    let window = cut.length_ns()?;
-    let watched = recording.is_watched(cut.start_ns);
-    let family = family(recording, service, cut);
-    let (first, last) = family.span()?;
-    let from = if watched {
-        cut.start_ns
+fn service_usage(recording: &Recording<'_>, service: &Name, window: &SampleWindow) -> Option<ServiceUsage> {
+    let length_ns = window.length_ns()?;
+    let was_sampling = recording.was_sampling_at(window.start_ns);
+    let processes = processes(recording, service, window);
+    let (first, last) = processes.span()?;
+    let from = if was_sampling {
+        window.start_ns
     } else {
-        first.clamp(cut.start_ns, cut.end_ns)
+        first.clamp(window.start_ns, window.end_ns)
     };
-    let to = last.clamp(cut.start_ns, cut.end_ns);
+    let to = last.clamp(window.start_ns, window.end_ns);
     let spanned = to.saturating_sub(from);
     let percent = |ns: f64| if spanned == 0 { 0.0 } else { ns / spanned as f64 * 100.0 };
-    let ticks = |counter| percent(family.growth(counter, from, to, watched).unwrap_or(0.0) * cut.tick_ns());
+    let ticks = |counter| percent(processes.growth(counter, from, to, was_sampling).unwrap_or(0.0) * window.tick_ns());
     let (total, source) = match cgroup_cpu(recording, service, from, to) {
-        Some(track) => (track.growth(from, to, false), CpuSource::Cgroup),
-        None if family.has_ns() => (family.cpu_ns(from, to, watched), CpuSource::Schedstat),
-        None => (family.cpu_ns(from, to, watched), CpuSource::Ticks),
+        Some(series) => (series.growth(from, to, false), CpuSource::Cgroup),
+        None if processes.has_ns() => (processes.cpu_ns(from, to, was_sampling), CpuSource::Schedstat),
+        None => (processes.cpu_ns(from, to, was_sampling), CpuSource::Ticks),
     };
-    let (ticks_inside, resident) = resident(recording, service, cut);
-    Some(ServiceUse {
+    let (ticks_inside, resident) = resident(recording, service, window);
+    Some(ServiceUsage {
         service: service.clone(),
-        processes: u32::try_from(family.seen(cut.start_ns, cut.end_ns)).unwrap_or(u32::MAX),
+        processes: u32::try_from(processes.process_count(window.start_ns, window.end_ns)).unwrap_or(u32::MAX),
         ticks: u32::try_from(ticks_inside).unwrap_or(u32::MAX),
-        coverage: spanned as f64 / window as f64,
+        coverage: spanned as f64 / length_ns as f64,
         cpu_user_percent: ticks(Counter::UserTicks),
         cpu_system_percent: ticks(Counter::SystemTicks),
         cpu_total_percent: percent(total),
@@ -124,66 +123,66 @@ fn service_use(recording: &Recording<'_>, service: &Name, cut: &Cut) -> Option<S
     })
 }
 
-/// How many ticks fell into the window, and the resident memory of all processes of a service at each of them, bytes. Of a window that is
-/// shorter than the interval, and holds none: at the tick before it and at the one behind it.
-fn resident(recording: &Recording<'_>, service: &Name, cut: &Cut) -> (usize, Vec<u64>) {
-    let own = recording.only(of_process).filter(|(of, _)| of.service == *service);
-    let all = own.flat_map(|(_, samples)| samples.iter().copied().filter(|sample| tells_memory(sample)));
+/// The number of ticks in the window, and the resident memory summed over the processes of a service at each, bytes. For a window without
+/// ticks: at the tick before it and the tick after it.
+fn resident(recording: &Recording<'_>, service: &Name, window: &SampleWindow) -> (usize, Vec<u64>) {
+    let own = recording.select(of_process).filter(|(of, _)| of.service == *service);
+    let all = own.flat_map(|(_, samples)| samples.iter().copied().filter(|sample| is_tick(sample)));
     let all = sorted(all);
-    let before = all.partition_point(|sample| sample.offset_ns < cut.start_ns);
-    let until = all.partition_point(|sample| sample.offset_ns <= cut.end_ns);
-    let levels = |part: &[&Sample]| -> Vec<u64> {
-        let sweeps = sweeps(part, cut.interval_ns);
-        sweeps.iter().map(|sweep| rss(sweep)).collect()
+    let before = all.partition_point(|sample| sample.offset_ns < window.start_ns);
+    let until = all.partition_point(|sample| sample.offset_ns <= window.end_ns);
+    let sums = |part: &[&Sample]| -> Vec<u64> {
+        let rounds = rounds(part, window.interval_ns);
+        rounds.iter().map(|round| rss(round)).collect()
     };
-    let inside = levels(&all[before..until.max(before)]);
+    let inside = sums(&all[before..until.max(before)]);
     if !inside.is_empty() {
         return (inside.len(), inside);
     }
-    let last = levels(&all[..before]).pop();
-    let next = levels(&all[before..]).into_iter().next();
+    let last = sums(&all[..before]).pop();
+    let next = sums(&all[before..]).into_iter().next();
     (0, last.into_iter().chain(next).collect())
 }
 
-/// Whether it is of a tick: one of page tables alone has no resident memory.
-fn tells_memory(sample: &Sample) -> bool {
+/// Whether a sample belongs to a tick; samples of page tables alone have no resident memory.
+fn is_tick(sample: &Sample) -> bool {
     sample.counters.get(Counter::RssBytes).is_some()
 }
 
-fn rss(sweep: &[&Sample]) -> u64 {
-    sweep
+fn rss(round: &[&Sample]) -> u64 {
+    round
         .iter()
         .filter_map(|sample| sample.counters.get(Counter::RssBytes))
         .sum()
 }
 
-/// A point of a curve over time.
+/// A point of a time series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
     /// Seconds since READY.
     pub at_s: f64,
-    /// CPU since the tick before, % of one CPU.
+    /// CPU usage since the previous tick, % of one CPU.
     pub cpu_percent: f64,
     /// Resident memory, bytes.
     pub rss_bytes: u64,
 }
 
-/// The processes of all services together over time, one point a tick from the second on.
+/// The processes of all services together over time, one point per tick from the second on.
 #[must_use]
 pub fn series(samples: &[Sample], interval_ns: u64, ticks_per_s: u64) -> Vec<Point> {
-    let of_ticks = |sample: &&Sample| of_process(&sample.of).is_some() && tells_memory(sample);
+    let of_ticks = |sample: &&Sample| of_process(&sample.of).is_some() && is_tick(sample);
     let all = sorted(samples.iter().filter(of_ticks));
-    let sweeps = sweeps(&all, interval_ns);
+    let rounds = rounds(&all, interval_ns);
     let mut known = BTreeMap::new();
     let mut points = Vec::new();
     let mut before = None;
-    for sweep in &sweeps {
-        let Some(at) = sweep.first().map(|sample| sample.offset_ns) else {
+    for round in &rounds {
+        let Some(at) = round.first().map(|sample| sample.offset_ns) else {
             continue;
         };
         let mut used = 0.0;
-        for sample in sweep {
-            let cpu = cpu(sample, ticks_per_s);
+        for sample in round {
+            let cpu = cpu_so_far(sample, ticks_per_s);
             let old = known
                 .insert(&sample.of, cpu.or_else(|| known.get(&sample.of).copied().flatten()))
                 .flatten();
@@ -193,15 +192,15 @@ pub fn series(samples: &[Sample], interval_ns: u64, ticks_per_s: u64) -> Vec<Poi
             points.push(Point {
                 at_s: at as f64 / 1e9,
                 cpu_percent: used / at.saturating_sub(from).max(1) as f64 * 100.0,
-                rss_bytes: rss(sweep),
+                rss_bytes: rss(round),
             });
         }
     }
     points
 }
 
-/// All CPU time so far, ns; `None`: this sample does not tell.
-fn cpu(sample: &Sample, ticks_per_s: u64) -> Option<f64> {
+/// The CPU time so far, ns; `None`: the sample does not contain it.
+fn cpu_so_far(sample: &Sample, ticks_per_s: u64) -> Option<f64> {
     let get = |counter| sample.counters.get(counter);
     let ticks =
         || Some((get(Counter::UserTicks)? + get(Counter::SystemTicks)?) as f64 * 1e9 / ticks_per_s.max(1) as f64);
@@ -214,22 +213,22 @@ fn sorted<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<&'a Sample> {
     all
 }
 
-/// Groups samples, sorted by time, that were taken in one sweep: less than half an interval after its first, and each process once. The
-/// sampler's last sweep, at STOP, may follow a tick of the grid at any distance.
-fn sweeps<'a>(samples: &[&'a Sample], interval_ns: u64) -> Vec<Vec<&'a Sample>> {
-    let mut sweeps: Vec<Vec<&Sample>> = Vec::new();
+/// Groups samples, sorted by time, by sampling round: less than half an interval after the round's first sample, and each process once. The
+/// last round, at STOP, may follow a tick at any distance.
+fn rounds<'a>(samples: &[&'a Sample], interval_ns: u64) -> Vec<Vec<&'a Sample>> {
+    let mut rounds: Vec<Vec<&Sample>> = Vec::new();
     let mut seen = BTreeSet::new();
     for &sample in samples {
         let again = !seen.insert(&sample.of);
-        match sweeps.last_mut() {
-            Some(sweep) if !again && sample.offset_ns - sweep[0].offset_ns < interval_ns / 2 => sweep.push(sample),
+        match rounds.last_mut() {
+            Some(round) if !again && sample.offset_ns - round[0].offset_ns < interval_ns / 2 => round.push(sample),
             _ => {
                 seen = BTreeSet::from([&sample.of]);
-                sweeps.push(vec![sample]);
+                rounds.push(vec![sample]);
             }
         }
     }
-    sweeps
+    rounds
 }
 
 #[cfg(test)]

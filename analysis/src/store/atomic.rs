@@ -1,4 +1,4 @@
-//! Files that are either whole or not there.
+//! Files that are written completely or not at all, and JSON files with a format number.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,18 +9,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::{At, StoreError};
-use super::record::FORMAT;
 
-/// Writes `bytes` to `path` by way of a neighbour that is renamed when it is whole and on the disk.
+/// The format number of all JSON files of a run.
+pub const FORMAT: u32 = 3;
+
+/// Writes `bytes` to a temporary file, syncs it and renames it to `path`.
 ///
 /// # Errors
-/// [`StoreError::Io`]; `path` is then as it was before.
+/// [`StoreError::Io`]; `path` is then unchanged.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = Path::new(&temporary);
     let result = write_synced(temporary, bytes)
-        .and_then(|()| std::fs::rename(temporary, path).at(path, "replace the file"))
+        .and_then(|()| std::fs::rename(temporary, path).at(path, "rename to"))
         .and_then(|()| path.parent().map_or(Ok(()), sync_folder));
     if result.is_err() {
         std::fs::remove_file(temporary).ok();
@@ -28,10 +30,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     result
 }
 
-/// [`write()`] of pretty JSON with a newline at its end.
+/// Writes pretty-printed JSON with a final newline, like [`write()`].
 ///
 /// # Errors
-/// [`StoreError::Io`], and [`StoreError::Malformed`] if the value has no JSON form.
+/// [`StoreError::Io`], and [`StoreError::Malformed`] if the value cannot be serialised.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| StoreError::malformed(path, 0, e))?;
     bytes.push(b'\n');
@@ -41,16 +43,16 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StoreError>
 /// Reads a JSON file.
 ///
 /// # Errors
-/// [`StoreError::Io`] and [`StoreError::Malformed`], the latter with the line.
+/// [`StoreError::Io`] and [`StoreError::Malformed`], with the line.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
     let bytes = std::fs::read(path).at(path, "read")?;
     serde_json::from_slice(&bytes).map_err(|e| StoreError::malformed(path, e.line() as u64, e))
 }
 
-/// Reads a JSON file that has the number of its format, one of format 2 by way of `upgrade`.
+/// Reads a JSON file with a format number; `upgrade` converts a value of an earlier format.
 ///
 /// # Errors
-/// [`StoreError::Io`], [`StoreError::Malformed`], and [`StoreError::Format`] for one of a later program.
+/// [`StoreError::Io`], [`StoreError::Malformed`], and [`StoreError::Format`] for a newer format.
 pub fn read_versioned<T: DeserializeOwned>(
     path: &Path,
     upgrade: fn(&mut Value) -> serde_json::Result<()>,
@@ -75,7 +77,7 @@ pub fn read_versioned<T: DeserializeOwned>(
     }
 }
 
-/// Makes names that were created or renamed in a folder survive a power loss.
+/// Syncs a directory, so that files created or renamed in it survive a power loss.
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -87,10 +89,10 @@ pub fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     };
     File::open(folder)
         .and_then(|f| f.sync_all())
-        .at(folder, "sync the folder")
+        .at(folder, "sync the directory")
 }
 
-/// Creates a file with this content and waits for the disk.
+/// Creates a file with this content and syncs it.
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut file = File::create(path).at(path, "create")?;
     file.write_all(bytes).at(path, "write")?;

@@ -1,4 +1,4 @@
-//! The folder of one attempt: written under another name, and renamed when it is whole.
+//! Writing the directory of one attempt: under a temporary name, renamed once it is complete.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,27 +10,27 @@ use protocol::event::LogTail;
 use protocol::sample::Samples;
 
 use super::atomic;
-use super::digest::{FileSum, Summing};
+use super::digest::{FileSum, HashingWriter};
 use super::error::{At, StoreError};
 use super::jtl::{JtlContext, JtlWriter};
 use super::record::TrialRecord;
 use super::samples;
 use loader::{Histograms, Request};
 
-/// The file with everything that is known of the attempt.
+/// The record of the attempt.
 pub const TRIAL: &str = "trial.json";
-/// The requests of the measured window.
+/// The requests of the measurement window.
 pub const REQUESTS: &str = "requests.jtl";
-/// The requests before it.
+/// The requests of the warm-up.
 pub const WARM_UP: &str = "warmup.jtl";
 /// The raw samples.
 pub const SAMPLES: &str = "samples.csv";
-/// The histograms.
+/// The latency histograms.
 pub const LATENCY: &str = "latency.hdr";
-/// Begins the name of a folder that is not whole.
+/// Prefix of the name of a directory that is not complete.
 pub(super) const TEMPORARY: &str = ".tmp-";
 
-/// Writes the files of one attempt. Dropped before [`AttemptWriter::finish`], it leaves nothing.
+/// Writes the files of one attempt. Dropped before [`AttemptWriter::finish`], it removes them.
 #[derive(Debug)]
 pub struct AttemptWriter {
     temporary: PathBuf,
@@ -48,9 +48,9 @@ impl AttemptWriter {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let temporary = target.with_file_name(format!("{TEMPORARY}{name}"));
         if temporary.exists() {
-            fs::remove_dir_all(&temporary).at(&temporary, "remove what a crash left half-written")?;
+            fs::remove_dir_all(&temporary).at(&temporary, "remove the incomplete attempt")?;
         }
-        fs::create_dir_all(&temporary).at(&temporary, "make the folder")?;
+        fs::create_dir_all(&temporary).at(&temporary, "create the directory")?;
         Ok(Self {
             temporary,
             target: target.to_owned(),
@@ -58,10 +58,10 @@ impl AttemptWriter {
         })
     }
 
-    /// Writes `requests.jtl`, and `warmup.jtl` if there was a warm-up. The requests come in the order of their end.
+    /// Writes `requests.jtl`, and `warmup.jtl` if there was a warm-up. The requests must be ordered by completion.
     ///
     /// # Errors
-    /// [`StoreError::Io`], of these files and of what the requests are read from.
+    /// [`StoreError::Io`], for these files and for the source of the requests.
     pub fn requests(
         &mut self,
         requests: impl Iterator<Item = io::Result<Request>>,
@@ -70,12 +70,12 @@ impl AttemptWriter {
         let mut measured = self.jtl(REQUESTS, context)?;
         let mut warm_up: Option<Jtl> = None;
         for request in requests {
-            let request = request.at(&measured.path, "read the requests for")?;
+            let request = request.at(&measured.path, "read the requests to be written to")?;
             if !request.warm_up {
                 measured.row(&request)?;
                 continue;
             }
-            measured.writer.pass(&request);
+            measured.writer.count_in_flight(&request);
             let file = match &mut warm_up {
                 Some(file) => file,
                 None => warm_up.insert(self.jtl(WARM_UP, context)?),
@@ -89,7 +89,7 @@ impl AttemptWriter {
         Ok(())
     }
 
-    /// The length of a file that was written, bytes; `None` if it was not.
+    /// The length of a written file, bytes; `None` if it was not written.
     #[must_use]
     pub fn length_of(&self, name: &str) -> Option<u64> {
         self.files.get(name).map(|sum| sum.bytes)
@@ -104,7 +104,7 @@ impl AttemptWriter {
         self.bytes(SAMPLES, &bytes)
     }
 
-    /// Writes `latency.hdr`; `window` is the length of what was measured.
+    /// Writes `latency.hdr`; `window` is the length of the measurement window.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -120,7 +120,7 @@ impl AttemptWriter {
     pub fn logs(&mut self, tails: &[LogTail]) -> Result<(), StoreError> {
         if !tails.is_empty() {
             let folder = self.temporary.join("log");
-            fs::create_dir_all(&folder).at(&folder, "make the folder")?;
+            fs::create_dir_all(&folder).at(&folder, "create the directory")?;
         }
         for tail in tails {
             self.bytes(&format!("log/{}.log", tail.service), tail.text.as_bytes())?;
@@ -128,10 +128,10 @@ impl AttemptWriter {
         Ok(())
     }
 
-    /// Writes `trial.json` with the sums of the other files, and gives the folder its name. Returns the sums of all files for the journal.
+    /// Writes `trial.json` with the checksums of the other files, and renames the directory. Returns the checksums of all files, for the journal.
     ///
     /// # Errors
-    /// [`StoreError::Io`], and [`StoreError::Exists`] if the attempt came to be meanwhile.
+    /// [`StoreError::Io`], and [`StoreError::Exists`] if the attempt exists by now.
     pub fn finish(mut self, record: &mut TrialRecord) -> Result<BTreeMap<String, FileSum>, StoreError> {
         record.files.clone_from(&self.files);
         let mut bytes = serde_json::to_vec_pretty(record).map_err(|e| self.unwritable(TRIAL, e.to_string()))?;
@@ -146,7 +146,7 @@ impl AttemptWriter {
             let path = self.target.clone();
             return Err(StoreError::Exists { path });
         }
-        fs::rename(&self.temporary, &self.target).at(&self.target, "name the folder")?;
+        fs::rename(&self.temporary, &self.target).at(&self.target, "rename to")?;
         if let Some(cell) = self.target.parent() {
             atomic::sync_folder(cell)?;
             cell.parent().map_or(Ok(()), atomic::sync_folder)?;
@@ -157,7 +157,7 @@ impl AttemptWriter {
     fn jtl(&self, name: &'static str, context: &JtlContext) -> Result<Jtl, StoreError> {
         let path = self.temporary.join(name);
         let file = File::create_new(&path).at(&path, "create")?;
-        let output = Summing::new(BufWriter::with_capacity(1 << 18, file));
+        let output = HashingWriter::new(BufWriter::with_capacity(1 << 18, file));
         let writer = JtlWriter::new(output, context).at(&path, "write")?;
         Ok(Jtl { name, path, writer })
     }
@@ -184,11 +184,20 @@ impl Drop for AttemptWriter {
     }
 }
 
-/// A file of requests under writing.
+/// Reads `latency.hdr`.
+///
+/// # Errors
+/// [`StoreError::Io`] and [`StoreError::Malformed`].
+pub fn read_histograms(path: &Path) -> Result<Histograms, StoreError> {
+    let bytes = std::fs::read(path).at(path, "read")?;
+    loader::latency::from_log(&bytes).map_err(|why| StoreError::malformed(path, 0, why))
+}
+
+/// A file of requests that is being written.
 struct Jtl {
     name: &'static str,
     path: PathBuf,
-    writer: JtlWriter<Summing<BufWriter<File>>>,
+    writer: JtlWriter<HashingWriter<BufWriter<File>>>,
 }
 
 impl Jtl {
@@ -196,7 +205,7 @@ impl Jtl {
         self.writer.row(request).at(&self.path, "write")
     }
 
-    /// Makes sure of the file; its name and sum.
+    /// Flushes and syncs the file; returns its name and checksum.
     fn finish(self) -> Result<(&'static str, FileSum), StoreError> {
         let (sum, output) = self.writer.into_inner().finish();
         let file = output

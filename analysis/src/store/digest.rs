@@ -1,4 +1,4 @@
-//! SHA-256 of what is written and of what is read back.
+//! SHA-256 checksums.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -9,18 +9,18 @@ use sha2::{Digest, Sha256};
 
 use super::error::{At, StoreError};
 
-/// What a file held when it was written.
+/// Length and checksum of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSum {
-    /// Its length, bytes.
+    /// Length, bytes.
     pub bytes: u64,
-    /// Its SHA-256, 64 hexadecimal digits.
+    /// SHA-256, 64 hexadecimal digits.
     pub sha256: String,
 }
 
 impl FileSum {
-    /// The sum of bytes in memory.
+    /// The checksum of bytes in memory.
     #[must_use]
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Self {
@@ -29,28 +29,28 @@ impl FileSum {
         }
     }
 
-    /// The sum of a file as it is now, read in pieces.
+    /// The checksum of a file on disk, read in chunks.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn of_file(path: &Path) -> Result<Self, StoreError> {
         let mut reader = BufReader::with_capacity(1 << 18, File::open(path).at(path, "open")?);
-        let mut sink = Summing::new(io::sink());
+        let mut sink = HashingWriter::new(io::sink());
         io::copy(&mut reader.by_ref(), &mut sink).at(path, "read")?;
         Ok(sink.finish().0)
     }
 }
 
-/// A writer that knows the sum of what went through it.
+/// A writer that computes the checksum of what passes through it.
 #[derive(Debug)]
-pub struct Summing<W> {
+pub struct HashingWriter<W> {
     inner: W,
     sum: Sha256,
     bytes: u64,
 }
 
-impl<W: Write> Summing<W> {
-    /// A sum over nothing yet.
+impl<W: Write> HashingWriter<W> {
+    /// Wraps a writer.
     pub fn new(inner: W) -> Self {
         Self {
             inner,
@@ -59,7 +59,7 @@ impl<W: Write> Summing<W> {
         }
     }
 
-    /// The sum, and the writer below.
+    /// The checksum, and the inner writer.
     pub fn finish(self) -> (FileSum, W) {
         let sum = FileSum {
             bytes: self.bytes,
@@ -69,7 +69,7 @@ impl<W: Write> Summing<W> {
     }
 }
 
-impl<W: Write> Write for Summing<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let taken = self.inner.write(buffer)?;
         self.sum.update(&buffer[..taken]);
@@ -99,10 +99,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sum_is_the_one_of_fips_180() {
+    fn the_checksum_is_that_of_fips_180() {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(FileSum::of_bytes(b"abc").sha256, expected);
-        let mut writer = Summing::new(Vec::new());
+        let mut writer = HashingWriter::new(Vec::new());
         writer.write_all(b"a").unwrap();
         writer.write_all(b"bc").unwrap();
         let (sum, inner) = writer.finish();

@@ -1,56 +1,50 @@
-//! What can go wrong with the files of a run, always with the path and what to do.
+//! Errors of reading and writing a run, with the path and the remedy.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Results could not be written, or not be read as what they should be.
+/// Results could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The operating system refused.
+    /// The operating system reported an error.
     #[error("{}: cannot {action}: {source}; {}", path.display(), remedy(source))]
     Io {
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
         /// What was tried, an infinitive.
         action: &'static str,
-        /// Why it failed.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The content is not what the format says.
-    #[error("{}:{line}: {why}; the file was altered or damaged: restore it, or move the folder away", path.display())]
+    /// The content does not match the format.
+    #[error("{}:{line}: {why}; the file was altered or damaged: restore it, or move the directory away", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// The line, from 1; 0: the file as a whole.
+        /// The line, from 1; 0 for the whole file.
         line: u64,
-        /// What is wrong with it.
+        /// What is wrong.
         why: String,
     },
-    /// A later program wrote the file.
-    #[error("{}: format {found} is not known, only up to {known}: use a newer controller", path.display())]
+    /// A newer program wrote the file.
+    #[error("{}: unknown format {found} (known up to {known}); use a newer controller", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// The number it bears.
+        /// The file's format.
         found: u32,
-        /// The highest number that this program knows.
+        /// The highest known format.
         known: u32,
     },
-    /// An attempt is never overwritten.
-    #[error("{}: is already there, and results are never overwritten; remove it by hand if it is not wanted", path.display())]
+    /// Attempts are never overwritten.
+    #[error("{}: already exists, and results are never overwritten; remove it if you do not need it", path.display())]
     Exists {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
     },
 }
 
 impl StoreError {
-    /// Whether it is about writing, that is the place and not the content.
-    #[must_use]
-    pub const fn is_io(&self) -> bool {
-        matches!(self, Self::Io { .. })
-    }
-
     pub(crate) fn malformed(path: &Path, line: u64, why: impl ToString) -> Self {
         Self::Malformed {
             path: path.to_owned(),
@@ -60,9 +54,9 @@ impl StoreError {
     }
 }
 
-/// Gives an `io::Error` its path and purpose.
+/// Adds path and action to an `io::Error`.
 pub(crate) trait At<T> {
-    /// `self`, with the path and what was tried.
+    /// Converts the error.
     fn at(self, path: &Path, action: &'static str) -> Result<T, StoreError>;
 }
 
@@ -76,17 +70,17 @@ impl<T> At<T> for std::io::Result<T> {
     }
 }
 
-/// What a person does about an error of the file system.
+/// The remedy for an error of the file system.
 fn remedy(error: &std::io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "free space there, or set `results` to a folder with more; what is finished stays, and the run can be resumed"
+            "free space there, or set `results` to another disk; finished attempts are kept, and the run can be resumed"
         }
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            "make the folder writable for this user, or set `results` to another"
+            "make the directory writable for this user, or set `results` to another"
         }
-        ErrorKind::NotFound => "name an existing folder",
-        _ => "see to the file system below it",
+        ErrorKind::NotFound => "name an existing directory",
+        _ => "check the file system",
     }
 }
 

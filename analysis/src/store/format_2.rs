@@ -1,4 +1,4 @@
-//! Reading files of results format 2, which kept a load in a shape of its own.
+//! Reading files of results format 2, whose loads were serialised differently.
 
 use std::time::Duration;
 
@@ -9,146 +9,146 @@ use protocol::load::{
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The load that was ordered: what of it the results depend on.
+/// A load of format 2.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OldLoad {
-    /// What decides when a request is due.
-    pace: OldPace,
-    /// Before the measured window, ns.
+struct LoadV2 {
+    /// The kind of load.
+    pace: PaceV2,
+    /// Warm-up, ns.
     warm_up_ns: u64,
-    /// The measured window, ns; the longest it may be where it ends with the users' lists.
+    /// Measurement window, ns; its upper bound if it ends with the users' requests.
     duration_ns: u64,
-    /// After which a request has failed, ns.
+    /// Request timeout, ns.
     timeout_ns: u64,
-    /// Whether connections stay open.
+    /// Whether connections are kept open.
     keep_alive: bool,
-    /// Whether the generator's threads slept while there was nothing to do.
+    /// How the generator's threads waited.
     #[serde(default)]
     wait: Wait,
 }
 
-/// What decides when a request is due.
+/// The kind of load.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum OldPace {
+enum PaceV2 {
     /// Open loop at a constant rate.
-    Rate(OldRate),
-    /// Open loops one after another, in search of the highest rate that is sustained.
-    Ramp(OldRamp),
+    Rate(RateV2),
+    /// Search for the highest sustained rate.
+    Ramp(RampV2),
     /// Closed loop of users.
-    Users(OldUsers),
-    /// Closed loop as fast as so many connections go.
-    Max(OldMax),
-    /// The real httperf.
-    Httperf(OldHttperf),
-    /// The real Apache JMeter.
-    Jmeter(OldJmeter),
-    /// Nothing is sent.
-    None(OldNone),
+    Users(UsersV2),
+    /// Closed loop of connections without think time.
+    Max(MaxV2),
+    /// httperf.
+    Httperf(HttperfV2),
+    /// Apache JMeter.
+    Jmeter(JmeterV2),
+    /// No load.
+    None(NoneV2),
     /// A stream of packets.
-    Udp(OldUdp),
+    Udp(UdpV2),
 }
 
 /// A stream of packets.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OldUdp {
-    /// How many are measured.
+struct UdpV2 {
+    /// Packets measured.
     packets: u64,
-    /// The length of each, bytes.
+    /// Length of a packet, bytes.
     size: u32,
-    /// The distance of two packets, ns; 0: as fast as the window lets them.
+    /// Interval between two packets, ns; 0: limited by the window only.
     pace_ns: u64,
-    /// Packets under way at most; `None`: an open loop.
+    /// Packets in flight at most; `None`: an open loop.
     window: Option<u32>,
-    /// How long the fastest pace without loss is looked for, ns; `None`: not at all.
+    /// Duration of the search for the fastest loss-free pace, ns; `None`: no search.
     search_ns: Option<u64>,
 }
 
 /// Open loop at a constant rate.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OldRate {
+struct RateV2 {
     /// Requests a second.
     rate_per_s: f64,
-    /// `true`: equal distances; `false`: random ones, so that the count of a window varies.
+    /// `true`: evenly spaced; `false`: Poisson arrivals.
     uniform: bool,
 }
 
-/// A search for the highest rate that is sustained. The window of the results is the last one, at the rate that was found.
+/// Search for the highest sustained rate. The measurement window is the last one, at the rate found.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OldRamp {
-    /// The first rate, requests a second.
+struct RampV2 {
+    /// The first rate, requests per second.
     from_per_s: f64,
-    /// The last one.
+    /// The last rate.
     to_per_s: f64,
-    /// The distance of two steps.
+    /// The step.
     step_per_s: f64,
-    /// The share of requests that may fail.
+    /// Share of requests that may fail.
     max_errors: f64,
-    /// The response time that may not be exceeded, ns; `None`: any.
+    /// Response time limit, ns; `None`: no limit.
     max_response_ns: Option<u64>,
-    /// At this quantile.
+    /// The quantile that the limit applies to.
     quantile: f64,
-    /// How narrow the bracket must be, as a share of its upper end.
+    /// Width of the final bracket, as a share of its upper end.
     resolution: f64,
-    /// How often both of its ends were to be tried again.
+    /// How often both ends are repeated.
     repeats: u32,
-    /// `true`: equal distances of requests; `false`: random ones.
+    /// `true`: evenly spaced; `false`: Poisson arrivals.
     uniform: bool,
 }
 
 /// Closed loop of users.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OldUsers {
-    /// How many.
+struct UsersV2 {
+    /// Number of users.
     users: u32,
-    /// The pause between a reply and the next call, ns; its mean if it is random.
+    /// Think time, ns; its mean if it is random.
     think_ns: u64,
-    /// Whether the pause is exponentially distributed.
+    /// Whether the think time is exponentially distributed.
     exponential: bool,
-    /// The calls of each user; `None`: as many as fit into the window.
+    /// Requests of each user; `None`: as many as fit into the window.
     requests: Option<u32>,
 }
 
-/// Closed loop as fast as it goes.
+/// Closed loop of connections without think time.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OldMax {
+struct MaxV2 {
     /// Connections.
     connections: u32,
 }
 
-/// The real httperf: open loop by connection rate.
+/// httperf: open loop by connection rate.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OldHttperf {
-    /// Connections a second.
+struct HttperfV2 {
+    /// Connections per second.
     rate_per_s: f64,
-    /// Requests on each connection.
+    /// Requests per connection.
     calls: u32,
 }
 
-/// The real Apache JMeter: closed loop of threads.
+/// Apache JMeter: closed loop of threads.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OldJmeter {
+struct JmeterV2 {
     /// Threads.
     users: u32,
-    /// The pause of a thread after each reply, ns.
+    /// Think time, ns.
     think_ns: u64,
 }
 
-/// Nothing is sent.
+/// No load.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OldNone {}
+struct NoneV2 {}
 
-impl OldLoad {
-    /// The load in today's shape; what format 2 did not keep is empty: CPUs, the mix of users and their ramp-up.
+impl LoadV2 {
+    /// Converts to the current format; what format 2 did not store is empty: CPUs, the mix and ramp-up of users.
     fn upgraded(self) -> LoadSpec {
         let ns = Duration::from_nanos;
         let timing = Timing {
@@ -160,14 +160,14 @@ impl OldLoad {
         let keep_alive = self.keep_alive;
         let cpus = Vec::new();
         let kind = match self.pace {
-            OldPace::Rate(rate) => LoadKind::Rate(RateLoad {
+            PaceV2::Rate(rate) => LoadKind::Rate(RateLoad {
                 rate_per_s: rate.rate_per_s,
                 timing,
                 arrivals: arrivals(rate.uniform),
                 keep_alive,
                 cpus,
             }),
-            OldPace::Ramp(ramp) => LoadKind::Ramp(RampLoad {
+            PaceV2::Ramp(ramp) => LoadKind::Ramp(RampLoad {
                 bounds: Bounds {
                     from: ramp.from_per_s,
                     to: ramp.to_per_s,
@@ -186,7 +186,7 @@ impl OldLoad {
                 keep_alive,
                 cpus,
             }),
-            OldPace::Users(users) => LoadKind::Users(UsersLoad {
+            PaceV2::Users(users) => LoadKind::Users(UsersLoad {
                 users: users.users,
                 timing,
                 requests: users.requests.map(|each| UserRequests { each, warm_up: 0 }),
@@ -200,27 +200,27 @@ impl OldLoad {
                 mix: Vec::new(),
                 cpus,
             }),
-            OldPace::Max(max) => LoadKind::Max(MaxLoad {
+            PaceV2::Max(max) => LoadKind::Max(MaxLoad {
                 connections: max.connections,
                 timing,
                 keep_alive,
                 cpus,
             }),
-            OldPace::Httperf(load) => LoadKind::Httperf(HttperfLoad {
+            PaceV2::Httperf(load) => LoadKind::Httperf(HttperfLoad {
                 rate_per_s: load.rate_per_s,
                 timing,
                 calls: load.calls,
                 cpus,
             }),
-            OldPace::Jmeter(load) => LoadKind::Jmeter(JmeterLoad {
+            PaceV2::Jmeter(load) => LoadKind::Jmeter(JmeterLoad {
                 users: load.users,
                 timing,
                 think: ns(load.think_ns),
                 keep_alive,
                 cpus,
             }),
-            OldPace::None(_) => LoadKind::None(NoLoad { timing }),
-            OldPace::Udp(udp) => LoadKind::Udp(UdpLoad {
+            PaceV2::None(_) => LoadKind::None(NoLoad { timing }),
+            PaceV2::Udp(udp) => LoadKind::Udp(UdpLoad {
                 packets: udp.packets,
                 size: udp.size,
                 pace: ns(udp.pace_ns),
@@ -235,15 +235,15 @@ impl OldLoad {
 }
 
 fn upgrade_load(value: &mut Value) -> serde_json::Result<()> {
-    let old: OldLoad = serde_json::from_value(value.take())?;
+    let old: LoadV2 = serde_json::from_value(value.take())?;
     *value = serde_json::to_value(old.upgraded())?;
     Ok(())
 }
 
-/// Brings `trial.json` of format 2 into today's shape.
+/// Converts `trial.json` of format 2 to the current format.
 ///
 /// # Errors
-/// A load that format 2 does not know.
+/// A load that format 2 does not define.
 pub(super) fn upgrade_trial(trial: &mut Value) -> serde_json::Result<()> {
     upgrade_load(&mut trial["load"])?;
     let deviations = trial.as_object_mut().and_then(|fields| fields.remove("deviations"));
@@ -256,10 +256,10 @@ pub(super) fn upgrade_trial(trial: &mut Value) -> serde_json::Result<()> {
     Ok(())
 }
 
-/// Brings `manifest.json` of format 2 into today's shape.
+/// Converts `manifest.json` of format 2 to the current format.
 ///
 /// # Errors
-/// A load that format 2 does not know.
+/// A load that format 2 does not define.
 pub(super) fn upgrade_manifest(manifest: &mut Value) -> serde_json::Result<()> {
     let loads = manifest["experiment"]["loads"].as_array_mut();
     loads.into_iter().flatten().try_for_each(|load| {

@@ -1,4 +1,4 @@
-//! `journal.jsonl`: what happened, one line an event, on the disk before anything else goes on.
+//! `journal.jsonl`: one line per event, synced before the run continues.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -12,37 +12,37 @@ use serde::{Deserialize, Serialize};
 use super::atomic;
 use super::digest::FileSum;
 use super::error::{At, StoreError};
-use super::record::{AttemptKey, TrialRecord};
-use super::request::RequestCounts;
+use super::load_record::RequestCounts;
+use super::record::{AttemptKey, TrialKey, TrialRecord};
 use super::verdict::Validity;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// Its number, from 1 without gaps.
+    /// Sequence number, from 1 without gaps.
     pub number: u64,
     /// Wall-clock time.
     pub at: Timestamp,
-    /// What happened.
+    /// The event.
     pub event: JournalEvent,
 }
 
-/// What can happen in a run.
+/// The events of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JournalEvent {
-    /// The run begins.
+    /// The run began.
     RunStarted(RunStarted),
-    /// The run goes on after it was interrupted.
+    /// An interrupted run was resumed.
     RunResumed(RunStarted),
-    /// An attempt begins.
+    /// An attempt began.
     TrialStarted(TrialStarted),
-    /// An attempt is over and its folder whole.
+    /// An attempt ended and its directory is complete.
     AttemptFinished(AttemptFinished),
-    /// Nothing is left to do.
+    /// No trial is left.
     RunFinished(RunEnded),
-    /// The run ends early.
+    /// The run ended early.
     RunInterrupted(RunEnded),
 }
 
@@ -52,7 +52,7 @@ pub enum JournalEvent {
 pub struct RunStarted {
     /// The controller's version.
     pub controller_version: String,
-    /// The SHA-256 of `manifest.json`, which this line protects from later changes.
+    /// The SHA-256 of `manifest.json`, which detects later changes.
     pub manifest_sha256: String,
 }
 
@@ -62,7 +62,7 @@ pub struct RunStarted {
 pub struct TrialStarted {
     /// Which attempt.
     pub key: AttemptKey,
-    /// Its identity.
+    /// Its id.
     pub attempt_id: AttemptId,
 }
 
@@ -72,20 +72,20 @@ pub struct TrialStarted {
 pub struct AttemptFinished {
     /// Which attempt.
     pub key: AttemptKey,
-    /// Its identity.
+    /// Its id.
     pub attempt_id: AttemptId,
-    /// What the audit says.
+    /// The verdict of the audit.
     pub validity: Validity,
-    /// Why, if not valid.
+    /// The reasons, if it is not valid.
     pub reasons: Vec<String>,
-    /// The requests.
+    /// Request counts.
     pub requests: RequestCounts,
-    /// Every file of the folder, `trial.json` too.
+    /// Every file of the directory, including `trial.json`.
     pub files: BTreeMap<String, FileSum>,
 }
 
 impl AttemptFinished {
-    /// The line that belongs to a stored record; `files` is what [`super::AttemptWriter::finish`] returned.
+    /// The entry for a stored record; `files` is what [`super::AttemptWriter::finish`] returned.
     #[must_use]
     pub fn of(record: &TrialRecord, files: BTreeMap<String, FileSum>) -> Self {
         Self {
@@ -103,7 +103,7 @@ impl AttemptFinished {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunEnded {
-    /// Why, in words.
+    /// The reason.
     pub why: String,
 }
 
@@ -116,10 +116,10 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens or creates a journal and reads it. A last line that a crash cut off is removed; everything before must be whole.
+    /// Opens or creates a journal and reads it. A truncated last line is removed; all lines before it must be complete.
     ///
     /// # Errors
-    /// [`StoreError::Io`]; [`StoreError::Malformed`] for a broken line that is not the last, or numbers with gaps.
+    /// [`StoreError::Io`]; [`StoreError::Malformed`] for a damaged line before the last, or a gap in the numbers.
     pub fn open(path: &Path) -> Result<(Self, Vec<Entry>), StoreError> {
         let is_new = !path.exists();
         let mut options = OpenOptions::new();
@@ -133,21 +133,21 @@ impl Journal {
             path.parent().map_or(Ok(()), atomic::sync_folder)?;
         }
         let bytes = std::fs::read(path).at(path, "read")?;
-        let (entries, good) = parse(path, &bytes)?;
-        if good < bytes.len() {
-            file.set_len(good as u64).at(path, "cut the torn last line off")?;
+        let (entries, valid_bytes) = parse(path, &bytes)?;
+        if valid_bytes < bytes.len() {
+            file.set_len(valid_bytes as u64).at(path, "truncate")?;
             file.sync_all().at(path, "sync")?;
-            tracing::warn!(path = %path.display(), bytes = bytes.len() - good, "the last line of the journal was torn and is removed");
+            tracing::warn!(path = %path.display(), bytes = bytes.len() - valid_bytes, "removed the truncated last line of the journal");
         }
         let last = entries.last().map_or(0, |e| e.number);
         let path = path.to_owned();
         Ok((Self { file, path, last }, entries))
     }
 
-    /// Appends an event and waits until it is on the disk.
+    /// Appends an event and syncs the file.
     ///
     /// # Errors
-    /// [`StoreError::Io`]; the line is then not counted as written, and is cut off again where that is possible.
+    /// [`StoreError::Io`]; the line is then removed again where possible, and its number is reused.
     pub fn append(&mut self, event: JournalEvent) -> Result<Entry, StoreError> {
         let entry = Entry {
             number: self.last + 1,
@@ -156,7 +156,7 @@ impl Journal {
         };
         let mut line = serde_json::to_vec(&entry).map_err(|e| StoreError::malformed(&self.path, 0, e))?;
         line.push(b'\n');
-        let before = self.file.metadata().at(&self.path, "look at")?.len();
+        let before = self.file.metadata().at(&self.path, "query the size of")?.len();
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
         if written.is_err() {
             self.file.set_len(before).ok();
@@ -167,7 +167,7 @@ impl Journal {
     }
 }
 
-/// Reads a journal without opening it for writing; a torn last line is passed over.
+/// Reads a journal without opening it for writing; a truncated last line is ignored.
 ///
 /// # Errors
 /// As [`Journal::open`].
@@ -176,26 +176,87 @@ pub fn read(path: &Path) -> Result<Vec<Entry>, StoreError> {
     parse(path, &bytes).map(|(entries, _)| entries)
 }
 
-/// The entries, and how many bytes they take up.
+/// The entries, and the number of bytes they occupy.
 fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, usize), StoreError> {
     let mut entries: Vec<Entry> = Vec::new();
-    let mut good = 0;
+    let mut valid_bytes = 0;
     for line in bytes.split_inclusive(|&b| b == b'\n') {
         let number = entries.len() as u64 + 1;
-        let is_last = good + line.len() == bytes.len();
+        let is_last = valid_bytes + line.len() == bytes.len();
         match serde_json::from_slice::<Entry>(line) {
             Ok(entry) if entry.number == number && line.ends_with(b"\n") => entries.push(entry),
             Ok(entry) if line.ends_with(b"\n") => {
-                let why = format!("this is event {} where {number} belongs", entry.number);
+                let why = format!("expected event {number}, found event {}", entry.number);
                 return Err(StoreError::malformed(path, number, why));
             }
             _ if is_last => break,
             Ok(_) => break,
             Err(error) => return Err(StoreError::malformed(path, number, error)),
         }
-        good += line.len();
+        valid_bytes += line.len();
     }
-    Ok((entries, good))
+    Ok((entries, valid_bytes))
+}
+
+/// The progress of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    trials: BTreeMap<TrialKey, TrialProgress>,
+    /// Whether the run finished.
+    pub finished: bool,
+}
+
+/// The progress of a trial.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrialProgress {
+    /// The highest attempt number used so far.
+    pub last_attempt: u32,
+    /// Attempts that ended. Attempts interrupted by a crash are not included and do not count against the maximum.
+    pub ended: Vec<AttemptFinished>,
+}
+
+impl TrialProgress {
+    /// Whether an attempt counts.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.ended.iter().any(|a| a.validity != Validity::Invalid)
+    }
+}
+
+impl Progress {
+    /// Replays a journal.
+    #[must_use]
+    pub fn of(entries: &[Entry]) -> Self {
+        let mut progress = Self::default();
+        for entry in entries {
+            progress.finished = false;
+            match &entry.event {
+                JournalEvent::TrialStarted(started) => {
+                    let trial = progress.trials.entry(started.key.trial.clone()).or_default();
+                    trial.last_attempt = trial.last_attempt.max(started.key.attempt);
+                }
+                JournalEvent::AttemptFinished(ended) => {
+                    let trial = progress.trials.entry(ended.key.trial.clone()).or_default();
+                    trial.last_attempt = trial.last_attempt.max(ended.key.attempt);
+                    trial.ended.push(ended.clone());
+                }
+                JournalEvent::RunFinished(_) => progress.finished = true,
+                JournalEvent::RunStarted(_) | JournalEvent::RunResumed(_) | JournalEvent::RunInterrupted(_) => {}
+            }
+        }
+        progress
+    }
+
+    /// The progress of a trial; empty if the journal does not mention it.
+    #[must_use]
+    pub fn trial(&self, key: &TrialKey) -> TrialProgress {
+        self.trials.get(key).cloned().unwrap_or_default()
+    }
+
+    /// Every attempt that ended, by trial.
+    pub fn ended(&self) -> impl Iterator<Item = &AttemptFinished> {
+        self.trials.values().flat_map(|t| &t.ended)
+    }
 }
 
 #[cfg(test)]
@@ -218,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_appended_is_read_and_the_numbers_go_on() {
+    fn appended_events_are_read_and_numbering_continues() {
         let folder = tempfile::tempdir().unwrap();
         let path = written(folder.path(), 2);
         let (mut journal, entries) = Journal::open(&path).unwrap();
@@ -229,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_altered_in_the_middle_is_an_error_with_its_number() {
+    fn a_damaged_line_before_the_last_is_an_error_with_its_number() {
         let folder = tempfile::tempdir().unwrap();
         let path = written(folder.path(), 3);
         let text = std::fs::read_to_string(&path).unwrap();
@@ -247,12 +308,12 @@ mod tests {
             .collect();
         std::fs::write(&path, without).unwrap();
         let error = Journal::open(&path).unwrap_err().to_string();
-        assert!(error.contains("event 3 where 2 belongs"), "{error}");
+        assert!(error.contains("expected event 2, found event 3"), "{error}");
     }
 
     proptest! {
         #[test]
-        fn a_journal_cut_anywhere_keeps_its_whole_lines(cut in 0usize..1000) {
+        fn a_truncated_journal_keeps_its_complete_lines(cut in 0usize..1000) {
             let folder = tempfile::tempdir().unwrap();
             let path = written(folder.path(), 4);
             let bytes = std::fs::read(&path).unwrap();

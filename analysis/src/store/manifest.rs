@@ -1,4 +1,4 @@
-//! `manifest.json`: what was ordered, where, with which programs. Written once, before the first trial.
+//! `manifest.json`: what was to be run, where, and with which programs. Written once, before the first trial.
 
 use std::path::Path;
 
@@ -10,12 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use protocol::load::{LoadSpec, MachineFacts, Transport};
 
+use super::atomic::FORMAT;
 use super::digest::FileSum;
-use super::host::Preflight;
-use super::loader::LoaderMachine;
-use super::record::{CellKey, FORMAT, TrialKey};
+use super::record::{CellKey, RunId, TrialKey};
 use super::redact::redacted;
-use super::run::RunId;
 
 /// The manifest of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,26 +21,26 @@ use super::run::RunId;
 pub struct Manifest {
     /// [`FORMAT`].
     pub format: u32,
-    /// The run's name; given by [`super::RunFolder::create`].
+    /// The run's id, assigned by [`super::RunFolder::create`].
     pub run: RunId,
     /// When it began.
     pub started: Timestamp,
-    /// The experiment as it was checked.
+    /// The experiment, as checked.
     pub experiment: ExperimentRecord,
-    /// The file that it was read from.
+    /// The experiment file.
     pub source: Source,
     /// Every trial in the order of the plan.
     pub plan: Vec<PlannedTrial>,
-    /// The controller and its host.
+    /// The controller's version and host.
     pub controller: MachineFacts,
-    /// The loaders that fire together; empty: the controller fires the load itself.
+    /// The loaders; empty: the controller generates the load.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loaders: Vec<LoaderMachine>,
-    /// The hosts that the services run on.
+    /// Host facts of the target hosts.
     pub hosts: Vec<HostFacts>,
     /// Platforms that were left out, with the reason.
     pub left_out: Vec<String>,
-    /// How the host was held against `[host]`.
+    /// The result of comparing the host with `[host]`.
     #[serde(default)]
     pub preflight: Preflight,
 }
@@ -55,28 +53,28 @@ pub struct ExperimentRecord {
     pub name: Name,
     /// The number of blocks.
     pub iterations: u32,
-    /// The seed of the order and of everything random in the report.
+    /// The seed of the trial order and of the bootstrap.
     pub seed: u64,
     /// `randomized-blocks` or `batch`.
     pub order: String,
-    /// How often a trial is tried at most.
+    /// The maximum number of attempts per trial.
     pub max_attempts: u32,
-    /// The platform that ratios are taken to.
+    /// The platform to which the others are compared.
     pub baseline: Name,
-    /// The platforms that take part, in the file's order.
+    /// The platforms, in the file's order.
     pub platforms: Vec<PlatformRecord>,
     /// The workloads, in the file's order.
     pub workloads: Vec<WorkloadRecord>,
     /// The loads, in the file's order.
     pub loads: Vec<LoadRecord>,
-    /// Cells that are left out.
+    /// Combinations that are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skips: Vec<Skip>,
-    /// The limits that every service gets.
+    /// The limits of every service.
     pub resources: Resources,
-    /// The distance of two samples, ms.
+    /// The sampling interval, ms.
     pub sampling_interval_ms: u64,
-    /// The loaders that fire together; empty: the controller fires the load itself.
+    /// The loaders; empty: the controller generates the load.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loaders: Vec<Name>,
 }
@@ -87,7 +85,7 @@ pub struct ExperimentRecord {
 pub struct PlatformRecord {
     /// Its name.
     pub name: Name,
-    /// What it is.
+    /// Its specification.
     pub spec: PlatformSpec,
 }
 
@@ -97,11 +95,11 @@ pub struct PlatformRecord {
 pub struct WorkloadRecord {
     /// Its name.
     pub name: Name,
-    /// What it is, in words.
+    /// A description.
     pub what: String,
-    /// What it speaks: only loads of the same make cells with it.
-    #[serde(default)]
-    pub speech: Transport,
+    /// Its transport: it forms cells with loads of the same transport only.
+    #[serde(default, rename = "speech")]
+    pub transport: Transport,
 }
 
 /// A load.
@@ -110,11 +108,11 @@ pub struct WorkloadRecord {
 pub struct LoadRecord {
     /// Its name.
     pub name: Name,
-    /// What it is.
+    /// Its specification.
     pub spec: LoadSpec,
 }
 
-/// Cells that are left out: those that have every name that is given.
+/// Combinations that are left out: those that match every given name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Skip {
@@ -127,11 +125,39 @@ pub struct Skip {
 }
 
 impl Skip {
-    /// Whether a cell has every name that is given.
+    /// Whether a combination matches every given name.
     #[must_use]
     pub fn covers(&self, platform: &Name, workload: &Name, load: &Name) -> bool {
         let fits = |given: &Option<Name>, name: &Name| given.as_ref().is_none_or(|given| given == name);
         fits(&self.platform, platform) && fits(&self.workload, workload) && fits(&self.load, load)
+    }
+}
+
+/// The result of comparing the host with `[host]` before the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preflight {
+    /// Requirements that are met.
+    pub met: Vec<String>,
+    /// Requirements that are not met and are waived.
+    pub waived: Vec<String>,
+    /// CPUs that services, runner and load generator share.
+    pub shared_cpus: Vec<String>,
+}
+
+/// A loader and its machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoaderMachine {
+    /// Its name.
+    pub name: Name,
+    /// Host facts, read when the run began.
+    pub facts: MachineFacts,
+}
+
+impl From<(Name, MachineFacts)> for LoaderMachine {
+    fn from((name, facts): (Name, MachineFacts)) -> Self {
+        Self { name, facts }
     }
 }
 
@@ -149,16 +175,16 @@ pub struct PlannedTrial {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// Its path as it was given.
+    /// The path, as given.
     pub path: String,
-    /// The sum of its bytes.
+    /// Length and checksum of its bytes.
     pub sum: FileSum,
     /// Its text; the values of keys that name secrets are replaced by `***`.
     pub text: String,
 }
 
 impl Source {
-    /// Keeps a file's text.
+    /// Records a file.
     #[must_use]
     pub fn of(path: &Path, text: &str) -> Self {
         Self {
@@ -170,7 +196,7 @@ impl Source {
 }
 
 impl Manifest {
-    /// A manifest of now, for all platforms of `experiment`; the caller strikes those left out from `experiment.platforms`.
+    /// A manifest for all platforms of `experiment`, started now; the caller removes unused platforms from `experiment.platforms`.
     #[must_use]
     pub fn new(experiment: ExperimentRecord, source: Source, plan: Vec<PlannedTrial>, hosts: Vec<HostFacts>) -> Self {
         let started = Timestamp::now();
@@ -188,28 +214,22 @@ impl Manifest {
             preflight: Preflight::default(),
         }
     }
-
-    /// The trial's position in the plan.
-    #[must_use]
-    pub fn index_of(&self, trial: &TrialKey) -> Option<u32> {
-        self.plan.iter().find(|p| p.trial == *trial).map(|p| p.index)
-    }
 }
 
 impl ExperimentRecord {
-    /// Every cell that is not left out, by workload, then load, then platform, as tables show them.
+    /// Every cell that is not left out, ordered by workload, load, platform.
     pub fn cells(&self) -> impl Iterator<Item = CellKey> + '_ {
-        let left_out = |cell: &CellKey| {
+        let skipped = |cell: &CellKey| {
             let mut skips = self.skips.iter();
             skips.any(|skip| skip.covers(&cell.platform, &cell.workload, &cell.load))
         };
-        self.all().filter(move |cell| !left_out(cell))
+        self.combinations().filter(move |cell| !skipped(cell))
     }
 
-    fn all(&self) -> impl Iterator<Item = CellKey> + '_ {
+    fn combinations(&self) -> impl Iterator<Item = CellKey> + '_ {
         self.workloads.iter().flat_map(move |workload| {
-            let speaks = |load: &&LoadRecord| load.spec.kind.goes_with(workload.speech);
-            self.loads.iter().filter(speaks).flat_map(move |load| {
+            let matches = |load: &&LoadRecord| load.spec.kind.goes_with(workload.transport);
+            self.loads.iter().filter(matches).flat_map(move |load| {
                 self.platforms.iter().map(move |platform| CellKey {
                     platform: platform.name.clone(),
                     workload: workload.name.clone(),
@@ -225,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_do_not_get_into_results_and_the_sum_is_of_the_file() {
+    fn secrets_are_redacted_and_the_checksum_is_of_the_original() {
         let text = "name = \"x\"\n\"sasl.password\" = \"hunter2\" # mine\n";
         let source = Source::of(Path::new("experiments.toml"), text);
         assert_eq!(source.text, "name = \"x\"\n\"sasl.password\" = \"***\"\n");

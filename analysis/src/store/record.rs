@@ -1,11 +1,14 @@
-//! `trial.json`: everything that is known of one attempt.
+//! `trial.json`: the record of one attempt.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use protocol::event::Ready;
+use protocol::facts::HostNow;
 use protocol::load::{Little, LoadSpec, UdpFigures};
 use protocol::spec::{Emulation, PlatformSpec};
 use protocol::summary::Summary;
@@ -13,24 +16,62 @@ use protocol::{AttemptId, Name};
 use serde::{Deserialize, Serialize};
 
 use super::digest::FileSum;
-use super::external::ExternalRecord;
-use super::generator::GeneratorRecord;
-use super::host::BandRecord;
-use super::label::LabelRecord;
-use super::loader::LoaderRecord;
-use super::ramp::RampRecord;
-use super::request::RequestCounts;
-use super::truth::TruthRecord;
+use super::error::StoreError;
+use super::load_record::{ExternalRecord, GeneratorRecord, LabelRecord, LoaderRecord, RampRecord, RequestCounts};
 use super::verdict::Verdict;
-use super::{StoreError, atomic, format_2};
-use crate::stats::ledger::Ledger;
-use crate::stats::usage::ServiceUse;
+use super::{atomic, format_2};
+use crate::stats::breakdown::ResourceBreakdown;
+use crate::stats::usage::ServiceUsage;
 use loader::latency::Latency;
 
-/// The number of the format of all JSON files of a run.
-pub const FORMAT: u32 = 3;
+/// The id of a run: the UTC time of its start, `20261122T020102Z`; if it is taken, the next free second.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RunId(String);
 
-/// A platform, a workload and a load.
+/// The format of a run id.
+const RUN_ID_FORMAT: &str = "%Y%m%dT%H%M%SZ";
+
+impl RunId {
+    /// The id for a start time.
+    #[must_use]
+    pub fn at(time: Timestamp) -> Self {
+        Self(time.strftime(RUN_ID_FORMAT).to_string())
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match DateTime::strptime(RUN_ID_FORMAT, text) {
+            Ok(_) if text.len() == 16 => Ok(Self(text.to_owned())),
+            _ => Err(format!("{text:?} is not a run id such as 20261122T020102Z")),
+        }
+    }
+}
+
+impl TryFrom<String> for RunId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> Self {
+        id.0
+    }
+}
+
+/// A combination of platform, workload and load.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CellKey {
@@ -48,7 +89,7 @@ impl fmt::Display for CellKey {
     }
 }
 
-/// One fresh deployment of a cell, which may take several attempts.
+/// One fresh deployment of a cell; it may take several attempts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrialKey {
@@ -69,7 +110,7 @@ pub struct AttemptKey {
 }
 
 impl AttemptKey {
-    /// Its folder below the run: `<cell>/<block>-<attempt>`.
+    /// Its directory below the run: `<cell>/<block>-<attempt>`.
     #[must_use]
     pub fn folder(&self) -> String {
         format!("{}/{}-{}", self.trial.cell, self.trial.block, self.attempt)
@@ -82,85 +123,87 @@ impl fmt::Display for AttemptKey {
     }
 }
 
-/// Everything that is known of one attempt.
+/// The record of one attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrialRecord {
-    /// [`FORMAT`].
+    /// [`FORMAT`](super::FORMAT).
     pub format: u32,
     /// Which attempt.
     pub key: AttemptKey,
-    /// Its identity in every message.
+    /// Its id in every message.
     pub attempt_id: AttemptId,
-    /// The position of the trial in the plan, from 0: the abscissa of drift.
+    /// The position of the trial in the plan, from 0; drift is tested against it.
     pub index: u32,
-    /// What the services ran on.
+    /// The platform's specification.
     pub platform: PlatformSpec,
-    /// Wall-clock time at the first RUN.
+    /// Wall-clock time of the first RUN.
     pub started: Timestamp,
-    /// Wall-clock time when the last answer was in.
+    /// Wall-clock time of the last reply.
     pub ended: Timestamp,
-    /// The wait until the host was back in band; `None`: nothing is asked of it.
-    #[serde(default)]
-    pub band: Option<BandRecord>,
-    /// The load that was ordered.
+    /// The wait until the host was within the limits of `[band]`; `None`: there are no limits.
+    #[serde(default, rename = "band")]
+    pub settle: Option<SettleRecord>,
+    /// The load, as requested.
     pub load: LoadSpec,
-    /// What READY said; `None`: it never came.
+    /// The READY message; `None`: it never arrived.
     pub ready: Option<Ready>,
-    /// The estimate of the distance between the two clocks.
+    /// The estimated offset between the two clocks.
     pub clock: Option<ClockOffset>,
-    /// When was measured; `None`: no load was generated.
+    /// The measurement window; `None`: no load was generated.
     pub window: Option<Window>,
-    /// The requests.
+    /// Request counts.
     pub requests: RequestCounts,
     /// Both sides of Little's law; `None`: no load was generated.
     pub little: Option<Little>,
-    /// What the generator took; `None`: no load was generated, or its engine is another program that does not tell.
+    /// Resource usage of the load generator; `None`: no load was generated, or by another program.
     #[serde(default)]
     pub generator: Option<GeneratorRecord>,
-    /// What each of several loaders did; empty: the controller fired the load itself.
+    /// The part of each loader; empty: the controller generated the load.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loaders: Vec<LoaderRecord>,
-    /// Their times; `None`: no load was generated.
+    /// Latency distributions; `None`: no load was generated.
     pub latency: Option<Latency>,
-    /// The same by what was asked, where the load has several calls.
+    /// Figures per request label, if the load has several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<LabelRecord>,
-    /// What is known of the program that fired, where it was not one of our engines.
+    /// The program that generated the load, if it was not a load engine of Jung.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalRecord>,
-    /// What the search for the highest rate found, of a load that is one.
+    /// The search for the highest rate, for loads that are one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ramp: Option<RampRecord>,
-    /// What the services really did, where that can be read back.
-    pub truth: Option<TruthRecord>,
-    /// The samples that arrived.
+    /// The readback of what the services did, for workloads that support it.
+    #[serde(rename = "truth")]
+    pub readback: Option<ReadbackRecord>,
+    /// The received samples.
     pub sampling: SamplingRecord,
-    /// The services that were processes of the host whatever the platform; they are no part of its figures.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub beside: BTreeSet<Name>,
-    /// What only a stream of packets has; `None`: the load was another one.
+    /// Auxiliary services: processes of the host whatever the platform, not part of its figures.
+    #[serde(default, rename = "beside", skip_serializing_if = "BTreeSet::is_empty")]
+    pub auxiliary: BTreeSet<Name>,
+    /// Figures of a packet stream; `None`: another load.
     #[serde(default)]
     pub udp: Option<UdpFigures>,
-    /// CPU and memory in the measured window, one a service.
-    pub resources: Vec<ServiceUse>,
-    /// Where all of the host's CPU and memory went in the measured window; `None`: there was none, or nothing was sampled.
-    pub ledger: Option<Ledger>,
-    /// What the runner summed up; `None`: it never did.
+    /// CPU and memory in the measurement window, per service.
+    pub resources: Vec<ServiceUsage>,
+    /// The resource breakdown of the measurement window; `None`: there was no window, or no samples.
+    #[serde(rename = "ledger")]
+    pub breakdown: Option<ResourceBreakdown>,
+    /// The runner's SUMMARY; `None`: it never arrived.
     pub summary: Option<Summary>,
-    /// Why it was aborted; `None`: it was not.
+    /// Why the attempt was aborted; `None`: it was not.
     pub failure: Option<FailureRecord>,
-    /// What the audit says.
+    /// The verdict of the audit.
     pub verdict: Verdict,
-    /// The other files of the folder, filled in by [`super::AttemptWriter::finish`].
+    /// The other files of the directory, filled in by [`super::AttemptWriter::finish`].
     pub files: BTreeMap<String, FileSum>,
 }
 
 impl TrialRecord {
-    /// Reads `trial.json`, of this format or of format 2.
+    /// Reads `trial.json` of this format or of an earlier one.
     ///
     /// # Errors
-    /// [`StoreError::Io`], [`StoreError::Malformed`], and [`StoreError::Format`] for one of a later program.
+    /// [`StoreError::Io`], [`StoreError::Malformed`], and [`StoreError::Format`] for a newer format.
     pub fn read(path: &Path) -> Result<Self, StoreError> {
         let mut record: Self = atomic::read_versioned(path, format_2::upgrade_trial)?;
         if let Some(ready) = &mut record.ready {
@@ -169,17 +212,17 @@ impl TrialRecord {
         Ok(record)
     }
 
-    /// What of the fairness contract was not kept.
+    /// Deviations from the fairness contract.
     #[must_use]
     pub fn deviations(&self) -> &[String] {
         self.ready.as_ref().map_or(&[], |ready| &ready.deviations)
     }
 
-    /// What the services used that were on the platform.
-    pub fn on_platform(&self) -> impl Iterator<Item = &ServiceUse> {
+    /// The resource usage of the services on the platform.
+    pub fn on_platform(&self) -> impl Iterator<Item = &ServiceUsage> {
         self.resources
             .iter()
-            .filter(|used| !self.beside.contains(&used.service))
+            .filter(|used| !self.auxiliary.contains(&used.service))
     }
 }
 
@@ -199,19 +242,19 @@ fn find_emulation(ready: &mut Ready) {
     });
 }
 
-/// The runner's monotonic clock minus the controller's, from a ping exchange.
+/// The runner's monotonic clock minus the controller's, from PING exchanges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockOffset {
     /// The estimate, ns.
     pub offset_ns: i64,
-    /// Half the shortest round trip, ns: the estimate is no further off than this.
+    /// The error of the estimate: half the shortest round trip, ns.
     pub error_ns: u64,
-    /// How many exchanges it rests on.
+    /// The number of exchanges.
     pub exchanges: u32,
 }
 
-/// The measured window on both clocks.
+/// The measurement window on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
@@ -225,21 +268,21 @@ pub struct Window {
     pub runner_start_ns: u64,
     /// Its end on the runner's clock, ns since READY.
     pub runner_end_ns: u64,
-    /// How far off the runner's two may be, ns.
+    /// The error of its edges on the runner's clock, ns.
     pub error_ns: u64,
 }
 
-/// The samples that arrived, to be held against what the runner says it sent.
+/// The received samples, to be compared with what the runner sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SamplingRecord {
-    /// The distance of two samples, ms.
+    /// The sampling interval, ms.
     pub interval_ms: u64,
-    /// Batches that arrived, each counted once.
+    /// Distinct batches received.
     pub batches: u64,
     /// Samples in them.
     pub samples: u64,
-    /// The clock ticks a second of the runner's host.
+    /// Clock ticks per second on the runner's host.
     pub ticks_per_s: u64,
 }
 
@@ -247,10 +290,58 @@ pub struct SamplingRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FailureRecord {
-    /// Where: a stage of the runner, or a phase of the controller.
+    /// The stage of the runner, or the phase of the controller.
     pub stage: String,
-    /// What broke.
+    /// The cause.
     pub why: String,
+}
+
+/// The wait before a trial until the host was within the limits of `[band]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettleRecord {
+    /// Duration, ns.
+    pub waited_ns: u64,
+    /// Limits still exceeded at the end.
+    pub outside: Vec<String>,
+    /// The host at the end of the wait.
+    pub host: HostNow,
+}
+
+/// The readback of an attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadbackRecord {
+    /// The comparisons.
+    pub checks: Vec<ReadbackCheck>,
+    /// Why the readback failed; `None`: it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// One comparison of what the services accepted with what they did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadbackCheck {
+    /// The requirement, in words.
+    pub what: String,
+    /// Cases checked.
+    pub checked: u64,
+    /// Cases that violate the requirement.
+    pub wrong: u64,
+    /// Whether one violation makes the trial invalid; otherwise it is suspect.
+    pub binding: bool,
+    /// The slowest case, ns, if the requirement is about time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slowest_ns: Option<u64>,
+}
+
+impl ReadbackRecord {
+    /// Whether the readback succeeded and found no violation.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.problem.is_none() && self.checks.iter().all(|check| check.wrong == 0)
+    }
 }
 
 #[cfg(test)]

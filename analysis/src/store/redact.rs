@@ -1,16 +1,16 @@
-//! An experiment file without its secrets: results are made to be published.
+//! Redaction of secrets in experiment files, since results are meant to be published.
 //!
-//! The text is parsed, and the value of every key that names a secret is replaced where it stands, whatever form of string it has and
-//! however its key is written. All other lines stay as they are, so that two runs can be compared line by line.
+//! The text is parsed, and the value of every key that names a secret is replaced in place, whatever the form of the string or the key.
+//! All other lines are unchanged, so that two runs can be compared line by line.
 
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-/// What stands in the place of a secret.
+/// The replacement for a secret.
 const REDACTED: &str = "\"***\"";
 
-/// Words that make a key, with the tables it is in, one of a secret: all of librdkafka's and what is likely to be one.
+/// Words that mark a key, together with its tables, as secret: all of librdkafka's, and likely others.
 const WORDS: [&str; 10] = [
     "password",
     "passphrase",
@@ -27,7 +27,7 @@ const WORDS: [&str; 10] = [
 /// The text with every secret replaced.
 pub(super) fn redacted(text: &str) -> String {
     let Ok(table) = DeTable::parse(text) else {
-        return "# not TOML, so its secrets could not be told: left out\n".to_owned();
+        return "# left out: the file is not valid TOML, so secrets cannot be identified\n".to_owned();
     };
     let mut values = Vec::new();
     table_values(table.get_ref(), "", &mut values);
@@ -45,7 +45,7 @@ pub(super) fn redacted(text: &str) -> String {
     kept + &without_comments(text.get(at..).unwrap_or_default(), after_secret)
 }
 
-/// A value that holds no others.
+/// A scalar value.
 struct Value {
     span: Range<usize>,
     is_secret: bool,
@@ -76,7 +76,7 @@ fn one_value(value: &DeValue<'_>, span: Range<usize>, path: &str, values: &mut V
     }
 }
 
-/// Text between values without comments that speak of a secret, and, right after a secret, without the comment on its line.
+/// The text between two values, without comments that mention a secret, and without the comment on the line of a secret.
 fn without_comments(gap: &str, after_secret: bool) -> String {
     let mut kept = String::with_capacity(gap.len());
     for (number, line) in gap.split_inclusive('\n').enumerate() {
@@ -92,7 +92,7 @@ fn without_comments(gap: &str, after_secret: bool) -> String {
     kept
 }
 
-/// Where the comment of a line begins that holds keys but no values.
+/// The position of a comment in a line that holds keys but no values.
 fn comment_of(line: &str) -> Option<usize> {
     let (mut quote, mut escaped) = (None, false);
     for (at, c) in line.char_indices() {
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_secrets_and_what_is_said_of_them_are_gone() {
+    fn only_secrets_and_comments_about_them_are_removed() {
         let text = "name = \"x\" # a name\n# old password = \"hunter1\"\n[kafka.options]\n\"sasl.username\" = \"night\"\n\
                     \"sasl.password\" = \"hunter2\" # mine\nport = [1, # one\n 2]\n\"a#password\".b = 'hunter3'\n";
         assert_eq!(
@@ -127,7 +127,7 @@ mod tests {
         assert!(!redacted("password = \"hunter2").contains("hunter2"));
     }
 
-    /// A string in one of TOML's four forms, in several lines where the form has them.
+    /// A string in one of TOML's four forms, multi-line where the form allows.
     fn string(secret: &str, form: u8) -> String {
         match form {
             0 => format!("\"{secret}\""),
@@ -137,7 +137,7 @@ mod tests {
         }
     }
 
-    /// A key of a secret as it can be written, with its value; `plain` stands beside it where it is in a table.
+    /// A secret key in one of its possible forms, with its value, next to a key `plain`.
     fn setting(key: &str, value: &str, form: u8) -> String {
         let dotted = key.replace('.', " . ");
         let last = key.rsplit('.').next().unwrap_or_default();
@@ -157,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_form_of_string_or_key_lets_a_secret_through(
+        fn secrets_are_redacted_in_every_form_of_string_and_key(
             secret in "hunter[0-9]{4}",
             key in prop::sample::select(vec![
                 "sasl.password", "ssl.key.password", "ssl.key.pem", "ssl.keystore.password", "sasl.oauthbearer.client.secret",
@@ -177,7 +177,7 @@ mod tests {
         }
 
         #[test]
-        fn a_file_without_secrets_stays_as_it_is(value in "[a-z# \\[\\]=']{0,20}", comment in "[a-z =\"']{0,12}") {
+        fn a_file_without_secrets_is_unchanged(value in "[a-z# \\[\\]=']{0,20}", comment in "[a-z =\"']{0,12}") {
             prop_assume!(!is_secret(&comment));
             let text = format!("\"a # b\".c = \"{value}\" # {comment}\n[t] # {comment}\nx = '''\n#{}'''\n", value.replace('\'', ""));
             prop_assert_eq!(redacted(&text), text);

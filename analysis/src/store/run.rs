@@ -1,85 +1,35 @@
-//! The folder of a run: `results/<experiment>/<run>/`.
+//! The directory of a run: `results/<experiment>/<run>/`.
 
-use std::fmt;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use serde::{Deserialize, Serialize};
 
 use super::atomic;
-use super::attempt::AttemptWriter;
+use super::attempt::{AttemptWriter, TEMPORARY, TRIAL};
 use super::digest::FileSum;
 use super::error::{At, StoreError};
 use super::format_2;
-use super::journal::{Entry, Journal, JournalEvent, RunStarted};
+use super::journal::{AttemptFinished, Entry, Journal, JournalEvent, RunStarted};
 use super::manifest::Manifest;
-use super::record::AttemptKey;
-use super::recover;
+use super::record::{AttemptKey, RunId, TrialRecord};
 
-/// The name of a run: the UTC time of its start, `20261122T020102Z`; of two in one second the later moves on by a second.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct RunId(String);
-
-const PATTERN: &str = "%Y%m%dT%H%M%SZ";
-
-impl RunId {
-    /// The name for a start at this time.
-    #[must_use]
-    pub fn at(time: Timestamp) -> Self {
-        Self(time.strftime(PATTERN).to_string())
-    }
-}
-
-impl fmt::Display for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl FromStr for RunId {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match DateTime::strptime(PATTERN, text) {
-            Ok(_) if text.len() == 16 => Ok(Self(text.to_owned())),
-            _ => Err(format!("{text:?} is not the name of a run such as 20261122T020102Z")),
-        }
-    }
-}
-
-impl TryFrom<String> for RunId {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<RunId> for String {
-    fn from(id: RunId) -> Self {
-        id.0
-    }
-}
-
-/// The folder of a run.
+/// The directory of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
 }
 
 impl RunFolder {
-    /// Makes the folder `<results>/<experiment>/<run>/` under a name of its own, which is put into the manifest, writes `manifest.json`
-    /// and begins the journal.
+    /// Creates the directory `<results>/<experiment>/<run>/`, assigns the run id to the manifest, writes `manifest.json`
+    /// and starts the journal.
     ///
     /// # Errors
-    /// [`StoreError::Io`], first of all when `results` cannot be made or written.
+    /// [`StoreError::Io`], e.g. if `results` cannot be created or written.
     pub fn create(results: &Path, manifest: &mut Manifest) -> Result<(Self, Journal), StoreError> {
         let parent = results.join(manifest.experiment.name.as_str());
-        fs::create_dir_all(&parent).at(&parent, "make the folder")?;
+        fs::create_dir_all(&parent).at(&parent, "create the directory")?;
         let (id, path) = claim(&parent, manifest.started)?;
         atomic::sync_folder(&parent)?;
         manifest.run = id;
@@ -91,40 +41,40 @@ impl RunFolder {
         Ok((folder, journal))
     }
 
-    /// Opens the folder of an earlier run for going on with it: removes what a crash left half-written, takes up attempts that were whole but
-    /// not yet in the journal, and notes that the run is resumed.
+    /// Opens the directory of an interrupted run: removes incomplete attempts, adds complete ones that the journal does not contain
+    /// yet, and records that the run is resumed.
     ///
     /// # Errors
-    /// [`StoreError::Io`], [`StoreError::Malformed`] and [`StoreError::Format`]: a damaged run is not gone on with.
+    /// [`StoreError::Io`], [`StoreError::Malformed`] and [`StoreError::Format`]: a damaged run is not resumed.
     pub fn resume(path: &Path) -> Result<(Self, Manifest, Journal, Vec<Entry>), StoreError> {
         let folder = Self::at(path);
         let manifest = folder.manifest()?;
         let (mut journal, mut entries) = Journal::open(&folder.journal_path())?;
         folder.check_manifest(&entries)?;
-        recover::recover(&folder, &mut journal, &mut entries)?;
+        folder.recover(&mut journal, &mut entries)?;
         entries.push(journal.append(JournalEvent::RunResumed(folder.started(&manifest)?))?);
         Ok((folder, manifest, journal, entries))
     }
 
-    /// The folder at this path, without looking.
+    /// The directory at this path; nothing is read.
     #[must_use]
     pub fn at(path: &Path) -> Self {
         Self { path: path.to_owned() }
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the journal is.
+    /// The path of the journal.
     #[must_use]
     pub fn journal_path(&self) -> PathBuf {
         self.path.join("journal.jsonl")
     }
 
-    /// Where the manifest is.
+    /// The path of the manifest.
     #[must_use]
     pub fn manifest_path(&self) -> PathBuf {
         self.path.join("manifest.json")
@@ -133,35 +83,50 @@ impl RunFolder {
     /// Reads the manifest.
     ///
     /// # Errors
-    /// [`StoreError::Io`], [`StoreError::Malformed`], and [`StoreError::Format`] for one of a later program.
+    /// [`StoreError::Io`], [`StoreError::Malformed`], and [`StoreError::Format`] for a newer format.
     pub fn manifest(&self) -> Result<Manifest, StoreError> {
         atomic::read_versioned(&self.manifest_path(), format_2::upgrade_manifest)
     }
 
-    /// The folder of an attempt.
+    /// The path of an attempt.
     #[must_use]
     pub fn attempt_path(&self, key: &AttemptKey) -> PathBuf {
         self.path.join(key.folder())
     }
 
-    /// Begins to write an attempt.
+    /// Starts writing an attempt.
     ///
     /// # Errors
-    /// [`StoreError::Io`], and [`StoreError::Exists`] if it is already there.
+    /// [`StoreError::Io`], and [`StoreError::Exists`] if it already exists.
     pub fn begin(&self, key: &AttemptKey) -> Result<AttemptWriter, StoreError> {
         AttemptWriter::begin(&self.attempt_path(key))
     }
 
-    /// The plan of a run that goes on must be the one that it began with.
+    /// Removes incomplete attempts, and adds complete ones that the journal does not contain yet: a crash can fall between the two.
+    fn recover(&self, journal: &mut Journal, entries: &mut Vec<Entry>) -> Result<(), StoreError> {
+        let known: BTreeSet<String> = entries.iter().filter_map(folder_of).collect();
+        for cell in folders(&self.path)? {
+            for attempt in folders(&cell)? {
+                if name(&attempt).starts_with(TEMPORARY) {
+                    fs::remove_dir_all(&attempt).at(&attempt, "remove the incomplete attempt")?;
+                } else if !known.contains(&format!("{}/{}", name(&cell), name(&attempt))) {
+                    entries.extend(adopt(&attempt, journal)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The manifest must not have changed since the run began.
     fn check_manifest(&self, entries: &[Entry]) -> Result<(), StoreError> {
         let now = FileSum::of_file(&self.manifest_path())?.sha256;
-        let told = entries.iter().find_map(|e| match &e.event {
+        let recorded = entries.iter().find_map(|e| match &e.event {
             JournalEvent::RunStarted(started) => Some(&started.manifest_sha256),
             _ => None,
         });
-        match told {
+        match recorded {
             Some(sum) if *sum != now => {
-                let why = "its SHA-256 is not the one that the journal bears: it was altered since the run began";
+                let why = "its SHA-256 differs from that in the journal: it was altered since the run began";
                 Err(StoreError::malformed(&self.manifest_path(), 0, why))
             }
             _ => Ok(()),
@@ -176,19 +141,68 @@ impl RunFolder {
     }
 }
 
-/// Makes a folder named after `time` or the first free second after it.
+/// Creates a directory named after `time` or the next free second.
 fn claim(parent: &Path, time: Timestamp) -> Result<(RunId, PathBuf), StoreError> {
     let mut time = time;
     loop {
         let id = RunId::at(time);
-        let path = parent.join(&id.0);
+        let path = parent.join(id.to_string());
         match fs::create_dir(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 time = time.saturating_add(jiff::SignedDuration::from_secs(1)).unwrap_or(time);
             }
-            result => return result.at(&path, "make the folder").map(|()| (id, path)),
+            result => return result.at(&path, "create the directory").map(|()| (id, path)),
         }
     }
+}
+
+/// Adds a complete attempt to the journal; `None` if the directory is not an attempt.
+fn adopt(folder: &Path, journal: &mut Journal) -> Result<Option<Entry>, StoreError> {
+    let path = folder.join(TRIAL);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let record = TrialRecord::read(&path)?;
+    for (file, sum) in &record.files {
+        let file = folder.join(file);
+        if FileSum::of_file(&file)? != *sum {
+            return Err(StoreError::malformed(
+                &file,
+                0,
+                "its checksum differs from that in trial.json",
+            ));
+        }
+    }
+    let mut files = record.files.clone();
+    files.insert(TRIAL.to_owned(), FileSum::of_file(&path)?);
+    let event = JournalEvent::AttemptFinished(AttemptFinished::of(&record, files));
+    journal.append(event).map(Some)
+}
+
+/// The directory of the attempt that an entry ends.
+fn folder_of(entry: &Entry) -> Option<String> {
+    match &entry.event {
+        JournalEvent::AttemptFinished(ended) => Some(ended.key.folder()),
+        _ => None,
+    }
+}
+
+/// The subdirectories of a directory, sorted.
+fn folders(path: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut found = Vec::new();
+    for item in fs::read_dir(path).at(path, "list")? {
+        let item = item.at(path, "list")?.path();
+        if item.is_dir() {
+            found.push(item);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The last part of a path.
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -196,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_utc_times_and_unique() {
+    fn run_ids_are_unique_utc_times() {
         let time: Timestamp = "2026-11-22T02:01:02.9Z".parse().unwrap();
         assert_eq!(RunId::at(time).to_string(), "20261122T020102Z");
         let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
-//! `samples.csv`: the raw counters of the runner as they arrived, one row a sample, one column a counter.
+//! `samples.csv`: the runner's raw counters, one row per sample, one column per counter.
 //!
-//! `batch` the batch it came in; `offset_ns` ns after READY on the runner's monotonic clock; `of` what kind of thing was sampled, `service` whose it is,
-//! `name` which of them (a role, a part of the platform, an interface, a domain of energy); `pid` and `start_ticks`, which together name a process. Then
-//! every counter by its name; empty: not read in this sample, not readable, or not a thing's of this kind.
+//! `batch`; `offset_ns`, ns after READY on the runner's monotonic clock; `of`, the kind of subject; `service`, its service;
+//! `name`, which of several (a role, a part of the platform, an interface, an energy domain); `pid` and `start_ticks`, which identify a process. Then
+//! every counter by its name; empty: not read in this sample, not readable, or not applicable.
 
 use std::path::Path;
 
@@ -13,20 +13,21 @@ use protocol::sample::{
 };
 
 use super::error::{At, StoreError};
+use crate::stats::recording::kind_and_name;
 
 /// The columns before the counters.
 const HEAD: [&str; 7] = ["batch", "offset_ns", "of", "service", "name", "pid", "start_ticks"];
 
-/// The header.
+/// The header fields.
 fn columns() -> impl Iterator<Item = &'static str> {
     HEAD.into_iter()
         .chain(Counter::ALL.iter().map(|counter| counter.name()))
 }
 
-/// The file's bytes.
+/// Serialises batches.
 ///
 /// # Errors
-/// The library's, in words; it does not happen in memory.
+/// The CSV library's error; it does not occur in memory.
 pub fn to_csv(batches: &[Samples]) -> Result<Vec<u8>, String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(columns()).map_err(|e| e.to_string())?;
@@ -55,28 +56,22 @@ pub fn to_csv(batches: &[Samples]) -> Result<Vec<u8>, String> {
     writer.into_inner().map_err(|e| e.to_string())
 }
 
-/// What was sampled, as `of`, `service`, `name`, `pid` and `start_ticks`.
+/// The subject as `of`, `service`, `name`, `pid` and `start_ticks`.
 fn head(subject: &Subject) -> [String; 5] {
     let service = subject.service().map(Name::to_string).unwrap_or_default();
-    let (of, name, process) = match subject {
-        Subject::Cgroup(_) => ("cgroup", String::new(), None),
-        Subject::Process(of) => ("process", String::new(), Some((of.pid, of.start_ticks))),
-        Subject::Threads(of) => ("threads", of.role.word().to_owned(), None),
-        Subject::Platform(of) => ("platform", of.part.to_string(), Some((of.pid, of.start_ticks))),
-        Subject::Runner(of) => ("runner", String::new(), Some((of.pid, of.start_ticks))),
-        Subject::Rest(of) => ("rest", of.kind.word().to_owned(), None),
-        Subject::Host(_) => ("host", String::new(), None),
-        Subject::Link(of) => ("link", of.interface.clone(), None),
-        Subject::Engine(_) => ("engine", String::new(), None),
-        Subject::Guest(_) => ("guest", String::new(), None),
-        Subject::GuestThread(of) => ("guest-thread", of.name.clone(), Some((of.id, 0))),
-        Subject::Energy(of) => ("energy", of.domain.clone(), None),
+    let (of, name) = kind_and_name(subject);
+    let process = match subject {
+        Subject::Process(of) => Some((of.pid, of.start_ticks)),
+        Subject::Platform(of) => Some((of.pid, of.start_ticks)),
+        Subject::Runner(of) => Some((of.pid, of.start_ticks)),
+        Subject::GuestThread(of) => Some((of.id, 0)),
+        _ => None,
     };
     let [pid, start] = process.map_or_else(Default::default, |(pid, start)| [pid.to_string(), start.to_string()]);
     [of.to_owned(), service, name, pid, start]
 }
 
-/// Reads `samples.csv`; the batches are not restored.
+/// Reads `samples.csv`; the division into batches is lost.
 ///
 /// # Errors
 /// [`StoreError::Io`], and [`StoreError::Malformed`] with the line.
@@ -86,7 +81,7 @@ pub fn read(path: &Path) -> Result<Vec<Sample>, StoreError> {
     let mut reader = csv::Reader::from_reader(bytes.as_slice());
     let header = reader.headers().map_err(|e| bad(1, e.to_string()))?;
     if !header.iter().eq(columns()) {
-        return Err(bad(1, "the header is not the one that Jung writes".to_owned()));
+        return Err(bad(1, "unexpected header".to_owned()));
     }
     let rows = reader.into_records().enumerate();
     rows.map(|(i, row)| {
@@ -129,7 +124,7 @@ fn subject(row: &csv::StringRecord) -> Result<Subject, String> {
             .parse::<u64>()
             .map_err(|e| format!("start {:?}: {e}", field(6)))
     };
-    let unknown = |what: &str| format!("no {what} is called {:?}", field(4));
+    let unknown = |what: &str| format!("unknown {what} {:?}", field(4));
     Ok(match field(2) {
         "cgroup" => Subject::Cgroup(OfService { service: service()? }),
         "engine" => Subject::Engine(OfService { service: service()? }),
@@ -176,7 +171,7 @@ fn subject(row: &csv::StringRecord) -> Result<Subject, String> {
         "energy" => Subject::Energy(Energy {
             domain: field(4).to_owned(),
         }),
-        other => return Err(format!("nothing is sampled as {other:?}")),
+        other => return Err(format!("unknown subject {other:?}")),
     })
 }
 
@@ -235,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_of_everything_survive_the_round_trip() {
+    fn counters_of_every_subject_survive_the_round_trip() {
         let sample = |(number, of): (usize, Subject)| Sample {
             offset_ns: number as u64,
             of,
@@ -259,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_tampered_with_is_named_by_its_line() {
+    fn a_malformed_row_is_an_error_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("samples.csv");
         let header = String::from_utf8(to_csv(&[]).unwrap()).unwrap();

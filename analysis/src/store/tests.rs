@@ -1,11 +1,11 @@
-//! What a file system can do to a run: no permission, no space, things that are there already.
+//! What the file system can do to a run: files in the way, a full disk.
 
 use std::fs;
 use std::path::Path;
 
 use protocol::event::LogTail;
 
-use super::jtl_reader::tests::request;
+use super::jtl::tests::request;
 use super::record::{AttemptKey, CellKey, TrialKey};
 use super::{JtlContext, RunFolder, StoreError};
 
@@ -23,7 +23,7 @@ fn key() -> AttemptKey {
 }
 
 #[test]
-fn an_attempt_that_is_not_finished_leaves_nothing() {
+fn an_unfinished_attempt_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let run = RunFolder::at(folder.path());
     let mut writer = run.begin(&key()).unwrap();
@@ -42,7 +42,7 @@ fn an_attempt_that_is_not_finished_leaves_nothing() {
 }
 
 #[test]
-fn an_attempt_that_is_there_is_not_overwritten() {
+fn an_existing_attempt_is_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let run = RunFolder::at(folder.path());
     fs::create_dir_all(run.attempt_path(&key())).unwrap();
@@ -50,19 +50,19 @@ fn an_attempt_that_is_there_is_not_overwritten() {
 }
 
 #[test]
-fn a_file_in_the_way_of_a_folder_is_an_error_with_the_path() {
+fn a_file_in_place_of_a_directory_is_an_error_with_the_path() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("native.tcp.rate-500"), "").unwrap();
     let error = RunFolder::at(folder.path()).begin(&key()).unwrap_err();
     assert!(
-        error.is_io() && error.to_string().contains("native.tcp.rate-500"),
+        matches!(error, StoreError::Io { .. }) && error.to_string().contains("native.tcp.rate-500"),
         "{error}"
     );
 }
 
 #[test]
 #[ignore = "needs root: mounts a tiny tmpfs"]
-fn a_full_disk_is_told_and_nothing_half_written_stays() {
+fn a_full_disk_is_an_error_and_no_incomplete_attempt_remains() {
     let folder = tempfile::tempdir().unwrap();
     let _mount = Tmpfs::mount(folder.path());
     let run = RunFolder::at(folder.path());
@@ -76,7 +76,7 @@ fn a_full_disk_is_told_and_nothing_half_written_stays() {
     let error = writer
         .requests((0..100_000).map(|n| Ok(request(n))), &context)
         .unwrap_err();
-    assert!(error.is_io(), "{error}");
+    assert!(matches!(error, StoreError::Io { .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains("requests.jtl") && text.contains("free space"), "{text}");
     drop(writer);
@@ -86,7 +86,7 @@ fn a_full_disk_is_told_and_nothing_half_written_stays() {
     );
 }
 
-/// A tmpfs of 256 KiB, gone at the end.
+/// A tmpfs of 256 KiB, unmounted on drop.
 struct Tmpfs<'a>(&'a Path);
 
 impl<'a> Tmpfs<'a> {

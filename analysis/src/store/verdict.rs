@@ -1,119 +1,109 @@
-//! What an audit comes to.
+//! The verdict of the audit.
 
 use serde::{Deserialize, Serialize};
 
-/// Whether an attempt counts. Ordered: the worst of several is the greatest.
+/// Whether an attempt counts. Ordered by severity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Validity {
-    /// Nothing is wrong with it.
+    /// No rule objected.
     #[default]
     Valid,
-    /// It counts, and the report says what is odd.
+    /// A rule casts doubt on a figure; the trial counts and the report flags it.
     Suspect,
-    /// It is kept, counts nowhere, and the trial is tried again.
+    /// The attempt does not count, and the trial is tried again.
     Invalid,
-}
-
-impl Validity {
-    /// The word in reports.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Valid => "valid",
-            Self::Suspect => "suspect",
-            Self::Invalid => "invalid",
-        }
-    }
 }
 
 /// The verdict on an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verdict {
-    /// The worst of the reasons; valid without any.
+    /// The most severe validity of the reasons; valid if there are none.
     pub validity: Validity,
-    /// What is wrong, worst first.
+    /// The reasons, most severe first.
     pub reasons: Vec<Reason>,
 }
 
-/// One thing that is wrong.
+/// A violation of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
-    /// The rule that was broken.
+    /// The rule.
     pub rule: Rule,
-    /// How bad that is.
+    /// Its severity.
     pub validity: Validity,
-    /// What was found and what would be right.
+    /// What was found, and the limit.
     pub text: String,
 }
 
-/// The rules.
+/// The rules of the audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
-    /// The attempt ran to its end.
+    /// The attempt ran to completion.
     Completed,
-    /// As many requests as rate times duration.
+    /// Requests recorded = scheduled = rate x duration.
     RequestCount,
     /// Few requests failed.
     Errors,
-    /// Every body was as expected.
+    /// Every reply had the expected body.
     Body,
-    /// Requests under way = rate x time spent.
+    /// Concurrency = throughput x service time.
     LittlesLaw,
-    /// The generator kept its times.
+    /// The load generator kept its schedule.
     GeneratorLag,
-    /// What was measured is the server, and not the generator's own limit.
+    /// The server was the limit, not the load generator.
     GeneratorLimit,
-    /// What was accepted was done.
-    Truth,
+    /// The services did what they accepted.
+    #[serde(rename = "truth")]
+    Readback,
     /// Every sample arrived.
     Samples,
-    /// The sampler kept its grid.
+    /// The sampler missed few ticks.
     MissedTicks,
-    /// No other guest took the CPU.
+    /// The hypervisor below took little CPU time.
     Steal,
-    /// The services ended as they were asked to.
+    /// The services ended normally.
     ServiceEnd,
-    /// Nothing was left behind.
+    /// Teardown left nothing behind.
     Leftovers,
-    /// The two clocks are known well enough.
+    /// The offset between the clocks is known precisely enough.
     Clock,
-    /// The kernel had nothing to complain of.
+    /// The kernel log reports no trouble.
     KernelLog,
-    /// The host was in band before the trial.
-    Band,
+    /// The host was within the limits of `[band]` before the trial.
+    #[serde(rename = "band")]
+    Settle,
 }
 
 impl Rule {
-    /// What the rule is about, for reports.
+    /// The rule's subject, for reports.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn title(self) -> &'static str {
         match self {
-            Self::Completed => "not completed",
-            Self::RequestCount => "number of requests",
+            Self::Completed => "incomplete",
+            Self::RequestCount => "request count",
             Self::Errors => "failed requests",
-            Self::Body => "wrong replies",
+            Self::Body => "wrong bodies",
             Self::LittlesLaw => "Little's law",
-            Self::GeneratorLag => "generator lag",
-            Self::GeneratorLimit => "the generator's own limit",
-            Self::Truth => "broken promises",
+            Self::GeneratorLag => "load generator lag",
+            Self::GeneratorLimit => "load generator limit",
+            Self::Readback => "readback",
             Self::Samples => "missing samples",
             Self::MissedTicks => "missed sampling ticks",
-            Self::Steal => "CPU time stolen",
-            Self::ServiceEnd => "end of a service",
+            Self::Steal => "steal",
+            Self::ServiceEnd => "service exit",
             Self::Leftovers => "leftovers",
-            Self::Clock => "clocks",
-            Self::KernelLog => "the kernel's log",
-            Self::Band => "host out of band",
+            Self::Clock => "clock offset",
+            Self::KernelLog => "kernel log",
+            Self::Settle => "host outside [band]",
         }
     }
 }
 
 impl Verdict {
-    /// The verdict that follows from reasons.
+    /// The verdict for these reasons.
     #[must_use]
     pub fn from_reasons(mut reasons: Vec<Reason>) -> Self {
         reasons.sort_by_key(|r| std::cmp::Reverse(r.validity));

@@ -1,4 +1,4 @@
-//! Why a run ends early.
+//! Why a run ended early.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,81 +7,81 @@ use broker::{StartError, StorageError};
 use protocol::Name;
 use protocol::bus::BusError;
 
-use crate::conduct::link::LinkError;
+use crate::peer::link::LinkError;
 use analysis::report::ReportError;
 use analysis::store::StoreError;
 
-/// Why a run ends early. What was measured until then is kept.
+/// Why a run ended early. Finished attempts are kept.
 #[derive(Debug, thiserror::Error)]
 pub enum CampaignError {
-    /// The broker of our own cannot be started.
+    /// The embedded broker cannot be started.
     #[error("the embedded broker cannot be started: {0}: free the address or set `listen` in [kafka]")]
     Broker(StartError),
-    /// The broker of our own cannot keep its files.
+    /// The embedded broker cannot store its data.
     #[error(
-        "the embedded broker cannot be started: {0}: make room or give the right to write there, or set `data` in [kafka]"
+        "the embedded broker cannot be started: {0}: free space or make the directory writable, or set `data` in [kafka]"
     )]
     BrokerFiles(StorageError),
-    /// The bus does not carry.
+    /// Kafka is not usable.
     #[error(transparent)]
     Bus(#[from] BusError),
-    /// The runner cannot be talked to.
+    /// The runner or a loader did not answer, or refused a command.
     #[error(transparent)]
     Runner(#[from] LinkError),
-    /// A platform cannot be used on the runner's host.
+    /// A required platform is unavailable on the runner's host.
     #[error("{}", platforms.join("\n"))]
     Unmet {
-        /// One line a platform: what is missing, and the remedy.
+        /// One line per platform: what is missing, and the remedy.
         platforms: Vec<String>,
     },
-    /// The host is not what `[host]` requires.
+    /// The host does not meet `[host]`.
     #[error(
-        "host {host} is not as required:\n{}\nwhat cannot be mended can be accepted by its key: waive = [\"...\"] in [host]; the report then says so",
+        "host {host} does not meet the requirements:\n{}\nto accept a deviation, add its key to waive = [\"...\"] in [host]; the report will show it",
         unmet.join("\n")
     )]
     Host {
         /// The host.
         host: Name,
-        /// One line each: what is required, what was found, what mends it.
+        /// One line per requirement: the setting, the actual value, and the remedy.
         unmet: Vec<String>,
     },
-    /// The host does not calm down, and `[band]` says that the run then ends.
+    /// The host did not come within the limits of `[band]`, and the experiment then ends the run.
     #[error(
-        "the host did not come back in band within {} s: {}: stop what disturbs it and continue with --resume, or raise `deadline` in [band]",
-        waited.as_secs(), outside.join("; ")
+        "the host exceeded the limits of [band] for {} s: {}: stop other activity on it and continue with --resume, or raise `deadline` in [band]",
+        waited.as_secs(), exceeded.join("; ")
     )]
-    OutOfBand {
-        /// How long was waited.
+    NotSettled {
+        /// Duration of the wait.
         waited: Duration,
-        /// What is out of band.
-        outside: Vec<String>,
+        /// The exceeded limits.
+        exceeded: Vec<String>,
     },
     /// The signing key cannot be read.
     #[error("key file {path}: {why}", path = path.display())]
     Key {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         why: String,
     },
     /// Results cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The report cannot be made.
+    /// The report cannot be created.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// The run to be resumed was begun with another file.
-    #[error("{run} was begun with another {file}: resume it with the file as it was, or begin a new run")]
+    /// The run to be resumed belongs to another experiment file.
+    #[error("{run} was started with a different {file}: resume it with the original file, or start a new run")]
     OtherExperiment {
         /// The run.
         run: String,
         /// The experiment file.
         file: String,
     },
-    /// The system takes no signal handler.
-    #[error("signals cannot be waited for: {0}")]
+    /// Signal handlers cannot be installed.
+    #[error("signal handlers cannot be installed: {0}")]
     Signals(std::io::Error),
-    /// The user ended it before the first trial.
+    /// The user interrupted the run before the first trial.
     #[error("interrupted before the first trial")]
     Interrupted,
 }

@@ -1,32 +1,32 @@
-//! Which trial comes next, and when an invalid one is tried again: at the end of its block, so that blocks stay what they are.
+//! The order of trials. An invalid trial is retried at the end of its block, so that blocks stay complete.
 
 use std::collections::VecDeque;
 
-/// A trial that waits.
+/// A queued trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task {
     /// The position of the trial in the plan, from 0.
     pub index: u32,
     /// Its block, from 1.
     pub block: u32,
-    /// The number of the attempt that comes next, from 1.
+    /// The number of the next attempt, from 1.
     pub attempt: u32,
-    /// How many attempts came to an end before it; one that a crash cut short has a number and does not count.
+    /// Completed attempts; attempts interrupted by a crash have a number but do not count.
     pub used: u32,
 }
 
-/// What is known of a trial from before.
+/// The history of a trial.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Past {
-    /// The highest number of an attempt that was begun.
+pub struct History {
+    /// The highest attempt number used.
     pub last_attempt: u32,
-    /// Attempts that came to an end.
+    /// Completed attempts.
     pub used: u32,
-    /// Whether one of them counts.
+    /// Whether an attempt counts.
     pub done: bool,
 }
 
-/// The trials that are still to be done, in order.
+/// The remaining trials, in order.
 #[derive(Clone, Debug)]
 pub struct Queue {
     waiting: VecDeque<Task>,
@@ -34,11 +34,11 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The trials of a plan, given by their blocks in order, less what is done. A trial whose attempts were used up before gets no more.
+    /// The trials of a plan, given by their blocks in order, less those that are done or have used up their attempts.
     #[must_use]
-    pub fn new(blocks: &[u32], past: impl Fn(u32) -> Past, max_attempts: u32) -> Self {
+    pub fn new(blocks: &[u32], history: impl Fn(u32) -> History, max_attempts: u32) -> Self {
         let waiting = (0..).zip(blocks).filter_map(|(index, &block)| {
-            let past = past(index);
+            let past = history(index);
             let open = !past.done && past.used < max_attempts;
             open.then_some(Task {
                 index,
@@ -53,23 +53,23 @@ impl Queue {
         }
     }
 
-    /// Takes the next trial out.
+    /// Removes the next trial.
     pub fn take(&mut self) -> Option<Task> {
         self.waiting.pop_front()
     }
 
-    /// Puts a trial back behind the last one of its block; `false`: its attempts are used up.
-    pub fn again(&mut self, task: Task) -> bool {
+    /// Reinserts a trial after the last one of its block; `false`: its attempts are used up.
+    pub fn retry(&mut self, task: Task) -> bool {
         if task.used + 1 >= self.max_attempts {
             return false;
         }
-        let behind = self
+        let position = self
             .waiting
             .iter()
             .rposition(|other| other.block <= task.block)
             .map_or(0, |at| at + 1);
         self.waiting.insert(
-            behind,
+            position,
             Task {
                 attempt: task.attempt + 1,
                 used: task.used + 1,
@@ -79,21 +79,9 @@ impl Queue {
         true
     }
 
-    /// Those that wait.
+    /// The queued trials.
     pub fn waiting(&self) -> impl Iterator<Item = &Task> {
         self.waiting.iter()
-    }
-
-    /// How many wait.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// Whether none waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
     }
 }
 
@@ -106,14 +94,14 @@ mod tests {
     const BLOCKS: [u32; 6] = [1, 1, 1, 2, 2, 2];
 
     fn fresh(max: u32) -> Queue {
-        Queue::new(&BLOCKS, |_| Past::default(), max)
+        Queue::new(&BLOCKS, |_| History::default(), max)
     }
 
     #[test]
-    fn an_invalid_trial_comes_again_at_the_end_of_its_block() {
+    fn an_invalid_trial_is_retried_at_the_end_of_its_block() {
         let mut queue = fresh(2);
         let first = queue.take().unwrap();
-        assert!(queue.again(first));
+        assert!(queue.retry(first));
         let order: Vec<_> = std::iter::from_fn(|| queue.take())
             .map(|task| (task.index, task.attempt))
             .collect();
@@ -121,32 +109,32 @@ mod tests {
     }
 
     #[test]
-    fn attempts_are_used_up() {
+    fn attempts_are_limited() {
         let mut queue = fresh(1);
         let first = queue.take().unwrap();
-        assert!(!queue.again(first));
-        assert_eq!(queue.len(), 5);
+        assert!(!queue.retry(first));
+        assert_eq!(queue.waiting().count(), 5);
     }
 
     #[test]
-    fn what_was_done_before_is_not_done_again() {
+    fn completed_trials_are_not_repeated() {
         let past = |index| match index {
-            0 => Past {
+            0 => History {
                 last_attempt: 1,
                 used: 1,
                 done: true,
             },
-            1 => Past {
+            1 => History {
                 last_attempt: 2,
                 used: 1,
                 done: false,
             },
-            2 => Past {
+            2 => History {
                 last_attempt: 3,
                 used: 3,
                 done: false,
             },
-            _ => Past::default(),
+            _ => History::default(),
         };
         let mut queue = Queue::new(&BLOCKS, past, 3);
         assert_eq!(
@@ -162,9 +150,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever fails, no trial has more attempts than allowed, and a block is over before the next begins.
+        /// Whatever fails, no trial exceeds its attempts, and a block ends before the next one begins.
         #[test]
-        fn blocks_stay_whole(failures in proptest::collection::vec(any::<bool>(), 0..60), max in 1u32..4) {
+        fn blocks_stay_complete(failures in proptest::collection::vec(any::<bool>(), 0..60), max in 1u32..4) {
             let mut queue = fresh(max);
             let mut failures = failures.into_iter();
             let (mut last_block, mut attempts) = (0, [0; 6]);
@@ -174,7 +162,7 @@ mod tests {
                 attempts[task.index as usize] += 1;
                 prop_assert_eq!(attempts[task.index as usize], task.attempt);
                 if failures.next().unwrap_or(false) {
-                    prop_assert_eq!(queue.again(task), task.attempt < max);
+                    prop_assert_eq!(queue.retry(task), task.attempt < max);
                 }
             }
             prop_assert!(attempts.iter().all(|&n| (1..=max).contains(&n)));

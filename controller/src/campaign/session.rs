@@ -1,4 +1,4 @@
-//! The broker, if it is ours, and the connection to the runner.
+//! The embedded broker, if configured, and the connections to runner and loaders.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -15,26 +15,26 @@ use protocol::spec::PlatformSpec;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::CampaignError;
-use crate::conduct::link::Link;
-use crate::conduct::switch::lines;
+use super::error::CampaignError;
 use crate::config::{Brokers, EmbeddedBroker, Experiment, Kafka, Platform};
 use crate::fleet::{Fleet, SharedFleet};
+use crate::peer::demux::events_by_host;
+use crate::peer::link::Link;
 use crate::plan::Plan;
 use analysis::store::{ExperimentRecord, Manifest, Source};
 
-/// The connection to the runner, and the broker in between if it is ours.
+/// The connections to runner and loaders, and the embedded broker.
 #[derive(Debug)]
 pub struct Session {
-    /// The conversation with the runner.
+    /// The connection to the runner.
     pub link: Link,
-    /// The loaders; `None`: the controller fires the load itself.
+    /// The loaders; `None`: the controller generates the load.
     pub fleet: Option<SharedFleet>,
     broker: Option<Broker>,
 }
 
 impl Session {
-    /// Starts the broker if it is ours, and connects.
+    /// Starts the embedded broker, if configured, and connects.
     ///
     /// # Errors
     /// [`CampaignError::Broker`], [`CampaignError::BrokerFiles`], [`CampaignError::Bus`], [`CampaignError::Key`].
@@ -51,8 +51,8 @@ impl Session {
         let epoch = Epoch(unix_ms());
         let (commands, events) = connect_controller(&config, &experiment.controller, epoch).await?;
         let hosts = || std::iter::once(&experiment.host).chain(&experiment.loaders);
-        let ends = lines(events, hosts()).into_iter().zip(hosts());
-        let mut links = ends.map(|(line, host)| Link::new(commands.clone(), line, host.clone()));
+        let streams = events_by_host(events, hosts()).into_iter().zip(hosts());
+        let mut links = streams.map(|(events, host)| Link::new(commands.clone(), events, host.clone()));
         let link = links.next().ok_or(CampaignError::Interrupted)?;
         let loaders: Vec<Link> = links.collect();
         Ok(Self {
@@ -62,7 +62,7 @@ impl Session {
         })
     }
 
-    /// Asks the runner about its host and the experiment's platforms.
+    /// Requests the host facts, and whether the experiment's platforms are available.
     ///
     /// # Errors
     /// [`CampaignError::Runner`]; [`CampaignError::Interrupted`].
@@ -82,11 +82,11 @@ impl Session {
         }
     }
 
-    /// Asks every loader about its machine; none: there are none to ask.
+    /// Requests the host facts of every loader; empty without loaders.
     ///
     /// # Errors
-    /// [`CampaignError::Runner`] for the first that does not answer in time; [`CampaignError::Interrupted`].
-    pub async fn muster(
+    /// [`CampaignError::Runner`] for the first loader that does not answer in time; [`CampaignError::Interrupted`].
+    pub async fn describe_loaders(
         &mut self,
         experiment: &Experiment,
         shutdown: &CancellationToken,
@@ -96,12 +96,12 @@ impl Session {
         };
         let mut fleet = fleet.lock().await;
         tokio::select! {
-            facts = fleet.muster(experiment.deadlines.runner) => Ok(facts?),
+            facts = fleet.describe(experiment.deadlines.runner) => Ok(facts?),
             () = shutdown.cancelled() => Err(CampaignError::Interrupted),
         }
     }
 
-    /// Ends the broker gracefully if it is ours.
+    /// Stops the embedded broker gracefully.
     pub async fn close(self) {
         // The clients close first: their last commits need the broker.
         drop((self.link, self.fleet));
@@ -128,7 +128,7 @@ async fn start(embedded: &EmbeddedBroker, retention: Duration) -> Result<Broker,
     })
 }
 
-/// The address under which this process itself reaches a listener.
+/// The address at which this process reaches a listener.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -138,7 +138,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// The bus as the experiment has it, at these brokers.
+/// The bus configuration of an experiment, with these brokers.
 ///
 /// # Errors
 /// [`CampaignError::Key`].
@@ -160,29 +160,29 @@ pub fn bus_config(kafka: &Kafka, brokers: String) -> Result<BusConfig, CampaignE
     })
 }
 
-/// The plan without the platforms that cannot be used and need not be, and a line for each of those.
+/// The plan without unavailable platforms that are not `required`, and a line for each of those.
 ///
 /// # Errors
-/// [`CampaignError::Unmet`] for one that is `needed`, or when none is left.
-pub fn usable(
+/// [`CampaignError::Unmet`] if a `required` platform is unavailable, or none is available.
+pub fn usable_plan(
     experiment: &Experiment,
     mut plan: Plan,
     facts: &HostFacts,
-    needed: impl Fn(&Platform) -> bool,
+    required: impl Fn(&Platform) -> bool,
 ) -> Result<(Plan, Vec<String>), CampaignError> {
     let (mut left_out, mut refused) = (vec![], vec![]);
-    // The answers come in the order of the questions.
+    // Replies are in the order of the requested platforms.
     for (index, (platform, answer)) in experiment.platforms.iter().zip(&facts.platforms).enumerate() {
         let Some(unmet) = &answer.unmet else { continue };
         let line = format!(
-            "platform {} cannot be used on {}: {}: {}",
+            "platform {} is unavailable on {}: {}: {}",
             platform.name, facts.host, unmet.need, unmet.remedy
         );
-        if needed(platform) {
+        if required(platform) {
             refused.push(line);
         } else {
             plan = plan.without_platform(index);
-            left_out.push(format!("{line} (it is optional and left out)"));
+            left_out.push(format!("{line} (optional, left out)"));
         }
     }
     if refused.is_empty() && plan.trials.is_empty() {
@@ -195,15 +195,19 @@ pub fn usable(
     }
 }
 
-/// A run is resumed with the file that it was begun with, and without overrides that make another experiment of it: anything else would
-/// put two experiments into one table.
+/// A run can only be resumed with its own experiment file and without overrides that change the experiment: anything else would
+/// mix two experiments.
 ///
 /// # Errors
 /// [`CampaignError::OtherExperiment`].
-pub fn same_experiment(manifest: &Manifest, experiment: &Experiment, source: &Source) -> Result<(), CampaignError> {
+pub fn check_same_experiment(
+    manifest: &Manifest,
+    experiment: &Experiment,
+    source: &Source,
+) -> Result<(), CampaignError> {
     let mut now = ExperimentRecord::from(experiment);
     let then = &manifest.experiment;
-    // Optional platforms may have been left out when the run began, and with them the baseline.
+    // Unavailable optional platforms were left out when the run began, possibly including the baseline.
     now.platforms.retain(|platform| then.platforms.contains(platform));
     now.baseline.clone_from(&then.baseline);
     if manifest.source.sum == source.sum && now == *then {

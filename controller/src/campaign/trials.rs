@@ -1,20 +1,21 @@
-//! Every trial of a plan, one after the other, each until it counts or its attempts are used up.
+//! Executes the trials of a plan one after the other, with retries.
 
 use std::time::Instant;
 
 use protocol::facts::HostFacts;
 use tokio_util::sync::CancellationToken;
 
-use super::band;
-use super::queue::{Past, Queue, Task};
-use super::{CampaignError, Session};
-use crate::conduct::state::End;
+use super::error::CampaignError;
+use super::queue::{History, Queue, Task};
+use super::session::Session;
+use super::settle;
 use crate::config::{Experiment, Load, Platform, Workload};
 use crate::plan::{Cell, Eta, Plan, PlannedTrial};
 use crate::progress::{Progress, TrialLabel};
-use crate::trial::drive::{Tick, drive};
-use crate::trial::order::Order;
+use crate::trial::attempt::{ProgressUpdate, run_attempt};
 use crate::trial::record;
+use crate::trial::spec::AttemptSpec;
+use crate::trial::state::End;
 use analysis::store::Validity;
 use analysis::store::journal::{AttemptFinished, Entry, JournalEvent, TrialStarted};
 use analysis::store::{self, AttemptKey, CellKey, Journal, Manifest, RunFolder, TrialKey, TrialRecord};
@@ -27,21 +28,21 @@ pub struct Trials<'a> {
     facts: &'a HostFacts,
     queue: Queue,
     eta: Eta,
-    ended: Ended,
+    totals: Totals,
 }
 
-/// How the trials ended.
+/// The outcome of the trials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
-    /// Trials that count.
+pub struct Totals {
+    /// Trials with a valid attempt.
     pub done: usize,
-    /// Trials whose attempts are used up.
+    /// Trials that used up their attempts.
     pub given_up: usize,
-    /// Whether the user ended it early.
+    /// Whether the user interrupted the run.
     pub interrupted: bool,
 }
 
-/// The plan as the manifest keeps it.
+/// The plan, as stored in the manifest.
 pub fn planned(experiment: &Experiment, plan: &Plan) -> Vec<store::PlannedTrial> {
     let trials = (0..).zip(&plan.trials);
     trials
@@ -71,7 +72,7 @@ fn parts<'a>(experiment: &'a Experiment, cell: &Cell) -> (&'a Platform, &'a Work
 }
 
 impl<'a> Trials<'a> {
-    /// The trials that the journal's entries leave to be done.
+    /// The trials that remain according to the journal.
     pub fn new(
         experiment: &'a Experiment,
         plan: &'a Plan,
@@ -81,24 +82,25 @@ impl<'a> Trials<'a> {
         facts: &'a HostFacts,
     ) -> Self {
         let progress = store::Progress::of(entries);
-        let mut ended = Ended::default();
+        let mut totals = Totals::default();
         let blocks: Vec<u32> = manifest.plan.iter().map(|planned| planned.trial.block).collect();
-        let past: Vec<Past> = manifest
+        let histories: Vec<History> = manifest
             .plan
             .iter()
-            .map(|planned| past_of(&progress.trial(&planned.trial)))
+            .map(|planned| history(&progress.trial(&planned.trial)))
             .collect();
-        ended.done = past.iter().filter(|past| past.done).count();
-        ended.given_up = past
+        totals.done = histories.iter().filter(|past| past.done).count();
+        totals.given_up = histories
             .iter()
             .filter(|past| !past.done && past.used >= experiment.max_attempts)
             .count();
-        let at = |index| {
-            past.get(usize::try_from(index).unwrap_or(usize::MAX))
+        let history_of = |index| {
+            histories
+                .get(usize::try_from(index).unwrap_or(usize::MAX))
                 .copied()
                 .unwrap_or_default()
         };
-        let queue = Queue::new(&blocks, at, experiment.max_attempts);
+        let queue = Queue::new(&blocks, history_of, experiment.max_attempts);
         Self {
             experiment,
             plan,
@@ -106,45 +108,45 @@ impl<'a> Trials<'a> {
             facts,
             queue,
             eta: Eta::new(experiment, plan),
-            ended,
+            totals,
         }
     }
 
-    /// How many need nothing more.
-    pub const fn settled(&self) -> usize {
-        self.ended.done + self.ended.given_up
+    /// The number of trials that need no further attempt.
+    pub const fn completed(&self) -> usize {
+        self.totals.done + self.totals.given_up
     }
 
-    /// Does them all.
+    /// Runs all trials.
     ///
     /// # Errors
-    /// See [`CampaignError`]; a trial that fails is not an error but tried again.
-    pub async fn all(
+    /// See [`CampaignError`]; a failed trial is not an error but is retried.
+    pub async fn run_all(
         &mut self,
         session: &mut Session,
         journal: &mut Journal,
         progress: &Progress,
         shutdown: &CancellationToken,
-    ) -> Result<Ended, CampaignError> {
+    ) -> Result<Totals, CampaignError> {
         while !shutdown.is_cancelled() {
             let Some(task) = self.queue.take() else {
-                return Ok(self.ended);
+                return Ok(self.totals);
             };
             let began = Instant::now();
             let Some((record, end)) = self.attempt(task, session, journal, progress, shutdown).await? else {
                 break;
             };
-            self.settle(task, &record, began, progress);
-            if matches!(end, End::Silent(_)) {
-                // A runner that is coming back answers; one that is gone ends the run, which can be resumed.
+            self.record_outcome(task, &record, began, progress);
+            if matches!(end, End::NoAnswer(_)) {
+                // A runner that is restarting answers again; one that is gone ends the run, which can be resumed.
                 session.describe(self.experiment, shutdown).await?;
             }
         }
-        self.ended.interrupted = true;
-        Ok(self.ended)
+        self.totals.interrupted = true;
+        Ok(self.totals)
     }
 
-    /// One attempt, from its first line in the journal to its last; `None`: the user ended it, and it says nothing of the platform.
+    /// Runs one attempt and stores it; `None`: the user interrupted it.
     async fn attempt(
         &self,
         task: Task,
@@ -159,50 +161,50 @@ impl<'a> Trials<'a> {
             trial: trial_key(self.experiment, cell, task.block),
             attempt: task.attempt,
         };
-        let order = Order::new(self.experiment, parts(self.experiment, cell), key.clone(), task.index);
+        let spec = AttemptSpec::new(self.experiment, parts(self.experiment, cell), key.clone(), task.index);
         journal.append(JournalEvent::TrialStarted(TrialStarted {
             key: key.clone(),
-            attempt_id: order.attempt,
+            attempt_id: spec.attempt,
         }))?;
         progress.trial_started(&TrialLabel {
             number: planned.number,
-            // Numbers stay as planned where an optional platform is left out.
+            // Numbers stay as planned if an optional platform is left out.
             of: self.plan.trials.last().map_or(0, |last| last.number),
             cell: cell.name.clone(),
             block: task.block,
             attempt: task.attempt,
         });
-        if order.is_split() {
-            // One that was lost may be on its way back; one that is gone ends the run, which can be resumed.
-            match session.muster(self.experiment, shutdown).await {
+        if spec.is_split() {
+            // A lost loader may be restarting; one that is gone ends the run, which can be resumed.
+            match session.describe_loaders(self.experiment, shutdown).await {
                 Err(CampaignError::Interrupted) => return Ok(None),
-                mustered => drop(mustered?),
+                facts => drop(facts?),
             }
         }
-        let start = &self.facts.now;
-        let band = band::wait(&mut session.link, self.experiment, start, progress, shutdown).await?;
+        let initial = &self.facts.now;
+        let host_wait = settle::wait(&mut session.link, self.experiment, initial, progress, shutdown).await?;
         if shutdown.is_cancelled() {
             return Ok(None);
         }
-        let due = order.requests_due();
-        let mut watch = |tick| match tick {
-            Tick::Phase(phase) => progress.phase(phase.word()),
-            Tick::Load(load) => progress.load_tick(load.succeeded + load.failed, due, load.failed),
+        let due = spec.expected_requests();
+        let mut on_progress = |update| match update {
+            ProgressUpdate::Phase(phase) => progress.phase(phase.name()),
+            ProgressUpdate::Load(load) => progress.load_progress(load.succeeded + load.failed, due, load.failed),
         };
-        let ends = (&mut session.link, session.fleet.as_ref());
-        let driven = drive(ends, &order, shutdown, &mut watch).await?;
-        if driven.cancelled {
+        let peers = (&mut session.link, session.fleet.as_ref());
+        let outcome = run_attempt(peers, &spec, shutdown, &mut on_progress).await?;
+        if outcome.cancelled {
             return Ok(None);
         }
-        progress.phase("writing");
-        let end = driven.end.clone();
-        let (record, files) = record::store(self.folder, &order, driven, self.facts, band)?;
+        progress.phase("storing");
+        let end = outcome.end.clone();
+        let (record, files) = record::store(self.folder, &spec, outcome, self.facts, host_wait)?;
         journal.append(JournalEvent::AttemptFinished(AttemptFinished::of(&record, files)))?;
         Ok(Some((record, end)))
     }
 
-    /// Counts a trial or queues it again, and says so.
-    fn settle(&mut self, task: Task, record: &TrialRecord, began: Instant, progress: &Progress) {
+    /// Counts a trial or queues it for a retry, and reports the outcome.
+    fn record_outcome(&mut self, task: Task, record: &TrialRecord, began: Instant, progress: &Progress) {
         self.eta.trial_done(self.planned(task).cell, began.elapsed());
         let reasons: Vec<&str> = record
             .verdict
@@ -212,16 +214,16 @@ impl<'a> Trials<'a> {
             .collect();
         let reasons = reasons.join("; ");
         let outcome = match record.verdict.validity {
-            Validity::Invalid if self.queue.again(task) => return progress.attempt_failed(&reasons),
+            Validity::Invalid if self.queue.retry(task) => return progress.attempt_failed(&reasons),
             Validity::Invalid => {
-                self.ended.given_up += 1;
+                self.totals.given_up += 1;
                 format!("given up after {} attempts: {reasons}", task.used + 1)
             }
             Validity::Suspect => format!("suspect: {reasons}"),
             Validity::Valid => "valid".to_owned(),
         };
         if record.verdict.validity != Validity::Invalid {
-            self.ended.done += 1;
+            self.totals.done += 1;
         }
         let waiting = self.queue.waiting().map(|task| self.planned(*task));
         progress.trial_done(&outcome, self.eta.remaining(waiting));
@@ -232,8 +234,8 @@ impl<'a> Trials<'a> {
     }
 }
 
-fn past_of(trial: &store::TrialProgress) -> Past {
-    Past {
+fn history(trial: &store::TrialProgress) -> History {
+    History {
         last_attempt: trial.last_attempt,
         used: u32::try_from(trial.ended.len()).unwrap_or(u32::MAX),
         done: trial.is_done(),

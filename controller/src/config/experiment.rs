@@ -199,6 +199,6 @@ fn record(workload: &Workload) -> WorkloadRecord {
     WorkloadRecord {
         name: workload.name.clone(),
         what,
-        speech: workload.kind.transport(),
+        transport: workload.kind.transport(),
     }
 }

@@ -1,13 +1,13 @@
-//! All loaders of an experiment, as the controller sees them: they fire together, or the attempt is void.
+//! The loaders of an experiment. They generate a load together; if one fails, the attempt fails.
 //!
-//! * [`member`] — the conversation with one; [`gather`] — what it brings.
+//! * [`remote_loader`] — one loader; [`assembler`] — its result.
 //!
-//! The instant at which they begin is one of this machine's clock, some time ahead, told to each on its own clock. How far that was off is
-//! estimated again from the exchanges after the load and kept with the results. One that is lost, silent or late ends the attempt, and the others
-//! with it: what the rest measured is another load than the one that was ordered.
+//! They start at one instant of this machine's clock, some time ahead, which is sent to each loader in terms of its own clock. The skew is
+//! estimated again from the exchanges after the load and stored with the results. If a loader is lost, silent or late, the others are stopped:
+//! what they measured is not the requested load.
 
-pub mod gather;
-pub mod member;
+pub mod assembler;
+pub mod remote_loader;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,16 +15,16 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join_all, try_join_all};
 use protocol::Command;
 use protocol::command::{Renew, StopReason};
-use protocol::ids::{AttemptId, Name};
+use protocol::ids::AttemptId;
 use protocol::load::{MachineFacts, PartSpec, Prepare};
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
-use self::gather::Brought;
-use self::member::Member;
-use crate::conduct::clock::RunnerClock;
-use crate::conduct::link::{Link, LinkError};
+use self::assembler::LoaderResult;
+use self::remote_loader::RemoteLoader;
+use crate::peer::clock::PeerClock;
+use crate::peer::link::{Link, LinkError};
 use analysis::store::{Distribution, GeneratorRecord, LoaderRecord, RequestCounts};
 use loader::jung::AcceptedCommands;
 use loader::{Control, Outcome, merge};
@@ -32,168 +32,166 @@ use loader::{Control, Outcome, merge};
 /// The loaders of an experiment, in the file's order.
 #[derive(Debug)]
 pub struct Fleet {
-    members: Vec<Member>,
+    loaders: Vec<RemoteLoader>,
 }
 
-/// The same, for the task of a load and for those who come between loads.
+/// A fleet shared between the task of a load and the campaign.
 pub type SharedFleet = Arc<Mutex<Fleet>>;
 
-/// What is asked of all loaders together.
+/// A load for all loaders.
 #[derive(Clone, Debug)]
-pub struct FleetOrder {
+pub struct FleetLoad {
     /// The attempt.
     pub attempt: AttemptId,
-    /// The load; its part is filled in for each.
+    /// The load; the part is filled in for each loader.
     pub prepare: Prepare,
-    /// How long each may take to be ready.
-    pub ready_within: Duration,
-    /// The distance of two RENEWs. A loader that is silent for the lease of `prepare` is lost.
+    /// Timeout of the preparation.
+    pub prepare_timeout: Duration,
+    /// Interval between two RENEWs. A loader that is silent for the lease of `prepare` is lost.
     pub renew: Duration,
-    /// Where accepted commands go.
+    /// Receives the accepted commands.
     pub accepted: AcceptedCommands,
 }
 
-/// What all loaders brought together.
+/// The combined result of all loaders.
 #[derive(Debug)]
-pub struct Together {
+pub struct FleetOutcome {
     /// The outcome of the whole load.
     pub outcome: Outcome,
-    /// What each did.
+    /// The part of each loader.
     pub loaders: Vec<LoaderRecord>,
 }
 
-/// The least time from START to the instant at which all begin.
-const LEAD: Duration = Duration::from_millis(500);
+/// Minimum time from START to the common start.
+const MIN_LEAD: Duration = Duration::from_millis(500);
 
-/// The same in round trips of the slowest.
+/// The same, in round trips to the slowest loader.
 const LEAD_ROUND_TRIPS: u32 = 20;
 
-/// How long a second answer to DESCRIBE is waited for.
-const TWIN_WITHIN: Duration = Duration::from_millis(200);
+/// How long a second reply to DESCRIBE is waited for.
+const DUPLICATE_TIMEOUT: Duration = Duration::from_millis(200);
 
 impl Fleet {
-    /// Those at the other ends of these links.
+    /// The loaders reached over these links.
     #[must_use]
     pub fn new(links: Vec<Link>) -> Self {
         Self {
-            members: links.into_iter().map(Member::new).collect(),
+            loaders: links.into_iter().map(RemoteLoader::new).collect(),
         }
     }
 
-    /// Their names.
-    pub fn hosts(&self) -> impl Iterator<Item = &Name> {
-        self.members.iter().map(Member::host)
-    }
-
-    /// Asks every loader what machine it is on.
+    /// Requests the host facts of every loader.
     ///
     /// # Errors
-    /// The first that does not answer in time, or is no loader.
-    pub async fn muster(&mut self, within: Duration) -> Result<Vec<MachineFacts>, LinkError> {
-        try_join_all(self.members.iter_mut().map(|member| async move {
-            let facts = member.link().describe_loader(within).await?;
-            member.link().only_one(TWIN_WITHIN).await?;
+    /// The first loader that does not answer in time, or a peer that is not a loader.
+    pub async fn describe(&mut self, within: Duration) -> Result<Vec<MachineFacts>, LinkError> {
+        try_join_all(self.loaders.iter_mut().map(|loader| async move {
+            let facts = loader.link().describe_loader(within).await?;
+            loader.link().reject_duplicates(DUPLICATE_TIMEOUT).await?;
             Ok(facts)
         }))
         .await
     }
 
-    /// Fires a load with all loaders, and merges what they bring; `began` learns the instant at which they begin.
+    /// Generates a load with all loaders and merges their results; `began` receives the instant of the common start.
     ///
     /// # Errors
-    /// The loader that was lost, or late, or said no, and why; the others are stopped then.
-    pub async fn fire(
+    /// The loader that failed, and why; the others are stopped.
+    pub async fn run(
         &mut self,
-        order: &FleetOrder,
+        load: &FleetLoad,
         control: &Control,
         began: oneshot::Sender<Instant>,
-    ) -> Result<Together, String> {
-        let renewing = Renewing::start(self, order);
-        let fired = tokio::select! {
-            fired = self.try_fire(order, control, began) => fired,
+    ) -> Result<FleetOutcome, String> {
+        let renewal = LeaseRenewal::start(self, load);
+        let outcome = tokio::select! {
+            outcome = self.try_run(load, control, began) => outcome,
             () = cancelled(control) => Err("the load was cancelled".to_owned()),
         };
-        drop(renewing);
-        if fired.is_err() {
+        drop(renewal);
+        if outcome.is_err() {
             let reason = if control.is_cancelled() {
                 StopReason::Cancelled
             } else {
                 StopReason::LoadFailed
             };
-            let stops = self.members.iter().map(|member| member.stop(order.attempt, reason));
-            // Whoever cannot be told hears nothing more and ends with the lease.
+            let stops = self.loaders.iter().map(|loader| loader.stop(load.attempt, reason));
+            // A loader that cannot be reached ends when its lease expires.
             join_all(stops).await;
         }
-        fired
+        outcome
     }
 
-    async fn try_fire(
+    async fn try_run(
         &mut self,
-        order: &FleetOrder,
+        load: &FleetLoad,
         control: &Control,
         began: oneshot::Sender<Instant>,
-    ) -> Result<Together, String> {
-        let attempt = order.attempt;
-        let prepares = parts(order, self.members.len());
-        let members = self.members.iter_mut().zip(prepares);
-        try_join_all(members.map(|(member, prepare)| member.prepare(attempt, prepare, order.ready_within))).await?;
+    ) -> Result<FleetOutcome, String> {
+        let attempt = load.attempt;
+        let prepares = parts(load, self.loaders.len());
+        let loaders = self.loaders.iter_mut().zip(prepares);
+        try_join_all(loaders.map(|(loader, prepare)| loader.prepare(attempt, prepare, load.prepare_timeout))).await?;
         let start = Instant::now() + self.lead()?;
-        try_join_all(self.members.iter_mut().map(|member| member.start(attempt, start))).await?;
-        // Whoever wants to know may have gone.
+        try_join_all(self.loaders.iter_mut().map(|loader| loader.start(attempt, start))).await?;
+        // The receiver may be gone.
         let _ = began.send(start);
-        let silence = Duration::from_millis(order.prepare.lease_ms);
-        let members = self.members.iter_mut().enumerate();
-        let collected = members.map(|(at, member)| member.collect(attempt, (control, at), silence));
-        let brought = try_join_all(collected).await?;
-        self.together(brought, start, order)
+        let silence = Duration::from_millis(load.prepare.lease_ms);
+        let loaders = self.loaders.iter_mut().enumerate();
+        let results = loaders.map(|(index, loader)| loader.collect(attempt, (control, index), silence));
+        let results = try_join_all(results).await?;
+        self.combine(results, start, load)
     }
 
-    /// How long it may take until START has reached all.
+    /// The time between START and the common start.
     fn lead(&self) -> Result<Duration, String> {
-        let clocks = self.members.iter().map(Member::clock);
-        let clocks: Vec<RunnerClock> = clocks.collect::<Result<_, _>>()?;
-        let slowest = clocks.iter().map(RunnerClock::error_ns).max().unwrap_or(0);
-        Ok(LEAD.max(Duration::from_nanos(slowest.saturating_mul(2)) * LEAD_ROUND_TRIPS))
+        let clocks = self.loaders.iter().map(RemoteLoader::clock);
+        let clocks: Vec<PeerClock> = clocks.collect::<Result<_, _>>()?;
+        let slowest = clocks.iter().map(PeerClock::error_ns).max().unwrap_or(0);
+        Ok(MIN_LEAD.max(Duration::from_nanos(slowest.saturating_mul(2)) * LEAD_ROUND_TRIPS))
     }
 
-    fn together(&self, brought: Vec<Brought>, start: Instant, order: &FleetOrder) -> Result<Together, String> {
-        let mut loaders = Vec::new();
+    fn combine(&self, results: Vec<LoaderResult>, start: Instant, load: &FleetLoad) -> Result<FleetOutcome, String> {
+        let mut records = Vec::new();
         let mut outcomes = Vec::new();
-        for (member, brought) in self.members.iter().zip(brought) {
-            loaders.push(record(member, &brought, start)?);
-            order.accepted.add_all(brought.accepted);
-            outcomes.push(brought.outcome);
+        for (loader, result) in self.loaders.iter().zip(results) {
+            records.push(record(loader, &result, start)?);
+            load.accepted.add_all(result.accepted);
+            outcomes.push(result.outcome);
         }
-        let outcome = merge(outcomes, start).ok_or("there is no loader")?;
-        Ok(Together { outcome, loaders })
+        let outcome = merge(outcomes, start).ok_or("there are no loaders")?;
+        Ok(FleetOutcome {
+            outcome,
+            loaders: records,
+        })
     }
 }
 
-/// Waits until a load is to end.
+/// Waits until a load is cancelled.
 async fn cancelled(control: &Control) {
     while !control.is_cancelled() {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(CANCEL_POLL).await;
     }
 }
 
-/// How often it is looked whether a load is to end.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Interval between two checks for cancellation.
+const CANCEL_POLL: Duration = Duration::from_millis(50);
 
-/// Tells all loaders that their controller lives, until it is dropped.
-struct Renewing(tokio::task::JoinHandle<()>);
+/// Renews the leases of all loaders until it is dropped.
+struct LeaseRenewal(tokio::task::JoinHandle<()>);
 
-impl Renewing {
-    fn start(fleet: &Fleet, order: &FleetOrder) -> Self {
-        let (attempt, mut tick) = (order.attempt, interval(order.renew));
+impl LeaseRenewal {
+    fn start(fleet: &Fleet, load: &FleetLoad) -> Self {
+        let (attempt, mut tick) = (load.attempt, interval(load.renew));
         tick.reset();
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let members: Vec<_> = fleet.members.iter().map(Member::speaker).collect();
+        let senders: Vec<_> = fleet.loaders.iter().map(RemoteLoader::sender).collect();
         Self(tokio::spawn(async move {
             loop {
                 tick.tick().await;
-                for (host, commands) in &members {
+                for (host, commands) in &senders {
                     if let Err(error) = commands.send(host, Some(attempt), Command::Renew(Renew {})).await {
-                        warn!(%error, "a RENEW was lost");
+                        warn!(%error, "RENEW was not sent");
                     }
                 }
             }
@@ -201,34 +199,34 @@ impl Renewing {
     }
 }
 
-impl Drop for Renewing {
+impl Drop for LeaseRenewal {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// PREPARE for each of so many loaders.
-fn parts(order: &FleetOrder, loaders: usize) -> Vec<Prepare> {
+/// PREPARE for each loader.
+fn parts(load: &FleetLoad, loaders: usize) -> Vec<Prepare> {
     let of = u32::try_from(loaders).unwrap_or(u32::MAX);
     let part = |index| Prepare {
         part: PartSpec { index, of },
-        ..order.prepare.clone()
+        ..load.prepare.clone()
     };
     (0..of).map(part).collect()
 }
 
-fn record(member: &Member, brought: &Brought, start: Instant) -> Result<LoaderRecord, String> {
-    let clock = member.clock()?;
-    let outcome = &brought.outcome;
+fn record(loader: &RemoteLoader, result: &LoaderResult, start: Instant) -> Result<LoaderRecord, String> {
+    let clock = loader.clock()?;
+    let outcome = &result.outcome;
     Ok(LoaderRecord {
-        host: member.host().clone(),
+        host: loader.host().clone(),
         requests: RequestCounts::of(&outcome.counts, &outcome.warm_up),
         response: Distribution::of(&outcome.histograms.response),
         lag: Distribution::of(&outcome.histograms.lag),
         generator: GeneratorRecord::of(outcome),
-        // Its clock showed the latter when it was to show the former.
-        skew_ns: brought.start_clock_ns.wrapping_sub(clock.at(start)).cast_signed(),
+        // The difference between the actual and the requested reading of its clock at the start.
+        skew_ns: result.start_clock_ns.wrapping_sub(clock.at(start)).cast_signed(),
         clock_error_ns: clock.error_ns(),
-        exchanges: member.exchanges(),
+        exchanges: loader.exchanges(),
     })
 }

@@ -1,4 +1,4 @@
-//! How long trials will take: the load's own time, which is known, and an overhead a trial, which is learnt.
+//! Estimated duration of trials: the known duration of the load, plus a measured overhead per trial.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use super::{Plan, PlannedTrial};
 use crate::config::Experiment;
 use protocol::load::LoadKind;
 
-/// What a trial is assumed to take beside its load (deploy, settle, stop, verify) until one was measured.
+/// The overhead of a trial (deployment, settling, stop, verification) until one was measured.
 pub const ASSUMED_OVERHEAD: Duration = Duration::from_secs(3);
 
-/// How long a load takes: warm-up and measured window; where it ends with its users' requests, the time that they think.
+/// The duration of a load: warm-up and window; if it ends with the users' requests, their think time.
 #[must_use]
 pub fn load_time(kind: &LoadKind) -> Duration {
     let timing = kind.timing();
@@ -23,19 +23,19 @@ pub fn load_time(kind: &LoadKind) -> Duration {
     }
 }
 
-/// An estimate of the time that trials will take.
+/// An estimate of the remaining time.
 #[derive(Clone, Debug)]
 pub struct Eta {
-    /// The load's time, per cell.
+    /// The duration of the load, per cell.
     loads: Vec<Duration>,
-    /// Overheads measured so far, their sum.
+    /// The sum of measured overheads.
     measured: Duration,
-    /// How many were measured.
+    /// The number of measured trials.
     trials: u32,
 }
 
 impl Eta {
-    /// An estimate that has measured nothing yet.
+    /// An estimate without measurements.
     #[must_use]
     pub fn new(experiment: &Experiment, plan: &Plan) -> Self {
         let time = |cell: &super::Cell| load_time(&experiment.loads[cell.load].spec.kind);
@@ -46,19 +46,19 @@ impl Eta {
         }
     }
 
-    /// A trial of this cell took so long, from its RUN to the end of its teardown. Failed ones count too: their time was spent.
+    /// Records the duration of a trial, from RUN to the end of teardown. Failed trials count too.
     pub fn trial_done(&mut self, cell: usize, took: Duration) {
         self.measured += took.saturating_sub(self.load_of(cell));
         self.trials += 1;
     }
 
-    /// What a trial takes beside its load: the mean of the measured, [`ASSUMED_OVERHEAD`] before any.
+    /// The overhead of a trial: the mean of those measured, or [`ASSUMED_OVERHEAD`].
     #[must_use]
     pub fn overhead(&self) -> Duration {
         self.measured.checked_div(self.trials).unwrap_or(ASSUMED_OVERHEAD)
     }
 
-    /// How long these trials will take.
+    /// The estimated duration of these trials.
     #[must_use]
     pub fn remaining<'a>(&self, trials: impl IntoIterator<Item = &'a PlannedTrial>) -> Duration {
         let overhead = self.overhead();

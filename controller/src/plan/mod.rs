@@ -1,10 +1,11 @@
-//! The plan: which trials there are, in which order, and how long they will take. Pure: the same experiment gives the same plan everywhere.
+//! The plan: the trials, their order and their estimated duration. Pure: the same experiment always gives the same plan.
 
 mod eta;
-mod order;
 mod show;
 
 use protocol::ids::Name;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
 pub use eta::{ASSUMED_OVERHEAD, Eta, load_time};
 pub use show::{plan_json, plan_text};
@@ -14,16 +15,16 @@ use crate::config::{Experiment, Order};
 /// The trials of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Every platform x workload x load of one speech, in the file's order; trials name them by index.
+    /// Every combination of platform, workload and load with matching transport, in the file's order; trials refer to them by index.
     pub cells: Vec<Cell>,
-    /// The trials, in the order they are run.
+    /// The trials, in execution order.
     pub trials: Vec<PlannedTrial>,
 }
 
-/// A platform with a workload under a load; each is an index into the experiment's list.
+/// A platform, workload and load; each is an index into the experiment's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
-    /// `platform.workload.load`; unique, since no name holds a dot.
+    /// `platform.workload.load`; unique, since names contain no dots.
     pub name: String,
     /// Index into [`Experiment::platforms`].
     pub platform: usize,
@@ -33,12 +34,12 @@ pub struct Cell {
     pub load: usize,
 }
 
-/// One trial to run.
+/// A planned trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PlannedTrial {
-    /// Its place in the order of the whole experiment, from 1; it stays the same when a platform is left out.
+    /// Its position in the whole experiment, from 1; unchanged if a platform is left out.
     pub number: usize,
-    /// The block that it belongs to, from 1.
+    /// The block, from 1.
     pub block: u32,
     /// Index into [`Plan::cells`].
     pub cell: usize,
@@ -53,7 +54,7 @@ impl Plan {
         let pairs: Vec<(u32, usize)> = match experiment.order {
             Order::RandomizedBlocks => blocks
                 .flat_map(|block| {
-                    let order = order::of_block(experiment.seed, block, cells.len());
+                    let order = block_order(experiment.seed, block, cells.len());
                     order.into_iter().map(move |cell| (block, cell))
                 })
                 .collect(),
@@ -79,8 +80,8 @@ impl Plan {
         &self.cells[trial.cell]
     }
 
-    /// The plan without the trials of a platform (an index into [`Experiment::platforms`]) whose need is not met. The order of the others,
-    /// their numbers and all cells stay.
+    /// The plan without the trials of a platform (an index into [`Experiment::platforms`]). The order and numbers of the others,
+    /// and all cells, stay the same.
     #[must_use]
     pub fn without_platform(mut self, platform: usize) -> Self {
         let cells = &self.cells;
@@ -111,6 +112,35 @@ fn cells(experiment: &Experiment) -> Vec<Cell> {
 
 fn cell_name(platform: &Name, workload: &Name, load: &Name) -> String {
     format!("{platform}.{workload}.{load}")
+}
+
+/// A random order of `cells` cells, identical for the same seed and block on every machine and in every release.
+///
+/// The key of ChaCha20 is the seed, little-endian and zero-padded, and its stream is the block, so that the order of a block does not
+/// depend on the number of blocks. The shuffle (Fisher-Yates from the end) is implemented here because a library's may change.
+fn block_order(seed: u64, block: u32, cells: usize) -> Vec<usize> {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut rng = ChaCha20Rng::from_seed(key);
+    rng.set_stream(u64::from(block));
+    let mut order: Vec<usize> = (0..cells).collect();
+    for last in (1..cells).rev() {
+        order.swap(last, uniform_below(&mut rng, last + 1));
+    }
+    order
+}
+
+/// A uniform number below `bound` > 0, by rejection sampling.
+fn uniform_below(rng: &mut impl Rng, bound: usize) -> usize {
+    let bound = bound as u64;
+    let fair = u64::MAX - u64::MAX % bound;
+    loop {
+        let draw = rng.next_u64();
+        if draw < fair {
+            #[expect(clippy::cast_possible_truncation, reason = "the remainder is below a usize")]
+            return (draw % bound) as usize;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The plan as text for people and as JSON for programs.
+//! The plan as text and as JSON.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{Eta, Plan, load_time};
 use crate::config::{Experiment, show_duration};
 use crate::preflight;
 
-/// What would be run, in order, and for how long.
+/// The trials in order, and the estimated duration.
 #[must_use]
 pub fn plan_text(experiment: &Experiment, plan: &Plan) -> String {
     let eta = Eta::new(experiment, plan);
@@ -34,19 +34,19 @@ pub fn plan_text(experiment: &Experiment, plan: &Plan) -> String {
     }
     let all = experiment.platforms.len() * experiment.workloads.len() * experiment.loads.len();
     if plan.cells.len() < all {
-        text += "packets go to services of packets only, requests to services of HTTP: the other pairs are no cells\n";
+        text += "UDP loads combine with UDP workloads only, HTTP loads with HTTP workloads only: other pairs are no cells\n";
     }
-    for line in preflight::asked(experiment) {
+    for line in preflight::requirements(experiment) {
         text += &format!("{line}\n");
     }
     text + &format!(
-        "about {}; beside its load a trial is assumed to take {}, which a run corrects as it measures\n",
+        "estimated duration {}, assuming an overhead of {} per trial; a run refines the estimate\n",
         show_duration(eta.remaining(&plan.trials)),
         show_duration(eta.overhead()),
     )
 }
 
-/// The same for programs; times in milliseconds.
+/// The plan as JSON; times in milliseconds.
 #[must_use]
 pub fn plan_json(experiment: &Experiment, plan: &Plan) -> String {
     let eta = Eta::new(experiment, plan);
@@ -65,7 +65,7 @@ pub fn plan_json(experiment: &Experiment, plan: &Plan) -> String {
         "iterations": experiment.iterations,
         "cells": plan.cells.iter().map(|cell| &cell.name).collect::<Vec<_>>(),
         "trials": trials,
-        "required": preflight::asked(experiment),
+        "required": preflight::requirements(experiment),
         "eta_ms": ms(eta.remaining(&plan.trials)),
         "assumed_overhead_ms": ms(eta.overhead()),
     });

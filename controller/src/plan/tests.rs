@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{self, Overrides};
 
-/// An experiment of so many platforms and loads.
+/// An experiment with this many platforms and loads.
 fn experiment(platforms: usize, loads: usize, iterations: u32, seed: u64, order: Order) -> Experiment {
     let order = match order {
         Order::RandomizedBlocks => "randomized-blocks",
@@ -45,27 +45,27 @@ fn cells_are_named_platform_workload_load() {
 }
 
 #[test]
-fn the_order_of_a_seed_is_fixed_for_ever() {
+fn the_order_of_a_seed_is_stable() {
     let plan = Plan::new(&experiment(2, 2, 3, 1, Order::RandomizedBlocks));
     let order: Vec<_> = (1..=3).map(|block| cells_of_block(&plan, block)).collect();
     assert_eq!(
         order, GOLDEN,
-        "published runs name their seed: their order must not change"
+        "published runs refer to seeds, so the order must not change"
     );
 }
 
-/// The order of seed 1, four cells, three blocks; computed outside this program too, by a ChaCha20 written from RFC 8439.
+/// The order for seed 1, four cells, three blocks; also computed independently, by a ChaCha20 written from RFC 8439.
 const GOLDEN: [[usize; 4]; 3] = [[0, 1, 3, 2], [0, 1, 3, 2], [1, 2, 3, 0]];
 
 #[test]
-fn a_batch_runs_cell_after_cell() {
+fn a_batch_runs_one_cell_after_the_other() {
     let plan = Plan::new(&experiment(2, 1, 3, 1, Order::Batch));
     let order: Vec<_> = plan.trials.iter().map(|trial| (trial.cell, trial.block)).collect();
     assert_eq!(order, [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]);
 }
 
 #[test]
-fn a_platform_left_out_changes_nothing_for_the_others() {
+fn leaving_out_a_platform_keeps_the_order_of_the_others() {
     let whole = Plan::new(&experiment(3, 2, 4, 9, Order::RandomizedBlocks));
     let without = whole.clone().without_platform(1);
     let expected: Vec<_> = whole
@@ -80,7 +80,7 @@ fn a_platform_left_out_changes_nothing_for_the_others() {
 }
 
 #[test]
-fn the_estimate_learns_the_overhead() {
+fn the_estimate_uses_measured_overheads() {
     let experiment = experiment(1, 2, 1, 1, Order::Batch);
     let plan = Plan::new(&experiment);
     let mut eta = Eta::new(&experiment, &plan);
@@ -94,7 +94,7 @@ fn the_estimate_learns_the_overhead() {
     assert_eq!(
         eta.overhead(),
         s(2),
-        "a trial that failed early costs no overhead, and counts"
+        "a trial that failed early has no overhead, and counts"
     );
     assert_eq!(eta.remaining(&plan.trials[1..]), s(23));
     assert_eq!(eta.remaining(&[]), s(0));
@@ -102,7 +102,7 @@ fn the_estimate_learns_the_overhead() {
 
 proptest! {
     #[test]
-    fn every_block_holds_every_cell_once(platforms in 1usize..5, loads in 1usize..4, iterations in 1u32..12, seed in 0..i64::MAX as u64) {
+    fn every_block_contains_every_cell_once(platforms in 1usize..5, loads in 1usize..4, iterations in 1u32..12, seed in 0..i64::MAX as u64) {
         let experiment = experiment(platforms, loads, iterations, seed, Order::RandomizedBlocks);
         let plan = Plan::new(&experiment);
         prop_assert_eq!(&plan, &Plan::new(&experiment));
@@ -118,7 +118,7 @@ proptest! {
     }
 
     #[test]
-    fn more_blocks_leave_the_first_ones_as_they_were(seed in 0..i64::MAX as u64) {
+    fn more_blocks_do_not_change_the_first_ones(seed in 0..i64::MAX as u64) {
         let short = Plan::new(&experiment(3, 2, 3, seed, Order::RandomizedBlocks));
         let long = Plan::new(&experiment(3, 2, 6, seed, Order::RandomizedBlocks));
         prop_assert_eq!(&short.trials[..], &long.trials[..short.trials.len()]);
@@ -126,7 +126,7 @@ proptest! {
 
     #[test]
     fn another_seed_gives_another_order(seed in 0..i64::MAX as u64 - 1) {
-        // Ten blocks of six cells: the chance that two orders agree is below 1e-28.
+        // Ten blocks of six cells: the probability of equal orders is below 1e-28.
         let one = Plan::new(&experiment(3, 2, 10, seed, Order::RandomizedBlocks));
         let other = Plan::new(&experiment(3, 2, 10, seed + 1, Order::RandomizedBlocks));
         prop_assert_ne!(one.trials, other.trials);
@@ -134,13 +134,13 @@ proptest! {
 }
 
 #[test]
-fn every_place_of_a_block_is_as_likely_for_every_cell() {
+fn positions_within_a_block_are_uniform() {
     let plan = Plan::new(&experiment(2, 2, 4000, 7, Order::RandomizedBlocks));
     let mut counts = [[0u32; 4]; 4];
     for (index, trial) in plan.trials.iter().enumerate() {
         counts[trial.cell][index % 4] += 1;
     }
-    // 1000 expected, standard deviation 27: six of them either way, and the seed is fixed.
+    // 1000 expected, standard deviation 27: six standard deviations, and the seed is fixed.
     assert!(
         counts.iter().flatten().all(|count| (836..=1164).contains(count)),
         "{counts:?}"

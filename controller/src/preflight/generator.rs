@@ -1,17 +1,62 @@
-//! Whether the machine that fires the loads has what they need: CPUs to pin to, descriptors and local ports for their connections.
+//! Resources that a load generator's machine needs for the loads: CPUs to pin to, file descriptors and local ports for connections.
 
 use std::path::Path;
 
 use loader::{Part, limits, load_connections};
-use protocol::load::GeneratorLimits;
+use protocol::Name;
+use protocol::load::{GeneratorLimits, LoadKind, MachineFacts};
 use protocol::spec::CpuSet;
 
 use crate::config::{Experiment, Load, Problem, Severity};
-use protocol::load::LoadKind;
 
-/// What a machine lacks for some loads.
+/// A machine that generates load: the controller's, or a loader's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GeneratorHost {
+    /// The loader's name; `None`: the controller itself.
+    pub name: Option<Name>,
+    /// The boot id of its machine.
+    pub boot_id: Option<String>,
+    /// CPUs that it is pinned to, regardless of the experiment.
+    pub pinned: Option<CpuSet>,
+    /// The resources of its machine; `None`: unknown, or this machine, which is checked together with the experiment file.
+    pub limits: Option<GeneratorLimits>,
+}
+
+impl GeneratorHost {
+    /// The generators of an experiment: its loaders, or the controller, on the machine with boot id `here`.
+    #[must_use]
+    pub fn of(experiment: &Experiment, here: Option<String>, loaders: &[MachineFacts]) -> Vec<Self> {
+        if experiment.loaders.is_empty() {
+            return vec![Self {
+                boot_id: here,
+                ..Self::default()
+            }];
+        }
+        let loader = |(name, facts): (&Name, &MachineFacts)| Self {
+            name: Some(name.clone()),
+            boot_id: facts.boot_id.clone(),
+            pinned: facts.pinned.clone(),
+            limits: facts.limits.clone(),
+        };
+        experiment.loaders.iter().zip(loaders).map(loader).collect()
+    }
+
+    /// The shortages of its machine, one line each.
+    pub(super) fn shortages(&self, experiment: &Experiment) -> Vec<String> {
+        let (Some(name), Some(limits)) = (&self.name, &self.limits) else {
+            return Vec::new();
+        };
+        let shortages = shortages(experiment, limits, self.pinned.is_some());
+        shortages
+            .iter()
+            .map(|shortage| format!("loader {name}: {shortage}"))
+            .collect()
+    }
+}
+
+/// A resource that a machine does not have, or not enough of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lack {
+pub struct Shortage {
     loads: String,
     key: &'static str,
     value: Option<String>,
@@ -19,7 +64,7 @@ pub struct Lack {
     remedy: &'static str,
 }
 
-impl std::fmt::Display for Lack {
+impl std::fmt::Display for Shortage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "load {}: {}", self.loads, self.key)?;
         if let Some(value) = &self.value {
@@ -29,10 +74,10 @@ impl std::fmt::Display for Lack {
     }
 }
 
-/// Everything that a machine with these limits lacks for the loads of an experiment, or for its share of them where there are several
-/// loaders. `pinned`: its threads keep to CPUs of its own, whatever the experiment says.
+/// The resources that a machine with these limits is short of, for the loads of an experiment or its share of them.
+/// `pinned`: its threads are pinned regardless of the experiment.
 #[must_use]
-pub fn lacks(experiment: &Experiment, limits: &GeneratorLimits, pinned: bool) -> Vec<Lack> {
+pub fn shortages(experiment: &Experiment, limits: &GeneratorLimits, pinned: bool) -> Vec<Shortage> {
     let mut found = Vec::new();
     if let (Some(online), false) = (&limits.cpus, pinned) {
         found.extend(missing_cpus(experiment, online));
@@ -40,12 +85,12 @@ pub fn lacks(experiment: &Experiment, limits: &GeneratorLimits, pinned: bool) ->
     let loaders = u32::try_from(experiment.loaders.len().max(1)).unwrap_or(u32::MAX);
     let part = Part::nth(0, loaders as usize);
     for load in &experiment.loads {
-        let Some((key, remedy)) = key_of_connections(&load.spec.kind) else {
+        let Some((key, remedy)) = connection_key(&load.spec.kind) else {
             continue;
         };
         let connections = load_connections(&load.spec.kind, part).unwrap_or_default();
         let errors = limits::exceeded(connections, limits).into_iter();
-        found.extend(errors.map(|error| Lack {
+        found.extend(errors.map(|error| Shortage {
             loads: load.name.to_string(),
             key,
             value: None,
@@ -56,8 +101,8 @@ pub fn lacks(experiment: &Experiment, limits: &GeneratorLimits, pinned: bool) ->
     found
 }
 
-/// CPUs that loads are pinned to and that are not online, once for all loads that have the same.
-fn missing_cpus(experiment: &Experiment, online: &CpuSet) -> Vec<Lack> {
+/// Pinned CPUs that are not online, once for all loads with the same CPUs.
+fn missing_cpus(experiment: &Experiment, online: &CpuSet) -> Vec<Shortage> {
     let mut lists: Vec<(CpuSet, Vec<&Load>)> = Vec::new();
     for load in &experiment.loads {
         let Some(cpus) = load.cpus() else { continue };
@@ -66,24 +111,24 @@ fn missing_cpus(experiment: &Experiment, online: &CpuSet) -> Vec<Lack> {
             None => lists.push((cpus, vec![load])),
         }
     }
-    let lack = |(cpus, loads): (CpuSet, Vec<&Load>)| {
+    let shortage = |(cpus, loads): (CpuSet, Vec<&Load>)| {
         let names: Vec<&str> = loads.iter().map(|load| load.name.as_str()).collect();
-        Some(Lack {
+        Some(Shortage {
             loads: names.join(", "),
             key: "cpus",
             value: Some(format!("\"{cpus}\"")),
             what: format!(
-                "the generator's machine has CPUs {online} online and not {}",
+                "CPUs {online} of the load generator's machine are online, not {}",
                 cpus.without(online)?
             ),
-            remedy: "name CPUs that it has, in [generator] or [[load]], or leave cpus out",
+            remedy: "use online CPUs in [generator] or [[load]], or remove cpus",
         })
     };
-    lists.into_iter().filter_map(lack).collect()
+    lists.into_iter().filter_map(shortage).collect()
 }
 
-/// The key that decides how many connections a load can have open, and what to do about too many.
-fn key_of_connections(kind: &LoadKind) -> Option<(&'static str, &'static str)> {
+/// The key that determines the number of connections of a load, and the remedy for too many.
+fn connection_key(kind: &LoadKind) -> Option<(&'static str, &'static str)> {
     match kind {
         LoadKind::Rate(_) => Some(("rate", "or lower rate x timeout")),
         LoadKind::Ramp(_) => Some(("to", "or lower to x timeout")),
@@ -93,24 +138,24 @@ fn key_of_connections(kind: &LoadKind) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// What this machine lacks, as problems of the experiment file; nothing where loaders fire the load.
+/// The shortages of this machine, as problems of the experiment file; none if loaders generate the load.
 #[must_use]
 pub fn problems(experiment: &Experiment, file: &Path) -> Vec<Problem> {
     if !experiment.loaders.is_empty() {
         return Vec::new();
     }
-    let lacks = lacks(experiment, &limits::of_this_machine(), false).into_iter();
-    let problem = |lack: Lack| Problem {
+    let shortages = shortages(experiment, &limits::of_this_machine(), false).into_iter();
+    let problem = |shortage: Shortage| Problem {
         severity: Severity::Error,
         file: file.display().to_string(),
         line: None,
-        table: format!("[[load]] {}", lack.loads),
-        key: Some(lack.key.to_owned()),
-        value: lack.value,
-        what: lack.what,
-        remedy: lack.remedy.to_owned(),
+        table: format!("[[load]] {}", shortage.loads),
+        key: Some(shortage.key.to_owned()),
+        value: shortage.value,
+        what: shortage.what,
+        remedy: shortage.remedy.to_owned(),
     };
-    lacks.map(problem).collect()
+    shortages.map(problem).collect()
 }
 
 #[cfg(test)]
@@ -127,8 +172,11 @@ mod tests {
         .unwrap()
     }
 
-    fn said(experiment: &Experiment, limits: &GeneratorLimits, pinned: bool) -> Vec<String> {
-        lacks(experiment, limits, pinned).iter().map(Lack::to_string).collect()
+    fn lines(experiment: &Experiment, limits: &GeneratorLimits, pinned: bool) -> Vec<String> {
+        shortages(experiment, limits, pinned)
+            .iter()
+            .map(Shortage::to_string)
+            .collect()
     }
 
     fn machine(open_files: u64, local_ports: u64) -> GeneratorLimits {
@@ -142,57 +190,60 @@ mod tests {
     const SMALL: &str = "kind = 'rate'\nrate = 1";
 
     #[test]
-    fn cpus_that_are_not_there_are_told_once_for_all_loads() {
+    fn missing_cpus_are_reported_once_for_all_loads() {
         let (two, large) = (experiment("cpus = '2-5'", SMALL), machine(1 << 20, 1 << 15));
         assert_eq!(
-            said(&two, &large, false),
+            lines(&two, &large, false),
             [
-                "load one, two: cpus = \"2-5\": the generator's machine has CPUs 0-3 online and not 4-5; name CPUs that it has, in [generator] or [[load]], or leave cpus out"
+                "load one, two: cpus = \"2-5\": CPUs 0-3 of the load generator's machine are online, not 4-5; use online CPUs in [generator] or [[load]], or remove cpus"
             ]
         );
-        assert_eq!(said(&two, &large, true), [] as [&str; 0]);
-        assert_eq!(said(&two, &GeneratorLimits::default(), false), [] as [&str; 0]);
-        assert_eq!(said(&experiment("cpus = '2-3'", SMALL), &large, false), [] as [&str; 0]);
+        assert_eq!(lines(&two, &large, true), [] as [&str; 0]);
+        assert_eq!(lines(&two, &GeneratorLimits::default(), false), [] as [&str; 0]);
+        assert_eq!(
+            lines(&experiment("cpus = '2-3'", SMALL), &large, false),
+            [] as [&str; 0]
+        );
     }
 
     #[test]
-    fn rate_times_timeout_must_fit_into_descriptors_and_ports() {
+    fn rate_times_timeout_is_bounded_by_descriptors_and_ports() {
         let rate = "kind = 'rate'\nrate = 1000\ntimeout = '2s'";
         let fits = machine(2001 + 128, 2001);
-        assert_eq!(said(&experiment("", rate), &fits, false), [] as [&str; 0]);
-        let said_of = |limits| said(&experiment("", rate), &limits, false);
-        let files = said_of(machine(2128, 2001));
+        assert_eq!(lines(&experiment("", rate), &fits, false), [] as [&str; 0]);
+        let lines_of = |limits| lines(&experiment("", rate), &limits, false);
+        let files = lines_of(machine(2128, 2001));
         assert!(
             files.len() == 1 && files[0].starts_with("load one: rate: ") && files[0].contains("ulimit -Hn 2129"),
             "{files:?}"
         );
-        let ports = said_of(machine(2129, 2000));
+        let ports = lines_of(machine(2129, 2000));
         assert!(
             ports.len() == 1
                 && ports[0].contains("ip_local_port_range leaves 2000")
                 && ports[0].contains("lower rate x timeout"),
             "{ports:?}"
         );
-        assert_eq!(said_of(machine(200, 100)).len(), 2);
+        assert_eq!(lines_of(machine(200, 100)).len(), 2);
     }
 
     #[test]
     fn loaders_need_their_share_only() {
         let rate = "kind = 'rate'\nrate = 1000\ntimeout = '2s'";
         let two = experiment("loaders = ['a', 'b']", rate);
-        assert_eq!(said(&two, &machine(1001 + 128, 1001), false), [] as [&str; 0]);
-        assert_eq!(said(&two, &machine(1000 + 128, 1001), false).len(), 1);
+        assert_eq!(lines(&two, &machine(1001 + 128, 1001), false), [] as [&str; 0]);
+        assert_eq!(lines(&two, &machine(1000 + 128, 1001), false).len(), 1);
         assert_eq!(problems(&two, Path::new("x.toml")), []);
     }
 
     #[test]
-    fn every_kind_of_ours_is_looked_at() {
+    fn every_engine_is_checked() {
         for (load, key) in [
             ("kind = 'ramp'\nfrom = 10\nto = 1000\nstep = 10", "to"),
             ("kind = 'users'\nusers = 500", "users"),
             ("kind = 'max'\nconnections = 500", "connections"),
         ] {
-            let found = said(&experiment("", load), &machine(200, 1 << 15), false);
+            let found = lines(&experiment("", load), &machine(200, 1 << 15), false);
             assert!(
                 found.len() == 1 && found[0].starts_with(&format!("load one: {key}: up to ")),
                 "{load}: {found:?}"

@@ -1,15 +1,15 @@
-//! Before anything is measured: whether the host is what `[host]` requires, whether what `[band]` asks for can be seen there at all, and
-//! which CPUs are shared. Pure: from the runner's facts to lines for people.
+//! Checks before the first trial: whether the host meets `[host]`, whether the limits of `[band]` can be observed there, and
+//! which CPUs are shared. Pure: from the runner's facts to lines of text.
 //!
-//! * [`need`] — one requirement: what it wants, what was found, the command that mends it.
-//! * [`band`] — what keeps the host from the next trial.
-//! * [`cpus`] — CPUs that services, runner and generator share, and those that the host does not have.
-//! * [`generator`] — what the machine that fires the loads lacks.
+//! * [`need`] — one requirement: setting, actual value, remedy.
+//! * [`settle`] — the limits of `[band]`.
+//! * [`cpus`] — CPUs that services, runner and load generator share, and CPUs that do not exist.
+//! * [`generator`] — resources of the load generators' machines.
 
-pub mod band;
 pub mod cpus;
 pub mod generator;
 pub mod need;
+pub mod settle;
 #[cfg(test)]
 mod tests;
 
@@ -17,20 +17,25 @@ use protocol::facts::HostFacts;
 
 use crate::config::Experiment;
 use analysis::store::Preflight;
-use cpus::{Generator, Overlap};
+use cpus::Overlap;
+use generator::GeneratorHost;
 
-/// Holds the host against the experiment.
+/// Checks the host against the experiment.
 ///
 /// # Errors
-/// One line for everything that is required, not met and not waived.
-pub fn check(experiment: &Experiment, facts: &HostFacts, generators: &[Generator]) -> Result<Preflight, Vec<String>> {
-    let (outcome, unmet) = examine(experiment, facts, generators);
+/// One line for every requirement that is neither met nor waived.
+pub fn check(
+    experiment: &Experiment,
+    facts: &HostFacts,
+    generators: &[GeneratorHost],
+) -> Result<Preflight, Vec<String>> {
+    let (outcome, unmet) = evaluate(experiment, facts, generators);
     if unmet.is_empty() { Ok(outcome) } else { Err(unmet) }
 }
 
-/// Holds the host against the experiment: what is met, waived or shared, and one line for everything that is required, not met and not waived.
+/// Compares the host with the experiment: what is met, waived or shared, and one line for every requirement that is neither met nor waived.
 #[must_use]
-pub fn examine(experiment: &Experiment, facts: &HostFacts, generators: &[Generator]) -> (Preflight, Vec<String>) {
+pub fn evaluate(experiment: &Experiment, facts: &HostFacts, generators: &[GeneratorHost]) -> (Preflight, Vec<String>) {
     let overlaps = cpus::overlaps(experiment, facts, generators);
     let mut outcome = Preflight {
         shared_cpus: overlaps.iter().map(Overlap::to_string).collect(),
@@ -38,34 +43,37 @@ pub fn examine(experiment: &Experiment, facts: &HostFacts, generators: &[Generat
     };
     let mut unmet = Vec::new();
     for need in &experiment.host_needs.needs {
-        let found = need.found(facts, &overlaps);
-        let line = match &found {
-            Some(found) => format!("[host] {}: {found}", need.wanted()),
-            None => format!("[host] {}: the host does not tell", need.wanted()),
+        let actual = need.actual(facts, &overlaps);
+        let line = match &actual {
+            Some(actual) => format!("[host] {}: {actual}", need.setting()),
+            None => format!("[host] {}: the host does not report it", need.setting()),
         };
         if need.is_met(facts, &overlaps) {
             outcome.met.push(line);
         } else if experiment.host_needs.waived.iter().any(|key| key == need.key()) {
             outcome.waived.push(format!("{line} (waived)"));
         } else {
-            unmet.push(format!("{line}; {}", need.remedy(found.is_some())));
+            unmet.push(format!("{line}; {}", need.remedy(actual.is_some())));
         }
     }
-    unmet.extend(band::blind(&experiment.band, &facts.now));
+    unmet.extend(settle::unobservable(&experiment.band, &facts.now));
     unmet.extend(cpus::missing(&experiment.resources, facts));
-    unmet.extend(generators.iter().flat_map(|generator| generator.lacks(experiment)));
+    unmet.extend(generators.iter().flat_map(|generator| generator.shortages(experiment)));
     (outcome, unmet)
 }
 
-/// What `[generator]`, `[host]` and `[band]` ask for, as far as that can be said without a host; empty: nothing.
+/// The requirements of `[generator]`, `[host]` and `[band]`, as known without a host.
 #[must_use]
-pub fn asked(experiment: &Experiment) -> Vec<String> {
+pub fn requirements(experiment: &Experiment) -> Vec<String> {
     let loaders = experiment.loaders.iter();
-    let loaders = loaders.map(|loader| format!("the loader {loader} must answer before each trial"));
+    let loaders = loaders.map(|loader| format!("loader {loader} must answer before every trial"));
     let needs = experiment.host_needs.needs.iter().map(|need| {
         let waived = experiment.host_needs.waived.iter().any(|key| key == need.key());
         let note = if waived { " (waived)" } else { "" };
-        format!("the host must have {}{note}", need.wanted())
+        format!("the host must have {}{note}", need.setting())
     });
-    loaders.chain(needs).chain(band::asked(&experiment.band)).collect()
+    loaders
+        .chain(needs)
+        .chain(settle::description(&experiment.band))
+        .collect()
 }

@@ -1,15 +1,15 @@
-//! One requirement of `[host]`.
+//! A requirement of `[host]`.
 
 use protocol::facts::HostFacts;
 
 use super::cpus::Overlap;
 use crate::config::Need;
 
-/// Bytes in a MiB.
+/// Bytes per MiB.
 const MIB: u64 = 1 << 20;
 
 impl Need {
-    /// Its key in the file.
+    /// The key in the file.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         match self {
@@ -34,9 +34,9 @@ impl Need {
         }
     }
 
-    /// Key and value as in the file.
+    /// Key and value, as in the file.
     #[must_use]
-    pub fn wanted(&self) -> String {
+    pub fn setting(&self) -> String {
         let value = match self {
             Self::Governor(text)
             | Self::Thp(text)
@@ -58,8 +58,8 @@ impl Need {
         format!("{} = {value}", self.key())
     }
 
-    /// What the host has instead or indeed; `None`: it does not tell.
-    pub(super) fn found(&self, facts: &HostFacts, overlaps: &[Overlap]) -> Option<String> {
+    /// The actual value on the host; `None`: the host does not report it.
+    pub(super) fn actual(&self, facts: &HostFacts, overlaps: &[Overlap]) -> Option<String> {
         let switch = |on: Option<bool>| on.map(|on| if on { "on" } else { "off" }.to_owned());
         let (cpu, kernel, memory, now) = (&facts.cpu, &facts.settings, &facts.memory, &facts.now);
         match self {
@@ -89,7 +89,7 @@ impl Need {
         }
     }
 
-    /// Whether the host is so. What it does not tell is not met.
+    /// Whether the host meets it. A value that the host does not report is not met.
     pub(super) fn is_met(&self, facts: &HostFacts, overlaps: &[Overlap]) -> bool {
         let (cpu, kernel, memory, now) = (&facts.cpu, &facts.settings, &facts.memory, &facts.now);
         match self {
@@ -116,50 +116,47 @@ impl Need {
         }
     }
 
-    /// What mends it; `told`: whether the host says anything about it at all.
-    pub(super) fn remedy(&self, told: bool) -> String {
-        if !told {
+    /// The remedy; `reported`: whether the host reports a value.
+    pub(super) fn remedy(&self, reported: bool) -> String {
+        if !reported {
             let key = self.key();
             return format!(
-                "on a machine that has none (a virtual one, say) leave {key} out, or accept it: waive = [\"{key}\"]"
+                "on a machine without it (e.g. a virtual machine), remove {key} or waive it: waive = [\"{key}\"]"
             );
         }
         match self {
-            Self::Governor(wanted) => format!("mend: cpupower frequency-set --governor {wanted}"),
+            Self::Governor(wanted) => format!("run cpupower frequency-set --governor {wanted}"),
             Self::Turbo(on) => format!(
-                "mend: echo {} > /sys/devices/system/cpu/intel_pstate/no_turbo, or with another driver: echo {} > /sys/devices/system/cpu/cpufreq/boost",
+                "run echo {} > /sys/devices/system/cpu/intel_pstate/no_turbo, or with another driver echo {} > /sys/devices/system/cpu/cpufreq/boost",
                 u8::from(!on),
                 u8::from(*on)
             ),
             Self::Smt(on) => format!(
-                "mend: echo {} > /sys/devices/system/cpu/smt/control",
+                "run echo {} > /sys/devices/system/cpu/smt/control",
                 if *on { "on" } else { "off" }
             ),
             Self::CStates(_) => {
-                "mend: cpupower idle-set --disable N for each of the others (`cpupower idle-info` numbers them)"
+                "run cpupower idle-set --disable N for each other state (`cpupower idle-info` lists the numbers)"
                     .to_owned()
             }
-            Self::Aslr(level) => format!("mend: sysctl kernel.randomize_va_space={level}"),
-            Self::Thp(mode) => format!("mend: echo {mode} > /sys/kernel/mm/transparent_hugepage/enabled"),
-            Self::Ksm(on) => format!("mend: echo {} > /sys/kernel/mm/ksm/run", u8::from(*on)),
-            Self::Swap(false) => "mend: swapoff --all".to_owned(),
-            Self::Swap(true) => "mend: swapon --all".to_owned(),
+            Self::Aslr(level) => format!("run sysctl kernel.randomize_va_space={level}"),
+            Self::Thp(mode) => format!("run echo {mode} > /sys/kernel/mm/transparent_hugepage/enabled"),
+            Self::Ksm(on) => format!("run echo {} > /sys/kernel/mm/ksm/run", u8::from(*on)),
+            Self::Swap(false) => "run swapoff --all".to_owned(),
+            Self::Swap(true) => "run swapon --all".to_owned(),
             Self::Clocksource(name) => {
-                format!("mend: echo {name} > /sys/devices/system/clocksource/clocksource0/current_clocksource")
+                format!("run echo {name} > /sys/devices/system/clocksource/clocksource0/current_clocksource")
             }
-            Self::Cgroup(version) => format!(
-                "mend: boot with systemd.unified_cgroup_hierarchy={}",
-                u8::from(*version == 2)
-            ),
-            Self::Kernel(_) => "boot that kernel, or write the one that runs".to_owned(),
-            Self::Microcode(_) => "install that microcode and boot, or write the one that is loaded".to_owned(),
+            Self::Cgroup(version) => format!("boot with systemd.unified_cgroup_hierarchy={}", u8::from(*version == 2)),
+            Self::Kernel(_) => "boot that kernel, or set the running one".to_owned(),
+            Self::Microcode(_) => "install that microcode and reboot, or set the loaded one".to_owned(),
             Self::BareMetal(_) => "use another machine, or waive it".to_owned(),
-            Self::Isolated(cpus) => format!("mend: boot with isolcpus={cpus}"),
-            Self::MaxLoad(_) => "end what else runs (`top`), and wait a minute".to_owned(),
-            Self::MinFreeMib(_) => "end what else holds memory (`ps aux --sort -rss`)".to_owned(),
-            Self::MaxTemperature(_) => "let it cool down, and look after its fans".to_owned(),
+            Self::Isolated(cpus) => format!("boot with isolcpus={cpus}"),
+            Self::MaxLoad(_) => "stop other processes (`top`), and wait a minute".to_owned(),
+            Self::MinFreeMib(_) => "stop other processes that use memory (`ps aux --sort -rss`)".to_owned(),
+            Self::MaxTemperature(_) => "let it cool down, and check its fans".to_owned(),
             Self::Disjoint(_) => {
-                "give each its own: cpuset in [resources], cpus in [generator], and cpus in runner.toml".to_owned()
+                "assign exclusive CPUs: cpuset in [resources], cpus in [generator], and cpus in runner.toml".to_owned()
             }
         }
     }

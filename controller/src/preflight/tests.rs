@@ -11,8 +11,8 @@ fn problems(more: &str) -> String {
     testing::problems(&format!("{GOOD}{more}"))
 }
 
-/// A quiet machine of four CPUs that is all that one could ask for.
-fn good() -> HostFacts {
+/// A quiet machine with four CPUs that meets every requirement.
+fn ideal_host() -> HostFacts {
     HostFacts {
         host: "lab-2".parse().unwrap(),
         runner_version: "0.1.0".into(),
@@ -71,8 +71,8 @@ fn good() -> HostFacts {
     }
 }
 
-/// A virtual machine that tells little.
-fn blind() -> HostFacts {
+/// A virtual machine that reports little.
+fn opaque_host() -> HostFacts {
     HostFacts {
         runner_cpus: None,
         cpu: CpuFacts::default(),
@@ -80,7 +80,7 @@ fn blind() -> HostFacts {
         memory: MemoryFacts::default(),
         now: HostNow::default(),
         cgroup_version: None,
-        ..good()
+        ..ideal_host()
     }
 }
 
@@ -110,69 +110,69 @@ max_temperature = 60
 disjoint = true
 "#;
 
-/// The controller on the machine with this boot.
-fn here(boot: &str) -> Vec<Generator> {
-    vec![Generator {
+/// The controller on the machine with this boot id.
+fn controller_on(boot: &str) -> Vec<GeneratorHost> {
+    vec![GeneratorHost {
         boot_id: Some(boot.to_owned()),
-        ..Generator::default()
+        ..GeneratorHost::default()
     }]
 }
 
 #[test]
-fn a_host_that_is_all_that_is_asked_passes() {
-    let preflight = check(&experiment(ALL), &good(), &here("this-boot")).unwrap();
+fn a_host_that_meets_every_requirement_passes() {
+    let preflight = check(&experiment(ALL), &ideal_host(), &controller_on("this-boot")).unwrap();
     assert_eq!(preflight.met.len(), 18, "{preflight:?}");
     assert_eq!((preflight.waived.len(), preflight.shared_cpus.len()), (0, 0));
 }
 
 #[test]
-fn everything_that_is_unmet_is_told_at_once_with_what_was_found_and_what_mends_it() {
-    let mut facts = good();
+fn all_unmet_requirements_are_reported_with_value_and_remedy() {
+    let mut facts = ideal_host();
     facts.cpu.governor = Some("powersave".into());
     facts.cpu.turbo = Some(true);
     facts.cpu.idle_states.push("C6".into());
     facts.memory.swap_bytes = Some(64 << 20);
     facts.runner_cpus = None;
     facts.now.load_1m = Some(2.5);
-    let unmet = check(&experiment(ALL), &facts, &here("this-boot")).unwrap_err();
+    let unmet = check(&experiment(ALL), &facts, &controller_on("this-boot")).unwrap_err();
     insta::assert_snapshot!(unmet.join("\n"), @r#"
-    [host] governor = "performance": powersave; mend: cpupower frequency-set --governor performance
-    [host] turbo = false: on; mend: echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo, or with another driver: echo 0 > /sys/devices/system/cpu/cpufreq/boost
-    [host] c_states = "POLL,C1": POLL,C1,C6; mend: cpupower idle-set --disable N for each of the others (`cpupower idle-info` numbers them)
-    [host] swap = false: 64 MiB; mend: swapoff --all
-    [host] max_load = 0.5: 2.5; end what else runs (`top`), and wait a minute
-    [host] disjoint = true: the services and the runner share CPU 2-3; the runner and the generator of load light share CPU 1; give each its own: cpuset in [resources], cpus in [generator], and cpus in runner.toml
+    [host] governor = "performance": powersave; run cpupower frequency-set --governor performance
+    [host] turbo = false: on; run echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo, or with another driver echo 0 > /sys/devices/system/cpu/cpufreq/boost
+    [host] c_states = "POLL,C1": POLL,C1,C6; run cpupower idle-set --disable N for each other state (`cpupower idle-info` lists the numbers)
+    [host] swap = false: 64 MiB; run swapoff --all
+    [host] max_load = 0.5: 2.5; stop other processes (`top`), and wait a minute
+    [host] disjoint = true: the services and the runner share CPU 2-3; the runner and the load generator of load light share CPU 1; assign exclusive CPUs: cpuset in [resources], cpus in [generator], and cpus in runner.toml
     "#);
 }
 
 #[test]
-fn what_the_host_does_not_tell_is_not_met_and_can_be_waived() {
+fn unreported_values_are_not_met_and_can_be_waived() {
     let unmet = check(
         &experiment("[host]\ngovernor = \"performance\"\nmax_load = 1"),
-        &blind(),
+        &opaque_host(),
         &[],
     )
     .unwrap_err();
     assert!(
-        unmet[0].contains("the host does not tell") && unmet[0].contains("waive = [\"governor\"]"),
+        unmet[0].contains("the host does not report it") && unmet[0].contains("waive = [\"governor\"]"),
         "{unmet:?}"
     );
     assert_eq!(unmet.len(), 2);
     let waived = "[host]\ngovernor = \"performance\"\nwaive = [\"governor\"]";
-    let preflight = check(&experiment(waived), &blind(), &[]).unwrap();
+    let preflight = check(&experiment(waived), &opaque_host(), &[]).unwrap();
     assert_eq!(
         preflight.waived,
-        ["[host] governor = \"performance\": the host does not tell (waived)"]
+        ["[host] governor = \"performance\": the host does not report it (waived)"]
     );
 }
 
 #[test]
-fn the_generator_shares_cpus_only_on_the_services_machine() {
-    let shared = |generators: &[Generator]| {
+fn load_generators_share_cpus_on_the_same_machine_only() {
+    let shared = |generators: &[GeneratorHost]| {
         let experiment = experiment("[resources]\ncpuset = \"1-2\"\n[generator]\ncpus = \"2-3\"");
-        check(&experiment, &good(), generators).unwrap().shared_cpus
+        check(&experiment, &ideal_host(), generators).unwrap().shared_cpus
     };
-    let pinned = Generator {
+    let pinned = GeneratorHost {
         name: Some("l1".parse().unwrap()),
         boot_id: Some("this-boot".to_owned()),
         pinned: Some("1".parse().unwrap()),
@@ -180,34 +180,39 @@ fn the_generator_shares_cpus_only_on_the_services_machine() {
     };
     assert_eq!(
         shared(&[pinned]),
-        ["the services and the loader l1 of load light share CPU 1"]
+        ["the services and loader l1 of load light share CPU 1"]
     );
     assert_eq!(
-        shared(&here("this-boot")),
-        ["the services and the generator of load light share CPU 2"]
+        shared(&controller_on("this-boot")),
+        ["the services and the load generator of load light share CPU 2"]
     );
-    assert_eq!(shared(&here("another")), [] as [&str; 0]);
-    assert_eq!(shared(&[Generator::default()]), [] as [&str; 0]);
+    assert_eq!(shared(&controller_on("another")), [] as [&str; 0]);
+    assert_eq!(shared(&[GeneratorHost::default()]), [] as [&str; 0]);
 }
 
 #[test]
-fn cpus_and_nodes_that_the_host_does_not_have_are_unmet() {
+fn missing_cpus_and_memory_nodes_are_unmet() {
     let resources = "[resources]\ncpuset = \"2-5\"\nmems = \"0-1\"";
-    let unmet = check(&experiment(resources), &good(), &[]).unwrap_err();
+    let unmet = check(&experiment(resources), &ideal_host(), &[]).unwrap_err();
     assert_eq!(
         unmet,
         [
-            "[resources] cpuset = \"2-5\": host lab-2 has CPUs 0-3 and not 4-5; name CPUs that it has, or leave cpuset out",
-            "[resources] mems = \"0-1\": host lab-2 has memory nodes 0 and not 1; name memory nodes that it has, or leave mems out",
+            "[resources] cpuset = \"2-5\": host lab-2 has CPUs 0-3, not 4-5; use existing CPUs, or remove cpuset",
+            "[resources] mems = \"0-1\": host lab-2 has memory nodes 0, not 1; use existing memory nodes, or remove mems",
         ]
     );
-    check(&experiment(resources), &blind(), &[]).unwrap();
-    check(&experiment("[resources]\ncpuset = \"0-3\"\nmems = \"0\""), &good(), &[]).unwrap();
+    check(&experiment(resources), &opaque_host(), &[]).unwrap();
+    check(
+        &experiment("[resources]\ncpuset = \"0-3\"\nmems = \"0\""),
+        &ideal_host(),
+        &[],
+    )
+    .unwrap();
 }
 
 #[test]
-fn what_a_loader_lacks_is_unmet() {
-    let loader = |pinned: Option<&str>| Generator {
+fn shortages_of_loaders_are_unmet() {
+    let loader = |pinned: Option<&str>| GeneratorHost {
         name: Some("l1".parse().unwrap()),
         pinned: pinned.map(|cpus| cpus.parse().unwrap()),
         limits: Some(protocol::load::GeneratorLimits {
@@ -215,21 +220,21 @@ fn what_a_loader_lacks_is_unmet() {
             open_files: Some(1 << 20),
             local_ports: Some(1 << 15),
         }),
-        ..Generator::default()
+        ..GeneratorHost::default()
     };
     let pinned_load = experiment("[generator]\ncpus = \"1-2\"");
-    let unmet = check(&pinned_load, &good(), &[loader(None)]).unwrap_err();
+    let unmet = check(&pinned_load, &ideal_host(), &[loader(None)]).unwrap_err();
     assert!(
         unmet.len() == 1
             && unmet[0].starts_with("loader l1: load light: cpus = \"1-2\": ")
             && unmet[0].contains("not 2;"),
         "{unmet:?}"
     );
-    check(&pinned_load, &good(), &[loader(Some("1"))]).unwrap();
+    check(&pinned_load, &ideal_host(), &[loader(Some("1"))]).unwrap();
 }
 
 #[test]
-fn bad_words_are_told_as_such() {
+fn invalid_values_are_reported() {
     insta::assert_snapshot!(problems("[host]\nturbo = \"off\"\naslr = 3\nthp = \"sometimes\"\nswap = false\nwaive = [\"swop\"]\nmax_load = -1\n[band]\nmax_busy = 101\notherwise = \"stopp\"\n[generator]\ncpus = \"x\""), @r#"
     x.toml:14: [host]: turbo = "off": expected true or false; write it without quotation marks
     x.toml:15: [host]: aslr = 3: ASLR is 0 to 2; write e.g. 2
@@ -245,25 +250,25 @@ fn bad_words_are_told_as_such() {
 }
 
 #[test]
-fn a_band_that_can_never_be_seen_stops_the_run_at_once() {
+fn unobservable_limits_stop_the_run() {
     let unmet = check(
         &experiment("[band]\nmax_temperature = 50\nmax_load = 0.5"),
-        &blind(),
+        &opaque_host(),
         &[],
     )
     .unwrap_err();
     assert_eq!(unmet.len(), 2);
     assert!(
-        unmet[1].contains("[band] max_temperature: the host does not tell it"),
+        unmet[1].contains("[band] max_temperature: the host does not report it"),
         "{unmet:?}"
     );
-    check(&experiment("[band]\nmax_temperature = 50"), &good(), &[]).unwrap();
+    check(&experiment("[band]\nmax_temperature = 50"), &ideal_host(), &[]).unwrap();
 }
 
 #[test]
-fn what_is_out_of_band_is_told_with_its_limit() {
+fn exceeded_limits_are_reported_with_value_and_limit() {
     let band = experiment("[band]\nmax_load = 0.5\nmax_busy = 5\nmax_temperature = 50\nmax_warming = 3\nmax_dirty_mib = 1\nmin_free_mib = 9000").band;
-    let start = good().now;
+    let initial = ideal_host().now;
     let now = HostNow {
         load_1m: Some(0.7),
         busy_ticks: Some(20),
@@ -273,34 +278,34 @@ fn what_is_out_of_band_is_told_with_its_limit() {
             sensor: "package".into(),
             millidegrees: 45_500,
         }],
-        ..good().now
+        ..ideal_host().now
     };
     assert_eq!(
-        band::outside(&band, &start, Some(&start), &now),
+        settle::exceeded(&band, &initial, Some(&initial), &now),
         [
-            "load 0.7, at most 0.5 is in band",
-            "CPUs busy 10.0 %, at most 5 % is in band",
-            "warmer than at the start by 5.5 K, at most 3 K is in band",
-            "dirty memory 3.0 MiB, at most 1 MiB is in band",
-            "free memory 8192 MiB, at least 9000 MiB is in band",
+            "load average 0.7 exceeds 0.5",
+            "CPU usage 10.0 % exceeds 5 %",
+            "temperature rise since the start 5.5 K exceeds 3 K",
+            "dirty memory 3.0 MiB exceeds 1 MiB",
+            "available memory 8192 MiB is below 9000 MiB",
         ]
     );
     let no_band = experiment("").band;
-    assert!(!no_band.asks() && band::outside(&no_band, &start, None, &now).is_empty());
+    assert!(!no_band.asks() && settle::exceeded(&no_band, &initial, None, &now).is_empty());
 }
 
 #[test]
-fn a_plan_shows_what_is_asked_for() {
+fn a_plan_shows_the_requirements() {
     let experiment = experiment(
         "[host]\nswap = false\nturbo = false\nwaive = [\"turbo\"]\n[band]\nmax_load = 0.5\notherwise = \"stop\"",
     );
     assert_eq!(
-        asked(&experiment),
+        requirements(&experiment),
         [
             "the host must have turbo = false (waived)",
             "the host must have swap = false",
-            "before every trial the host must be back in band (max_load = 0.5), waited for at most 5m, then the run stops",
+            "before every trial, the host must come within the limits of [band] (max_load = 0.5) in at most 5m, otherwise the run stops",
         ]
     );
-    assert_eq!(asked(&self::experiment("")), [] as [String; 0]);
+    assert_eq!(requirements(&self::experiment("")), [] as [String; 0]);
 }

@@ -1,14 +1,16 @@
-//! Two bars on a terminal: the run above, the trial below.
+//! Two progress bars on a terminal: the run above, the trial below.
 
+use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing_subscriber::fmt::MakeWriter;
 
 use super::TrialLabel;
 use crate::config::show_duration;
 
-/// The trial's bar is drawn anew this often even if nothing happens, for its clock.
+/// Redraw interval of the trial's bar, for its clock.
 const TICK: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -24,7 +26,7 @@ impl Bars {
         let multi = MultiProgress::with_draw_target(target);
         let run =
             multi.add(ProgressBar::new(total_trials as u64).with_style(style("{bar:30} {pos}/{len} trials{msg}")));
-        let trial = multi.add(ProgressBar::new(0).with_style(waiting()));
+        let trial = multi.add(ProgressBar::new(0).with_style(without_count()));
         let label = Mutex::default();
         Self {
             multi,
@@ -44,7 +46,7 @@ impl Bars {
 
     pub(super) fn trial_started(&self, label: &TrialLabel) {
         self.trial.reset();
-        self.trial.set_style(waiting());
+        self.trial.set_style(without_count());
         let label = label.to_string();
         self.trial.set_prefix(label.clone());
         *self.label() = label;
@@ -54,14 +56,14 @@ impl Bars {
     }
 
     pub(super) fn phase(&self, phase: &str) {
-        // A phase has its own clock and its own count of requests.
+        // A phase has its own clock and request count.
         self.trial.reset();
-        self.trial.set_style(waiting());
+        self.trial.set_style(without_count());
         self.trial.set_prefix(format!("{}: {phase}", self.label()));
         self.trial.set_message("");
     }
 
-    pub(super) fn load_tick(&self, done: u64, total: Option<u64>, errors: u64) {
+    pub(super) fn load_progress(&self, done: u64, total: Option<u64>, errors: u64) {
         if self.trial.length() != total || self.trial.position() == 0 {
             match total {
                 Some(total) => {
@@ -80,17 +82,17 @@ impl Bars {
     }
 
     pub(super) fn trial_done(&self, outcome: &str, eta: Duration) {
-        self.end_of_attempt(outcome);
+        self.end_attempt(outcome);
         self.run
-            .set_message(format!(", about {} left", show_duration(whole_seconds(eta))));
+            .set_message(format!(", about {} remaining", show_duration(whole_seconds(eta))));
         self.run.inc(1);
     }
 
     pub(super) fn attempt_failed(&self, why: &str) {
-        self.end_of_attempt(&format!("to be tried again: {why}"));
+        self.end_attempt(&format!("will be retried: {why}"));
     }
 
-    fn end_of_attempt(&self, outcome: &str) {
+    fn end_attempt(&self, outcome: &str) {
         self.trial.disable_steady_tick();
         let line = format!("{}: {outcome}", self.label());
         self.print(&line);
@@ -110,22 +112,63 @@ impl Bars {
         self.print(summary);
     }
 
-    /// A line above the bars. A terminal that is gone cannot be told.
+    /// Prints a line above the bars; errors of the terminal are ignored.
     fn print(&self, line: &str) {
         let _ = self.multi.println(line);
     }
 }
 
-fn waiting() -> ProgressStyle {
+fn without_count() -> ProgressStyle {
     style("{prefix} {elapsed} {msg}")
 }
 
-#[expect(clippy::expect_used, reason = "the templates are constants, and a test draws each")]
+#[expect(
+    clippy::expect_used,
+    reason = "the templates are constants, and a test draws each of them"
+)]
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the template is good")
+    ProgressStyle::with_template(template).expect("valid template")
 }
 
-/// Whole seconds: an estimate has no milliseconds.
+/// Rounds to whole seconds.
 pub(super) fn whole_seconds(duration: Duration) -> Duration {
     Duration::from_secs(duration.saturating_add(Duration::from_millis(500)).as_secs())
+}
+
+/// Writes to standard error; suspends the bars for every line.
+#[derive(Clone, Debug)]
+pub struct LogWriter(Option<MultiProgress>);
+
+impl LogWriter {
+    /// Standard error without bars.
+    #[must_use]
+    pub const fn plain() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn with_bars(bars: &MultiProgress) -> Self {
+        Self(Some(bars.clone()))
+    }
+}
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let write = || io::stderr().write_all(bytes).map(|()| bytes.len());
+        match &self.0 {
+            Some(bars) => bars.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
 }

@@ -1,4 +1,4 @@
-//! Plain lines, for log files and pipes.
+//! Progress as plain lines, for log files and pipes.
 
 use std::fmt;
 use std::io::Write;
@@ -9,8 +9,8 @@ use super::TrialLabel;
 use super::bars::whole_seconds;
 use crate::config::show_duration;
 
-/// The least distance of two lines about one load.
-const EVERY: Duration = Duration::from_secs(10);
+/// Minimum interval between two lines about one load.
+const LOAD_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(super) struct Lines {
     every: Duration,
@@ -25,10 +25,10 @@ struct State {
 }
 
 impl Lines {
-    /// Lines on standard error, each with the time (UTC).
+    /// Lines on standard error, prefixed with the time (UTC).
     pub(super) fn to_stderr() -> Self {
         let stamp = || format!("{:.0} ", jiff::Timestamp::now());
-        Self::new(Box::new(std::io::stderr()), stamp, EVERY)
+        Self::new(Box::new(std::io::stderr()), stamp, LOAD_INTERVAL)
     }
 
     pub(super) fn new(out: Box<dyn Write + Send>, stamp: fn() -> String, every: Duration) -> Self {
@@ -42,15 +42,15 @@ impl Lines {
 
     pub(super) fn trial_started(&self, label: &TrialLabel) {
         self.with(|state| state.label = label.to_string());
-        self.of_trial("start");
+        self.trial_line("start");
     }
 
     pub(super) fn phase(&self, phase: &str) {
         self.with(|state| state.last_tick = Instant::now());
-        self.of_trial(phase);
+        self.trial_line(phase);
     }
 
-    pub(super) fn load_tick(&self, done: u64, total: Option<u64>, errors: u64) {
+    pub(super) fn load_progress(&self, done: u64, total: Option<u64>, errors: u64) {
         let due = self.with(|state| {
             let due = state.last_tick.elapsed() >= self.every;
             if due {
@@ -60,24 +60,27 @@ impl Lines {
         });
         if due {
             let of = total.map_or_else(String::new, |total| format!("/{total}"));
-            self.of_trial(&format!("{done}{of} requests, {errors} errors"));
+            self.trial_line(&format!("{done}{of} requests, {errors} errors"));
         }
     }
 
     pub(super) fn trial_done(&self, outcome: &str, eta: Duration) {
-        self.of_trial(&format!("{outcome}; about {} left", show_duration(whole_seconds(eta))));
+        self.trial_line(&format!(
+            "{outcome}; about {} remaining",
+            show_duration(whole_seconds(eta))
+        ));
     }
 
     pub(super) fn attempt_failed(&self, why: &str) {
-        self.of_trial(&format!("to be tried again: {why}"));
+        self.trial_line(&format!("will be retried: {why}"));
     }
 
-    fn of_trial(&self, text: &str) {
+    fn trial_line(&self, text: &str) {
         let label = self.with(|state| state.label.clone());
         self.line(&format!("{label}: {text}"));
     }
 
-    /// One line. A pipe that is closed cannot be told.
+    /// Prints a line; a closed pipe is ignored.
     pub(super) fn line(&self, text: &str) {
         let stamp = (self.stamp)();
         self.with(|state| {
@@ -86,7 +89,7 @@ impl Lines {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        // A panic while writing a line leaves nothing half done that matters here.
+        // The state is consistent even after a panic in another thread.
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -1,19 +1,18 @@
-//! What a person sees while a run goes on: bars on a terminal, plain lines elsewhere. All of it goes to standard error.
+//! Progress of a run on standard error: bars on a terminal, plain lines otherwise.
 
 mod bars;
 mod lines;
-mod writer;
 
 use std::fmt;
 use std::time::Duration;
 
-pub use writer::LogWriter;
+pub use bars::LogWriter;
 
 use bars::Bars;
 use indicatif::ProgressDrawTarget;
 use lines::Lines;
 
-/// How far the run and the running trial are. Cheap to call from any thread; of many ticks only a few a second are shown.
+/// The progress of the run and its current trial. Cheap to call from any thread; only a few updates per second are drawn.
 #[derive(Debug)]
 pub struct Progress(Rendering);
 
@@ -23,14 +22,14 @@ enum Rendering {
     Lines(Lines),
 }
 
-/// Which trial is running.
+/// The trial that is running.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrialLabel {
-    /// Its place, from 1.
+    /// Its number, from 1.
     pub number: usize,
-    /// How many trials there are.
+    /// The number of trials.
     pub of: usize,
-    /// The cell's name.
+    /// The cell.
     pub cell: String,
     /// The block, from 1.
     pub block: u32,
@@ -53,35 +52,35 @@ impl fmt::Display for TrialLabel {
 }
 
 impl Progress {
-    /// For a run of so many trials: bars if standard error is a terminal, lines if not.
+    /// Progress of a run with this many trials: bars if standard error is a terminal, lines otherwise.
     #[must_use]
     pub fn new(total_trials: usize, is_terminal: bool) -> Self {
         Self(if is_terminal {
-            // Four times a second is enough for people and little work beside a load.
+            // Four redraws per second cost little CPU time during a load.
             Rendering::Bars(Bars::new(total_trials, ProgressDrawTarget::stderr_with_hz(4)))
         } else {
             Rendering::Lines(Lines::to_stderr())
         })
     }
 
-    /// Where logs must go so that they and the bars do not tear each other.
+    /// A log writer that does not interfere with the bars.
     #[must_use]
     pub fn log_writer(&self) -> LogWriter {
         match &self.0 {
-            Rendering::Bars(bars) => LogWriter::beside(bars.multi()),
+            Rendering::Bars(bars) => LogWriter::with_bars(bars.multi()),
             Rendering::Lines(_) => LogWriter::plain(),
         }
     }
 
-    /// So many trials are already behind us: those of the run that is resumed.
+    /// A resumed run already has this many completed trials.
     pub fn resumed(&self, trials: usize) {
         match &self.0 {
             Rendering::Bars(bars) => bars.resumed(trials),
-            Rendering::Lines(lines) => lines.line(&format!("going on after {trials} trials")),
+            Rendering::Lines(lines) => lines.line(&format!("resuming after {trials} trials")),
         }
     }
 
-    /// An attempt at a trial begins.
+    /// An attempt begins.
     pub fn trial_started(&self, label: &TrialLabel) {
         match &self.0 {
             Rendering::Bars(bars) => bars.trial_started(label),
@@ -89,7 +88,7 @@ impl Progress {
         }
     }
 
-    /// The trial enters a phase: `deploy`, `warm-up`, `load`, `stop`, ...
+    /// The attempt enters a phase: `deployment`, `load`, `stop`, ...
     pub fn phase(&self, phase: &str) {
         match &self.0 {
             Rendering::Bars(bars) => bars.phase(phase),
@@ -97,15 +96,15 @@ impl Progress {
         }
     }
 
-    /// How far the load is: requests done, of how many if that is known, and how many of them failed.
-    pub fn load_tick(&self, done: u64, total: Option<u64>, errors: u64) {
+    /// Progress of the load: requests completed, their expected total if known, and failed requests.
+    pub fn load_progress(&self, done: u64, total: Option<u64>, errors: u64) {
         match &self.0 {
-            Rendering::Bars(bars) => bars.load_tick(done, total, errors),
-            Rendering::Lines(lines) => lines.load_tick(done, total, errors),
+            Rendering::Bars(bars) => bars.load_progress(done, total, errors),
+            Rendering::Lines(lines) => lines.load_progress(done, total, errors),
         }
     }
 
-    /// The trial is over, for better or worse; `eta` is how long the rest will take.
+    /// The trial is complete or given up; `eta` is the estimated remaining time.
     pub fn trial_done(&self, outcome: &str, eta: Duration) {
         match &self.0 {
             Rendering::Bars(bars) => bars.trial_done(outcome, eta),
@@ -113,7 +112,7 @@ impl Progress {
         }
     }
 
-    /// This attempt is over and the trial will be tried again, now or later: it counts as not done.
+    /// The attempt is invalid and the trial will be retried.
     pub fn attempt_failed(&self, why: &str) {
         match &self.0 {
             Rendering::Bars(bars) => bars.attempt_failed(why),
@@ -121,7 +120,7 @@ impl Progress {
         }
     }
 
-    /// A loud line: something that the user should not miss.
+    /// Prints a highlighted note.
     pub fn note(&self, text: &str) {
         match &self.0 {
             Rendering::Bars(bars) => bars.note(text),
@@ -129,7 +128,7 @@ impl Progress {
         }
     }
 
-    /// The run is over; the bars go, the summary stays.
+    /// The run is over: removes the bars and prints a summary.
     pub fn finish(&self, summary: &str) {
         match &self.0 {
             Rendering::Bars(bars) => bars.finish(summary),

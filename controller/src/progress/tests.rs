@@ -5,11 +5,11 @@ use indicatif::InMemoryTerm;
 
 use super::*;
 
-/// What was written, for looking at it afterwards.
+/// A buffer of what was written.
 #[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
+struct Buffer(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Page {
+impl Write for Buffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -20,7 +20,7 @@ impl Write for Page {
     }
 }
 
-impl Page {
+impl Buffer {
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
@@ -36,7 +36,7 @@ fn label(attempt: u32) -> TrialLabel {
     }
 }
 
-/// A run with everything that can happen in it.
+/// A run in which every event occurs.
 fn run(progress: &Progress) {
     progress.note("docker is left out: no engine answers");
     progress.trial_started(&label(1));
@@ -44,34 +44,34 @@ fn run(progress: &Progress) {
     progress.attempt_failed("the runner did not answer");
     progress.trial_started(&label(2));
     progress.phase("load");
-    progress.load_tick(2500, Some(5000), 1);
+    progress.load_progress(2500, Some(5000), 1);
     progress.trial_done("valid", Duration::from_millis(90_400));
     progress.finish("report: results/x/1/report.html");
 }
 
 fn lines(every: Duration) -> String {
-    let page = Page::default();
-    let lines = Lines::new(Box::new(page.clone()), || "02:21:26 ".to_owned(), every);
+    let buffer = Buffer::default();
+    let lines = Lines::new(Box::new(buffer.clone()), || "02:21:26 ".to_owned(), every);
     run(&Progress(Rendering::Lines(lines)));
-    page.text()
+    buffer.text()
 }
 
 #[test]
-fn lines_say_start_phase_and_end() {
+fn lines_show_start_phase_and_end() {
     insta::assert_snapshot!(lines(Duration::from_secs(3600)), @r#"
     02:21:26 NOTE: docker is left out: no engine answers
     02:21:26 trial 3/12 native.tcp.rate-500 block 1: start
     02:21:26 trial 3/12 native.tcp.rate-500 block 1: deploy
-    02:21:26 trial 3/12 native.tcp.rate-500 block 1: to be tried again: the runner did not answer
+    02:21:26 trial 3/12 native.tcp.rate-500 block 1: will be retried: the runner did not answer
     02:21:26 trial 3/12 native.tcp.rate-500 block 1 attempt 2: start
     02:21:26 trial 3/12 native.tcp.rate-500 block 1 attempt 2: load
-    02:21:26 trial 3/12 native.tcp.rate-500 block 1 attempt 2: valid; about 1m30s left
+    02:21:26 trial 3/12 native.tcp.rate-500 block 1 attempt 2: valid; about 1m30s remaining
     02:21:26 report: results/x/1/report.html
     "#);
 }
 
 #[test]
-fn long_loads_are_heard_of() {
+fn lines_show_the_progress_of_long_loads() {
     assert!(lines(Duration::ZERO).contains("native.tcp.rate-500 block 1 attempt 2: 2500/5000 requests, 1 errors\n"));
 }
 
@@ -88,7 +88,7 @@ fn bars_show_the_run_and_the_trial() {
     progress.trial_started(&label(1));
     progress.phase("deploy");
     let Rendering::Bars(inner) = &progress.0 else {
-        unreachable!("bars were asked for")
+        unreachable!("bars were requested")
     };
     inner.trial.force_draw();
     let text = term.contents();
@@ -98,9 +98,9 @@ fn bars_show_the_run_and_the_trial() {
         "{text}"
     );
     progress.phase("warm-up");
-    progress.load_tick(900, Some(5000), 0);
+    progress.load_progress(900, Some(5000), 0);
     progress.phase("load");
-    progress.load_tick(2500, Some(5000), 1);
+    progress.load_progress(2500, Some(5000), 1);
     inner.trial.force_draw();
     let text = term.contents();
     assert!(text.contains("block 1: load "), "{text}");
@@ -108,17 +108,17 @@ fn bars_show_the_run_and_the_trial() {
     progress.trial_done("valid", Duration::from_secs(90));
     inner.run.force_draw();
     let text = term.contents();
-    assert!(text.contains("3/12 trials, about 1m30s left"), "{text}");
+    assert!(text.contains("3/12 trials, about 1m30s remaining"), "{text}");
 }
 
 #[test]
-fn bars_go_and_the_lines_stay() {
+fn bars_are_removed_and_lines_remain() {
     let term = InMemoryTerm::new(20, 100);
     run(&bars(&term));
     let text = term.contents();
     assert!(text.contains("NOTE: docker is left out"), "{text}");
     assert!(
-        text.contains("block 1: to be tried again: the runner did not answer"),
+        text.contains("block 1: will be retried: the runner did not answer"),
         "{text}"
     );
     assert!(text.contains("attempt 2: valid"), "{text}");

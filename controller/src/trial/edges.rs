@@ -1,7 +1,7 @@
-//! Tells the runner when the measured window begins and ends, so that it reads all counters there and not only at its next turn.
+//! Announces the edges of the measurement window to the runner, which then reads all counters at once.
 //!
-//! The times are the plan's, so a reading lies some milliseconds off the true edge; samples bear their own time, and the ledger says how far off
-//! the nearest ones were. A command that is lost costs nothing but that nearness.
+//! The announced times are those of the plan, so a reading lies some milliseconds off the actual edge; samples carry their own time, and the
+//! resource breakdown records the distance. A lost announcement only costs precision.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use tokio::time::{Instant, sleep_until};
 
 use protocol::load::LoadKind;
 
-/// When a window begins and ends after the load was fired, as far as that is known beforehand.
+/// The planned edges of the window, relative to the start of the load, as far as they are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edges {
+pub struct WindowEdges {
     begin: Option<Duration>,
-    /// `None`: with the load.
+    /// `None`: the end of the load.
     end: Option<Duration>,
 }
 
-impl Edges {
-    /// Those of a load.
+impl WindowEdges {
+    /// The edges of a load's window.
     #[must_use]
     pub fn of(kind: &LoadKind) -> Self {
         let timing = kind.timing();
@@ -34,7 +34,7 @@ impl Edges {
                 planned
             }
             LoadKind::Users(users) if users.requests.is_none() => planned,
-            // Its window begins with the first call that is no warm-up, and ends with the last.
+            // The window begins with the first request that is not warm-up, and ends with the last.
             LoadKind::Users(users) => Self {
                 begin: users
                     .requests
@@ -43,39 +43,38 @@ impl Edges {
                 end: None,
             },
             LoadKind::Udp(_) => Self { end: None, ..planned },
-            // A search ends with its window, whenever that is.
+            // The window of a search ends with the search.
             LoadKind::Ramp(_) => Self { begin: None, end: None },
         }
     }
 
-    /// Says each edge when it comes, until the load is over, which is the last one at the latest.
-    /// `fired` is when the load began, which may be yet to be agreed on.
-    pub async fn tell<T>(
+    /// Announces each edge at its time, until the load ends. `started` resolves when the load starts, which may still have to be agreed on.
+    pub async fn announce<T>(
         self,
-        mouth: &UnboundedSender<Command>,
-        fired: impl Future<Output = std::time::Instant>,
+        command_tx: &UnboundedSender<Command>,
+        started: impl Future<Output = std::time::Instant>,
         load: impl Future<Output = T>,
     ) -> T {
-        // Whoever listens outlives the load; were it gone, the attempt would be over.
-        let say = || drop(mouth.send(Command::Edge(Edge {})));
+        // The receiver outlives the load.
+        let announce = || drop(command_tx.send(Command::Edge(Edge {})));
         tokio::pin!(load);
-        let fired = tokio::select! {
+        let started = tokio::select! {
             biased;
-            fired = fired => Instant::from_std(fired),
+            started = started => Instant::from_std(started),
             done = &mut load => return done,
         };
         for after in [self.begin, self.end].into_iter().flatten() {
             tokio::select! {
                 done = &mut load => {
-                    say();
+                    announce();
                     return done;
                 }
-                () = sleep_until(fired + after) => say(),
+                () = sleep_until(started + after) => announce(),
             }
         }
         let done = load.await;
         if self.end.is_none() {
-            say();
+            announce();
         }
         done
     }
@@ -89,36 +88,36 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
     use tokio::sync::watch;
 
-    /// How many edges are said of a load that ends once so many were.
-    async fn said(begin: Option<Duration>, end: Option<Duration>, ends_after: usize) -> usize {
-        let (mouth, mut heard) = unbounded_channel();
+    /// The number of edges announced for a load that ends after `ends_after` announcements.
+    async fn announced(begin: Option<Duration>, end: Option<Duration>, ends_after: usize) -> usize {
+        let (command_tx, mut command_rx) = unbounded_channel();
         let (count, mut counted) = watch::channel(0);
         let listen = async {
-            while let Some(Command::Edge(_)) = heard.recv().await {
+            while let Some(Command::Edge(_)) = command_rx.recv().await {
                 count.send_modify(|count| *count += 1);
             }
             *count.borrow()
         };
-        let tell = async {
+        let announce = async {
             let load = async { counted.wait_for(|count| *count >= ends_after).await.is_ok() };
             assert!(
-                Edges { begin, end }
-                    .tell(&mouth, ready(std::time::Instant::now()), load)
+                WindowEdges { begin, end }
+                    .announce(&command_tx, ready(std::time::Instant::now()), load)
                     .await
             );
-            drop(mouth);
+            drop(command_tx);
         };
-        tokio::join!(listen, tell).0
+        tokio::join!(listen, announce).0
     }
 
     #[tokio::test]
-    async fn edges_are_said_when_they_come_and_a_load_that_is_over_ends_its_window() {
+    async fn edges_are_announced_and_the_end_of_the_load_ends_the_window() {
         const SOON: Option<Duration> = Some(Duration::from_millis(1));
         const NEVER: Option<Duration> = Some(Duration::from_secs(3600));
-        assert_eq!(said(SOON, SOON, 2).await, 2);
-        assert_eq!(said(SOON, NEVER, 1).await, 2);
-        assert_eq!(said(NEVER, NEVER, 0).await, 1);
-        assert_eq!(said(SOON, None, 1).await, 2);
-        assert_eq!(said(None, None, 0).await, 1);
+        assert_eq!(announced(SOON, SOON, 2).await, 2);
+        assert_eq!(announced(SOON, NEVER, 1).await, 2);
+        assert_eq!(announced(NEVER, NEVER, 0).await, 1);
+        assert_eq!(announced(SOON, None, 1).await, 2);
+        assert_eq!(announced(None, None, 0).await, 1);
     }
 }

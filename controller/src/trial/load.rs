@@ -1,4 +1,4 @@
-//! The load engine beside the conversation: on a thread of its own, watched and cancelled from here.
+//! The load of an attempt, run next to the conversation with the runner.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,70 +10,73 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::order::Order;
+use super::spec::AttemptSpec;
 use super::workload::truth;
-use crate::fleet::{SharedFleet, Together};
-use analysis::store::{LoaderRecord, TruthRecord};
+use crate::fleet::{FleetOutcome, SharedFleet};
+use analysis::store::{LoaderRecord, ReadbackRecord};
 use loader::{Control, Engine, LoadError, Outcome, Progress};
 
-/// A load that is on, or over.
+/// A load that is running or has ended.
 #[derive(Debug)]
 pub struct RunningLoad {
     control: Arc<Control>,
-    work: Option<JoinHandle<Result<Measured, String>>>,
+    work: Option<JoinHandle<Result<LoadResult, String>>>,
 }
 
-/// What a load brings back.
+/// The result of a load.
 #[derive(Debug)]
-pub struct Measured {
-    /// What the engine measured.
+pub struct LoadResult {
+    /// The result of the load engine.
     pub outcome: Outcome,
-    /// What each of several loaders did.
+    /// The part of each loader.
     pub loaders: Vec<LoaderRecord>,
-    /// What the services really did, where that can be read back.
-    pub truth: Option<TruthRecord>,
+    /// The readback of what the services did.
+    pub readback: Option<ReadbackRecord>,
 }
 
 impl RunningLoad {
-    /// Fires the load, with a fleet of loaders if there is one, says through `mouth` where its window begins and ends, and then looks what
-    /// the services made of it.
+    /// Starts the load, on a fleet of loaders if there is one, announces the edges of its window, and afterwards reads back
+    /// what the services did.
     #[must_use]
-    pub fn fire(
-        order: &Order,
+    pub fn start(
+        spec: &AttemptSpec,
         ready: &Ready,
         address: SocketAddr,
-        (fleet, mouth): (Option<&SharedFleet>, UnboundedSender<Command>),
+        (fleet, command_tx): (Option<&SharedFleet>, UnboundedSender<Command>),
     ) -> Self {
-        let edges = order.edges();
+        let edges = spec.edges();
         let control = Arc::new(Control::new());
         let watched = Arc::clone(&control);
-        let fleet = fleet.cloned().zip(order.fleet(address));
-        let engine = fleet.is_none().then(|| order.engine(address));
-        let (witness, accepted) = (order.witness(ready), order.accepted.clone());
+        let fleet = fleet.cloned().zip(spec.fleet_load(address));
+        let engine = fleet.is_none().then(|| spec.engine(address));
+        let (witness, accepted) = (spec.witness(ready), spec.accepted.clone());
         let work = async move {
             let (outcome, loaders) = match (fleet, engine) {
-                (Some((fleet, order)), _) => {
-                    let (began, start) = oneshot::channel();
+                (Some((fleet, load)), _) => {
+                    let (started_tx, started_rx) = oneshot::channel();
                     let mut fleet = fleet.lock().await;
-                    let fired = fleet.fire(&order, &watched, began);
-                    let Together { outcome, loaders } = edges.tell(&mouth, begun(start), fired).await?;
+                    let outcome = fleet.run(&load, &watched, started_tx);
+                    let FleetOutcome { outcome, loaders } =
+                        edges.announce(&command_tx, start_of(started_rx), outcome).await?;
                     (outcome, loaders)
                 }
                 (None, Some(engine)) => {
-                    let start = std::future::ready(Instant::now());
-                    let outcome = edges.tell(&mouth, start, fire_here(engine, watched)).await?;
+                    let started = std::future::ready(Instant::now());
+                    let outcome = edges
+                        .announce(&command_tx, started, run_engine(engine, watched))
+                        .await?;
                     (outcome, Vec::new())
                 }
                 (None, None) => return Err("no load generator is available".to_owned()),
             };
-            let truth = match witness {
+            let readback = match witness {
                 Some(witness) if !outcome.cancelled => Some(truth::check(witness, &accepted.all()).await),
                 _ => None,
             };
-            Ok(Measured {
+            Ok(LoadResult {
                 outcome,
                 loaders,
-                truth,
+                readback,
             })
         };
         Self {
@@ -82,22 +85,22 @@ impl RunningLoad {
         }
     }
 
-    /// Waits until it is over; for ever if it was taken before. Cancel-safe.
-    pub async fn over(&mut self) -> Result<Measured, String> {
+    /// Waits for the result; forever if it was taken before. Cancel-safe.
+    pub async fn result(&mut self) -> Result<LoadResult, String> {
         let Some(work) = &mut self.work else {
             return std::future::pending().await;
         };
         let result = work.await;
         self.work = None;
-        result.unwrap_or_else(|panic| Err(format!("the work after the load panicked: {panic}")))
+        result.unwrap_or_else(|panic| Err(format!("the readback panicked: {panic}")))
     }
 
-    /// Asks it to end; what was measured until then still comes.
+    /// Aborts the load; what was measured until then is still returned.
     pub fn abort(&self) {
         self.control.cancel();
     }
 
-    /// How far it is.
+    /// The progress of the load.
     #[must_use]
     pub fn progress(&self) -> Progress {
         self.control.progress()
@@ -110,16 +113,16 @@ impl Drop for RunningLoad {
     }
 }
 
-/// When a load begins; never, if it does not.
-async fn begun(start: oneshot::Receiver<Instant>) -> Instant {
+/// The instant at which a load starts; pending if it never does.
+async fn start_of(start: oneshot::Receiver<Instant>) -> Instant {
     match start.await {
         Ok(start) => start,
         Err(_) => std::future::pending().await,
     }
 }
 
-/// Fires the load from this machine.
-async fn fire_here(
+/// Runs the load engine on this machine.
+async fn run_engine(
     engine: Result<Box<dyn Engine + Send>, LoadError>,
     control: Arc<Control>,
 ) -> Result<Outcome, String> {

@@ -1,14 +1,15 @@
-//! One attempt at one trial: what is asked of the runner, the conversation, the load, and what is written down.
+//! One attempt at one trial: its specification, the conversation with the runner, the load, and the stored record.
 //!
-//! * [`order`] — what is asked of the runner and of the load engine, pure;
-//! * [`drive`] — the conversation driven to its end, with the load in between;
-//! * `edges` — when the measured window begins and ends, told to the runner;
-//! * [`record`] — what came of it as the record that is stored.
+//! * [`spec`] — the requests to runner and load engine, pure;
+//! * [`state`] — the state machine of an attempt, pure;
+//! * [`attempt`] — runs an attempt: state machine, bus, load;
+//! * `edges` — announces the measurement window to the runner;
+//! * [`record`] — the stored record.
 
-pub mod drive;
+pub mod attempt;
 mod edges;
 pub mod load;
-pub mod order;
 pub mod record;
-mod samples;
+pub mod spec;
+pub mod state;
 pub mod workload;

@@ -1,5 +1,5 @@
-//! Whether everything in a run's folder says the same, to the last request. Reads the files as anybody would, with none of the product's
-//! own readers.
+//! Checks that all files of a run agree to the last request. The files are parsed independently of the project's own
+//! readers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,16 +11,16 @@ use sha2::{Digest as _, Sha256};
 
 use crate::report;
 
-/// What a run came to.
+/// The content of a run's journal.
 #[derive(Debug)]
 pub struct Agreed {
-    /// Attempts that came to an end, as the journal has them, in its order.
+    /// Completed attempts, in journal order.
     pub attempts: Vec<Attempt>,
-    /// How many attempts were begun.
+    /// The number of attempts that began.
     pub begun: usize,
 }
 
-/// One attempt of the journal.
+/// A completed attempt.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// `<cell>/<block>`.
@@ -43,13 +43,13 @@ impl Attempt {
 }
 
 impl Agreed {
-    /// Those that count.
+    /// The attempts that count.
     pub fn counted(&self) -> impl Iterator<Item = &Attempt> {
         self.attempts.iter().filter(|attempt| attempt.counts())
     }
 }
 
-/// Holds everything against everything else; the run must be finished, with every trial done once.
+/// Checks all files of a finished run against each other; every trial must have a valid attempt.
 #[track_caller]
 pub fn agree(run: &Path) -> Agreed {
     let agreed = agree_so_far(run);
@@ -64,7 +64,7 @@ pub fn agree(run: &Path) -> Agreed {
     agreed
 }
 
-/// The same for a run of which some trials are missing.
+/// Checks a run of which some trials are missing.
 #[track_caller]
 pub fn agree_so_far(run: &Path) -> Agreed {
     let agreed = agree_raw(run);
@@ -73,7 +73,7 @@ pub fn agree_so_far(run: &Path) -> Agreed {
     agreed
 }
 
-/// The same for a run that has no reports: the journal and the attempts' folders.
+/// Checks a run without a report: the journal and the attempts' directories.
 #[track_caller]
 pub fn agree_raw(run: &Path) -> Agreed {
     let agreed = read_journal(run);
@@ -83,7 +83,7 @@ pub fn agree_raw(run: &Path) -> Agreed {
     agreed
 }
 
-/// The lines of the journal.
+/// The entries of the journal.
 #[track_caller]
 pub fn journal(run: &Path) -> Vec<Value> {
     let text = read_to_string(run.join("journal.jsonl")).unwrap();
@@ -97,7 +97,7 @@ pub fn planned(run: &Path) -> Vec<String> {
     plan.iter().map(|planned| trial_of(&planned["trial"])).collect()
 }
 
-/// The trials in the order in which they were first begun.
+/// The trials in the order in which they first began.
 pub fn begun(run: &Path) -> Vec<String> {
     let mut seen = Vec::new();
     for entry in journal(run) {
@@ -116,7 +116,7 @@ pub fn json(path: &Path) -> Value {
     serde_json::from_str(&read_to_string(path).unwrap()).unwrap()
 }
 
-/// Numbers without gaps; every identity once; nothing ends that did not begin, and nothing ends twice.
+/// Numbers have no gaps, ids are unique, and every attempt that ended began once and ended once.
 #[track_caller]
 fn read_journal(run: &Path) -> Agreed {
     let (mut begun, mut ids, mut attempts) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
@@ -168,7 +168,7 @@ fn attempt_of(ended: &Value) -> Attempt {
     }
 }
 
-/// An attempt's folder is what the journal says: sums, counts, rows.
+/// The directory of an attempt matches the journal: checksums, counts, rows.
 #[track_caller]
 fn agree_attempt(run: &Path, attempt: &Attempt) {
     let folder = run.join(&attempt.folder);
@@ -188,7 +188,7 @@ fn agree_attempt(run: &Path, attempt: &Attempt) {
     let requests = folder.join("requests.jtl");
     if requests.exists() {
         agree_rows(&requests, &line["requests"]);
-        // A load without a warm-up has no such file.
+        // The file is absent without a warm-up.
         let warm_up = folder.join("warmup.jtl");
         let warm_up = if warm_up.exists() {
             rows(&warm_up).len() as u64
@@ -204,7 +204,7 @@ fn agree_attempt(run: &Path, attempt: &Attempt) {
     }
 }
 
-/// Every request once, and as many of each kind as counted.
+/// Every request occurs once, and the counts by kind match.
 #[track_caller]
 fn agree_rows(path: &Path, counts: &Value) {
     let rows = rows(path);
@@ -221,19 +221,19 @@ fn agree_rows(path: &Path, counts: &Value) {
         "{}",
         path.display()
     );
-    // Users of a closed loop are due at the same moment, but sent one after the other.
+    // Users of a closed loop can share a scheduled time but send one after the other.
     let due: BTreeSet<_> = rows.iter().map(|row| (&row["intended_ns"], &row["sent_ns"])).collect();
     assert_eq!(due.len(), rows.len(), "a request is there twice in {}", path.display());
 }
 
-/// The rows of a JTL by column.
+/// The rows of a JTL file, by column.
 #[track_caller]
 pub fn rows(path: &Path) -> Vec<BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_path(path).unwrap();
     reader.deserialize().map(|row| row.unwrap()).collect()
 }
 
-/// A platform's files hold the trials that count, in the order of the plan, and nothing else.
+/// A platform's files contain the trials that count, in the order of the plan, and nothing else.
 #[track_caller]
 fn agree_platforms(run: &Path, agreed: &Agreed) {
     let plan = planned(run);

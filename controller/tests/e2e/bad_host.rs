@@ -1,4 +1,4 @@
-//! Something is wrong with where results go, or with what a platform needs.
+//! Faults of the results directory, and unavailable platforms.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::agree::{agree, agree_raw, journal, json};
 use crate::experiment::{Experiment, NATIVE};
 use crate::lab::{Lab, started_by};
 
-/// A tiny file system of its own, in memory; unmounted with it.
+/// A tmpfs, unmounted on drop.
 struct Tiny(PathBuf);
 
 impl Tiny {
@@ -33,7 +33,7 @@ impl Drop for Tiny {
     }
 }
 
-/// The broker's files are not where the results are.
+/// Keeps the broker's files out of the results directory.
 fn with_files_apart(lab: &Lab) -> Experiment {
     let experiment = lab.experiment();
     Experiment {
@@ -44,7 +44,7 @@ fn with_files_apart(lab: &Lab) -> Experiment {
 
 #[test]
 #[ignore = "needs root"]
-fn a_full_disk_ends_the_run_and_what_was_whole_is_kept() {
+fn a_full_disk_ends_the_run_and_complete_attempts_are_kept() {
     let lab = Lab::new();
     let disk = Tiny::new(&lab.path("results"));
     let _runner = lab.runner();
@@ -67,7 +67,7 @@ fn a_full_disk_ends_the_run_and_what_was_whole_is_kept() {
 }
 
 #[test]
-fn results_that_may_not_be_written() {
+fn an_unwritable_results_directory() {
     let lab = Lab::new();
     let _runner = lab.runner();
     nobody_may_write(&lab);
@@ -82,7 +82,7 @@ fn results_that_may_not_be_written() {
 }
 
 #[test]
-fn results_that_the_embedded_broker_may_not_write() {
+fn an_unwritable_data_directory_of_the_embedded_broker() {
     let lab = Lab::new();
     nobody_may_write(&lab);
     lab.write(&lab.experiment());
@@ -104,13 +104,13 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// The controller without root's rights.
+/// The controller without root privileges.
 fn as_nobody(lab: &Lab) -> Command {
     let command = lab.controller_command(&[]);
     if !nix::unistd::geteuid().is_root() {
         return command;
     }
-    // Others cannot enter a checkout below /root.
+    // Other users cannot enter a checkout below /root.
     let copy = lab.path("controller");
     std::fs::copy(command.get_program(), &copy).unwrap();
     let mut copied = Command::new(copy);
@@ -122,7 +122,7 @@ fn as_nobody(lab: &Lab) -> Command {
 }
 
 #[test]
-fn no_engine_where_one_is_needed_and_where_it_is_optional() {
+fn a_missing_engine_of_a_required_and_an_optional_platform() {
     let lab = Lab::new();
     let mut command = lab.runner_command();
     command.env("DOCKER_HOST", "unix:///nonexistent.sock");
@@ -131,10 +131,10 @@ fn no_engine_where_one_is_needed_and_where_it_is_optional() {
     let said = lab.run(&lab.experiment().with_platforms(&docker("")), 6);
     assert!(said.contains("there is no Docker engine on this host"), "{said}");
     assert!(said.contains("deploy/setup.sh docker"), "{said}");
-    lab.nothing_was_begun();
+    lab.assert_no_run();
 
     let said = lab.run(&lab.experiment().with_platforms(&docker("optional = true")), 0);
-    assert!(said.contains("it is optional and left out"), "{said}");
+    assert!(said.contains("optional, left out"), "{said}");
     let run = lab.run_folder();
     let agreed = agree(&run);
     assert_eq!(agreed.counted().count(), 2);

@@ -1,4 +1,4 @@
-//! Somebody at the other end is not there, is not whom one takes them for, or is somebody else's.
+//! Peers that are unreachable, of the wrong kind, or unauthorised.
 
 use std::net::TcpListener;
 
@@ -12,11 +12,11 @@ fn no_broker() {
     let nowhere = format!("127.0.0.1:{}", free_port());
     let said = lab.run(&lab.experiment_over(&nowhere), 4);
     assert!(said.contains(&nowhere), "{said}");
-    lab.nothing_was_begun();
+    lab.assert_no_run();
 }
 
 #[test]
-fn the_address_of_the_embedded_broker_is_taken() {
+fn the_address_of_the_embedded_broker_is_in_use() {
     let lab = Lab::new();
     let _other = TcpListener::bind(&lab.broker).unwrap();
     let said = lab.run(&lab.experiment(), 4);
@@ -30,7 +30,7 @@ fn the_address_of_the_embedded_broker_is_taken() {
 #[test]
 fn no_runner() {
     let lab = Lab::new();
-    let said = lab.run(&impatient(lab.experiment()), 5);
+    let said = lab.run(&with_short_timeout(lab.experiment()), 5);
     assert!(
         said.contains(&format!("the runner of host {} does not answer DESCRIBE", lab.host)),
         "{said}"
@@ -42,7 +42,7 @@ fn no_runner() {
 }
 
 #[test]
-fn a_second_controller_is_refused_and_the_first_is_not_disturbed() {
+fn a_second_controller_is_refused() {
     let lab = Lab::new();
     let _broker = lab.broker(&[]);
     let _runner = lab.runner();
@@ -71,7 +71,7 @@ fn a_second_controller_is_refused_and_the_first_is_not_disturbed() {
 }
 
 #[test]
-fn keys_must_be_the_same_on_both_sides() {
+fn keys_must_match() {
     let lab = Lab::new();
     for (name, key) in [
         ("right.key", "0123456789abcdef0123"),
@@ -89,13 +89,13 @@ fn keys_must_be_the_same_on_both_sides() {
         kafka: format!("{}\nkey_file = \"{name}\"", without_key.kafka),
         ..without_key.clone()
     };
-    let said = lab.run(&impatient(with_key("wrong.key")), 5);
+    let said = lab.run(&with_short_timeout(with_key("wrong.key")), 5);
     assert!(
         said.contains("does not answer") && said.contains("are not signed with our key"),
         "{said}"
     );
     runner.wait_for("is not signed with our key: set the same key on controller, runners and loaders");
-    let said = lab.run(&impatient(without_key.clone()), 5);
+    let said = lab.run(&with_short_timeout(without_key.clone()), 5);
     assert!(
         said.contains("it refuses our commands") && said.contains("is not signed, and `key_file` is set here"),
         "{said}"
@@ -104,8 +104,8 @@ fn keys_must_be_the_same_on_both_sides() {
     assert_eq!(agree(&lab.run_folder()).counted().count(), 1);
 }
 
-/// Who waits some seconds only for an answer. The connection to a broker is made before that.
-fn impatient(experiment: Experiment) -> Experiment {
+/// Shortens the timeout for an answer. The connection to the broker is established before.
+fn with_short_timeout(experiment: Experiment) -> Experiment {
     Experiment {
         deadlines: "runner = \"3s\"\nanswer = \"60s\"".into(),
         ..experiment

@@ -1,4 +1,4 @@
-//! A service that cannot start, and one that dies under load.
+//! A service that cannot start, and one that is killed under load.
 
 use std::net::TcpListener;
 
@@ -10,7 +10,7 @@ use crate::experiment::Experiment;
 use crate::lab::Lab;
 
 #[test]
-fn the_port_of_the_service_is_taken_by_another_program() {
+fn the_port_of_the_service_is_in_use() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let experiment = Experiment {
@@ -35,9 +35,9 @@ fn the_port_of_the_service_is_taken_by_another_program() {
     assert!(report.contains(&address), "{report}");
 }
 
-/// A load generator pinned to a CPU that this machine does not have: refused before anything is deployed.
+/// A load generator pinned to a CPU that does not exist is rejected before anything is deployed.
 #[test]
-fn a_load_that_cannot_be_fired() {
+fn a_load_that_cannot_run() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let load = |name: &str, cpus: &str| {
@@ -51,13 +51,13 @@ fn a_load_that_cannot_be_fired() {
         loads: load("nowhere", "cpus = \"999\"") + &load("somewhere", ""),
         ..lab.experiment()
     };
-    // Known before anything is deployed.
+    // Rejected before anything is deployed.
     let said = lab.run(&experiment, 3);
-    assert!(said.contains("online and not 999"), "{said}");
+    assert!(said.contains("are online, not 999"), "{said}");
     assert!(!lab.path("results/small").exists(), "{said}");
 }
 
-/// The search for the highest rate, from the file to the report.
+/// The search for the highest rate, from the experiment file to the report.
 #[test]
 fn a_ramp_reports_its_knee() {
     let lab = Lab::new();
@@ -73,17 +73,17 @@ fn a_ramp_reports_its_knee() {
     let agreed = agree(&run);
     let trial = run.join(&agreed.counted().next().unwrap().folder).join("trial.json");
     let record: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(trial).unwrap()).unwrap();
-    // Nothing but errors limits it, and there are none: the last rate is sustained.
+    // Only failed requests limit it, and there are none, so the last rate is sustained.
     assert_eq!(record["ramp"]["knee"]["rate_per_s"], 60.0, "{}", record["ramp"]);
     let report = std::fs::read_to_string(run.join("report.md")).unwrap();
     assert!(
-        report.contains("the highest rate sustained lies at 60 requests"),
+        report.contains("the highest sustained rate is at least 60 requests"),
         "{report}"
     );
 }
 
 #[test]
-fn kill_9_of_the_service_in_the_middle_of_a_load() {
+fn kill_9_of_the_service_under_load() {
     let lab = Lab::new();
     let _runner = lab.runner();
     lab.write(&lab.experiment().with_loads(&[("r100", 100, 4)]));
@@ -93,7 +93,7 @@ fn kill_9_of_the_service_in_the_middle_of_a_load() {
     assert_eq!(services.len(), 1, "{services:?}");
     kill(services[0], Signal::SIGKILL).unwrap();
     let said = controller.ends_with(0);
-    assert!(said.contains("to be tried again: "), "{said}");
+    assert!(said.contains("will be retried: "), "{said}");
     let agreed = agree(&lab.run_folder());
     let first = &agreed.attempts[0];
     assert!(!first.counts() && first.number == 1, "{agreed:?}");
@@ -105,7 +105,7 @@ fn kill_9_of_the_service_in_the_middle_of_a_load() {
     assert!(again.number >= 2, "{agreed:?}");
 }
 
-/// The services of a lab's runner, by the mark in their environment.
+/// The services of a lab's runner, identified by their environment.
 fn services(lab: &Lab) -> Vec<Pid> {
     let mark = format!("JUNG_RUNNER={}", lab.host);
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! The broker is killed and comes back in the middle of a trial: nothing is lost, nothing is doubled.
+//! The broker is killed and restarted during a trial: no message is lost or duplicated.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use crate::experiment::Experiment;
 use crate::lab::Lab;
 use crate::process::until;
 
-/// How long the broker is away.
+/// How long the broker is down.
 const AWAY: Duration = Duration::from_secs(2);
 
 fn experiment(lab: &Lab, seconds: u32) -> Experiment {
     lab.experiment_over(&lab.broker).with_loads(&[("r100", 100, seconds)])
 }
 
-/// Runs two trials and kills the broker in the load of the first.
+/// Runs two trials and restarts the broker during the load of the first.
 fn broker_comes_back(arguments: &[&str]) {
     let lab = Lab::new();
     let mut broker = lab.broker(arguments);
@@ -31,17 +31,17 @@ fn broker_comes_back(arguments: &[&str]) {
 }
 
 #[test]
-fn kill_9_of_the_broker_in_the_middle_of_a_load() {
+fn kill_9_of_the_broker_under_load() {
     broker_comes_back(&[]);
 }
 
 #[test]
-fn kill_9_of_a_broker_that_forces_everything_to_the_disk() {
+fn kill_9_of_a_broker_that_syncs_every_write() {
     broker_comes_back(&["--fsync", "always"]);
 }
 
 #[test]
-fn a_broker_that_is_away_longer_than_the_lease_costs_an_attempt_and_no_more() {
+fn a_broker_outage_longer_than_the_lease_costs_one_attempt() {
     let lab = Lab::new();
     let mut broker = lab.broker(&[]);
     let _runner = lab.runner();

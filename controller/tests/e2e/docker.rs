@@ -1,4 +1,4 @@
-//! Whole runs with real containers.
+//! Complete runs with containers.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use crate::lab::Lab;
 const DOCKER: &str = "[[platform]]\nkind = \"docker\"\n";
 const PUBLISHED: &str = "[[platform]]\nkind = \"docker\"\nname = \"published\"\npublish = true\n";
 
-/// The program `docker`, and what it prints. It and the lab's runner use the engine of `DOCKER_HOST`, never the machine's by chance.
+/// The output of `docker`. Like the lab's runner, it uses the engine of `DOCKER_HOST`, never the machine's own.
 pub fn docker(arguments: &[&str]) -> String {
     let named = std::env::var_os("DOCKER_HOST").is_some();
     assert!(named, "DOCKER_HOST names no engine: see `just test-docker`");
@@ -65,7 +65,7 @@ fn processes_and_containers_in_one_report() {
 
 #[test]
 #[ignore = "needs Docker"]
-fn httperf_gets_bodies_of_1000_bytes_from_a_process_and_from_containers() {
+fn httperf_measures_a_process_and_containers() {
     let lab = Lab::new();
     let _runner = lab.runner();
     lab.write(&Experiment {
@@ -91,14 +91,14 @@ fn httperf_gets_bodies_of_1000_bytes_from_a_process_and_from_containers() {
     assert_eq!(containers(&lab), Vec::<String>::new());
 }
 
-/// The port of the service in the lab's file.
+/// The service's port in the lab's experiment file.
 fn lab_port(lab: &Lab) -> String {
     let text = std::fs::read_to_string(lab.path("e.toml")).unwrap();
     let port = text.lines().find_map(|line| line.strip_prefix("port = "));
     port.unwrap().to_owned()
 }
 
-/// Czipri's tool: 200 connections, a request each, 100 a second.
+/// Czipri's tool: 200 connections with one request each, 100 per second.
 fn httperf(host: &str, port: String) {
     let output = Command::new("httperf")
         .args([
@@ -116,7 +116,7 @@ fn httperf(host: &str, port: String) {
             "10",
         ])
         .output()
-        .expect("httperf is there (apt-get install httperf)");
+        .expect("httperf is missing (apt-get install httperf)");
     let said = String::from_utf8(output.stdout).unwrap();
     for line in [
         "Total: connections 200 requests 200 replies 200 ",

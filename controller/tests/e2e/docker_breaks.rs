@@ -1,4 +1,4 @@
-//! Containers, and what breaks.
+//! Faults during trials with containers.
 
 use crate::agree::agree;
 use crate::docker::containers;
@@ -35,7 +35,7 @@ fn kill_9_of_the_runner_while_a_container_runs() {
 
 #[test]
 #[ignore = "needs Docker"]
-fn an_image_that_is_not_there() {
+fn a_missing_image() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let experiment = lab.experiment();
@@ -43,7 +43,7 @@ fn an_image_that_is_not_there() {
         &experiment.with_platforms("[[platform]]\nkind = \"docker\"\nimage = \"no-such:1\"\n"),
         6,
     );
-    assert!(said.contains("platform docker cannot be used"), "{said}");
+    assert!(said.contains("platform docker is unavailable"), "{said}");
     assert!(said.contains("image no-such:1"), "{said}");
-    lab.nothing_was_begun();
+    lab.assert_no_run();
 }

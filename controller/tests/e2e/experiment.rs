@@ -1,35 +1,35 @@
-//! A small experiment file.
+//! Small experiment files.
 
-/// An experiment; [`Experiment::toml`] is its file. The fields in TOML are there to be changed by tests.
+/// An experiment; [`Experiment::toml`] renders the file. Tests change the public TOML fields.
 #[derive(Clone)]
 pub struct Experiment {
     pub name: String,
-    /// Of the runner.
+    /// The runner's name.
     pub host: String,
     pub iterations: u32,
-    /// Many: on a busy machine the generator is sometimes too late, and the audit tells.
+    /// Many, because on a busy machine the load generator can lag and fail the audit.
     pub max_attempts: u32,
-    /// Tables [[platform]].
+    /// `[[platform]]` tables.
     pub platforms: String,
     pub port: u16,
-    /// Another workload than `tcp` on that port: its table.
+    /// A `[[workload]]` table instead of `tcp` on the default port.
     pub workload: Option<String>,
-    /// Tables [[load]].
+    /// `[[load]]` tables.
     pub loads: String,
-    /// Keys of [kafka].
+    /// Keys of `[kafka]`.
     pub kafka: String,
-    /// Keys of [deadlines].
+    /// Keys of `[deadlines]`.
     pub deadlines: String,
-    /// The distance of two samples.
+    /// The sampling interval.
     pub interval: String,
-    /// More tables.
+    /// Further tables.
     pub more: String,
 }
 
 pub const NATIVE: &str = "[[platform]]\nkind = \"native\"\n";
 
 impl Experiment {
-    /// The file's text.
+    /// Renders the file.
     pub fn toml(&self) -> String {
         let Self {
             name,
@@ -77,7 +77,7 @@ interval = "{interval}"
         )
     }
 
-    /// The loads, each with its name, requests a second and duration in seconds.
+    /// Replaces the loads, given as (name, requests per second, duration in seconds).
     pub fn with_loads(mut self, loads: &[(&str, u32, u32)]) -> Self {
         self.loads = loads
             .iter()
@@ -102,7 +102,7 @@ interval = "{interval}"
     }
 }
 
-/// A table [[load]].
+/// A `[[load]]` table.
 pub fn load(name: &str, rate: u32, seconds: u32) -> String {
     format!(
         "[[load]]\nkind = \"rate\"\nname = \"{name}\"\nrate = {rate}\nduration = \"{seconds}s\"\nwarm_up = \"200ms\"\n\n"

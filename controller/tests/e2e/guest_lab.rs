@@ -1,4 +1,4 @@
-//! What guests of a lab are booted from, and what may not be left of them. All are emulated, so that any machine will do.
+//! Guests of a lab, and checks that nothing of them is left. All are emulated, so that every machine can run the tests.
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -12,8 +12,8 @@ use crate::experiment::Experiment;
 use crate::kernel::Kernel;
 use crate::lab::{Lab, free_port};
 
-/// Closed loops, which a busy machine slows down and does not spoil, of a second or more, so that samples fall into them: 100 requests of four users,
-/// 4,000 packets of which four are under way.
+/// Closed loops, which a busy machine slows down but does not invalidate, of at least a second, so that they contain samples: 100 requests of four
+/// users, 4,000 packets with a window of four.
 const LOADS: &str = r#"[[load]]
 kind = "users"
 name = "users-4"
@@ -33,14 +33,14 @@ timeout = "30s"
 
 "#;
 
-/// Describes a guest on the runner's host.
+/// Writes a guest description on the runner's host.
 pub fn describe(lab: &Lab, guest: &str, text: &str) {
     let guests = lab.path("state/guests");
     std::fs::create_dir_all(&guests).unwrap();
     std::fs::write(guests.join(format!("{guest}.toml")), text).unwrap();
 }
 
-/// Describes a guest of the kernel of the cache with an initramfs; `more` are further keys.
+/// Describes a guest with the cached kernel and an initramfs; `more` are further keys.
 pub fn linux(lab: &Lab, guest: &str, more: &str) {
     let (kernel, modules) = (cached("kernel", "vmlinuz"), cached("kernel", "modules"));
     describe(
@@ -50,7 +50,7 @@ pub fn linux(lab: &Lab, guest: &str, more: &str) {
     );
 }
 
-/// Describes a guest with the disk of the cache; `more` are further keys.
+/// Describes a guest with the cached disk; `more` are further keys.
 pub fn debian(lab: &Lab, guest: &str, more: &str) {
     let [kernel, initrd, disk] = ["vmlinuz", "initrd.img", "root.qcow2"].map(|file| cached("disk", file));
     let append =
@@ -76,14 +76,14 @@ pub fn tiny(lab: &Lab, guest: &str, kernel: &Kernel) {
     );
 }
 
-/// A table [[platform]] of guests.
+/// A `[[platform]]` table of guests.
 pub fn platform(name: &str, guest: &str, network: &str) -> String {
     format!(
         "[[platform]]\nkind = \"guest\"\nname = \"{name}\"\nguest = \"{guest}\"\nnetwork = \"{network}\"\nacceleration = \"tcg\"\n"
     )
 }
 
-/// One block of the services `tcp` and `udp` on these platforms under small loads, with deadlines for a busy machine.
+/// One block of the workloads `tcp` and `udp` on these platforms under small loads, with deadlines for a busy machine.
 pub fn both_services(lab: &Lab, platforms: &str) -> Experiment {
     let mut experiment = lab.experiment().with_platforms(platforms).with_blocks(1);
     experiment.workload = Some(format!(
@@ -96,9 +96,9 @@ pub fn both_services(lab: &Lab, platforms: &str) -> Experiment {
     experiment
 }
 
-/// Every trial counts, was served in full and sampled, on the network that its platform's name ends in; the report says that guests were emulated.
+/// Every trial counts, was served completely and sampled, on the network given by its platform's name; the report marks the emulation.
 #[track_caller]
-pub fn served(lab: &Lab, trials: usize) {
+pub fn assert_served(lab: &Lab, trials: usize) {
     let run = lab.run_folder();
     let agreed = agree(&run);
     assert_eq!(agreed.counted().count(), trials);
@@ -115,7 +115,7 @@ pub fn served(lab: &Lab, trials: usize) {
         } else {
             assert_eq!(attempt.total, 100, "{}", attempt.folder);
         }
-        sampled(&record);
+        assert_sampled(&record);
         let endpoint = record["ready"]["endpoints"][0]["address"].as_str().unwrap();
         assert_eq!(
             endpoint.starts_with("127.0.0.1:"),
@@ -126,17 +126,17 @@ pub fn served(lab: &Lab, trials: usize) {
     let report = std::fs::read_to_string(run.join("report.md")).unwrap();
     for expected in [
         "Guests were emulated (TCG), not virtualised",
-        "Start-up, stage by stage",
-        "Size on disk, part by part",
+        "Start-up stages",
+        "Size on disk by part",
     ] {
         assert!(report.contains(expected), "no {expected:?} in\n{report}");
     }
-    nothing_left(lab);
+    assert_nothing_left(lab);
 }
 
-/// The guest's memory and time were seen from outside, and its start stage by stage.
+/// The guest's memory, CPU time and start-up stages were measured.
 #[track_caller]
-fn sampled(record: &Value) {
+fn assert_sampled(record: &Value) {
     let used = &record["resources"][0];
     assert!(used["rss_max_bytes"].as_u64().unwrap() > 16 << 20, "{used}");
     assert!(used["cpu_total_percent"].as_f64().unwrap() > 0.0, "{used}");
@@ -157,9 +157,9 @@ fn sampled(record: &Value) {
     );
 }
 
-/// No tap, bridge, overlay or process of the lab's runner, and nobody listens where its services did.
+/// No tap, bridge, overlay or process of the lab's runner is left, and no port is in use.
 #[track_caller]
-pub fn nothing_left(lab: &Lab) {
+pub fn assert_nothing_left(lab: &Lab) {
     let hash = Sha256::digest(lab.host.as_bytes())
         .iter()
         .take(4)
@@ -182,7 +182,7 @@ pub fn nothing_left(lab: &Lab) {
     ports_are_free(lab);
 }
 
-/// Whoever wants the ports of this host by which services were reached can have them.
+/// The ports of this host by which services were reached are free.
 #[track_caller]
 fn ports_are_free(lab: &Lab) {
     let agreed = agree_so_far(&lab.run_folder());
@@ -198,7 +198,7 @@ fn ports_are_free(lab: &Lab) {
     }
 }
 
-/// What is in a folder; nothing where it is not there.
+/// The names in a directory; none if it does not exist.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
@@ -206,7 +206,7 @@ fn names(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// A file of the cache of guests.
+/// A file of the guest cache.
 fn cached(part: &str, file: &str) -> PathBuf {
     let cache = std::env::var("JUNG_GUEST_CACHE").unwrap_or_else(|_| "/var/cache/jung-guests".into());
     let path = Path::new(&cache).join(part).join(file);

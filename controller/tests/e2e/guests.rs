@@ -1,25 +1,25 @@
-//! Whole runs with Linux guests: a kernel with an initramfs, and a whole Debian on a disk.
+//! Complete runs with Linux guests: a kernel with an initramfs, and a Debian disk.
 
 use crate::agree::{agree, json};
-use crate::guest_lab::{both_services, debian, linux, platform, served};
+use crate::guest_lab::{assert_served, both_services, debian, linux, platform};
 use crate::lab::{Lab, workload};
-use crate::runtimes::overhead;
+use crate::runtimes::assert_overhead;
 
 #[test]
 #[ignore = "needs QEMU"]
-fn a_kernel_with_an_initramfs_serves_requests_and_packets_on_both_networks() {
+fn a_kernel_with_an_initramfs_on_both_networks() {
     let lab = Lab::new();
     linux(&lab, "linux", "");
     let _runner = lab.runner();
     let platforms = platform("vm-bridge", "linux", "bridge") + &platform("vm-user", "linux", "user");
     lab.run_patiently(&both_services(&lab, &platforms), 0);
-    served(&lab, 4);
+    assert_served(&lab, 4);
 }
 
-/// What serves it the program counts as the platform's, not as the service's.
+/// The program is served by virtiofsd, which counts as the platform's.
 #[test]
 #[ignore = "needs QEMU"]
-fn a_guest_runs_what_is_shared_with_it() {
+fn a_guest_runs_a_program_from_a_shared_directory() {
     let lab = Lab::new();
     let tools = lab.path("tools");
     std::fs::create_dir(&tools).unwrap();
@@ -36,14 +36,14 @@ fn a_guest_runs_what_is_shared_with_it() {
     let mut experiment = both_services(&lab, &platform("vm-bridge", "linux", "bridge"));
     experiment.loads += "[[skip]]\nworkload = \"udp\"\n\n";
     lab.run_patiently(&experiment, 0);
-    served(&lab, 1);
-    overhead(&lab, &agree(&lab.run_folder()), "vm-bridge", &["virtiofsd"]);
+    assert_served(&lab, 1);
+    assert_overhead(&lab, &agree(&lab.run_folder()), "vm-bridge", &["virtiofsd"]);
 }
 
-/// A boot takes its time, so each service is had once on each network, and each way to start it once for each service and each network.
+/// Booting is slow, so not every combination of service, network and start method is tested.
 #[test]
 #[ignore = "needs QEMU"]
-fn a_disk_with_a_distribution_serves_requests_and_packets_on_both_networks() {
+fn a_disk_with_a_distribution_on_both_networks() {
     let lab = Lab::new();
     debian(&lab, "debian", "");
     debian(&lab, "logged-in", "start = 'ssh'");
@@ -63,7 +63,7 @@ fn a_disk_with_a_distribution_serves_requests_and_packets_on_both_networks() {
         experiment.loads += &format!("[[skip]]\nplatform = \"{platform}\"\nworkload = \"{without}\"\n\n");
     }
     lab.run_patiently(&experiment, 0);
-    served(&lab, 4);
+    assert_served(&lab, 4);
     let run = lab.run_folder();
     for attempt in agree(&run).counted() {
         let deviations = &json(&run.join(&attempt.folder).join("trial.json"))["ready"]["deviations"];

@@ -1,22 +1,22 @@
-//! A whole run with guests of Hermit, which no driver of ours knows: its description is the user's. `JUNG_HERMIT_LOADER` and `JUNG_HERMIT_IMAGE` name
-//! its loader and our service (`deploy/hermit`).
+//! A complete run with guests of Hermit, which no preset covers: the test writes the description. `JUNG_HERMIT_LOADER` and `JUNG_HERMIT_IMAGE` name
+//! its loader and the service image (`deploy/hermit`).
 
 use std::ffi::OsString;
 
-use crate::guest_lab::{both_services, describe, platform, served};
+use crate::guest_lab::{assert_served, both_services, describe, platform};
 use crate::lab::Lab;
 
-/// What a variable names.
+/// The value of a variable.
 fn named(variable: &str) -> OsString {
     std::env::var_os(variable).unwrap_or_else(|| {
         panic!("{variable} names no part of Hermit (deploy/hermit/README.md); without one, --skip hermit::")
     })
 }
 
-/// Packets are left out: Hermit 0.10 falls silent now and then after the first ones.
+/// Without packets: Hermit 0.10 occasionally stops after the first ones.
 #[test]
 #[ignore = "needs QEMU"]
-fn a_description_alone_serves_requests_on_both_networks() {
+fn a_custom_description_on_both_networks() {
     let (loader, image) = (named("JUNG_HERMIT_LOADER"), named("JUNG_HERMIT_IMAGE"));
     let lab = Lab::new();
     let described = include_str!("../../../deploy/hermit/guest.toml");
@@ -31,5 +31,5 @@ fn a_description_alone_serves_requests_on_both_networks() {
         experiment.loads += &format!("[[skip]]\nplatform = \"{platform}\"\nworkload = \"udp\"\n\n");
     }
     lab.run_patiently(&experiment, 0);
-    served(&lab, 2);
+    assert_served(&lab, 2);
 }

@@ -1,8 +1,8 @@
-//! Whole runs with guests of IncludeOS, whose image `JUNG_INCLUDEOS_IMAGE` names.
+//! Complete runs with guests of IncludeOS; `JUNG_INCLUDEOS_IMAGE` names the image.
 
 use crate::agree::{agree, json};
 use crate::experiment::NATIVE;
-use crate::guest_lab::{both_services, describe, platform, served};
+use crate::guest_lab::{assert_served, both_services, describe, platform};
 use crate::lab::Lab;
 
 const INCLUDEOS: &str = "[[platform]]\nkind = \"includeos\"\nacceleration = \"tcg\"\n";
@@ -22,13 +22,13 @@ fn lab() -> Lab {
 
 #[test]
 #[ignore = "needs QEMU"]
-fn it_serves_requests_and_packets_on_both_networks() {
+fn requests_and_packets_on_both_networks() {
     let lab = lab();
     let _runner = lab.runner();
     let platforms =
         platform("includeos-bridge", "includeos", "bridge") + &platform("includeos-user", "includeos", "user");
     lab.run_patiently(&both_services(&lab, &platforms), 0);
-    served(&lab, 4);
+    assert_served(&lab, 4);
 }
 
 #[test]

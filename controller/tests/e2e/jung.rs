@@ -1,4 +1,4 @@
-//! The whole of Jung, deployed, filled, loaded and checked by the real programs.
+//! The complete Jung workload: deployed, seeded, loaded and checked by the real programs.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ const DOCKER: &str = "[[platform]]\nkind = \"docker\"\n";
 /// Five users with four devices each send 40 requests each.
 const LOAD: &str = "[[load]]\nkind = \"users\"\nname = \"u5\"\nusers = 5\nrequests = 40\ntimeout = \"60s\"\n";
 
-/// The services of the benchmark, and the broker.
+/// The services of the workload, and the broker.
 const SERVICES: [&str; 9] = [
     "api-gateway",
     "auth-manager",
@@ -30,11 +30,11 @@ const SERVICES: [&str; 9] = [
     "user-registry",
 ];
 
-/// A small Jung; `more` are further keys of the workload.
+/// A small experiment with Jung; `more` are further keys of the workload.
 fn experiment(lab: &Lab, platforms: &str, more: &str) -> Experiment {
     let kafka_port = loop {
         let port = free_port();
-        // The broker takes the next one, too.
+        // The broker uses the next port.
         if free_port() == port + 1 {
             break port;
         }
@@ -51,7 +51,7 @@ fn experiment(lab: &Lab, platforms: &str, more: &str) -> Experiment {
     experiment
 }
 
-/// Every attempt's record that counts has all requests right, all services measured and the truth found to hold.
+/// In every attempt that counts, all requests succeeded, all services were measured, and the readback found no violation.
 fn assert_whole(run: &Path, platforms: &[&str]) -> Vec<Value> {
     let agreed = agree(run);
     let records: Vec<Value> = agreed
@@ -91,10 +91,10 @@ fn assert_whole(run: &Path, platforms: &[&str]) -> Vec<Value> {
     let report = std::fs::read_to_string(run.join("report.md")).unwrap();
     for part in [
         "### By service",
-        "kafka (beside)",
+        "kafka (auxiliary)",
         "### By request",
         "POST command",
-        "### What the services really did",
+        "### Readback",
         "### Size on disk",
     ] {
         assert!(report.contains(part), "{part} in\n{report}");
@@ -103,7 +103,7 @@ fn assert_whole(run: &Path, platforms: &[&str]) -> Vec<Value> {
 }
 
 #[test]
-fn jung_as_processes_over_our_own_broker() {
+fn jung_as_processes_over_jungs_broker() {
     let lab = Lab::new();
     let _runner = lab.runner();
     lab.run(&experiment(&lab, NATIVE, ""), 0);
@@ -112,7 +112,7 @@ fn jung_as_processes_over_our_own_broker() {
 
 #[test]
 #[ignore = "needs Docker"]
-fn jung_in_containers_with_its_gateways_beside_them() {
+fn jung_in_containers_with_auxiliary_gateways() {
     let lab = Lab::new();
     let _runner = lab.runner();
     lab.run(&experiment(&lab, &[NATIVE, DOCKER].concat(), ""), 0);
@@ -133,7 +133,7 @@ fn jung_in_containers_with_its_gateways_beside_them() {
 
 #[test]
 #[ignore = "needs Docker and Apache Kafka"]
-fn jung_as_processes_and_in_containers_over_apache_kafka_that_the_runner_starts() {
+fn jung_over_apache_kafka() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let platforms = [NATIVE, DOCKER, "publish = true\n"].concat();
@@ -152,11 +152,11 @@ fn jung_as_processes_and_in_containers_over_apache_kafka_that_the_runner_starts(
 }
 
 #[test]
-fn an_instance_that_is_killed_in_mid_run_is_told_and_the_trial_tried_again() {
+fn a_killed_instance_is_reported_and_the_trial_retried() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let mut experiment = experiment(&lab, NATIVE, "instances = { auth-manager = 2 }\n");
-    // Long enough to be hit in the middle.
+    // Long enough to be killed during the load.
     experiment.loads = LOAD.replace("= 40", "= 2000");
     lab.write(&experiment);
     let mut controller = lab.controller(&[]);
@@ -187,12 +187,12 @@ fn an_instance_that_is_killed_in_mid_run_is_told_and_the_trial_tried_again() {
 }
 
 #[test]
-fn a_filling_that_cannot_be_done_says_so_and_leaves_nothing() {
+fn a_failed_seeding_is_reported_and_leaves_nothing() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let mut experiment = experiment(&lab, NATIVE, "");
     experiment.max_attempts = 1;
-    // Far too many for the time that they get.
+    // Too many for the deadline.
     experiment.workload = experiment
         .workload
         .map(|text| text.replace("users = 5", "users = 2000"));
@@ -206,12 +206,12 @@ fn a_filling_that_cannot_be_done_says_so_and_leaves_nothing() {
     }
 }
 
-/// The process of a service that a runner of this name has started.
+/// The process of a service started by the runner of this name.
 pub fn pid_of(runner: &str, service: &str) -> Option<i32> {
     pids_of(runner, service).first().copied()
 }
 
-/// All processes that a runner of this name has started for a service.
+/// All processes of a service started by the runner of this name.
 pub fn pids_of(runner: &str, service: &str) -> Vec<i32> {
     let bears = |environ: &[u8], key: &str, value: &str| {
         let entry = format!("{key}={value}");

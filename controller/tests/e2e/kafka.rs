@@ -1,4 +1,4 @@
-//! Whole runs over real Apache Kafka.
+//! Complete runs over Apache Kafka.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::agree::agree;
 use crate::lab::{Lab, free_port};
 
-/// Where Apache Kafka is.
+/// The address of Apache Kafka.
 const VARIABLE: &str = "JUNG_TEST_KAFKA";
 
 #[test]
@@ -28,7 +28,7 @@ fn a_run_over_apache_kafka() {
 
 #[test]
 #[ignore = "needs Apache Kafka"]
-fn kill_9_of_apache_kafka_in_the_middle_of_a_load() {
+fn kill_9_of_apache_kafka_under_load() {
     let mut lab = Lab::new();
     let kafka = Kafka::start(&lab.path("kafka"));
     lab.broker.clone_from(&kafka.address);
@@ -37,13 +37,13 @@ fn kill_9_of_apache_kafka_in_the_middle_of_a_load() {
     let mut controller = lab.controller(&[]);
     controller.wait_for(": load");
     kafka.kill();
-    kafka.start_again();
+    kafka.restart();
     controller.ends_with(0);
     let agreed = agree(&lab.run_folder());
     assert_eq!(agreed.counted().map(|attempt| attempt.total).sum::<u64>(), 2 * 500);
 }
 
-/// An Apache Kafka of the test's own.
+/// A separate Apache Kafka for the test.
 struct Kafka {
     folder: PathBuf,
     address: String,
@@ -63,8 +63,8 @@ impl Kafka {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     }
 
-    /// On the same port and files.
-    fn start_again(&self) {
+    /// Restarts it with the same port and files.
+    fn restart(&self) {
         let (_, port) = self.address.split_once(':').unwrap();
         assert_eq!(script(&["start", "--port", port], &self.folder), self.address);
     }
@@ -76,7 +76,7 @@ impl Drop for Kafka {
     }
 }
 
-/// Runs `deploy/kafka/kafka.sh`; the last line of what it prints.
+/// Runs `deploy/kafka/kafka.sh`; returns the last line of its output.
 fn script(arguments: &[&str], folder: &Path) -> String {
     let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kafka/kafka.sh"))
         .args(arguments)

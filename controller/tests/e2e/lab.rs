@@ -1,4 +1,4 @@
-//! A laboratory on this machine: a folder, ports and names that nobody else has, and the programs in it.
+//! A lab on this machine: a directory, ports and names of its own, and the programs in it.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use crate::experiment::{Experiment, NATIVE, load};
 use crate::process::Running;
 
-/// The laboratory. Its folder goes with it, unless the test fails.
+/// A lab. Its directory is removed on drop, unless the test fails.
 pub struct Lab {
     folder: Option<tempfile::TempDir>,
-    /// Of the runner; in it is what makes this lab unlike all others.
+    /// The runner's name, unique to this lab.
     pub host: String,
-    /// Where the broker listens, embedded or not.
+    /// The address of the broker, embedded or not.
     pub broker: String,
 }
 
@@ -31,12 +31,12 @@ impl Lab {
         self.folder.as_ref().unwrap().path().join(name)
     }
 
-    /// The topics' prefix.
+    /// The topic prefix.
     pub fn prefix(&self) -> String {
         format!("{}.", self.host)
     }
 
-    /// Native, one small load, two blocks, an embedded broker.
+    /// Native, one small load, two blocks, embedded broker.
     pub fn experiment(&self) -> Experiment {
         Experiment {
             name: "small".into(),
@@ -58,7 +58,7 @@ impl Lab {
         }
     }
 
-    /// The same over a broker that is a program of its own.
+    /// The same with an external broker.
     pub fn experiment_over(&self, brokers: &str) -> Experiment {
         Experiment {
             kafka: format!("brokers = \"{brokers}\"\nprefix = \"{}\"", self.prefix()),
@@ -66,12 +66,12 @@ impl Lab {
         }
     }
 
-    /// Writes the experiment's file.
+    /// Writes the experiment file.
     pub fn write(&self, experiment: &Experiment) {
         std::fs::write(self.path("e.toml"), experiment.toml()).unwrap();
     }
 
-    /// The controller with this lab's file, in its folder, without this test's environment.
+    /// The controller with this lab's file, in its directory, with an empty environment.
     pub fn controller_command(&self, arguments: &[&str]) -> Command {
         let mut command = program("controller");
         command
@@ -81,7 +81,7 @@ impl Lab {
         command
     }
 
-    /// Starts the controller beside the test.
+    /// Starts the controller.
     pub fn controller(&self, arguments: &[&str]) -> Running {
         self.controller_with(self.controller_command(arguments))
     }
@@ -90,19 +90,19 @@ impl Lab {
         Running::start("controller", command, &self.path("controller.log"))
     }
 
-    /// Runs a command of the controller that ends soon by itself.
+    /// Runs a short command of the controller.
     pub fn ask(&self, arguments: &[&str]) -> Output {
         self.controller_command(arguments).output().unwrap()
     }
 
-    /// Writes a file and runs it; the controller must end with this code. What it said.
+    /// Writes the experiment file and runs it; the controller must exit with `code`. Returns its output.
     #[track_caller]
     pub fn run(&self, experiment: &Experiment, code: i32) -> String {
         self.write(experiment);
         self.controller(&[]).ends_with(code)
     }
 
-    /// The same, waited for as long as guests may take.
+    /// The same with a timeout that allows for emulated guests.
     #[track_caller]
     pub fn run_patiently(&self, experiment: &Experiment, code: i32) -> String {
         self.write(experiment);
@@ -132,7 +132,7 @@ impl Lab {
         command
     }
 
-    /// Starts the runner. It may be started before its broker.
+    /// Starts the runner, possibly before its broker.
     pub fn runner(&self) -> Running {
         self.runner_with(self.runner_command())
     }
@@ -141,7 +141,7 @@ impl Lab {
         Running::start("runner", command, &self.path("runner.log"))
     }
 
-    /// Starts a broker that is a program of its own, on this lab's address and files.
+    /// Starts an external broker with this lab's address and files.
     pub fn broker(&self, arguments: &[&str]) -> Running {
         let mut command = program("broker");
         command
@@ -154,7 +154,7 @@ impl Lab {
         broker
     }
 
-    /// The folder of the run; there must be one only.
+    /// The directory of the only run.
     #[track_caller]
     pub fn run_folder(&self) -> PathBuf {
         let runs = self.run_folders();
@@ -162,13 +162,13 @@ impl Lab {
         runs[0].clone()
     }
 
-    /// There is no run, not even one that was broken off.
+    /// There is no run, not even an interrupted one.
     #[track_caller]
-    pub fn nothing_was_begun(&self) {
+    pub fn assert_no_run(&self) {
         assert_eq!(self.run_folders(), Vec::<PathBuf>::new());
     }
 
-    /// The folders of all runs, in the order of their starts.
+    /// The directories of all runs, by start time.
     pub fn run_folders(&self) -> Vec<PathBuf> {
         folders(&self.path("results/small"))
     }
@@ -183,7 +183,7 @@ impl Drop for Lab {
     }
 }
 
-/// The folders in a folder, sorted; none where it is not there.
+/// The subdirectories of a directory, sorted; none if it does not exist.
 fn folders(path: &Path) -> Vec<PathBuf> {
     let Ok(items) = std::fs::read_dir(path) else {
         return Vec::new();
@@ -196,22 +196,22 @@ fn folders(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// One of the project's programs, without this test's environment.
+/// One of the project's programs, with an empty environment.
 pub fn program(name: &str) -> Command {
-    let path = beside_the_controller(name);
+    let path = next_to_controller(name);
     let mut command = Command::new(path);
     clear_environment(&mut command);
     command
 }
 
-/// Leaves a program nothing of this test's environment but where programs and the engine are.
+/// Clears the environment, except for PATH and the container engine.
 fn clear_environment(command: &mut Command) {
     let kept = ["PATH", "DOCKER_HOST"].map(|name| (name, std::env::var_os(name)));
     command.env_clear();
     command.envs(kept.into_iter().filter_map(|(name, value)| Some((name, value?))));
 }
 
-/// The same program started by another one, as `nsenter` and `setpriv` do.
+/// The same program started by another one, such as `nsenter` or `setpriv`.
 pub fn started_by(starter: &[&str], command: &Command) -> Command {
     let mut wrapped = Command::new(starter[0]);
     wrapped
@@ -225,7 +225,7 @@ pub fn started_by(starter: &[&str], command: &Command) -> Command {
     wrapped
 }
 
-fn beside_the_controller(name: &str) -> PathBuf {
+fn next_to_controller(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_controller")).with_file_name(name);
     assert!(
         path.exists(),
@@ -235,12 +235,12 @@ fn beside_the_controller(name: &str) -> PathBuf {
     path
 }
 
-/// The static workload program where there is one; natively the other does as well.
+/// The static workload program if it exists; natively, the dynamic one works as well.
 pub fn workload() -> PathBuf {
-    std::env::var_os("JUNG_TEST_WORKLOAD").map_or_else(|| beside_the_controller("workload"), PathBuf::from)
+    std::env::var_os("JUNG_TEST_WORKLOAD").map_or_else(|| next_to_controller("workload"), PathBuf::from)
 }
 
-/// A port that is free, and below those that the kernel gives to outgoing connections: the load makes thousands.
+/// A free port below the kernel's range for outgoing connections, of which the load makes thousands.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 9000).unwrap();

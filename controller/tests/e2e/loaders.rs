@@ -1,4 +1,4 @@
-//! One load split over several loaders, each a process of its own: what they fire together is what one would, and one that is lost costs an attempt.
+//! One load split over several loaders, each a separate process: together they generate the same load as one, and a lost loader costs an attempt.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,7 +37,7 @@ fn record(run: &Path, trial: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Requests of each loader in the JTL, by the names of their threads.
+/// Requests of each loader in the JTL file, by thread name.
 fn in_jtl(run: &Path, trial: &str) -> BTreeMap<String, u64> {
     let text = std::fs::read_to_string(run.join(trial).join("requests.jtl")).unwrap();
     let mut count = BTreeMap::new();
@@ -50,7 +50,7 @@ fn in_jtl(run: &Path, trial: &str) -> BTreeMap<String, u64> {
 }
 
 #[test]
-fn two_loaders_fire_what_one_would_and_both_are_in_the_results() {
+fn two_loaders_generate_the_load_of_one() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let _loaders = names(&lab).map(|name| loader(&lab, &name));
@@ -69,7 +69,7 @@ fn two_loaders_fire_what_one_would_and_both_are_in_the_results() {
             .map(|one| one["requests"][what].as_u64().unwrap())
             .collect::<Vec<_>>()
     };
-    // 301 a second for 200 ms are 61, of which the first has one more; then the second has one more of the window.
+    // 301 requests/s for 200 ms are 61 requests: one more for the first loader in the warm-up, and for the second in the window.
     assert_eq!((of("warm_up").iter().sum::<u64>(), of("total")), (61, vec![150, 151]));
     let [a, b] = names(&lab);
     assert_eq!(
@@ -78,7 +78,7 @@ fn two_loaders_fire_what_one_would_and_both_are_in_the_results() {
     );
     for (one, name) in loaders.iter().zip([a, b]) {
         assert_eq!(one["host"], name);
-        // On one machine both have one clock, so all skew is the error of its estimates.
+        // On one machine both have the same clock, so all skew is estimation error.
         let skew = one["skew_ns"].as_i64().unwrap().unsigned_abs();
         assert!(skew <= 2 * one["clock_error_ns"].as_u64().unwrap() + 1_000_000, "{one}");
     }
@@ -88,7 +88,7 @@ fn two_loaders_fire_what_one_would_and_both_are_in_the_results() {
     }
 }
 
-/// The window of a load is the whole load's: its requests are due as if one machine fired them.
+/// The window covers the whole load: its requests are scheduled as if by one machine.
 #[test]
 fn requests_of_both_loaders_interleave() {
     let lab = Lab::new();
@@ -108,7 +108,7 @@ fn requests_of_both_loaders_interleave() {
 }
 
 #[test]
-fn a_loader_that_is_killed_voids_the_attempt_and_its_successor_serves_the_next() {
+fn a_killed_loader_invalidates_the_attempt_and_its_successor_continues() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let [a, b] = names(&lab);
@@ -120,7 +120,7 @@ fn a_loader_that_is_killed_voids_the_attempt_and_its_successor_serves_the_next()
     lost.kill();
     let _back = loader(&lab, &b);
     let said = controller.ends_with(0);
-    assert!(said.contains("to be tried again"), "{said}");
+    assert!(said.contains("will be retried"), "{said}");
     let agreed = agree(&lab.run_folder());
     let first = &agreed.attempts[0];
     assert!(
@@ -131,7 +131,7 @@ fn a_loader_that_is_killed_voids_the_attempt_and_its_successor_serves_the_next()
 }
 
 #[test]
-fn users_keep_their_numbers_and_packets_are_counted_once() {
+fn users_and_packets_are_split() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let _loaders = names(&lab).map(|name| loader(&lab, &name));
@@ -147,7 +147,7 @@ fn users_keep_their_numbers_and_packets_are_counted_once() {
 }
 
 #[test]
-fn a_stream_of_packets_is_split_and_what_the_service_counted_is_said_once() {
+fn a_split_packet_stream_has_one_service_counter() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let _loaders = names(&lab).map(|name| loader(&lab, &name));
@@ -176,7 +176,7 @@ fn a_stream_of_packets_is_split_and_what_the_service_counted_is_said_once() {
 }
 
 #[test]
-fn a_loader_that_is_not_there_is_named_with_the_command_that_starts_it() {
+fn a_missing_loader_is_reported_with_the_command_to_start_it() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let [a, b] = names(&lab);
@@ -187,11 +187,11 @@ fn a_loader_that_is_not_there_is_named_with_the_command_that_starts_it() {
     };
     let said = lab.run(&experiment, 5);
     assert!(said.contains(&format!("loader --as {b}")), "{said}");
-    lab.nothing_was_begun();
+    lab.assert_no_run();
 }
 
 #[test]
-fn a_runner_is_no_loader() {
+fn a_runner_is_not_a_loader() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let [a, b] = names(&lab);

@@ -1,12 +1,12 @@
-//! Whole experiments with the real programs: `controller`, `runner`, `broker` and `workload` as processes of their own.
+//! Complete experiments with the real programs: `controller`, `runner`, `broker` and `workload` as separate processes.
 //!
-//! * [`lab`] — a folder, ports and names of its own, and the programs in it; [`process`] — one program, ended with the test;
-//! * [`experiment`] — a small experiment file; [`agree`] — every count in the results is the same, everywhere;
-//! * [`guest_lab`] — what guests are booted from, and what may not be left of them; [`kernel`] — guests of a few instructions, [`echo`] — of some hundred.
+//! * [`lab`] — a directory, ports and names, and the programs in it; [`process`] — one program, stopped with the test;
+//! * [`experiment`] — a small experiment file; [`agree`] — checks that all counts in the results agree;
+//! * [`guest_lab`] — guests and their leftovers; [`kernel`] — guests of a few instructions, [`echo`] — of some hundred.
 //!
-//! The other programs are taken from beside the controller: `cargo build --workspace` makes them.
+//! The other programs are expected next to the controller: `cargo build --workspace` builds them.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agree;
 mod bad_host;

@@ -1,4 +1,4 @@
-//! Two machines: the controller and the runner in network namespaces of their own, with a cable between them and nothing else.
+//! Two machines: controller and runner in network namespaces connected by a veth pair.
 
 use std::process::Command;
 
@@ -7,15 +7,15 @@ use crate::experiment::Experiment;
 use crate::lab::{Lab, started_by};
 use crate::process::Running;
 
-/// The two ends of the cable (RFC 2544's addresses for benchmarks).
+/// The two ends of the link (addresses of RFC 2544 for benchmarks).
 const CONTROLLER: &str = "198.18.0.1";
 const RUNNER: &str = "198.18.0.2";
-/// An address of the runner's machine that the controller has no route to.
+/// An address of the runner's machine without a route from the controller.
 const BEHIND: &str = "203.0.113.7";
 
-/// Two namespaces; they and the cable are gone with it.
+/// Two namespaces and their link, removed on drop.
 struct Cable {
-    /// Of the controller, of the runner.
+    /// Of the controller and of the runner.
     ends: [String; 2],
 }
 
@@ -91,7 +91,7 @@ fn runner(lab: &Lab, cable: &Cable, address: &str) -> Running {
 
 #[test]
 #[ignore = "needs root"]
-fn two_machines_with_a_cable_between_them() {
+fn two_machines_with_a_link_between_them() {
     let (lab, cable, experiment) = lab();
     let _runner = runner(&lab, &cable, RUNNER);
     lab.write(&experiment);

@@ -1,13 +1,13 @@
-//! Whole runs with images that OSv's own build made; `JUNG_OSV_IMAGES` names their folder (`deploy/osv/README.md`).
+//! Complete runs with images built by OSv's own build; `JUNG_OSV_IMAGES` names their directory (`deploy/osv/README.md`).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::agree::{agree, json, rows};
-use crate::guest_lab::{both_services, describe, platform, served};
+use crate::guest_lab::{assert_served, both_services, describe, platform};
 use crate::lab::Lab;
 
-/// What every guest is told, but for its root.
+/// The command line of every guest, without its root.
 const APPEND: &str = "--verbose --ip=eth0,{ip},{mask} --defaultgw={gateway} /workload {args}";
 
 fn image(file: &str) -> PathBuf {
@@ -16,7 +16,7 @@ fn image(file: &str) -> PathBuf {
     Path::new(&folder).join(file)
 }
 
-/// Describes a whole image with a root of this kind; `more` are further keys.
+/// Describes a complete image with a root of this kind; `more` are further keys.
 fn whole(lab: &Lab, guest: &str, root: &str, file: &str, more: &str) {
     let disk = format!(
         "[[disks]]\npath = {:?}\nformat = 'qcow2'\nwritable = true\n",
@@ -26,10 +26,10 @@ fn whole(lab: &Lab, guest: &str, root: &str, file: &str, more: &str) {
     describe(lab, guest, &format!("preset = 'osv-image'\n{append}\n{more}\n{disk}"));
 }
 
-/// A read-only root whose OSv tells of itself, a root of ZFS, a root in the kernel; each network and each service is had.
+/// A read-only root with OSv's REST API, a ZFS root, and a root in the kernel; every network and workload occurs.
 #[test]
 #[ignore = "needs QEMU"]
-fn images_of_every_root_serve_and_one_tells_of_its_threads() {
+fn images_with_every_kind_of_root() {
     let lab = Lab::new();
     whole(&lab, "rofs", "rofs", "usr.img", "rest = 8000");
     whole(&lab, "zfs", "zfs", "zfs.img", "");
@@ -55,12 +55,12 @@ fn images_of_every_root_serve_and_one_tells_of_its_threads() {
         experiment.loads += &format!("[[skip]]\nplatform = \"{platform}\"\nworkload = \"{skipped}\"\n\n");
     }
     lab.run_patiently(&experiment, 0);
-    served(&lab, 4);
-    tells_of_itself(&lab);
+    assert_served(&lab, 4);
+    assert_guest_counters(&lab);
 }
 
-/// The guests with the API, and only they, have its figures in the raw samples, in the ledger and in the report.
-fn tells_of_itself(lab: &Lab) {
+/// Exactly the guests with the API have its figures in the raw samples, the resource breakdown and the report.
+fn assert_guest_counters(lab: &Lab) {
     let run = lab.run_folder();
     for attempt in agree(&run).counted() {
         let told = attempt.platform.starts_with("rofs-");
@@ -86,7 +86,10 @@ fn tells_of_itself(lab: &Lab) {
         assert!(number(workload.unwrap(), "cpu_ns") > 0, "{workload:?}");
     }
     let report = std::fs::read_to_string(run.join("report.md")).unwrap();
-    for row in ["as the guests say, READY to STOP", "in use, as the guest says"] {
+    for row in [
+        "as reported by the guests, READY to STOP",
+        "in use, as reported by the guest",
+    ] {
         let line = report.lines().find(|line| line.contains(row));
         assert!(
             line.is_some_and(|line| line.contains(|c: char| c.is_ascii_digit())),

@@ -1,13 +1,13 @@
-//! A whole run with guests that boot a whole image of OSv, put together around the `loader.img` that `JUNG_OSV_LOADER_IMG` names.
+//! A complete run with guests that boot a complete OSv image, assembled from the `loader.img` that `JUNG_OSV_LOADER_IMG` names.
 
-use crate::guest_lab::{both_services, describe, platform, served};
+use crate::guest_lab::{assert_served, both_services, describe, platform};
 use crate::lab::{Lab, workload};
 use crate::whole_image::assemble;
 
-/// Both networks and both services, each once: the firmware of an emulated machine takes its time.
+/// Both networks and workloads once: the firmware of an emulated machine is slow.
 #[test]
 #[ignore = "needs QEMU"]
-fn guests_of_one_image_serve_requests_and_packets_on_both_networks() {
+fn requests_and_packets_on_both_networks() {
     let lab = Lab::new();
     let image = lab.path("usr.img");
     std::fs::write(&image, assemble(&workload(), "--verbose /nobody/runs/this")).unwrap();
@@ -27,5 +27,5 @@ fn guests_of_one_image_serve_requests_and_packets_on_both_networks() {
         experiment.loads += &format!("[[skip]]\nplatform = \"{platform}\"\nworkload = \"{workload}\"\n\n");
     }
     lab.run_patiently(&experiment, 0);
-    served(&lab, 2);
+    assert_served(&lab, 2);
 }

@@ -1,4 +1,4 @@
-//! Whole runs with streams of packets.
+//! Complete runs with packet streams.
 
 use serde_json::Value;
 
@@ -10,11 +10,11 @@ const DOCKER: &str = "[[platform]]\nkind = \"docker\"\n";
 const PUBLISHED: &str = "[[platform]]\nkind = \"docker\"\nname = \"published\"\npublish = true\n";
 const FAKE: &str = "[[platform]]\nkind = \"fake\"\n";
 
-/// A window that a busy machine cannot make lose a packet, and a time-out that it does not reach.
+/// A window with which a busy machine loses no packet, and a timeout that it does not reach.
 const STREAM: &str =
     "[[load]]\nkind = \"udp\"\nname = \"stream\"\npackets = 3000\nwindow = 16\npace = \"200us\"\ntimeout = \"20s\"\n\n";
 
-/// The experiment with a service of packets beside, or instead of, that of HTTP.
+/// The experiment with a UDP workload in addition to, or instead of, the HTTP workload.
 fn text(experiment: &Experiment, udp: &str, keeps_tcp: bool) -> String {
     let text = experiment.toml();
     let tcp = format!("[[workload]]\nkind = \"tcp\"\nport = {}\n", experiment.port);
@@ -47,9 +47,9 @@ fn run(lab: &Lab, text: &str) -> Vec<(String, Value)> {
         .collect()
 }
 
-/// Every packet is accounted for, at both ends.
+/// Every packet is accounted for at both ends.
 #[track_caller]
-fn all_there(record: &Value, packets: u64) {
+fn assert_no_loss(record: &Value, packets: u64) {
     let stream = &record["udp"]["stream"];
     for (key, expected) in [
         ("sent", packets),
@@ -74,19 +74,19 @@ fn all_there(record: &Value, packets: u64) {
 }
 
 #[test]
-fn packets_and_requests_in_one_run_each_with_their_own_service() {
+fn packets_and_requests_in_one_run() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let loads = STREAM.to_owned() + &load("r100", 100, 1);
     let records = run(&lab, &text(&experiment(&lab, NATIVE, &loads), "", true));
     assert_eq!(records.len(), 2, "no cell of packets with HTTP");
     let udp = records.iter().find(|(_, record)| !record["udp"].is_null()).unwrap();
-    all_there(&udp.1, 3000);
+    assert_no_loss(&udp.1, 3000);
     let report = std::fs::read_to_string(lab.run_folder().join("report.md")).unwrap();
     for expected in [
-        "packets of 8 bytes, one every 200 us, at most 16 under way",
+        "packets of 8 bytes, one every 200 us, at most 16 in flight",
         "Total time, first packet to last reply",
-        "packets sent, 0 lost (0 on the way there, 0 at the service's sockets",
+        "packets sent, 0 lost (0 on the way to the service, 0 at the service's sockets",
         "tcp under r100",
     ] {
         assert!(report.contains(expected), "no {expected:?} in\n{report}");
@@ -105,15 +105,15 @@ fn an_echo_of_several_sockets_and_a_search() {
     let udp = "echo = true\nsockets = 2\nreceive_buffer = 1000000\n";
     let records = run(&lab, &text(&experiment(&lab, NATIVE, &loads), udp, false));
     let record = &records[0].1;
-    all_there(record, 3000);
+    assert_no_loss(record, 3000);
     assert_eq!(record["udp"]["service"]["sockets"], 2);
     assert!(record["udp"]["service"]["receive_buffer"].as_u64().unwrap() >= 1_000_000);
     assert!(!record["udp"]["search"]["steps"].as_array().unwrap().is_empty());
 }
 
-/// A service that is not ours answers, and tells no counters.
+/// A foreign service answers but has no counters.
 #[test]
-fn a_service_that_does_not_count() {
+fn a_service_without_counters() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let records = run(&lab, &text(&experiment(&lab, FAKE, STREAM), "", false));
@@ -123,7 +123,7 @@ fn a_service_that_does_not_count() {
         (&3000.into(), &Value::Null)
     );
     let report = std::fs::read_to_string(lab.run_folder().join("report.md")).unwrap();
-    assert!(report.contains("where is not known"), "{report}");
+    assert!(report.contains("location unknown"), "{report}");
 }
 
 #[test]
@@ -136,12 +136,12 @@ fn packets_to_processes_and_containers() {
     assert_eq!(records.len(), 3);
     for (platform, record) in &records {
         println!("{platform}");
-        all_there(record, 3000);
+        assert_no_loss(record, 3000);
     }
 }
 
 #[test]
-fn loads_and_workloads_without_a_partner_are_mistakes() {
+fn loads_and_workloads_without_a_match_are_errors() {
     let lab = Lab::new();
     for (loads, keeps_tcp, expected) in [
         (STREAM.to_owned(), true, "no load of the file goes with this workload"),

@@ -1,4 +1,4 @@
-//! A program that runs beside the test, and waiting for things to happen.
+//! A program run by a test, and waiting for conditions.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,45 +10,45 @@ use std::os::unix::process::CommandExt as _;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-/// Nothing here takes so long, however busy the machine is.
+/// Upper bound of every wait, even on a busy machine.
 pub const SOON: Duration = Duration::from_secs(180);
 
-/// The same for what boots guests, which are emulated.
+/// The same for emulated guests.
 pub const LONG: Duration = Duration::from_secs(1200);
 
-/// How often it is looked.
+/// Polling interval.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long a program may take to clean up behind itself when the test ends.
+/// How long a program may take to clean up when the test ends.
 const CLEAN_UP: Duration = Duration::from_secs(30);
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 #[track_caller]
-pub fn until(what: &str, is_so: impl FnMut() -> bool) {
-    within(SOON, what, is_so);
+pub fn until(what: &str, holds: impl FnMut() -> bool) {
+    within(SOON, what, holds);
 }
 
 #[track_caller]
-fn within(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + patience;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not within {} s: {what}", patience.as_secs());
+fn within(timeout: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + timeout;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {} s: {what}", timeout.as_secs());
         std::thread::sleep(LOOK);
     }
 }
 
-/// A running program in a process group of its own. Dropped, it is asked to end, and killed if it does not.
+/// A running program in its own process group. On drop it is terminated, and killed if it does not exit.
 pub struct Running {
     child: Child,
     what: &'static str,
-    patience: Duration,
+    timeout: Duration,
     log: PathBuf,
-    /// Bytes of the log that are of an earlier program.
+    /// The length of the log left by an earlier program, bytes.
     skip: usize,
 }
 
 impl Running {
-    /// Starts a program; both its outputs go to the end of a log.
+    /// Starts a program; its output is appended to a log.
     pub fn start(what: &'static str, mut command: Command, log: &Path) -> Self {
         let file = File::options().create(true).append(true).open(log).unwrap();
         let skip = usize::try_from(file.metadata().unwrap().len()).unwrap();
@@ -62,35 +62,35 @@ impl Running {
         Self {
             child,
             what,
-            patience: SOON,
+            timeout: SOON,
             log: log.to_owned(),
             skip,
         }
     }
 
-    /// It is waited for longer: for [`LONG`].
+    /// Uses the longer timeout [`LONG`].
     pub fn patiently(mut self) -> Self {
-        self.patience = LONG;
+        self.timeout = LONG;
         self
     }
 
-    /// What it has said so far.
+    /// Its output so far.
     pub fn log(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(bytes.get(self.skip..).unwrap_or_default()).into_owned()
     }
 
-    /// Waits until it has said something.
+    /// Waits until a text appears in its output.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) {
         self.wait_for_times(text, 1);
     }
 
-    /// Waits until it has said something so many times.
+    /// Waits until a text appears this many times in its output.
     #[track_caller]
     pub fn wait_for_times(&mut self, text: &str, times: usize) {
         within(
-            self.patience,
+            self.timeout,
             &format!("the {} says {text:?} {times} times", self.what),
             || {
                 let ended = self.child.try_wait().unwrap();
@@ -101,18 +101,18 @@ impl Running {
         );
     }
 
-    /// Waits for its end.
+    /// Waits for its exit.
     #[track_caller]
     pub fn end(&mut self) -> ExitStatus {
         let mut status = None;
-        within(self.patience, &format!("the {} ends", self.what), || {
+        within(self.timeout, &format!("the {} ends", self.what), || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
         status.unwrap()
     }
 
-    /// Waits for its end with this exit code.
+    /// Waits for its exit with this code; returns its output.
     #[track_caller]
     pub fn ends_with(&mut self, code: i32) -> String {
         let status = self.end();
@@ -120,7 +120,7 @@ impl Running {
         self.log()
     }
 
-    /// Whether it still runs.
+    /// Whether it is still running.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
@@ -130,7 +130,7 @@ impl Running {
         kill(self.pid(), signal).unwrap();
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// Sends SIGKILL and waits until it is gone.
     pub fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
         self.child.wait().unwrap();

@@ -1,4 +1,4 @@
-//! Whether the reports tell the journal's counts, and whether they are made again to the same bytes.
+//! Checks the counts in the reports against the journal, and that reports are reproducible.
 
 use std::collections::BTreeMap;
 use std::fs::{read_to_string, remove_dir_all, remove_file};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::agree::{Agreed, Attempt, planned};
 use crate::lab::program;
 
-/// Holds `report.md` and `report.html` against the attempts that count, then makes them again.
+/// Checks `report.md` and `report.html` against the attempts that count, then regenerates them.
 #[track_caller]
 pub fn agree(run: &Path, agreed: &Agreed) {
     let markdown = read_to_string(run.join("report.md")).unwrap();
@@ -41,17 +41,17 @@ pub fn agree(run: &Path, agreed: &Agreed) {
     rebuild(run);
 }
 
-/// Takes everything away that is made, has it made again, and wants the same bytes.
+/// Deletes all derived files, regenerates them, and expects the same bytes.
 #[track_caller]
 fn rebuild(run: &Path) {
-    let before = made(run);
+    let before = derived_files(run);
     for path in before.keys() {
         remove_file(path).unwrap();
     }
     remove_dir_all(run.join("plots")).unwrap();
     let output = program("controller").arg("report").arg(run).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let after = made(run);
+    let after = derived_files(run);
     assert!(
         before.keys().eq(after.keys()),
         "other files than before: {:?}",
@@ -62,8 +62,8 @@ fn rebuild(run: &Path) {
     }
 }
 
-/// Every file that is made, with its bytes.
-fn made(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+/// The derived files with their content.
+fn derived_files(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = |folder: &Path| -> Vec<PathBuf> {
         let items = std::fs::read_dir(folder).unwrap();
         items
@@ -79,7 +79,7 @@ fn made(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         .collect()
 }
 
-/// Cell, trials and requests, table by table, column by column.
+/// (cell, trials, requests) of every table, column by column.
 fn markdown_counts(report: &str) -> Vec<(String, u64, u64)> {
     let mut found = Vec::new();
     for section in report
@@ -108,9 +108,11 @@ fn markdown_counts(report: &str) -> Vec<(String, u64, u64)> {
     found
 }
 
-/// Requests and good ones, table by table, column by column.
+/// (requests, successful requests) of every table, column by column.
 fn html_counts(report: &str) -> Vec<(u64, u64)> {
-    let rows = report.split("<td>Requests<small>of which good</small></td>").skip(1);
+    let rows = report
+        .split("<td>Requests<small>of which successful</small></td>")
+        .skip(1);
     let rows = rows.map(|rest| rest.split_once("</tr>").unwrap().0);
     let cells = rows.flat_map(|row| row.split("<td>").filter(|cell| cell.contains("<small>")));
     cells
@@ -121,13 +123,13 @@ fn html_counts(report: &str) -> Vec<(u64, u64)> {
         .collect()
 }
 
-/// A number as reports write it, with whatever stands around it.
+/// Parses a number as formatted in reports, ignoring surrounding text.
 fn number(text: &str) -> u64 {
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     digits.parse().unwrap()
 }
 
-/// With thin gaps between thousands.
+/// Formats a number with narrow spaces between thousands.
 fn spaced(value: u64) -> String {
     let digits = value.to_string();
     let groups: Vec<_> = digits

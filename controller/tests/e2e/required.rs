@@ -1,4 +1,4 @@
-//! What `[host]` and `[band]` require of a host, before a run and before its trials; and what differed between two runs.
+//! Requirements of `[host]` and limits of `[band]`, and the comparison of two runs.
 
 use std::fs::read_to_string;
 
@@ -6,11 +6,11 @@ use crate::agree::{agree, json};
 use crate::experiment::load;
 use crate::lab::Lab;
 
-/// A kernel that no host has.
+/// A kernel that no host runs.
 const OTHER_KERNEL: &str = "[host]\nkernel = \"0.0-none\"\nmin_free_mib = 1\n";
 
 #[test]
-fn a_host_that_is_not_as_required_is_told_by_check_and_ends_the_run() {
+fn an_unmet_requirement_is_reported_and_ends_the_run() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let experiment = lab.experiment().with_more(OTHER_KERNEL);
@@ -25,11 +25,11 @@ fn a_host_that_is_not_as_required_is_told_by_check_and_ends_the_run() {
         said.contains("kernel = \"0.0-none\"") && said.contains("waive"),
         "{said}"
     );
-    lab.nothing_was_begun();
+    lab.assert_no_run();
 }
 
 #[test]
-fn what_is_waived_is_said_by_check_and_stands_in_the_results() {
+fn waived_requirements_are_reported_and_stored() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let experiment = lab
@@ -65,7 +65,7 @@ fn what_is_waived_is_said_by_check_and_stands_in_the_results() {
 }
 
 #[test]
-fn a_host_that_never_comes_back_into_band_makes_trials_suspect_or_stops_the_run() {
+fn a_host_that_never_settles_makes_trials_suspect_or_stops_the_run() {
     const NEVER: &str = "[band]\nmin_free_mib = 1000000000\ndeadline = \"1s\"\n";
     let lab = Lab::new();
     let _runner = lab.runner();
@@ -78,14 +78,14 @@ fn a_host_that_never_comes_back_into_band_makes_trials_suspect_or_stops_the_run(
             "{attempt:?}"
         );
         let band = &json(&run.join(&attempt.folder).join("trial.json"))["band"];
-        assert!(band.to_string().contains("free memory"), "{band}");
+        assert!(band.to_string().contains("available memory"), "{band}");
     }
     let said = lab.run(&experiment.with_more(&format!("{NEVER}otherwise = \"stop\"\n")), 9);
-    assert!(said.contains("free memory"), "{said}");
+    assert!(said.contains("available memory"), "{said}");
 }
 
 #[test]
-fn what_differed_between_two_runs_is_said_and_a_run_is_like_itself() {
+fn two_runs_are_compared() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let experiment = lab.experiment().with_blocks(1);
@@ -106,7 +106,7 @@ fn what_differed_between_two_runs_is_said_and_a_run_is_like_itself() {
     };
     let (code, said) = ask(one, one);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("Both were run with the same."), "{said}");
+    assert!(said.contains("The configurations are identical."), "{said}");
     let (code, said) = ask(one, other);
     assert_eq!(code, Some(10), "{said}");
     assert!(said.contains("120") && said.contains("max_load"), "{said}");

@@ -1,4 +1,4 @@
-//! A run that was cut short, and goes on.
+//! Resuming an interrupted run.
 
 use nix::sys::signal::Signal;
 
@@ -15,7 +15,7 @@ fn experiment(lab: &Lab) -> Experiment {
     }
 }
 
-/// The run that is there already, to be gone on with by its name.
+/// The name of the existing run, to resume it.
 fn resume(lab: &Lab) -> String {
     let run = lab.run_folder();
     let name = run.file_name().unwrap().to_str().unwrap();
@@ -23,7 +23,7 @@ fn resume(lab: &Lab) -> String {
 }
 
 #[test]
-fn ctrl_c_in_the_middle_of_a_load_and_on_again() {
+fn resume_after_ctrl_c_under_load() {
     let lab = Lab::new();
     let _runner = lab.runner();
     lab.write(&experiment(&lab));
@@ -43,14 +43,14 @@ fn ctrl_c_in_the_middle_of_a_load_and_on_again() {
     let after = agree(&run);
     assert_eq!(after.counted().count(), 4);
     assert_eq!(events(&lab, "run-resumed"), 1);
-    // What was done before stands as it was.
+    // Attempts completed before are unchanged.
     for (old, new) in before.attempts.iter().zip(&after.attempts) {
         assert_eq!(old.folder, new.folder);
     }
 }
 
 #[test]
-fn kill_9_of_the_controller_in_the_middle_of_a_load_and_on_again() {
+fn resume_after_kill_9_under_load() {
     let lab = Lab::new();
     let mut runner = lab.runner();
     let experiment = experiment(&lab);
@@ -70,7 +70,7 @@ fn kill_9_of_the_controller_in_the_middle_of_a_load_and_on_again() {
 }
 
 #[test]
-fn kill_9_of_the_controller_and_on_again_at_once() {
+fn resume_immediately_after_kill_9() {
     let lab = Lab::new();
     let _runner = lab.runner();
     lab.write(&Experiment {
@@ -80,7 +80,7 @@ fn kill_9_of_the_controller_and_on_again_at_once() {
     let mut controller = lab.controller(&[]);
     controller.wait_for_times(": load", 2);
     controller.kill();
-    // The lease of the dead one is long: the younger of its name must be obeyed all the same.
+    // The dead controller's lease is long; the runner must obey the newer one of the same name.
     resume(&lab);
     assert_eq!(agree(&lab.run_folder()).counted().count(), 4);
 }

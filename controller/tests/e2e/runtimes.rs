@@ -1,4 +1,4 @@
-//! Whole runs with other makers of containers than Docker's own.
+//! Complete runs with container runtimes other than Docker's default.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,13 +19,13 @@ fn a_process_and_a_container_of_lxc_in_one_report() {
     lab.run(&experiment, 0);
     let agreed = agree(&lab.run_folder());
     assert_eq!(agreed.counted().count(), 4);
-    overhead(&lab, &agreed, "lxc", &["lxc-start"]);
+    assert_overhead(&lab, &agreed, "lxc", &["lxc-start"]);
     assert!(!lab.path("state/lxc/containers").read_dir().unwrap().any(|_| true));
 }
 
 #[test]
 #[ignore = "needs Docker, Podman, crun and root"]
-fn an_engine_of_several_is_the_overhead_of_its_own_containers_only() {
+fn an_engine_is_overhead_of_its_own_containers_only() {
     let lab = Lab::new();
     let docker = Engine::start("docker", &lab.path("d"), None);
     let podman = Engine::start("podman", &lab.path("p"), Some(&docker.netns));
@@ -41,11 +41,11 @@ fn an_engine_of_several_is_the_overhead_of_its_own_containers_only() {
     controller.ends_with(0);
     let agreed = agree(&lab.run_folder());
     assert_eq!(agreed.counted().count(), 2);
-    overhead(&lab, &agreed, "crun", &["containerd", "containerd-shim", "dockerd"]);
-    overhead(&lab, &agreed, "podman", &["conmon", "podman"]);
+    assert_overhead(&lab, &agreed, "crun", &["containerd", "containerd-shim", "dockerd"]);
+    assert_overhead(&lab, &agreed, "podman", &["conmon", "podman"]);
 }
 
-/// An engine of the test's own (`deploy/docker/engine.sh`); it and all that is in it are gone with this.
+/// A separate engine for the test (`deploy/docker/engine.sh`), removed with all its containers on drop.
 struct Engine {
     dir: PathBuf,
     netns: String,
@@ -53,7 +53,7 @@ struct Engine {
 }
 
 impl Engine {
-    /// Starts one, in a network namespace of its own or in this one.
+    /// Starts an engine, in a network namespace of its own or in this one.
     fn start(kind: &str, dir: &Path, netns: Option<&str>) -> Self {
         let mut command = Self::script();
         command.args(["start", kind, "--dir"]).arg(dir);
@@ -84,8 +84,8 @@ impl Drop for Engine {
     }
 }
 
-/// Every trial on a platform has these processes as overhead, each once, and no others.
-pub fn overhead(lab: &Lab, agreed: &Agreed, platform: &str, parts: &[&str]) {
+/// Every trial on a platform has exactly these overhead processes, each once.
+pub fn assert_overhead(lab: &Lab, agreed: &Agreed, platform: &str, parts: &[&str]) {
     for attempt in agreed.counted().filter(|attempt| attempt.platform == platform) {
         assert_eq!((attempt.total, attempt.ok), (100, 100), "{}", attempt.folder);
         let folder = lab.run_folder().join(&attempt.folder);

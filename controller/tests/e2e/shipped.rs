@@ -1,4 +1,4 @@
-//! Experiments and scripts that come with the project, made small.
+//! The shipped experiments and scripts, reduced in size.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::agree::{agree, json};
-use crate::guest_lab::{linux, nothing_left};
+use crate::guest_lab::{assert_nothing_left, linux};
 use crate::lab::{Lab, free_port};
 use crate::process::Running;
 
@@ -16,7 +16,7 @@ fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-/// `experiments/boot.toml` with two of its platforms, one and three copies and one block.
+/// `experiments/boot.toml` with two of its platforms, one and three instances and one block.
 fn boot(lab: &Lab) -> String {
     let text = std::fs::read_to_string(shipped("experiments/boot.toml")).unwrap();
     let mut file: toml::Table = text.parse().unwrap();
@@ -59,7 +59,7 @@ fn boot(lab: &Lab) -> String {
 
 #[test]
 #[ignore = "needs QEMU"]
-fn boot_shows_every_stage_of_one_and_of_several() {
+fn boot_experiment_shows_every_stage() {
     let lab = Lab::new();
     linux(&lab, "linux", "");
     let _runner = lab.runner();
@@ -79,10 +79,10 @@ fn boot_shows_every_stage_of_one_and_of_several() {
         };
         row(&report, &format!("{workload}, {load}, {platform}"), copies);
     }
-    nothing_left(&lab);
+    assert_nothing_left(&lab);
 }
 
-/// Every copy has an endpoint of its own and went through the stages in their order; the image comes before.
+/// Every instance has its own endpoint and passed the stages in order; image preparation comes first.
 #[track_caller]
 fn stages(ready: &Value, copies: usize, is_guest: bool) {
     let endpoints = ready["endpoints"].as_array().unwrap();
@@ -107,10 +107,10 @@ fn stages(ready: &Value, copies: usize, is_guest: bool) {
     assert!(ready["prepare_ns"].as_u64().unwrap() > 0, "{ready}");
 }
 
-/// The report's table has a row of this cell: one trial, so many services, and every stage and the making of the image in milliseconds.
+/// The report has a row for this cell: one trial, the number of services, every stage and the image preparation in ms.
 #[track_caller]
 fn row(report: &str, cell: &str, services: usize) {
-    let table = report.split("Start-up, stage by stage").nth(1).unwrap();
+    let table = report.split("Start-up stages").nth(1).unwrap();
     let found = table
         .lines()
         .find(|line| line.split('|').nth(1).is_some_and(|first| first.trim() == cell));
@@ -127,10 +127,10 @@ fn row(report: &str, cell: &str, services: usize) {
     }
 }
 
-/// A body of 12 MB has to be in the service's memory, so 11 MiB do not pass, and 64 do: the script has to look in between.
+/// A body of 12 MB has to fit into the service's memory, so 11 MiB fail and 64 MiB pass; the script has to bisect.
 #[test]
 #[ignore = "needs root"]
-fn min_memory_finds_what_a_service_needs() {
+fn min_memory_finds_the_limit_of_a_service() {
     let lab = Lab::new();
     let _broker = lab.broker(&[]);
     let _runner = lab.runner();
@@ -175,7 +175,7 @@ fn min_memory_finds_what_a_service_needs() {
     );
     assert!(said.contains("out of memory"), "{said}");
     let answer = said.lines().last().unwrap();
-    // A limit that passes by luck only is told as such.
+    // A limit that passes only sometimes is reported as such.
     let mib = [
         "the smallest memory that passes is ",
         "the smallest that passes is about ",

@@ -1,7 +1,7 @@
-//! Whether what the sampler tells of a service under load adds up to the whole host: a process, a container, a guest.
+//! Checks that the resource breakdown adds up to the whole host, for a process, a container and a guest under load.
 //!
-//! All rows and the host are of the same window, so it does not matter what else the machine does: that is in the rows of others. What may keep the
-//! sum from closing are clock ticks (10 ms of each row's 8 s and more), and the time that one round takes, some ms at each end: 3 % is far from both.
+//! All rows and the host cover the same window, so other activity of the machine does not matter. The sum can be off by clock
+//! ticks (10 ms of each row's 8 s and more) and by the duration of a reading (some ms at each end), well below 3 %.
 
 use serde_json::Value;
 
@@ -10,10 +10,10 @@ use crate::experiment::{Experiment, NATIVE};
 use crate::guest_lab;
 use crate::lab::Lab;
 
-/// Two users who never pause: as much work as a machine has CPUs for.
+/// Two users without think time: enough work for every CPU.
 const LOAD: &str = "[[load]]\nkind = \"max\"\nname = \"max\"\nconnections = 2\nduration = \"8s\"\nwarm_up = \"1s\"\n";
 
-/// The part of the host's use that the rows may be off by.
+/// Tolerance, as a share of the host's usage.
 const REMAINDER: f64 = 0.03;
 
 fn experiment(lab: &Lab, platform: &str) -> Experiment {
@@ -23,25 +23,25 @@ fn experiment(lab: &Lab, platform: &str) -> Experiment {
     }
 }
 
-/// Runs one trial and gives its ledger, whose sum is closed.
+/// Runs one trial and returns its resource breakdown, whose sum is checked.
 fn ledger(lab: &Lab, experiment: &Experiment) -> Value {
     lab.run(experiment, 0);
     let run = lab.run_folder();
     let agreed = agree(&run);
     let folder = &agreed.counted().next().unwrap().folder;
     let ledger = json(&run.join(folder).join("trial.json"))["ledger"].take();
-    closes(&ledger);
+    assert_closed(&ledger);
     ledger
 }
 
-/// The rows make up what the host had in use, and the service is seen to work.
-fn closes(ledger: &Value) {
+/// The rows add up to the host's usage, and the service was observed to work.
+fn assert_closed(ledger: &Value) {
     let cpu = &ledger["cpu"];
     let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} of {cpu}"));
     let host = &cpu["host"];
     let remainder = number(&host["remainder_percent"]);
     let used = number(&host["accounted_percent"]) + remainder;
-    // Ticks alone cannot tell to 3 % where timer interrupts come late; what they cannot tell is said, and bounds the truth.
+    // Where timer interrupts are late, ticks are not exact to 3 %; the uncounted time bounds the error.
     let (least, unknown) = (number(&host["busy_percent"]), number(&host["unticked_percent"]));
     let slack = REMAINDER * used;
     assert!(
@@ -74,7 +74,7 @@ fn closes(ledger: &Value) {
     }
 }
 
-/// The sum of the rows of a group, but those of a part.
+/// The sum of an owner's rows without one part.
 fn group(ledger: &Value, group: &str, but: &str) -> f64 {
     let rows = ledger["cpu"]["rows"].as_array().unwrap();
     let wanted = rows.iter().filter(|row| row["group"] == group && row["part"] != but);
@@ -94,7 +94,7 @@ fn a_process_adds_up() {
 fn a_container_adds_up() {
     let lab = Lab::new();
     let _runner = lab.runner();
-    // Through the engine's proxy, so that the platform has work to do, too.
+    // Through docker-proxy, so that the platform has work to do as well.
     let published = "[[platform]]\nkind = \"docker\"\npublish = true\n";
     let ledger = ledger(&lab, &experiment(&lab, published));
     let service = &ledger["memory"]["services"][0];
@@ -122,7 +122,7 @@ fn a_guest_adds_up_and_is_counted_once() {
     let mut slow = experiment(&lab, &guest_lab::platform("linux", "linux", "bridge"));
     slow.deadlines += "\nready = \"15m\"\ngrace = \"2m\"";
     let ledger = ledger(&lab, &slow);
-    // All of QEMU is the service's, and once: what its virtual CPUs used, and what its other threads did for the platform.
+    // All of QEMU belongs to the service, once: its virtual CPUs, and its other threads as the platform's part.
     let services = ledger["cpu"]["services_percent"].as_f64().unwrap();
     let parts = group(&ledger, "service", "") + group(&ledger, "platform", "");
     assert!(
@@ -135,7 +135,7 @@ fn a_guest_adds_up_and_is_counted_once() {
         let wanted = views.iter().filter(|view| view["of"] == of);
         wanted.map(|view| view["per_second"]["cpu_ns"].as_f64().unwrap()).sum()
     };
-    // The threads are read within microseconds of each other; one that was born and died in between is in the process only.
+    // Threads are read within microseconds of each other; one that started and ended in between is in the process only.
     assert!(
         (cpu_ns("threads") - cpu_ns("processes")).abs() < REMAINDER * cpu_ns("processes"),
         "{views:?}"
@@ -143,9 +143,9 @@ fn a_guest_adds_up_and_is_counted_once() {
     assert!(ledger["memory"]["services"][0]["guest_bytes"].as_f64().unwrap() >= f64::from(16 << 20));
 }
 
-/// Ticks ten seconds apart say nothing of two seconds; the readings at their ends do.
+/// Ticks ten seconds apart cannot describe two seconds; the readings at the edges do.
 #[test]
-fn a_window_between_two_ticks_is_measured_by_its_edges() {
+fn a_window_between_two_ticks_uses_edge_readings() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let rare = Experiment {

@@ -1,4 +1,4 @@
-//! A run from its plan to its report, with nobody at the keyboard and with somebody.
+//! A complete run, unattended and on a terminal.
 
 use std::process::Command;
 
@@ -7,11 +7,11 @@ use crate::experiment::NATIVE;
 use crate::lab::{Lab, program};
 use crate::process::Running;
 
-/// Two platforms that are alike, two loads, two blocks.
+/// Two identical platforms, two loads, two blocks.
 const TWICE: &str = "[[platform]]\nkind = \"native\"\n[[platform]]\nkind = \"native\"\nname = \"again\"\n";
 
 #[test]
-fn a_run_on_a_pipe_counts_every_request_once_and_keeps_the_order_of_its_plan() {
+fn a_run_on_a_pipe() {
     let lab = Lab::new();
     let _runner = lab.runner();
     let loads = [("r100", 100, 1), ("r150", 150, 2)];
@@ -32,7 +32,7 @@ fn a_run_on_a_pipe_counts_every_request_once_and_keeps_the_order_of_its_plan() {
     ping(&lab);
 }
 
-/// The order that `controller plan` shows.
+/// The order printed by `controller plan`.
 fn plan(lab: &Lab) -> Vec<String> {
     let output = lab.ask(&["plan", "--json"]);
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -43,7 +43,7 @@ fn plan(lab: &Lab) -> Vec<String> {
         .collect()
 }
 
-/// The runner outlived the broker of the run, and answers over that of the ping.
+/// The runner outlives the broker of the run and answers over the broker of the ping.
 fn ping(lab: &Lab) {
     let said = lab.controller(&["ping", "--count", "50"]).ends_with(0);
     assert!(
@@ -66,9 +66,9 @@ fn a_run_on_a_terminal_shows_bars() {
     agree(&lab.run_folder());
 }
 
-/// By these tests' own eyes, and by the product's.
+/// Detected by these tests and by `controller report`.
 #[test]
-fn a_row_that_is_missing_is_noticed() {
+fn a_missing_row_is_detected() {
     let lab = Lab::new();
     let _runner = lab.runner();
     lab.run(&lab.experiment().with_blocks(1), 0);
@@ -83,17 +83,17 @@ fn a_row_that_is_missing_is_noticed() {
     assert!(output.status.success(), "{output:?}");
     let report = std::fs::read_to_string(run.join("report.md")).unwrap();
     assert!(
-        report.contains("0 of 1 trials count") && report.contains("does not count"),
+        report.contains("0 of 1 trials count") && report.contains("excluded"),
         "{report}"
     );
 }
 
-/// The controller whose outputs are a pipe.
+/// The controller with its output on a pipe.
 fn on_a_pipe(lab: &Lab) -> Running {
     shell(lab, "set -o pipefail; \"$0\" --config e.toml 2>&1 | cat")
 }
 
-/// The controller whose outputs are a terminal, made by util-linux's `script`.
+/// The controller with its output on a terminal, provided by util-linux's `script`.
 fn on_a_terminal(lab: &Lab) -> Running {
     shell(
         lab,

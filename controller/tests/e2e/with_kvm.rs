@@ -1,11 +1,11 @@
-//! Whole runs with guests under KVM, by each program that runs guests. The guest is one that also a KVM which interprets it gets through.
+//! Complete runs with guests under KVM, for each hypervisor. The guest is also executed correctly by KVM's instruction emulator.
 
 use crate::agree::{agree, json};
 use crate::echo;
-use crate::guest_lab::{describe, nothing_left};
+use crate::guest_lab::{assert_nothing_left, describe};
 use crate::lab::{Lab, free_port};
 
-/// The guest `echo` answers a stream of packets in full, is sampled, and is not marked as emulated.
+/// The guest `echo` answers a packet stream completely, is sampled, and is not marked as emulated.
 fn serves(how: &str) {
     let lab = Lab::new();
     let kernel = echo::build(&lab.path(""));
@@ -43,7 +43,7 @@ fn serves(how: &str) {
     }
     let report = std::fs::read_to_string(run.join("report.md")).unwrap();
     assert!(!report.contains("emulated"), "{report}");
-    nothing_left(&lab);
+    assert_nothing_left(&lab);
 }
 
 #[test]

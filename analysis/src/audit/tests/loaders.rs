@@ -1,11 +1,11 @@
-//! Loads that several loaders fired.
+//! Loads of several loaders.
 
-use super::good::good;
+use super::valid::valid_record;
 use crate::audit::audit;
 use crate::store::Validity;
 use crate::store::{Distribution, GeneratorRecord, LoaderRecord, RequestCounts};
 
-/// A loader that did its part well.
+/// A loader without any problem.
 fn loader(host: &str) -> LoaderRecord {
     LoaderRecord {
         host: host.parse().unwrap(),
@@ -20,14 +20,14 @@ fn loader(host: &str) -> LoaderRecord {
 }
 
 #[test]
-fn one_bad_loader_does_not_hide_among_the_others() {
-    let mut record = good();
+fn every_loader_is_audited() {
+    let mut record = valid_record();
     record.loaders = vec![loader("a"), loader("b")];
     assert_eq!(audit(&record).validity, Validity::Valid);
     let with = |change: fn(&mut LoaderRecord)| {
-        let mut bad = record.clone();
-        change(&mut bad.loaders[1]);
-        let verdict = audit(&bad);
+        let mut changed = record.clone();
+        change(&mut changed.loaders[1]);
+        let verdict = audit(&changed);
         assert_eq!(verdict.reasons.len(), 1, "{verdict:?}");
         assert!(verdict.reasons[0].text.contains("loader b"), "{verdict:?}");
         verdict.validity

@@ -1,4 +1,4 @@
-//! Real Apache JMeter reads what we write, and comes to the same counts.
+//! Apache JMeter reads the JTL files and computes the same counts.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -23,7 +23,7 @@ fn jmeter(file: &Path, out: &Path) -> Output {
 
 #[test]
 #[ignore = "needs JMeter: Java, Maven and its jars"]
-fn jmeter_counts_and_times_what_the_report_does() {
+fn jmeter_agrees_with_the_report() {
     let folder = tempfile::tempdir().unwrap();
     let run = synthetic::write(folder.path(), &small());
     rebuild(&run).unwrap();
@@ -47,7 +47,7 @@ fn jmeter_counts_and_times_what_the_report_does() {
 
 #[test]
 #[ignore = "needs JMeter: Java, Maven and its jars"]
-fn jmeter_refuses_our_columns_without_their_quotes() {
+fn jmeter_rejects_unquoted_additional_columns() {
     let folder = tempfile::tempdir().unwrap();
     let run = synthetic::write(folder.path(), &small());
     rebuild(&run).unwrap();

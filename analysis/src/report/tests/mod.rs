@@ -36,7 +36,7 @@ fn rows(path: &Path) -> u64 {
     n
 }
 
-/// Every file below a folder with its content.
+/// Every file below a directory with its content.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for item in fs::read_dir(folder).unwrap() {
@@ -56,7 +56,7 @@ fn results(run: &Path, platform: &str) -> PlatformResults {
 }
 
 #[test]
-fn counts_agree_to_the_last_request_and_a_second_report_is_the_same() {
+fn request_counts_agree_and_a_report_is_reproducible() {
     let folder = tempfile::tempdir().unwrap();
     let run = synthetic::write(folder.path(), &small());
     let paths = rebuild(&run).unwrap();
@@ -95,11 +95,11 @@ fn counts_agree_to_the_last_request_and_a_second_report_is_the_same() {
         contents(&run).keys().collect::<Vec<_>>(),
         before.keys().collect::<Vec<_>>()
     );
-    assert!(contents(&run) == before, "a report of the same data differs");
+    assert!(contents(&run) == before, "the second report differs");
 }
 
 #[test]
-fn the_report_says_what_was_wrong() {
+fn the_report_shows_every_problem() {
     let folder = tempfile::tempdir().unwrap();
     let run = synthetic::write(folder.path(), &small());
     let paths = rebuild(&run).unwrap();
@@ -107,12 +107,12 @@ fn the_report_says_what_was_wrong() {
         let text = fs::read_to_string(path).unwrap();
         for expected in [
             "2 of 14 attempts were invalid",
-            "no word for 30 s",
+            "no message for 30 s",
             "the bridge lies on the network path",
-            "took 4.2 % of the host",
-            "seem to share a host",
-            "Too few trials for intervals",
-            "too few to tell from chance",
+            "steal: 4.2 % of the host",
+            "appear to share a host",
+            "Too few trials for confidence intervals",
+            "too few for a test",
         ] {
             assert!(text.contains(expected), "{expected} is not in {}", path.display());
         }
@@ -120,16 +120,16 @@ fn the_report_says_what_was_wrong() {
     let html = fs::read_to_string(&paths.html).unwrap();
     assert!(
         html.contains("&lt;b&gt;not bold&lt;/b&gt;"),
-        "the file's text is not escaped"
+        "the experiment file is not escaped"
     );
     assert!(
         !html.contains("src=") && !html.contains("href="),
-        "the page needs something from outside"
+        "the page is not self-contained"
     );
 }
 
 #[test]
-fn altered_raw_data_is_found_and_does_not_count() {
+fn altered_raw_data_is_detected_and_excluded() {
     let folder = tempfile::tempdir().unwrap();
     let run = synthetic::write(folder.path(), &small());
     let victim = run.join("native.tcp.rate-100/1-1").join(REQUESTS);
@@ -145,11 +145,11 @@ fn altered_raw_data_is_found_and_does_not_count() {
     );
     assert_eq!(results(&run, "native").cells[0].n, 2);
     let html = fs::read_to_string(&paths.html).unwrap();
-    assert!(html.contains("Raw data was altered") && html.contains("1 of 12 trials have no result"));
+    assert!(html.contains("Raw data was altered") && html.contains("1 of 12 trials have no valid attempt"));
 }
 
 #[test]
-fn a_changed_manifest_is_told() {
+fn an_altered_manifest_is_detected() {
     let folder = tempfile::tempdir().unwrap();
     let run = synthetic::write(folder.path(), &small());
     let path = run.join("manifest.json");
@@ -166,14 +166,14 @@ fn a_changed_manifest_is_told() {
 }
 
 #[test]
-fn a_run_cut_short_reports_what_it_has_and_is_resumed_from_there() {
+fn an_interrupted_run_is_reported_and_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let script = Script {
         finished: false,
         ..small()
     };
     let run = synthetic::write(folder.path(), &script);
-    // The crash tore the last line of the journal and left an attempt half-written.
+    // A crash truncates the last line of the journal and leaves an incomplete attempt.
     let path = run.join("journal.jsonl");
     let mut bytes = fs::read(&path).unwrap();
     bytes.truncate(bytes.len() - 30);
@@ -183,8 +183,8 @@ fn a_run_cut_short_reports_what_it_has_and_is_resumed_from_there() {
     fs::write(half.join(TRIAL), "{").unwrap();
     let paths = rebuild(&run).unwrap();
     let html = fs::read_to_string(&paths.html).unwrap();
-    assert!(html.contains("The run is not complete") && html.contains("1 of 12 trials have no result"));
-    // The attempt itself was whole: it is entered, and nothing is left to do.
+    assert!(html.contains("The run is not complete") && html.contains("1 of 12 trials have no valid attempt"));
+    // The directory of the attempt is complete, so it is added, and no trial is left.
     let (_, manifest, _, entries) = RunFolder::resume(&run).unwrap();
     let progress = Progress::of(&entries);
     assert!(!half.exists());
@@ -210,7 +210,7 @@ fn key_of(entry: &journal::Entry) -> Option<crate::store::AttemptKey> {
     }
 }
 
-/// What format 2 brought, as results/README.md lists it.
+/// The fields added in format 2 (results/README.md).
 const NEW_IN_2: [&str; 5] = [
     "tasks_percent",
     "unticked_percent",
@@ -231,7 +231,7 @@ fn without(value: &mut Value, keys: &[&str]) {
 }
 
 #[test]
-fn a_trial_of_format_1_is_read_as_one_that_knew_less() {
+fn a_trial_of_format_1_is_readable() {
     let folder = tempfile::tempdir().unwrap();
     let run = synthetic::write(folder.path(), &small());
     let path = run.join("native.tcp.rate-100/1-1").join(TRIAL);
@@ -242,7 +242,7 @@ fn a_trial_of_format_1_is_read_as_one_that_knew_less() {
     assert_ne!(old["ledger"], now["ledger"]);
     let old: TrialRecord = serde_json::from_value(old).unwrap();
     let mut new: TrialRecord = serde_json::from_value(now).unwrap();
-    assert!(old.ledger.as_ref().unwrap().edges.is_none());
+    assert!(old.breakdown.as_ref().unwrap().edges.is_none());
     new.format = 1;
     let [mut known, mut read] = [new, old].map(|record| serde_json::to_value(record).unwrap());
     for record in [&mut known, &mut read] {
@@ -264,7 +264,7 @@ fn a_platform_called_manifest_does_not_overwrite_the_manifest() {
 }
 
 #[test]
-fn a_folder_that_is_no_run_is_named() {
+fn a_directory_that_is_not_a_run_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let error = rebuild(folder.path()).unwrap_err();
     assert!(matches!(error, ReportError::NotARun { .. }));

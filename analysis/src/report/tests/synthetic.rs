@@ -1,4 +1,4 @@
-//! A run that never was: stored as a campaign stores it, with seeded times.
+//! A synthetic run, stored as a campaign stores it, with seeded times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,8 +15,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::traffic::{duration_ns, requests, samples, summary};
 use crate::audit;
-use crate::stats::ledger::{Frame, ledger};
-use crate::stats::usage::{self, Cut};
+use crate::stats::breakdown::{BreakdownScope, resource_breakdown};
+use crate::stats::usage::{self, SampleWindow};
 use crate::store::journal::{AttemptFinished, JournalEvent, RunEnded, TrialStarted};
 use crate::store::*;
 use loader::{Histograms, Label, Request};
@@ -25,12 +25,12 @@ use protocol::load::{Arrivals, LoadKind, LoadSpec, MachineFacts, RateLoad, Timin
 pub const S: u64 = 1_000_000_000;
 const WARM_UP: u64 = S;
 
-/// What to make up.
+/// The shape of the run.
 pub struct Script {
     pub blocks: u32,
     pub seconds: u64,
     pub rates: Vec<u32>,
-    /// In block 2 a container's first attempt loses the runner, and a later trial sees steal.
+    /// In block 2, a container's first attempt loses the runner; a later trial has steal.
     pub trouble: bool,
     pub finished: bool,
 }
@@ -67,7 +67,7 @@ pub fn write(results: &Path, script: &Script) -> PathBuf {
     run.path().to_owned()
 }
 
-fn order(rate: u32, seconds: u64) -> LoadSpec {
+fn load_spec(rate: u32, seconds: u64) -> LoadSpec {
     LoadSpec {
         kind: LoadKind::Rate(RateLoad {
             rate_per_s: f64::from(rate),
@@ -91,7 +91,7 @@ fn manifest(script: &Script) -> Manifest {
         .iter()
         .map(|r| LoadRecord {
             name: name(&format!("rate-{r}")),
-            spec: order(*r, script.seconds),
+            spec: load_spec(*r, script.seconds),
         })
         .collect();
     let experiment = ExperimentRecord {
@@ -108,7 +108,7 @@ fn manifest(script: &Script) -> Manifest {
         workloads: vec![WorkloadRecord {
             name: name("tcp"),
             what: "HTTP/1.1 over TCP, 1000 bytes a reply".into(),
-            speech: Transport::Http,
+            transport: Transport::Http,
         }],
         loads,
         skips: Vec::new(),
@@ -243,14 +243,14 @@ fn attempt(
         error_ns: 200_000,
     };
     let all: Vec<Sample> = batches.iter().flat_map(|b| b.samples.clone()).collect();
-    let cut = Cut {
+    let sample_window = SampleWindow {
         start_ns: window.runner_start_ns,
         end_ns: window.runner_end_ns,
         interval_ns: S,
         ticks_per_s: 100,
     };
     let mut record = TrialRecord {
-        band: None,
+        settle: None,
         format: FORMAT,
         key: key.clone(),
         attempt_id,
@@ -300,8 +300,8 @@ fn attempt(
         loaders: Vec::new(),
         little: None,
         load,
-        truth: None,
-        beside: BTreeSet::new(),
+        readback: None,
+        auxiliary: BTreeSet::new(),
         sampling: SamplingRecord {
             interval_ms: 1000,
             batches: batches.len() as u64,
@@ -309,12 +309,12 @@ fn attempt(
             ticks_per_s: 100,
         },
         udp: None,
-        resources: usage::usage(&all, cut),
-        ledger: ledger(
+        resources: usage::usage(&all, sample_window),
+        breakdown: resource_breakdown(
             &all,
-            &Frame {
-                cut,
-                beside: &BTreeSet::new(),
+            &BreakdownScope {
+                window: sample_window,
+                auxiliary: &BTreeSet::new(),
                 idle: None,
             },
         ),
@@ -327,7 +327,7 @@ fn attempt(
         record.summary = None;
         record.failure = Some(FailureRecord {
             stage: "runner".into(),
-            why: "no word for 30 s".into(),
+            why: "no message for 30 s".into(),
         });
     }
     record.verdict = audit::audit(&record);

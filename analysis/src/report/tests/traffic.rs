@@ -1,4 +1,4 @@
-//! What a made-up service would have answered and used.
+//! The replies and the resource usage of a synthetic service.
 
 use protocol::sample::{Counter, Sample, Samples, Subject};
 use protocol::summary::{Exit, HostUse, KernelLogSummary, ServiceSummary, Summary, Teardown};
@@ -9,7 +9,7 @@ use super::synthetic::{S, name};
 use loader::{ErrorKind, Request};
 use protocol::load::{LoadKind, LoadSpec};
 
-/// Requests of a warm-up and a window, some slow, few failed.
+/// Requests of a warm-up and a window; some slow, few failed.
 pub fn requests(rng: &mut ChaCha8Rng, load: &LoadSpec, docker: bool) -> Vec<Request> {
     let all_ns = warm_up_ns(load) + duration_ns(load);
     let distance = 1e9 / rate(load);
@@ -67,7 +67,7 @@ pub fn duration_ns(load: &LoadSpec) -> u64 {
     u64::try_from(load.kind.measured().duration.as_nanos()).unwrap()
 }
 
-/// The requests a second of an order that has them.
+/// The rate of a load.
 pub fn rate(load: &LoadSpec) -> f64 {
     match &load.kind {
         LoadKind::Rate(rate) => rate.rate_per_s,
@@ -75,7 +75,7 @@ pub fn rate(load: &LoadSpec) -> f64 {
     }
 }
 
-/// One process, a sample a second.
+/// One process, sampled once a second.
 pub fn samples(rng: &mut ChaCha8Rng, load: &LoadSpec, docker: bool) -> Vec<Samples> {
     let seconds = (warm_up_ns(load) + duration_ns(load)) / S + 2;
     let (mut cpu_ns, mut batches) = (3_000_000, Vec::new());
@@ -92,7 +92,7 @@ pub fn samples(rng: &mut ChaCha8Rng, load: &LoadSpec, docker: bool) -> Vec<Sampl
     batches
 }
 
-/// What the runner says of it.
+/// The runner's summary.
 pub fn summary(samples: &[Sample], batches: u64, steal: bool) -> Summary {
     let own = samples.iter().filter(|sample| matches!(sample.of, Subject::Process(_)));
     let last = &own.clone().next_back().unwrap().counters;

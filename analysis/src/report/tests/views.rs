@@ -1,4 +1,4 @@
-//! All views of a made-up host at one moment.
+//! The samples of a synthetic host at one instant.
 
 use protocol::Name;
 use protocol::sample::{
@@ -7,10 +7,10 @@ use protocol::sample::{
 
 use super::synthetic::name;
 
-/// What was sampled, and its figures.
+/// A subject and its counters.
 type View = (Subject, Vec<(Counter, u64)>);
 
-/// Everything, `second` seconds after READY, with a service that has used so much CPU.
+/// All subjects `second` seconds after READY, with a service that has used `cpu_ns`.
 pub fn round(offset_ns: u64, second: u64, cpu_ns: u64, docker: bool) -> Vec<Sample> {
     let mut views = services(second, cpu_ns);
     views.extend(surroundings(second, cpu_ns));

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 const S: u64 = 1_000_000_000;
-const CUT: Cut = Cut {
+const WINDOW: SampleWindow = SampleWindow {
     start_ns: 2 * S,
     end_ns: 6 * S,
     interval_ns: S,
@@ -24,7 +24,7 @@ fn sample(pid: u32, start_ticks: u64, offset_ns: u64, figures: &[(Counter, Optio
     }
 }
 
-/// A process that uses `percent` of a CPU, two thirds of it as user, seen at whole seconds; with ns or without, and so much more ns.
+/// A process that uses `percent` of a CPU, two thirds of it in user mode, sampled every second; with or without `cpu_ns`, which has an offset of `more`.
 fn process(
     pid: u32,
     start: u64,
@@ -50,14 +50,14 @@ fn steady(pid: u32, seconds: std::ops::RangeInclusive<u64>, percent: u64) -> Vec
     process(pid, *seconds.start(), seconds, percent, true, 0)
 }
 
-fn only(samples: &[Sample]) -> ServiceUse {
-    let mut all = usage(samples, CUT);
+fn only(samples: &[Sample]) -> ServiceUsage {
+    let mut all = usage(samples, WINDOW);
     assert_eq!(all.len(), 1);
     all.remove(0)
 }
 
 #[test]
-fn a_steady_process_has_its_share() {
+fn usage_of_a_steady_process() {
     let used = only(&steady(1, 0..=8, 30));
     assert!((used.cpu_total_percent - 30.0).abs() < 1e-6, "{used:?}");
     assert!((used.cpu_user_percent - 20.0).abs() < 1e-6 && (used.cpu_system_percent - 10.0).abs() < 1e-6);
@@ -67,7 +67,7 @@ fn a_steady_process_has_its_share() {
 }
 
 #[test]
-fn the_cgroup_goes_before_the_processes_where_it_spans_the_window() {
+fn the_cgroup_takes_precedence_if_it_spans_the_window() {
     let mut samples = steady(1, 0..=8, 30);
     let cgroup = |s: u64| Sample {
         offset_ns: s * S,
@@ -85,7 +85,7 @@ fn the_cgroup_goes_before_the_processes_where_it_spans_the_window() {
 }
 
 #[test]
-fn the_last_sweep_may_follow_a_tick_at_once_and_counts_for_itself() {
+fn the_last_round_may_follow_a_tick_immediately() {
     let mut samples = steady(1, 0..=5, 30);
     let mut last = samples[5].clone();
     last.offset_ns += S / 20;
@@ -96,14 +96,14 @@ fn the_last_sweep_may_follow_a_tick_at_once_and_counts_for_itself() {
 }
 
 #[test]
-fn without_schedstat_the_ticks_count() {
+fn ticks_are_used_without_schedstat() {
     let used = only(&process(1, 0, 0..=8, 30, false, 0));
     assert_eq!(used.cpu_source, CpuSource::Ticks);
     assert!((used.cpu_total_percent - 30.0).abs() < 1e-6, "{used:?}");
 }
 
 #[test]
-fn samples_without_ticks_do_not_bend_the_parts() {
+fn quick_samples_do_not_distort_user_and_system_time() {
     let mut samples = steady(1, 0..=8, 30);
     for quick in [1, 2, 4, 5, 6, 7] {
         let kept = samples[quick]
@@ -120,7 +120,7 @@ fn samples_without_ticks_do_not_bend_the_parts() {
 }
 
 #[test]
-fn a_sample_of_page_tables_alone_is_no_tick() {
+fn a_sample_of_page_tables_alone_is_not_a_tick() {
     let mut samples = steady(1, 0..=8, 30);
     samples.extend(steady(2, 0..=8, 30));
     let before = (only(&samples), series(&samples, S, 100));
@@ -130,7 +130,7 @@ fn a_sample_of_page_tables_alone_is_no_tick() {
 }
 
 #[test]
-fn the_memory_of_a_window_without_a_tick_is_that_around_it() {
+fn a_window_without_ticks_uses_the_ticks_around_it() {
     let mut samples = steady(1, 0..=8, 30);
     for (second, bytes) in [(2, 3000), (3, 5000)] {
         let counters = &mut samples[second].counters;
@@ -138,29 +138,29 @@ fn the_memory_of_a_window_without_a_tick_is_that_around_it() {
             .into_iter()
             .collect();
     }
-    let cut = Cut {
+    let window = SampleWindow {
         start_ns: 2 * S + S / 4,
         end_ns: 2 * S + S / 2,
-        ..CUT
+        ..WINDOW
     };
-    let used = usage(&samples, cut).remove(0);
+    let used = usage(&samples, window).remove(0);
     assert_eq!((used.ticks, used.rss_max_bytes), (0, 5000));
     assert!((used.rss_mean_bytes - 4000.0).abs() < 1e-6, "{used:?}");
 }
 
 #[test]
-fn a_process_born_inside_counts_from_nothing_and_one_that_vanished_to_its_last_sample() {
+fn new_processes_count_from_zero_and_ended_ones_to_their_last_sample() {
     let mut samples = steady(1, 0..=4, 50);
     samples.extend(process(2, 4, 4..=8, 50, true, S / 10));
     // 2 s x 50 % of the first; 2 s x 50 % and the 0.1 s before it was seen of the second; over 4 s.
     let used = only(&samples);
     assert!((used.cpu_total_percent - 52.5).abs() < 1e-5, "{used:?}");
     assert_eq!(used.processes, 2);
-    assert_eq!(used.rss_max_bytes, 2000, "both are there at 4 s");
+    assert_eq!(used.rss_max_bytes, 2000, "both exist at 4 s");
 }
 
 #[test]
-fn a_pid_used_again_is_another_process() {
+fn a_reused_pid_is_another_process() {
     let mut samples = steady(1, 0..=4, 100);
     samples.extend(process(1, 500, 5..=8, 100, true, 0));
     // 2 s of the first, 1 s of the second; never a negative difference.
@@ -169,7 +169,7 @@ fn a_pid_used_again_is_another_process() {
 }
 
 #[test]
-fn samples_that_end_early_are_told_by_the_coverage() {
+fn incomplete_samples_reduce_the_coverage() {
     for seconds in [0..=4, 4..=8] {
         let used = only(&steady(1, seconds, 40));
         assert!(
@@ -177,11 +177,11 @@ fn samples_that_end_early_are_told_by_the_coverage() {
             "{used:?}"
         );
     }
-    assert!(usage(&[], CUT).is_empty());
+    assert!(usage(&[], WINDOW).is_empty());
 }
 
 #[test]
-fn a_series_has_one_point_a_tick() {
+fn a_series_has_one_point_per_tick() {
     let mut samples = steady(1, 0..=3, 30);
     samples.extend(steady(2, 0..=3, 20));
     let points = series(&samples, S, 100);
@@ -196,7 +196,7 @@ fn a_series_has_one_point_a_tick() {
 
 proptest! {
     #[test]
-    fn no_order_of_samples_panics_or_goes_below_zero(raw in proptest::collection::vec((0u64..10, 0u32..3, 0u64..2, 0u64..1000), 0..40)) {
+    fn arbitrary_samples_give_valid_figures(raw in proptest::collection::vec((0u64..10, 0u32..3, 0u64..2, 0u64..1000), 0..40)) {
         let mut samples: Vec<Sample> = raw.iter().map(|&(s, pid, start, n)| {
             let figures = [
                 (Counter::UserTicks, (n % 3 != 0).then_some(n)),
@@ -208,13 +208,13 @@ proptest! {
             ];
             sample(pid, start, s * S / 2, &figures)
         }).collect();
-        for used in usage(&samples, CUT) {
+        for used in usage(&samples, WINDOW) {
             prop_assert!(used.cpu_total_percent >= 0.0 && used.cpu_total_percent.is_finite());
             prop_assert!((0.0..=1.0).contains(&used.coverage));
         }
-        let forward = usage(&samples, CUT);
+        let forward = usage(&samples, WINDOW);
         samples.reverse();
-        prop_assert_eq!(forward.len(), usage(&samples, CUT).len());
+        prop_assert_eq!(forward.len(), usage(&samples, WINDOW).len());
         prop_assert!(series(&samples, S, 100).len() <= samples.len());
     }
 }

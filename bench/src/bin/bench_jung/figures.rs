@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 
-use analysis::store::TruthRecord;
+use analysis::store::ReadbackRecord;
 use hdrhistogram::Histogram;
 use loader::{Counts, Histograms, Outcome};
 
@@ -69,8 +69,8 @@ fn errors(counts: &Counts) -> String {
 }
 
 /// The device gateway's record compared with the accepted commands, as text.
-pub fn verdict(truth: &TruthRecord) -> String {
-    let mut text = format!("record: {}\n", if truth.holds() { "valid" } else { "INVALID" });
+pub fn verdict(truth: &ReadbackRecord) -> String {
+    let mut text = format!("record: {}\n", if truth.is_clean() { "valid" } else { "INVALID" });
     for check in &truth.checks {
         let _ = write!(
             text,

@@ -97,7 +97,7 @@ pub fn burn() {
 /// What the audit allows at this rate, us.
 fn limit_us() -> f64 {
     let share_ns = 1e9 / RATE * limits::LAG_INTERVAL_SHARE;
-    share_ns.clamp(limits::LAG_LEAST_NS as f64, limits::LAG_MOST_NS as f64) / 1e3
+    share_ns.clamp(limits::LAG_MIN_NS as f64, limits::LAG_MAX_NS as f64) / 1e3
 }
 
 /// Our engine, by its own account and seen from outside.

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::compare::{Commands, Devices, Entry, RULE_DEADLINE, Truth, compare};
 use crate::config::Service;
-use analysis::store::{TruthCheck, TruthRecord};
+use analysis::store::{ReadbackCheck, ReadbackRecord};
 
 /// How long the rules that were violated last have on top of their deadline.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ pub fn longest() -> Duration {
 }
 
 /// Waits until the last rules have had their time, reads the truth back and compares; again, while some rule has not fired at all.
-pub async fn check(device_gateway: SocketAddr, accepted: &[Commanded]) -> TruthRecord {
+pub async fn check(device_gateway: SocketAddr, accepted: &[Commanded]) -> ReadbackRecord {
     sleep(RULE_DEADLINE + PAUSE).await;
     let until = Instant::now() + PATIENCE;
     loop {
@@ -54,22 +54,22 @@ pub async fn check(device_gateway: SocketAddr, accepted: &[Commanded]) -> TruthR
     }
 }
 
-fn unread(problem: String) -> TruthRecord {
-    TruthRecord {
+fn unread(problem: String) -> ReadbackRecord {
+    ReadbackRecord {
         checks: Vec::new(),
         problem: Some(problem),
     }
 }
 
-fn record(truth: &Truth) -> TruthRecord {
-    let check = |what: &str, checked: usize, wrong: usize, binding: bool| TruthCheck {
+fn record(truth: &Truth) -> ReadbackRecord {
+    let check = |what: &str, checked: usize, wrong: usize, binding: bool| ReadbackCheck {
         what: what.to_owned(),
         checked: checked as u64,
         wrong: wrong as u64,
         binding,
         slowest_ns: None,
     };
-    let rules = TruthCheck {
+    let rules = ReadbackCheck {
         slowest_ns: u64::try_from(truth.slowest_rule.as_nanos()).ok(),
         ..check(
             "violated rules fired within 2 s",
@@ -78,7 +78,7 @@ fn record(truth: &Truth) -> TruthRecord {
             false,
         )
     };
-    TruthRecord {
+    ReadbackRecord {
         checks: vec![
             check(
                 "accepted commands reached their device",
@@ -202,7 +202,7 @@ mod tests {
         let wrong: Vec<_> = truth.checks.iter().map(|check| (check.checked, check.wrong)).collect();
         assert_eq!(wrong, [(1, 0), (1, 1), (1, 0), (1, 0)], "{truth:?}");
         assert_eq!(truth.checks[1].slowest_ns, Some(5_000_000_000));
-        assert!(!truth.checks[1].binding && !truth.holds());
+        assert!(!truth.checks[1].binding && !truth.is_clean());
     }
 
     #[tokio::test]
