@@ -172,5 +172,5 @@ async fn every_message_that_is_refused_is_a_cause() {
     let found = cause(&mut events, |cause| matches!(cause, Cause::Unreadable { .. })).await;
     assert!(found.to_string().contains("surprise"), "{found}");
     lab.put("{\"version\": 3, \"host\": \"lab-2\", \"new_in_3\": {}}").await;
-    cause(&mut events, |cause| *cause == Cause::OtherVersion { given: 3 }).await;
+    cause(&mut events, |cause| *cause == Cause::WrongVersion { given: 3 }).await;
 }

@@ -21,7 +21,7 @@ pub fn service_args(service: &ServiceSpec, listen: Option<SocketAddr>) -> Vec<St
 mod tests {
     use super::*;
     use protocol::spec::{Probe, StartedProbe};
-    use protocol::surroundings::Place;
+    use protocol::spec::Place;
 
     #[test]
     fn the_address_is_filled_in_and_nothing_else() {

@@ -90,7 +90,7 @@ fn claim(spec: &ServiceSpec, address: SocketAddr) -> Result<ClaimedPort, DeployE
 mod tests {
     use super::*;
     use protocol::spec::{HttpProbe, Probe, UdpProbe};
-    use protocol::surroundings::Place;
+    use protocol::spec::Place;
 
     fn service(name: &str, port: u16) -> ServiceSpec {
         ServiceSpec {

@@ -8,7 +8,7 @@ use deploy::{AnyDriver, Deployment, DeploymentSpec, Driver, Host, ready};
 use protocol::ids::AttemptId;
 use protocol::spec::{FakeFailure, FakeSpec, HttpProbe, PlatformSpec, Probe, Resources, ServiceSpec, UdpProbe};
 use protocol::summary::Exit;
-use protocol::surroundings::Place;
+use protocol::spec::Place;
 
 const LONG: Duration = Duration::from_secs(60);
 

@@ -1,6 +1,6 @@
 //! The rules about the host that the services ran on.
 
-use protocol::summary::{KernelLogSummary, TroubleKind};
+use protocol::summary::{KernelLogSummary, KernelEventKind};
 
 use super::rules::Found;
 use crate::store::BandRecord;
@@ -9,9 +9,9 @@ use crate::store::Rule;
 /// A log that could not be read proves nothing, and is no reason against the attempt either.
 pub(super) fn kernel_log(log: &KernelLogSummary, found: &mut Found) {
     for trouble in &log.troubles {
-        let text = format!("the kernel said {:?}: {}", trouble.text, trouble.kind.word());
+        let text = format!("the kernel said {:?}: {}", trouble.text, trouble.kind.as_str());
         match trouble.kind {
-            TroubleKind::OutOfMemory => found.invalid(Rule::KernelLog, text),
+            KernelEventKind::OutOfMemory => found.invalid(Rule::KernelLog, text),
             _ => found.suspect(Rule::KernelLog, text),
         }
     }

@@ -5,9 +5,9 @@ mod loaders;
 
 use std::time::Duration;
 
-use protocol::facts::HostNow;
+use protocol::facts::HostState;
 use protocol::load::{Arrivals, Little, LoadKind, MaxLoad, RateLoad, Think, UdpLoad, UsersLoad};
-use protocol::summary::{Exit, KernelTrouble, Summary, TroubleKind};
+use protocol::summary::{Exit, KernelEvent, Summary, KernelEventKind};
 
 use super::audit;
 use crate::store::{BandRecord, FailureRecord, TrialRecord, TruthCheck, TruthRecord, Window};
@@ -35,14 +35,14 @@ fn a_host_that_did_not_calm_down_makes_a_trial_suspect() {
         record.band = Some(BandRecord {
             waited_ns: 300_500_000_000,
             outside: vec!["load 3.0, at most 0.5 is in band".into()],
-            host: HostNow::default(),
+            host: HostState::default(),
         });
     });
 }
 
-fn trouble(summary: &mut Summary, kind: TroubleKind) {
+fn trouble(summary: &mut Summary, kind: KernelEventKind) {
     summary.kernel_log.is_readable = true;
-    summary.kernel_log.troubles = vec![KernelTrouble {
+    summary.kernel_log.troubles = vec![KernelEvent {
         kind,
         text: "its words".into(),
     }];
@@ -52,10 +52,10 @@ fn trouble(summary: &mut Summary, kind: TroubleKind) {
 fn what_the_kernel_complains_of_is_held_against_the_attempt() {
     let text = "said \"its words\"";
     broken(Rule::KernelLog, Validity::Invalid, text, |_, summary| {
-        trouble(summary, TroubleKind::OutOfMemory);
+        trouble(summary, KernelEventKind::OutOfMemory);
     });
     broken(Rule::KernelLog, Validity::Suspect, text, |_, summary| {
-        trouble(summary, TroubleKind::Throttled);
+        trouble(summary, KernelEventKind::Throttled);
     });
 }
 

@@ -219,7 +219,7 @@ fn suspect(data: &RunData) -> Vec<String> {
     }
     let line = |(rule, found): (Rule, Vec<(&Trial, &str)>)| {
         let (first, text) = found.first()?;
-        let (key, rule, n) = (&first.record.key, rule.word(), found.len());
+        let (key, rule, n) = (&first.record.key, rule.as_str(), found.len());
         let what = if n == 1 {
             format!("{rule}: {key}: {text}")
         } else {

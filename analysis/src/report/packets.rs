@@ -3,7 +3,7 @@
 use super::analysis::CellResult;
 use super::format::count;
 use super::load::RunData;
-use protocol::load::{SearchLimit, StreamFigures, UdpFigures};
+use protocol::load::{SearchLimit, StreamStats, UdpStats};
 
 /// One sentence or two a cell, over all its trials that count; none where the load was no stream of packets.
 pub(super) fn lines(data: &RunData, cells: &[&CellResult]) -> Vec<String> {
@@ -19,8 +19,8 @@ pub(super) fn lines(data: &RunData, cells: &[&CellResult]) -> Vec<String> {
         .collect()
 }
 
-fn sentence(trials: &[&UdpFigures]) -> String {
-    let sum = |of: fn(&StreamFigures) -> u64| trials.iter().map(|udp| of(&udp.stream)).sum::<u64>();
+fn sentence(trials: &[&UdpStats]) -> String {
+    let sum = |of: fn(&StreamStats) -> u64| trials.iter().map(|udp| of(&udp.stream)).sum::<u64>();
     let mut text = format!(
         "{} packets sent, {} lost ({}), {} of them answered late; {} duplicates, {} reordered (the furthest {} packets behind).",
         count(sum(|stream| stream.sent)),
@@ -46,9 +46,9 @@ fn sentence(trials: &[&UdpFigures]) -> String {
 }
 
 /// Where packets vanished, as far as both ends counted. What is doubled on the way lowers the number of its way, even below zero.
-fn places(trials: &[&UdpFigures]) -> String {
-    let there: Option<i64> = trials.iter().map(|udp| udp.missing_there()).sum();
-    let back: Option<i64> = trials.iter().map(|udp| udp.missing_back()).sum();
+fn places(trials: &[&UdpStats]) -> String {
+    let there: Option<i64> = trials.iter().map(|udp| udp.lost_outbound()).sum();
+    let back: Option<i64> = trials.iter().map(|udp| udp.lost_inbound()).sum();
     let service: Option<u64> = trials.iter().map(|udp| udp.service?.dropped).sum();
     let unsent: Option<u64> = trials.iter().map(|udp| Some(udp.service?.unsent)).sum();
     let own: Option<u64> = trials.iter().map(|udp| udp.stream.dropped).sum();

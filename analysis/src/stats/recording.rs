@@ -96,7 +96,7 @@ impl Track {
             .iter()
             .filter_map(|sample| Some((sample.offset_ns, sample.counters.get(counter)? as f64)));
         let mut points: Vec<(u64, f64)> = points.collect();
-        if counter.kind() == Kind::Total {
+        if counter.kind() == CounterKind::Cumulative {
             let mut highest = 0.0;
             for (_, value) in &mut points {
                 highest = f64::max(highest, *value);

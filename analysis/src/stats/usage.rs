@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::Name;
-use protocol::sample::{Counter, OfService, ProcessOf, Sample, Subject};
+use protocol::sample::{Counter, ServiceRef, ServiceProcess, Sample, Subject};
 use serde::{Deserialize, Serialize};
 
 use super::family::Family;
@@ -78,12 +78,12 @@ pub fn family<'a>(recording: &'a Recording<'a>, service: &Name, cut: &Cut) -> Fa
 #[must_use]
 pub fn cgroup_cpu(recording: &Recording<'_>, service: &Name, from: u64, to: u64) -> Option<Track> {
     let service = service.clone();
-    let track = recording.track(&Subject::Cgroup(OfService { service }), Counter::CpuNs);
+    let track = recording.track(&Subject::Cgroup(ServiceRef { service }), Counter::CpuNs);
     let (first, last) = track.span()?;
     (first <= from && last >= to).then_some(track)
 }
 
-const fn of_process(subject: &Subject) -> Option<&ProcessOf> {
+const fn of_process(subject: &Subject) -> Option<&ServiceProcess> {
     match subject {
         Subject::Process(of) => Some(of),
         _ => None,

@@ -1,6 +1,6 @@
 //! What is kept of the host's state: before the run, and before every trial.
 
-use protocol::facts::HostNow;
+use protocol::facts::HostState;
 use serde::{Deserialize, Serialize};
 
 /// How the host was held against `[host]` before the run.
@@ -24,5 +24,5 @@ pub struct BandRecord {
     /// What was still out of band at the end; empty: nothing.
     pub outside: Vec<String>,
     /// The host at the end of the wait.
-    pub host: HostNow,
+    pub host: HostState,
 }

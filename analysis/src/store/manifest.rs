@@ -208,7 +208,7 @@ impl ExperimentRecord {
 
     fn all(&self) -> impl Iterator<Item = CellKey> + '_ {
         self.workloads.iter().flat_map(move |workload| {
-            let speaks = |load: &&LoadRecord| load.spec.kind.goes_with(workload.speech);
+            let speaks = |load: &&LoadRecord| load.spec.kind.supports(workload.speech);
             self.loads.iter().filter(speaks).flat_map(move |load| {
                 self.platforms.iter().map(move |platform| CellKey {
                     platform: platform.name.clone(),

@@ -3,7 +3,7 @@
 use crate::text::counted;
 use serde::{Deserialize, Serialize};
 
-use loader::{Knee, Ramp, Step, Sustained};
+use loader::{Knee, Ramp, Step, StepVerdict};
 
 /// What a search for the highest rate found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ impl RampRecord {
     #[must_use]
     pub fn of(ramp: &Ramp) -> Self {
         let above = ramp.knee.and_then(|knee| knee.high);
-        let own = |step: &&Step| step.verdict == Sustained::Generator && Some(step.rate_per_s) == above;
+        let own = |step: &&Step| step.verdict == StepVerdict::Generator && Some(step.rate_per_s) == above;
         let of_generator = ramp.steps.iter().any(|step| own(&step));
         Self {
             steps: ramp.steps.clone(),

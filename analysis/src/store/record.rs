@@ -6,7 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use protocol::event::Ready;
-use protocol::load::{Little, LoadSpec, UdpFigures};
+use protocol::load::{Little, LoadSpec, UdpStats};
 use protocol::spec::PlatformSpec;
 use protocol::summary::Summary;
 use protocol::{AttemptId, Name};
@@ -141,7 +141,7 @@ pub struct TrialRecord {
     pub beside: BTreeSet<Name>,
     /// What only a stream of packets has; `None`: the load was another one.
     #[serde(default)]
-    pub udp: Option<UdpFigures>,
+    pub udp: Option<UdpStats>,
     /// CPU and memory in the measured window, one a service.
     pub resources: Vec<ServiceUse>,
     /// Where all of the host's CPU and memory went in the measured window; `None`: there was none, or nothing was sampled.

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use protocol::Name;
 use protocol::sample::{
-    Counter, Counters, Energy, GuestThread, Link, OfService, OneProcess, PlatformProcess, ProcessOf, Rest, RestKind,
-    Role, Sample, Samples, Subject, ThreadsOf, WholeHost,
+    Counter, Counters, Energy, GuestThread, Link, ServiceRef, ProcessRef, PlatformProcess, ServiceProcess, OtherProcessesRef, ProcessKind,
+    Role, Sample, Samples, Subject, QemuThreads, WholeHost,
 };
 
 use super::error::{At, StoreError};
@@ -61,10 +61,10 @@ fn head(subject: &Subject) -> [String; 5] {
     let (of, name, process) = match subject {
         Subject::Cgroup(_) => ("cgroup", String::new(), None),
         Subject::Process(of) => ("process", String::new(), Some((of.pid, of.start_ticks))),
-        Subject::Threads(of) => ("threads", of.role.word().to_owned(), None),
+        Subject::Threads(of) => ("threads", of.role.as_str().to_owned(), None),
         Subject::Platform(of) => ("platform", of.part.to_string(), Some((of.pid, of.start_ticks))),
         Subject::Runner(of) => ("runner", String::new(), Some((of.pid, of.start_ticks))),
-        Subject::Rest(of) => ("rest", of.kind.word().to_owned(), None),
+        Subject::OtherProcesses(of) => ("rest", of.kind.as_str().to_owned(), None),
         Subject::Host(_) => ("host", String::new(), None),
         Subject::Link(of) => ("link", of.interface.clone(), None),
         Subject::Engine(_) => ("engine", String::new(), None),
@@ -131,24 +131,24 @@ fn subject(row: &csv::StringRecord) -> Result<Subject, String> {
     };
     let unknown = |what: &str| format!("no {what} is called {:?}", field(4));
     Ok(match field(2) {
-        "cgroup" => Subject::Cgroup(OfService { service: service()? }),
-        "engine" => Subject::Engine(OfService { service: service()? }),
-        "guest" => Subject::Guest(OfService { service: service()? }),
+        "cgroup" => Subject::Cgroup(ServiceRef { service: service()? }),
+        "engine" => Subject::Engine(ServiceRef { service: service()? }),
+        "guest" => Subject::Guest(ServiceRef { service: service()? }),
         "guest-thread" => Subject::GuestThread(GuestThread {
             service: service()?,
             id: pid()?,
             name: field(4).to_owned(),
         }),
-        "process" => Subject::Process(ProcessOf {
+        "process" => Subject::Process(ServiceProcess {
             service: service()?,
             pid: pid()?,
             start_ticks: start()?,
         }),
-        "threads" => Subject::Threads(ThreadsOf {
+        "threads" => Subject::Threads(QemuThreads {
             service: service()?,
             role: Role::ALL
                 .into_iter()
-                .find(|role| role.word() == field(4))
+                .find(|role| role.as_str() == field(4))
                 .ok_or_else(|| unknown("role"))?,
         }),
         "platform" => Subject::Platform(PlatformProcess {
@@ -157,14 +157,14 @@ fn subject(row: &csv::StringRecord) -> Result<Subject, String> {
             pid: pid()?,
             start_ticks: start()?,
         }),
-        "runner" => Subject::Runner(OneProcess {
+        "runner" => Subject::Runner(ProcessRef {
             pid: pid()?,
             start_ticks: start()?,
         }),
         "rest" => {
-            let kinds = [RestKind::Kernel, RestKind::Programs];
-            let kind = kinds.into_iter().find(|kind| kind.word() == field(4));
-            Subject::Rest(Rest {
+            let kinds = [ProcessKind::Kernel, ProcessKind::Programs];
+            let kind = kinds.into_iter().find(|kind| kind.as_str() == field(4));
+            Subject::OtherProcesses(OtherProcessesRef {
                 kind: kind.ok_or_else(|| unknown("rest"))?,
             })
         }
@@ -190,7 +190,7 @@ mod tests {
 
     fn subjects() -> Vec<Subject> {
         let service = name("tcp");
-        let of = OfService {
+        let of = ServiceRef {
             service: service.clone(),
         };
         let mut subjects = vec![
@@ -202,12 +202,12 @@ mod tests {
                 id: 3,
                 name: "a, \"odd\" one".into(),
             }),
-            Subject::Process(ProcessOf {
+            Subject::Process(ServiceProcess {
                 service: service.clone(),
                 pid: 7,
                 start_ticks: 99,
             }),
-            Subject::Runner(OneProcess { pid: 8, start_ticks: 9 }),
+            Subject::Runner(ProcessRef { pid: 8, start_ticks: 9 }),
             Subject::Host(WholeHost {}),
             Subject::Energy(Energy {
                 domain: "package-0/dram".into(),
@@ -225,12 +225,12 @@ mod tests {
                 start_ticks: 2,
             }));
         }
-        let role = |role| ThreadsOf {
+        let role = |role| QemuThreads {
             service: service.clone(),
             role,
         };
         subjects.extend(Role::ALL.map(|one| Subject::Threads(role(one))));
-        subjects.extend([RestKind::Kernel, RestKind::Programs].map(|kind| Subject::Rest(Rest { kind })));
+        subjects.extend([ProcessKind::Kernel, ProcessKind::Programs].map(|kind| Subject::OtherProcesses(OtherProcessesRef { kind })));
         subjects
     }
 

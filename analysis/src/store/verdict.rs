@@ -18,7 +18,7 @@ pub enum Validity {
 impl Validity {
     /// The word in reports.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Valid => "valid",
             Self::Suspect => "suspect",
@@ -90,7 +90,7 @@ pub enum Rule {
 impl Rule {
     /// What the rule is about, for reports.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Completed => "not completed",
             Self::RequestCount => "number of requests",

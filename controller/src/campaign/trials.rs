@@ -186,7 +186,7 @@ impl<'a> Trials<'a> {
         }
         let due = order.requests_due();
         let mut watch = |tick| match tick {
-            Tick::Phase(phase) => progress.phase(phase.word()),
+            Tick::Phase(phase) => progress.phase(phase.as_str()),
             Tick::Load(load) => progress.load_tick(load.succeeded + load.failed, due, load.failed),
         };
         let ends = (&mut session.link, session.fleet.as_ref());

@@ -200,7 +200,7 @@ impl Link {
 
     /// Asks, and asks again every [`RESEND_EVERY`], until any of the questions is answered. Other events wait for [`Link::next`].
     async fn ask(&mut self, question: Command, within: Duration) -> Result<Event, LinkError> {
-        let word = question.word();
+        let word = question.as_str();
         let began = Instant::now();
         let deadline = began + within;
         let mut asked = Vec::new();
@@ -235,7 +235,7 @@ impl Link {
     }
 
     fn nonsense(&self, question: &str, answer: &Event) -> LinkError {
-        self.refused(&format!("it answered {question} with {}", answer.word()))
+        self.refused(&format!("it answered {question} with {}", answer.as_str()))
     }
 
     fn refused(&self, why: &str) -> LinkError {

@@ -56,7 +56,7 @@ pub enum Phase {
 impl Phase {
     /// The word for it in records and on the screen.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Answer => "asking the runner",
             Self::Deploy => "deploying",
@@ -201,7 +201,7 @@ impl State {
             Self::Ended(_) => "ended",
         };
         IllegalInput {
-            input: input.word(),
+            input: input.as_str(),
             state,
         }
     }
@@ -236,7 +236,7 @@ impl Cause {
 }
 
 impl Input {
-    const fn word(&self) -> &'static str {
+    const fn as_str(&self) -> &'static str {
         match self {
             Self::Accepted => "ACCEPTED",
             Self::Refused(_) => "REFUSED",

@@ -81,7 +81,7 @@ impl Shared {
         match self.ways.get(&event.host) {
             // A line that nobody holds any more loses nothing.
             Some(way) => drop(way.send(event)),
-            None => debug!(host = %event.host, event = event.body.word(), "of no host of the experiment"),
+            None => debug!(host = %event.host, event = event.body.as_str(), "of no host of the experiment"),
         }
     }
 }

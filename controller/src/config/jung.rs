@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use protocol::load::JungMix;
-use protocol::surroundings::BrokerProgram;
+use protocol::spec::BrokerProgram;
 
 /// Fraga's IoT benchmark: eight services that talk only through Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::path::Path;
 use loader::jung::reply::Commanded;
 use protocol::load::{Chunk, Fired, Stream};
 
-use loader::wire::pieces::{commands_of_lines, unpack};
-use loader::wire::result::{Chunks, outcome};
+use loader::wire::{commands_from_lines, unpack};
+use loader::wire::{Chunks, from_fired};
 use loader::{Outcome, ReceivedLog};
 
 /// What came so far.
@@ -65,7 +65,7 @@ impl Gathering {
                 .push(&bytes)
                 .map_err(|error| unreadable(error.to_string())),
             Stream::Accepted => {
-                let commands = commands_of_lines(&bytes).map_err(|error| unreadable(error.to_string()))?;
+                let commands = commands_from_lines(&bytes).map_err(|error| unreadable(error.to_string()))?;
                 self.accepted.extend(commands);
                 Ok(())
             }
@@ -111,12 +111,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use loader::wire::pieces::pack;
-    use loader::wire::result::fired;
-    use loader::{Control, Engine as _, Request, Rest};
+    use loader::wire::pack;
+    use loader::wire::to_fired;
+    use loader::{Control, Engine as _, Request, Idle};
 
     fn sum(due: u64, requests: u64, request_chunks: u64) -> Box<Fired> {
-        let mut outcome = Rest::new(Duration::from_millis(1)).run(&Control::new()).unwrap();
+        let mut outcome = Idle::new(Duration::from_millis(1)).run(&Control::new()).unwrap();
         outcome.counts.due = due;
         let chunks = Chunks {
             requests: request_chunks,

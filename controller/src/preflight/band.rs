@@ -1,6 +1,6 @@
 //! What keeps the host from the next trial: `[band]` against what the runner sees.
 
-use protocol::facts::HostNow;
+use protocol::facts::HostState;
 
 use crate::config::{Band, Otherwise, show_duration};
 
@@ -10,7 +10,7 @@ const MIB: f64 = 1_048_576.0;
 /// What is out of band, one line each; empty: the next trial may begin. `start` is how the host was when the run began, `earlier` a second ago;
 /// without it the share that is busy is not known yet.
 #[must_use]
-pub fn outside(band: &Band, start: &HostNow, earlier: Option<&HostNow>, now: &HostNow) -> Vec<String> {
+pub fn outside(band: &Band, start: &HostState, earlier: Option<&HostState>, now: &HostState) -> Vec<String> {
     let mut found = Vec::new();
     let mut most = |limit: Option<f64>, value: Option<f64>, what: &str, unit: &str| {
         let Some(limit) = limit else { return };
@@ -39,7 +39,7 @@ pub fn outside(band: &Band, start: &HostNow, earlier: Option<&HostNow>, now: &Ho
 }
 
 /// What is asked for and can never be seen on this host.
-pub(super) fn blind(band: &Band, now: &HostNow) -> Vec<String> {
+pub(super) fn blind(band: &Band, now: &HostState) -> Vec<String> {
     let seen = [
         ("max_load", band.max_load.is_some(), now.load_1m.is_some()),
         ("max_busy", band.max_busy.is_some(), now.all_ticks.is_some()),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use loader::{Part, limits, load_connections};
+use loader::{Part, limits, max_load_connections};
 use protocol::load::GeneratorLimits;
 use protocol::spec::CpuSet;
 
@@ -43,7 +43,7 @@ pub fn lacks(experiment: &Experiment, limits: &GeneratorLimits, pinned: bool) ->
         let Some((key, remedy)) = key_of_connections(&load.spec.kind) else {
             continue;
         };
-        let connections = load_connections(&load.spec.kind, part).unwrap_or_default();
+        let connections = max_load_connections(&load.spec.kind, part).unwrap_or_default();
         let errors = limits::exceeded(connections, limits).into_iter();
         found.extend(errors.map(|error| Lack {
             loads: load.name.to_string(),

@@ -175,7 +175,7 @@ impl<'a> Drive<'a> {
     /// An event of this attempt becomes an input; one of another attempt is an old story.
     async fn hear(&mut self, event: Envelope<Event>) {
         if event.attempt != Some(self.attempt) {
-            debug!(event = event.body.word(), "of another attempt");
+            debug!(event = event.body.as_str(), "of another attempt");
             return;
         }
         match event.body {
@@ -251,7 +251,7 @@ impl<'a> Drive<'a> {
                     Order::endpoint(&ready, front).ok_or_else(|| format!("READY names no endpoint of {front}"))?;
                 let fleet = self.fleet.filter(|_| self.order.is_split());
                 if fleet.is_none() {
-                    loader::reach(self.order.probe(), endpoint).await?;
+                    loader::check_reachable(self.order.probe(), endpoint).await?;
                 }
                 self.exchange().await?;
                 self.load = Some(RunningLoad::fire(

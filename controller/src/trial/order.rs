@@ -8,7 +8,7 @@ use protocol::command::{Run, TrialRef};
 use protocol::event::Ready;
 use protocol::load::{EchoSpec, JungSpec, LettersSpec, LoadKind, LoadSpec, PartSpec, Prepare, TargetSpec};
 use protocol::spec::{Deadlines, Probe, Sampling};
-use protocol::surroundings::BROKER;
+use protocol::spec::BROKER;
 use protocol::{AttemptId, Name};
 
 use super::edges::Edges;
@@ -17,7 +17,7 @@ use crate::config::{Experiment, Load, Platform, Workload, WorkloadKind};
 use crate::fleet::FleetOrder;
 use analysis::store::AttemptKey;
 use loader::jung::AcceptedCommands;
-use loader::{Engine, LoadError, Part, engine};
+use loader::{Engine, LoadError, Part, build_engine};
 
 /// An attempt, ordered.
 #[derive(Clone, Debug)]
@@ -202,14 +202,14 @@ impl Order {
     /// # Errors
     /// What is wrong with the plan.
     pub fn engine(&self, address: SocketAddr) -> Result<Box<dyn Engine + Send>, LoadError> {
-        let order = loader::Order {
+        let order = loader::EngineSpec {
             load: &self.load,
             part: Part::WHOLE,
             seed: self.seed,
             target: &self.target,
             address,
         };
-        engine(order, &self.accepted)
+        build_engine(order, &self.accepted)
     }
 }
 

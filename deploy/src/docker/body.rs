@@ -91,7 +91,7 @@ mod tests {
     use std::net::IpAddr;
 
     use protocol::spec::{HttpProbe, Probe, Resources, UdpProbe};
-    use protocol::surroundings::Place;
+    use protocol::spec::Place;
 
     fn maker() -> Maker {
         Maker {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use protocol::spec::{HttpProbe, Probe, ServiceSpec, UdpProbe};
-use protocol::surroundings::Place;
+use protocol::spec::Place;
 
 /// `workload tcp` on a port, with further arguments.
 pub fn tcp(service: &str, port: u16, more: &[&str]) -> ServiceSpec {

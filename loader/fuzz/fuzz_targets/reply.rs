@@ -29,7 +29,7 @@ fuzz_target!(|input: (u8, u16, &[u8])| {
         1 => BodyRule::Length(5),
         2 => BodyRule::Repeat { byte: b'A', count: 5 },
         3 => BodyRule::Exact(b"AAAAA".as_slice().into()),
-        _ => BodyRule::Begins(b"AAA".as_slice().into()),
+        _ => BodyRule::Prefix(b"AAA".as_slice().into()),
     };
     let expect = Expect { status: 200, body };
     // Half of the inputs begin like a reply, so that what follows the first line is reached, too.

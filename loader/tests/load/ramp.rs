@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loader::{BodyRule, Connections, Control, Engine, Expect, Outcome, RampPlan, Ramping, RatePlan, Sustained, Target};
+use loader::{BodyRule, Connections, Control, Engine, Expect, Outcome, RampPlan, RampSearch, RatePlan, StepVerdict, Target};
 use protocol::load::{Bounds, Limit};
 
 use crate::requests;
@@ -39,7 +39,7 @@ fn run(server: &Scripted, from: f64, to: f64) -> Outcome {
         path: "/".into(),
         expect,
     };
-    Ramping::new(plan, target).unwrap().run(&Control::new()).unwrap()
+    RampSearch::new(plan, target).unwrap().run(&Control::new()).unwrap()
 }
 
 /// A server of one request in 10 ms has a queue that grows by (rate - 100) a second: after 0.4 s the last request waits longer than 150 ms from 137/s on.
@@ -51,7 +51,7 @@ fn the_knee_of_a_server_that_takes_its_time() {
     let knee = ramp.knee.unwrap();
     assert!(knee.low <= 145.0 && knee.high.unwrap() <= 240.0, "{ramp:?}");
     assert_eq!(knee.repeats, 1);
-    let sustained = |step: &loader::Step| step.verdict == Sustained::Yes;
+    let sustained = |step: &loader::Step| step.verdict == StepVerdict::Sustained;
     assert!(ramp.steps.iter().any(|step| !sustained(step)), "{ramp:?}");
     assert!(
         ramp.steps

@@ -208,7 +208,7 @@ fn a_list_is_cut_at_its_longest_duration() {
 fn a_connection_a_call() {
     let server = Scripted::start(vec![Act::Send(GOOD.to_vec()), Act::Close]);
     let (mut calls, labels) = calls(server.address, 1, false);
-    calls[0].expect.body = BodyRule::Begins(b"AAA".as_slice().into());
+    calls[0].expect.body = BodyRule::Prefix(b"AAA".as_slice().into());
     let user = Script {
         calls: vec![0; 10],
         repeat: false,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use loader::{Control, Engine, Udp, UdpFigures, UdpPlan};
+use loader::{Control, Engine, Udp, UdpStats, UdpPlan};
 use nix::sched::{CloneFlags, setns};
 
 /// Packets of a stream.
@@ -76,7 +76,7 @@ impl Cable {
     }
 
     /// Runs the engine at this end. A thread changes its namespace for good, and its children are in it, too.
-    fn stream(&self) -> UdpFigures {
+    fn stream(&self) -> UdpStats {
         let namespace = std::fs::File::open(format!("/run/netns/{}", self.ends[0])).unwrap();
         let address = format!("{THERE}:{}", self.port).parse().unwrap();
         let plan = UdpPlan {
@@ -141,8 +141,8 @@ fn netem_one_percent_loss() {
     assert_eq!(stream.received + stream.lost, PACKETS);
     assert_eq!((stream.duplicates, stream.reordered, stream.late), (0, 0, 0));
     // All of it on the way there, and the ends agree to the packet.
-    assert_eq!(figures.missing_there(), Some(i64::try_from(stream.lost).unwrap()));
-    assert_eq!(figures.missing_back(), Some(0));
+    assert_eq!(figures.lost_outbound(), Some(i64::try_from(stream.lost).unwrap()));
+    assert_eq!(figures.lost_inbound(), Some(0));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn netem_one_percent_duplication() {
     assert_eq!((stream.received, stream.lost), (PACKETS, 0));
     assert_eq!(figures.service.unwrap().received, PACKETS + stream.duplicates);
     assert_eq!(
-        figures.missing_there(),
+        figures.lost_outbound(),
         Some(-i64::try_from(stream.duplicates).unwrap())
     );
 }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use loader::{Control, Engine, Udp, UdpFigures, UdpPlan};
+use loader::{Control, Engine, Udp, UdpStats, UdpPlan};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use workloads::shutdown::{Shutdown, Trigger};
@@ -103,7 +103,7 @@ impl Drop for End<'_> {
 }
 
 /// Runs the engine through a relay to the workload.
-fn through(deeds: Deeds, seed: u64) -> (UdpFigures, Passed) {
+fn through(deeds: Deeds, seed: u64) -> (UdpStats, Passed) {
     let options = workloads::udp::Options {
         listen: ([127, 0, 0, 1], 0).into(),
         reply_bytes: 1000,
@@ -203,7 +203,7 @@ impl Expected {
 }
 
 /// Everything that engine, service and relay counted is the same to the packet.
-fn agree(deeds: Deeds, seed: u64) -> (UdpFigures, Passed) {
+fn agree(deeds: Deeds, seed: u64) -> (UdpStats, Passed) {
     let (figures, passed) = through(deeds, seed);
     let (stream, service) = (figures.stream, figures.service.unwrap());
     assert_eq!(
@@ -225,8 +225,8 @@ fn agree(deeds: Deeds, seed: u64) -> (UdpFigures, Passed) {
         (passed.there.len() as u64, passed.back.len() as u64)
     );
     let less = |more: u64, less: u64| Some(i64::try_from(more).unwrap() - i64::try_from(less).unwrap());
-    assert_eq!(figures.missing_there(), less(PACKETS, service.received));
-    assert_eq!(figures.missing_back(), less(service.answered, stream.read));
+    assert_eq!(figures.lost_outbound(), less(PACKETS, service.received));
+    assert_eq!(figures.lost_inbound(), less(service.answered, stream.read));
     (figures, passed)
 }
 
@@ -265,7 +265,7 @@ fn one_percent_duplication_each_way_is_counted_to_the_packet() {
     );
     let stream = figures.stream;
     assert!(stream.duplicates > 50 && stream.lost == stream.late, "{stream:?}");
-    assert!(figures.missing_there().unwrap() < 0 && figures.missing_back().unwrap() < 0);
+    assert!(figures.lost_outbound().unwrap() < 0 && figures.lost_inbound().unwrap() < 0);
 }
 
 #[test]

@@ -275,7 +275,7 @@ fn options(value: Value) -> Result<BTreeMap<String, String>, Invalid> {
             )),
         })
         .collect::<Result<_, _>>()?;
-    let problems: Vec<String> = files::of_kafka_options(&options)
+    let problems: Vec<String> = files::kafka_option_errors(&options)
         .iter()
         .map(|(option, error)| format!("{option}: {error}"))
         .collect();

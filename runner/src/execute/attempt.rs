@@ -10,7 +10,7 @@ use protocol::command::Run;
 use protocol::event::Stage;
 use protocol::spec::{CpuSet, NativeSpec, PlatformSpec};
 use protocol::summary::Teardown;
-use protocol::surroundings::{BROKER, SEED};
+use protocol::spec::{BROKER, SEED};
 use protocol::{AttemptId, Epoch, Event, Name, envelope};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;

@@ -9,7 +9,7 @@ use deploy::{AnyDriver, Driver, HostGateway};
 use protocol::event::{IdleWindow, Refused, RefusedReason, Stage};
 use protocol::spec::ServiceSpec;
 use protocol::summary::Exit;
-use protocol::surroundings::{SEED, SeedSpec};
+use protocol::spec::{SEED, SeedSpec};
 
 use super::attempt::{Attempt, Deadline, ended};
 use super::deployments::{Deployments, ns};

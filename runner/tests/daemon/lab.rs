@@ -12,7 +12,7 @@ use protocol::event::Stage;
 use protocol::spec::{
     Deadlines, FakeFailure, FakeSpec, HttpProbe, NativeSpec, PlatformSpec, Probe, Resources, Sampling, ServiceSpec,
 };
-use protocol::surroundings::Place;
+use protocol::spec::Place;
 use protocol::{AttemptId, Command, Envelope, Epoch, Event, Name};
 use tokio::time::timeout;
 
@@ -223,7 +223,7 @@ impl Controller {
     pub async fn words(&mut self, count: usize) -> Vec<&'static str> {
         let mut words = Vec::new();
         for _ in 0..count {
-            words.push(self.answer().await.word());
+            words.push(self.answer().await.as_str());
         }
         words
     }

@@ -3,7 +3,7 @@
 use protocol::command::Run;
 use protocol::event::{RefusedReason, Stage};
 use protocol::spec::{Probe, ServiceSpec, StartedProbe};
-use protocol::surroundings::{BrokerProgram, BrokerSpec, Place, SeedSpec};
+use protocol::spec::{BrokerProgram, BrokerSpec, Place, SeedSpec};
 use protocol::{AttemptId, Event};
 
 use crate::lab::{Lab, fake, name, native};

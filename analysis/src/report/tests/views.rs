@@ -2,7 +2,7 @@
 
 use protocol::Name;
 use protocol::sample::{
-    Counter, OfService, OneProcess, PlatformProcess, ProcessOf, Rest, RestKind, Sample, Subject, WholeHost,
+    Counter, ServiceRef, ProcessRef, PlatformProcess, ServiceProcess, OtherProcessesRef, ProcessKind, Sample, Subject, WholeHost,
 };
 
 use super::synthetic::name;
@@ -47,13 +47,13 @@ fn services(second: u64, cpu_ns: u64) -> Vec<View> {
         (VoluntarySwitches, second * 900),
     ];
     let service = name("tcp");
-    let of_process = ProcessOf {
+    let of_process = ServiceProcess {
         service: service.clone(),
         pid: 4242,
         start_ticks: 777,
     };
     vec![
-        (Subject::Cgroup(OfService { service }), cgroup),
+        (Subject::Cgroup(ServiceRef { service }), cgroup),
         (Subject::Process(of_process), process),
     ]
 }
@@ -72,17 +72,17 @@ fn surroundings(second: u64, cpu_ns: u64) -> Vec<View> {
     ];
     let rest = |kind, user, system| {
         (
-            Subject::Rest(Rest { kind }),
+            Subject::OtherProcesses(OtherProcessesRef { kind }),
             vec![(UserTicks, user), (SystemTicks, system)],
         )
     };
     vec![
         (
-            Subject::Runner(OneProcess { pid: 9, start_ticks: 3 }),
+            Subject::Runner(ProcessRef { pid: 9, start_ticks: 3 }),
             part(second, 3_000_000, 12),
         ),
-        rest(RestKind::Kernel, 0, second),
-        rest(RestKind::Programs, 2 * second, second),
+        rest(ProcessKind::Kernel, 0, second),
+        rest(ProcessKind::Programs, 2 * second, second),
         (Subject::Host(WholeHost {}), host),
     ]
 }
@@ -113,6 +113,6 @@ fn engine(second: u64) -> Vec<View> {
             process("containerd-shim", Some(service.clone()), 13),
             part(second, 500_000, 9),
         ),
-        (Subject::Engine(OfService { service }), shown),
+        (Subject::Engine(ServiceRef { service }), shown),
     ]
 }

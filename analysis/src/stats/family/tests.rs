@@ -1,5 +1,5 @@
 use super::*;
-use protocol::sample::{ProcessOf, Subject};
+use protocol::sample::{ServiceProcess, Subject};
 
 const S: u64 = 1_000_000_000;
 const CUT: Cut = Cut {
@@ -12,7 +12,7 @@ const CUT: Cut = Cut {
 fn sample(pid: u32, at_s: u64, figures: &[(Counter, u64)]) -> Sample {
     Sample {
         offset_ns: at_s * S,
-        of: Subject::Process(ProcessOf {
+        of: Subject::Process(ServiceProcess {
             service: "tcp".parse().unwrap(),
             pid,
             start_ticks: 1,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::Name;
-use protocol::sample::{Counter, PlatformProcess, Role, Subject, ThreadsOf, WholeHost};
-use protocol::summary::HostUse;
+use protocol::sample::{Counter, PlatformProcess, Role, Subject, QemuThreads, WholeHost};
+use protocol::summary::HostUsage;
 use serde::{Deserialize, Serialize};
 
 use super::Book;
@@ -126,7 +126,7 @@ pub(super) fn cpu(book: &Book<'_>) -> CpuLedger {
         let mut own = total;
         for (role, percent) in roles(book, name).into_iter().filter(|(role, _)| *role != Role::Vcpu) {
             own -= percent;
-            ledger.put(Group::Platform, role.word(), Some(name), percent);
+            ledger.put(Group::Platform, role.as_str(), Some(name), percent);
         }
         let group = if is_beside { Group::Beside } else { Group::Service };
         ledger.put(group, "service", Some(name), own.max(0.0));
@@ -144,14 +144,14 @@ pub(super) fn cpu(book: &Book<'_>) -> CpuLedger {
     }
     ledger.put(Group::Runner, "runner", None, runner(book));
     for (subject, samples) in book.recording.subjects() {
-        if let Subject::Rest(rest) = subject {
+        if let Subject::OtherProcesses(rest) = subject {
             let ticks = [Counter::UserTicks, Counter::SystemTicks].map(|counter| Track::of(samples, counter));
             let grown: f64 = ticks
                 .iter()
                 .map(|track| track.growth(book.from(), book.to(), false))
                 .sum();
             let percent = book.percent(grown * book.frame.cut.tick_ns());
-            ledger.put(Group::Rest, rest.kind.word(), None, percent);
+            ledger.put(Group::Rest, rest.kind.as_str(), None, percent);
         }
     }
     ledger
@@ -189,7 +189,7 @@ fn roles(book: &Book<'_>, service: &Name) -> Vec<(Role, f64)> {
         let service = service.clone();
         let track = book
             .recording
-            .track(&Subject::Threads(ThreadsOf { service, role }), Counter::CpuNs);
+            .track(&Subject::Threads(QemuThreads { service, role }), Counter::CpuNs);
         let percent = book.percent(track.growth(book.from(), book.to(), book.watched()));
         (!track.is_empty()).then_some((role, percent))
     };
@@ -262,7 +262,7 @@ fn host(book: &Book<'_>, rows: f64) -> Option<HostCpu> {
         guest_percent: guests,
         steal_percent: percent(Counter::StealTicks),
         idle_percent: book.frame.idle.filter(|idle| idle.length_ns > 0).map(|idle| {
-            let HostUse {
+            let HostUsage {
                 user_ticks,
                 system_ticks,
                 interrupt_ticks,

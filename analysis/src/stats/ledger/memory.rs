@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use protocol::Name;
-use protocol::sample::{Counter, OfService, Subject, WholeHost};
+use protocol::sample::{Counter, ServiceRef, Subject, WholeHost};
 use serde::{Deserialize, Serialize};
 
 use super::Book;
@@ -116,7 +116,7 @@ const NEAR_NS: u64 = 1_000_000_000;
 
 fn of_service(book: &Book<'_>, name: &Name) -> MemoryOf {
     let family = usage::family(book.recording, name, &book.frame.cut);
-    let subject = |of: fn(OfService) -> Subject| of(OfService { service: name.clone() });
+    let subject = |of: fn(ServiceRef) -> Subject| of(ServiceRef { service: name.clone() });
     let group = |counter| {
         let track = book.recording.track(&subject(Subject::Cgroup), counter);
         track.mean(book.from(), book.to())

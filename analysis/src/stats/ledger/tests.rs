@@ -1,9 +1,9 @@
 use protocol::event::IdleWindow;
 use protocol::sample::{
-    Counter, Energy, Link, OfService, OneProcess, PlatformProcess, ProcessOf, Rest, RestKind, Role, Sample, Subject,
-    ThreadsOf, WholeHost,
+    Counter, Energy, Link, ServiceRef, ProcessRef, PlatformProcess, ServiceProcess, OtherProcessesRef, ProcessKind, Role, Sample, Subject,
+    QemuThreads, WholeHost,
 };
-use protocol::summary::HostUse;
+use protocol::summary::HostUsage;
 
 use super::*;
 
@@ -33,12 +33,12 @@ fn put(samples: &mut Vec<Sample>, of: &Subject, figures: &[(Counter, &dyn Fn(u64
     }
 }
 
-fn of(service: &str) -> OfService {
-    OfService { service: name(service) }
+fn of(service: &str) -> ServiceRef {
+    ServiceRef { service: name(service) }
 }
 
 fn process(service: &str, pid: u32) -> Subject {
-    Subject::Process(ProcessOf {
+    Subject::Process(ServiceProcess {
         service: name(service),
         pid,
         start_ticks: 1,
@@ -104,18 +104,18 @@ fn container() -> Vec<Sample> {
     );
     put(
         &mut samples,
-        &Subject::Runner(OneProcess { pid: 9, start_ticks: 1 }),
+        &Subject::Runner(ProcessRef { pid: 9, start_ticks: 1 }),
         &[(Counter::CpuNs, &ns(2)), (Counter::ReapedUserTicks, &ticks(50))],
     );
     put(
         &mut samples,
-        &Subject::Rest(Rest { kind: RestKind::Kernel }),
+        &Subject::OtherProcesses(OtherProcessesRef { kind: ProcessKind::Kernel }),
         &[(Counter::UserTicks, &none), (Counter::SystemTicks, &ticks(1))],
     );
     put(
         &mut samples,
-        &Subject::Rest(Rest {
-            kind: RestKind::Programs,
+        &Subject::OtherProcesses(OtherProcessesRef {
+            kind: ProcessKind::Programs,
         }),
         &[(Counter::UserTicks, &ticks(4)), (Counter::SystemTicks, &ticks(3))],
     );
@@ -143,7 +143,7 @@ fn account(samples: &[Sample], beside: &[&str]) -> Ledger {
     let beside = &beside.iter().map(|text| name(text)).collect();
     let idle = IdleWindow {
         length_ns: 2 * S,
-        host: HostUse {
+        host: HostUsage {
             user_ticks: 3,
             system_ticks: 2,
             interrupt_ticks: 1,
@@ -257,7 +257,7 @@ fn a_guest_is_its_virtual_cpus_and_the_rest_of_qemu_its_platform() {
         let service = name("vm");
         put(
             &mut samples,
-            &Subject::Threads(ThreadsOf { service, role }),
+            &Subject::Threads(QemuThreads { service, role }),
             &[(Counter::CpuNs, &ns(percent)), (Counter::Threads, &|_| 1)],
         );
     }

@@ -34,10 +34,10 @@ fn key(subject: &Subject) -> Key {
     let (of, name) = match subject {
         Subject::Cgroup(_) => ("cgroup", String::new()),
         Subject::Process(_) => ("processes", String::new()),
-        Subject::Threads(of) => ("threads", of.role.word().to_owned()),
+        Subject::Threads(of) => ("threads", of.role.as_str().to_owned()),
         Subject::Platform(of) => ("platform", of.part.to_string()),
         Subject::Runner(_) => ("runner", String::new()),
-        Subject::Rest(of) => ("rest", of.kind.word().to_owned()),
+        Subject::OtherProcesses(of) => ("rest", of.kind.as_str().to_owned()),
         Subject::Host(_) => ("host", String::new()),
         Subject::Link(of) => ("link", of.interface.clone()),
         Subject::Engine(_) => ("engine", String::new()),
@@ -75,19 +75,19 @@ fn view(book: &Book<'_>, wanted: Key) -> View {
     for counter in has {
         let name = counter.name().to_owned();
         match counter.kind() {
-            Kind::Total if counter == Counter::EnergyUj => {
+            CounterKind::Cumulative if counter == Counter::EnergyUj => {
                 per_second.insert(
                     name,
                     own.iter().map(|samples| energy(samples, book)).sum::<f64>() / book.length_ns * 1e9,
                 );
             }
-            Kind::Total => {
+            CounterKind::Cumulative => {
                 let grown = family
                     .growth(counter, book.from(), book.to(), comes_and_goes)
                     .unwrap_or(0.0);
                 per_second.insert(name, grown / book.length_ns * 1e9);
             }
-            Kind::Now => {
+            CounterKind::Gauge => {
                 mean.extend(family.mean(counter, book.from(), book.to()).map(|value| (name, value)));
             }
         }

@@ -21,7 +21,7 @@ pub(super) struct Generator {
 pub(super) fn check(raw: &RawGenerator, problems: &mut Vec<Problem>) -> Option<Generator> {
     let mut at = At::new(&raw.section, problems);
     let cpus = at.optional(&raw.cpus, value::cpus);
-    let words = [Wait::Sleep, Wait::Spin].map(|wait| (wait.word(), wait));
+    let words = [Wait::Sleep, Wait::Spin].map(|wait| (wait.as_str(), wait));
     let wait = at.or(&raw.wait, Wait::default(), value::choice(&words));
     Some(Generator {
         cpus: cpus?,

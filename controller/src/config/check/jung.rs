@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use protocol::load::JungMix;
-use protocol::surroundings::BrokerProgram;
+use protocol::spec::BrokerProgram;
 
 use super::at::At;
 use super::value;

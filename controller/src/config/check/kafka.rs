@@ -175,7 +175,7 @@ fn options(raw: &RawKafka, problems: &mut Vec<Problem>) -> Option<BTreeMap<Strin
         At::new(&raw.options_section, problems).whole(Fault::new(what, remedy));
     }
     let options = raw.options.iter().cloned().collect();
-    for (option, fault) in files::of_kafka_options(&options) {
+    for (option, fault) in files::kafka_option_errors(&options) {
         let fault = Fault::new(
             format!("{option} = {:?}: {fault}", options[option]),
             "correct the path, or let this user read the file",

@@ -2,7 +2,7 @@
 
 use protocol::Name;
 use protocol::spec::{HttpProbe, Probe, ServiceSpec};
-use protocol::surroundings::Place;
+use protocol::spec::Place;
 
 use super::Asked;
 use crate::config::TcpWorkload;

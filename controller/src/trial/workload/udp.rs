@@ -2,7 +2,7 @@
 
 use protocol::Name;
 use protocol::spec::{Probe, ServiceSpec, UdpProbe};
-use protocol::surroundings::Place;
+use protocol::spec::Place;
 
 use super::Asked;
 use crate::config::UdpWorkload;

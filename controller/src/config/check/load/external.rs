@@ -9,7 +9,7 @@ use super::rate::rate;
 use super::{HOUR, cpus, duration, timing};
 use crate::config::problem::Fault;
 use crate::config::raw::RawLoadKeys;
-use loader::external::{httperf, is_there, jmeter};
+use loader::external::{httperf, is_installed, jmeter};
 use protocol::load::{HttperfLoad, JmeterLoad};
 
 pub(super) fn httperf(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<HttperfLoad> {
@@ -59,7 +59,7 @@ pub(super) fn jmeter(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<JmeterLoad> 
 
 /// A program that is not on this machine; the run may be meant for another.
 fn needs(keys: &RawLoadKeys, at: &mut At<'_>, program: &Path, remedy: &str) {
-    if !is_there(program) {
+    if !is_installed(program) {
         let what = format!("{} is missing on this machine", program.display());
         at.warn(&keys.kind, Fault::new(what, remedy));
     }

@@ -49,7 +49,7 @@ const COMMON: [&str; 5] = ["kind", "name", "warm_up", "timeout", "cpus"];
 
 impl Kind {
     /// The word for it.
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         KINDS
             .iter()
             .find(|(_, kind)| *kind == self)
@@ -135,7 +135,7 @@ fn foreign(raw: &RawLoad, kind: Kind, at: &mut At<'_>) {
         }
         let owners = KINDS.iter().filter(|(_, owner)| owner.keys().contains(&field.key));
         let owners: Vec<_> = owners.map(|(word, _)| format!("kind = \"{word}\"")).collect();
-        let what = format!("a load of kind \"{}\" has no such key", kind.word());
+        let what = format!("a load of kind \"{}\" has no such key", kind.as_str());
         let remedy = format!("remove it; it belongs to {}", owners.join(" and "));
         at.error(&field, Fault::new(what, remedy));
     }
