@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use controller::conduct::link::Link;
 use controller::conduct::switch::lines;
 use protocol::bus::{BusConfig, Cause, EventReceiver, Reply, connect_controller, connect_runner};
+use protocol::envelope::VERSION;
 use protocol::event::Pong;
 use protocol::sign::SigningKey;
 use protocol::{AttemptId, Epoch, Event, Name};
@@ -113,10 +114,12 @@ async fn the_keys_of_both_sides_differ() {
     unsigned.abort();
     let _signed = lab.daemon("lab-2", key(theirs)).await;
     let said = lab.said(key(ours)).await;
-    assert!(said.contains("arrive but are not signed with our key"), "{said}");
+    assert!(said.contains("arrive but are signed with another key"), "{said}");
     let said = lab.said(None).await;
     assert!(
-        said.contains("it refuses our commands (message between controller night and host lab-2 is not signed"),
+        said.contains(
+            "it refuses this controller's commands (message between controller night and host lab-2 is not signed"
+        ),
         "{said}"
     );
 }
@@ -157,7 +160,7 @@ async fn every_message_that_is_refused_is_a_cause() {
     let (_, mut events) = connect_controller(&lab.bus, &name("night"), Epoch(1)).await.unwrap();
     lab.put("not JSON").await;
     let found = cause(&mut events, |cause| {
-        matches!(cause, Cause::Nothing { nameless: Some(_), .. })
+        matches!(cause, Cause::Nothing { anonymous: Some(_), .. })
     })
     .await;
     assert!(found.to_string().contains("is not JSON with a version"), "{found}");
@@ -167,8 +170,11 @@ async fn every_message_that_is_refused_is_a_cause() {
         |cause| matches!(cause, Cause::Nothing { others, .. } if !others.is_empty()),
     )
     .await;
-    assert!(found.to_string().contains("hosts heard: lab-3"), "{found}");
-    lab.put("{\"version\": 1, \"host\": \"lab-2\", \"surprise\": 1}").await;
+    assert!(found.to_string().contains("hosts that did send: lab-3"), "{found}");
+    lab.put(&format!(
+        "{{\"version\": {VERSION}, \"host\": \"lab-2\", \"surprise\": 1}}"
+    ))
+    .await;
     let found = cause(&mut events, |cause| matches!(cause, Cause::Unreadable { .. })).await;
     assert!(found.to_string().contains("surprise"), "{found}");
     lab.put("{\"version\": 3, \"host\": \"lab-2\", \"new_in_3\": {}}").await;

@@ -20,8 +20,8 @@ pub fn service_args(service: &ServiceSpec, listen: Option<SocketAddr>) -> Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::spec::{Probe, StartedProbe};
     use protocol::spec::Place;
+    use protocol::spec::{Probe, StartedProbe};
 
     #[test]
     fn the_address_is_filled_in_and_nothing_else() {

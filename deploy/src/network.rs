@@ -89,8 +89,8 @@ fn claim(spec: &ServiceSpec, address: SocketAddr) -> Result<ClaimedPort, DeployE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::spec::{HttpProbe, Probe, UdpProbe};
     use protocol::spec::Place;
+    use protocol::spec::{HttpProbe, Probe, UdpProbe};
 
     fn service(name: &str, port: u16) -> ServiceSpec {
         ServiceSpec {

@@ -27,17 +27,17 @@ pub struct Label {
     pub name: String,
     /// URL, e.g. `http://10.0.0.2:8080/`.
     pub url: String,
-    }
+}
 
-    impl Label {
-        /// The label of a load with only one type of request.
-        pub(super) fn unnamed(url: String) -> Self {
-            Self {
-                name: String::new(),
-                url,
-            }
+impl Label {
+    /// The label of a load with only one type of request.
+    pub(super) fn unnamed(url: String) -> Self {
+        Self {
+            name: String::new(),
+            url,
         }
     }
+}
 
 /// The parts of an HTTP/1.1 request.
 #[derive(Debug, Clone, Copy)]

@@ -190,7 +190,9 @@ pub enum LoadError {
     #[error("invalid ramp: `to` must not be below `from`, and the resolution must be between 0 and 1")]
     Ramp,
     /// An empty connection pool, or one that exceeds its own limit.
-    #[error("keep-alive pool of {pool} with at most {at_most} connections: at_most >= 1 and pool <= at_most are required")]
+    #[error(
+        "keep-alive pool of {pool} with at most {at_most} connections: at_most >= 1 and pool <= at_most are required"
+    )]
     Pool {
         /// Connections opened in advance.
         pool: u32,

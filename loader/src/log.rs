@@ -147,19 +147,19 @@ struct ThreadLog {
     warm_up: bool,
     /// Offset of its thread numbers.
     first_thread: u8,
-    }
+}
 
-    impl ThreadLog {
-        fn new(file: Option<File>, tail: Vec<u8>) -> Self {
-            Self {
-                file,
-                tail,
-                shift_ns: 0,
-                warm_up: false,
-                first_thread: 0,
-            }
+impl ThreadLog {
+    fn new(file: Option<File>, tail: Vec<u8>) -> Self {
+        Self {
+            file,
+            tail,
+            shift_ns: 0,
+            warm_up: false,
+            first_thread: 0,
         }
     }
+}
 
 impl RequestLog {
     /// A log of requests in completion order that were not sent by an engine of this process.

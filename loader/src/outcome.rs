@@ -122,8 +122,8 @@ impl Origin {
             Instant::now(),
             SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
         );
-        let unix = (wall + instant.saturating_duration_since(now))
-            .saturating_sub(now.saturating_duration_since(instant));
+        let unix =
+            (wall + instant.saturating_duration_since(now)).saturating_sub(now.saturating_duration_since(instant));
         Self {
             monotonic_ns: 0,
             instant,

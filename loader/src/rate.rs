@@ -11,12 +11,11 @@ use super::call::{Call, Label};
 use super::clock::nanos;
 use super::control::{Control, MAX_THREADS};
 use super::error::{ErrorKind, LoadError};
-use super::http::{Transport, Due, Ended, Pacer, Setup, share, window};
+use super::http::{Due, Ended, Pacer, Setup, Transport, share, window};
 use super::outcome::Outcome;
 use super::part::Part;
 use super::schedule::{Arrival, Schedule};
 use super::target::Target;
-
 
 /// The engine `rate`.
 #[derive(Debug, Clone)]

@@ -56,16 +56,16 @@ async fn exchange(packet: &[u8], address: SocketAddr) -> io::Result<()> {
     socket.connect(address).await?;
     loop {
         socket.send(packet).await?;
-                if let Ok(reply) = tokio::time::timeout(RESEND_INTERVAL, socket.recv(&mut [0; 1])).await {
-                    return reply.map(drop);
-                }
-            }
+        if let Ok(reply) = tokio::time::timeout(RESEND_INTERVAL, socket.recv(&mut [0; 1])).await {
+            return reply.map(drop);
         }
+    }
+}
 
-        /// The unspecified address of the same family, to bind a socket to.
-        pub fn unspecified(address: SocketAddr) -> SocketAddr {
-            match address {
-                SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-                SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-            }
-        }
+/// The unspecified address of the same family, to bind a socket to.
+pub fn unspecified(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}

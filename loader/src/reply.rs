@@ -193,9 +193,9 @@ impl ReplyReader {
         if head.status != expect.status {
             self.error = Some(ErrorKind::WrongStatus);
         } else if announced.is_some() && expected.is_some() && announced != expected {
-                self.error = Some(ErrorKind::WrongLength);
-            }
-            self.state = match head.framing {
+            self.error = Some(ErrorKind::WrongLength);
+        }
+        self.state = match head.framing {
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::Chunked(ChunkedDecoder::default()),
             Framing::UntilClose => State::UntilClose,
@@ -397,7 +397,11 @@ impl ChunkedDecoder {
                 at += taken;
                 bytes += taken as u64;
                 let left = left - taken as u64;
-                self.state = if left == 0 { ChunkState::DataCr } else { ChunkState::Data(left) };
+                self.state = if left == 0 {
+                    ChunkState::DataCr
+                } else {
+                    ChunkState::Data(left)
+                };
             } else {
                 self.state = self.step(input[at])?;
                 at += 1;

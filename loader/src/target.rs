@@ -135,11 +135,11 @@ mod tests {
                 byte: b'A',
                 count: 1000,
             },
-                BodyRule::Exact(correct.clone().into()),
-                BodyRule::Prefix(correct.clone().into()),
-            ] {
-                let mut body = correct.clone();
-                assert!(rule.matches(&body, 0) && rule.matches(&body[7..], 7));
+            BodyRule::Exact(correct.clone().into()),
+            BodyRule::Prefix(correct.clone().into()),
+        ] {
+            let mut body = correct.clone();
+            assert!(rule.matches(&body, 0) && rule.matches(&body[7..], 7));
             for at in [0, 1, 500, 999] {
                 body[at] = b'B';
                 assert!(!rule.matches(&body, 0), "{rule:?}");

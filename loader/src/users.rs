@@ -16,7 +16,7 @@ use super::call::Call;
 use super::clock::nanos;
 use super::control::Control;
 use super::error::{ErrorKind, LoadError};
-use super::http::{Transport, Due, Ended, Pacer, Setup};
+use super::http::{Due, Ended, Pacer, Setup, Transport};
 use super::outcome::Outcome;
 pub use plan::{Extent, Script, Think, UsersPlan, max_connections};
 

@@ -112,7 +112,11 @@ const MAX_COUNT: u64 = 1 << 56;
 
 fn counts(tally: &wire::Tally) -> Result<Counts, String> {
     let plain = [tally.due, tally.sent, tally.succeeded, tally.bytes_in, tally.bytes_out];
-    if plain.iter().chain(tally.failed.values()).any(|&count| count > MAX_COUNT) {
+    if plain
+        .iter()
+        .chain(tally.failed.values())
+        .any(|&count| count > MAX_COUNT)
+    {
         return Err(format!("a count exceeds {MAX_COUNT}"));
     }
     let mut counts = Counts::default();

@@ -6,7 +6,6 @@ use crate::ids::Name;
 use crate::load::{Prepare, Start};
 use crate::spec::{BrokerSpec, Deadlines, PlatformSpec, Resources, Sampling, SeedSpec, ServiceSpec};
 
-
 /// A command. On the wire `{"RUN": {...}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

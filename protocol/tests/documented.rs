@@ -11,7 +11,10 @@ fn every_counter_is_documented_with_its_source() {
     let begin = text
         .find("Every counter, its file")
         .expect("start of the counter tables");
-    let end = text[begin..].find("Sampling tiers:").expect("end of the counter tables") + begin;
+    let end = text[begin..]
+        .find("Sampling tiers:")
+        .expect("end of the counter tables")
+        + begin;
     let rows = text[begin..end].lines().filter(|line| line.starts_with("| `"));
     // The first cell contains counter names, the others the source.
     let defined: BTreeSet<&str> = rows
@@ -27,6 +30,9 @@ fn every_counter_is_documented_with_its_source() {
         .filter(|counter| !defined.contains(counter.name()))
         .collect();
     assert!(missing.is_empty(), "not defined in docs/metrics.md: {missing:?}");
-    let unknown: Vec<&&str> = defined.iter().filter(|name| Counter::from_name(name).is_none()).collect();
+    let unknown: Vec<&&str> = defined
+        .iter()
+        .filter(|name| Counter::from_name(name).is_none())
+        .collect();
     assert!(unknown.is_empty(), "unknown counters in docs/metrics.md: {unknown:?}");
 }

@@ -15,7 +15,11 @@ use protocol::event::{
     Accepted, Endpoint, Failed, IdleWindow, LogTail, Placement, Pong, Ready, Refused, RefusedReason, Stage, StartUp,
 };
 use protocol::sign::SigningKey;
-use protocol::spec::{Acceleration, BridgeSpec, BrokerProgram, BrokerSpec, ConnectsProbe, Deadlines, DockerSpec, FakeFailure, FakeSpec, GuestNetwork, GuestSpec, HttpProbe, LxcSpec, NativeSpec, Place, PlatformSpec, Probe, Resources, Sampling, SeedSpec, ServiceSpec, StartedProbe, UdpProbe, UserNetSpec};
+use protocol::spec::{
+    Acceleration, BridgeSpec, BrokerProgram, BrokerSpec, ConnectsProbe, Deadlines, DockerSpec, FakeFailure, FakeSpec,
+    GuestNetwork, GuestSpec, HttpProbe, LxcSpec, NativeSpec, Place, PlatformSpec, Probe, Resources, Sampling, SeedSpec,
+    ServiceSpec, StartedProbe, UdpProbe, UserNetSpec,
+};
 use protocol::summary::{HostUsage, Teardown};
 use protocol::{AttemptId, Command, Envelope, Epoch, Event, MessageId, Name};
 use serde::Serialize;

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::fcntl::OFlag;
-use protocol::summary::{KernelLogSummary, KernelEvent, KernelEventKind};
+use protocol::summary::{KernelEvent, KernelEventKind, KernelLogSummary};
 
 /// The device of the kernel's log.
 pub const DEVICE: &str = "/dev/kmsg";

@@ -73,7 +73,13 @@ async fn serve_until(
     );
     let (sender, connection) = watch::channel(sender);
     let (commands_tx, commands) = mpsc::channel(COMMANDS);
-    tokio::spawn(connection::receive_commands(config.bus, config.name, receiver, sender, commands_tx));
+    tokio::spawn(connection::receive_commands(
+        config.bus,
+        config.name,
+        receiver,
+        sender,
+        commands_tx,
+    ));
     let page_bytes = facts::page_bytes();
     let context = Context {
         host,

@@ -2,9 +2,9 @@
 
 use protocol::command::{Run, TrialRef};
 use protocol::event::{Failed, Ready, Stage};
+use protocol::spec::Place;
 use protocol::spec::{Deadlines, FakeSpec, HttpProbe, PlatformSpec, Probe, Resources, Sampling, ServiceSpec};
 use protocol::summary::{HostUsage, KernelLogSummary, Summary, Teardown};
-use protocol::spec::Place;
 use protocol::{Event, Name};
 
 /// A name.

@@ -1,6 +1,6 @@
 //! The rules about the host that the services ran on.
 
-use protocol::summary::{KernelLogSummary, KernelEventKind};
+use protocol::summary::{KernelEventKind, KernelLogSummary};
 
 use super::rules::Found;
 use crate::store::BandRecord;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use protocol::facts::HostState;
 use protocol::load::{Arrivals, Little, LoadKind, MaxLoad, RateLoad, Think, UdpLoad, UsersLoad};
-use protocol::summary::{Exit, KernelEvent, Summary, KernelEventKind};
+use protocol::summary::{Exit, KernelEvent, KernelEventKind, Summary};
 
 use super::audit;
 use crate::store::{BandRecord, FailureRecord, TrialRecord, TruthCheck, TruthRecord, Window};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::sample::{Counter, Kind, Sample, Subject};
+use protocol::sample::{Counter, CounterKind, Sample, Subject};
 
 /// A stretch of the runner's clock, ns since READY, and what is needed to read the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

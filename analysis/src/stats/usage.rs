@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::Name;
-use protocol::sample::{Counter, ServiceRef, ServiceProcess, Sample, Subject};
+use protocol::sample::{Counter, Sample, ServiceProcess, ServiceRef, Subject};
 use serde::{Deserialize, Serialize};
 
 use super::family::Family;

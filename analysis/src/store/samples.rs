@@ -8,8 +8,8 @@ use std::path::Path;
 
 use protocol::Name;
 use protocol::sample::{
-    Counter, Counters, Energy, GuestThread, Link, ServiceRef, ProcessRef, PlatformProcess, ServiceProcess, OtherProcessesRef, ProcessKind,
-    Role, Sample, Samples, Subject, QemuThreads, WholeHost,
+    Counter, Counters, Energy, GuestThread, Link, OtherProcessesRef, PlatformProcess, ProcessKind, ProcessRef,
+    QemuThreads, Role, Sample, Samples, ServiceProcess, ServiceRef, Subject, WholeHost,
 };
 
 use super::error::{At, StoreError};
@@ -230,7 +230,10 @@ mod tests {
             role,
         };
         subjects.extend(Role::ALL.map(|one| Subject::Threads(role(one))));
-        subjects.extend([ProcessKind::Kernel, ProcessKind::Programs].map(|kind| Subject::OtherProcesses(OtherProcessesRef { kind })));
+        subjects.extend(
+            [ProcessKind::Kernel, ProcessKind::Programs]
+                .map(|kind| Subject::OtherProcesses(OtherProcessesRef { kind })),
+        );
         subjects
     }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use loader::jung::reply::Commanded;
 use protocol::load::{Chunk, Fired, Stream};
 
-use loader::wire::{commands_from_lines, unpack};
 use loader::wire::{Chunks, from_fired};
+use loader::wire::{commands_from_lines, unpack};
 use loader::{Outcome, ReceivedLog};
 
 /// What came so far.
@@ -99,7 +99,7 @@ impl Gathering {
             ));
         }
         Ok(Brought {
-            outcome: outcome(&fired, self.requests.finish())?,
+            outcome: from_fired(&fired, self.requests.finish())?,
             start_clock_ns: fired.start_clock_ns,
             accepted: self.accepted,
         })
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use loader::wire::pack;
     use loader::wire::to_fired;
-    use loader::{Control, Engine as _, Request, Idle};
+    use loader::{Control, Engine as _, Idle, Request};
 
     fn sum(due: u64, requests: u64, request_chunks: u64) -> Box<Fired> {
         let mut outcome = Idle::new(Duration::from_millis(1)).run(&Control::new()).unwrap();
@@ -122,7 +122,7 @@ mod tests {
             requests: request_chunks,
             accepted: 0,
         };
-        Box::new(fired(&outcome, requests, chunks).unwrap())
+        Box::new(to_fired(&outcome, requests, chunks).unwrap())
     }
 
     fn chunk(number: u64, requests: usize) -> Chunk {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use protocol::command::{Run, TrialRef};
 use protocol::event::Ready;
 use protocol::load::{EchoSpec, JungSpec, LettersSpec, LoadKind, LoadSpec, PartSpec, Prepare, TargetSpec};
-use protocol::spec::{Deadlines, Probe, Sampling};
 use protocol::spec::BROKER;
+use protocol::spec::{Deadlines, Probe, Sampling};
 use protocol::{AttemptId, Name};
 
 use super::edges::Edges;

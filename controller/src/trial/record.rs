@@ -211,7 +211,9 @@ fn failure(end: &End) -> Option<FailureRecord> {
     let (stage, why) = match end {
         End::Summed(Cause::LoadOver, _) => return None,
         End::Summed(Cause::LoadBroken(why), _) => ("load".to_owned(), why.clone()),
-        End::Summed(Cause::Late(phase), _) => (phase.as_str().to_owned(), "it took longer than its deadline".to_owned()),
+        End::Summed(Cause::Late(phase), _) => {
+            (phase.as_str().to_owned(), "it took longer than its deadline".to_owned())
+        }
         End::Summed(Cause::Cancelled, _) => ("cancelled".to_owned(), "the user ended it".to_owned()),
         End::Refused(refused) => ("refused".to_owned(), refused.why.clone()),
         End::Failed(failed) => (format!("runner, {}", failed.stage.as_str()), failed.why.clone()),

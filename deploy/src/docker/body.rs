@@ -90,8 +90,8 @@ mod tests {
     use crate::docker::runtime::Maker;
     use std::net::IpAddr;
 
-    use protocol::spec::{HttpProbe, Probe, Resources, UdpProbe};
     use protocol::spec::Place;
+    use protocol::spec::{HttpProbe, Probe, Resources, UdpProbe};
 
     fn maker() -> Maker {
         Maker {

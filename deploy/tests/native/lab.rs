@@ -7,8 +7,8 @@ use deploy::native::Native;
 use deploy::procfs::Procfs;
 use deploy::{DeploymentSpec, Host};
 use protocol::ids::{AttemptId, Name};
-use protocol::spec::{HttpProbe, NativeSpec, PlatformSpec, Probe, Resources, ServiceSpec};
 use protocol::spec::Place;
+use protocol::spec::{HttpProbe, NativeSpec, PlatformSpec, Probe, Resources, ServiceSpec};
 
 /// A small web server in Perl, which every Debian has: one request per connection, a body of ten letters.
 const WEB: &str = r#"exec perl -MIO::Socket::INET -e '

@@ -155,11 +155,7 @@ impl LoaderState {
 
     fn prepare(&mut self, reply: Reply, prepare: Box<Prepare>, now: Instant) -> Vec<Action> {
         let Some(id) = reply.attempt else {
-            return vec![refuse(
-                reply,
-                RefusedReason::Invalid,
-                "a PREPARE must name its attempt",
-            )];
+            return vec![refuse(reply, RefusedReason::Invalid, "a PREPARE must name its attempt")];
         };
         if let Some(attempt) = &mut self.attempt {
             if attempt.id == id {

@@ -75,9 +75,9 @@ impl<'a, P: Pacer<'a>> EventLoop<'a, P> {
                 self.pacer.start_due(&mut self.transport, 1);
             }
             if !self.transport.again.is_empty() {
-                    self.transport.resume();
-                    self.notify_pacer();
-                }
+                self.transport.resume();
+                self.notify_pacer();
+            }
             if self.control.is_cancelled() {
                 self.cancel();
             }
@@ -122,17 +122,17 @@ impl<'a, P: Pacer<'a>> EventLoop<'a, P> {
         let wakeups = Wakeups {
             now_ns: self.transport.now_ns(),
             due_ns: self.pacer.next_ns(),
-                expiry_ns: self
-                    .transport
-                    .next_expiry_ns()
-                    .into_iter()
-                    .chain(self.pacer.next_expiry_ns())
-                    .min(),
-                immediate: !self.transport.again.is_empty(),
-            };
-            let timeout = self.poll_wait.timeout(&wakeups, self.transport.tally.progress.sent);
-            if self.poll_wait.is_busy() && self.scheduling == Scheduling::RealTime {
-                cpu::set_normal();
+            expiry_ns: self
+                .transport
+                .next_expiry_ns()
+                .into_iter()
+                .chain(self.pacer.next_expiry_ns())
+                .min(),
+            immediate: !self.transport.again.is_empty(),
+        };
+        let timeout = self.poll_wait.timeout(&wakeups, self.transport.tally.progress.sent);
+        if self.poll_wait.is_busy() && self.scheduling == Scheduling::RealTime {
+            cpu::set_normal();
             self.scheduling = Scheduling::GaveUp;
         }
         if let Some(at_ns) = timeout.alarm_ns {

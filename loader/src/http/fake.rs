@@ -101,7 +101,8 @@ impl FakeTransport {
 
     fn begin(&mut self, connection: usize, due: Due<'_>) {
         let service_ns = self.service_ns[self.sent.len() % self.service_ns.len()];
-        self.outstanding.insert((self.now_ns + service_ns, connection), due.user);
+        self.outstanding
+            .insert((self.now_ns + service_ns, connection), due.user);
         self.max_outstanding = self.max_outstanding.max(self.outstanding.len());
         self.record(due, Some(self.now_ns));
     }

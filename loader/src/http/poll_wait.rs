@@ -114,8 +114,8 @@ impl PollWait {
         let wake_ns = match self.awake_for {
             Some((due, wake_ns)) if due == due_ns => wake_ns,
             _ => due_ns.saturating_sub(self.lead.at(wakeups.now_ns)),
-            };
-            self.awake_for = (wake_ns <= wakeups.now_ns).then_some((due_ns, wake_ns));
+        };
+        self.awake_for = (wake_ns <= wakeups.now_ns).then_some((due_ns, wake_ns));
         Some(wake_ns)
     }
 

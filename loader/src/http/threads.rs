@@ -196,8 +196,8 @@ impl StartGate {
         let start = (all_started && !state.failed).then(start);
         state.start = Some(start);
         self.changed.notify_all();
-            start
-        }
+        start
+    }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -46,9 +46,9 @@ impl KneeSearch {
     pub fn new(bounds: Bounds) -> Self {
         let state = State::Climb {
             rate: bounds.from,
-                sustained: None,
-            };
-            Self { bounds, state }
+            sustained: None,
+        };
+        Self { bounds, state }
     }
 
     /// The next rate to measure; `None`: the search is done.
@@ -72,13 +72,13 @@ impl KneeSearch {
             State::Climb { rate, .. } if sustained && rate >= bounds.to => Self::confirm(bounds, rate, None),
             State::Climb { rate, .. } if sustained => State::Climb {
                 rate: (rate + bounds.step).min(bounds.to),
-                    sustained: Some(rate),
-                },
-                State::Climb {
-                    rate,
-                    sustained: Some(low),
-                } => Self::bracket(bounds, low, rate),
-                State::Climb { sustained: None, .. } => State::Done(None),
+                sustained: Some(rate),
+            },
+            State::Climb {
+                rate,
+                sustained: Some(low),
+            } => Self::bracket(bounds, low, rate),
+            State::Climb { sustained: None, .. } => State::Done(None),
             State::Bisect { low, high } => {
                 let middle = f64::midpoint(low, high);
                 let (low, high) = if sustained { (middle, high) } else { (low, middle) };
@@ -200,7 +200,7 @@ mod tests {
             let bounds = Bounds { from, to: from + steps * width, step: width, resolution, repeats };
             let capacity = bounds.to * at;
             let (rates, knee) = search(bounds, capacity);
-            prop_assert!(rates.len() <= bounds.most() as usize, "{} of {}", rates.len(), bounds.most());
+            prop_assert!(rates.len() <= bounds.max_steps() as usize, "{} of {}", rates.len(), bounds.max_steps());
             prop_assert!(rates.iter().all(|rate| (from..=bounds.to).contains(rate)));
             match knee {
                 None => prop_assert!(capacity < from),

@@ -182,8 +182,7 @@ impl Stream<'_> {
                 let index = self.log.len();
                 self.log.sent(self.pacer.sent(), now_ns);
                 let in_flight = self.pacer.outstanding();
-                self.log
-                    .failed(index, now_ns, ErrorKind::of_transfer(error), in_flight);
+                self.log.failed(index, now_ns, ErrorKind::of_transfer(error), in_flight);
                 self.pacer.ended(now_ns);
                 self.flow.progress.failed += 1;
                 return 1;
@@ -223,9 +222,7 @@ impl Stream<'_> {
     }
 
     fn expire(&mut self, now_ns: u64) {
-        let lost = self
-            .log
-            .expire(now_ns, self.spec.timeout_ns, self.pacer.outstanding());
+        let lost = self.log.expire(now_ns, self.spec.timeout_ns, self.pacer.outstanding());
         self.record_failed(lost, now_ns);
     }
 
@@ -247,9 +244,9 @@ impl Stream<'_> {
             .log
             .oldest_sent_ns()
             .map(|sent| sent.saturating_add(self.spec.timeout_ns));
-            let next_ns = due.into_iter().chain(expiry).min().unwrap_or(now_ns);
-            let awake = self.flow.wait == Wait::Spin || now_ns.saturating_sub(self.active_ns) < SPIN_NS;
-            // A packet that is due waits for room in the send buffer.
+        let next_ns = due.into_iter().chain(expiry).min().unwrap_or(now_ns);
+        let awake = self.flow.wait == Wait::Spin || now_ns.saturating_sub(self.active_ns) < SPIN_NS;
+        // A packet that is due waits for room in the send buffer.
         let sleep_ns = if self.full {
             1_000_000
         } else {
@@ -278,7 +275,7 @@ pub struct Pacer {
     /// Size of the window; `u64::MAX`: open loop.
     window: u64,
     outstanding: u64,
-    }
+}
 
 impl Pacer {
     /// For a stream that begins at `start_ns`.
@@ -287,9 +284,9 @@ impl Pacer {
             next_ns: start_ns,
             pace_ns,
             window: window.unwrap_or(u64::MAX),
-                outstanding: 0,
-            }
-            }
+            outstanding: 0,
+        }
+    }
 
     /// When the next packet is due; `None`: the window is full.
     pub fn next_ns(&self) -> Option<u64> {
@@ -309,8 +306,8 @@ impl Pacer {
         if self.outstanding == self.window {
             self.next_ns = self.next_ns.max(now_ns);
         }
-            self.outstanding -= 1;
-        }
+        self.outstanding -= 1;
+    }
 
     /// Outstanding packets.
     pub fn outstanding(&self) -> u64 {
@@ -334,7 +331,7 @@ mod tests {
     #[test]
     fn a_full_window_shifts_the_pace() {
         let mut pacer = Pacer::new(0, 10, Some(2));
-        assert_eq!((pacer.sent(), pace.sent(), pacer.next_ns()), (0, 10, None));
+        assert_eq!((pacer.sent(), pacer.sent(), pacer.next_ns()), (0, 10, None));
         pacer.ended(500);
         assert_eq!(pacer.next_ns(), Some(500));
         assert_eq!((pacer.sent(), pacer.next_ns()), (500, None));

@@ -29,7 +29,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use plan::{UdpPlan, UdpReply};
-pub use protocol::load::{SearchStats, SearchLimit, SearchStep, ServiceCounters, StreamStats, UdpStats};
+pub use protocol::load::{SearchLimit, SearchStats, SearchStep, ServiceCounters, StreamStats, UdpStats};
 
 use super::Engine;
 use super::call::Label;
@@ -56,7 +56,7 @@ struct Times {
     warm_up_ns: u64,
     idle_ns: u64,
     measured_ns: u64,
-    }
+}
 
 impl Times {
     fn of(plan: &UdpPlan, warms_up: bool) -> Self {
@@ -227,4 +227,3 @@ impl Udp {
         })
     }
 }
-

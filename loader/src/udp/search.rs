@@ -12,7 +12,7 @@
 //! ```
 //! A stream that the load generator could not send at its pace says nothing about the platform: the search then ends at the fastest pace that could be sent.
 
-use protocol::load::{SearchStats, SearchLimit, SearchStep};
+use protocol::load::{SearchLimit, SearchStats, SearchStep};
 
 /// Ratio of both ends at which the bracket is narrow enough.
 const PRECISION: f64 = 1.05;
@@ -179,8 +179,8 @@ mod tests {
                 sending_ns: real * 1000,
             });
         }
-            search.stats()
-        }
+        search.stats()
+    }
 
     proptest! {
         #[test]

@@ -93,7 +93,11 @@ impl Socket {
 
     /// Receives available packets, without blocking; returns how many.
     pub fn receive(&mut self) -> io::Result<usize> {
-        for (buffer, part) in self.incoming.chunks_exact_mut(self.reply_room).zip(&mut self.call.parts) {
+        for (buffer, part) in self
+            .incoming
+            .chunks_exact_mut(self.reply_room)
+            .zip(&mut self.call.parts)
+        {
             part.iov_base = buffer.as_mut_ptr().cast();
             part.iov_len = buffer.len();
         }

@@ -130,10 +130,10 @@ impl UsersPlan {
         if self.cpus.len() > MAX_THREADS {
             return Err(LoadError::Threads(self.cpus.len()));
         }
-            self.check_scripts()
-        }
+        self.check_scripts()
+    }
 
-        fn check_scripts(&self) -> Result<(), LoadError> {
+    fn check_scripts(&self) -> Result<(), LoadError> {
         if self.own().all(|number| self.users[number].calls.is_empty()) {
             return Err(LoadError::Users(
                 "no user has any calls: at least one script must not be empty",

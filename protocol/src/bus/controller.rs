@@ -1,7 +1,7 @@
 //! The controller's side of the bus: sends commands, receives events.
 
-use super::subscriber::{Received, Subscriber};
 use super::client::Publisher;
+use super::subscriber::{Received, Subscriber};
 use super::traffic::Traffic;
 use super::{BusConfig, BusError, topics};
 use crate::command::Command;

@@ -129,7 +129,9 @@ fn probe_broker(broker: &str) -> String {
         return "no address found".to_owned();
     };
     match TcpStream::connect_timeout(&address, PROBE_TIMEOUT) {
-        Ok(_) => "accepts connections but does not respond as a Kafka broker with these options (TLS, SASL?)".to_owned(),
+        Ok(_) => {
+            "accepts connections but does not respond as a Kafka broker with these options (TLS, SASL?)".to_owned()
+        }
         Err(error) => error.to_string(),
     }
 }

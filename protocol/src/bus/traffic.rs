@@ -264,12 +264,17 @@ mod tests {
         traffic.accepted(&envelope("lab-3", "day"), false);
         refuse(&traffic, None, &EnvelopeError::Oversized { bytes: 1 << 21 });
         assert!(
-            cause().contains("hosts that did send: lab-3; a message without a host name was refused (message of 2097152"),
+            cause()
+                .contains("hosts that did send: lab-3; a message without a host name was refused (message of 2097152"),
             "{}",
             cause()
         );
         traffic.accepted(&envelope("lab-2", "day"), false);
-        assert!(cause().contains("to controller day but none to this one"), "{}", cause());
+        assert!(
+            cause().contains("to controller day but none to this one"),
+            "{}",
+            cause()
+        );
         traffic.accepted(&envelope("lab-2", "night"), true);
         assert!(cause().contains("other messages but not this reply"), "{}", cause());
         traffic.notice(&name("lab-2"), "wrong key");

@@ -167,7 +167,11 @@ mod tests {
         );
         assert_eq!(lease.expire(now + DURATION), Some(name("a")));
         let stale = lease.authorize(&name("a"), Epoch(1), now + DURATION);
-        assert_eq!(reason(&stale), Some(RefusedReason::Stale), "also when the lease is free");
+        assert_eq!(
+            reason(&stale),
+            Some(RefusedReason::Stale),
+            "also when the lease is free"
+        );
     }
 
     #[test]

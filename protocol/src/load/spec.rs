@@ -159,7 +159,7 @@ impl Bounds {
         clippy::cast_sign_loss,
         reason = "small positive numbers"
     )]
-    pub fn most(&self) -> u32 {
+    pub fn max_steps(&self) -> u32 {
         let climb = ((self.to - self.from) / self.step).ceil() as u32 + 1;
         let halvings = (self.step / (self.resolution * self.from)).log2().ceil().max(0.0) as u32;
         climb + halvings + 2 * self.repeats
@@ -334,7 +334,7 @@ impl UdpLoad {
 impl LoadKind {
     /// Whether the load can be used with a workload of this transport; `none` works with any.
     #[must_use]
-    pub fn goes_with(&self, transport: Transport) -> bool {
+    pub fn supports(&self, transport: Transport) -> bool {
         match self {
             Self::None(_) => true,
             Self::Udp(_) => transport == Transport::Udp,

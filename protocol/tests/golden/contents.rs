@@ -6,13 +6,13 @@ use protocol::facts::{
     CpuFacts, HostFacts, HostState, KernelFacts, MemoryFacts, NumaNode, PlatformFacts, Program, Temperature, Unmet,
 };
 use protocol::sample::{
-    Counter, Counters, Energy, GuestThread, Link, ServiceRef, ProcessRef, PlatformProcess, ServiceProcess, OtherProcessesRef, ProcessKind,
-    Role, Sample, Samples, Subject, QemuThreads, WholeHost,
+    Counter, Counters, Energy, GuestThread, Link, OtherProcessesRef, PlatformProcess, ProcessKind, ProcessRef,
+    QemuThreads, Role, Sample, Samples, ServiceProcess, ServiceRef, Subject, WholeHost,
 };
 use protocol::size::{Part, Size};
 use protocol::spec::PlatformKind;
 use protocol::summary::{
-    Exit, HostUsage, KernelLogSummary, KernelEvent, ServiceSummary, Summary, Teardown, KernelEventKind,
+    Exit, HostUsage, KernelEvent, KernelEventKind, KernelLogSummary, ServiceSummary, Summary, Teardown,
 };
 
 use crate::name;

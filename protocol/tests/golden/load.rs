@@ -7,8 +7,8 @@ use protocol::command::TrialRef;
 use protocol::load::{
     Arrivals, Chunk, EchoSpec, Fired, HostCounters, JungMix, JungSpec, LettersSpec, Little, LoadKind, LoadSpec,
     MachineFacts, MaxLoad, MixPart, PartSpec, Prepare, Prepared, Progress, RateLoad, RequestLabel, ServiceCounters,
-    Start, Stream, StreamStats, Tally, TargetSpec, Think, Timing, UdpStats, UdpLoad, Usage, UserRequests,
-    UsersLoad, Wait,
+    Start, Stream, StreamStats, Tally, TargetSpec, Think, Timing, UdpLoad, UdpStats, Usage, UserRequests, UsersLoad,
+    Wait,
 };
 use protocol::{Command, Event};
 

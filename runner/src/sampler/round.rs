@@ -5,7 +5,9 @@ use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use deploy::Snapshot;
-use protocol::sample::{Counter, Counters, ProcessRef, PlatformProcess, ServiceProcess, Role, Sample, Subject, QemuThreads};
+use protocol::sample::{
+    Counter, Counters, PlatformProcess, ProcessRef, QemuThreads, Role, Sample, ServiceProcess, Subject,
+};
 
 use super::process::Process;
 use super::reader::{Depth, Reader};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use protocol::Name;
-use protocol::sample::{Counters, Energy, Link, ServiceRef as CgroupSubject, OtherProcessesRef, Subject, WholeHost};
+use protocol::sample::{Counters, Energy, Link, OtherProcessesRef, ServiceRef as CgroupSubject, Subject, WholeHost};
 
 use super::cgroup::{Cgroup, Mounts};
 use super::host::{Energies, Host, Links};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use deploy::Stopped;
 use protocol::Name;
-use protocol::sample::{Counter, ServiceProcess, Sample, Subject};
+use protocol::sample::{Counter, Sample, ServiceProcess, Subject};
 use protocol::size::Size;
 use protocol::summary::{Exit, HostUsage, KernelLogSummary, ServiceSummary, Summary};
 

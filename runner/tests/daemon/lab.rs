@@ -9,10 +9,10 @@ use broker::Broker;
 use protocol::bus::{BusConfig, CommandSender, EventReceiver, connect_controller};
 use protocol::command::{Renew, Run, Stop, StopReason, TrialRef};
 use protocol::event::Stage;
+use protocol::spec::Place;
 use protocol::spec::{
     Deadlines, FakeFailure, FakeSpec, HttpProbe, NativeSpec, PlatformSpec, Probe, Resources, Sampling, ServiceSpec,
 };
-use protocol::spec::Place;
 use protocol::{AttemptId, Command, Envelope, Epoch, Event, Name};
 use tokio::time::timeout;
 

@@ -2,7 +2,8 @@
 
 use protocol::Name;
 use protocol::sample::{
-    Counter, ServiceRef, ProcessRef, PlatformProcess, ServiceProcess, OtherProcessesRef, ProcessKind, Sample, Subject, WholeHost,
+    Counter, OtherProcessesRef, PlatformProcess, ProcessKind, ProcessRef, Sample, ServiceProcess, ServiceRef, Subject,
+    WholeHost,
 };
 
 use super::synthetic::name;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::Name;
-use protocol::sample::{Counter, PlatformProcess, Role, Subject, QemuThreads, WholeHost};
+use protocol::sample::{Counter, PlatformProcess, QemuThreads, Role, Subject, WholeHost};
 use protocol::summary::HostUsage;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 use protocol::event::IdleWindow;
 use protocol::sample::{
-    Counter, Energy, Link, ServiceRef, ProcessRef, PlatformProcess, ServiceProcess, OtherProcessesRef, ProcessKind, Role, Sample, Subject,
-    QemuThreads, WholeHost,
+    Counter, Energy, Link, OtherProcessesRef, PlatformProcess, ProcessKind, ProcessRef, QemuThreads, Role, Sample,
+    ServiceProcess, ServiceRef, Subject, WholeHost,
 };
 use protocol::summary::HostUsage;
 
@@ -109,7 +109,9 @@ fn container() -> Vec<Sample> {
     );
     put(
         &mut samples,
-        &Subject::OtherProcesses(OtherProcessesRef { kind: ProcessKind::Kernel }),
+        &Subject::OtherProcesses(OtherProcessesRef {
+            kind: ProcessKind::Kernel,
+        }),
         &[(Counter::UserTicks, &none), (Counter::SystemTicks, &ticks(1))],
     );
     put(

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::Name;
-use protocol::sample::{Counter, Kind, Sample, Subject};
+use protocol::sample::{Counter, CounterKind, Sample, Subject};
 use serde::{Deserialize, Serialize};
 
 use super::Book;

@@ -8,8 +8,8 @@ use deploy::native::Native;
 use deploy::{DeploymentSpec, Driver, Host};
 use protocol::AttemptId;
 use protocol::sample::{Counter, Sample, Subject};
-use protocol::spec::{DockerSpec, NativeSpec, PlatformSpec, Resources, ServiceSpec};
 use protocol::spec::Place;
+use protocol::spec::{DockerSpec, NativeSpec, PlatformSpec, Resources, ServiceSpec};
 use runner::sampler::{Service, Targets};
 
 use super::burn::{Watch, grown};

@@ -79,7 +79,10 @@ fn names(actions: &[Action]) -> Vec<String> {
 #[test]
 fn a_load_from_prepare_to_its_last_event() {
     let (mut state, now) = (LoaderState::default(), Instant::now());
-    assert_eq!(names(&state.on_command(command("a", 1, 1, prepare(0)), now)), ["prepare"]);
+    assert_eq!(
+        names(&state.on_command(command("a", 1, 1, prepare(0)), now)),
+        ["prepare"]
+    );
     assert_eq!(
         names(&state.on_command(command("a", 1, 1, prepare(0)), now)),
         [""; 0],
@@ -92,7 +95,11 @@ fn a_load_from_prepare_to_its_last_event() {
         "repeated"
     );
     assert_eq!(names(&state.on_command(command("a", 1, 1, start()), now)), ["start 7"]);
-    assert_eq!(names(&state.on_command(command("a", 1, 1, start()), now)), [""; 0], "once");
+    assert_eq!(
+        names(&state.on_command(command("a", 1, 1, start()), now)),
+        [""; 0],
+        "once"
+    );
     assert_eq!(
         names(&state.on_report(attempt(1), Report::Progress(Progress::default()))),
         ["PROGRESS"]
@@ -118,15 +125,24 @@ fn a_load_from_prepare_to_its_last_event() {
 fn one_load_at_a_time() {
     let (mut state, now) = (LoaderState::default(), Instant::now());
     state.on_command(command("a", 1, 1, prepare(0)), now);
-    assert_eq!(names(&state.on_command(command("a", 1, 2, prepare(0)), now)), ["REFUSED Busy"]);
-    assert_eq!(names(&state.on_command(command("b", 1, 3, prepare(0)), now)), ["REFUSED Held"]);
+    assert_eq!(
+        names(&state.on_command(command("a", 1, 2, prepare(0)), now)),
+        ["REFUSED Busy"]
+    );
+    assert_eq!(
+        names(&state.on_command(command("b", 1, 3, prepare(0)), now)),
+        ["REFUSED Held"]
+    );
     let ping = Command::Ping(Ping {});
     assert_eq!(names(&state.on_command(command("b", 1, 3, ping), now)), ["PONG"]);
     assert_eq!(
         names(&state.on_command(command("a", 1, 1, stop()), now)),
         ["cancel", "FAILED stopped"]
     );
-    assert_eq!(names(&state.on_command(command("a", 1, 2, prepare(0)), now)), ["prepare"]);
+    assert_eq!(
+        names(&state.on_command(command("a", 1, 2, prepare(0)), now)),
+        ["prepare"]
+    );
     let describe = Command::Describe(Describe { platforms: vec![] });
     assert_eq!(
         names(&state.on_command(command("a", 2, 9, describe), now)),
@@ -149,7 +165,10 @@ fn an_expired_lease_ends_the_load_and_unknown_attempts_are_reported() {
         );
     }
     let mut fresh = LoaderState::default();
-    assert_eq!(names(&fresh.on_command(command("a", 1, 7, stop()), now)), ["FAILED unknown"]);
+    assert_eq!(
+        names(&fresh.on_command(command("a", 1, 7, stop()), now)),
+        ["FAILED unknown"]
+    );
 }
 
 #[test]

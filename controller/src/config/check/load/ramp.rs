@@ -38,7 +38,7 @@ pub(super) fn check(keys: &RawLoadKeys, at: &mut At<'_>) -> Option<RampLoad> {
 fn whole(bounds: Bounds, step: Timing) -> Timing {
     let each = step.warm_up + step.duration + step.timeout;
     Timing {
-        warm_up: each.saturating_mul(bounds.most()) + step.warm_up,
+        warm_up: each.saturating_mul(bounds.max_steps()) + step.warm_up,
         ..step
     }
 }
