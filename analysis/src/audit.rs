@@ -2,7 +2,7 @@
 //! `docs/methodology.md` explains the thresholds.
 
 use protocol::load::LoadKind;
-use protocol::summary::{Exit, KernelLogSummary, Summary, TroubleKind};
+use protocol::summary::{Exit, KernelEventKind, KernelLogSummary, Summary};
 
 use crate::store::{
     Distribution, Latency, ReadbackRecord, Reason, RequestCounts, Rule, SettleRecord, TrialRecord, Validity, Verdict,
@@ -416,9 +416,9 @@ fn exits(summary: &Summary, found: &mut Found) {
 /// A log that could not be read gives no reason.
 fn kernel_log(log: &KernelLogSummary, found: &mut Found) {
     for trouble in &log.troubles {
-        let text = format!("kernel log: {:?} ({})", trouble.text, trouble.kind.word());
+        let text = format!("kernel log: {:?} ({})", trouble.text, trouble.kind.as_str());
         match trouble.kind {
-            TroubleKind::OutOfMemory => found.invalid(Rule::KernelLog, text),
+            KernelEventKind::OutOfMemory => found.invalid(Rule::KernelLog, text),
             _ => found.suspect(Rule::KernelLog, text),
         }
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use controller::peer::demux::events_by_host;
 use controller::peer::link::Link;
 use protocol::bus::{BusConfig, Cause, EventReceiver, Reply, connect_controller, connect_runner};
+use protocol::envelope::VERSION;
 use protocol::event::Pong;
 use protocol::sign::SigningKey;
 use protocol::{AttemptId, Epoch, Event, Name};
@@ -113,10 +114,12 @@ async fn different_keys() {
     unsigned.abort();
     let _signed = lab.daemon("lab-2", key(theirs)).await;
     let error = lab.ping_error(key(ours)).await;
-    assert!(error.contains("arrive but are not signed with our key"), "{error}");
+    assert!(error.contains("arrive but are signed with another key"), "{error}");
     let error = lab.ping_error(None).await;
     assert!(
-        error.contains("it refuses our commands (message between controller night and host lab-2 is not signed"),
+        error.contains(
+            "it refuses this controller's commands (message between controller night and host lab-2 is not signed"
+        ),
         "{error}"
     );
 }
@@ -157,7 +160,7 @@ async fn every_rejected_message_is_a_cause() {
     let (_, mut events) = connect_controller(&lab.bus, &name("night"), Epoch(1)).await.unwrap();
     lab.publish("not JSON").await;
     let found = cause(&mut events, |cause| {
-        matches!(cause, Cause::Nothing { nameless: Some(_), .. })
+        matches!(cause, Cause::Nothing { anonymous: Some(_), .. })
     })
     .await;
     assert!(found.to_string().contains("is not JSON with a version"), "{found}");
@@ -167,12 +170,14 @@ async fn every_rejected_message_is_a_cause() {
         |cause| matches!(cause, Cause::Nothing { others, .. } if !others.is_empty()),
     )
     .await;
-    assert!(found.to_string().contains("hosts heard: lab-3"), "{found}");
-    lab.publish("{\"version\": 1, \"host\": \"lab-2\", \"surprise\": 1}")
-        .await;
+    assert!(found.to_string().contains("hosts that did send: lab-3"), "{found}");
+    lab.publish(&format!(
+        "{{\"version\": {VERSION}, \"host\": \"lab-2\", \"surprise\": 1}}"
+    ))
+    .await;
     let found = cause(&mut events, |cause| matches!(cause, Cause::Unreadable { .. })).await;
     assert!(found.to_string().contains("surprise"), "{found}");
     lab.publish("{\"version\": 3, \"host\": \"lab-2\", \"new_in_3\": {}}")
         .await;
-    cause(&mut events, |cause| *cause == Cause::OtherVersion { given: 3 }).await;
+    cause(&mut events, |cause| *cause == Cause::WrongVersion { given: 3 }).await;
 }

@@ -115,8 +115,8 @@ pub fn service_args(service: &ServiceSpec, listen: Option<SocketAddr>) -> Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::spec::Place;
     use protocol::spec::{Probe, StartedProbe};
-    use protocol::surroundings::Place;
 
     #[test]
     fn the_address_is_filled_in_and_nothing_else() {

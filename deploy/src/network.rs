@@ -89,8 +89,8 @@ fn claim(spec: &ServiceSpec, address: SocketAddr) -> Result<ClaimedPort, DeployE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::spec::Place;
     use protocol::spec::{HttpProbe, Probe, UdpProbe};
-    use protocol::surroundings::Place;
 
     fn service(name: &str, port: u16) -> ServiceSpec {
         ServiceSpec {

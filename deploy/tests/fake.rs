@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use deploy::{AnyDriver, Deployment, DeploymentSpec, Driver, Host, ready};
 use protocol::ids::AttemptId;
+use protocol::spec::Place;
 use protocol::spec::{FakeFailure, FakeSpec, HttpProbe, PlatformSpec, Probe, Resources, ServiceSpec, UdpProbe};
 use protocol::summary::Exit;
-use protocol::surroundings::Place;
 
 const LONG: Duration = Duration::from_secs(60);
 

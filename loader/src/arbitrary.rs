@@ -1,11 +1,11 @@
-//! Arbitrary values for property tests, here and in crates that read what engines write.
+//! Generators for property tests of this and other crates.
 
 use proptest::prelude::*;
 
 use crate::{ErrorKind, Request};
 
 prop_compose! {
-    /// Any request.
+    /// An arbitrary request.
     pub fn requests()(
         times in any::<[Option<u32>; 3]>(), ends in any::<(u32, u32)>(), bytes in any::<(u32, u32)>(),
         error in prop::option::of(0..ErrorKind::ALL.len()), rest in any::<(u16, u32, u8, bool, u16, u32)>(),

@@ -1,12 +1,12 @@
-//! Where a load that is part of a larger one waits, all made ready, until it is told when to begin.
+//! The start barrier of a load that is split over several loaders.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a wish to end may go unseen.
-const ATTENTION: Duration = Duration::from_millis(50);
+/// Interval at which cancellation is checked.
+const CANCEL_POLL: Duration = Duration::from_millis(50);
 
-/// A barrier that an engine meets once, between its preparation and its first request.
+/// A barrier at which a prepared engine waits for its start time.
 #[derive(Debug, Default)]
 pub struct Barrier {
     state: Mutex<State>,
@@ -21,24 +21,24 @@ struct State {
 }
 
 impl Barrier {
-    /// Whether the engine waits here.
+    /// Whether the engine is waiting.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.lock().is_ready
     }
 
-    /// Lets the engine go: its load begins at this time of CLOCK_MONOTONIC, ns. The first word counts.
+    /// Releases the engine: its load starts at this CLOCK_MONOTONIC time, ns. Only the first call has an effect.
     pub fn start_at(&self, start_ns: u64) {
         self.lock().start_ns.get_or_insert(start_ns);
         self.changed.notify_all();
     }
 
-    /// Waits for the start; `None`: `is_over` came first.
-    pub(super) fn wait(&self, is_over: impl Fn() -> bool) -> Option<u64> {
+    /// Waits for the start time; `None`: cancelled before.
+    pub(super) fn wait(&self, is_cancelled: impl Fn() -> bool) -> Option<u64> {
         let mut state = self.lock();
         state.is_ready = true;
-        while state.start_ns.is_none() && !is_over() {
-            let waited = self.changed.wait_timeout(state, ATTENTION);
+        while state.start_ns.is_none() && !is_cancelled() {
+            let waited = self.changed.wait_timeout(state, CANCEL_POLL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.start_ns
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_waits_is_ready_and_learns_the_first_word() {
+    fn the_first_start_time_is_used() {
         let barrier = Barrier::default();
         assert!(!barrier.is_ready());
         std::thread::scope(|scope| {
@@ -71,11 +71,11 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_to_end_does_not_wait() {
-        let (barrier, over) = (Barrier::default(), AtomicBool::new(false));
+    fn cancellation_ends_the_wait() {
+        let (barrier, cancelled) = (Barrier::default(), AtomicBool::new(false));
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| barrier.wait(|| over.load(Ordering::Relaxed)));
-            over.store(true, Ordering::Relaxed);
+            let waiting = scope.spawn(|| barrier.wait(|| cancelled.load(Ordering::Relaxed)));
+            cancelled.store(true, Ordering::Relaxed);
             assert_eq!(waiting.join().unwrap(), None);
         });
     }

@@ -1,4 +1,4 @@
-//! One request as it goes over the wire, and what its reply must be.
+//! Prepared requests and their expected replies.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -7,45 +7,55 @@ use std::sync::Arc;
 use super::error::LoadError;
 use super::target::{Expect, Target};
 
-/// A request that an engine sends, once or many times.
+/// A prepared request that an engine can send any number of times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Where it goes.
+    /// Destination address.
     pub address: SocketAddr,
-    /// What it is, as a place in the labels of the load.
+    /// Index of its label among the labels of the load.
     pub label: u16,
-    /// All its bytes, of HTTP/1.1: head, empty line and body. [`Message`] makes them.
+    /// The complete HTTP/1.1 request, built by [`Message`].
     pub bytes: Arc<[u8]>,
-    /// What its reply is checked against.
+    /// The expected reply.
     pub expect: Expect,
 }
 
-/// What requests are, for tables and files.
+/// Describes requests in tables and files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
-    /// Its name among the calls of the load, e.g. `login`; empty where the load has only one.
+    /// Name of the request type, e.g. `login`; empty if the load has only one.
     pub name: String,
-    /// Where they go, e.g. `http://10.0.0.2:8080/`.
+    /// URL, e.g. `http://10.0.0.2:8080/`.
     pub url: String,
 }
 
-/// The parts of a request of HTTP/1.1.
+impl Label {
+    /// The label of a load with only one type of request.
+    pub(super) fn unnamed(url: String) -> Self {
+        Self {
+            name: String::new(),
+            url,
+        }
+    }
+}
+
+/// The parts of an HTTP/1.1 request.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
-    /// The method, in capitals. HEAD has no place here, as its replies announce bodies that do not come.
+    /// Method in upper case. HEAD is not supported, since the length of its replies does not apply to a body.
     pub method: &'a str,
     /// Path and query, beginning with `/`.
     pub path: &'a str,
-    /// Further header fields; Host, User-Agent, Accept, Connection and Content-Length are there without them.
+    /// Header fields in addition to Host, User-Agent, Accept, Connection and Content-Length.
     pub fields: &'a [(&'a str, &'a str)],
-    /// The body; empty: none.
+    /// Body; empty: none.
     pub body: &'a [u8],
-    /// `false` asks the server to close the connection after its reply.
+    /// `false`: asks the server to close the connection after the reply.
     pub keep_alive: bool,
 }
 
 impl<'a> Message<'a> {
-    /// A GET.
+    /// A GET request.
     #[must_use]
     pub fn get(path: &'a str, keep_alive: bool) -> Self {
         Self {
@@ -57,10 +67,10 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The bytes of the request.
+    /// Encodes the request.
     ///
     /// # Errors
-    /// [`LoadError::Path`] and [`LoadError::Field`], for what would break the request apart.
+    /// [`LoadError::Path`] and [`LoadError::Field`] for text that would corrupt the request.
     pub fn to_bytes(&self, host: SocketAddr) -> Result<Vec<u8>, LoadError> {
         if !self.path.starts_with('/') || !self.path.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(LoadError::Path(self.path.to_owned()));
@@ -94,7 +104,7 @@ impl<'a> Message<'a> {
 }
 
 impl Call {
-    /// The one call of a load on one target.
+    /// The request of a load with a single target.
     pub(super) fn of(target: &Target, keep_alive: bool) -> Result<Self, LoadError> {
         Ok(Self {
             address: target.address,
@@ -110,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_break_the_request_is_refused() {
+    fn text_that_would_corrupt_the_request_is_refused() {
         let host = ([127, 0, 0, 1], 80).into();
         for path in ["", "x", "/a b", "/a\r\nX: y", "/ä"] {
             let refused = Message::get(path, true).to_bytes(host);
@@ -133,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_announced() {
+    fn a_body_has_its_content_length() {
         let message = Message {
             method: "POST",
             fields: &[("Content-Type", "application/json")],

@@ -1,5 +1,6 @@
-//! The command line of `loader`.
+//! The command line and the exit codes of `loader`.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
@@ -9,34 +10,33 @@ use protocol::toml::{Document, Problem, Table, TableCheck, parse_seconds, value}
 use protocol::{Name, raw_table};
 
 use crate::daemon::Options;
-use crate::exit::HELP;
 
-/// Fire a part of every load that a controller splits over several machines.
+/// Generate a part of every load that a controller splits over several machines.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "loader", version, max_term_width = 110, after_help = HELP)]
 pub struct Cli {
-    /// Its name, as `loaders` in `[generator]` of the experiment file lists it.
+    /// Name of this loader, as listed in `loaders` in `[generator]` of the experiment file.
     #[arg(long = "as", value_name = "NAME", env = "JUNG_LOADER_NAME")]
     pub loader: Name,
-    /// The Kafka brokers, `host:port,...`.
+    /// Kafka brokers, `host:port,...`.
     #[arg(long, value_name = "BROKERS", env = "JUNG_BROKERS")]
     pub brokers: String,
     /// Kafka topic prefix; the same as the experiment's.
     #[arg(long, value_name = "PREFIX", default_value = "jung.")]
     pub prefix: String,
-    /// A file with the key that messages are signed with; the same as the experiment's.
+    /// File with the key that signs messages; the same as the experiment's.
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<String>,
-    /// The CPUs that its threads are pinned to, one thread each; overrides the experiment's; e.g. 0-1,3.
+    /// CPUs to pin the load generator's threads to, one thread each; overrides the experiment; e.g. 0-1,3.
     #[arg(long, value_name = "LIST")]
     pub cpus: Option<CpuSet>,
-    /// An option of librdkafka, e.g. -X security.protocol=ssl; can be given several times.
+    /// librdkafka option, e.g. -X security.protocol=ssl; can be repeated.
     #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]
     pub option: Vec<(String, String)>,
-    /// Seconds to wait for a broker at the start; 0: try once. Default: for ever.
+    /// Seconds or a duration to wait for a broker at start-up; 0: try once. Default: no limit.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub wait: Option<Duration>,
-    /// What to log, e.g. `debug`, or `info,loader::http=trace`.
+    /// Log filter, e.g. `debug`, or `info,loader::http=trace`.
     #[arg(long, value_name = "FILTER", env = "JUNG_LOG", default_value = "info")]
     pub log: String,
 }
@@ -54,7 +54,7 @@ raw_table! {
 }
 
 impl Cli {
-    /// Options of the daemon.
+    /// The daemon's options.
     ///
     /// # Errors
     /// Every problem of the command line that clap does not find.
@@ -108,7 +108,49 @@ fn bus(raw: &RawOptions, table: &mut TableCheck<'_>) -> Option<BusConfig> {
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("write it as KEY=VALUE".to_owned()),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+/// The exit codes of `loader`, shown in `--help`; their values have the same meaning as in `controller`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Graceful shutdown by a signal.
+    Ok = 0,
+    /// Internal error.
+    Internal = 1,
+    /// Invalid command line.
+    Usage = 2,
+    /// No Kafka broker could be reached.
+    Broker = 4,
+    /// The name is in use by another loader on this machine.
+    Unmet = 6,
+    /// Immediate exit on a second signal.
+    Interrupted = 130,
+}
+
+/// [`Exit`] for `--help`.
+pub const HELP: &str = "\
+Exit codes:
+    0  graceful shutdown by SIGINT, SIGTERM or SIGHUP
+    1  internal error (a bug)
+    2  invalid command line
+    4  no Kafka broker could be reached within --wait
+    6  the name is in use by another loader on this machine
+  130  immediate exit on a second signal";
+
+impl Exit {
+    /// The numeric value.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
     }
 }
 
@@ -119,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn the_command_line_is_valid() {
         Cli::command().debug_assert();
     }
 

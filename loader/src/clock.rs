@@ -1,4 +1,4 @@
-//! The engine's clock and its timer, both CLOCK_MONOTONIC.
+//! The engines' clock and timer, both CLOCK_MONOTONIC.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -16,35 +16,40 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock whose zero lies at a time of CLOCK_MONOTONIC.
+    /// A clock whose origin is this CLOCK_MONOTONIC time.
     pub fn from_origin(origin_ns: u64) -> Self {
         Self { origin_ns }
     }
 
-    /// The time since the start of the run; 0 before it.
+    /// Time since the start of the run, ns; 0 before it.
     pub fn now_ns(self) -> u64 {
         monotonic_ns().saturating_sub(self.origin_ns)
     }
 
-    /// Sleeps until the start of the run, the last part of it awake.
-    pub fn wait_for_start(self, awake: Duration) {
+    /// Waits until the start of the run, busy-waiting for the last `spin`.
+    pub fn wait_for_start(self, spin: Duration) {
         let left = Duration::from_nanos(self.origin_ns.saturating_sub(monotonic_ns()));
-        std::thread::sleep(left.saturating_sub(awake));
+        std::thread::sleep(left.saturating_sub(spin));
         while monotonic_ns() < self.origin_ns {
             std::hint::spin_loop();
         }
     }
 }
 
-/// CLOCK_MONOTONIC in ns.
-pub fn monotonic_ns() -> u64 {
-    // The kernel cannot refuse this clock; a zero would show at once in the first lag.
-    clock_gettime(Clk::CLOCK_MONOTONIC).map_or(0, |now| u64::try_from(Duration::from(now).as_nanos()).unwrap_or(0))
+/// A duration in whole ns, saturating.
+pub fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A timer that makes its descriptor readable at an absolute time.
+/// CLOCK_MONOTONIC in ns.
+pub fn monotonic_ns() -> u64 {
+    // This clock always exists; a zero would be visible as an absurd lag.
+    clock_gettime(Clk::CLOCK_MONOTONIC).map_or(0, |now| nanos(now.into()))
+}
+
+/// A timer whose descriptor becomes readable at an absolute time.
 ///
-/// Unlike the time-out of `epoll_wait` it counts in ns and has no slack.
+/// Unlike the time-out of `epoll_wait`, it has ns resolution and no slack.
 #[derive(Debug)]
 pub struct Timer {
     fd: TimerFd,
@@ -52,7 +57,7 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// A timer that is not set.
+    /// A disarmed timer.
     pub fn new() -> io::Result<Self> {
         let fd = TimerFd::new(
             ClockId::CLOCK_MONOTONIC,
@@ -61,9 +66,9 @@ impl Timer {
         Ok(Self { fd, armed_ns: None })
     }
 
-    /// Sets it to a time of the run, in place of the one before; one in the past fires at once.
+    /// Arms the timer for a time of the run, replacing the previous one; a time in the past fires immediately.
     ///
-    /// It need not be read: setting it clears it, and an edge-triggered watcher sees the next expiry.
+    /// It need not be read: arming clears it, and an edge-triggered poll reports the next expiry.
     pub fn arm(&mut self, clock: Clock, at_ns: u64) -> io::Result<()> {
         if self.armed_ns == Some(at_ns) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The view from outside on a running load: how far it is, and the wish that it end.
+//! Progress and cancellation of a running load.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,35 +8,35 @@ use std::time::Duration;
 use super::barrier::Barrier;
 use super::outcome::Origin;
 
-/// Most threads of an engine.
+/// Maximum number of threads of an engine.
 pub const MAX_THREADS: usize = 64;
 
-/// Shared between an engine and whoever watches it.
+/// Shared between an engine and its observer.
 #[derive(Debug)]
 pub struct Control {
     cancelled: AtomicBool,
     scratch: PathBuf,
     barrier: Option<Arc<Barrier>>,
-    lanes: Box<[Lane]>,
+    threads: Box<[ThreadProgress]>,
 }
 
-/// The counters of one thread, on cache lines of their own so that no two cores share one.
+/// The counters of one thread, on separate cache lines to avoid false sharing.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct Lane {
+pub(super) struct ThreadProgress {
     sent: AtomicU64,
     succeeded: AtomicU64,
     failed: AtomicU64,
 }
 
-/// How far a load is, warm-up included.
+/// Counts since the start of a load, including warm-up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Requests that went out.
+    /// Requests sent.
     pub sent: u64,
-    /// Requests with a right reply.
+    /// Requests with a correct reply.
     pub succeeded: u64,
-    /// Requests that failed, some of them perhaps without having been sent.
+    /// Requests that failed, including those never sent.
     pub failed: u64,
 }
 
@@ -46,28 +46,28 @@ impl Default for Control {
             cancelled: AtomicBool::new(false),
             scratch: scratch(),
             barrier: None,
-            lanes: (0..MAX_THREADS).map(|_| Lane::default()).collect(),
+            threads: (0..MAX_THREADS).map(|_| ThreadProgress::default()).collect(),
         }
     }
 }
 
 impl Control {
-    /// A control of a load that has not begun.
+    /// The control of a load that starts immediately.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A control of a load that waits at a barrier before its first request.
+    /// The control of a load that waits at a barrier before its first request.
     #[must_use]
-    pub fn behind(barrier: Arc<Barrier>) -> Self {
+    pub fn with_barrier(barrier: Arc<Barrier>) -> Self {
         Self {
             barrier: Some(barrier),
             ..Self::default()
         }
     }
 
-    /// The start of a load whose threads are ready: so long from now, or what the barrier says.
+    /// The start of a prepared load: the barrier's start time, or `head_start` from now without a barrier.
     pub(super) fn origin(&self, head_start: Duration) -> Origin {
         let start = self
             .barrier
@@ -76,43 +76,43 @@ impl Control {
         start.map_or_else(|| Origin::after(head_start), Origin::at_monotonic)
     }
 
-    /// Asks the load to end; it stays cancelled.
+    /// Cancels the load.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was asked to end.
+    /// Whether the load was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    /// The counters of all threads; each is exact, together they may be of slightly different moments.
+    /// The sum over all threads; their counters may be read at slightly different times.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        self.lanes.iter().fold(Progress::default(), |sum, lane| Progress {
-            sent: sum.sent + lane.sent.load(Ordering::Relaxed),
-            succeeded: sum.succeeded + lane.succeeded.load(Ordering::Relaxed),
-            failed: sum.failed + lane.failed.load(Ordering::Relaxed),
+        self.threads.iter().fold(Progress::default(), |sum, thread| Progress {
+            sent: sum.sent + thread.sent.load(Ordering::Relaxed),
+            succeeded: sum.succeeded + thread.succeeded.load(Ordering::Relaxed),
+            failed: sum.failed + thread.failed.load(Ordering::Relaxed),
         })
     }
 
-    /// Shows the progress of a part of the load that another machine fires.
+    /// Sets the progress of a part of the load that another machine generates.
     pub fn publish(&self, part: usize, progress: Progress) {
-        self.lane(part).publish(progress);
+        self.thread(part).publish(progress);
     }
 
-    /// The folder of the log of requests while the load runs.
+    /// The directory of temporary files.
     pub fn scratch(&self) -> &Path {
         &self.scratch
     }
 
-    pub(super) fn lane(&self, thread: usize) -> &Lane {
-        &self.lanes[thread % MAX_THREADS]
+    pub(super) fn thread(&self, thread: usize) -> &ThreadProgress {
+        &self.threads[thread % MAX_THREADS]
     }
 }
 
-/// `TMPDIR`, or `/var/tmp`: `/tmp` is memory on many machines.
+/// `TMPDIR`, or `/var/tmp`, since `/tmp` is often a tmpfs.
 fn scratch() -> PathBuf {
     std::env::var_os("TMPDIR")
         .map(PathBuf::from)
@@ -120,8 +120,8 @@ fn scratch() -> PathBuf {
         .unwrap_or_else(std::env::temp_dir)
 }
 
-impl Lane {
-    /// Publishes the counters of the one thread that owns the lane.
+impl ThreadProgress {
+    /// Sets the counters; only one thread may call this.
     pub(super) fn publish(&self, progress: Progress) {
         self.sent.store(progress.sent, Ordering::Relaxed);
         self.succeeded.store(progress.succeeded, Ordering::Relaxed);

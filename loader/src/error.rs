@@ -1,4 +1,4 @@
-//! What can go wrong: with one request ([`ErrorKind`]), and with a whole load ([`LoadError`]).
+//! Errors of one request ([`ErrorKind`]) and of a whole load ([`LoadError`]).
 
 use std::io;
 use std::time::Duration;
@@ -7,44 +7,43 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum ErrorKind {
-    /// Nothing listens at the address.
+    /// The connection was refused.
     ConnectRefused,
-    /// The connection was not up within the time-out.
+    /// The connection was not established within the time-out.
     ConnectTimeout,
-    /// No route to the address, or the network is down.
+    /// No route to the host, or the network is down.
     Unreachable,
-    /// The connection failed for another reason.
+    /// Another connection error.
     ConnectFailed,
-    /// Nothing was sent until the time-out: all connections that the plan allows were busy, or the
-    /// generator itself was late; the lag of the others tells which.
+    /// Not sent within the time-out: all permitted connections were busy, or the load generator was late. The lag of the other requests shows which.
     NotSent,
     /// The reply was not complete within the time-out.
     Timeout,
     /// The peer reset the connection.
     Reset,
-    /// The connection was closed before the head of the reply was complete.
+    /// The connection was closed before the reply's header was complete.
     ClosedEarly,
-    /// The connection was closed in the middle of the body.
+    /// The connection was closed before the body was complete.
     ShortBody,
-    /// The body is complete, and longer or shorter than expected.
+    /// The body has an unexpected length.
     WrongLength,
-    /// A status other than the expected one.
+    /// Unexpected status.
     WrongStatus,
-    /// A byte of the body is not the expected one.
+    /// Unexpected body.
     WrongBody,
-    /// The reply is not HTTP.
+    /// The reply is not valid HTTP.
     Malformed,
-    /// The head of the reply is longer than any engine reads.
+    /// The reply's header exceeds the size limit.
     HeadTooLarge,
-    /// Bytes followed the reply although nothing was asked.
+    /// Unexpected bytes after the reply.
     TrailingBytes,
-    /// This process has no file descriptor left: the generator's own limit.
+    /// Out of file descriptors: a limit of the load generator.
     FdExhausted,
-    /// This machine has no local port left: the generator's own limit.
+    /// Out of local ports: a limit of the load generator.
     AddressExhausted,
-    /// The load was cancelled while the request was under way.
+    /// The load was cancelled while the request was outstanding.
     Cancelled,
-    /// Another failure of a system call.
+    /// Another system call error.
     Other,
 }
 
@@ -72,13 +71,13 @@ impl ErrorKind {
         Self::Other,
     ];
 
-    /// The kind of a word, as [`ErrorKind::name`] gives it.
+    /// The kind with this [`ErrorKind::name`].
     #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The word for it in files and tables.
+    /// Its name in files and tables.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -104,15 +103,15 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the generator and not the server is to blame, so that the trial says nothing of the server.
+    /// Whether the cause is the load generator, so that the result says nothing about the server.
     #[must_use]
-    pub fn is_own_limit(self) -> bool {
+    pub fn is_local(self) -> bool {
         matches!(self, Self::FdExhausted | Self::AddressExhausted | Self::Cancelled)
     }
 
-    /// Whether no connection could be had.
+    /// Whether no connection could be established.
     #[must_use]
-    pub fn is_of_connecting(self) -> bool {
+    pub fn is_connect_error(self) -> bool {
         matches!(
             self,
             Self::ConnectRefused
@@ -124,7 +123,7 @@ impl ErrorKind {
         )
     }
 
-    /// The kind of an error of `socket` or `connect`.
+    /// Classifies an error of `socket` or `connect`.
     #[must_use]
     pub fn of_connect(error: &io::Error) -> Self {
         match error.raw_os_error() {
@@ -138,7 +137,7 @@ impl ErrorKind {
         }
     }
 
-    /// The kind of an error of `read` or `write`.
+    /// Classifies an error of `read` or `write`.
     #[must_use]
     pub fn of_transfer(error: &io::Error) -> Self {
         match error.raw_os_error() {
@@ -150,145 +149,145 @@ impl ErrorKind {
     }
 }
 
-/// Why a load could not be run.
+/// Why a load cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The rate is not a positive number.
-    #[error("rate {0} per second: it must be above 0 and finite")]
+    /// The rate is not positive and finite.
+    #[error("invalid rate {0} per second: it must be positive and finite")]
     Rate(f64),
-    /// A time of the plan is of no use.
+    /// A duration of the plan is out of range.
     #[error("{name} is {value:?}: it must be {must}")]
     Time {
-        /// Which time.
+        /// The name of the duration.
         name: &'static str,
-        /// What it is.
+        /// Its value.
         value: Duration,
-        /// What it must be.
+        /// The constraint.
         must: &'static str,
     },
-    /// The path cannot stand in a request line.
-    #[error("path {0:?}: it must begin with / and consist of printable ASCII without spaces")]
+    /// The path is not valid in a request line.
+    #[error("invalid path {0:?}: it must begin with / and consist of printable ASCII without spaces")]
     Path(String),
-    /// A method or a header field would break the request apart.
+    /// A method or header field is not valid in a request.
     #[error(
-        "{0:?} cannot stand in the head of a request: methods are capitals (not HEAD), names letters, digits, - and _, values without line breaks"
+        "{0:?} is not valid in a request header: use upper-case methods (not HEAD), field names of letters, digits, - and _, and values without control characters"
     )]
     Field(String),
-    /// A list of calls names one that does not exist, or a call a label that does not.
-    #[error("{what} {found} is named, there are {known}")]
+    /// A script refers to an unknown call, or a call to an unknown label.
+    #[error("{what} {found} does not exist: there are {known}")]
     Unknown {
-        /// What is named.
+        /// What is referred to.
         what: &'static str,
-        /// Its place, from 0.
+        /// Its index, from 0.
         found: usize,
-        /// How many there are.
+        /// How many exist.
         known: usize,
     },
-    /// A closed loop in which nobody does anything.
+    /// An invalid closed loop.
     #[error("{0}")]
     Users(&'static str),
-    /// A search that has no room.
-    #[error("a ramp goes from one rate to another that is not lower, with a resolution between 0 and 1")]
+    /// Invalid bounds of a search.
+    #[error("invalid ramp: `to` must not be below `from`, and the resolution must be between 0 and 1")]
     Ramp,
-    /// A pool without connections, or one that is larger than its own limit.
+    /// An empty connection pool, or one that exceeds its own limit.
     #[error(
-        "keep-alive pool of {pool} with at most {at_most} connections: 1 <= at_most and pool <= at_most are needed"
+        "keep-alive pool of {pool} with at most {at_most} connections: at_most >= 1 and pool <= at_most are required"
     )]
     Pool {
-        /// Connections opened beforehand.
+        /// Connections opened in advance.
         pool: u32,
-        /// Connections open at most.
+        /// Maximum number of connections.
         at_most: u32,
     },
-    /// More files could be open than the process may have.
+    /// The plan may need more file descriptors than permitted.
     #[error(
-        "up to {needed} connections can be open at once, but this process may open {limit} files: \
+        "the load can need {needed} open files, but this process may open {limit}: \
          raise the hard limit (`ulimit -Hn {needed}`, or nofile in /etc/security/limits.conf or LimitNOFILE= of the unit), \
-         shorten the time-out, or set a maximum of open connections"
+         shorten the time-out, or limit the number of connections"
     )]
     Files {
-        /// Descriptors that the plan may need.
+        /// File descriptors that the plan may need.
         needed: u64,
         /// The limit.
         limit: u64,
     },
-    /// More local ports could be in use than there are.
+    /// The plan may need more local ports than available.
     #[error(
-        "up to {needed} local ports to one address can be in use at once, but net.ipv4.ip_local_port_range leaves {available}: \
-         widen it (`sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"`), shorten the time-out, or set a maximum of open connections"
+        "the load can need {needed} local ports to one address, but net.ipv4.ip_local_port_range leaves {available}: \
+         widen it (`sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"`), shorten the time-out, or limit the number of connections"
     )]
     Ports {
-        /// Ports that the plan may need.
+        /// Local ports that the plan may need.
         needed: u64,
         /// Ports in the range.
         available: u64,
     },
-    /// A number of packets that makes no stream.
-    #[error("{packets} packets: there must be one for each thread at least, and {most} at most")]
+    /// The number of packets is out of range.
+    #[error("{packets} packets: at least one per thread and at most {most} are required")]
     Packets {
-        /// How many were ordered.
+        /// Requested packets.
         packets: u64,
-        /// The most there can be.
+        /// The maximum.
         most: u64,
     },
-    /// A packet that UDP cannot carry, or that has no room for its number.
-    #[error("packets of {size} bytes with replies of {reply} bytes: both must have 8 to 65507")]
+    /// A packet is too large for UDP or too small for its number.
+    #[error("packets of {size} bytes with replies of {reply} bytes: both must be 8 to 65507 bytes")]
     PacketSize {
-        /// Bytes of a packet.
+        /// Size of a packet, bytes.
         size: usize,
-        /// Bytes of its reply.
+        /// Size of its reply, bytes.
         reply: usize,
     },
-    /// Nothing says when the next packet is due.
-    #[error("packets need a pace, or a window of one packet for each thread at least")]
+    /// Neither a pace nor a sufficient window.
+    #[error("a pace, or a window of at least one packet per thread, is required")]
     Unpaced,
-    /// A thread cannot be bound to its CPU.
-    #[error("cannot pin a thread of the load generator to CPU {cpu}: {source}; choose CPUs out of {allowed}")]
+    /// A thread cannot be pinned.
+    #[error("cannot pin a thread of the load generator to CPU {cpu}: {source}; choose from CPUs {allowed}")]
     Pin {
         /// The CPU.
         cpu: usize,
-        /// What the kernel said.
+        /// The system's error.
         source: io::Error,
-        /// The CPUs this process may use, as the kernel writes them.
+        /// The CPU affinity of this process.
         allowed: String,
     },
-    /// More threads than the engine knows to run.
-    #[error("{0} CPUs are named, the engine runs at most {max} threads", max = super::control::MAX_THREADS)]
+    /// Too many CPUs.
+    #[error("{0} CPUs are given, but an engine runs at most {max} threads", max = super::control::MAX_THREADS)]
     Threads(usize),
-    /// A system call that cannot fail for a reason of the load failed.
+    /// A system call failed for a reason that is independent of the load.
     #[error("the load generator cannot {what}: {source}")]
     System {
-        /// What it wanted.
+        /// The operation.
         what: &'static str,
-        /// What the kernel said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The log of the requests could not be written.
-    #[error("{}: the log of the requests cannot be written there: {source}; free space, or set TMPDIR to a folder with 64 bytes for each request", folder.display())]
+    /// The request log could not be written.
+    #[error("{}: cannot write the request log there: {source}; free space, or set TMPDIR to a folder with 64 bytes per request", folder.display())]
     Log {
         /// The folder.
         folder: std::path::PathBuf,
-        /// What the kernel said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Another program is not there.
+    /// An external program is not installed.
     #[error("{program} is missing: {remedy}")]
     Missing {
         /// Its name.
         program: String,
-        /// How to get it.
+        /// How to install it.
         remedy: &'static str,
     },
-    /// Another program failed, or wrote what cannot be read.
+    /// An external program failed, or its output could not be parsed.
     #[error("{program} failed: {why}")]
     Program {
         /// Its name.
         program: String,
-        /// What it said.
+        /// The cause.
         why: String,
     },
-    /// A thread of the engine panicked, which is a defect.
-    #[error("a thread of the load generator panicked; this is a defect, please report it")]
+    /// A thread panicked.
+    #[error("a thread of the load generator panicked; this is a bug, please report it")]
     Panicked,
 }
 
@@ -297,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_its_place_and_its_own_name() {
+    fn kinds_have_consecutive_values_and_unique_names() {
         let names: std::collections::HashSet<_> = ErrorKind::ALL.iter().map(|kind| kind.name()).collect();
         assert_eq!(names.len(), ErrorKind::ALL.len());
         assert!(ErrorKind::ALL.iter().enumerate().all(|(at, kind)| *kind as usize == at));

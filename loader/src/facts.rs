@@ -1,11 +1,11 @@
-//! The machine that fires the load, as far as a reader of the results must know it.
+//! Facts about the load generator's machine, for the results.
 
 use std::fs;
 
 use protocol::load::MachineFacts;
 use protocol::spec::CpuSet;
 
-/// Reads them off this machine; what cannot be read is `unknown` or 0.
+/// Reads the facts of this machine; unreadable ones are `unknown` or 0.
 #[must_use]
 pub fn read(pinned: Option<CpuSet>) -> MachineFacts {
     let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -29,7 +29,7 @@ pub fn read(pinned: Option<CpuSet>) -> MachineFacts {
     }
 }
 
-/// What stands behind `key` and `separator` on the first such line, without quotes.
+/// The value of `key` on the first line that has it, without quotes.
 fn value(text: &str, key: &str, separator: char) -> Option<String> {
     let found = text.lines().find_map(|line| {
         let (name, value) = line.split_once(separator)?;
@@ -38,7 +38,7 @@ fn value(text: &str, key: &str, separator: char) -> Option<String> {
     Some(found).filter(|v| !v.is_empty())
 }
 
-/// `123 kB` in bytes; 0 if it is not that.
+/// Parses `123 kB` as bytes; 0 if invalid.
 fn kibibytes(text: &str) -> u64 {
     let number = text.split_whitespace().next().and_then(|n| n.parse::<u64>().ok());
     number.unwrap_or(0).saturating_mul(1024)
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_the_kernel_are_read() {
+    fn key_value_files_are_parsed() {
         let os = "NAME=Debian\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n";
         assert_eq!(value(os, "PRETTY_NAME", '=').as_deref(), Some("Debian GNU/Linux 12"));
         assert_eq!(

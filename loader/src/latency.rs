@@ -1,4 +1,4 @@
-//! `latency.hdr`: the histograms of one attempt, in the interval log of HdrHistogram, one tagged line each.
+//! Latency histograms of a measurement window, their percentiles, and their file format.
 
 use std::time::Duration;
 
@@ -9,19 +9,94 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, IntervalLog
 use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
-use crate::Histograms;
+use crate::request::Request;
 
-/// The tags in the file, in its order.
+/// Highest value of a histogram: one hour, ns. Larger values are clamped.
+const HIGHEST_NS: u64 = 3_600_000_000_000;
+/// Significant decimal digits of a histogram.
+const DIGITS: u8 = 3;
+
+/// Latency histograms of the requests of the window, ns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Histograms {
+    /// Response time (done - intended) of requests with a correct reply.
+    pub response: Histogram<u64>,
+    /// Response time of all requests; failed ones up to their failure.
+    pub response_all: Histogram<u64>,
+    /// Service time (done - sent) of requests with a correct reply.
+    pub service: Histogram<u64>,
+    /// Lag (sent - intended) of all requests sent.
+    pub lag: Histogram<u64>,
+    /// Connect time (connected - sent) of requests that opened a connection.
+    pub connect: Histogram<u64>,
+}
+
+impl Histograms {
+    /// Empty histograms.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            response: empty(),
+            response_all: empty(),
+            service: empty(),
+            lag: empty(),
+            connect: empty(),
+        }
+    }
+
+    /// Adds the histograms of another thread or loader, which is lossless.
+    pub fn add(&mut self, other: &Self) {
+        let pairs = [
+            (&mut self.response, &other.response),
+            (&mut self.response_all, &other.response_all),
+            (&mut self.service, &other.service),
+            (&mut self.lag, &other.lag),
+            (&mut self.connect, &other.connect),
+        ];
+        for (mine, theirs) in pairs {
+            // Fails only for values above the highest, which is the same in both.
+            let _ = mine.add(theirs);
+        }
+    }
+
+    /// Records a request of the window.
+    pub fn record(&mut self, request: &Request) {
+        self.response_all.saturating_record(request.response_ns());
+        if let Some(lag) = request.lag_ns() {
+            self.lag.saturating_record(lag);
+        }
+        if let Some(connect) = request.connect_ns() {
+            self.connect.saturating_record(connect);
+        }
+        if let (None, Some(service)) = (request.error, request.service_ns()) {
+            self.response.saturating_record(request.response_ns());
+            self.service.saturating_record(service);
+        }
+    }
+}
+
+impl Default for Histograms {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the bounds are valid constants")]
+fn empty() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, HIGHEST_NS, DIGITS).expect("valid bounds")
+}
+
+/// The tags in file order.
 const TAGS: [&str; 5] = ["response", "response_all", "service", "lag", "connect"];
 
 fn parts(all: &Histograms) -> [&Histogram<u64>; 5] {
     [&all.response, &all.response_all, &all.service, &all.lag, &all.connect]
 }
 
-/// The file's bytes; `window` is the length of what was measured.
+/// Encodes `latency.hdr`: an HdrHistogram interval log with one tagged line per histogram. `window` is the length of the measurement window.
 ///
 /// # Errors
-/// The library's, in words; it does not happen with histograms that it made.
+/// The library's error; does not occur with valid histograms.
 pub fn to_log(all: &Histograms, window: Duration) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let mut serializer = V2DeflateSerializer::new();
@@ -37,10 +112,10 @@ pub fn to_log(all: &Histograms, window: Duration) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Reads the file's bytes.
+/// Decodes `latency.hdr`.
 ///
 /// # Errors
-/// What is wrong with them, in words.
+/// The problem as text.
 pub fn from_log(bytes: &[u8]) -> Result<Histograms, String> {
     let mut parts: [Option<Histogram<u64>>; 5] = Default::default();
     for entry in IntervalLogIterator::new(bytes) {
@@ -76,34 +151,34 @@ pub fn from_log(bytes: &[u8]) -> Result<Histograms, String> {
     }
 }
 
-/// What a table says of a histogram. All in ns.
+/// Summary statistics of a histogram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Distribution {
-    /// How many values.
+    /// Number of values.
     pub count: u64,
-    /// The smallest.
+    /// Minimum.
     pub min_ns: u64,
-    /// The mean.
+    /// Mean.
     pub mean_ns: f64,
-    /// The standard deviation over requests, which says nothing about that over trials.
+    /// Standard deviation over requests, not over trials.
     pub sd_ns: f64,
-    /// The median.
+    /// Median.
     pub p50_ns: u64,
-    /// The 90th percentile.
+    /// 90th percentile.
     pub p90_ns: u64,
-    /// The 95th percentile.
+    /// 95th percentile.
     pub p95_ns: u64,
-    /// The 99th percentile.
+    /// 99th percentile.
     pub p99_ns: u64,
-    /// The 99.9th percentile.
+    /// 99.9th percentile.
     pub p999_ns: u64,
-    /// The largest.
+    /// Maximum.
     pub max_ns: u64,
 }
 
 impl Distribution {
-    /// Reads the figures off a histogram; all 0 if it is empty.
+    /// The statistics of a histogram; all 0 if it is empty.
     #[must_use]
     pub fn of(histogram: &Histogram<u64>) -> Self {
         if histogram.is_empty() {
@@ -125,7 +200,7 @@ impl Distribution {
     }
 }
 
-/// The distributions of an attempt.
+/// The latency statistics of an attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Latency {
@@ -142,7 +217,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// The figures of all of them.
+    /// The statistics of all histograms.
     #[must_use]
     pub fn of(histograms: &Histograms) -> Self {
         Self {
@@ -159,6 +234,14 @@ impl Latency {
 mod tests {
     use super::*;
 
+    #[test]
+    fn values_above_the_highest_are_clamped() {
+        let mut histogram = empty();
+        histogram.saturating_record(u64::MAX);
+        assert_eq!(histogram.len(), 1);
+        assert!(histogram.max() >= HIGHEST_NS);
+    }
+
     fn example() -> Histograms {
         let mut all = Histograms::new();
         for value in [1_000, 250_000, 250_000, 3_000_000_000] {
@@ -170,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_survives_the_round_trip() {
+    fn the_log_round_trips() {
         let bytes = to_log(&example(), Duration::from_secs(10)).unwrap();
         assert_eq!(from_log(&bytes).unwrap(), example());
         let text = String::from_utf8(bytes).unwrap();
@@ -178,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_an_error_and_no_panic() {
+    fn a_damaged_log_is_an_error() {
         let bytes = to_log(&example(), Duration::from_secs(10)).unwrap();
         for cut in 0..bytes.len() {
             if let Ok(read) = from_log(&bytes[..cut]) {
@@ -190,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_histogram_has_no_figures() {
+    fn an_empty_histogram_has_no_statistics() {
         let none = Histograms::new();
         assert_eq!(Distribution::of(&none.connect), Distribution::default());
     }

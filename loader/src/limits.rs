@@ -1,4 +1,4 @@
-//! The limits of this machine that a load could run into, checked before it starts.
+//! Checks, before a load starts, that it stays within the machine's limits.
 
 use std::fs;
 use std::path::Path;
@@ -8,22 +8,22 @@ use protocol::load::GeneratorLimits;
 
 use super::error::LoadError;
 
-/// Descriptors that are no connections: files, event loops, timers, what the controller has open.
+/// File descriptors reserved for other purposes: files, event loops, timers, the controller.
 const RESERVE: u64 = 128;
 
-/// The range of local ports.
+/// The local port range.
 const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
-/// Refuses a load that could have more connections open than there are descriptors or local ports.
+/// Refuses a load that could need more file descriptors or local ports than available.
 ///
-/// The soft limit on open files is raised to the hard one first.
+/// First raises the soft limit on open files to the hard limit.
 pub fn check(connections: u64) -> Result<(), LoadError> {
     let limit = raise_open_files()?;
     check_files(connections, limit)?;
     check_ports(connections, available_ports(Path::new(PORT_RANGE)))
 }
 
-/// What this machine has for a load.
+/// The limits of this machine.
 #[must_use]
 pub fn of_this_machine() -> GeneratorLimits {
     let online = fs::read_to_string("/sys/devices/system/cpu/online");
@@ -34,7 +34,7 @@ pub fn of_this_machine() -> GeneratorLimits {
     }
 }
 
-/// Everything that a load with so many connections open at once would run into on a machine.
+/// All limits of a machine that a load with this many concurrent connections would exceed.
 #[must_use]
 pub fn exceeded(connections: u64, limits: &GeneratorLimits) -> Vec<LoadError> {
     let files = check_files(connections, limits.open_files.unwrap_or(u64::MAX));
@@ -51,7 +51,7 @@ fn check_files(connections: u64, limit: u64) -> Result<(), LoadError> {
     }
 }
 
-/// A range that is not known, as in a container without the file, refuses nothing.
+/// An unknown range, as in a container without the file, is not checked.
 fn check_ports(needed: u64, available: Option<u64>) -> Result<(), LoadError> {
     match available {
         Some(available) if needed > available => Err(LoadError::Ports { needed, available }),
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn too_few_files_are_refused_with_the_command_that_helps() {
+    fn too_few_files_are_an_error_with_the_remedy() {
         check_files(1000, 1000 + RESERVE).unwrap();
         let message = check_files(1001, 1000 + RESERVE).unwrap_err().to_string();
         assert!(
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_ports_are_refused_with_the_sysctl_that_helps() {
+    fn too_few_ports_are_an_error_with_the_remedy() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         writeln!(file, "32768\t32800").unwrap();
         let available = available_ports(file.path());

@@ -1,79 +1,78 @@
-//! Little's law as a check of the measurement: mean concurrency = throughput x mean time in the system.
+//! Little's law as a check of the measurement: mean concurrency = throughput × mean time in the system.
 //!
-//! Concurrency is integrated over time from the engine's own count of requests under way, and
-//! throughput and mean time are taken from the requests, so the two sides meet only if no request was
-//! lost, counted twice or timed wrongly. (wrk's corrected mean breaks the law once the server stalls.)
+//! Concurrency is integrated over time from the engine's count of outstanding requests, while throughput and mean time come from the request records. The
+//! two sides agree only if no request was lost, counted twice or mistimed. (wrk's corrected mean violates the law when the server stalls.)
 
 use std::ops::Range;
 
 use protocol::load::Little;
 
-/// What one thread gathers for the law.
+/// The integral of concurrency over time, and the completed requests, of one thread.
 #[derive(Debug, Clone)]
-pub struct Integral {
+pub struct ConcurrencyIntegral {
     window: Range<u64>,
-    under_way: u64,
-    /// When `under_way` last changed, ns.
+    outstanding: u64,
+    /// When `outstanding` last changed, ns.
     since_ns: u64,
-    /// Sum of requests under way x ns, within the window.
+    /// Integral of outstanding requests over the window, requests × ns.
     area: u128,
-    ended: u64,
-    ended_ns: u128,
+    completed: u64,
+    completed_ns: u128,
 }
 
-impl Integral {
+impl ConcurrencyIntegral {
     pub fn new(window: Range<u64>) -> Self {
         Self {
             window,
-            under_way: 0,
+            outstanding: 0,
             since_ns: 0,
             area: 0,
-            ended: 0,
-            ended_ns: 0,
+            completed: 0,
+            completed_ns: 0,
         }
     }
 
-    /// A request was sent.
+    /// Records that a request was sent.
     pub fn begin(&mut self, now_ns: u64) {
         self.advance(now_ns);
-        self.under_way += 1;
+        self.outstanding += 1;
     }
 
-    /// A request that was sent at `sent_ns` is done.
+    /// Records that a request sent at `sent_ns` completed.
     pub fn end(&mut self, sent_ns: u64, now_ns: u64) {
         self.advance(now_ns);
-        self.under_way = self.under_way.saturating_sub(1);
+        self.outstanding = self.outstanding.saturating_sub(1);
         if self.window.contains(&now_ns) {
-            self.ended += 1;
-            self.ended_ns += u128::from(now_ns.saturating_sub(sent_ns));
+            self.completed += 1;
+            self.completed_ns += u128::from(now_ns.saturating_sub(sent_ns));
         }
     }
 
     fn advance(&mut self, now_ns: u64) {
         let from = self.since_ns.clamp(self.window.start, self.window.end);
         let to = now_ns.clamp(self.window.start, self.window.end);
-        self.area += u128::from(self.under_way) * u128::from(to.saturating_sub(from));
+        self.area += u128::from(self.outstanding) * u128::from(to.saturating_sub(from));
         self.since_ns = self.since_ns.max(now_ns);
     }
 
-    /// Ends a window that was open, where the last request ended.
+    /// Ends an open-ended window.
     pub fn close(&mut self, end_ns: u64) {
         self.window.end = self.window.end.min(end_ns);
     }
 
     pub fn add(&mut self, other: &Self) {
         self.area += other.area;
-        self.ended += other.ended;
-        self.ended_ns += other.ended_ns;
+        self.completed += other.completed;
+        self.completed_ns += other.completed_ns;
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a check within a percent")]
+    #[expect(clippy::cast_precision_loss, reason = "a check with a tolerance")]
     pub fn law(&self) -> Little {
         let window_ns = (self.window.end - self.window.start).max(1) as f64;
         Little {
             concurrency: self.area as f64 / window_ns,
-            throughput_per_s: self.ended as f64 * 1e9 / window_ns,
-            mean_ns: self.ended_ns as f64 / self.ended.max(1) as f64,
+            throughput_per_s: self.completed as f64 * 1e9 / window_ns,
+            mean_ns: self.completed_ns as f64 / self.completed.max(1) as f64,
         }
     }
 }
@@ -84,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_law_holds_for_requests_inside_the_window() {
-        let mut integral = Integral::new(1000..11_000);
+        let mut integral = ConcurrencyIntegral::new(1000..11_000);
         for n in 0..100 {
             integral.begin(1000 + n * 100);
             integral.end(1000 + n * 100, 1000 + n * 100 + 50);
@@ -95,8 +94,8 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_lost_breaks_the_law() {
-        let mut integral = Integral::new(0..10_000);
+    fn a_lost_request_violates_the_law() {
+        let mut integral = ConcurrencyIntegral::new(0..10_000);
         integral.begin(0); // never ends
         integral.begin(0);
         integral.end(0, 10);
@@ -106,8 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_outside_the_window_does_not_count() {
-        let mut integral = Integral::new(100..200);
+    fn only_the_window_counts() {
+        let mut integral = ConcurrencyIntegral::new(100..200);
         integral.begin(0);
         integral.end(0, 150);
         integral.begin(190);

@@ -1,12 +1,12 @@
-//! The log of all requests: blocks of memory while the load runs, a file for what does not fit into one.
+//! The log of all requests. It stays in memory in blocks; full blocks are spilled to an unnamed file.
 //!
 //! ```text
 //!  engine thread                          spill thread
 //!  push, push, .. block full  -- full --> written to the thread's file
 //!  next block                 <- empty --
 //! ```
-//! The engine never waits for a disk: where no empty block came back yet, it takes a new one. So memory stays the same however
-//! many requests there are, as long as the disk takes 64 bytes a request.
+//! The engine never waits for the disk: if no empty block is available, it allocates a new one. Memory is therefore constant as long as the disk keeps up
+//! with 64 bytes per request.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -17,10 +17,10 @@ use std::thread::JoinHandle;
 use super::error::LoadError;
 use super::request::{BYTES, Request};
 
-/// Requests in a block: 1 MiB.
+/// Requests per block: 1 MiB.
 const BLOCK: usize = (1 << 20) / BYTES;
 
-/// The log of one thread while the load runs.
+/// Writes the log of one thread during the load.
 #[derive(Debug)]
 pub struct LogWriter {
     thread: usize,
@@ -30,7 +30,7 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    /// Notes a request that ended.
+    /// Appends a completed request.
     pub fn push(&mut self, request: &Request) {
         self.block.extend_from_slice(&request.to_bytes());
         if self.block.len() == BLOCK * BYTES {
@@ -44,12 +44,12 @@ impl LogWriter {
             .empty
             .try_recv()
             .unwrap_or_else(|_| Vec::with_capacity(BLOCK * BYTES));
-        // The other end lives until the load is over; were it gone, joining it would tell.
-        drop(self.full.send((self.thread, std::mem::replace(&mut self.block, next))));
+        // Fails only if the spill thread has failed, which `finish` reports.
+        let _ = self.full.send((self.thread, std::mem::replace(&mut self.block, next)));
     }
 }
 
-/// The thread that takes full blocks to disk.
+/// The thread that writes full blocks to disk.
 #[derive(Debug)]
 pub struct Spill {
     folder: PathBuf,
@@ -57,29 +57,29 @@ pub struct Spill {
 }
 
 impl Spill {
-    /// Starts it, for so many engine threads; its files have no name and vanish with the log.
+    /// Starts it for a number of engine threads. Its files are unnamed and are deleted with the log.
     ///
     /// # Errors
-    /// [`LoadError::System`] if there is no thread to be had.
+    /// [`LoadError::System`] if no thread can be started.
     pub fn start(folder: &Path, threads: usize) -> Result<(Self, Vec<LogWriter>), LoadError> {
         let (full, blocks) = channel();
         let (writers, empties): (Vec<_>, Vec<_>) = (0..threads)
             .map(|thread| {
-                let (give, empty) = channel();
+                let (empty_tx, empty) = channel();
                 let writer = LogWriter {
                     thread,
                     block: Vec::with_capacity(BLOCK * BYTES),
                     full: full.clone(),
                     empty,
                 };
-                (writer, give)
+                (writer, empty_tx)
             })
             .unzip();
         let folder = folder.to_owned();
-        let place = folder.clone();
+        let directory = folder.clone();
         let writer = std::thread::Builder::new()
             .name("load-log".to_owned())
-            .spawn(move || write_blocks(&place, &blocks, &empties))
+            .spawn(move || write_blocks(&directory, &blocks, &empties))
             .map_err(|source| LoadError::System {
                 what: "start a thread",
                 source,
@@ -87,10 +87,10 @@ impl Spill {
         Ok((Self { folder, writer }, writers))
     }
 
-    /// Waits until all is written; the writers, which are used up by it, hold what is not.
+    /// Waits until all blocks are written, and collects the partial blocks of the writers.
     ///
     /// # Errors
-    /// [`LoadError::Log`] if the disk did not take it.
+    /// [`LoadError::Log`] if writing failed.
     pub fn finish(self, writers: Vec<LogWriter>) -> Result<RequestLog, LoadError> {
         let tails: Vec<_> = writers
             .into_iter()
@@ -101,20 +101,16 @@ impl Spill {
             folder: self.folder,
             source,
         })?;
-        let threads = tails.into_iter().map(|(thread, tail)| ThreadLog {
-            file: files.get_mut(thread).and_then(Option::take),
-            tail,
-            shift_ns: 0,
-            warm_up: false,
-            first_thread: 0,
-        });
+        let threads = tails
+            .into_iter()
+            .map(|(thread, tail)| ThreadLog::new(files.get_mut(thread).and_then(Option::take), tail));
         Ok(RequestLog {
             threads: threads.collect(),
         })
     }
 }
 
-/// Writes blocks, each to the file of its thread, until the last engine thread is gone.
+/// Writes each block to the file of its thread until the last engine thread has ended.
 fn write_blocks(
     folder: &Path,
     blocks: &Receiver<(usize, Vec<u8>)>,
@@ -122,20 +118,20 @@ fn write_blocks(
 ) -> io::Result<Vec<Option<File>>> {
     let mut files: Vec<Option<File>> = empties.iter().map(|_| None).collect();
     for (thread, mut block) in blocks {
-        let Some(place) = files.get_mut(thread) else { continue };
-        let file = match place {
+        let Some(slot) = files.get_mut(thread) else { continue };
+        let file = match slot {
             Some(file) => file,
-            None => place.insert(tempfile::tempfile_in(folder)?),
+            None => slot.insert(tempfile::tempfile_in(folder)?),
         };
         file.write_all(&block)?;
         block.clear();
-        // An engine thread that is over wants none.
-        drop(empties[thread].send(block));
+        // Fails if the engine thread has ended.
+        let _ = empties[thread].send(block);
     }
     Ok(files)
 }
 
-/// The requests of a run.
+/// The log of a run.
 #[derive(Debug, Default)]
 pub struct RequestLog {
     threads: Vec<ThreadLog>,
@@ -145,67 +141,61 @@ pub struct RequestLog {
 struct ThreadLog {
     file: Option<File>,
     tail: Vec<u8>,
-    /// What is added to every time of it.
+    /// Offset of its times.
     shift_ns: u64,
     /// Whether all of it is warm-up.
     warm_up: bool,
-    /// What is added to every thread of it.
+    /// Offset of its thread numbers.
     first_thread: u8,
 }
 
+impl ThreadLog {
+    fn new(file: Option<File>, tail: Vec<u8>) -> Self {
+        Self {
+            file,
+            tail,
+            shift_ns: 0,
+            warm_up: false,
+            first_thread: 0,
+        }
+    }
+}
+
 impl RequestLog {
-    /// A log of requests that were not sent by an engine of this process, in order of their end.
+    /// A log of requests in completion order that were not sent by an engine of this process.
     #[must_use]
     pub fn of(requests: impl IntoIterator<Item = Request>) -> Self {
         let tail = requests.into_iter().flat_map(Request::to_bytes).collect();
         Self {
-            threads: vec![ThreadLog {
-                file: None,
-                tail,
-                shift_ns: 0,
-                warm_up: false,
-                first_thread: 0,
-            }],
+            threads: vec![ThreadLog::new(None, tail)],
         }
     }
 
-    /// A log that was received as [`RequestLog::pieces`] made it; `None` is of no request.
-    pub(super) fn of_file(file: Option<File>) -> Self {
-        let log = ThreadLog {
-            file,
-            tail: Vec::new(),
-            shift_ns: 0,
-            warm_up: false,
-            first_thread: 0,
-        };
-        Self { threads: vec![log] }
-    }
-
-    /// Adds the log of another machine, whose threads count on from this one.
-    pub(super) fn beside(&mut self, other: Self, first_thread: u8) {
+    /// Adds the log of another machine, whose threads are numbered from `first_thread`.
+    pub(super) fn add_machine(&mut self, other: Self, first_thread: u8) {
         self.threads.extend(other.threads.into_iter().map(|log| ThreadLog {
             first_thread: log.first_thread.saturating_add(first_thread),
             ..log
         }));
     }
 
-    /// All requests in the order of their end as bytes, so many in a piece at most: how they go over the wire.
+    /// All requests in completion order, encoded in pieces of at most `max` requests, for transfer.
     ///
     /// # Errors
-    /// Those of the file that holds them.
-    pub fn pieces(&self, most: usize) -> io::Result<impl Iterator<Item = io::Result<Vec<u8>>> + '_> {
+    /// I/O errors of the file.
+    pub fn pieces(&self, max: usize) -> io::Result<impl Iterator<Item = io::Result<Vec<u8>>> + '_> {
         let mut requests = self.read()?.peekable();
         Ok(std::iter::from_fn(move || {
             requests.peek()?;
             let piece = requests
                 .by_ref()
-                .take(most)
+                .take(max)
                 .map(|request| request.map(Request::to_bytes));
             Some(piece.collect::<io::Result<Vec<_>>>().map(|piece| piece.concat()))
         }))
     }
 
-    /// Adds a log whose times count from so much later, all of it as warm-up if told.
+    /// Appends a log whose origin is `shift_ns` later, optionally as warm-up.
     pub(super) fn append(&mut self, other: Self, shift_ns: u64, warm_up: bool) {
         self.threads.extend(other.threads.into_iter().map(|log| ThreadLog {
             shift_ns: log.shift_ns + shift_ns,
@@ -214,23 +204,23 @@ impl RequestLog {
         }));
     }
 
-    /// All requests, in the order of their end.
+    /// All requests, in completion order.
     ///
     /// # Errors
-    /// Those of the file that holds them.
+    /// I/O errors of the file.
     pub fn read(&self) -> io::Result<Requests<'_>> {
         let heads = self.threads.iter().map(Head::new).collect::<io::Result<Vec<_>>>()?;
         Ok(Requests { heads })
     }
 }
 
-/// All requests of a log, in the order of their end.
+/// Iterates over all requests of a log in completion order.
 #[derive(Debug)]
 pub struct Requests<'a> {
     heads: Vec<Head<'a>>,
 }
 
-/// Where the reading of a thread's log stands.
+/// The read position in a thread's log.
 #[derive(Debug)]
 struct Head<'a> {
     file: Option<io::Take<BufReader<File>>>,
@@ -264,7 +254,7 @@ impl<'a> Head<'a> {
         Ok(head)
     }
 
-    /// Reads the next request; returns the last one.
+    /// Reads the next request; returns the previous one.
     fn advance(&mut self) -> io::Result<Option<Request>> {
         let mut bytes = [0; BYTES];
         let found = match self.file.as_mut().filter(|file| file.limit() > 0) {
@@ -296,6 +286,58 @@ impl Iterator for Requests<'_> {
     }
 }
 
+/// A log received in pieces from another machine. It is stored in a file, so that memory is constant.
+#[derive(Debug)]
+pub struct ReceivedLog {
+    folder: PathBuf,
+    file: Option<File>,
+    requests: u64,
+}
+
+impl ReceivedLog {
+    /// An empty log; its file is unnamed and is deleted with it.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            file: None,
+            requests: 0,
+        }
+    }
+
+    /// Appends the next piece, as produced by [`RequestLog::pieces`].
+    ///
+    /// # Errors
+    /// I/O errors, and [`io::ErrorKind::InvalidData`] for a piece that ends within a request.
+    pub fn push(&mut self, piece: &[u8]) -> io::Result<()> {
+        if !piece.len().is_multiple_of(BYTES) {
+            let why = format!("{} bytes are not a whole number of requests", piece.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(tempfile::tempfile_in(&self.folder)?),
+        };
+        file.write_all(piece)?;
+        self.requests += (piece.len() / BYTES) as u64;
+        Ok(())
+    }
+
+    /// Number of requests received so far.
+    #[must_use]
+    pub const fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// The complete log.
+    #[must_use]
+    pub fn finish(self) -> RequestLog {
+        RequestLog {
+            threads: vec![ThreadLog::new(self.file, Vec::new())],
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -305,19 +347,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_logged_is_read_back(all in proptest::collection::vec(requests(), 0..50)) {
+        fn the_log_round_trips(all in proptest::collection::vec(requests(), 0..50)) {
             let log = RequestLog::of(all.clone());
             prop_assert_eq!(log.read().unwrap().collect::<io::Result<Vec<_>>>().unwrap(), all);
         }
     }
 
     #[test]
-    fn blocks_that_went_to_disk_come_back_in_the_order_of_their_end() {
+    fn spilled_blocks_are_read_in_completion_order() {
         let folder = tempfile::tempdir().unwrap();
         let (spill, mut writers) = Spill::start(folder.path(), 2).unwrap();
         let count = BLOCK as u64 * 3 + 5;
-        let template = RequestLog::of([]).read().unwrap().next();
-        assert!(template.is_none());
         let request = |done_ns, thread| Request::from_bytes(&[0; BYTES]).ended(done_ns, thread);
         for n in 0..count {
             writers[0].push(&request(2 * n, 0));
@@ -338,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_takes_nothing_is_an_error_with_the_folder() {
+    fn a_write_error_includes_the_folder() {
         let (spill, mut writers) = Spill::start(Path::new("/nonexistent"), 1).unwrap();
         for n in 0..BLOCK as u64 + 1 {
             writers[0].push(&Request::from_bytes(&[0; BYTES]).ended(n, 0));
@@ -352,5 +392,29 @@ mod tests {
             (self.done_ns, self.thread) = (done_ns, thread);
             self
         }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_are_received_completely(all in proptest::collection::vec(requests(), 0..40), max in 1_usize..50) {
+            let log = RequestLog::of(all.clone());
+            let mut received = ReceivedLog::new(&std::env::temp_dir());
+            for piece in log.pieces(max).unwrap() {
+                received.push(&piece.unwrap()).unwrap();
+            }
+            prop_assert_eq!(received.requests(), all.len() as u64);
+            let back: Vec<_> = received.finish().read().unwrap().map(Result::unwrap).collect();
+            prop_assert_eq!(back, all);
+        }
+    }
+
+    #[test]
+    fn a_partial_request_is_refused() {
+        let mut received = ReceivedLog::new(&std::env::temp_dir());
+        assert_eq!(
+            received.push(&[0; BYTES + 1]).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
+        assert_eq!(received.requests(), 0);
     }
 }

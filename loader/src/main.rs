@@ -1,13 +1,12 @@
-//! The loader's entry: parse, start logging, serve, exit code.
+//! Entry point of the loader: parse, set up logging, serve, exit code.
 
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use loader::cli::Cli;
+use loader::cli::{Cli, Exit};
 use loader::daemon::{LoaderError, serve};
-use loader::exit::Exit;
 use loader::shutdown::on_signals;
 use protocol::bus::BusError;
 use protocol::toml::problems_text;
@@ -25,7 +24,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<Exit> {
     let filter = match EnvFilter::builder().parse(&cli.log) {
         Ok(filter) => filter,
-        Err(error) => return Ok(usage(&format!("option --log: {error}; write e.g. --log info"))),
+        Err(error) => return Ok(usage(&format!("option --log: {error}; use e.g. --log info"))),
     };
     let options = match cli.options() {
         Ok(options) => options,
@@ -40,12 +39,12 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    let served = tokio::runtime::Runtime::new()?.block_on(async {
+    let result = tokio::runtime::Runtime::new()?.block_on(async {
         let shutdown =
-            on_signals("the load is cancelled; a second signal ends at once").map_err(LoaderError::Signals)?;
+            on_signals("cancelling the load; a second signal exits immediately").map_err(LoaderError::Signals)?;
         serve(options, shutdown).await
     });
-    Ok(match served {
+    Ok(match result {
         Ok(()) => Exit::Ok,
         Err(error) => {
             eprintln!("error: {error}");

@@ -1,4 +1,4 @@
-//! The closed loop as fast as it goes: so many connections, each with its next request as soon as the last one is answered.
+//! The closed loop at full speed: every connection sends its next request as soon as the last reply has arrived.
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use super::target::Target;
 use super::users::{Extent, Script, Users, UsersPlan};
 use protocol::load::Wait;
 
-/// A load of connections that never rest.
+/// A closed loop without think time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MaxPlan {
-    /// Connections with a request under way at any time.
+    /// Connections, each with one outstanding request.
     pub connections: u32,
-    /// Time under the same load before the measured window.
+    /// Warm-up under the same load before the measurement window.
     pub warm_up: Duration,
-    /// The measured window.
+    /// The measurement window.
     pub duration: Duration,
-    /// A request is given up so long after the last reply on its connection.
+    /// Time-out of a request after the last reply on its connection.
     pub timeout: Duration,
-    /// `true`: connections stay open. `false`: each request opens its own.
+    /// `true`: persistent connections; `false`: one connection per request.
     pub keep_alive: bool,
-    /// Which of the connections are this machine's.
+    /// The part of the connections that this machine uses.
     pub part: Part,
-    /// Cores to pin to, one thread each; empty: one thread that is not pinned.
+    /// CPUs to pin to, one thread each; empty: one thread, not pinned.
     pub cpus: Vec<usize>,
-    /// Whether threads sleep while they wait for replies.
+    /// Whether threads sleep while waiting for replies.
     pub wait: Wait,
 }
 
 impl MaxPlan {
-    /// A plan on kept-alive connections, with a warm-up of a second and a time-out of 2 s.
+    /// A plan with persistent connections, a warm-up of 1 s and a time-out of 2 s.
     #[must_use]
     pub fn new(connections: u32, duration: Duration) -> Self {
         Self {
@@ -49,16 +49,13 @@ impl MaxPlan {
         }
     }
 
-    /// The same as a load of users who never think.
+    /// The equivalent load of users without think time.
     fn users(&self, target: &Target) -> Result<UsersPlan, LoadError> {
         let user = Script {
             calls: vec![0],
             repeat: true,
         };
-        let label = Label {
-            name: String::new(),
-            url: target.url(),
-        };
+        let label = Label::unnamed(target.url());
         let extent = Extent::Window {
             warm_up: self.warm_up,
             duration: self.duration,
@@ -76,15 +73,15 @@ impl MaxPlan {
     }
 }
 
-/// The engine `max`: users without think time, who all make the same call.
+/// The engine `max`: users without think time who repeat one request.
 #[derive(Debug, Clone)]
 pub struct Max(Users);
 
 impl Max {
-    /// An engine for a plan that makes sense.
+    /// Checks the plan and builds the engine.
     ///
     /// # Errors
-    /// What is wrong with the plan or the target.
+    /// Problems of the plan or the target.
     pub fn new(plan: &MaxPlan, target: &Target) -> Result<Self, LoadError> {
         Users::new(plan.users(target)?).map(Self)
     }

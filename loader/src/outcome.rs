@@ -1,62 +1,62 @@
-//! What a load returns.
+//! The results of a load.
 
 use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use protocol::load::{Little, Usage};
+
 use super::call::Label;
-use super::clock::monotonic_ns;
+use super::clock::{monotonic_ns, nanos};
 use super::external::External;
-use super::histograms::Histograms;
+use super::latency::Histograms;
 use super::log::RequestLog;
 use super::ramp::Ramp;
 use super::tally::{Counts, Tally};
-use super::udp::UdpFigures;
-use protocol::load::Little;
-use protocol::load::Usage;
+use super::udp::UdpStats;
 
-/// All that was measured in one run of an engine.
+/// The results of one run of an engine.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What the requests are; each names its place in here.
+    /// Labels of the requests; a request refers to its label by index.
     pub labels: Vec<Label>,
-    /// Every request, warm-up included.
+    /// All requests, including warm-up.
     pub requests: RequestLog,
-    /// Counts of the requests that were intended in the window.
+    /// Counts of the requests scheduled in the window.
     pub counts: Counts,
-    /// Counts of the requests that were intended in the warm-up.
+    /// Counts of the requests scheduled in the warm-up.
     pub warm_up: Counts,
-    /// Histograms of the requests that were intended in the window.
+    /// Latency histograms of the requests scheduled in the window.
     pub histograms: Histograms,
-    /// The start of the run (of the warm-up), from which all times count.
+    /// Start of the run, i.e. of the warm-up: the origin of all request times.
     pub started: Instant,
-    /// The same on CLOCK_MONOTONIC, ns; 0 where nothing was timed by it.
+    /// The same as CLOCK_MONOTONIC, ns; 0 if no request was timed with it.
     pub started_monotonic_ns: u64,
-    /// The same on the wall clock, ms since 1970, read once: times of requests are offsets from it.
+    /// The same as wall-clock time, ms since 1970, read once.
     pub started_unix_ms: u64,
-    /// The measured window, ns from the start.
+    /// The measurement window, ns from the start.
     pub window: Range<u64>,
-    /// Both sides of Little's law over the window.
+    /// Little's law over the window.
     pub little: Little,
-    /// What the engine's threads took.
+    /// CPU usage of the engine's threads.
     pub usage: Usage,
-    /// Threads the engine ran.
+    /// Number of threads.
     pub threads: usize,
-    /// Kept-alive connections that the server closed while no request was on them.
+    /// Keep-alive connections that the server closed while idle.
     pub closed_idle: u64,
-    /// Connections that the server left open for half a second although it was asked to close them.
+    /// Connections that the server did not close within 0.5 s when asked to.
     pub left_open: u64,
-    /// What the search for the highest rate found, of a load that is one.
+    /// The result of a rate search, if the load is one.
     pub ramp: Option<Ramp>,
-    /// What is known of the program that fired, where it was not one of our engines.
+    /// What an external program reported, if one generated the load.
     pub external: Option<External>,
-    /// Whether the run was cancelled, so that the schedule was not run to its end.
+    /// Whether the load was cancelled before its end.
     pub cancelled: bool,
-    /// What only a stream of packets has: loss and where it was, duplicates, order.
-    pub udp: Option<UdpFigures>,
+    /// UDP statistics, for a load of kind `udp`.
+    pub udp: Option<UdpStats>,
 }
 
 impl Outcome {
-    /// What was gathered, without what only the engine knows: labels, threads, whether it was cancelled.
+    /// The outcome of a tally, with defaults for what only the engine knows: labels, threads, cancellation.
     pub(super) fn of(mut tally: Tally, origin: Origin, requests: RequestLog) -> Self {
         let window = tally.close();
         Self {
@@ -81,67 +81,69 @@ impl Outcome {
         }
     }
 
-    /// Right replies a second of the window.
+    /// Correct replies per second of the window.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
+    #[expect(clippy::cast_precision_loss, reason = "a rate for display")]
     pub fn throughput_per_s(&self) -> f64 {
         let window_ns = (self.window.end - self.window.start).max(1) as f64;
         self.counts.succeeded as f64 * 1e9 / window_ns
     }
-
-    /// Whether some request failed for want of something on this machine, so that the run says nothing of the server.
-    #[must_use]
-    pub fn hit_own_limit(&self) -> bool {
-        self.counts.errors().any(|(kind, _)| kind.is_own_limit())
-    }
 }
 
-/// One moment on three clocks.
+/// One point in time on three clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin {
-    /// CLOCK_MONOTONIC, ns.
+    /// CLOCK_MONOTONIC, ns; 0: no request is timed with it.
     pub monotonic_ns: u64,
     instant: Instant,
     unix_ms: u64,
 }
 
 impl Origin {
-    /// A moment that is known on two clocks; nothing is timed by the third then.
-    pub(super) fn at(instant: Instant, unix_ms: u64) -> Self {
+    /// A CLOCK_MONOTONIC time, ns.
+    pub fn at_monotonic(ns: u64) -> Self {
+        let (now_ns, now) = (monotonic_ns(), Instant::now());
+        let past = Duration::from_nanos(now_ns.saturating_sub(ns));
+        let future = Duration::from_nanos(ns.saturating_sub(now_ns));
+        Self {
+            monotonic_ns: ns,
+            ..Self::at_instant(now.checked_sub(past).unwrap_or(now) + future)
+        }
+    }
+
+    /// A time this long from now.
+    pub fn after(delay: Duration) -> Self {
+        Self::at_monotonic(monotonic_ns() + nanos(delay))
+    }
+
+    /// An instant, without CLOCK_MONOTONIC.
+    pub fn at_instant(instant: Instant) -> Self {
+        let (now, wall) = (
+            Instant::now(),
+            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        );
+        let unix =
+            (wall + instant.saturating_duration_since(now)).saturating_sub(now.saturating_duration_since(instant));
         Self {
             monotonic_ns: 0,
             instant,
+            unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// A wall-clock time, without CLOCK_MONOTONIC; assumes that the clocks have not been set since.
+    pub fn at_unix_ms(unix_ms: u64) -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ago = wall.saturating_sub(Duration::from_millis(unix_ms));
+        Self {
+            monotonic_ns: 0,
+            instant: Instant::now().checked_sub(ago).unwrap_or_else(Instant::now),
             unix_ms,
         }
     }
 
-    /// A time of CLOCK_MONOTONIC, ns, on the other clocks as well.
-    pub fn at_monotonic(ns: u64) -> Self {
-        let now = monotonic_ns();
-        if ns >= now {
-            return Self {
-                monotonic_ns: ns,
-                ..Self::after(Duration::from_nanos(ns - now))
-            };
-        }
-        let past = Duration::from_nanos(now - ns);
-        let (instant, wall) = (Instant::now(), SystemTime::now());
-        let unix = wall.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(past);
-        Self {
-            monotonic_ns: ns,
-            instant: instant.checked_sub(past).unwrap_or(instant),
-            unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
-        }
-    }
-
-    /// A moment so long from now.
-    pub fn after(delay: Duration) -> Self {
-        let (now, instant, wall) = (monotonic_ns(), Instant::now(), SystemTime::now());
-        let unix = wall.duration_since(UNIX_EPOCH).unwrap_or_default() + delay;
-        Self {
-            monotonic_ns: now + u64::try_from(delay.as_nanos()).unwrap_or(0),
-            instant: instant + delay,
-            unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
-        }
+    /// The wall-clock time, ms since 1970.
+    pub fn unix_ms(self) -> u64 {
+        self.unix_ms
     }
 }

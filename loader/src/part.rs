@@ -1,9 +1,9 @@
-//! A part of a load that is split over several machines.
+//! Parts of a load that is split over several machines.
 
-/// One of several equal parts of what is counted from 0: the numbers that divided by `of` leave `index`.
+/// One of several equal parts of the numbers from 0: those that are `index` modulo `of`.
 ///
-/// All parts together are the whole, each number once, and each keeps its number: a user sends the same list and a request is due at the
-/// same time whichever machine it falls to. Threads share a part in the same way.
+/// The parts are disjoint and complete, and numbers are global: a user sends the same requests, and a request has the same scheduled time, on whichever
+/// machine. A part is split over threads in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
     index: u32,
@@ -11,16 +11,16 @@ pub struct Part {
 }
 
 impl Part {
-    /// All of it.
+    /// The whole load.
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 
-    /// The part of this number, from 0, of so many; `None`: there is no such part.
+    /// Part `index`, from 0, of `of` parts; `None`: invalid.
     #[must_use]
     pub const fn new(index: u32, of: u32) -> Option<Self> {
         if index < of { Some(Self { index, of }) } else { None }
     }
 
-    /// The part of one of some threads; the whole where there are none.
+    /// The part of one of several threads; the whole if there are none.
     #[must_use]
     pub fn nth(index: usize, of: usize) -> Self {
         let of = u32::try_from(of).unwrap_or(u32::MAX).max(1);
@@ -30,26 +30,26 @@ impl Part {
         }
     }
 
-    /// Whether a number is in it.
+    /// Whether it contains a number.
     #[must_use]
     pub const fn has(self, number: u64) -> bool {
         number % self.of as u64 == self.index as u64
     }
 
-    /// How many of the numbers below `total` are in it.
+    /// How many numbers below `total` it contains.
     #[must_use]
     pub const fn count(self, total: u64) -> u64 {
         let (index, of) = (self.index as u64, self.of as u64);
         total / of + if index < total % of { 1 } else { 0 }
     }
 
-    /// Which it is, from 0.
+    /// Index, from 0.
     #[must_use]
     pub const fn index(self) -> u32 {
         self.index
     }
 
-    /// How many parts there are.
+    /// Number of parts.
     #[must_use]
     pub const fn of(self) -> u32 {
         self.of
@@ -64,7 +64,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_number_is_in_one_part_and_counted_there(of in 1_u32..20, total in 0_u64..500) {
+        fn parts_are_disjoint_and_complete(of in 1_u32..20, total in 0_u64..500) {
             let parts: Vec<_> = (0..of).map(|index| Part::new(index, of).unwrap()).collect();
             for number in 0..total {
                 prop_assert_eq!(parts.iter().filter(|part| part.has(number)).count(), 1);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_part_beyond_the_last() {
+    fn the_index_is_below_the_number_of_parts() {
         assert_eq!((Part::new(2, 2), Part::new(0, 0)), (None, None));
         assert_eq!(Part::new(0, 1), Some(Part::WHOLE));
     }

@@ -1,44 +1,44 @@
-//! What is kept of every request.
+//! The record of a request.
 
 use super::error::ErrorKind;
 
-/// One request, as it went. Times are ns from the start of the run; see the [module](super) for what they mean.
+/// The record of one request. Times are ns from the start of the run; the [crate documentation](super) defines them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {
-    /// When it was due.
+    /// Scheduled time.
     pub intended_ns: u64,
-    /// When it was sent; `None` if it never was.
+    /// When it was sent; `None`: never.
     pub sent_ns: Option<u64>,
-    /// When its connection was up; `None` if that did not happen or the connection was open before.
+    /// When its connection was established; `None`: never, or the connection was already open.
     pub connected_ns: Option<u64>,
     /// When the first bytes of the reply had been read.
     pub first_byte_ns: Option<u64>,
-    /// When the reply was complete, or the request given up.
+    /// When it completed or failed.
     pub done_ns: u64,
-    /// What it was, as a place in the labels of the load.
+    /// Index of its label.
     pub label: u16,
     /// Status of the reply, 0 without one.
     pub status: u16,
-    /// Bytes read, heads included. Values of 4 GiB and more are kept as 4 GiB - 1.
+    /// Bytes read, including headers; stored as at most 4 GiB - 1.
     pub bytes_in: u64,
-    /// Bytes written, kept likewise.
+    /// Bytes written; stored as at most 4 GiB - 1.
     pub bytes_out: u64,
-    /// Number of its connection, counted from 0 in each thread.
+    /// Number of its connection, from 0 in each thread.
     pub connection: u32,
-    /// The thread that sent it.
+    /// Number of its thread.
     pub thread: u8,
-    /// How many requests of its thread were under way when it ended, itself included; 0 if it was never sent.
+    /// Outstanding requests of its thread when it ended, including itself; 0 if it was never sent.
     pub in_flight: u32,
-    /// Why it failed.
+    /// The error, if it failed.
     pub error: Option<ErrorKind>,
-    /// Whether it was due before the measured window.
+    /// Whether it was scheduled before the measurement window.
     pub warm_up: bool,
 }
 
-/// Size of a request in a file, bytes.
+/// Size of an encoded request, bytes.
 pub const BYTES: usize = 64;
 
-/// A time that did not happen.
+/// Encodes an absent time.
 const NEVER: u64 = u64::MAX;
 const NO_ERROR: u8 = u8::MAX;
 
@@ -67,7 +67,7 @@ impl Request {
         Some(self.connected_ns?.saturating_sub(self.sent_ns?))
     }
 
-    /// The same on a clock that began earlier, and as warm-up if told.
+    /// The same with all times shifted, and optionally as warm-up.
     pub(super) fn shifted(self, by_ns: u64, warm_up: bool) -> Self {
         let later = |ns: u64| ns.saturating_add(by_ns);
         Self {
@@ -81,12 +81,12 @@ impl Request {
         }
     }
 
-    /// The same as a request of another thread.
+    /// The same with another thread number.
     pub(super) const fn of_thread(self, thread: u8) -> Self {
         Self { thread, ..self }
     }
 
-    /// Its form in a file that this process alone reads, and on the way from a loader: a change of it is a change of the protocol.
+    /// Encodes it for the request log and for transfer from a loader; a change of the encoding changes the protocol.
     pub(super) fn to_bytes(self) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
         let times = [
@@ -96,8 +96,8 @@ impl Request {
             self.first_byte_ns.unwrap_or(NEVER),
             self.done_ns,
         ];
-        for (place, time) in bytes.chunks_exact_mut(8).zip(times) {
-            place.copy_from_slice(&time.to_le_bytes());
+        for (field, time) in bytes.chunks_exact_mut(8).zip(times) {
+            field.copy_from_slice(&time.to_le_bytes());
         }
         let counts = [
             u32::try_from(self.bytes_in).unwrap_or(u32::MAX),
@@ -105,8 +105,8 @@ impl Request {
             self.connection,
             self.in_flight,
         ];
-        for (place, count) in bytes[40..].chunks_exact_mut(4).zip(counts) {
-            place.copy_from_slice(&count.to_le_bytes());
+        for (field, count) in bytes[40..].chunks_exact_mut(4).zip(counts) {
+            field.copy_from_slice(&count.to_le_bytes());
         }
         bytes[56..58].copy_from_slice(&self.label.to_le_bytes());
         bytes[58..60].copy_from_slice(&self.status.to_le_bytes());
@@ -116,16 +116,16 @@ impl Request {
         bytes
     }
 
-    /// Reads what [`Request::to_bytes`] wrote.
+    /// Decodes [`Request::to_bytes`].
     pub(super) fn from_bytes(bytes: &[u8; BYTES]) -> Self {
-        let time = |place: usize| number(&bytes[place * 8..][..8]);
-        let happened = |ns| (ns != NEVER).then_some(ns);
-        let count = |place: usize| number(&bytes[40 + place * 4..][..4]);
+        let time = |index: usize| number(&bytes[index * 8..][..8]);
+        let optional = |ns| (ns != NEVER).then_some(ns);
+        let count = |index: usize| number(&bytes[40 + index * 4..][..4]);
         Self {
             intended_ns: time(0),
-            sent_ns: happened(time(1)),
-            connected_ns: happened(time(2)),
-            first_byte_ns: happened(time(3)),
+            sent_ns: optional(time(1)),
+            connected_ns: optional(time(2)),
+            first_byte_ns: optional(time(3)),
             done_ns: time(4),
             label: u16::from_le_bytes([bytes[56], bytes[57]]),
             status: u16::from_le_bytes([bytes[58], bytes[59]]),
@@ -140,7 +140,7 @@ impl Request {
     }
 }
 
-/// A little-endian number of at most eight bytes.
+/// Decodes a little-endian number of at most 8 bytes.
 fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
@@ -152,9 +152,9 @@ mod tests {
     use super::*;
     use crate::arbitrary::requests;
 
-    /// A loader of an older release would be misread if this changed.
+    /// Requests of other releases would be misread if this changed.
     #[test]
-    fn the_form_on_the_wire_stays_what_it_is() {
+    fn the_encoding_is_stable() {
         let request = Request {
             intended_ns: 1,
             sent_ns: Some(2),
@@ -181,7 +181,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(request in requests()) {
+        fn requests_round_trip(request in requests()) {
             prop_assert_eq!(Request::from_bytes(&request.to_bytes()), request);
         }
     }

@@ -1,12 +1,13 @@
-//! When each request of an open-loop load is due: a pure function of the plan.
+//! The schedule of an open-loop load: a pure function of the plan.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use protocol::load::Arrivals;
 
+use super::clock::nanos;
 use super::part::Part;
-use super::plan::RatePlan;
+use super::rate::RatePlan;
 
 const NS_PER_S: f64 = 1e9;
 
@@ -15,21 +16,20 @@ const NS_PER_S: f64 = 1e9;
 pub struct Arrival {
     /// Its number in the run, from 0.
     pub number: u64,
-    /// When it is due, in ns from the start of the run.
+    /// Scheduled time, ns from the start of the run.
     pub at_ns: u64,
     /// Whether it belongs to the warm-up.
     pub warm_up: bool,
 }
 
-/// The arrivals of a whole run in order of time.
+/// The arrivals of a whole run, in order of time.
 ///
-/// Uniform arrivals fall on `n / rate` from the start of the warm-up, and again from the start of the
-/// window, so the window holds exactly `rate x duration` of them however the warm-up was cut. Their
-/// times are computed from `n` and never summed up, so no rounding error grows. Poisson arrivals are
-/// one process over both. Jittered arrivals are uniform ones, each later by a random time below the jitter; none
-/// leaves the warm-up or the window that it belongs to, so their numbers stay those of uniform ones.
+/// Uniform arrivals are at `n / rate` from the start of the warm-up, and again from the start of the window, so that the window contains exactly
+/// `rate × duration` of them for any length of the warm-up. Times are computed from `n` and not accumulated, so rounding errors do not grow. Poisson
+/// arrivals are one process over both. Jittered arrivals are uniform arrivals, each delayed by a random time below the jitter; none
+/// leaves the warm-up or the window that it belongs to, so their numbers are those of uniform arrivals.
 ///
-/// A part of a load has every n-th arrival of the whole, at its time: all parts together are what one machine would fire.
+/// A part of a load has every n-th arrival of the whole, at its time: the parts together equal the load of one machine.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     rate_per_s: f64,
@@ -99,7 +99,7 @@ impl Schedule {
         }
     }
 
-    /// How many arrivals are to be expected; exact for uniform ones.
+    /// The expected number of arrivals; exact for uniform arrivals.
     #[must_use]
     pub fn expected(&self) -> u64 {
         match self.kind {
@@ -114,7 +114,7 @@ impl Iterator for Schedule {
 
     fn next(&mut self) -> Option<Arrival> {
         loop {
-            let arrival = self.of_all()?;
+            let arrival = self.next_of_whole()?;
             if self.part.has(arrival.number) {
                 return Some(arrival);
             }
@@ -123,8 +123,8 @@ impl Iterator for Schedule {
 }
 
 impl Schedule {
-    /// The next arrival, whichever part it belongs to.
-    fn of_all(&mut self) -> Option<Arrival> {
+    /// The next arrival of the whole load.
+    fn next_of_whole(&mut self) -> Option<Arrival> {
         let number = self.next;
         let at_ns = match &mut self.kind {
             Kind::Uniform { total, .. } if number >= *total => return None,
@@ -161,8 +161,8 @@ fn nth(n: u64, rate_per_s: f64) -> u64 {
     floor(n as f64 * NS_PER_S / rate_per_s)
 }
 
-/// How many n have n / rate below a time in ns; a product that is whole but for rounding counts as whole.
-#[expect(clippy::cast_precision_loss, reason = "times of a plan are far below 2^53 ns")]
+/// The number of n with n / rate below a time in ns; a product that is an integer except for rounding counts as an integer.
+#[expect(clippy::cast_precision_loss, reason = "durations of a plan are far below 2^53 ns")]
 fn count(rate_per_s: f64, ns: u64) -> u64 {
     let exact = ns as f64 * rate_per_s / NS_PER_S;
     let near = exact.round();
@@ -180,10 +180,6 @@ fn count(rate_per_s: f64, ns: u64) -> u64 {
 )]
 fn floor(value: f64) -> u64 {
     value as u64
-}
-
-fn nanos(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -238,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rates_of_the_thesis_come_out_exactly() {
+    fn the_rates_of_the_thesis_are_exact() {
         for rate in [500_u32, 1000, 10_000] {
             let all: Vec<_> = Schedule::new(&plan(rate.into(), 3000, 10_000, Arrivals::Uniform)).collect();
             let window: Vec<_> = all.iter().filter(|a| !a.warm_up).collect();
@@ -250,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn poisson_arrivals_have_the_mean_and_the_variance_of_their_kind() {
+    fn poisson_arrivals_have_the_expected_mean_and_variance() {
         let all: Vec<_> = Schedule::new(&plan(1000.0, 0, 100_000, Arrivals::Poisson))
             .map(|a| a.at_ns as f64)
             .collect();
@@ -285,7 +281,7 @@ mod tests {
         }
 
         #[test]
-        fn any_schedule_is_ordered_numbered_and_repeatable(
+        fn schedules_are_ordered_numbered_and_deterministic(
             rate in 0.1_f64..50_000.0, warm_up_ms in 0_u64..100, duration_ms in 1_u64..200, seed in any::<u64>(), kind in 0_usize..3,
         ) {
             let arrivals = arrivals(rate)[kind];
@@ -299,7 +295,7 @@ mod tests {
         }
 
         #[test]
-        fn the_parts_together_are_the_whole(
+        fn the_parts_together_equal_the_whole(
             rate in 0.1_f64..20_000.0, duration_ms in 1_u64..200, seed in any::<u64>(), kind in 0_usize..3, of in 1_u32..6,
         ) {
             let arrivals = arrivals(rate)[kind];

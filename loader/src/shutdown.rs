@@ -7,15 +7,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::exit::Exit;
+use crate::cli::Exit;
 
-/// A token that the first SIGINT, SIGTERM or SIGHUP cancels, which logs `effect`. The second one ends the process at once with
-/// [`Exit::Interrupted`]: peers notice when the lease runs out.
+/// Returns a token that the first SIGINT, SIGTERM or SIGHUP cancels and that logs `effect`. The second one exits immediately with
+/// [`Exit::Interrupted`]; peers notice when the lease expires.
 ///
-/// A signal that was ignored when the process began stays ignored, so that `nohup controller &` outlives its terminal.
+/// Must be called in a Tokio runtime. A signal that was ignored when the process started stays ignored, so that `nohup controller &` survives its
+/// terminal.
 ///
 /// # Errors
-/// The system takes no handler. Must be called within a Tokio runtime.
+/// A signal handler cannot be installed.
 pub fn on_signals(effect: &'static str) -> io::Result<CancellationToken> {
     let mut signals = Signals {
         interrupt: listen(Kind::SIGINT)?,
@@ -29,12 +30,12 @@ pub fn on_signals(effect: &'static str) -> io::Result<CancellationToken> {
         warn!("{name}: {effect}");
         cancelled.cancel();
         signals.next().await;
-        end_at_once();
+        exit_immediately();
     });
     Ok(token)
 }
 
-/// `None`: ignored, and to stay so.
+/// `None`: the signal stays ignored.
 struct Signals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
@@ -73,8 +74,8 @@ fn ignored(status: &str, number: i32) -> bool {
     mask.is_some_and(|mask| mask >> (number - 1) & 1 == 1)
 }
 
-#[expect(clippy::exit, reason = "the user asked twice: nothing more is waited for")]
-fn end_at_once() {
+#[expect(clippy::exit, reason = "the user asked twice")]
+fn exit_immediately() {
     std::process::exit(Exit::Interrupted.code().into());
 }
 
@@ -83,10 +84,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mask_of_ignored_signals() {
+    fn ignored_signals_are_parsed() {
         let status = "Name:\tx\nSigIgn:\t0000000000001003\nSigCgt:\t0000000000004000\n";
         let ignored: Vec<_> = (1..=15).filter(|&number| ignored(status, number)).collect();
         assert_eq!(ignored, [1, 2, 13]);
-        assert!(!super::ignored("", 1), "a status without a mask ignores nothing");
+        assert!(!super::ignored("", 1), "no mask");
     }
 }

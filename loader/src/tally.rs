@@ -1,31 +1,31 @@
-//! Counts and histograms of a run, gathered by each thread and merged by addition.
+//! Counts and histograms, recorded by each thread and merged by addition.
 
 use super::control::Progress;
 use super::error::ErrorKind;
-use super::histograms::Histograms;
-use super::little::Integral;
+use super::latency::Histograms;
+use super::little::ConcurrencyIntegral;
 use super::request::Request;
 use protocol::load::Usage;
 
-/// How many requests ended how.
+/// Request counts by outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests that were due.
+    /// Requests scheduled.
     pub due: u64,
-    /// Requests that were sent.
+    /// Requests sent.
     pub sent: u64,
-    /// Requests with a right reply.
+    /// Requests with a correct reply.
     pub succeeded: u64,
-    /// Requests that failed, by the place of their kind in [`ErrorKind::ALL`].
+    /// Failed requests, by error kind.
     failed: [u64; ErrorKind::ALL.len()],
-    /// Bytes read, heads included.
+    /// Bytes read, including headers.
     pub bytes_in: u64,
     /// Bytes written.
     pub bytes_out: u64,
 }
 
 impl Counts {
-    /// Requests that failed with this kind.
+    /// Requests that failed with this error kind.
     #[must_use]
     pub fn of(&self, kind: ErrorKind) -> u64 {
         self.failed[kind as usize]
@@ -37,7 +37,7 @@ impl Counts {
         self.failed.iter().sum()
     }
 
-    /// The kinds that occurred, with their counts.
+    /// The error kinds that occurred, with their counts.
     pub fn errors(&self) -> impl Iterator<Item = (ErrorKind, u64)> + '_ {
         ErrorKind::ALL
             .into_iter()
@@ -45,7 +45,7 @@ impl Counts {
             .filter(|(_, count)| *count > 0)
     }
 
-    /// The counts of a program that tells only sums; what it does not account for counts as not sent.
+    /// The counts of a program that reports only totals; the remaining requests count as not sent.
     pub(super) fn of_sums(due: u64, succeeded: u64, errors: &[(ErrorKind, u64)]) -> Self {
         let mut counts = Self {
             due,
@@ -63,7 +63,7 @@ impl Counts {
         counts
     }
 
-    /// Adds failures of a kind.
+    /// Adds failed requests.
     pub const fn fail(&mut self, kind: ErrorKind, count: u64) {
         self.failed[kind as usize] += count;
     }
@@ -92,20 +92,20 @@ impl Counts {
     }
 }
 
-/// Everything one thread gathers.
+/// Everything that one thread records.
 #[derive(Debug)]
 pub struct Tally {
     pub window: Counts,
     pub warm_up: Counts,
     pub histograms: Histograms,
-    pub integral: Integral,
-    /// When the first request of the window was due, and when the last one ended, ns.
+    pub integral: ConcurrencyIntegral,
+    /// Scheduled time of the first request of the window, and end of the last one, ns.
     span: (u64, u64),
     window_range: std::ops::Range<u64>,
     pub usage: Usage,
-    /// Kept-alive connections that the server closed, or broke, while no request was on them.
+    /// Keep-alive connections that the server closed or reset while idle.
     pub closed_idle: u64,
-    /// Connections that the server left open although it was asked to close them.
+    /// Connections that the server did not close when asked to.
     pub left_open: u64,
     pub progress: Progress,
 }
@@ -116,7 +116,7 @@ impl Tally {
             window: Counts::default(),
             warm_up: Counts::default(),
             histograms: Histograms::new(),
-            integral: Integral::new(window.clone()),
+            integral: ConcurrencyIntegral::new(window.clone()),
             span: (u64::MAX, 0),
             window_range: window,
             usage: Usage::default(),
@@ -126,13 +126,13 @@ impl Tally {
         }
     }
 
-    /// A request is about to be sent.
+    /// Records that a request is about to be sent.
     pub fn sent(&mut self, now_ns: u64) {
         self.integral.begin(now_ns);
         self.progress.sent += 1;
     }
 
-    /// A request ended; this is the only place where one is counted.
+    /// Records a completed or failed request.
     pub fn record(&mut self, request: &Request) {
         if let Some(sent_ns) = request.sent_ns {
             self.integral.end(sent_ns, request.done_ns);
@@ -151,7 +151,7 @@ impl Tally {
         }
     }
 
-    /// Adds what another thread gathered.
+    /// Adds the tally of another thread.
     pub fn add(&mut self, other: Self) {
         self.window.add(&other.window);
         self.warm_up.add(&other.warm_up);
@@ -164,7 +164,7 @@ impl Tally {
         self.left_open += other.left_open;
     }
 
-    /// The window, ns; one that was open is from when its first request was due to the end of its last.
+    /// Returns the window, ns; an open-ended one is from the scheduled time of its first request to the end of its last.
     pub fn close(&mut self) -> std::ops::Range<u64> {
         if self.window_range.end == u64::MAX {
             let (start, end) = (self.span.0.min(self.span.1), self.span.1);
@@ -203,18 +203,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_merge_of_histograms_is_the_histogram_of_the_merge(
+        fn merged_tallies_equal_the_tally_of_all_requests(
             requests in prop::collection::vec((any::<(u32, u32, u32)>(), any::<bool>()), 0..200), cut in any::<prop::sample::Index>(),
         ) {
             let requests: Vec<_> = requests.into_iter().map(|(times, failed)| request(times, failed)).collect();
-            let gather = |part: &[Request]| {
+            let tally_of = |part: &[Request]| {
                 let mut tally = Tally::new(0..u64::MAX);
                 part.iter().for_each(|r| tally.record(r));
                 tally
             };
             let (a, b) = requests.split_at(cut.index(requests.len() + 1));
-            let (mut merged, whole) = (gather(a), gather(&requests));
-            merged.add(gather(b));
+            let (mut merged, whole) = (tally_of(a), tally_of(&requests));
+            merged.add(tally_of(b));
             prop_assert_eq!(&merged.window, &whole.window);
             prop_assert_eq!(merged.histograms, whole.histograms);
         }

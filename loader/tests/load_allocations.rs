@@ -1,6 +1,6 @@
-//! On the way of a request the engines allocate nothing: an allocator counts what their threads ask for in the middle of a load.
+//! The engines do not allocate in the request path: an allocator counts the allocations of their threads during a load.
 
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "test code may panic")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::SocketAddr;
@@ -14,74 +14,74 @@ use loader::{
 };
 use workloads::shutdown::{Shutdown, Trigger};
 
-/// The system's allocator, and a count of what threads of an engine ask it for while it is watched.
+/// The system allocator, which counts allocations of engine threads while it is enabled.
 struct Counting;
 
-static WATCHED: AtomicBool = AtomicBool::new(false);
+static ENABLED: AtomicBool = AtomicBool::new(false);
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Whether this thread is one that fires; the one that takes the log to disk is not.
-#[expect(unsafe_code, reason = "the name of a thread has no safe form that allocates nothing")]
-fn fires() -> bool {
+/// Whether this is an engine thread, as opposed to the one that writes the log.
+#[expect(unsafe_code, reason = "std cannot return the name of a thread without allocating")]
+fn is_engine_thread() -> bool {
     let mut name = [0_u8; 16];
-    // SAFETY: PR_GET_NAME writes 16 bytes at most, terminator included, and `name` has them.
+    // SAFETY: PR_GET_NAME writes at most 16 bytes, including the terminator, which is the size of `name`.
     let result = unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
     result == 0 && name.starts_with(b"load-") && name[5].is_ascii_digit()
 }
 
-fn note() {
-    if WATCHED.load(Ordering::Relaxed) && fires() {
+fn count() {
+    if ENABLED.load(Ordering::Relaxed) && is_engine_thread() {
         CALLS.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 #[expect(unsafe_code, reason = "an allocator is unsafe to write")]
-// SAFETY: every call is handed on as it is.
+// SAFETY: every call is forwarded unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note();
-        // SAFETY: the caller's.
+        count();
+        // SAFETY: guaranteed by the caller.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note();
-        // SAFETY: the caller's.
+        count();
+        // SAFETY: guaranteed by the caller.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note();
-        // SAFETY: the caller's.
+        count();
+        // SAFETY: guaranteed by the caller.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
 
-/// One load at a time is watched: the allocator is that of the whole program.
-static ONE: Mutex<()> = Mutex::new(());
+/// Only one load runs at a time, since the allocator is global.
+static LOCK: Mutex<()> = Mutex::new(());
 
-/// Before this many requests tables may grow to the size that they keep.
+/// Number of first requests during which tables may grow to their final size.
 const SETTLED: u64 = 1000;
-/// So many are watched at least.
-const WATCHED_REQUESTS: u64 = 2000;
-/// Requests in a block of the log, of which a new one may be needed, with its place in a queue.
+/// Minimum number of requests during which allocations are counted.
+const COUNTED_REQUESTS: u64 = 2000;
+/// Requests per block of the log; a new block and its queue entry may be allocated.
 const BLOCK: u64 = 16_384;
-const CALLS_A_BLOCK: u64 = 2;
+const ALLOCATIONS_PER_BLOCK: u64 = 2;
 
-/// Runs a load that ends when enough of it was watched.
-fn allocates_nothing(what: &str, engine: &(dyn Engine + Sync)) {
-    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+/// Runs a load until enough requests were counted.
+fn assert_no_allocations(what: &str, engine: &(dyn Engine + Sync)) {
+    let _guard = LOCK.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let control = Control::new();
     let ended = |progress: Progress| progress.succeeded + progress.failed;
-    let (watched, calls, outcome) = std::thread::scope(|scope| {
+    let (requests, calls, outcome) = std::thread::scope(|scope| {
         let load = scope.spawn(|| engine.run(&control).unwrap());
         let wait_for = |requests| {
             while ended(control.progress()) < requests && !load.is_finished() {
@@ -89,27 +89,27 @@ fn allocates_nothing(what: &str, engine: &(dyn Engine + Sync)) {
             }
             assert!(
                 !load.is_finished(),
-                "{what}: the load was over too early: {:?}",
+                "{what}: the load ended too early: {:?}",
                 control.progress()
             );
             ended(control.progress())
         };
         let first = wait_for(SETTLED);
         CALLS.store(0, Ordering::Relaxed);
-        WATCHED.store(true, Ordering::Relaxed);
-        let last = wait_for(first + WATCHED_REQUESTS);
-        WATCHED.store(false, Ordering::Relaxed);
+        ENABLED.store(true, Ordering::Relaxed);
+        let last = wait_for(first + COUNTED_REQUESTS);
+        ENABLED.store(false, Ordering::Relaxed);
         let calls = CALLS.load(Ordering::Relaxed);
         control.cancel();
         (last - first, calls, load.join().unwrap())
     });
-    println!("{what}: {calls} allocations of {watched} requests");
-    let allowed = (watched / BLOCK + 1) * CALLS_A_BLOCK;
-    assert!(calls <= allowed, "{what}: {calls} allocations of {watched} requests");
+    println!("{what}: {calls} allocations in {requests} requests");
+    let allowed = (requests / BLOCK + 1) * ALLOCATIONS_PER_BLOCK;
+    assert!(calls <= allowed, "{what}: {calls} allocations in {requests} requests");
     assert_eq!(outcome.counts.of(loader::ErrorKind::WrongBody), 0);
 }
 
-/// The workload tcp in this process.
+/// The workload `tcp` in this process.
 struct Service {
     address: SocketAddr,
     trigger: Trigger,
@@ -153,32 +153,32 @@ impl Drop for Service {
 const LONG: Duration = Duration::from_secs(120);
 
 #[test]
-fn max_on_kept_connections() {
+fn max_with_persistent_connections() {
     let service = Service::start(1000);
     let engine = Max::new(&MaxPlan::new(16, LONG), &service.target(1000)).unwrap();
-    allocates_nothing("max", &engine);
+    assert_no_allocations("max", &engine);
 }
 
 #[test]
-fn max_with_a_connection_a_request() {
+fn max_with_one_connection_per_request() {
     let service = Service::start(1000);
     let plan = MaxPlan {
         keep_alive: false,
         ..MaxPlan::new(16, LONG)
     };
-    allocates_nothing(
-        "max, a connection a request",
+    assert_no_allocations(
+        "max, one connection per request",
         &Max::new(&plan, &service.target(1000)).unwrap(),
     );
 }
 
-/// Replies larger than what is read in one turn.
+/// Replies that are larger than what is read per event.
 #[test]
 fn max_with_long_replies() {
     const LETTERS: usize = 512 << 10;
     let service = Service::start(LETTERS);
     let engine = Max::new(&MaxPlan::new(4, LONG), &service.target(LETTERS as u64)).unwrap();
-    allocates_nothing("max, long replies", &engine);
+    assert_no_allocations("max, long replies", &engine);
 }
 
 #[test]
@@ -195,13 +195,13 @@ fn rate_uniform_and_poisson() {
                 ..RatePlan::new(2000.0, LONG)
             };
             let engine = Rate::new(plan, service.target(1000)).unwrap();
-            allocates_nothing(&format!("rate, {arrivals:?}, {connections:?}"), &engine);
+            assert_no_allocations(&format!("rate, {arrivals:?}, {connections:?}"), &engine);
         }
     }
 }
 
 #[test]
-fn users_who_think() {
+fn users_with_think_time() {
     let service = Service::start(1000);
     let target = service.target(1000);
     let call = Call {
@@ -229,7 +229,7 @@ fn users_who_think() {
         },
         ..UsersPlan::new(vec![call], vec![label], vec![script; 20], extent)
     };
-    allocates_nothing("users", &Users::new(plan).unwrap());
+    assert_no_allocations("users", &Users::new(plan).unwrap());
 }
 
 #[test]
@@ -247,23 +247,23 @@ fn packets() {
     let (shutdown, mut trigger) = Shutdown::by_hand().unwrap();
     std::thread::spawn(move || workloads::udp::serve(&sockets, &options, &shutdown).unwrap());
     let engine = Udp::new(UdpPlan::new(5_000_000), address).unwrap();
-    allocates_nothing("udp", &engine);
+    assert_no_allocations("udp", &engine);
     trigger.fire().unwrap();
 }
 
-/// What is counted at all: a thread of such a name that allocates.
+/// Allocations of a thread with the name of an engine thread are counted.
 #[test]
-fn an_allocation_is_seen() {
-    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+fn allocations_are_counted() {
+    let _guard = LOCK.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     CALLS.store(0, Ordering::Relaxed);
-    WATCHED.store(true, Ordering::Relaxed);
+    ENABLED.store(true, Ordering::Relaxed);
     let thread = std::thread::Builder::new().name("load-0".to_owned());
     let made = thread
         .spawn(|| std::hint::black_box(vec![1_u8; 100]).len())
         .unwrap()
         .join()
         .unwrap();
-    WATCHED.store(false, Ordering::Relaxed);
+    ENABLED.store(false, Ordering::Relaxed);
     assert_eq!(made, 100);
     assert!(CALLS.load(Ordering::Relaxed) >= 1);
 }

@@ -1,6 +1,6 @@
-//! The engine `udp` against services that lose, double, delay and spoil packets in ways that are known exactly.
+//! The engine `udp` against services that lose, duplicate, delay and corrupt packets in a known way.
 
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "test code may panic")]
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -14,37 +14,37 @@ mod netem;
 #[path = "load_udp/relay.rs"]
 mod relay;
 
-/// What a service does with the nth packet.
+/// What a service does with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
+enum Behavior {
     Answer,
-    Swallow,
-    Twice,
-    /// Answered behind the next three packets.
-    Behind,
-    /// Answered after so many milliseconds.
-    After(u64),
-    OneLetterWrong,
-    TooShort,
-    Nonsense,
+    Drop,
+    Duplicate,
+    /// Answers after the next three packets.
+    Reorder,
+    /// Answers after this many ms.
+    Delay(u64),
+    Corrupt,
+    Truncate,
+    Stray,
 }
 
 /// A service in this process that ends with the test.
 struct Service {
     address: SocketAddr,
-    over: Arc<AtomicBool>,
+    stopped: Arc<AtomicBool>,
 }
 
 impl Service {
-    /// `deeds` says what becomes of the nth packet.
-    fn start(deeds: impl Fn(u64) -> Deed + Send + 'static) -> Self {
+    /// `behavior` of the nth packet.
+    fn start(behavior: impl Fn(u64) -> Behavior + Send + 'static) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
-        let over = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&over);
-        std::thread::spawn(move || serve(&socket, deeds, &ended));
-        Self { address, over }
+        let stopped = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stopped);
+        std::thread::spawn(move || serve(&socket, behavior, &flag));
+        Self { address, stopped }
     }
 
     fn run(&self, plan: UdpPlan) -> Outcome {
@@ -54,15 +54,15 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
+        self.stopped.store(true, Ordering::Relaxed);
     }
 }
 
-fn serve(socket: &UdpSocket, deeds: impl Fn(u64) -> Deed, over: &AtomicBool) {
+fn serve(socket: &UdpSocket, behavior: impl Fn(u64) -> Behavior, stopped: &AtomicBool) {
     let mut packet = [0; 2048];
     let mut held: Vec<(u64, Vec<u8>, SocketAddr)> = Vec::new();
     let mut nth = 0;
-    while !over.load(Ordering::Relaxed) {
+    while !stopped.load(Ordering::Relaxed) {
         let Ok((length, client)) = socket.recv_from(&mut packet) else {
             continue;
         };
@@ -73,24 +73,24 @@ fn serve(socket: &UdpSocket, deeds: impl Fn(u64) -> Deed, over: &AtomicBool) {
         let send = |reply: &[u8]| {
             let _ = socket.send_to(reply, client);
         };
-        match deeds(nth) {
-            Deed::Answer => send(&reply),
-            Deed::Swallow => {}
-            Deed::Twice => (0..2).for_each(|_| send(&reply)),
-            Deed::Behind => held.push((nth + 3, reply, client)),
-            Deed::After(ms) => {
+        match behavior(nth) {
+            Behavior::Answer => send(&reply),
+            Behavior::Drop => {}
+            Behavior::Duplicate => (0..2).for_each(|_| send(&reply)),
+            Behavior::Reorder => held.push((nth + 3, reply, client)),
+            Behavior::Delay(ms) => {
                 let socket = socket.try_clone().unwrap();
                 std::thread::spawn(move || {
                     std::thread::sleep(Duration::from_millis(ms));
                     let _ = socket.send_to(&reply, client);
                 });
             }
-            Deed::OneLetterWrong => {
+            Behavior::Corrupt => {
                 reply[500] = b'B';
                 send(&reply);
             }
-            Deed::TooShort => send(&reply[1..]),
-            Deed::Nonsense => send(b"this is no reply"),
+            Behavior::Truncate => send(&reply[1..]),
+            Behavior::Stray => send(b"not a reply"),
         }
         held.retain(|(due, reply, client)| {
             let waits = *due > nth;
@@ -103,7 +103,7 @@ fn serve(socket: &UdpSocket, deeds: impl Fn(u64) -> Deed, over: &AtomicBool) {
     }
 }
 
-/// A closed loop that a busy machine cannot disturb: the time-out is far away.
+/// A closed loop with a time-out that is long enough for a busy machine.
 fn plan(packets: u64) -> UdpPlan {
     UdpPlan {
         window: Some(16),
@@ -114,7 +114,7 @@ fn plan(packets: u64) -> UdpPlan {
 
 #[test]
 fn every_packet_is_sent_and_answered_once() {
-    let service = Service::start(|_| Deed::Answer);
+    let service = Service::start(|_| Behavior::Answer);
     let outcome = service.run(UdpPlan {
         warm_up: Duration::from_millis(10),
         ..plan(5000)
@@ -143,8 +143,8 @@ fn every_packet_is_sent_and_answered_once() {
 }
 
 #[test]
-fn several_threads_share_a_stream() {
-    let service = Service::start(|_| Deed::Answer);
+fn a_stream_is_split_over_threads() {
+    let service = Service::start(|_| Behavior::Answer);
     let outcome = service.run(UdpPlan {
         cpus: vec![0, 0, 0],
         ..plan(1000)
@@ -155,15 +155,14 @@ fn several_threads_share_a_stream() {
 }
 
 #[test]
-fn what_went_wrong_on_the_way_is_counted_exactly() {
+fn anomalies_are_counted_exactly() {
     let service = Service::start(|nth| match nth % 100 {
-        10 => Deed::Twice,
-        20 => Deed::Behind,
-        40 => Deed::OneLetterWrong,
-        50 => Deed::TooShort,
-        _ => Deed::Answer,
+        10 => Behavior::Duplicate,
+        20 => Behavior::Reorder,
+        40 => Behavior::Corrupt,
+        50 => Behavior::Truncate,
+        _ => Behavior::Answer,
     });
-    // One packet under way in front of the service at any time, so that what it sees is in order.
     let outcome = service.run(plan(2000));
     let stream = outcome.udp.as_ref().unwrap().stream;
     assert_eq!((stream.sent, stream.received, stream.lost), (2000, 1960, 0));
@@ -175,11 +174,11 @@ fn what_went_wrong_on_the_way_is_counted_exactly() {
 }
 
 #[test]
-fn what_is_swallowed_is_lost_and_nothing_else() {
+fn only_unanswered_packets_are_lost() {
     let service = Service::start(|nth| match nth % 500 {
-        100 => Deed::Swallow,
-        200 => Deed::Nonsense,
-        _ => Deed::Answer,
+        100 => Behavior::Drop,
+        200 => Behavior::Stray,
+        _ => Behavior::Answer,
     });
     let outcome = service.run(UdpPlan {
         timeout: Duration::from_secs(2),
@@ -192,14 +191,14 @@ fn what_is_swallowed_is_lost_and_nothing_else() {
 }
 
 #[test]
-fn a_reply_behind_its_time_out_is_late_and_its_packet_lost() {
+fn a_packet_answered_after_its_timeout_is_lost_and_late() {
     let service = Service::start(|nth| match nth {
-        100 => Deed::After(1500),
-        // The last keeps the stream open until the late one is there.
-        1999 => Deed::Swallow,
-        _ => Deed::Answer,
+        100 => Behavior::Delay(1500),
+        // The last packet keeps the stream open until the late reply arrives.
+        1999 => Behavior::Drop,
+        _ => Behavior::Answer,
     });
-    // The last packet is sent when the first time-out frees its place: a window of one.
+    // With a window of one, the last packet is sent after the first time-out.
     let outcome = service.run(UdpPlan {
         window: Some(1),
         timeout: Duration::from_secs(1),
@@ -211,8 +210,8 @@ fn a_reply_behind_its_time_out_is_late_and_its_packet_lost() {
 }
 
 #[test]
-fn an_open_loop_sends_at_its_pace_whatever_comes_back() {
-    let service = Service::start(|nth| if nth < 50 { Deed::Swallow } else { Deed::Answer });
+fn an_open_loop_keeps_its_pace_regardless_of_replies() {
+    let service = Service::start(|nth| if nth < 50 { Behavior::Drop } else { Behavior::Answer });
     let outcome = service.run(UdpPlan {
         window: None,
         pace: Duration::from_micros(500),
@@ -233,14 +232,14 @@ fn an_open_loop_sends_at_its_pace_whatever_comes_back() {
 }
 
 #[test]
-fn an_echo_is_checked_as_such() {
+fn echo_replies_are_checked() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     std::thread::spawn(move || {
         let mut packet = [0; 2048];
         for nth in 0..200_u64 {
             let (length, client) = socket.recv_from(&mut packet).unwrap();
-            // The questions for counters come back, too; they are no answers.
+            // Queries of counters are echoed, too, which is not a valid reply.
             packet[100] = u8::from(nth == 150);
             socket.send_to(&packet[..length], client).unwrap();
         }
@@ -259,7 +258,7 @@ fn an_echo_is_checked_as_such() {
 }
 
 #[test]
-fn nobody_at_the_address_is_loss_with_its_reason() {
+fn a_closed_port_is_counted_as_loss_and_refusals() {
     let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let plan = UdpPlan {
         timeout: Duration::from_millis(200),
@@ -272,8 +271,8 @@ fn nobody_at_the_address_is_loss_with_its_reason() {
 }
 
 #[test]
-fn a_cancelled_stream_ends_soon_with_what_was_measured() {
-    let service = Service::start(|nth| if nth % 2 == 0 { Deed::Answer } else { Deed::Swallow });
+fn cancellation_ends_the_stream_with_the_results_so_far() {
+    let service = Service::start(|nth| if nth % 2 == 0 { Behavior::Answer } else { Behavior::Drop });
     let control = Arc::new(Control::new());
     let (engine, watched) = (Udp::new(plan(1000), service.address).unwrap(), Arc::clone(&control));
     let load = std::thread::spawn(move || engine.run(&watched).unwrap());
@@ -290,10 +289,10 @@ fn a_cancelled_stream_ends_soon_with_what_was_measured() {
 }
 
 #[test]
-fn a_search_finds_a_pace_or_says_that_its_time_was_over() {
-    let service = Service::start(|_| Deed::Answer);
+fn a_search_finds_a_pace_or_reports_that_its_time_ran_out() {
+    let service = Service::start(|_| Behavior::Answer);
     let outcome = service.run(UdpPlan {
-        // It ends as soon as it has found a pace; a busy machine, which loses packets now and then, only makes it try again.
+        // It ends when it has found a pace; losses on a busy machine only prolong it.
         search: Some(Duration::from_secs(600)),
         pace: Duration::from_micros(200),
         ..plan(300)
@@ -304,7 +303,7 @@ fn a_search_finds_a_pace_or_says_that_its_time_was_over() {
     let last = search.steps.last().unwrap();
     assert_eq!((last.sent, last.lost, Some(last.pace_ns)), (300, 0, search.pace_ns));
 
-    let silent = Service::start(|_| Deed::Swallow);
+    let silent = Service::start(|_| Behavior::Drop);
     let outcome = silent.run(UdpPlan {
         search: Some(Duration::from_millis(500)),
         timeout: Duration::from_millis(200),

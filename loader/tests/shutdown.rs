@@ -1,6 +1,6 @@
-//! Signals, in a process of its own: this file holds one test that sends them to itself.
+//! Signal handling. The test sends signals to child processes that run this same program.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+#![expect(clippy::unwrap_used, reason = "test code may panic")]
 
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -8,42 +8,42 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, raise};
 use tokio::runtime::Runtime;
 
-/// Names the part of a child that this program was started again for.
+/// Selects the role of a child process.
 const CHILD: &str = "JUNG_TEST_SHUTDOWN_CHILD";
 
 #[test]
-fn the_first_signal_asks_and_the_second_ends_with_130() {
+fn the_first_signal_cancels_and_the_second_exits_with_130() {
     match std::env::var(CHILD).as_deref() {
-        Ok("twice") => return ended_by_the_second(),
-        Ok("nohup") => return outlives_its_terminal(),
+        Ok("twice") => return exits_on_the_second(),
+        Ok("nohup") => return ignores_hangup(),
         _ => {}
     }
     let output = child("twice", "exec env --default-signal=HUP,INT,TERM \"$0\" --nocapture");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("cancelled by the first"), "{said}");
-    assert_eq!(output.status.code(), Some(130), "{said}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("cancelled by the first"), "{text}");
+    assert_eq!(output.status.code(), Some(130), "{text}");
     let output = child(
         "nohup",
         "trap '' HUP; exec env --default-signal=INT,TERM \"$0\" --nocapture",
     );
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("cancelled by SIGTERM only"), "{said}");
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("cancelled by SIGTERM only"), "{text}");
+    assert_eq!(output.status.code(), Some(0), "{text}");
 }
 
-/// This program again, in that part, started by a line of shell; what a background job or `nohup` made us ignore must not pass on.
-fn child(part: &str, line: &str) -> Output {
+/// Runs this program in a role, by a shell command that resets the signals that this process ignores.
+fn child(role: &str, command: &str) -> Output {
     let this = std::env::current_exe().unwrap();
     Command::new("sh")
         .arg("-c")
-        .arg(line)
+        .arg(command)
         .arg(this)
-        .env(CHILD, part)
+        .env(CHILD, role)
         .output()
         .unwrap()
 }
 
-fn ended_by_the_second() {
+fn exits_on_the_second() {
     Runtime::new().unwrap().block_on(async {
         let token = loader::shutdown::on_signals("ending").unwrap();
         assert!(!token.is_cancelled());
@@ -56,10 +56,10 @@ fn ended_by_the_second() {
     });
 }
 
-fn outlives_its_terminal() {
+fn ignores_hangup() {
     Runtime::new().unwrap().block_on(async {
         let token = loader::shutdown::on_signals("ending").unwrap();
-        // Were it listened to, it would count as the first, and SIGTERM would end the process.
+        // If it were handled, it would count as the first signal, and SIGTERM would end the process.
         raise(Signal::SIGHUP).unwrap();
         raise(Signal::SIGHUP).unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,38 +1,37 @@
-//! What a controller says to a runner, and to a loader, which is a runner that fires a part of a load.
+//! Commands: messages of a controller to a runner or loader.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Name;
 use crate::load::{Prepare, Start};
-use crate::spec::{Deadlines, PlatformSpec, Resources, Sampling, ServiceSpec};
-use crate::surroundings::{BrokerSpec, SeedSpec};
+use crate::spec::{BrokerSpec, Deadlines, PlatformSpec, Resources, Sampling, SeedSpec, ServiceSpec};
 
 /// A command. On the wire `{"RUN": {...}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Command {
-    /// Say what host this is and prove the platforms named; answered by FACTS, of a loader by LOADER.
+    /// Report host facts and probe these platforms; answered by FACTS, by a loader with LOADER.
     Describe(Describe),
-    /// Answered by PONG at once; estimates the offset between the two clocks and shows that the runner lives.
+    /// Answered immediately by PONG; used to estimate the clock offset and to check that the runner is alive.
     Ping(Ping),
-    /// Deploy and sample; answered by ACCEPTED or REFUSED, then READY or FAILED. Sent again with the same attempt when no answer comes.
+    /// Deploy and sample; answered by ACCEPTED or REFUSED, then READY or FAILED. Repeated with the same attempt id if no reply arrives.
     Run(Box<Run>),
-    /// Of a loader: make everything ready for a part of a load; answered by PREPARED, REFUSED or FAILED. Sent again when no answer comes.
+    /// For loaders: prepare a part of a load; answered by PREPARED, REFUSED or FAILED. Repeated if no reply arrives.
     Prepare(Box<Prepare>),
-    /// Of a loader: begin at this instant; answered by PROGRESS. Sent again when no answer comes.
+    /// For loaders: begin at this time; answered by PROGRESS. Repeated if no reply arrives.
     Start(Start),
-    /// Hold the lease of the running attempt; not answered.
+    /// Renew the lease of the running attempt; not answered.
     Renew(Renew),
-    /// The measured window of the attempt begins or ends now: read all counters at once. Not answered, and nothing breaks without it.
+    /// The measurement window of the attempt begins or ends now: read all counters immediately. Not answered, and optional.
     Edge(Edge),
-    /// End the attempt, whatever its state; answered by SUMMARY, or FAILED where there is nothing to sum up.
+    /// End the attempt in any state; answered by SUMMARY, or by FAILED if it never became READY.
     Stop(Stop),
 }
 
 impl Command {
-    /// The word that stands for it on the wire and in logs.
+    /// Its name on the wire and in logs.
     #[must_use]
-    pub const fn word(&self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Describe(_) => "DESCRIBE",
             Self::Ping(_) => "PING",
@@ -50,7 +49,7 @@ impl Command {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Describe {
-    /// The platforms that the experiment needs.
+    /// The platforms of the experiment.
     pub platforms: Vec<PlatformSpec>,
 }
 
@@ -63,27 +62,27 @@ pub struct Ping {}
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// Which trial this is, for logs and names; the identity is the envelope's attempt.
+    /// The trial, for logs and names; the envelope's attempt id is the identity.
     pub trial: TrialRef,
-    /// What the services run on.
+    /// The platform that the services run on.
     pub platform: PlatformSpec,
-    /// The services, in the order they are started. Those in a row at one place are started together, and the next after their first replies.
+    /// The services in start order. Consecutive services at the same place start together; the next ones start after their first replies.
     pub services: Vec<ServiceSpec>,
-    /// The broker that they talk through, if the runner is to start one.
+    /// The services' own Kafka broker, if the runner has to start one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broker: Option<BrokerSpec>,
-    /// How they are filled before READY.
+    /// How the services are seeded with data before READY.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<SeedSpec>,
-    /// The limits that each gets.
+    /// Resource limits of each service.
     pub resources: Resources,
-    /// How they are sampled.
+    /// Sampling of resource usage.
     pub sampling: Sampling,
-    /// How long each phase may take.
+    /// Deadlines of the phases.
     pub deadlines: Deadlines,
 }
 
-/// Where an attempt stands in the experiment.
+/// The position of an attempt in the experiment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrialRef {
@@ -97,12 +96,12 @@ pub struct TrialRef {
     pub attempt: u32,
 }
 
-/// The body of RENEW: nothing, the envelope says which attempt.
+/// The body of RENEW: nothing; the envelope names the attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Renew {}
 
-/// The body of EDGE: nothing, the envelope says which attempt.
+/// The body of EDGE: nothing; the envelope names the attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Edge {}
@@ -111,7 +110,7 @@ pub struct Edge {}
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
-    /// Why, for the runner's log.
+    /// The reason, for the runner's log.
     pub reason: StopReason,
 }
 
@@ -119,12 +118,12 @@ pub struct Stop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopReason {
-    /// The load is over.
+    /// The load has finished.
     Finished,
-    /// The user or the controller's shutdown ends the trial early.
+    /// Cancelled by the user or by the controller's shutdown.
     Cancelled,
-    /// A phase took too long.
+    /// A phase exceeded its deadline.
     Deadline,
-    /// The load could not be fired.
+    /// The load failed.
     LoadFailed,
 }

@@ -1,29 +1,29 @@
-//! What is counted: one closed list of raw figures, each with its unit in its name.
+//! The fixed set of raw figures in samples; each name includes the unit.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// Whether a figure only grows, or is a state.
+/// Whether a figure is cumulative or instantaneous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It counts from the beginning of what is sampled: only differences mean something.
-    Total,
-    /// It is what it is at the moment.
-    Now,
+pub enum CounterKind {
+    /// Counts from the start of the sampled object; only differences are meaningful.
+    Cumulative,
+    /// The current value.
+    Gauge,
 }
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])* $variant:ident $name:literal $kind:ident,)*) => {
-        /// A raw figure of a sample. Where it comes from, file by file: `docs/metrics.md`.
+        /// A raw figure of a sample. `docs/metrics.md` lists the source of each.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Counter {
             $($(#[doc = $doc])* $variant,)*
         }
 
         impl Counter {
-            /// All of them, in the order of columns.
+            /// All counters, in column order.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// Its name on the wire and in files.
@@ -32,188 +32,188 @@ macro_rules! counters {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// The counter of a name.
+            /// The counter with this name.
             #[must_use]
-            pub fn of_name(name: &str) -> Option<Self> {
+            pub fn from_name(name: &str) -> Option<Self> {
                 match name { $($name => Some(Self::$variant),)* _ => None }
             }
 
-            /// Whether it only grows.
+            /// Whether it is cumulative.
             #[must_use]
-            pub const fn kind(self) -> Kind {
-                match self { $(Self::$variant => Kind::$kind,)* }
+            pub const fn kind(self) -> CounterKind {
+                match self { $(Self::$variant => CounterKind::$kind,)* }
             }
         }
     };
 }
 
 counters! {
-    /// Time on a CPU, ns; of a process the sum of its threads.
-    CpuNs "cpu_ns" Total,
-    /// Time that was ready to run and waited for a CPU, ns.
-    WaitNs "wait_ns" Total,
-    /// How often it was put on a CPU.
-    Timeslices "timeslices" Total,
+    /// CPU time, ns; for a process, the sum over its threads.
+    CpuNs "cpu_ns" Cumulative,
+    /// Time spent runnable but waiting for a CPU, ns.
+    WaitNs "wait_ns" Cumulative,
+    /// Number of times it was scheduled on a CPU.
+    Timeslices "timeslices" Cumulative,
     /// Time in user mode, ns.
-    UserNs "user_ns" Total,
-    /// Time in the kernel, ns.
-    SystemNs "system_ns" Total,
-    /// Time in user mode, clock ticks; a guest's time is in it, and on the host `nice` is not.
-    UserTicks "user_ticks" Total,
+    UserNs "user_ns" Cumulative,
+    /// Time in kernel mode, ns.
+    SystemNs "system_ns" Cumulative,
+    /// Time in user mode, clock ticks; includes guest time, and for the host excludes `nice`.
+    UserTicks "user_ticks" Cumulative,
     /// Time in user mode at low priority, clock ticks.
-    NiceTicks "nice_ticks" Total,
-    /// Time in the kernel, clock ticks.
-    SystemTicks "system_ticks" Total,
-    /// The part of the user time that a guest had, clock ticks.
-    GuestTicks "guest_ticks" Total,
-    /// The part of the nice time that a guest had, clock ticks.
-    GuestNiceTicks "guest_nice_ticks" Total,
-    /// User time of children that have ended and were waited for, clock ticks.
-    ReapedUserTicks "reaped_user_ticks" Total,
-    /// System time of children that have ended and were waited for, clock ticks.
-    ReapedSystemTicks "reaped_system_ticks" Total,
-    /// Time without work, clock ticks.
-    IdleTicks "idle_ticks" Total,
-    /// Time without work while a disk was waited for, clock ticks.
-    IowaitTicks "iowait_ticks" Total,
+    NiceTicks "nice_ticks" Cumulative,
+    /// Time in kernel mode, clock ticks.
+    SystemTicks "system_ticks" Cumulative,
+    /// The part of user time spent running a guest, clock ticks.
+    GuestTicks "guest_ticks" Cumulative,
+    /// The part of nice time spent running a guest, clock ticks.
+    GuestNiceTicks "guest_nice_ticks" Cumulative,
+    /// User time of reaped children, clock ticks.
+    ReapedUserTicks "reaped_user_ticks" Cumulative,
+    /// System time of reaped children, clock ticks.
+    ReapedSystemTicks "reaped_system_ticks" Cumulative,
+    /// Idle time, clock ticks.
+    IdleTicks "idle_ticks" Cumulative,
+    /// Idle time with outstanding disk I/O, clock ticks.
+    IowaitTicks "iowait_ticks" Cumulative,
     /// Time in interrupt handlers, clock ticks.
-    IrqTicks "irq_ticks" Total,
-    /// Time in soft interrupts, clock ticks.
-    SoftirqTicks "softirq_ticks" Total,
-    /// Time that the hypervisor below took, clock ticks.
-    StealTicks "steal_ticks" Total,
-    /// Time that block devices were waited for, clock ticks.
-    BlockDelayTicks "block_delay_ticks" Total,
-    /// Periods of a CPU quota that have passed.
-    Periods "periods" Total,
+    IrqTicks "irq_ticks" Cumulative,
+    /// Time in softirqs, clock ticks.
+    SoftirqTicks "softirq_ticks" Cumulative,
+    /// Time stolen by the hypervisor, clock ticks.
+    StealTicks "steal_ticks" Cumulative,
+    /// Delay by block I/O, clock ticks.
+    BlockDelayTicks "block_delay_ticks" Cumulative,
+    /// Elapsed periods of a CPU quota.
+    Periods "periods" Cumulative,
     /// Periods in which the quota was used up.
-    ThrottledPeriods "throttled_periods" Total,
-    /// Time that the quota kept it from running, ns.
-    ThrottledNs "throttled_ns" Total,
-    /// Page faults without a disk.
-    MinorFaults "minor_faults" Total,
-    /// Page faults with a disk.
-    MajorFaults "major_faults" Total,
-    /// Context switches of its own will.
-    VoluntarySwitches "voluntary_switches" Total,
-    /// Context switches against its will.
-    InvoluntarySwitches "involuntary_switches" Total,
-    /// All context switches of the host.
-    Switches "switches" Total,
-    /// Processes and threads that the host has made.
-    Forks "forks" Total,
-    /// Soft interrupts for received packets.
-    NetRxSoftirqs "net_rx_softirqs" Total,
-    /// Soft interrupts for sent packets.
-    NetTxSoftirqs "net_tx_softirqs" Total,
-    /// Bytes that block devices were read for it.
-    ReadBytes "read_bytes" Total,
-    /// Bytes that block devices were, or will be, written for it.
-    WrittenBytes "written_bytes" Total,
+    ThrottledPeriods "throttled_periods" Cumulative,
+    /// Time throttled by the quota, ns.
+    ThrottledNs "throttled_ns" Cumulative,
+    /// Page faults that needed no disk access.
+    MinorFaults "minor_faults" Cumulative,
+    /// Page faults that needed disk access.
+    MajorFaults "major_faults" Cumulative,
+    /// Voluntary context switches.
+    VoluntarySwitches "voluntary_switches" Cumulative,
+    /// Involuntary context switches.
+    InvoluntarySwitches "involuntary_switches" Cumulative,
+    /// Context switches of the whole host.
+    Switches "switches" Cumulative,
+    /// Processes and threads created on the host.
+    Forks "forks" Cumulative,
+    /// `NET_RX` softirqs.
+    NetRxSoftirqs "net_rx_softirqs" Cumulative,
+    /// `NET_TX` softirqs.
+    NetTxSoftirqs "net_tx_softirqs" Cumulative,
+    /// Bytes read from block devices on its behalf.
+    ReadBytes "read_bytes" Cumulative,
+    /// Bytes written, or to be written, to block devices on its behalf.
+    WrittenBytes "written_bytes" Cumulative,
     /// Open file descriptors.
-    Fds "fds" Now,
+    Fds "fds" Gauge,
     /// Threads.
-    Threads "threads" Now,
+    Threads "threads" Gauge,
     /// Processes.
-    Processes "processes" Now,
-    /// Resident memory; shared pages count in every process.
-    RssBytes "rss_bytes" Now,
-    /// The highest resident memory since its start.
-    PeakRssBytes "peak_rss_bytes" Now,
-    /// Address space.
-    VirtualBytes "virtual_bytes" Now,
-    /// Resident memory in which a page shared by n processes counts 1/n.
-    PssBytes "pss_bytes" Now,
-    /// The anonymous part of it.
-    PssAnonBytes "pss_anon_bytes" Now,
-    /// The part of it that are pages of files.
-    PssFileBytes "pss_file_bytes" Now,
-    /// The part of it that is shared memory.
-    PssShmemBytes "pss_shmem_bytes" Now,
-    /// Resident memory that no other process has: what would be free without it.
-    PrivateBytes "private_bytes" Now,
-    /// Resident memory that others have, too.
-    SharedBytes "shared_bytes" Now,
-    /// Memory on a swap device.
-    SwapBytes "swap_bytes" Now,
+    Processes "processes" Gauge,
+    /// Resident memory; shared pages count in every process that maps them.
+    RssBytes "rss_bytes" Gauge,
+    /// Peak resident memory since its start.
+    PeakRssBytes "peak_rss_bytes" Gauge,
+    /// Virtual memory size.
+    VirtualBytes "virtual_bytes" Gauge,
+    /// Proportional set size: a page shared by n processes counts 1/n.
+    PssBytes "pss_bytes" Gauge,
+    /// The anonymous part of PSS.
+    PssAnonBytes "pss_anon_bytes" Gauge,
+    /// The file-backed part of PSS.
+    PssFileBytes "pss_file_bytes" Gauge,
+    /// The shared-memory part of PSS.
+    PssShmemBytes "pss_shmem_bytes" Gauge,
+    /// Unique set size: resident memory not shared with another process.
+    PrivateBytes "private_bytes" Gauge,
+    /// Resident memory shared with other processes.
+    SharedBytes "shared_bytes" Gauge,
+    /// Swapped-out memory.
+    SwapBytes "swap_bytes" Gauge,
     /// Anonymous memory in transparent huge pages.
-    HugeBytes "huge_bytes" Now,
-    /// Memory of hugetlbfs, which is not in the resident memory.
-    HugetlbBytes "hugetlb_bytes" Now,
+    HugeBytes "huge_bytes" Gauge,
+    /// hugetlbfs memory, which RSS does not include.
+    HugetlbBytes "hugetlb_bytes" Gauge,
     /// Page tables.
-    PageTableBytes "page_table_bytes" Now,
-    /// All memory that is charged to the group; of the host, all that it has.
-    MemoryBytes "memory_bytes" Now,
-    /// The highest of that since its making.
-    PeakBytes "peak_bytes" Now,
-    /// The most that may be charged.
-    LimitBytes "limit_bytes" Now,
+    PageTableBytes "page_table_bytes" Gauge,
+    /// Memory charged to the cgroup; for the host, its total memory.
+    MemoryBytes "memory_bytes" Gauge,
+    /// Peak memory charged to the cgroup since its creation.
+    PeakBytes "peak_bytes" Gauge,
+    /// The memory limit of the cgroup.
+    LimitBytes "limit_bytes" Gauge,
     /// Anonymous memory.
-    AnonBytes "anon_bytes" Now,
-    /// Page cache, shared memory included.
-    FileBytes "file_bytes" Now,
+    AnonBytes "anon_bytes" Gauge,
+    /// Page cache, including shared memory.
+    FileBytes "file_bytes" Gauge,
     /// Shared memory and tmpfs, a part of the page cache.
-    ShmemBytes "shmem_bytes" Now,
-    /// Page cache that was used lately.
-    ActiveFileBytes "active_file_bytes" Now,
-    /// Page cache that was not used lately and goes first.
-    InactiveFileBytes "inactive_file_bytes" Now,
-    /// Memory of the kernel for it.
-    KernelBytes "kernel_bytes" Now,
-    /// Buffers of sockets.
-    SockBytes "sock_bytes" Now,
-    /// Slabs, a part of the kernel's memory.
-    SlabBytes "slab_bytes" Now,
-    /// Memory that nothing uses.
-    FreeBytes "free_bytes" Now,
-    /// What the kernel believes can be had without swapping.
-    AvailableBytes "available_bytes" Now,
-    /// Blocks of devices in memory.
-    BuffersBytes "buffers_bytes" Now,
-    /// Page cache that waits to be written.
-    DirtyBytes "dirty_bytes" Now,
-    /// How often the memory limit was reached.
-    LimitHits "limit_hits" Total,
-    /// How many of its processes the kernel has killed for memory.
-    OomKills "oom_kills" Total,
-    /// The memory that a guest was given.
-    GuestMemoryBytes "guest_memory_bytes" Now,
-    /// The memory that `docker stats` shows.
-    ShownBytes "shown_bytes" Now,
-    /// Time in which some task waited for a CPU, us.
-    CpuSomeUs "cpu_some_us" Total,
-    /// Time in which some task waited for memory, us.
-    MemorySomeUs "memory_some_us" Total,
-    /// Time in which all tasks waited for memory, us.
-    MemoryFullUs "memory_full_us" Total,
-    /// Time in which some task waited for a disk, us.
-    IoSomeUs "io_some_us" Total,
-    /// Time in which all tasks waited for a disk, us.
-    IoFullUs "io_full_us" Total,
-    /// Bytes that came in.
-    ReceivedBytes "received_bytes" Total,
-    /// Packets that came in.
-    ReceivedPackets "received_packets" Total,
-    /// Packets that came in damaged.
-    ReceiveErrors "receive_errors" Total,
-    /// Packets that came in and were dropped.
-    ReceiveDrops "receive_drops" Total,
-    /// Bytes that went out.
-    SentBytes "sent_bytes" Total,
-    /// Packets that went out.
-    SentPackets "sent_packets" Total,
-    /// Packets that could not go out.
-    SendErrors "send_errors" Total,
-    /// Packets that were to go out and were dropped.
-    SendDrops "send_drops" Total,
-    /// Energy, uJ; the kernel's counter begins anew at [`Counter::EnergyRangeUj`].
-    EnergyUj "energy_uj" Total,
-    /// Where the energy counter begins anew, uJ.
-    EnergyRangeUj "energy_range_uj" Now,
-    /// CPUs that are online.
-    Cpus "cpus" Now,
-    /// 1: the kernel keeps the time of interrupts apart from that of the processes that they interrupt; 0: it does not.
-    IrqApart "irq_apart" Now,
+    ShmemBytes "shmem_bytes" Gauge,
+    /// Page cache on the active list.
+    ActiveFileBytes "active_file_bytes" Gauge,
+    /// Page cache on the inactive list, which is reclaimed first.
+    InactiveFileBytes "inactive_file_bytes" Gauge,
+    /// Kernel memory charged to it.
+    KernelBytes "kernel_bytes" Gauge,
+    /// Socket buffers.
+    SockBytes "sock_bytes" Gauge,
+    /// Slab memory, a part of kernel memory.
+    SlabBytes "slab_bytes" Gauge,
+    /// Unused memory.
+    FreeBytes "free_bytes" Gauge,
+    /// The kernel's estimate of memory available without swapping.
+    AvailableBytes "available_bytes" Gauge,
+    /// Block device buffers.
+    BuffersBytes "buffers_bytes" Gauge,
+    /// Page cache waiting to be written back.
+    DirtyBytes "dirty_bytes" Gauge,
+    /// Number of times the memory limit was hit.
+    LimitHits "limit_hits" Cumulative,
+    /// Processes killed by the OOM killer.
+    OomKills "oom_kills" Cumulative,
+    /// Memory assigned to a guest.
+    GuestMemoryBytes "guest_memory_bytes" Gauge,
+    /// Memory as shown by `docker stats`.
+    ShownBytes "shown_bytes" Gauge,
+    /// CPU pressure (PSI `some`), us.
+    CpuSomeUs "cpu_some_us" Cumulative,
+    /// Memory pressure (PSI `some`), us.
+    MemorySomeUs "memory_some_us" Cumulative,
+    /// Memory pressure (PSI `full`), us.
+    MemoryFullUs "memory_full_us" Cumulative,
+    /// I/O pressure (PSI `some`), us.
+    IoSomeUs "io_some_us" Cumulative,
+    /// I/O pressure (PSI `full`), us.
+    IoFullUs "io_full_us" Cumulative,
+    /// Bytes received.
+    ReceivedBytes "received_bytes" Cumulative,
+    /// Packets received.
+    ReceivedPackets "received_packets" Cumulative,
+    /// Packets received with errors.
+    ReceiveErrors "receive_errors" Cumulative,
+    /// Received packets that were dropped.
+    ReceiveDrops "receive_drops" Cumulative,
+    /// Bytes sent.
+    SentBytes "sent_bytes" Cumulative,
+    /// Packets sent.
+    SentPackets "sent_packets" Cumulative,
+    /// Packets that could not be sent.
+    SendErrors "send_errors" Cumulative,
+    /// Outgoing packets that were dropped.
+    SendDrops "send_drops" Cumulative,
+    /// Energy, uJ; the kernel's counter wraps at [`Counter::EnergyRangeUj`].
+    EnergyUj "energy_uj" Cumulative,
+    /// Value at which the energy counter wraps, uJ.
+    EnergyRangeUj "energy_range_uj" Gauge,
+    /// Online CPUs.
+    Cpus "cpus" Gauge,
+    /// 1: the kernel accounts interrupt time separately from the interrupted processes (`CONFIG_IRQ_TIME_ACCOUNTING`); 0: it does not.
+    IrqApart "irq_apart" Gauge,
 }
 
 impl fmt::Display for Counter {
@@ -222,18 +222,18 @@ impl fmt::Display for Counter {
     }
 }
 
-/// The figures of one sample. What could not be read, or does not exist for what was sampled, is absent; nothing is ever 0 for want of a source.
+/// The figures of one sample. A figure that could not be read, or that does not apply, is absent, never 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters(Vec<(Counter, u64)>);
 
 impl Counters {
-    /// None yet, with room for so many.
+    /// Empty, with capacity for this many.
     #[must_use]
-    pub fn with_capacity(room: usize) -> Self {
-        Self(Vec::with_capacity(room))
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
     }
 
-    /// Sets a figure; one that is there is replaced.
+    /// Sets a figure, replacing a previous value.
     pub fn put(&mut self, counter: Counter, value: u64) {
         match self.0.iter_mut().find(|(known, _)| *known == counter) {
             Some((_, old)) => *old = value,
@@ -241,12 +241,12 @@ impl Counters {
         }
     }
 
-    /// Adds to a figure; one that is not there begins at 0.
+    /// Adds to a figure; an absent one counts as 0.
     pub fn add(&mut self, counter: Counter, value: u64) {
         self.put(counter, self.get(counter).unwrap_or(0).saturating_add(value));
     }
 
-    /// A figure; `None`: not known.
+    /// A figure; `None`: absent.
     #[must_use]
     pub fn get(&self, counter: Counter) -> Option<u64> {
         self.0
@@ -255,18 +255,18 @@ impl Counters {
             .map(|&(_, value)| value)
     }
 
-    /// All figures that are there.
+    /// All figures present.
     pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
         self.0.iter().copied()
     }
 
-    /// How many there are.
+    /// Number of figures.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -307,8 +307,8 @@ impl<'de> Deserialize<'de> for Counters {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Counters, A::Error> {
                 let mut counters = Counters::default();
                 while let Some((name, value)) = map.next_entry::<String, u64>()? {
-                    let counter = Counter::of_name(&name);
-                    let counter = counter.ok_or_else(|| A::Error::custom(format!("no counter is called {name}")))?;
+                    let counter = Counter::from_name(&name);
+                    let counter = counter.ok_or_else(|| A::Error::custom(format!("unknown counter {name}")))?;
                     counters.put(counter, value);
                 }
                 Ok(counters)
@@ -324,9 +324,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_counter_has_a_name_of_its_own_with_its_unit() {
+    fn counter_names_are_unique() {
         for &counter in Counter::ALL {
-            assert_eq!(Counter::of_name(counter.name()), Some(counter));
+            assert_eq!(Counter::from_name(counter.name()), Some(counter));
             let snake = counter.name().chars().all(|c| c.is_ascii_lowercase() || c == '_');
             assert!(snake, "{counter}");
         }
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_survive_json_and_a_strange_one_is_refused() {
+    fn counters_round_trip_and_unknown_ones_are_refused() {
         let mut counters = Counters::default();
         counters.put(Counter::RssBytes, u64::MAX);
         counters.add(Counter::CpuNs, 3);

@@ -1,134 +1,82 @@
-//! Which container engine, and which of its runtimes: words that end up in requests to an engine, so they are checked once, here.
+//! Container engine sockets and OCI runtimes. They become part of requests to an engine, so they are validated here.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The name under which an engine knows an OCI runtime, e.g. `runc`, `crun`, `runsc` or `io.containerd.runc.v2`.
+use crate::ids::{truncated, validated_string};
+
+/// The engine's name of an OCI runtime, e.g. `runc`, `crun`, `runsc` or `io.containerd.runc.v2`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RuntimeName(String);
 
-/// Why a text is not a [`RuntimeName`].
+/// Not a valid [`RuntimeName`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{given:?} is not the name of a runtime: use 1 to 63 of a-z, A-Z, 0-9, ., - and _, beginning with a letter or a digit"
+    "{given:?} is not a valid runtime name: use 1 to 63 of a-z, A-Z, 0-9, ., - and _, beginning with a letter or digit"
 )]
-pub struct BadRuntimeName {
-    /// The refused text.
+pub struct InvalidRuntimeName {
+    /// The invalid text.
     pub given: String,
 }
 
-/// Where an engine of the runner's own host listens: `unix://` and an absolute path.
+/// The socket of an engine on the runner's host: `unix://` and an absolute path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EngineSocket(String);
 
-/// Why a text is not an [`EngineSocket`].
+/// Not a valid [`EngineSocket`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{given:?} is not a socket of an engine: write it like unix:///run/podman/podman.sock, up to 107 bytes of path"
+    "{given:?} is not a valid engine socket: use a URL like unix:///run/podman/podman.sock, with at most 107 bytes of path"
 )]
-pub struct BadEngineSocket {
-    /// The refused text.
+pub struct InvalidEngineSocket {
+    /// The invalid text.
     pub given: String,
 }
 
-impl RuntimeName {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+validated_string!(RuntimeName, InvalidRuntimeName);
+validated_string!(EngineSocket, InvalidEngineSocket);
 
 impl EngineSocket {
-    /// Longer paths have no room in the kernel's `sockaddr_un`.
+    /// Maximum path length in the kernel's `sockaddr_un`.
     const MAX_PATH: usize = 107;
 
-    /// The whole address, `unix:///...`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The path alone.
+    /// The path without `unix://`.
     #[must_use]
     pub fn path(&self) -> &str {
         self.0.strip_prefix("unix://").unwrap_or(&self.0)
     }
 }
 
-fn shortened(text: &str) -> String {
-    text.chars().take(80).collect()
-}
-
 impl FromStr for RuntimeName {
-    type Err = BadRuntimeName;
+    type Err = InvalidRuntimeName;
 
-    fn from_str(text: &str) -> Result<Self, BadRuntimeName> {
-        let good = text.len() <= 63
+    fn from_str(text: &str) -> Result<Self, InvalidRuntimeName> {
+        let is_valid = text.len() <= 63
             && text.starts_with(|c: char| c.is_ascii_alphanumeric())
             && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c));
-        good.then(|| Self(text.to_owned()))
-            .ok_or_else(|| BadRuntimeName { given: shortened(text) })
+        is_valid
+            .then(|| Self(text.to_owned()))
+            .ok_or_else(|| InvalidRuntimeName { given: truncated(text) })
     }
 }
 
 impl FromStr for EngineSocket {
-    type Err = BadEngineSocket;
+    type Err = InvalidEngineSocket;
 
-    fn from_str(text: &str) -> Result<Self, BadEngineSocket> {
+    fn from_str(text: &str) -> Result<Self, InvalidEngineSocket> {
         let is_path = |path: &str| {
             path.starts_with('/')
                 && (2..=Self::MAX_PATH).contains(&path.len())
                 && !path.ends_with('/')
                 && !path.chars().any(|c| c.is_control() || c.is_whitespace())
         };
-        let good = text.strip_prefix("unix://").is_some_and(is_path);
-        good.then(|| Self(text.to_owned()))
-            .ok_or_else(|| BadEngineSocket { given: shortened(text) })
-    }
-}
-
-impl TryFrom<String> for RuntimeName {
-    type Error = BadRuntimeName;
-
-    fn try_from(text: String) -> Result<Self, BadRuntimeName> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for EngineSocket {
-    type Error = BadEngineSocket;
-
-    fn try_from(text: String) -> Result<Self, BadEngineSocket> {
-        text.parse()
-    }
-}
-
-impl From<RuntimeName> for String {
-    fn from(name: RuntimeName) -> Self {
-        name.0
-    }
-}
-
-impl From<EngineSocket> for String {
-    fn from(socket: EngineSocket) -> Self {
-        socket.0
-    }
-}
-
-impl fmt::Display for RuntimeName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl fmt::Display for EngineSocket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        let is_valid = text.strip_prefix("unix://").is_some_and(is_path);
+        is_valid
+            .then(|| Self(text.to_owned()))
+            .ok_or_else(|| InvalidEngineSocket { given: truncated(text) })
     }
 }
 
@@ -137,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runtimes_are_called_as_engines_call_them() {
+    fn runtime_names_are_validated() {
         for good in ["runc", "crun", "runsc", "io.containerd.runc.v2", "kata-fc_2"] {
             assert_eq!(good.parse::<RuntimeName>().unwrap().as_str(), good);
         }
@@ -156,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_is_on_a_socket_of_this_host() {
+    fn engine_sockets_are_validated() {
         let socket: EngineSocket = "unix:///run/podman/podman.sock".parse().unwrap();
         assert_eq!(socket.path(), "/run/podman/podman.sock");
         let long = format!("unix:///{}", "x".repeat(107));

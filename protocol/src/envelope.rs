@@ -1,11 +1,11 @@
-//! The wrapping of every message: version, identities, time, signature, body.
+//! The envelope of every message: version, identities, time, signature, body.
 //!
 //! ```json
-//! {"version":1,"id":"0192…","in_reply_to":null,"host":"lab-2","attempt":"0192…","epoch":1764000000000,
+//! {"version":2,"id":"0192…","in_reply_to":null,"host":"lab-2","attempt":"0192…","epoch":1764000000000,
 //!  "sender":"night","sent_unix_ms":1764000000123,"signature":"9f…","body":{"RUN":{…}}}
 //! ```
 //!
-//! [`Envelope::decode`] checks in this order, so that each fault has one name: size, JSON, version, fields, signature, body.
+//! [`Envelope::decode`] checks size, JSON, version, fields, signature and body, in this order.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,97 +16,97 @@ use serde_json::value::RawValue;
 use crate::ids::{AttemptId, Epoch, MessageId, Name};
 use crate::sign::SigningKey;
 
-/// The version of everything in this crate that goes over the wire. It rises with every change that an older peer would misread.
-pub const VERSION: u32 = 1;
+/// The version of the wire format of this crate. It is raised by every change that an older peer would misread.
+pub const VERSION: u32 = 2;
 
-/// The largest message, bytes: Kafka's default limit of 1,048,588 less room for the record's own headers.
+/// Maximum message size, bytes: Kafka's default limit of 1,048,588 less room for record headers.
 pub const MAX_BYTES: usize = 1_000_000;
 
-/// A message and who said it about what. `B` is [`crate::Command`] or [`crate::Event`].
+/// A message with its sender, addressee and context. `B` is [`crate::Command`] or [`crate::Event`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Envelope<B> {
-    /// This message.
+    /// The id of this message.
     pub id: MessageId,
-    /// The message that this one answers, if it answers one.
+    /// The message that this one replies to, if any.
     pub in_reply_to: Option<MessageId>,
     /// The runner's host: the addressee of a command, the origin of an event.
     pub host: Name,
-    /// The attempt it is about; `None` for DESCRIBE, PING and their answers.
+    /// The attempt that it concerns; `None` for DESCRIBE, PING and their replies.
     pub attempt: Option<AttemptId>,
-    /// The controller's generation: its own in a command, in an event that of the controller which is addressed.
+    /// The controller's epoch: the sender's in a command, the addressee's in an event.
     pub epoch: Epoch,
     /// The controller's name: the sender of a command, the addressee of an event.
     pub controller: Name,
-    /// The sender's wall clock, ms since 1970; for reading logs, never subtracted from another host's.
+    /// The sender's wall clock, ms since 1970; for logs only, never subtracted from another host's.
     pub sent_unix_ms: u64,
-    /// What is said.
+    /// The content.
     pub body: B,
 }
 
-/// Why bytes are not a message.
+/// Why a message is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
-    /// Over [`MAX_BYTES`].
-    #[error("message of {bytes} bytes is over the limit of {MAX_BYTES}")]
+    /// Larger than [`MAX_BYTES`].
+    #[error("message of {bytes} bytes exceeds the limit of {MAX_BYTES}")]
     Oversized {
         /// Its size.
         bytes: usize,
     },
-    /// The JSON ends early.
+    /// The JSON is incomplete.
     #[error("message is truncated: {source}")]
     Truncated {
-        /// Where.
+        /// The JSON error.
         source: serde_json::Error,
     },
-    /// Not JSON, or without a version.
+    /// Not JSON, or no version.
     #[error("message is not JSON with a version: {source}")]
     Malformed {
-        /// Where.
+        /// The JSON error.
         source: serde_json::Error,
     },
-    /// Another version of the protocol.
+    /// It has another protocol version.
     #[error(
-        "message has protocol version {given}, this program has {VERSION}: run the same release of controller, runners and loaders"
+        "message has protocol version {given}, this program uses version {VERSION}: run the same release of controller, runners and loaders"
     )]
     WrongVersion {
-        /// The version it has.
+        /// The message's version.
         given: u64,
     },
-    /// A field of the envelope is unknown, missing or of a wrong type.
-    #[error("envelope is not understood: {source}")]
+    /// A field of the envelope is unknown, missing or of the wrong type.
+    #[error("invalid envelope: {source}")]
     BadEnvelope {
-        /// Which.
+        /// The JSON error.
         source: serde_json::Error,
     },
-    /// A key is set and the message is not signed.
+    /// A key is configured and the message is not signed.
     #[error(
         "message between controller {controller} and host {host} is not signed, and `key_file` is set here: set the same key on controller, runners and loaders"
     )]
     Unsigned {
-        /// The controller that it names.
+        /// The controller named in it.
         controller: Name,
-        /// The host that it names.
+        /// The host named in it.
         host: Name,
     },
-    /// A key is set and the message is signed with another one, or was changed.
+    /// A key is configured and the message was signed with another one, or modified.
     #[error(
-        "message between controller {controller} and host {host} is not signed with our key: set the same key on controller, runners and loaders"
+        "message between controller {controller} and host {host} is signed with another key: set the same key on controller, runners and loaders"
     )]
     BadSignature {
-        /// The controller that it names.
+        /// The controller named in it.
         controller: Name,
-        /// The host that it names.
+        /// The host named in it.
         host: Name,
     },
-    /// The body is not one of the known messages.
-    #[error("body is not understood: {source}")]
+    /// The body is not a known message.
+    #[error("invalid body: {source}")]
     BadBody {
-        /// Which part.
+        /// The JSON error.
         source: serde_json::Error,
     },
 }
 
-/// The envelope as it is on the wire; the body stays text until the signature over it was checked.
+/// The envelope on the wire; the body stays text until the signature over it is verified.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wire {
@@ -122,13 +122,13 @@ struct Wire {
     body: Box<RawValue>,
 }
 
-/// The one field that every version has.
+/// The only field that all versions have.
 #[derive(Deserialize)]
 struct AnyVersion {
     version: u64,
 }
 
-/// Whom a message names, as far as it can be told of one that was refused. Nothing of it is proven.
+/// The identities that a refused message claims, as far as they can be decoded. They are not authenticated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claim {
     /// The runner's or loader's host.
@@ -140,7 +140,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The claim of a message of any version; empty for what is not JSON.
+    /// The claim of a message of any version; empty if it is not JSON.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         #[derive(Default, Deserialize)]
@@ -169,7 +169,7 @@ impl Claim {
 }
 
 impl<B> Envelope<B> {
-    /// A new message, sent now, that answers nothing.
+    /// A new message, sent now, that is not a reply.
     #[must_use]
     pub fn new(host: Name, attempt: Option<AttemptId>, controller: Name, epoch: Epoch, body: B) -> Self {
         let sent_unix_ms = unix_ms();
@@ -187,10 +187,10 @@ impl<B> Envelope<B> {
 }
 
 impl<B: Serialize + DeserializeOwned> Envelope<B> {
-    /// The message as bytes, signed if there is a key.
+    /// Encodes the message, and signs it if there is a key.
     ///
     /// # Errors
-    /// [`EnvelopeError::Oversized`]; [`EnvelopeError::BadBody`] where the body cannot be JSON.
+    /// [`EnvelopeError::Oversized`]; [`EnvelopeError::BadBody`] if the body cannot be encoded.
     pub fn encode(&self, key: Option<&SigningKey>) -> Result<Vec<u8>, EnvelopeError> {
         let bad_body = |source| EnvelopeError::BadBody { source };
         let mut wire = Wire {
@@ -211,10 +211,10 @@ impl<B: Serialize + DeserializeOwned> Envelope<B> {
         Ok(bytes)
     }
 
-    /// Reads and checks a message. With a key, a message that is not signed with it is refused.
+    /// Decodes and checks a message. With a key, a message that is not signed with it is refused.
     ///
     /// # Errors
-    /// See [`EnvelopeError`]; the module's documentation has the order of the checks.
+    /// See [`EnvelopeError`]; the module documentation states the order of the checks.
     pub fn decode(bytes: &[u8], key: Option<&SigningKey>) -> Result<Self, EnvelopeError> {
         refuse_oversized(bytes.len())?;
         let AnyVersion { version } = serde_json::from_slice(bytes).map_err(|source| match source.classify() {
@@ -243,7 +243,7 @@ impl<B: Serialize + DeserializeOwned> Envelope<B> {
 }
 
 impl Wire {
-    /// Everything that the signature covers, one field a line; no field can hold a line break but the body, which is last.
+    /// The signed text: one field per line. Only the body, which is last, can contain a line break.
     fn signed_text(&self) -> String {
         let optional = |id: Option<String>| id.unwrap_or_default();
         format!(

@@ -1,4 +1,4 @@
-//! What a runner says to the controller, and a loader, which is a runner that fires a part of a load.
+//! Events: messages of a runner or loader to a controller.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,44 +7,44 @@ use crate::ids::Name;
 use crate::load::{Chunk, Fired, MachineFacts, Prepared, Progress};
 use crate::sample::Samples;
 use crate::spec::{CpuSet, Emulation};
-use crate::summary::{HostUse, Summary, Teardown};
+use crate::summary::{HostUsage, Summary, Teardown};
 
 /// An event. On the wire `{"READY": {...}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Event {
-    /// The answer to DESCRIBE.
+    /// A runner's reply to DESCRIBE.
     Facts(Box<HostFacts>),
-    /// The answer of a loader to DESCRIBE.
+    /// A loader's reply to DESCRIBE.
     Loader(Box<MachineFacts>),
-    /// The answer to PING.
+    /// The reply to PING.
     Pong(Pong),
-    /// The RUN is taken on.
+    /// The RUN is accepted.
     Accepted(Accepted),
-    /// The command is not obeyed.
+    /// The command is refused.
     Refused(Refused),
     /// Every service gave its first correct reply.
     Ready(Ready),
-    /// Of a loader: everything waits for START.
+    /// From a loader: the load is prepared and waits for START.
     Prepared(Prepared),
-    /// Of a loader: how far the load is.
+    /// From a loader: progress of the load.
     Progress(Progress),
-    /// Of a loader: a piece of what it brings back, on the third topic.
+    /// From a loader: a piece of the results, on the third topic.
     Chunk(Chunk),
-    /// Of a loader: the load is over, and this came of it.
+    /// From a loader: the load has finished, with its results.
     Fired(Box<Fired>),
     /// A batch of samples, on the third topic.
     Samples(Samples),
-    /// The end of an attempt that was READY, after its teardown.
+    /// An attempt that was READY has ended, including its teardown.
     Summary(Summary),
-    /// The end of an attempt that was not READY or broke afterwards, after its teardown.
+    /// An attempt has failed, before or after READY; its teardown is complete.
     Failed(Failed),
 }
 
 impl Event {
-    /// The word that stands for it on the wire and in logs.
+    /// Its name on the wire and in logs.
     #[must_use]
-    pub const fn word(&self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Facts(_) => "FACTS",
             Self::Loader(_) => "LOADER",
@@ -67,7 +67,7 @@ impl Event {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pong {
-    /// The runner's monotonic clock when it answered, ns since an arbitrary start of its own.
+    /// The runner's monotonic clock at the reply, ns since an arbitrary start.
     pub clock_ns: u64,
 }
 
@@ -80,25 +80,25 @@ pub struct Accepted {}
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refused {
-    /// The reason as one of a few.
+    /// The category.
     pub reason: RefusedReason,
-    /// The reason in words, with the remedy.
+    /// The reason as text, with the remedy.
     pub why: String,
 }
 
-/// Why a command is not obeyed.
+/// Why a command is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusedReason {
     /// Another attempt of the same controller is running.
     Busy,
-    /// Another controller holds this runner.
+    /// Another controller holds the lease of this daemon.
     Held,
-    /// A newer epoch of the same controller has spoken.
+    /// A newer epoch of the same controller has been seen.
     Stale,
-    /// The platform's need is not met.
+    /// A requirement of the platform is not met.
     Unmet,
-    /// The order makes no sense (no service, two of one name, ...).
+    /// The command is invalid (no service, duplicate names, ...).
     Invalid,
 }
 
@@ -106,51 +106,51 @@ pub enum RefusedReason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ready {
-    /// The runner's monotonic clock at READY, on the same scale as [`Pong::clock_ns`]: the zero of all sample offsets.
+    /// The runner's monotonic clock at READY, on the same scale as [`Pong::clock_ns`]: the origin of all sample offsets.
     pub clock_ns: u64,
-    /// Where the services answer, one for each that listens.
+    /// The address of each service that listens.
     pub endpoints: Vec<Endpoint>,
-    /// How long the start took, one a service.
+    /// The start-up time of each service.
     pub startup: Vec<StartUp>,
-    /// Making the image, ns; not part of the start.
+    /// Image preparation time, ns; not part of the start-up time.
     pub prepare_ns: u64,
-    /// Filling the services, ns; not part of the start either.
+    /// Seeding time, ns; not part of the start-up time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed_ns: Option<u64>,
-    /// The whole host while nothing of the trial ran; `None`: not asked for, or it could not be read.
+    /// Whole-host usage before any service was started; `None`: not requested, or not readable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<IdleWindow>,
-    /// Where each service really may run, one a service, as the kernel says.
+    /// The effective CPU and memory placement of each service, read back from the kernel.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub placement: Vec<Placement>,
-    /// What of the fairness contract the platform could not keep, in words; empty: all kept.
+    /// Deviations from the resource contract, as text; empty: none.
     pub deviations: Vec<String>,
     /// `Some`: guests were emulated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emulation: Option<Emulation>,
 }
 
-/// Where the load goes.
+/// The address to which load is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
     /// The service.
     pub service: Name,
-    /// Its address as the controller can reach it.
+    /// Its address as reachable by the controller.
     pub address: std::net::SocketAddr,
 }
 
-/// The whole host between two looks just before the services were started.
+/// Whole-host usage between two readings just before the services were started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdleWindow {
-    /// From the first look to the second, ns.
+    /// Time between the readings, ns.
     pub length_ns: u64,
-    /// What the host did in between.
-    pub host: HostUse,
+    /// The host's CPU usage in between.
+    pub host: HostUsage,
 }
 
-/// Where a service may run after its start, the union over its processes (`Cpus_allowed_list` and `Mems_allowed_list` of `/proc/PID/status`).
+/// The placement of a service after its start: the union over its processes (`Cpus_allowed_list` and `Mems_allowed_list` of `/proc/PID/status`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Placement {
@@ -162,7 +162,7 @@ pub struct Placement {
     pub mems: Option<CpuSet>,
 }
 
-/// The start of one service, from the driver's call.
+/// The start-up of one service, measured from the driver's call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StartUp {
@@ -170,10 +170,10 @@ pub struct StartUp {
     pub service: Name,
     /// Until its process exists, ns.
     pub process_ns: u64,
-    /// Until the first byte of its output, or of its guest's console, ns; `None`: it was silent until READY.
+    /// Until the first byte of its output or of its guest's console, ns; `None`: no output before READY.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_output_ns: Option<u64>,
-    /// Until its first correct reply, ns; of a service that listens nowhere, until it was started.
+    /// Until its first correct reply, ns; for a service without a port, until it was started.
     pub first_reply_ns: u64,
 }
 
@@ -181,44 +181,44 @@ pub struct StartUp {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failed {
-    /// Where it broke.
+    /// The stage at which it failed.
     pub stage: Stage,
-    /// What broke, with the remedy where there is one.
+    /// The cause, with the remedy if there is one.
     pub why: String,
     /// The last lines of each service's output.
     pub logs: Vec<LogTail>,
-    /// What the teardown found.
+    /// The result of the teardown.
     pub teardown: Teardown,
 }
 
-/// Where an attempt broke.
+/// The stage at which an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// Making the image.
+    /// Image preparation.
     Prepare,
     /// Starting the services.
     Start,
     /// Waiting for the first correct replies.
     Ready,
-    /// Filling the services.
+    /// Seeding the services.
     Seed,
-    /// A service ended by itself after READY.
+    /// A service exited after READY.
     Running,
-    /// Of a loader: firing its part of the load.
+    /// A loader's part of the load.
     Load,
-    /// The controller was silent for longer than the lease.
+    /// The controller's lease expired.
     Lease,
-    /// The runner does not know the attempt: it never got the RUN, or it died in between and has cleaned up.
+    /// The daemon does not know the attempt: it never received the command, or it has been restarted since.
     Unknown,
     /// The attempt was stopped before it was READY.
     Stopped,
 }
 
 impl Stage {
-    /// The word for it in records and on the screen.
+    /// Its name in records and on the screen.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Prepare => "prepare",
             Self::Start => "start",
@@ -233,7 +233,7 @@ impl Stage {
     }
 }
 
-/// The end of a service's output.
+/// The last part of a service's output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogTail {

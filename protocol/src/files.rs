@@ -1,67 +1,67 @@
-//! Files that a configuration names: whether they can be read, before anything depends on them.
+//! Checks, before a run, of files that a configuration refers to.
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-/// Why a file is of no use.
+/// Why a file is unusable.
 #[derive(Debug, thiserror::Error)]
-pub enum FileFault {
-    /// It is not there, or there is no permission.
+pub enum FileError {
+    /// It does not exist, or there is no permission to read it.
     #[error("this file cannot be read: {0}")]
     Unreadable(std::io::Error),
     /// It is a directory.
     #[error("this is a directory, not a file")]
     Directory,
-    /// It has no content.
+    /// It is empty.
     #[error("this file is empty")]
     Empty,
 }
 
-/// The content of a file, which is not empty.
+/// Reads a file that must not be empty.
 ///
 /// # Errors
-/// See [`FileFault`].
-pub fn read(path: &Path) -> Result<Vec<u8>, FileFault> {
-    content(path, u64::MAX)
+/// See [`FileError`].
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    read_up_to(path, u64::MAX)
 }
 
-/// Whether a file can be read and is not empty; it may be large.
+/// Checks that a file is readable and not empty, without reading all of it.
 ///
 /// # Errors
-/// See [`FileFault`].
-pub fn check(path: &Path) -> Result<(), FileFault> {
-    content(path, 1).map(drop)
+/// See [`FileError`].
+pub fn check(path: &Path) -> Result<(), FileError> {
+    read_up_to(path, 1).map(drop)
 }
 
-fn content(path: &Path, most: u64) -> Result<Vec<u8>, FileFault> {
+fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     if path.is_dir() {
-        return Err(FileFault::Directory);
+        return Err(FileError::Directory);
     }
     let mut bytes = Vec::new();
     std::fs::File::open(path)
-        .and_then(|file| file.take(most).read_to_end(&mut bytes))
-        .map_err(FileFault::Unreadable)?;
+        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        .map_err(FileError::Unreadable)?;
     if bytes.is_empty() {
-        return Err(FileFault::Empty);
+        return Err(FileError::Empty);
     }
     Ok(bytes)
 }
 
-/// The files that options of librdkafka name and that are of no use: option and fault. librdkafka itself only says that it failed.
+/// The librdkafka options that refer to unusable files, with the error. librdkafka's own message does not name the file.
 #[must_use]
-pub fn of_kafka_options(options: &BTreeMap<String, String>) -> Vec<(&str, FileFault)> {
-    let faults = options.iter().filter_map(|(option, value)| {
+pub fn kafka_option_errors(options: &BTreeMap<String, String>) -> Vec<(&str, FileError)> {
+    let errors = options.iter().filter_map(|(option, value)| {
         let path = Path::new(value);
         let names_a_file = option.ends_with(".location") || option == "sasl.kerberos.keytab";
-        // "probe" looks for the system's certificates, and certificates of authorities may be a directory.
-        let may_be_else = option == "ssl.ca.location" && (value == "probe" || path.is_dir());
-        (names_a_file && !may_be_else)
+        // "probe" selects the system's certificates, and CA certificates may be a directory.
+        let is_exempt = option == "ssl.ca.location" && (value == "probe" || path.is_dir());
+        (names_a_file && !is_exempt)
             .then(|| check(path).err())
             .flatten()
-            .map(|fault| (option.as_str(), fault))
+            .map(|error| (option.as_str(), error))
     });
-    faults.collect()
+    errors.collect()
 }
 
 #[cfg(test)]
@@ -69,15 +69,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_a_file_is_told() {
+    fn unusable_files_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         let (empty, full) = (folder.path().join("empty"), folder.path().join("full"));
         std::fs::write(&empty, "").unwrap();
         std::fs::write(&full, "text").unwrap();
         assert_eq!(read(&full).unwrap(), b"text");
         check(&full).unwrap();
-        assert!(matches!(check(&empty), Err(FileFault::Empty)));
-        assert!(matches!(check(folder.path()), Err(FileFault::Directory)));
+        assert!(matches!(check(&empty), Err(FileError::Empty)));
+        assert!(matches!(check(folder.path()), Err(FileError::Directory)));
         let missing = check(&folder.path().join("missing")).unwrap_err().to_string();
         assert!(
             missing.starts_with("this file cannot be read: No such file"),
@@ -86,13 +86,13 @@ mod tests {
     }
 
     #[test]
-    fn options_that_name_files_are_looked_at() {
+    fn options_that_refer_to_files_are_checked() {
         let folder = tempfile::tempdir().unwrap();
         let here = folder.path().display().to_string();
-        let faults = |options: &[(&str, &str)]| {
+        let errors = |options: &[(&str, &str)]| {
             let options = options.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
             let options: BTreeMap<_, _> = options.collect();
-            of_kafka_options(&options)
+            kafka_option_errors(&options)
                 .into_iter()
                 .map(|(key, _)| key.to_owned())
                 .collect::<Vec<_>>()
@@ -102,10 +102,10 @@ mod tests {
             ("sasl.username", "/none"),
             ("linger.ms", "1"),
         ];
-        assert_eq!(faults(&none), [] as [&str; 0]);
-        assert_eq!(faults(&[("ssl.ca.location", &here)]), [] as [&str; 0]);
+        assert_eq!(errors(&none), [] as [&str; 0]);
+        assert_eq!(errors(&[("ssl.ca.location", &here)]), [] as [&str; 0]);
         assert_eq!(
-            faults(&[("ssl.ca.location", "/none"), ("ssl.key.location", &here)]),
+            errors(&[("ssl.ca.location", "/none"), ("ssl.key.location", &here)]),
             ["ssl.ca.location", "ssl.key.location"]
         );
     }

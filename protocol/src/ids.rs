@@ -1,4 +1,4 @@
-//! Identities: names that are safe wherever they end up, and UUIDs that cannot be confused.
+//! Identities: validated names, and UUID newtypes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,29 +8,23 @@ use uuid::Uuid;
 
 /// A name of an experiment, platform, workload, load, service, host or controller.
 ///
-/// 1 to 63 characters of `a-z 0-9 - _`, the first a letter or a digit: such a name can stand in a path, a topic key, a container name, a
-/// cgroup and a guest's command line without quoting, so nothing can be injected through it.
+/// 1 to 63 characters of `a-z 0-9 - _`, the first a letter or digit. Such a name needs no quoting in a path, a topic key, a container name, a
+/// cgroup or a guest's command line, which prevents injection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
 
-/// Why a text is not a [`Name`].
+/// Not a valid [`Name`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is not a name: use 1 to 63 of a-z, 0-9, - and _, beginning with a letter or a digit")]
-pub struct BadName {
-    /// The refused text, cut to 80 characters.
+#[error("{given:?} is not a valid name: use 1 to 63 of a-z, 0-9, - and _, beginning with a letter or digit")]
+pub struct InvalidName {
+    /// The invalid text, truncated to 80 characters.
     pub given: String,
 }
 
 impl Name {
-    /// The longest name, in characters.
+    /// Maximum length in characters.
     pub const MAX: usize = 63;
-
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 
     /// The name of a machine from its host name: lower case letters, digits, `-` and `_` are kept, everything else becomes `-`; the domain is
     /// removed. Controller and runner of one machine so have the same default.
@@ -51,42 +45,59 @@ impl Name {
 }
 
 impl FromStr for Name {
-    type Err = BadName;
+    type Err = InvalidName;
 
-    fn from_str(text: &str) -> Result<Self, BadName> {
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        let good = text.len() <= Self::MAX
+        let is_valid = text.len() <= Self::MAX
             && text.starts_with(plain)
             && text.chars().all(|c| plain(c) || c == '-' || c == '_');
-        if good {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(BadName {
-                given: text.chars().take(80).collect(),
-            })
+        is_valid
+            .then(|| Self(text.to_owned()))
+            .ok_or_else(|| InvalidName { given: truncated(text) })
+    }
+}
+
+/// The first 80 characters of an invalid text, for error messages.
+pub(crate) fn truncated(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+/// Implements the conversions of a newtype over a validated string, given its `FromStr`.
+macro_rules! validated_string {
+    ($type:ident, $error:ident) => {
+        impl $type {
+            /// It as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
         }
-    }
-}
 
-impl TryFrom<String> for Name {
-    type Error = BadName;
+        impl TryFrom<String> for $type {
+            type Error = $error;
 
-    fn try_from(text: String) -> Result<Self, BadName> {
-        text.parse()
-    }
-}
+            fn try_from(text: String) -> Result<Self, $error> {
+                text.parse()
+            }
+        }
 
-impl From<Name> for String {
-    fn from(name: Name) -> Self {
-        name.0
-    }
-}
+        impl From<$type> for String {
+            fn from(value: $type) -> Self {
+                value.0
+            }
+        }
 
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
 }
+pub(crate) use validated_string;
+
+validated_string!(Name, InvalidName);
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -96,7 +107,7 @@ macro_rules! uuid_id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A fresh one, ordered by time (UUID version 7).
+            /// Generates a time-ordered id (UUID version 7).
             #[must_use]
             pub fn fresh() -> Self {
                 Self(Uuid::now_v7())
@@ -120,16 +131,16 @@ macro_rules! uuid_id {
 }
 
 uuid_id! {
-    /// One attempt at one trial. A trial that is tried again has a new attempt; a RUN that is sent again keeps it.
+    /// One attempt at a trial. A repeated trial gets a new id; a repeated RUN keeps it.
     AttemptId
 }
 uuid_id! {
-    /// One message. A reply names the message that it answers.
+    /// One message. A reply refers to the id of the message that it answers.
     MessageId
 }
 
-/// The generation of a controller, milliseconds since 1970 at its start: of two controllers of one name the one with the higher epoch is
-/// alive, and the other is a ghost whose commands are refused.
+/// The start time of a controller, ms since 1970. Of two controllers with the same name the one with the higher epoch is obeyed; commands of the
+/// other are refused as stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
@@ -152,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_safe_everywhere() {
+    fn names_are_validated() {
         for good in ["native", "tcp-500", "a", "0", "user_registry", &"x".repeat(63)] {
             assert!(good.parse::<Name>().is_ok(), "{good}");
         }
@@ -174,8 +185,8 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_name_in_json_is_refused() {
+    fn an_invalid_name_in_json_is_refused() {
         let error = serde_json::from_str::<Name>("\"../x\"").unwrap_err();
-        assert!(error.to_string().contains("is not a name"), "{error}");
+        assert!(error.to_string().contains("is not a valid name"), "{error}");
     }
 }

@@ -1,19 +1,19 @@
-//! What passes between the controller and the runners, and the bus that carries it.
+//! The messages between the controller, runners and loaders, and the Kafka bus that carries them.
 //!
-//! * [`ids`] — names, hosts, attempts, epochs: checked once, safe in file names and container names afterwards.
-//! * [`envelope`] — the signed, versioned JSON wrapping of every message.
-//! * [`command`] — what a controller says; [`event`] — what a runner says.
-//! * [`spec`] — what a RUN asks for; [`sample`], [`summary`] and [`facts`] — what comes back.
-//! * [`engine`] — which container engine and which of its runtimes.
-//! * [`size`] — how large a service is where it lies.
-//! * [`load`] — what a loader is told and brings back.
-//! * [`counter`] — the closed list of figures that a sample can hold.
+//! * [`ids`] — names, attempts, epochs: validated once, safe in file names and container names afterwards.
+//! * [`envelope`] — the signed and versioned JSON envelope of every message.
+//! * [`command`] — messages of a controller; [`event`] — messages of a runner or loader.
+//! * [`spec`] — the content of RUN; [`sample`], [`summary`] and [`facts`] — the content of events.
+//! * [`load`] — load specifications, and the messages between controller and loaders.
+//! * [`counter`] — the fixed set of figures that a sample can contain.
+//! * [`engine`] — container engine sockets and runtimes.
+//! * [`size`] — disk usage of a service.
 //! * [`sign`] — HMAC-SHA256 over an envelope.
-//! * [`daemon`] — what every daemon at the far end of the bus has.
-//! * [`files`] — whether files that a configuration names can be read.
+//! * [`daemon`] — what runners and loaders have in common.
+//! * [`files`] — checks of files that a configuration refers to.
 //! * [`toml`] — the reader of every configuration file.
-//! * [`refusals`] — the log of refused messages: one line, then counts.
-//! * [`bus`] — the typed ends over Kafka. Topic names, keys, JSON and signatures stay inside it.
+//! * [`refusals`] — rate-limited logging of refused messages.
+//! * [`bus`] — typed senders and receivers over Kafka. Topic names, keys, JSON and signatures are internal to it.
 //!
 //! ```text
 //! controller                      runner
@@ -21,7 +21,7 @@
 //!   PING      ------------------>   PONG
 //!   RUN       ------------------>   ACCEPTED | REFUSED
 //!             <------------------   READY            (or FAILED)
-//!   RENEW     ------------------>                    (holds the lease)
+//!   RENEW     ------------------>                    (renews the lease)
 //!             <------------------   SAMPLES ...      (third topic)
 //!   STOP      ------------------>
 //!             <------------------   SUMMARY          (or FAILED)
@@ -44,7 +44,6 @@ pub mod sign;
 pub mod size;
 pub mod spec;
 pub mod summary;
-pub mod surroundings;
 pub mod toml;
 
 pub use command::Command;

@@ -1,24 +1,24 @@
-//! The log of refused messages: one line when a kind of refusal starts, then counts at growing intervals, and the total at the end.
+//! Rate-limited logging of refused messages: one line when a kind of refusal first occurs, then counts at growing intervals, and the total.
 //!
-//! A peer with a wrong key sends a message a second for as long as it lives. A line for each would bury everything else in the log.
+//! A peer with the wrong key may send a message every second. One line for each would flood the log.
 
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-/// The time from the first line to the first count; it doubles with every count.
+/// Time from the first line to the first count; doubles with every count.
 const FIRST_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The longest time between two counts.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(3600);
+/// Maximum interval between counts.
+const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// A kind of refusal that did not occur for so long has ended.
+/// A kind of refusal that has not occurred for this long is considered over.
 const QUIET: Duration = Duration::from_secs(600);
 
-/// The most kinds that are told apart; all others are counted together. A forger could make up any number of names.
-const MOST_KINDS: usize = 64;
+/// Maximum number of distinct kinds; all others are counted together, since an attacker could make up any number of names.
+const MAX_KINDS: usize = 64;
 
-/// What was refused and how often. Pure: it returns the lines that are due.
+/// Counts of refusals by kind. Pure: returns the lines to log.
 #[derive(Debug)]
 struct Repeats<K> {
     kinds: Vec<(Option<K>, Count)>,
@@ -26,10 +26,10 @@ struct Repeats<K> {
 
 #[derive(Debug)]
 struct Count {
-    /// The line that was logged when it started.
+    /// The line logged at the first occurrence.
     text: String,
     total: u64,
-    /// Since the last line.
+    /// Occurrences since the last line.
     unreported: u64,
     reported: Instant,
     interval: Duration,
@@ -37,11 +37,11 @@ struct Count {
 }
 
 impl<K: PartialEq> Repeats<K> {
-    /// Counts a refusal; the line to log if it is the first of its kind.
+    /// Counts a refusal; returns the line to log if it is the first of its kind.
     fn note(&mut self, kind: K, text: String, now: Instant) -> Option<String> {
         let kind = Some(kind);
         let known = self.kinds.iter().any(|(known, _)| *known == kind);
-        let kind = kind.filter(|_| known || self.kinds.len() < MOST_KINDS);
+        let kind = kind.filter(|_| known || self.kinds.len() < MAX_KINDS);
         if let Some((_, count)) = self.kinds.iter_mut().find(|(known, _)| *known == kind) {
             count.total += 1;
             count.unreported += 1;
@@ -61,17 +61,17 @@ impl<K: PartialEq> Repeats<K> {
         Some(line)
     }
 
-    /// When the next count or end is due.
+    /// When the next line is due.
     fn next_due(&self) -> Option<Instant> {
         self.kinds.iter().map(|(_, count)| count.due()).min()
     }
 
-    /// The lines that are due: counts of kinds that go on, totals of those that have ended.
+    /// The lines that are due: counts of ongoing kinds, totals of those that are over.
     fn due(&mut self, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
         self.kinds.retain_mut(|(_, count)| {
             if now >= count.last + QUIET {
-                lines.extend(count.end("no more"));
+                lines.extend(count.end("stopped"));
                 return false;
             }
             if now >= count.due() {
@@ -82,10 +82,10 @@ impl<K: PartialEq> Repeats<K> {
         lines
     }
 
-    /// The totals of all kinds, at the end of the program or the connection.
+    /// The totals of all kinds, when the log is closed.
     fn end(&mut self) -> Vec<String> {
         let ended = self.kinds.drain(..);
-        ended.filter_map(|(_, count)| count.end("until the end")).collect()
+        ended.filter_map(|(_, count)| count.end("closed")).collect()
     }
 }
 
@@ -104,17 +104,17 @@ impl Count {
         let line = format!("{} more in the last {over} s: {}", self.unreported, self.text);
         self.unreported = 0;
         self.reported = now;
-        self.interval = (self.interval * 2).min(LONGEST_INTERVAL);
+        self.interval = (self.interval * 2).min(MAX_INTERVAL);
         line
     }
 
-    /// The total; `None` where the first line has said all.
+    /// The total; `None` for a single occurrence.
     fn end(&self, how: &str) -> Option<String> {
-        (self.total > 1).then(|| format!("{how}, {} in all: {}", self.total, self.text))
+        (self.total > 1).then(|| format!("{how}, {} in total: {}", self.total, self.text))
     }
 }
 
-/// Logs refusals of the kinds `K` as warnings; the totals when it is dropped.
+/// Logs refusals of the kinds `K` as warnings, and the totals when it is dropped.
 #[derive(Debug)]
 pub struct RefusalLog<K: PartialEq>(Repeats<K>);
 
@@ -125,14 +125,14 @@ impl<K: PartialEq> Default for RefusalLog<K> {
 }
 
 impl<K: PartialEq> RefusalLog<K> {
-    /// Logs a refusal if it is the first of its kind, and counts it otherwise.
+    /// Logs a refusal if it is the first of its kind; otherwise counts it.
     pub fn note(&mut self, kind: K, text: String) {
         if let Some(line) = self.0.note(kind, text, Instant::now()) {
             warn!("{line}");
         }
     }
 
-    /// Waits until counts are due, and logs them; for ever if there is nothing to count. Cancel-safe.
+    /// Waits until lines are due and logs them; forever if there is nothing to report. Cancel-safe.
     pub async fn tick(&mut self) {
         let Some(due) = self.0.next_due() else {
             return std::future::pending().await;
@@ -160,7 +160,7 @@ mod tests {
         Repeats { kinds: Vec::new() }
     }
 
-    /// The lines of a refusal of the kind 1 every second for so long.
+    /// The lines logged for one refusal per second.
     fn lines_of(seconds: u64) -> (Vec<String>, Repeats<u32>) {
         let (mut repeats, began, mut lines) = (repeats(), Instant::now(), Vec::new());
         for second in 0..seconds {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn one_line_then_counts_at_growing_intervals_and_the_total_at_the_end() {
+    fn logs_one_line_then_counts_at_growing_intervals_then_the_total() {
         let (lines, mut repeats) = lines_of(100);
         assert_eq!(
             lines,
@@ -183,18 +183,18 @@ mod tests {
                 "40 more in the last 40 s: unsigned",
             ]
         );
-        assert_eq!(repeats.end(), ["until the end, 100 in all: unsigned"]);
+        assert_eq!(repeats.end(), ["closed, 100 in total: unsigned"]);
         assert_eq!(repeats.end(), [] as [&str; 0]);
     }
 
     #[test]
-    fn a_night_is_a_dozen_lines() {
+    fn eight_hours_log_about_a_dozen_lines() {
         let (lines, _) = lines_of(8 * 3600);
         assert!((12..=16).contains(&lines.len()), "{lines:#?}");
     }
 
     #[test]
-    fn what_stops_is_ended_with_its_total_and_starts_anew() {
+    fn a_kind_that_stops_is_logged_with_its_total_and_can_recur() {
         let (_, mut repeats) = lines_of(3);
         let mut lines = Vec::new();
         while let Some(due) = repeats.next_due() {
@@ -202,7 +202,7 @@ mod tests {
         }
         assert_eq!(
             lines,
-            ["2 more in the last 10 s: unsigned", "no more, 3 in all: unsigned"]
+            ["2 more in the last 10 s: unsigned", "stopped, 3 in total: unsigned"]
         );
         assert!(repeats.note(1, "unsigned".to_owned(), Instant::now()).is_some());
     }
@@ -216,11 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_kinds_is_bounded() {
+    fn the_number_of_kinds_is_bounded() {
         let (mut repeats, now) = (repeats(), Instant::now());
         let lines = (0..1000).filter_map(|kind| repeats.note(kind, kind.to_string(), now));
-        assert_eq!(lines.count(), MOST_KINDS + 1);
-        assert_eq!(repeats.kinds.len(), MOST_KINDS + 1);
+        assert_eq!(lines.count(), MAX_KINDS + 1);
+        assert_eq!(repeats.kinds.len(), MAX_KINDS + 1);
         assert_eq!(
             repeats.note(3, String::new(), now),
             None,

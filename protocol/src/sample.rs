@@ -1,29 +1,29 @@
-//! Raw counters, as the runner reads them. Percentages are computed later, from differences.
+//! Samples of raw counters. Percentages are computed later, from differences.
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::counter::{Counter, Counters, Kind};
+pub use crate::counter::{Counter, CounterKind, Counters};
 use crate::ids::Name;
 
 /// The body of SAMPLES: a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Samples {
-    /// The number of the batch within the attempt, from 0 without gaps: a lost or doubled batch shows.
+    /// Sequence number of the batch within the attempt, from 0 without gaps, so that lost and duplicate batches are detected.
     pub batch: u64,
     /// The samples, oldest first.
     pub samples: Vec<Sample>,
 }
 
-/// The counters of one thing at one moment.
+/// The counters of one subject at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
-    /// When, ns after READY on the runner's monotonic clock.
+    /// Time, ns after READY on the runner's monotonic clock.
     pub offset_ns: u64,
     /// What was sampled.
     pub of: Subject,
-    /// What was read. Those that cost more are not in every sample.
+    /// The counters read. Expensive ones are not in every sample.
     pub counters: Counters,
 }
 
@@ -31,95 +31,96 @@ pub struct Sample {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subject {
-    /// The cgroup of a service: everything that runs in it, also what comes and goes between two samples.
-    Cgroup(OfService),
+    /// The cgroup of a service, which includes processes that start and exit between two samples.
+    Cgroup(ServiceRef),
     /// A process of a service.
-    Process(ProcessOf),
-    /// Threads of a guest's QEMU, by what they do.
-    Threads(ThreadsOf),
-    /// A process that works for the platform: the container engine, a shim, a proxy.
+    Process(ServiceProcess),
+    /// Threads of a guest's QEMU process, by role.
+    Threads(QemuThreads),
+    /// A process of the platform: the container engine, a shim, a proxy.
     Platform(PlatformProcess),
-    /// The runner itself, its sampler included.
-    Runner(OneProcess),
-    /// All processes of the host that are none of those.
-    Rest(Rest),
+    /// The runner, including its sampler.
+    Runner(ProcessRef),
+    /// All other processes of the host.
+    #[serde(rename = "rest")]
+    OtherProcesses(OtherProcessesRef),
     /// The whole host.
     Host(WholeHost),
     /// A network interface.
     Link(Link),
-    /// What the container engine says of a service itself.
-    Engine(OfService),
-    /// What the system in a guest says of itself.
-    Guest(OfService),
-    /// What the system in a guest says of one of its threads.
+    /// A service, as reported by the container engine.
+    Engine(ServiceRef),
+    /// A guest, as reported by its operating system.
+    Guest(ServiceRef),
+    /// A thread in a guest, as reported by its operating system.
     GuestThread(GuestThread),
-    /// A domain of the processor's energy counters.
+    /// A domain of the CPU's energy counters (RAPL).
     Energy(Energy),
 }
 
 /// A service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OfService {
-    /// Its name.
+pub struct ServiceRef {
+    /// Name of the service.
     pub service: Name,
 }
 
-/// A thread in a guest, as its system knows it.
+/// A thread in a guest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuestThread {
-    /// The service that the guest is.
+    /// The service that runs in the guest.
     pub service: Name,
-    /// The thread's number in the guest.
+    /// Thread id in the guest.
     pub id: u32,
-    /// The thread's name there, which others may have, too.
+    /// Thread name in the guest; not unique.
     pub name: String,
 }
 
 /// A process of a service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ProcessOf {
+pub struct ServiceProcess {
     /// The service that it belongs to.
     pub service: Name,
-    /// The process.
+    /// Process id.
     pub pid: u32,
-    /// Its start, clock ticks after boot (`/proc/PID/stat` field 22): with the PID it names a process for good.
+    /// Start time, clock ticks after boot (`/proc/PID/stat` field 22); identifies the process together with the PID.
     pub start_ticks: u64,
 }
 
-/// Threads of a guest's QEMU.
+/// Threads of a guest's QEMU process.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ThreadsOf {
-    /// The service that the guest is.
+pub struct QemuThreads {
+    /// The service that runs in the guest.
     pub service: Name,
-    /// What they do.
+    /// Their role.
     pub role: Role,
 }
 
-/// What a thread of QEMU does.
+/// The role of a QEMU thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Executes a CPU of the guest, and the guest's exits into QEMU.
+    /// Runs a vCPU, including exits into QEMU.
     Vcpu,
-    /// Moves packets for vhost-net.
+    /// vhost-net.
     Vhost,
-    /// Serves disks.
+    /// Disk I/O.
     Io,
-    /// Everything else: the main loop, user-mode network, monitor.
+    /// Everything else: main loop, user-mode network, monitor.
     Emulator,
 }
 
 impl Role {
-    /// All of them.
+    /// All roles.
     pub const ALL: [Self; 4] = [Self::Vcpu, Self::Vhost, Self::Io, Self::Emulator];
 
-    /// Its word in files.
+    /// Its name in files.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Vcpu => "vcpu",
             Self::Vhost => "vhost",
@@ -129,52 +130,52 @@ impl Role {
     }
 }
 
-/// A process that works for the platform.
+/// A process of the platform.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlatformProcess {
-    /// What it is: `dockerd`, `containerd`, `containerd-shim`, `docker-proxy`.
+    /// Component: `dockerd`, `containerd`, `containerd-shim`, `docker-proxy`.
     pub part: Name,
-    /// The service that it works for; `None`: for all, and perhaps for strangers.
+    /// The service that it belongs to; `None`: shared by all, possibly also with unrelated containers.
     pub service: Option<Name>,
-    /// The process.
+    /// Process id.
     pub pid: u32,
-    /// Its start, clock ticks after boot.
+    /// Start time, clock ticks after boot.
     pub start_ticks: u64,
 }
 
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OneProcess {
-    /// The process.
+pub struct ProcessRef {
+    /// Process id.
     pub pid: u32,
-    /// Its start, clock ticks after boot.
+    /// Start time, clock ticks after boot.
     pub start_ticks: u64,
 }
 
-/// The processes of the host that are none of the others.
+/// Processes of the host that belong to no other subject.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rest {
-    /// Which of them.
-    pub kind: RestKind,
+pub struct OtherProcessesRef {
+    /// Kernel threads or programs.
+    pub kind: ProcessKind,
 }
 
-/// Kernel threads, or programs.
+/// Kernel threads or programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum RestKind {
-    /// Threads of the kernel: ksoftirqd, kworker, vhost before Linux 6.4.
+pub enum ProcessKind {
+    /// Kernel threads: ksoftirqd, kworker, vhost before Linux 6.4.
     Kernel,
-    /// Programs.
+    /// User-space programs.
     Programs,
 }
 
-impl RestKind {
-    /// Its word in files.
+impl ProcessKind {
+    /// Its name in files.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Kernel => "kernel",
             Self::Programs => "programs",
@@ -182,7 +183,7 @@ impl RestKind {
     }
 }
 
-/// The whole host: there is one.
+/// The whole host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WholeHost {}
@@ -191,22 +192,22 @@ pub struct WholeHost {}
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
-    /// The service that it carries; `None`: it is the host's.
+    /// The service that it belongs to; `None`: the host's.
     pub service: Option<Name>,
-    /// Its name there. What a tap receives its guest has sent.
+    /// Interface name. A tap device receives what its guest sends.
     pub interface: String,
 }
 
-/// A domain of energy counters.
+/// An energy counter domain.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Energy {
-    /// Its name as the kernel has it, with its parent's: `package-0`, `package-0/dram`.
+    /// Name in the kernel, preceded by its parent's: `package-0`, `package-0/dram`.
     pub domain: String,
 }
 
 impl Subject {
-    /// The service that it belongs to, if it is one's.
+    /// The service that it belongs to, if any.
     #[must_use]
     pub const fn service(&self) -> Option<&Name> {
         match self {
@@ -216,7 +217,7 @@ impl Subject {
             Self::Threads(of) => Some(&of.service),
             Self::Platform(of) => of.service.as_ref(),
             Self::Link(of) => of.service.as_ref(),
-            Self::Runner(_) | Self::Rest(_) | Self::Host(_) | Self::Energy(_) => None,
+            Self::Runner(_) | Self::OtherProcesses(_) | Self::Host(_) | Self::Energy(_) => None,
         }
     }
 }

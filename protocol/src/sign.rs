@@ -1,55 +1,55 @@
-//! HMAC-SHA256 (RFC 2104) over an envelope: who does not have the lab's key cannot start or stop anything on a runner.
+//! HMAC-SHA256 (RFC 2104) over an envelope: only holders of the lab's key can start or stop anything on a runner.
 //!
-//! A signature proves the sender and the content. It does not hide the content (use TLS), and a recorded message can be sent again: the
-//! runner's epoch check and deduplication by attempt make a replay harmless.
+//! A signature authenticates the sender and the content. It does not encrypt (use TLS) and does not prevent replay; the epoch check and the
+//! deduplication by attempt id make a replay harmless.
 
 use std::path::Path;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::files::{self, FileFault};
+use crate::files::{self, FileError};
 
-/// A key shared by the controllers and runners of a lab.
+/// A key shared by the controllers, runners and loaders of a lab.
 #[derive(Clone)]
 pub struct SigningKey(Vec<u8>);
 
-/// The fewest bytes of a key.
+/// Minimum length of a key, bytes.
 pub const MIN_KEY_BYTES: usize = 16;
 
-/// Why bytes cannot be a key.
+/// The key is too short.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a signing key of {bytes} bytes is too short: take at least {MIN_KEY_BYTES}, e.g. from `openssl rand -hex 32`")]
+#[error("a signing key of {bytes} bytes is too short: use at least {MIN_KEY_BYTES}, e.g. from `openssl rand -hex 32`")]
 pub struct ShortKey {
-    /// How many it has.
+    /// Its length, bytes.
     pub bytes: usize,
 }
 
 /// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// There is nothing to read.
+    /// The file is unusable.
     #[error(transparent)]
-    File(#[from] FileFault),
+    File(#[from] FileError),
     /// The key is too short.
     #[error(transparent)]
     Short(#[from] ShortKey),
 }
 
 impl SigningKey {
-    /// The key in a file.
+    /// Reads a key file.
     ///
     /// # Errors
-    /// See [`KeyFileError`]; it does not name the file.
+    /// See [`KeyFileError`]; it does not include the path.
     pub fn read(path: &Path) -> Result<Self, KeyFileError> {
         let bytes = files::read(path)?;
         if bytes.trim_ascii().is_empty() {
-            return Err(FileFault::Empty.into());
+            return Err(FileError::Empty.into());
         }
         Ok(Self::new(&bytes)?)
     }
 
-    /// A key out of the bytes of a key file; white space around them does not count.
+    /// A key from the content of a key file; surrounding white space is ignored.
     ///
     /// # Errors
     /// [`ShortKey`] under [`MIN_KEY_BYTES`].
@@ -61,7 +61,7 @@ impl SigningKey {
         Ok(Self(bytes.to_vec()))
     }
 
-    /// The signature of a text, 64 hexadecimal digits.
+    /// Signs a text: 64 hexadecimal digits.
     #[must_use]
     pub fn sign(&self, text: &str) -> String {
         self.mac(text)
@@ -72,7 +72,7 @@ impl SigningKey {
             .collect()
     }
 
-    /// Whether this is the signature of a text; takes the same time wherever it differs.
+    /// Verifies a signature in constant time.
     #[must_use]
     pub fn verify(&self, text: &str, signature: &str) -> bool {
         let pair = |i: usize| {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_signature_of_rfc_4231_case_6() {
+    fn signature_matches_rfc_4231_case_6() {
         let key = SigningKey(vec![0xaa; 131]);
         let expected = "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54";
         assert_eq!(
@@ -113,25 +113,25 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_that_cannot_be_used_says_why() {
+    fn an_unusable_key_file_is_an_error_with_the_reason() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("lab.key");
-        let said = || SigningKey::read(&file).unwrap_err().to_string();
-        assert!(said().contains("cannot be read: No such file"), "{}", said());
+        let error = || SigningKey::read(&file).unwrap_err().to_string();
+        assert!(error().contains("cannot be read: No such file"), "{}", error());
         for (text, why) in [
             ("", "is empty"),
             (" \n", "is empty"),
             ("short", "of 5 bytes is too short"),
         ] {
             std::fs::write(&file, text).unwrap();
-            assert!(said().contains(why), "{}", said());
+            assert!(error().contains(why), "{}", error());
         }
         std::fs::write(&file, "0123456789abcdef\n").unwrap();
         SigningKey::read(&file).unwrap();
     }
 
     #[test]
-    fn only_the_same_text_and_key_verify() {
+    fn only_the_same_text_and_key_are_accepted() {
         let key = SigningKey::new(b" 0123456789abcdef\n").unwrap();
         let signature = key.sign("text");
         assert!(key.verify("text", &signature));

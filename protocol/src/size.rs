@@ -1,43 +1,43 @@
-//! How large a service is where it lies: program, image, kernel, root file system, and what it wrote.
+//! Disk usage of a service: program, image, kernel, root file system, and written data.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// One file or layer that a service needs on its host's disk.
+/// One file or image layer that a service occupies on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Size {
-    /// What it is.
+    /// Its kind.
     pub part: Part,
-    /// Which one it is, a path or a digest: services that name the same one share it.
+    /// Path or digest: services with the same id share it.
     pub id: String,
-    /// Bytes that it occupies; holes of a sparse file are not among them.
+    /// Allocated bytes, without holes of sparse files.
     pub bytes: u64,
 }
 
-/// What a file or a layer is to a service.
+/// The kind of a file or image layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
-    /// The program that a process of the host executes.
+    /// The executable of a host process.
     Program,
-    /// A layer of a container's image.
+    /// A container image layer.
     Layer,
-    /// The kernel of a guest.
+    /// A guest kernel.
     Kernel,
-    /// The second file of a guest's boot: an initramfs, a multiboot module.
+    /// The second boot file of a guest: an initramfs, a multiboot module.
     Initrd,
-    /// The root file system that was made for a guest out of the workload.
+    /// The root file system built for a guest from the workload.
     RootFs,
-    /// A disk of a guest that came ready-made.
+    /// A prebuilt guest disk.
     Disk,
-    /// What one service wrote while it ran, in its overlay or its container's own layer.
+    /// Data written by one service at run time, in its overlay or container layer.
     Written,
 }
 
 impl Part {
-    /// Every part, in the order they are shown.
+    /// All parts, in display order.
     pub const ALL: [Self; 7] = [
         Self::Program,
         Self::Layer,
@@ -48,9 +48,9 @@ impl Part {
         Self::Written,
     ];
 
-    /// The word that records and reports use.
+    /// Its name in records and reports.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Program => "program",
             Self::Layer => "layer",
@@ -63,16 +63,16 @@ impl Part {
     }
 }
 
-/// Bytes of each part over all services of a deployment, what they share counted once.
+/// Bytes by part over all services of a deployment; shared files count once.
 #[must_use]
 pub fn totals<'a>(sizes: impl IntoIterator<Item = &'a Size>) -> BTreeMap<Part, u64> {
-    let mut once: BTreeMap<(Part, &str), u64> = BTreeMap::new();
+    let mut unique: BTreeMap<(Part, &str), u64> = BTreeMap::new();
     for size in sizes {
-        let known = once.entry((size.part, &size.id)).or_default();
+        let known = unique.entry((size.part, &size.id)).or_default();
         *known = (*known).max(size.bytes);
     }
     let mut totals = BTreeMap::new();
-    for ((part, _), bytes) in once {
+    for ((part, _), bytes) in unique {
         *totals.entry(part).or_default() += bytes;
     }
     totals
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_services_share_counts_once() {
+    fn shared_files_count_once() {
         let one = [size(Part::Layer, "sha256:a", 100), size(Part::Written, "one", 3)];
         let two = [size(Part::Layer, "sha256:a", 100), size(Part::Written, "two", 4)];
         let totals = totals(one.iter().chain(&two));

@@ -1,88 +1,88 @@
-//! What the runner says at the end of an attempt.
+//! SUMMARY: a runner's report at the end of an attempt.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Name;
 use crate::size::Size;
 
-/// The body of SUMMARY. Its sums reach from the first to the last sample; the controller cuts the measured window out of the raw samples.
+/// The body of SUMMARY. Totals cover the first to the last sample; the controller computes the measurement window from the raw samples.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
-    /// One a service.
+    /// One entry per service.
     pub services: Vec<ServiceSummary>,
-    /// How many batches of samples were sent: the controller must have as many.
+    /// Number of sample batches sent; the controller must have received as many.
     pub batches: u64,
-    /// How many samples they held.
+    /// Number of samples in them.
     pub samples: u64,
-    /// Ticks of the sampling grid that were missed.
+    /// Missed ticks of the sampling grid.
     pub missed_ticks: u64,
-    /// CPU that the sampler itself used, ns.
+    /// CPU time of the sampler, ns.
     pub sampler_cpu_ns: u64,
     /// The whole host from READY to STOP.
-    pub host: HostUse,
-    /// What the kernel said meanwhile.
+    pub host: HostUsage,
+    /// Kernel messages during the attempt.
     pub kernel_log: KernelLogSummary,
-    /// What could not be read, once a figure, with the remedy; empty: everything that this kernel has.
+    /// Figures that could not be read, with the remedy; empty: all that this kernel provides.
     pub notes: Vec<String>,
-    /// What the teardown found.
+    /// The result of the teardown.
     pub teardown: Teardown,
 }
 
-/// What the kernel said between the start of the services and the end of their teardown.
+/// Kernel messages between the start of the services and the end of their teardown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KernelLogSummary {
-    /// Whether its log could be read at all; `false`: nothing is known.
+    /// Whether the kernel log could be read; `false`: nothing is known.
     pub is_readable: bool,
-    /// How many messages came.
+    /// Number of messages.
     pub messages: u64,
-    /// Those that cast doubt on the measurement, oldest first; the first 16 at most.
-    pub troubles: Vec<KernelTrouble>,
+    /// Messages that cast doubt on the measurement, oldest first; at most 16.
+    pub troubles: Vec<KernelEvent>,
 }
 
-/// A message of the kernel that casts doubt on the measurement.
+/// A kernel message that casts doubt on the measurement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KernelTrouble {
-    /// What it is about.
-    pub kind: TroubleKind,
-    /// Its text, cut to 200 characters.
+pub struct KernelEvent {
+    /// Its kind.
+    pub kind: KernelEventKind,
+    /// Its text, truncated to 200 characters.
     pub text: String,
 }
 
-/// What a message of the kernel is about.
+/// The kind of a kernel message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum TroubleKind {
-    /// The whole host was out of memory, and something was killed for it.
+pub enum KernelEventKind {
+    /// The host ran out of memory and the OOM killer was invoked.
     OutOfMemory,
-    /// A cgroup was at its limit, and something in it was killed.
+    /// A cgroup reached its memory limit and the OOM killer was invoked.
     GroupOutOfMemory,
-    /// A machine check, a memory error.
+    /// A machine check or memory error.
     HardwareError,
-    /// The processor was slowed down for heat.
+    /// Thermal throttling.
     Throttled,
-    /// A CPU or a task stood still for seconds.
+    /// A CPU or task stalled for seconds.
     Stall,
-    /// A disk or a network card failed.
+    /// A disk or network device failed.
     InputOutput,
-    /// The clock was found wrong, and another taken.
+    /// The clock source was marked unstable and replaced.
     Clock,
 }
 
-impl TroubleKind {
-    /// The word for it in reasons.
+impl KernelEventKind {
+    /// Its description in verdicts.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::OutOfMemory => "the host was out of memory",
-            Self::GroupOutOfMemory => "a cgroup was out of memory",
+            Self::OutOfMemory => "the host ran out of memory",
+            Self::GroupOutOfMemory => "a cgroup ran out of memory",
             Self::HardwareError => "a hardware error",
-            Self::Throttled => "the processor was slowed down for heat",
-            Self::Stall => "a CPU or a task stood still",
+            Self::Throttled => "the CPU was thermally throttled",
+            Self::Stall => "a CPU or task stalled",
             Self::InputOutput => "a device failed",
-            Self::Clock => "the clock was found wrong",
+            Self::Clock => "the clock source was unstable",
         }
     }
 }
@@ -93,23 +93,23 @@ impl TroubleKind {
 pub struct ServiceSummary {
     /// The service.
     pub service: Name,
-    /// Every PID that was seen.
+    /// All PIDs that were seen.
     pub pids: Vec<u32>,
-    /// How many samples it has.
+    /// Number of samples.
     pub samples: u64,
     /// User time, clock ticks.
     pub user_ticks: u64,
     /// System time, clock ticks.
     pub system_ticks: u64,
-    /// Time on a CPU, ns; `None` where the kernel does not tell.
+    /// CPU time, ns; `None`: not provided by the kernel.
     pub cpu_ns: Option<u64>,
-    /// Mean of the resident memory, bytes.
+    /// Mean RSS, bytes.
     pub rss_mean_bytes: u64,
-    /// The highest resident memory that a sample saw, bytes.
+    /// Maximum RSS over the samples, bytes.
     pub rss_max_bytes: u64,
     /// How it ended.
     pub exit: Exit,
-    /// What it needed on the host's disk, and what it wrote there.
+    /// Disk usage, including written data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sizes: Vec<Size>,
 }
@@ -118,26 +118,26 @@ pub struct ServiceSummary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exit {
-    /// It left with this code.
+    /// It exited with this code.
     Code(i32),
-    /// A signal ended it.
+    /// It was terminated by this signal.
     Signal(i32),
-    /// The kernel killed it for memory.
+    /// It was killed by the OOM killer.
     OutOfMemory,
-    /// The guest that it was in panicked, reset itself or was stopped by its hypervisor; the log says which.
+    /// Its guest panicked, rebooted or was stopped by the hypervisor; the log has the details.
     Crashed,
-    /// A program that served its guest a directory of the host (virtiofsd) ended before it; the log says how.
+    /// virtiofsd, which shared a host directory with its guest, exited before it; the log has the details.
     Unserved,
-    /// It did not end within the grace and was killed.
+    /// It did not exit within the grace period and was killed.
     Killed,
-    /// Its end was not seen.
+    /// Its exit was not observed.
     Unknown,
 }
 
-/// Whole-host counters between READY and STOP, from `/proc/stat`, clock ticks over all CPUs.
+/// CPU usage of the whole host over all CPUs, clock ticks (`/proc/stat`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HostUse {
+pub struct HostUsage {
     /// user + nice.
     pub user_ticks: u64,
     /// system.
@@ -146,14 +146,14 @@ pub struct HostUse {
     pub interrupt_ticks: u64,
     /// idle + iowait.
     pub idle_ticks: u64,
-    /// Taken by the hypervisor below this host.
+    /// Stolen by the hypervisor.
     pub steal_ticks: u64,
 }
 
-/// What was left when everything should be gone.
+/// The result of a teardown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Teardown {
-    /// What is still there, in words: `container jung-..`, `pid 17`; empty: all gone, and looked after.
+    /// What was left behind, e.g. `container jung-..`, `pid 17`; empty: verified clean.
     pub leftovers: Vec<String>,
 }

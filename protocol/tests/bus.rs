@@ -1,5 +1,5 @@
-//! Both ends of the bus over a real broker: ours, and Apache Kafka (`JUNG_TEST_KAFKA=host:port`).
-//! Several threads each: a client's drop waits for its broker, which here runs in the same process.
+//! The bus over real brokers: ours, and Apache Kafka (`JUNG_TEST_KAFKA=host:port`).
+//! The runtimes are multi-threaded because dropping a client waits for its broker, which runs in the same process.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -15,33 +15,33 @@ use testkit::bus::{TestBroker, bus_config};
 use testkit::name;
 use tokio::time::timeout;
 
-const SOON: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn apache() -> BusConfig {
     bus_config(&std::env::var("JUNG_TEST_KAFKA").expect("JUNG_TEST_KAFKA names an Apache Kafka"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_and_its_answers_over_our_broker() {
+async fn a_command_and_its_replies_over_our_broker() {
     let broker = TestBroker::start().await;
     conversation(broker.bus.clone()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Apache Kafka"]
-async fn a_command_and_its_answers_over_apache_kafka() {
+async fn a_command_and_its_replies_over_apache_kafka() {
     conversation(apache()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_ones_own_messages_arrive_over_our_broker() {
+async fn only_addressed_messages_arrive_over_our_broker() {
     let broker = TestBroker::start().await;
     addressed(broker.bus.clone()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Apache Kafka"]
-async fn only_ones_own_messages_arrive_over_apache_kafka() {
+async fn only_addressed_messages_arrive_over_apache_kafka() {
     addressed(apache()).await;
 }
 
@@ -54,14 +54,14 @@ async fn conversation(config: BusConfig) {
     let (events_out, mut commands_in) = connect_runner(&config, &host).await.unwrap();
     let (commands_out, mut events_in) = connect_controller(&config, &controller, Epoch(7)).await.unwrap();
 
-    let asked = commands_out
+    let id = commands_out
         .send(&host, Some(attempt), Command::Ping(Ping {}))
         .await
         .unwrap();
-    let command = timeout(SOON, commands_in.recv()).await.unwrap().unwrap();
+    let command = timeout(TIMEOUT, commands_in.recv()).await.unwrap().unwrap();
     assert_eq!(
         (command.id, command.attempt, command.epoch),
-        (asked, Some(attempt), Epoch(7))
+        (id, Some(attempt), Epoch(7))
     );
 
     let reply = Reply::to(&command);
@@ -74,19 +74,19 @@ async fn conversation(config: BusConfig) {
         .await
         .unwrap();
     events_out.send(&reply, samples.clone()).await.unwrap();
-    let mut got = vec![];
+    let mut received = vec![];
     for _ in 0..2 {
-        let event = timeout(SOON, events_in.recv()).await.unwrap().unwrap();
-        assert_eq!(event.in_reply_to, Some(asked));
-        got.push(event.body);
+        let event = timeout(TIMEOUT, events_in.recv()).await.unwrap().unwrap();
+        assert_eq!(event.in_reply_to, Some(id));
+        received.push(event.body);
     }
     assert!(
-        got.contains(&samples) && got.contains(&Event::Pong(Pong { clock_ns: 1 })),
-        "{got:?}"
+        received.contains(&samples) && received.contains(&Event::Pong(Pong { clock_ns: 1 })),
+        "{received:?}"
     );
 }
 
-/// Commands for another host, events for another controller or epoch, and unsigned messages do not arrive; those of one host stay in order.
+/// Unsigned commands and commands for another host do not arrive; commands of one host stay in order.
 async fn addressed(config: BusConfig) {
     let signed = BusConfig {
         key: Some(SigningKey::new(b"0123456789abcdef").unwrap()),
@@ -103,7 +103,7 @@ async fn addressed(config: BusConfig) {
         friend.send(&lab, None, Command::Stop(Stop { reason })).await.unwrap();
     }
     for expected in [StopReason::Finished, StopReason::Cancelled, StopReason::Deadline] {
-        let command = timeout(SOON, commands_in.recv()).await.unwrap().unwrap();
+        let command = timeout(TIMEOUT, commands_in.recv()).await.unwrap().unwrap();
         assert_eq!(command.controller, name("friend"));
         assert_eq!(command.body, Command::Stop(Stop { reason: expected }));
     }
@@ -136,11 +136,11 @@ async fn a_client_closes_although_its_broker_is_gone() {
     let (_events_out, mut commands_in) = connect_runner(&config, &host).await.unwrap();
     let (commands_out, _events_in) = connect_controller(&config, &controller, Epoch(1)).await.unwrap();
     commands_out.send(&host, None, Command::Ping(Ping {})).await.unwrap();
-    timeout(SOON, commands_in.recv()).await.unwrap().unwrap();
+    timeout(TIMEOUT, commands_in.recv()).await.unwrap().unwrap();
     broker.stop().await;
     // Asking for the next message commits the last.
     let none = timeout(Duration::from_millis(200), commands_in.recv()).await;
     assert!(none.is_err());
     let closed = tokio::task::spawn_blocking(move || drop(commands_in));
-    timeout(SOON, closed).await.unwrap().unwrap();
+    timeout(TIMEOUT, closed).await.unwrap().unwrap();
 }

@@ -1,19 +1,22 @@
-//! Every counter is defined in `docs/metrics.md`, with its source.
+//! `docs/metrics.md` defines every counter and its source.
 
 use std::collections::BTreeSet;
 
 use protocol::sample::Counter;
 
 #[test]
-fn every_counter_has_a_row_with_its_source() {
+fn every_counter_is_documented_with_its_source() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let begin = text
         .find("Every counter, its file")
-        .expect("the tables of counters begin so");
-    let end = text[begin..].find("Sampling tiers:").expect("and end so") + begin;
+        .expect("start of the counter tables");
+    let end = text[begin..]
+        .find("Sampling tiers:")
+        .expect("end of the counter tables")
+        + begin;
     let rows = text[begin..end].lines().filter(|line| line.starts_with("| `"));
-    // The first cell names counters, the others say where they come from.
+    // The first cell contains counter names, the others the source.
     let defined: BTreeSet<&str> = rows
         .filter_map(|row| {
             let mut cells = row.trim_matches('|').splitn(2, '|');
@@ -27,6 +30,9 @@ fn every_counter_has_a_row_with_its_source() {
         .filter(|counter| !defined.contains(counter.name()))
         .collect();
     assert!(missing.is_empty(), "not defined in docs/metrics.md: {missing:?}");
-    let strange: Vec<&&str> = defined.iter().filter(|name| Counter::of_name(name).is_none()).collect();
-    assert!(strange.is_empty(), "no counter is called so: {strange:?}");
+    let unknown: Vec<&&str> = defined
+        .iter()
+        .filter(|name| Counter::from_name(name).is_none())
+        .collect();
+    assert!(unknown.is_empty(), "unknown counters in docs/metrics.md: {unknown:?}");
 }

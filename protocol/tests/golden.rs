@@ -1,5 +1,5 @@
-//! A golden JSON for every message: what an older or newer release puts on the wire must stay what it was, or the version must rise.
-//! `BLESS=1 cargo test -p protocol --test golden` writes them anew.
+//! Golden files of every message: the wire format must not change unless the version is raised.
+//! `BLESS=1 cargo test -p protocol --test golden` rewrites them.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "golden/contents.rs"]
@@ -16,12 +16,11 @@ use protocol::event::{
 };
 use protocol::sign::SigningKey;
 use protocol::spec::{
-    Acceleration, BridgeSpec, ConnectsProbe, Deadlines, DockerSpec, Emulation, FakeFailure, FakeSpec, GuestNetwork,
-    GuestSpec, HttpProbe, LxcSpec, NativeSpec, PlatformSpec, Probe, Resources, Sampling, ServiceSpec, StartedProbe,
-    UdpProbe, UserNetSpec,
+    Acceleration, BridgeSpec, BrokerProgram, BrokerSpec, ConnectsProbe, Deadlines, DockerSpec, Emulation, FakeFailure,
+    FakeSpec, GuestNetwork, GuestSpec, HttpProbe, LxcSpec, NativeSpec, Place, PlatformSpec, Probe, Resources, Sampling,
+    SeedSpec, ServiceSpec, StartedProbe, UdpProbe, UserNetSpec,
 };
-use protocol::summary::{HostUse, Teardown};
-use protocol::surroundings::{BrokerProgram, BrokerSpec, Place, SeedSpec};
+use protocol::summary::{HostUsage, Teardown};
 use protocol::{AttemptId, Command, Envelope, Epoch, Event, MessageId, Name};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -59,12 +58,12 @@ fn check<B: Serialize + DeserializeOwned + PartialEq + Debug>(file: &str, body: 
         std::fs::write(&path, &text).unwrap();
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert_eq!(text, golden, "{file}: what goes over the wire has changed");
+    assert_eq!(text, golden, "{file}: the wire format has changed");
     assert_eq!(Envelope::decode(golden.as_bytes(), Some(&key())).unwrap(), envelope);
     unknown_field_is_refused::<B>(&golden);
 }
 
-/// Puts an unknown field into the message's own struct: it must be named.
+/// An unknown field in the body must be refused by name.
 fn unknown_field_is_refused<B: Serialize + DeserializeOwned + Debug>(golden: &str) {
     let mut json: serde_json::Value = serde_json::from_str(golden).unwrap();
     let body = json["body"].as_object_mut().unwrap().values_mut().next().unwrap();
@@ -129,8 +128,8 @@ fn run(platform: PlatformSpec) -> Command {
     }))
 }
 
-/// Services at two places, with a broker of their own, filled before READY.
-fn surrounded() -> Command {
+/// Services at two places, with their own broker, seeded before READY.
+fn with_surroundings() -> Command {
     let Command::Run(mut run) = run(PlatformSpec::Native(NativeSpec {})) else {
         panic!("not a RUN")
     };
@@ -190,7 +189,7 @@ fn commands() {
             ..DockerSpec::default()
         })),
     );
-    check("run-surrounded", surrounded());
+    check("run-surrounded", with_surroundings());
     check("renew", Command::Renew(Renew {}));
     check("edge", Command::Edge(Edge {}));
     check(
@@ -231,9 +230,9 @@ fn events() {
             seed_ns: None,
             idle: Some(IdleWindow {
                 length_ns: 500_000_000,
-                host: HostUse {
+                host: HostUsage {
                     idle_ticks: 100,
-                    ..HostUse::default()
+                    ..HostUsage::default()
                 },
             }),
             placement: vec![Placement {

@@ -1,9 +1,9 @@
-//! What is not a message is refused, and each fault has one name.
+//! Invalid messages are refused with a specific error.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use proptest::prelude::*;
 use protocol::command::{Ping, Stop, StopReason};
-use protocol::envelope::{Claim, EnvelopeError, MAX_BYTES};
+use protocol::envelope::{Claim, EnvelopeError, MAX_BYTES, VERSION};
 use protocol::event::{Failed, LogTail, Stage};
 use protocol::sign::SigningKey;
 use protocol::summary::Teardown;
@@ -34,7 +34,7 @@ fn refusal(bytes: &[u8]) -> EnvelopeError {
 }
 
 #[test]
-fn each_fault_has_its_name() {
+fn every_defect_has_a_specific_error() {
     let good = ping().encode(None).unwrap();
     assert!(matches!(
         refusal(&vec![b' '; MAX_BYTES + 1]),
@@ -57,27 +57,30 @@ fn each_fault_has_its_name() {
 }
 
 #[test]
-fn another_version_is_named_even_where_its_fields_are_unknown() {
-    let newer = changed(|json| {
-        json.insert("version".into(), 2.into());
-        json.insert("new_in_2".into(), true.into());
-    });
-    let error = refusal(&newer);
-    assert!(matches!(error, EnvelopeError::WrongVersion { given: 2 }), "{error}");
+fn other_versions_are_refused_even_with_unknown_fields() {
+    for other in [VERSION - 1, VERSION + 1] {
+        let message = changed(|json| {
+            json.insert("version".into(), other.into());
+            json.insert("new_field".into(), true.into());
+        });
+        let error = refusal(&message).to_string();
+        let both = format!("message has protocol version {other}, this program uses version {VERSION}");
+        assert!(error.starts_with(&both), "{error}");
+    }
 }
 
 #[test]
-fn a_refused_message_still_tells_whom_it_names() {
+fn the_claim_of_a_refused_message_is_decoded() {
     let claim = Claim::of(&changed(|json| {
-        json.insert("version".into(), 2.into());
-        json.insert("new_in_2".into(), true.into());
+        json.insert("version".into(), (VERSION + 1).into());
+        json.insert("new_field".into(), true.into());
     }));
     assert_eq!(
         (claim.host, claim.controller, claim.epoch),
         (Some(name("lab")), Some(name("night")), Some(Epoch(1)))
     );
-    let odd = Claim::of(&changed(|json| drop(json.insert("host".into(), "../etc".into()))));
-    assert_eq!((odd.host, odd.controller), (None, Some(name("night"))));
+    let invalid = Claim::of(&changed(|json| drop(json.insert("host".into(), "../etc".into()))));
+    assert_eq!((invalid.host, invalid.controller), (None, Some(name("night"))));
     for bytes in [&b""[..], b"hello", b"[]", b"{\"host\": 1}"] {
         assert_eq!(Claim::of(bytes), Claim::default());
     }
@@ -103,7 +106,7 @@ fn a_message_over_the_limit_cannot_be_sent() {
 }
 
 #[test]
-fn with_a_key_only_its_signature_passes() {
+fn with_a_key_only_its_signature_is_accepted() {
     let key = SigningKey::new(b"0123456789abcdef").unwrap();
     let other = SigningKey::new(b"fedcba9876543210").unwrap();
     let signed = ping().encode(Some(&key)).unwrap();
@@ -130,14 +133,14 @@ fn with_a_key_only_its_signature_passes() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn random_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         prop_assert!(Envelope::<Command>::decode(&bytes, None).is_err());
     }
 
     #[test]
-    fn a_message_cut_anywhere_is_refused(part in 0.0f64..1.0) {
+    fn a_truncated_message_is_refused(part in 0.0f64..1.0) {
         let whole = ping().encode(None).unwrap();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction of a length")]
         let cut = (whole.len() as f64 * part) as usize;
         let truncated = matches!(refusal(&whole[..cut]), EnvelopeError::Truncated { .. });
         prop_assert!(truncated);

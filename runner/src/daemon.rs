@@ -1,10 +1,10 @@
 //! The daemon: one task that owns the [`Table`] and performs its actions. It waits for its channels only: [`crate::execute`] runs the attempts,
-//! [`protocol::daemon::outbox`] sends events, [`protocol::daemon::link`] receives commands.
+//! [`protocol::daemon::outbox`] sends events, [`protocol::daemon::connection`] receives commands.
 
 use std::time::Instant;
 
 use protocol::bus::{EventSender, Reply};
-use protocol::daemon::outbox::Outbox;
+use protocol::daemon::connection::Outbox;
 use protocol::event::Pong;
 use protocol::refusals::RefusalLog;
 use protocol::{AttemptId, Command, Envelope, Event, Name};
@@ -44,7 +44,7 @@ impl Daemon {
         let outbox = Outbox::new(sender);
         Self {
             table,
-            executors: Executors::new(context, reports_tx, outbox.queue()),
+            executors: Executors::new(context, reports_tx, outbox.sender()),
             outbox,
             refusals: RefusalLog::default(),
             reports,
@@ -103,10 +103,10 @@ impl Daemon {
                 (Action::Publish(event), _) => self.publish(to, event),
                 (Action::Pong, _) => {
                     let clock_ns = clock::now_ns();
-                    self.outbox.say_now(to, Event::Pong(Pong { clock_ns }));
+                    self.outbox.send_now(to, Event::Pong(Pong { clock_ns }));
                 }
                 (Action::Describe(describe), _) => {
-                    let (host, queue) = (self.executors.host().clone(), self.outbox.queue());
+                    let (host, queue) = (self.executors.host().clone(), self.outbox.sender());
                     tokio::spawn(async move {
                         let facts = facts::facts(&host, &describe.platforms).await;
                         let _ = queue.send((to, Event::Facts(Box::new(facts))));
@@ -137,9 +137,9 @@ impl Daemon {
                 let text = format!("REFUSED to controller {}: {}", to.controller, refused.why);
                 self.refusals.note((to.controller.clone(), refused.why.clone()), text);
             }
-            other => info!(attempt, "{}", other.word()),
+            other => info!(attempt, "{}", other.as_str()),
         }
-        self.outbox.say(to, event);
+        self.outbox.send(to, event);
     }
 }
 
@@ -150,7 +150,7 @@ fn log(command: &Envelope<Command>) {
         Command::Stop(stop) => info!(%controller, attempt, reason = ?stop.reason, "STOP"),
         Command::Describe(_) => info!(%controller, "DESCRIBE"),
         Command::Ping(_) | Command::Renew(_) | Command::Edge(_) | Command::Prepare(_) | Command::Start(_) => {
-            debug!(%controller, "{}", command.body.word());
+            debug!(%controller, "{}", command.body.as_str());
         }
     }
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::fcntl::OFlag;
-use protocol::summary::{KernelLogSummary, KernelTrouble, TroubleKind};
+use protocol::summary::{KernelEvent, KernelEventKind, KernelLogSummary};
 
 /// The device of the kernel's log.
 pub const DEVICE: &str = "/dev/kmsg";
@@ -100,26 +100,26 @@ fn message(record: &str) -> Option<Message> {
 }
 
 /// The problem for a measurement that a message reports; most report none.
-fn trouble(message: &Message) -> Option<KernelTrouble> {
-    const PATTERNS: [(&str, TroubleKind); 15] = [
-        ("Memory cgroup out of memory: Killed", TroubleKind::GroupOutOfMemory),
-        ("Out of memory: Killed", TroubleKind::OutOfMemory),
-        ("Out of memory: Kill process", TroubleKind::OutOfMemory),
-        ("[Hardware Error]", TroubleKind::HardwareError),
-        ("Machine check events logged", TroubleKind::HardwareError),
-        ("EDAC ", TroubleKind::HardwareError),
-        ("clock throttled", TroubleKind::Throttled),
-        ("temperature above threshold", TroubleKind::Throttled),
-        ("soft lockup", TroubleKind::Stall),
-        ("hard LOCKUP", TroubleKind::Stall),
-        ("detected stall", TroubleKind::Stall),
-        ("blocked for more than", TroubleKind::Stall),
-        ("I/O error", TroubleKind::InputOutput),
-        ("clocksource: Marking clocksource", TroubleKind::Clock),
-        ("NIC Link is Down", TroubleKind::InputOutput),
+fn trouble(message: &Message) -> Option<KernelEvent> {
+    const PATTERNS: [(&str, KernelEventKind); 15] = [
+        ("Memory cgroup out of memory: Killed", KernelEventKind::GroupOutOfMemory),
+        ("Out of memory: Killed", KernelEventKind::OutOfMemory),
+        ("Out of memory: Kill process", KernelEventKind::OutOfMemory),
+        ("[Hardware Error]", KernelEventKind::HardwareError),
+        ("Machine check events logged", KernelEventKind::HardwareError),
+        ("EDAC ", KernelEventKind::HardwareError),
+        ("clock throttled", KernelEventKind::Throttled),
+        ("temperature above threshold", KernelEventKind::Throttled),
+        ("soft lockup", KernelEventKind::Stall),
+        ("hard LOCKUP", KernelEventKind::Stall),
+        ("detected stall", KernelEventKind::Stall),
+        ("blocked for more than", KernelEventKind::Stall),
+        ("I/O error", KernelEventKind::InputOutput),
+        ("clocksource: Marking clocksource", KernelEventKind::Clock),
+        ("NIC Link is Down", KernelEventKind::InputOutput),
     ];
     let (_, kind) = PATTERNS.iter().find(|(pattern, _)| message.text.contains(pattern))?;
-    Some(KernelTrouble {
+    Some(KernelEvent {
         kind: *kind,
         text: message.text.chars().take(200).collect(),
     })
@@ -154,22 +154,22 @@ mod tests {
     fn problems_for_a_measurement_are_recognised() {
         let kind = |text: &str| trouble(&with_text(text)).map(|trouble| trouble.kind);
         let memcg = "Memory cgroup out of memory: Killed process 931 (workload) total-vm:12kB, anon-rss:4kB";
-        assert_eq!(kind(memcg), Some(TroubleKind::GroupOutOfMemory));
+        assert_eq!(kind(memcg), Some(KernelEventKind::GroupOutOfMemory));
         assert_eq!(
             kind("Out of memory: Killed process 7 (java) total-vm:1kB"),
-            Some(TroubleKind::OutOfMemory)
+            Some(KernelEventKind::OutOfMemory)
         );
         assert_eq!(
             kind("mce: [Hardware Error]: CPU 2: Machine Check: 0 Bank 5: be00000000800400"),
-            Some(TroubleKind::HardwareError)
+            Some(KernelEventKind::HardwareError)
         );
         assert_eq!(
             kind("CPU3: Core temperature above threshold, cpu clock throttled (total events = 1)"),
-            Some(TroubleKind::Throttled)
+            Some(KernelEventKind::Throttled)
         );
         assert_eq!(
             kind("watchdog: BUG: soft lockup - CPU#1 stuck for 23s!"),
-            Some(TroubleKind::Stall)
+            Some(KernelEventKind::Stall)
         );
         assert_eq!(kind("jgbr: port 6(jgt7) entered disabled state"), None);
         assert_eq!(trouble(&with_text(&"I/O error ".repeat(90))).unwrap().text.len(), 200);

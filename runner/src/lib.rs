@@ -12,7 +12,7 @@
 //! * Start: [`cli`], [`config`]; [`serve`], from a checked configuration to the exit code; [`doctor`], for `runner check`; [`lock`], one runner per
 //!   state folder; [`limits`], the runner's open files and CPUs.
 //! * Control: [`daemon`], the task that owns the [`table`]; [`validate`], of a RUN; [`state`], of an attempt. All but the daemon are pure, as is
-//!   [`hold`](protocol::daemon::hold), which decides whose commands are obeyed.
+//!   [`lease`](protocol::daemon::lease), which decides whose commands are obeyed.
 //! * Work: [`execute`], one task per attempt; [`crash_journal`] and [`sweep`], what survives `kill -9` and its removal.
 //! * Measurement: [`sampler`], [`facts`], [`kernel_log`], [`clock`].
 //!

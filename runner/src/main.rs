@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use protocol::files::{self, FileFault};
+use protocol::files::{self, FileError};
 use protocol::toml::problems_text;
 use runner::cli::{Cli, Command, Exit, Settings};
 use runner::config::Config;
@@ -73,7 +73,7 @@ fn run(config: Config, wait: Option<Duration>) -> anyhow::Result<Exit> {
 
 fn check(config: &Config, file: Option<&Path>) -> anyhow::Result<Exit> {
     if let Some(file) = file
-        && let Err(error @ FileFault::Empty) = files::check(file)
+        && let Err(error @ FileError::Empty) = files::check(file)
     {
         println!("{}: {error}: every key has its default", file.display());
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use deploy::Host;
 use protocol::bus::BusError;
-use protocol::daemon::link;
+use protocol::daemon::connection;
 use protocol::spec::CpuSet;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -53,7 +53,7 @@ async fn serve_until(
     let left = sweep::sweep(&host, &journal).await;
     let crashed = sweep::crashed_attempts(&journal, &host, &left)?;
     let connected = tokio::select! {
-        connected = link::connect(&config.bus, &config.name, wait) => connected,
+        connected = connection::connect(&config.bus, &config.name, wait) => connected,
         () = shutdown.cancelled() => return Ok(Exit::Ok),
     };
     let (sender, receiver) = match connected {
@@ -73,7 +73,13 @@ async fn serve_until(
     );
     let (sender, connection) = watch::channel(sender);
     let (commands_tx, commands) = mpsc::channel(COMMANDS);
-    tokio::spawn(link::listen(config.bus, config.name, receiver, sender, commands_tx));
+    tokio::spawn(connection::receive_commands(
+        config.bus,
+        config.name,
+        receiver,
+        sender,
+        commands_tx,
+    ));
     let page_bytes = facts::page_bytes();
     let context = Context {
         host,

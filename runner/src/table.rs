@@ -1,13 +1,13 @@
 //! All attempts and controllers that the runner knows, and what it does about each message. Pure: no clock, no I/O.
 //!
-//! A command passes three checks: the sender's lease and epoch ([`protocol::daemon::hold`]), the validity of a RUN ([`crate::validate`]), and the state
+//! A command passes three checks: the sender's lease and epoch ([`protocol::daemon::lease`]), the validity of a RUN ([`crate::validate`]), and the state
 //! of the attempt ([`crate::state`]). At most one attempt runs at a time. Another may still be in its teardown; the executor of the next one waits for it.
 
 use std::time::{Duration, Instant};
 
 use protocol::bus::Reply;
 use protocol::command::Run;
-use protocol::daemon::hold::{Hold, Standing};
+use protocol::daemon::lease::{Access, Lease};
 use protocol::event::{Refused, RefusedReason};
 use protocol::{AttemptId, Command, Envelope, Event};
 
@@ -27,7 +27,7 @@ pub type Effect = (Reply, Action);
 /// The table of attempts.
 #[derive(Debug, Default)]
 pub struct Table {
-    hold: Hold,
+    lease: Lease,
     /// Oldest first.
     attempts: Vec<Entry>,
 }
@@ -52,13 +52,13 @@ impl Table {
     pub fn on_command(&mut self, command: Envelope<Command>, now: Instant) -> Vec<Effect> {
         let reply = Reply::to(&command);
         let mut effects = self.expire_lease(now);
-        match self.hold.hear(&command.controller, command.epoch, now) {
-            Standing::Refused(refused) => {
+        match self.lease.authorize(&command.controller, command.epoch, now) {
+            Access::Refused(refused) => {
                 effects.extend(refusal(&command.body, reply, refused));
                 return effects;
             }
-            Standing::TakesOver => effects.extend(self.end_all(EndReason::Superseded)),
-            Standing::Welcome => {}
+            Access::TakenOver => effects.extend(self.end_all(EndReason::Superseded)),
+            Access::Granted => {}
         }
         effects.extend(match command.body {
             Command::Ping(_) => vec![(reply, Action::Pong)],
@@ -92,7 +92,7 @@ impl Table {
 
     /// Ends all attempts if the controller's lease has expired.
     pub fn expire_lease(&mut self, now: Instant) -> Vec<Effect> {
-        if self.hold.expire(now).is_some() {
+        if self.lease.expire(now).is_some() {
             self.end_all(EndReason::LeaseExpired)
         } else {
             Vec::new()
@@ -102,7 +102,7 @@ impl Table {
     /// When [`Self::expire_lease`] has to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.hold.until()
+        self.lease.expires_at()
     }
 
     /// Ends all attempts because the runner shuts down.
@@ -131,7 +131,7 @@ impl Table {
                 return vec![refuse(reply, RefusedReason::Invalid, &problems.join("; "))];
             }
             let lease = Duration::from_millis(run.deadlines.lease_ms);
-            self.hold.take(&reply.controller, lease, now);
+            self.lease.grant(&reply.controller, lease, now);
         }
         self.input(reply, Input::Run(Box::new(run)), "RUN")
     }

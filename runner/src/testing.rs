@@ -2,9 +2,9 @@
 
 use protocol::command::{Run, TrialRef};
 use protocol::event::{Failed, Ready, Stage};
+use protocol::spec::Place;
 use protocol::spec::{Deadlines, FakeSpec, HttpProbe, PlatformSpec, Probe, Resources, Sampling, ServiceSpec};
-use protocol::summary::{HostUse, KernelLogSummary, Summary, Teardown};
-use protocol::surroundings::Place;
+use protocol::summary::{HostUsage, KernelLogSummary, Summary, Teardown};
 use protocol::{Event, Name};
 
 /// A name.
@@ -73,7 +73,7 @@ pub fn summary() -> Event {
         missed_ticks: 0,
         sampler_cpu_ns: 0,
         kernel_log: KernelLogSummary::default(),
-        host: HostUse::default(),
+        host: HostUsage::default(),
         notes: Vec::new(),
         teardown: Teardown::default(),
     })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use protocol::command::Run;
 use protocol::spec::Probe;
-use protocol::surroundings::{BROKER, SEED};
+use protocol::spec::{BROKER, SEED};
 
 /// The longest phase or lease: a day. A longer one is a mistake, and could overflow clocks.
 const MAX_DEADLINE: Duration = Duration::from_secs(24 * 3600);

@@ -1,7 +1,7 @@
 //! A service that needs nothing of this project.
 
+use protocol::spec::Place;
 use protocol::spec::{HttpProbe, Probe, ServiceSpec};
-use protocol::surroundings::Place;
 
 use crate::{free_port, name};
 

@@ -5,9 +5,9 @@ mod valid;
 
 use std::time::Duration;
 
-use protocol::facts::HostNow;
+use protocol::facts::HostState;
 use protocol::load::{Arrivals, Little, LoadKind, MaxLoad, RateLoad, Think, UdpLoad, UsersLoad};
-use protocol::summary::{Exit, KernelTrouble, Summary, TroubleKind};
+use protocol::summary::{Exit, KernelEvent, KernelEventKind, Summary};
 
 use super::audit;
 use crate::store::{FailureRecord, ReadbackCheck, ReadbackRecord, SettleRecord, TrialRecord, Window};
@@ -35,14 +35,14 @@ fn a_host_outside_the_limits_makes_a_trial_suspect() {
         record.settle = Some(SettleRecord {
             waited_ns: 300_500_000_000,
             outside: vec!["load average 3.0 exceeds 0.5".into()],
-            host: HostNow::default(),
+            host: HostState::default(),
         });
     });
 }
 
-fn trouble(summary: &mut Summary, kind: TroubleKind) {
+fn trouble(summary: &mut Summary, kind: KernelEventKind) {
     summary.kernel_log.is_readable = true;
-    summary.kernel_log.troubles = vec![KernelTrouble {
+    summary.kernel_log.troubles = vec![KernelEvent {
         kind,
         text: "a message".into(),
     }];
@@ -52,10 +52,10 @@ fn trouble(summary: &mut Summary, kind: TroubleKind) {
 fn trouble_in_the_kernel_log_is_a_reason() {
     let text = "kernel log: \"a message\"";
     violates(Rule::KernelLog, Validity::Invalid, text, |_, summary| {
-        trouble(summary, TroubleKind::OutOfMemory);
+        trouble(summary, KernelEventKind::OutOfMemory);
     });
     violates(Rule::KernelLog, Validity::Suspect, text, |_, summary| {
-        trouble(summary, TroubleKind::Throttled);
+        trouble(summary, KernelEventKind::Throttled);
     });
 }
 

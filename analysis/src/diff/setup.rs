@@ -102,7 +102,10 @@ fn host_facts(host: &HostFacts) -> Value {
     let mut facts = value(host);
     let named = |name: String, value: Value| (name, value);
     let programs = host.programs.iter().map(|p| named(p.path.clone(), value(&p.sha256)));
-    let platforms = host.platforms.iter().map(|p| named(p.kind.word().to_owned(), value(p)));
+    let platforms = host
+        .platforms
+        .iter()
+        .map(|p| named(p.kind.as_str().to_owned(), value(p)));
     let nodes = host.cpu.nodes.iter().map(|n| named(n.node.to_string(), value(n)));
     let (programs, platforms) = (programs.collect(), platforms.collect());
     let nodes = nodes.collect();

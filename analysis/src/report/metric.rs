@@ -3,7 +3,7 @@
 use super::load::Trial;
 use crate::stats::usage::ServiceUsage;
 use crate::store::TrialRecord;
-use loader::StreamFigures;
+use loader::StreamStats;
 
 /// A metric of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -201,7 +201,7 @@ fn known(ns: Option<u64>) -> Option<f64> {
 }
 
 /// A packet count as a share of the packets sent, percent.
-fn share(record: &TrialRecord, count: fn(&StreamFigures) -> u64) -> Option<f64> {
+fn share(record: &TrialRecord, count: fn(&StreamStats) -> u64) -> Option<f64> {
     let stream = &record.udp.as_ref()?.stream;
     (stream.sent > 0).then(|| count(stream) as f64 * 100.0 / stream.sent as f64)
 }

@@ -9,7 +9,7 @@ use super::metric::Metric;
 use crate::stats::bootstrap::RESAMPLES;
 use crate::stats::hypothesis;
 use crate::text::counted;
-use protocol::load::{LoadKind, SearchLimit, StreamFigures, Think, UdpFigures, Wait};
+use protocol::load::{LoadKind, SearchLimit, StreamStats, Think, UdpStats, Wait};
 
 /// The title.
 pub(super) fn title(data: &RunData) -> String {
@@ -279,8 +279,8 @@ pub(super) fn packet_lines(data: &RunData, cells: &[&CellResult]) -> Vec<String>
         .collect()
 }
 
-fn packet_sentence(trials: &[&UdpFigures]) -> String {
-    let sum = |of: fn(&StreamFigures) -> u64| trials.iter().map(|udp| of(&udp.stream)).sum::<u64>();
+fn packet_sentence(trials: &[&UdpStats]) -> String {
+    let sum = |of: fn(&StreamStats) -> u64| trials.iter().map(|udp| of(&udp.stream)).sum::<u64>();
     let mut text = format!(
         "{} packets sent, {} lost ({}), {} replies after the timeout; {} duplicates, {} reordered (by at most {} packets).",
         count(sum(|stream| stream.sent)),
@@ -306,9 +306,9 @@ fn packet_sentence(trials: &[&UdpFigures]) -> String {
 }
 
 /// Where packets were lost, if both ends report their counters. Packets duplicated by the network lower the count of their direction, even below zero.
-fn loss_locations(trials: &[&UdpFigures]) -> String {
-    let there: Option<i64> = trials.iter().map(|udp| udp.missing_there()).sum();
-    let back: Option<i64> = trials.iter().map(|udp| udp.missing_back()).sum();
+fn loss_locations(trials: &[&UdpStats]) -> String {
+    let there: Option<i64> = trials.iter().map(|udp| udp.lost_outbound()).sum();
+    let back: Option<i64> = trials.iter().map(|udp| udp.lost_inbound()).sum();
     let service: Option<u64> = trials.iter().map(|udp| udp.service?.dropped).sum();
     let unsent: Option<u64> = trials.iter().map(|udp| Some(udp.service?.unsent)).sum();
     let own: Option<u64> = trials.iter().map(|udp| udp.stream.dropped).sum();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::sample::{Counter, Kind, Sample, Subject};
+use protocol::sample::{Counter, CounterKind, Sample, Subject};
 
 /// A window on the runner's clock, ns since READY, with the units of the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,10 +90,10 @@ pub fn kind_and_name(subject: &Subject) -> (&'static str, String) {
     match subject {
         Subject::Cgroup(_) => ("cgroup", String::new()),
         Subject::Process(_) => ("process", String::new()),
-        Subject::Threads(of) => ("threads", of.role.word().to_owned()),
+        Subject::Threads(of) => ("threads", of.role.as_str().to_owned()),
         Subject::Platform(of) => ("platform", of.part.to_string()),
         Subject::Runner(_) => ("runner", String::new()),
-        Subject::Rest(of) => ("rest", of.kind.word().to_owned()),
+        Subject::OtherProcesses(of) => ("rest", of.kind.as_str().to_owned()),
         Subject::Host(_) => ("host", String::new()),
         Subject::Link(of) => ("link", of.interface.clone()),
         Subject::Engine(_) => ("engine", String::new()),
@@ -115,7 +115,7 @@ impl TimeSeries {
             .iter()
             .filter_map(|sample| Some((sample.offset_ns, sample.counters.get(counter)? as f64)));
         let mut points: Vec<(u64, f64)> = points.collect();
-        if counter.kind() == Kind::Total {
+        if counter.kind() == CounterKind::Cumulative {
             let mut highest = 0.0;
             for (_, value) in &mut points {
                 highest = f64::max(highest, *value);

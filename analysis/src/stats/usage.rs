@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::Name;
-use protocol::sample::{Counter, OfService, ProcessOf, Sample, Subject};
+use protocol::sample::{Counter, Sample, ServiceProcess, ServiceRef, Subject};
 use serde::{Deserialize, Serialize};
 
 use super::process_group::ProcessGroup;
@@ -77,12 +77,12 @@ pub fn processes<'a>(recording: &'a Recording<'a>, service: &Name, window: &Samp
 /// The CPU time of a service's cgroup; `None`: it has none, or it was not sampled over the whole interval.
 fn cgroup_cpu(recording: &Recording<'_>, service: &Name, from: u64, to: u64) -> Option<TimeSeries> {
     let service = service.clone();
-    let series = recording.series(&Subject::Cgroup(OfService { service }), Counter::CpuNs);
+    let series = recording.series(&Subject::Cgroup(ServiceRef { service }), Counter::CpuNs);
     let (first, last) = series.span()?;
     (first <= from && last >= to).then_some(series)
 }
 
-const fn of_process(subject: &Subject) -> Option<&ProcessOf> {
+const fn of_process(subject: &Subject) -> Option<&ServiceProcess> {
     match subject {
         Subject::Process(of) => Some(of),
         _ => None,

@@ -322,7 +322,7 @@ fn parse(line: &[u8], labels: &mut Vec<String>) -> Option<Request> {
     };
     let error = match fields[7] {
         "true" => None,
-        "false" => Some(ErrorKind::of_name(fields[8])?),
+        "false" => Some(ErrorKind::from_name(fields[8])?),
         _ => return None,
     };
     let (thread, connection) = thread_name(fields[5])?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use loader::external::External;
 use loader::latency::Distribution;
-use loader::{Counts, Histograms, Knee, Label, Outcome, Ramp, Request, Scheduling, Step, Sustained};
+use loader::{Counts, Histograms, Knee, Label, Outcome, Ramp, Request, Scheduling, Step, StepVerdict};
 use protocol::Name;
 use serde::{Deserialize, Serialize};
 
@@ -174,7 +174,7 @@ impl RampRecord {
     #[must_use]
     pub fn of(ramp: &Ramp) -> Self {
         let above = ramp.knee.and_then(|knee| knee.high);
-        let own = |step: &&Step| step.verdict == Sustained::Generator && Some(step.rate_per_s) == above;
+        let own = |step: &&Step| step.verdict == StepVerdict::Generator && Some(step.rate_per_s) == above;
         let of_generator = ramp.steps.iter().any(|step| own(&step));
         Self {
             steps: ramp.steps.clone(),

@@ -228,7 +228,7 @@ impl ExperimentRecord {
 
     fn combinations(&self) -> impl Iterator<Item = CellKey> + '_ {
         self.workloads.iter().flat_map(move |workload| {
-            let matches = |load: &&LoadRecord| load.spec.kind.goes_with(workload.transport);
+            let matches = |load: &&LoadRecord| load.spec.kind.supports(workload.transport);
             self.loads.iter().filter(matches).flat_map(move |load| {
                 self.platforms.iter().map(move |platform| CellKey {
                     platform: platform.name.clone(),

@@ -8,8 +8,8 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use protocol::event::Ready;
-use protocol::facts::HostNow;
-use protocol::load::{Little, LoadSpec, UdpFigures};
+use protocol::facts::HostState;
+use protocol::load::{Little, LoadSpec, UdpStats};
 use protocol::spec::{Emulation, PlatformSpec};
 use protocol::summary::Summary;
 use protocol::{AttemptId, Name};
@@ -183,7 +183,7 @@ pub struct TrialRecord {
     pub auxiliary: BTreeSet<Name>,
     /// Figures of a packet stream; `None`: another load.
     #[serde(default)]
-    pub udp: Option<UdpFigures>,
+    pub udp: Option<UdpStats>,
     /// CPU and memory in the measurement window, per service.
     pub resources: Vec<ServiceUsage>,
     /// The resource breakdown of the measurement window; `None`: there was no window, or no samples.
@@ -305,7 +305,7 @@ pub struct SettleRecord {
     /// Limits still exceeded at the end.
     pub outside: Vec<String>,
     /// The host at the end of the wait.
-    pub host: HostNow,
+    pub host: HostState,
 }
 
 /// The readback of an attempt.

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use protocol::Name;
 use protocol::sample::{
-    Counter, Counters, Energy, GuestThread, Link, OfService, OneProcess, PlatformProcess, ProcessOf, Rest, RestKind,
-    Role, Sample, Samples, Subject, ThreadsOf, WholeHost,
+    Counter, Counters, Energy, GuestThread, Link, OtherProcessesRef, PlatformProcess, ProcessKind, ProcessRef,
+    QemuThreads, Role, Sample, Samples, ServiceProcess, ServiceRef, Subject, WholeHost,
 };
 
 use super::error::{At, StoreError};
@@ -126,24 +126,24 @@ fn subject(row: &csv::StringRecord) -> Result<Subject, String> {
     };
     let unknown = |what: &str| format!("unknown {what} {:?}", field(4));
     Ok(match field(2) {
-        "cgroup" => Subject::Cgroup(OfService { service: service()? }),
-        "engine" => Subject::Engine(OfService { service: service()? }),
-        "guest" => Subject::Guest(OfService { service: service()? }),
+        "cgroup" => Subject::Cgroup(ServiceRef { service: service()? }),
+        "engine" => Subject::Engine(ServiceRef { service: service()? }),
+        "guest" => Subject::Guest(ServiceRef { service: service()? }),
         "guest-thread" => Subject::GuestThread(GuestThread {
             service: service()?,
             id: pid()?,
             name: field(4).to_owned(),
         }),
-        "process" => Subject::Process(ProcessOf {
+        "process" => Subject::Process(ServiceProcess {
             service: service()?,
             pid: pid()?,
             start_ticks: start()?,
         }),
-        "threads" => Subject::Threads(ThreadsOf {
+        "threads" => Subject::Threads(QemuThreads {
             service: service()?,
             role: Role::ALL
                 .into_iter()
-                .find(|role| role.word() == field(4))
+                .find(|role| role.as_str() == field(4))
                 .ok_or_else(|| unknown("role"))?,
         }),
         "platform" => Subject::Platform(PlatformProcess {
@@ -152,14 +152,14 @@ fn subject(row: &csv::StringRecord) -> Result<Subject, String> {
             pid: pid()?,
             start_ticks: start()?,
         }),
-        "runner" => Subject::Runner(OneProcess {
+        "runner" => Subject::Runner(ProcessRef {
             pid: pid()?,
             start_ticks: start()?,
         }),
         "rest" => {
-            let kinds = [RestKind::Kernel, RestKind::Programs];
-            let kind = kinds.into_iter().find(|kind| kind.word() == field(4));
-            Subject::Rest(Rest {
+            let kinds = [ProcessKind::Kernel, ProcessKind::Programs];
+            let kind = kinds.into_iter().find(|kind| kind.as_str() == field(4));
+            Subject::OtherProcesses(OtherProcessesRef {
                 kind: kind.ok_or_else(|| unknown("rest"))?,
             })
         }
@@ -185,7 +185,7 @@ mod tests {
 
     fn subjects() -> Vec<Subject> {
         let service = name("tcp");
-        let of = OfService {
+        let of = ServiceRef {
             service: service.clone(),
         };
         let mut subjects = vec![
@@ -197,12 +197,12 @@ mod tests {
                 id: 3,
                 name: "a, \"odd\" one".into(),
             }),
-            Subject::Process(ProcessOf {
+            Subject::Process(ServiceProcess {
                 service: service.clone(),
                 pid: 7,
                 start_ticks: 99,
             }),
-            Subject::Runner(OneProcess { pid: 8, start_ticks: 9 }),
+            Subject::Runner(ProcessRef { pid: 8, start_ticks: 9 }),
             Subject::Host(WholeHost {}),
             Subject::Energy(Energy {
                 domain: "package-0/dram".into(),
@@ -220,12 +220,15 @@ mod tests {
                 start_ticks: 2,
             }));
         }
-        let role = |role| ThreadsOf {
+        let role = |role| QemuThreads {
             service: service.clone(),
             role,
         };
         subjects.extend(Role::ALL.map(|one| Subject::Threads(role(one))));
-        subjects.extend([RestKind::Kernel, RestKind::Programs].map(|kind| Subject::Rest(Rest { kind })));
+        subjects.extend(
+            [ProcessKind::Kernel, ProcessKind::Programs]
+                .map(|kind| Subject::OtherProcesses(OtherProcessesRef { kind })),
+        );
         subjects
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::facts::HostNow;
+use protocol::facts::HostState;
 use tokio_util::sync::CancellationToken;
 
 use super::error::CampaignError;
@@ -25,7 +25,7 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 pub async fn wait(
     link: &mut Link,
     experiment: &Experiment,
-    start: &HostNow,
+    start: &HostState,
     progress: &Progress,
     shutdown: &CancellationToken,
 ) -> Result<Option<SettleRecord>, CampaignError> {

@@ -64,7 +64,7 @@ impl Experiment {
     #[must_use]
     pub fn skips(&self, platform: &Name, workload: &Workload, load: &Load) -> bool {
         let mut skips = self.skips.iter();
-        !load.spec.kind.goes_with(workload.kind.transport())
+        !load.spec.kind.supports(workload.kind.transport())
             || skips.any(|skip| skip.covers(platform, &workload.name, &load.name))
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use protocol::ids::Name;
 use protocol::load::{JungMix, LoadSpec, Transport};
+use protocol::spec::BrokerProgram;
 use protocol::spec::CpuSet;
-use protocol::surroundings::BrokerProgram;
 
 /// A workload of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::path::Path;
 use loader::jung::reply::Commanded;
 use protocol::load::{Chunk, Fired, Stream};
 
-use loader::wire::pieces::{commands_of_lines, unpack};
-use loader::wire::result::{Chunks, outcome};
+use loader::wire::{Chunks, from_fired};
+use loader::wire::{commands_from_lines, unpack};
 use loader::{Outcome, ReceivedLog};
 
 /// The messages received so far.
@@ -65,7 +65,7 @@ impl ResultAssembler {
                 .push(&bytes)
                 .map_err(|error| unreadable(error.to_string())),
             Stream::Accepted => {
-                let commands = commands_of_lines(&bytes).map_err(|error| unreadable(error.to_string()))?;
+                let commands = commands_from_lines(&bytes).map_err(|error| unreadable(error.to_string()))?;
                 self.accepted.extend(commands);
                 Ok(())
             }
@@ -99,7 +99,7 @@ impl ResultAssembler {
             ));
         }
         Ok(LoaderResult {
-            outcome: outcome(&fired, self.requests.finish())?,
+            outcome: from_fired(&fired, self.requests.finish())?,
             start_clock_ns: fired.start_clock_ns,
             accepted: self.accepted,
         })
@@ -111,18 +111,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use loader::wire::pieces::pack;
-    use loader::wire::result::fired;
-    use loader::{Control, Engine as _, Request, Rest};
+    use loader::wire::pack;
+    use loader::wire::to_fired;
+    use loader::{Control, Engine as _, Idle, Request};
 
     fn sum(due: u64, requests: u64, request_chunks: u64) -> Box<Fired> {
-        let mut outcome = Rest::new(Duration::from_millis(1)).run(&Control::new()).unwrap();
+        let mut outcome = Idle::new(Duration::from_millis(1)).run(&Control::new()).unwrap();
         outcome.counts.due = due;
         let chunks = Chunks {
             requests: request_chunks,
             accepted: 0,
         };
-        Box::new(fired(&outcome, requests, chunks).unwrap())
+        Box::new(to_fired(&outcome, requests, chunks).unwrap())
     }
 
     fn chunk(number: u64, requests: usize) -> Chunk {

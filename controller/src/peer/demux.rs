@@ -81,7 +81,7 @@ impl Shared {
         match self.senders.get(&event.host) {
             // The receiver may have been dropped.
             Some(sender) => drop(sender.send(event)),
-            None => debug!(host = %event.host, event = event.body.word(), "event of an unknown host"),
+            None => debug!(host = %event.host, event = event.body.as_str(), "event of an unknown host"),
         }
     }
 }

@@ -200,7 +200,7 @@ impl Link {
 
     /// Sends a request, again every [`RESEND_INTERVAL`], until it is answered. Other events are kept for [`Link::next`].
     async fn request(&mut self, request: Command, within: Duration) -> Result<Event, LinkError> {
-        let word = request.word();
+        let word = request.as_str();
         let began = Instant::now();
         let deadline = began + within;
         let mut sent = Vec::new();
@@ -235,7 +235,7 @@ impl Link {
     }
 
     fn unexpected(&self, request: &str, reply: &Event) -> LinkError {
-        self.refused(&format!("it answered {request} with {}", reply.word()))
+        self.refused(&format!("it answered {request} with {}", reply.as_str()))
     }
 
     fn refused(&self, why: &str) -> LinkError {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use loader::{Part, limits, load_connections};
+use loader::{Part, limits, max_load_connections};
 use protocol::Name;
 use protocol::load::{GeneratorLimits, LoadKind, MachineFacts};
 use protocol::spec::CpuSet;
@@ -88,7 +88,7 @@ pub fn shortages(experiment: &Experiment, limits: &GeneratorLimits, pinned: bool
         let Some((key, remedy)) = connection_key(&load.spec.kind) else {
             continue;
         };
-        let connections = load_connections(&load.spec.kind, part).unwrap_or_default();
+        let connections = max_load_connections(&load.spec.kind, part).unwrap_or_default();
         let errors = limits::exceeded(connections, limits).into_iter();
         found.extend(errors.map(|error| Shortage {
             loads: load.name.to_string(),

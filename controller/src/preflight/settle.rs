@@ -1,6 +1,6 @@
 //! The limits of `[band]`, which the host must be within before every trial.
 
-use protocol::facts::HostNow;
+use protocol::facts::HostState;
 
 use crate::config::{Band, Otherwise, show_duration};
 
@@ -10,7 +10,7 @@ const MIB: f64 = 1_048_576.0;
 /// The exceeded limits, one line each. `initial` is the state of the host when the run began, `previous` that of a second ago;
 /// without it CPU usage is unknown.
 #[must_use]
-pub fn exceeded(band: &Band, initial: &HostNow, previous: Option<&HostNow>, now: &HostNow) -> Vec<String> {
+pub fn exceeded(band: &Band, initial: &HostState, previous: Option<&HostState>, now: &HostState) -> Vec<String> {
     let mut found = Vec::new();
     let mut at_most = |limit: Option<f64>, value: Option<f64>, name: &str, unit: &str| {
         let Some(limit) = limit else { return };
@@ -39,7 +39,7 @@ pub fn exceeded(band: &Band, initial: &HostNow, previous: Option<&HostNow>, now:
 }
 
 /// Limits that cannot be checked on this host.
-pub(super) fn unobservable(band: &Band, now: &HostNow) -> Vec<String> {
+pub(super) fn unobservable(band: &Band, now: &HostState) -> Vec<String> {
     let limits = [
         ("max_load", band.max_load.is_some(), now.load_1m.is_some()),
         ("max_busy", band.max_busy.is_some(), now.all_ticks.is_some()),

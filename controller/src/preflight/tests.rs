@@ -1,4 +1,4 @@
-use protocol::facts::{CpuFacts, HostFacts, HostNow, KernelFacts, MemoryFacts, NumaNode, Temperature};
+use protocol::facts::{CpuFacts, HostFacts, HostState, KernelFacts, MemoryFacts, NumaNode, Temperature};
 
 use super::*;
 use crate::config::testing::{self, GOOD};
@@ -54,7 +54,7 @@ fn ideal_host() -> HostFacts {
             swap_bytes: Some(0),
             ..MemoryFacts::default()
         },
-        now: HostNow {
+        now: HostState {
             load_1m: Some(0.1),
             busy_ticks: Some(10),
             all_ticks: Some(1000),
@@ -64,7 +64,7 @@ fn ideal_host() -> HostFacts {
                 sensor: "package".into(),
                 millidegrees: 40_000,
             }],
-            ..HostNow::default()
+            ..HostState::default()
         },
         programs: vec![],
         platforms: vec![],
@@ -78,7 +78,7 @@ fn opaque_host() -> HostFacts {
         cpu: CpuFacts::default(),
         settings: KernelFacts::default(),
         memory: MemoryFacts::default(),
-        now: HostNow::default(),
+        now: HostState::default(),
         cgroup_version: None,
         ..ideal_host()
     }
@@ -269,7 +269,7 @@ fn unobservable_limits_stop_the_run() {
 fn exceeded_limits_are_reported_with_value_and_limit() {
     let band = experiment("[band]\nmax_load = 0.5\nmax_busy = 5\nmax_temperature = 50\nmax_warming = 3\nmax_dirty_mib = 1\nmin_free_mib = 9000").band;
     let initial = ideal_host().now;
-    let now = HostNow {
+    let now = HostState {
         load_1m: Some(0.7),
         busy_ticks: Some(20),
         all_ticks: Some(1100),

@@ -175,7 +175,7 @@ impl<'a> AttemptDriver<'a> {
     /// Converts an event of this attempt to an input; events of other attempts are ignored.
     async fn on_event(&mut self, event: Envelope<Event>) {
         if event.attempt != Some(self.attempt) {
-            debug!(event = event.body.word(), "event of another attempt");
+            debug!(event = event.body.as_str(), "event of another attempt");
             return;
         }
         match event.body {
@@ -251,7 +251,7 @@ impl<'a> AttemptDriver<'a> {
                     AttemptSpec::endpoint(&ready, entry).ok_or_else(|| format!("READY has no endpoint of {entry}"))?;
                 let fleet = self.fleet.filter(|_| self.spec.is_split());
                 if fleet.is_none() {
-                    loader::reach(self.spec.probe(), endpoint).await?;
+                    loader::check_reachable(self.spec.probe(), endpoint).await?;
                 }
                 self.exchange().await?;
                 self.load = Some(RunningLoad::start(

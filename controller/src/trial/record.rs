@@ -213,7 +213,7 @@ fn failure(end: &End) -> Option<FailureRecord> {
         End::Summary(Cause::Deadline(phase), _) => (phase.name().to_owned(), "deadline exceeded".to_owned()),
         End::Summary(Cause::Cancelled, _) => ("cancelled".to_owned(), "interrupted by the user".to_owned()),
         End::Refused(refused) => ("refused".to_owned(), refused.why.clone()),
-        End::Failed(failed) => (format!("runner, {}", failed.stage.word()), failed.why.clone()),
+        End::Failed(failed) => (format!("runner, {}", failed.stage.as_str()), failed.why.clone()),
         End::NoAnswer(phase) => (phase.name().to_owned(), "the runner did not answer".to_owned()),
     };
     Some(FailureRecord { stage, why })

@@ -7,8 +7,8 @@ use std::time::Duration;
 use protocol::command::{Run, TrialRef};
 use protocol::event::Ready;
 use protocol::load::{EchoSpec, JungSpec, LettersSpec, LoadKind, LoadSpec, PartSpec, Prepare, TargetSpec};
+use protocol::spec::BROKER;
 use protocol::spec::{Deadlines, Probe, Sampling};
-use protocol::surroundings::BROKER;
 use protocol::{AttemptId, Name};
 
 use super::edges::WindowEdges;
@@ -17,7 +17,7 @@ use crate::config::{Experiment, Load, Platform, Workload, WorkloadKind};
 use crate::fleet::FleetLoad;
 use analysis::store::AttemptKey;
 use loader::jung::AcceptedCommands;
-use loader::{Engine, LoadError, Part, engine};
+use loader::{Engine, LoadError, Part, build_engine};
 
 /// The specification of an attempt.
 #[derive(Clone, Debug)]
@@ -202,14 +202,14 @@ impl AttemptSpec {
     /// # Errors
     /// An invalid load.
     pub fn engine(&self, address: SocketAddr) -> Result<Box<dyn Engine + Send>, LoadError> {
-        let order = loader::Order {
+        let order = loader::EngineSpec {
             load: &self.load,
             part: Part::WHOLE,
             seed: self.seed,
             target: &self.target,
             address,
         };
-        engine(order, &self.accepted)
+        build_engine(order, &self.accepted)
     }
 }
 

@@ -91,13 +91,14 @@ fn keys_must_match() {
     };
     let said = lab.run(&with_short_timeout(with_key("wrong.key")), 5);
     assert!(
-        said.contains("does not answer") && said.contains("are not signed with our key"),
+        said.contains("does not answer") && said.contains("are signed with another key"),
         "{said}"
     );
-    runner.wait_for("is not signed with our key: set the same key on controller, runners and loaders");
+    runner.wait_for("is signed with another key: set the same key on controller, runners and loaders");
     let said = lab.run(&with_short_timeout(without_key.clone()), 5);
     assert!(
-        said.contains("it refuses our commands") && said.contains("is not signed, and `key_file` is set here"),
+        said.contains("it refuses this controller's commands")
+            && said.contains("is not signed, and `key_file` is set here"),
         "{said}"
     );
     lab.run(&with_key("right.key").with_blocks(1), 0);

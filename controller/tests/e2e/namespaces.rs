@@ -120,7 +120,7 @@ fn a_service_that_the_load_cannot_reach() {
     let mut controller = lab.controller_with(cable.within(0, &lab.controller_command(&[])));
     let said = controller.ends_with(8);
     assert!(said.contains(&format!("from here {BEHIND}:")), "{said}");
-    assert!(said.contains("give the runner the `address`"), "{said}");
+    assert!(said.contains("set the runner's `address`"), "{said}");
     let agreed = crate::agree::agree_so_far(&lab.run_folder());
     assert_eq!(agreed.attempts.len(), 2);
     assert!(

@@ -105,8 +105,8 @@ fn own_limits() -> Vec<ResourcesUlimits> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::spec::Place;
     use protocol::spec::{HttpProbe, Probe, UdpProbe};
-    use protocol::surroundings::Place;
 
     fn runsc() -> Runtime {
         Runtime {

@@ -1,7 +1,7 @@
 //! What the containers of a deployment share: their engine and their network.
 
 use futures_util::future::BoxFuture;
-use protocol::sample::{Counters, OfService, Subject};
+use protocol::sample::{Counters, ServiceRef, Subject};
 use protocol::spec::ServiceSpec;
 use tokio_util::sync::CancellationToken;
 
@@ -128,7 +128,7 @@ impl MeterSource for EngineMeter {
     fn read(&self) -> BoxFuture<'_, Vec<(Subject, Counters)>> {
         Box::pin(async {
             let figures = self.figures().await.into_iter();
-            let of = |(service, counters)| (Subject::Engine(OfService { service }), counters);
+            let of = |(service, counters)| (Subject::Engine(ServiceRef { service }), counters);
             figures.map(of).collect()
         })
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use protocol::ids::Name;
-use protocol::sample::{Counter, Counters, GuestThread, OfService, Subject};
+use protocol::sample::{Counter, Counters, GuestThread, ServiceRef, Subject};
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
@@ -126,7 +126,7 @@ fn to_counters(service: &Name, threads: &Threads, total: u64, free: u64) -> Vec<
         (Counter::FreeBytes, free),
     ]);
     let service = service.clone();
-    let of = OfService {
+    let of = ServiceRef {
         service: service.clone(),
     };
     let one = |thread: &Thread| {

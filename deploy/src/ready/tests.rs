@@ -1,7 +1,7 @@
 //! Tests against real listeners.
 
+use protocol::spec::Place;
 use protocol::spec::{ConnectsProbe, HttpProbe, StartedProbe, UdpProbe};
-use protocol::surroundings::Place;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 

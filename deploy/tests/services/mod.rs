@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use protocol::spec::Place;
 use protocol::spec::{HttpProbe, Probe, ServiceSpec, UdpProbe};
-use protocol::surroundings::Place;
 
 /// `workload tcp` on a port, with further arguments.
 pub fn tcp(service: &str, port: u16, more: &[&str]) -> ServiceSpec {

@@ -1,11 +1,11 @@
-//! Whatever a server answers, the reader of replies neither panics nor depends on how the bytes were split over packets.
+//! The reply reader never panics, and its result does not depend on how the bytes were split over packets.
 
 #![no_main]
 
 use loader::{BodyRule, ErrorKind, Expect, Fed, ReplyReader};
 use libfuzzer_sys::fuzz_target;
 
-/// What a reader makes of pieces and the end of the connection: the verdict, the status, and how many bytes belong to the reply.
+/// Reads pieces and the end of the connection: the verdict, the status, and the number of bytes of the reply.
 fn read(pieces: &[&[u8]], expect: &Expect) -> (Result<(), ErrorKind>, u16, usize) {
     let (mut reader, mut before) = (ReplyReader::new(), 0);
     for piece in pieces {
@@ -29,10 +29,10 @@ fuzz_target!(|input: (u8, u16, &[u8])| {
         1 => BodyRule::Length(5),
         2 => BodyRule::Repeat { byte: b'A', count: 5 },
         3 => BodyRule::Exact(b"AAAAA".as_slice().into()),
-        _ => BodyRule::Begins(b"AAA".as_slice().into()),
+        _ => BodyRule::Prefix(b"AAA".as_slice().into()),
     };
     let expect = Expect { status: 200, body };
-    // Half of the inputs begin like a reply, so that what follows the first line is reached, too.
+    // Half of the inputs begin with a valid status line, so that the rest is reached, too.
     let mut text = if rule & 0x80 == 0 { Vec::new() } else { b"HTTP/1.1 200 OK\r\n".to_vec() };
     text.extend_from_slice(bytes);
     let (first, second) = text.split_at(usize::from(cut) % (text.len() + 1));

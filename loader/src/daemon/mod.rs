@@ -1,25 +1,24 @@
-//! The daemon `loader`: a runner of the role *loader*, which deploys nothing and fires parts of loads.
+//! The daemon `loader`, which generates parts of loads.
 //!
 //! ```text
-//!            link ──commands──▶ daemon ──effects──▶ outbox ──events──▶ Kafka
-//!                               │  ▲  owns the desk                     ▲
-//!                      prepare, begin, cancel                           │
-//!                               ▼  reports                              │
-//!                              work ── the load engine, on threads      │
-//!                                └───── chunks ─────────────────────────┘
+//!      connection ──commands──▶ Daemon ──events──▶ Outbox ──────▶ Kafka
+//!                               │  ▲   owns the state               ▲
+//!                prepare, start,│  │                                │
+//!                         cancel▼  │reports                         │
+//!                               Job ── the engine, on its threads   │
+//!                                └──────────── chunks ──────────────┘
 //! ```
-//! * [`desk`] — which attempt is on and who may speak, pure; [`work`] — one load.
+//! * [`state`] — the attempt and the lease, pure; [`job`] — one load.
 
-pub mod desk;
-pub mod work;
+pub mod job;
+pub mod state;
 
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::{Duration, Instant};
 
 use protocol::bus::{BusConfig, BusError, EventSender, Reply};
-use protocol::daemon::link;
-use protocol::daemon::outbox::Outbox;
+use protocol::daemon::connection::{self, Outbox};
 use protocol::event::Pong;
 use protocol::refusals::RefusalLog;
 use protocol::spec::CpuSet;
@@ -30,190 +29,189 @@ use tokio_util::sync::CancellationToken;
 use tracing::field::display;
 use tracing::{debug, info};
 
-use self::desk::{Desk, Effect, Report};
-use self::work::{Post, Work};
+use self::job::{Job, JobContext};
+use self::state::{Action, LoaderState, Report};
 use crate::monotonic_ns;
 
-/// Commands that wait for the daemon; more wait in Kafka.
+/// Number of commands that are queued for the daemon; more wait in Kafka.
 const COMMANDS: usize = 64;
 
-/// How a loader is told to be.
+/// Options of a loader.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Its name towards controllers.
+    /// Its name.
     pub name: Name,
-    /// How to reach the broker.
+    /// How to reach the brokers.
     pub bus: BusConfig,
-    /// The CPUs that its threads are pinned to; `None`: those that the experiment names.
+    /// CPUs to pin the load generator's threads to; `None`: those of the experiment.
     pub cpus: Option<CpuSet>,
-    /// How long it waits for a broker; `None`: for ever.
+    /// How long to wait for a broker at start-up; `None`: no limit.
     pub wait: Option<Duration>,
 }
 
 /// Why a loader cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum LoaderError {
-    /// Another loader of this host has the name.
-    #[error("another loader on this machine is named {0}: end it, or give this one another --as")]
+    /// The name is in use.
+    #[error("another loader on this machine has the name {0}: stop it, or give this one another --as")]
     NameTaken(Name),
-    /// The bus does not carry.
+    /// The bus failed.
     #[error(transparent)]
     Bus(#[from] BusError),
-    /// The system takes no signal handler.
-    #[error("signals cannot be waited for: {0}")]
+    /// Signal handlers cannot be installed.
+    #[error("cannot install signal handlers: {0}")]
     Signals(std::io::Error),
 }
 
-/// Serves until it is told to end; then ends what it fires, says so, and returns.
+/// Serves until `shutdown` is cancelled, then ends the running load, reports that, and returns.
 ///
 /// # Errors
 /// See [`LoaderError`].
 pub async fn serve(options: Options, shutdown: CancellationToken) -> Result<(), LoaderError> {
     let Options { name, bus, cpus, wait } = options;
-    // An abstract socket leaves no file behind and is gone with its process.
+    // An abstract socket leaves no file behind and vanishes with its process.
     let address = SocketAddr::from_abstract_name(format!("jung-loader-{name}"));
     let _lock = address
         .and_then(|address| UnixListener::bind_addr(&address))
         .map_err(|_| LoaderError::NameTaken(name.clone()))?;
     let (sender, receiver) = tokio::select! {
-        connected = link::connect(&bus, &name, wait) => connected?,
+        connected = connection::connect(&bus, &name, wait) => connected?,
         () = shutdown.cancelled() => return Ok(()),
     };
     info!(%name, brokers = bus.brokers, signed = bus.key.is_some(), "loader: serving");
-    let (sender, connection) = watch::channel(sender);
-    let (out, commands) = mpsc::channel(COMMANDS);
-    tokio::spawn(link::listen(bus, name, receiver, sender, out));
-    Daemon::new(connection, cpus).run(commands, shutdown).await;
+    let (sender, current_sender) = watch::channel(sender);
+    let (commands_tx, commands) = mpsc::channel(COMMANDS);
+    tokio::spawn(connection::receive_commands(bus, name, receiver, sender, commands_tx));
+    Daemon::new(current_sender, cpus).run(commands, shutdown).await;
     info!("loader: ended");
     Ok(())
 }
 
 #[derive(Debug)]
 struct Daemon {
-    desk: Desk,
-    work: Option<Work>,
+    state: LoaderState,
+    job: Option<Job>,
     pinned: Option<CpuSet>,
     outbox: Outbox,
-    /// Refusals of one controller for one reason are logged once and counted.
+    /// Refusals of the same controller for the same reason are logged once and then counted.
     refusals: RefusalLog<(Name, String)>,
     sender: watch::Receiver<EventSender>,
-    out: mpsc::UnboundedSender<(AttemptId, Report)>,
+    reports_tx: mpsc::UnboundedSender<(AttemptId, Report)>,
     reports: mpsc::UnboundedReceiver<(AttemptId, Report)>,
 }
 
 impl Daemon {
     fn new(sender: watch::Receiver<EventSender>, pinned: Option<CpuSet>) -> Self {
-        let (out, reports) = mpsc::unbounded_channel();
+        let (reports_tx, reports) = mpsc::unbounded_channel();
         Self {
-            desk: Desk::default(),
-            work: None,
+            state: LoaderState::default(),
+            job: None,
             pinned,
             outbox: Outbox::new(sender.clone()),
             refusals: RefusalLog::default(),
             sender,
-            out,
+            reports_tx,
             reports,
         }
     }
 
     async fn run(mut self, mut commands: mpsc::Receiver<Envelope<Command>>, shutdown: CancellationToken) {
         loop {
-            let lease = self.desk.deadline();
-            tokio::select! {
+            let lease = self.state.deadline();
+            let actions = tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = self.refusals.tick() => {}
-                Some(command) = commands.recv() => self.command(command),
-                Some((attempt, report)) = self.reports.recv() => {
-                    let effects = self.desk.report(attempt, report);
-                    self.obey(effects);
+                () = self.refusals.tick() => continue,
+                Some(command) = commands.recv() => {
+                    log(&command);
+                    self.state.on_command(command, Instant::now())
                 }
+                Some((attempt, report)) = self.reports.recv() => self.state.on_report(attempt, report),
                 () = sleep_until(lease.unwrap_or_else(Instant::now).into()), if lease.is_some() => {
-                    let effects = self.desk.lease_over(Instant::now());
-                    self.obey(effects);
+                    self.state.expire_lease(Instant::now())
                 }
-            }
+            };
+            self.perform(actions);
         }
-        let effects = self.desk.shut_down();
-        self.obey(effects);
-        if let Some(work) = self.work.take() {
-            work.gone().await;
+        let actions = self.state.shut_down();
+        self.perform(actions);
+        if let Some(job) = self.job.take() {
+            job.end().await;
         }
         self.outbox.close().await;
     }
 
-    fn command(&mut self, command: Envelope<Command>) {
-        let (controller, attempt) = (&command.controller, command.attempt.map(display));
-        match &command.body {
-            Command::Prepare(prepare) => {
-                let part = format!("{} of {}", prepare.part.index + 1, prepare.part.of);
-                info!(%controller, attempt, cell = prepare.trial.cell, part, "PREPARE");
-            }
-            Command::Ping(_) | Command::Renew(_) => debug!(%controller, "{}", command.body.word()),
-            body => info!(%controller, attempt, "{}", body.word()),
-        }
-        let effects = self.desk.command(command, Instant::now());
-        self.obey(effects);
-    }
-
-    fn obey(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Say(to, event) => self.say(to, *event),
-                Effect::Pong(to) => {
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Send(to, event) => self.send(to, *event),
+                Action::Pong(to) => {
                     let clock_ns = monotonic_ns();
-                    self.outbox.say_now(to, Event::Pong(Pong { clock_ns }));
+                    self.outbox.send_now(to, Event::Pong(Pong { clock_ns }));
                 }
-                Effect::Describe(to) => {
+                Action::Describe(to) => {
                     let facts = crate::facts::read(self.pinned.clone());
-                    self.outbox.say(to, Event::Loader(Box::new(facts)));
+                    self.outbox.send(to, Event::Loader(Box::new(facts)));
                 }
-                Effect::Prepare(reply, prepare) => self.prepare(reply, *prepare),
-                Effect::Start(start_ns) => self.begin(start_ns),
-                Effect::End => self.work.iter().for_each(Work::cancel),
+                Action::Prepare(reply, prepare) => self.prepare(reply, *prepare),
+                Action::Start(start_ns) => self.start(start_ns),
+                Action::Cancel => self.job.iter().for_each(Job::cancel),
             }
         }
     }
 
     fn prepare(&mut self, reply: Reply, prepare: protocol::load::Prepare) {
         let Some(id) = reply.attempt else { return };
-        let post = Post {
+        let context = JobContext {
+            id,
             reply,
-            reports: self.out.clone(),
+            reports: self.reports_tx.clone(),
             sender: self.sender.clone(),
         };
-        self.work = Some(Work::start(post, id, prepare, self.pinned.clone(), self.work.take()));
+        self.job = Some(Job::start(context, prepare, self.pinned.clone(), self.job.take()));
     }
 
-    /// A load that would begin late would be another part of another load.
-    fn begin(&mut self, start_ns: u64) {
-        let (Some(work), now_ns) = (&self.work, monotonic_ns()) else {
+    /// Starts the load; fails it if the start time has passed, since its part would not be synchronous with the others.
+    fn start(&mut self, start_ns: u64) {
+        let (Some(job), now_ns) = (&self.job, monotonic_ns()) else {
             return;
         };
         if now_ns < start_ns {
-            return work.begin(start_ns);
+            return job.start_at(start_ns);
         }
-        work.cancel();
+        job.cancel();
         let why = format!(
-            "START came {:.1} ms after the instant at which all begin",
+            "START arrived {:.1} ms after the common start time",
             (now_ns - start_ns) as f64 / 1e6
         );
-        if let Some(id) = self.desk.on() {
-            let effects = self.desk.report(id, Report::Broken(why));
-            self.obey(effects);
+        if let Some(id) = self.state.active() {
+            let actions = self.state.on_report(id, Report::Failed(why));
+            self.perform(actions);
         }
     }
 
-    fn say(&mut self, to: Reply, event: Event) {
+    fn send(&mut self, to: Reply, event: Event) {
         let attempt = to.attempt.map(display);
         match &event {
             Event::Progress(_) => {}
-            Event::Failed(failed) => info!(attempt, stage = failed.stage.word(), "FAILED: {}", failed.why),
+            Event::Failed(failed) => info!(attempt, stage = failed.stage.as_str(), "FAILED: {}", failed.why),
             Event::Refused(refused) => {
                 let text = format!("REFUSED to controller {}: {}", to.controller, refused.why);
                 self.refusals.note((to.controller.clone(), refused.why.clone()), text);
             }
-            other => info!(attempt, "{}", other.word()),
+            other => info!(attempt, "{}", other.as_str()),
         }
-        self.outbox.say(to, event);
+        self.outbox.send(to, event);
+    }
+}
+
+fn log(command: &Envelope<Command>) {
+    let (controller, attempt) = (&command.controller, command.attempt.map(display));
+    match &command.body {
+        Command::Prepare(prepare) => {
+            let part = format!("{} of {}", prepare.part.index + 1, prepare.part.of);
+            info!(%controller, attempt, cell = prepare.trial.cell, part, "PREPARE");
+        }
+        Command::Ping(_) | Command::Renew(_) => debug!(%controller, "{}", command.body.as_str()),
+        body => info!(%controller, attempt, "{}", body.as_str()),
     }
 }

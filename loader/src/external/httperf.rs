@@ -1,4 +1,4 @@
-//! httperf: its command line, and its report.
+//! httperf: its command line and its report.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,24 +11,24 @@ use crate::error::{ErrorKind, LoadError};
 use crate::outcome::Outcome;
 use crate::target::Target;
 
-/// What to do where it is missing.
+/// How to install it.
 pub const REMEDY: &str = "apt-get install httperf";
 
 /// A run of httperf.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttperfPlan {
-    /// Connections a second.
+    /// Connections per second.
     pub rate_per_s: f64,
-    /// How long; it makes rate x duration connections.
+    /// Duration; httperf opens rate × duration connections.
     pub duration: Duration,
-    /// Requests on each connection.
+    /// Requests per connection.
     pub calls: u32,
-    /// Its time-out, on connecting and on each reply.
+    /// Time-out of connecting and of each reply.
     pub timeout: Duration,
 }
 
 impl HttperfPlan {
-    /// Connections that it will make.
+    /// Number of connections.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -39,7 +39,7 @@ impl HttperfPlan {
         ((self.rate_per_s * self.duration.as_secs_f64()).round() as u64).max(1)
     }
 
-    /// The command line, without what pins it.
+    /// The command line, without CPU pinning.
     #[must_use]
     pub fn command(&self, target: &Target) -> Command {
         let mut command = Command::new("httperf");
@@ -60,16 +60,16 @@ impl HttperfPlan {
     }
 }
 
-/// The engine `httperf`: the real program, once for the warm-up and once for the window.
+/// The engine `httperf`: runs the program once for the warm-up and once for the window.
 #[derive(Debug, Clone)]
 pub struct Httperf {
-    /// The window.
+    /// The run for the window.
     pub plan: HttperfPlan,
-    /// How long it is run before.
+    /// Duration of the run for the warm-up.
     pub warm_up: Duration,
-    /// Cores that it may use; empty: any.
+    /// CPU affinity; empty: any CPU.
     pub cpus: Vec<usize>,
-    /// What it asks for.
+    /// The target of the requests.
     pub target: Target,
 }
 
@@ -109,7 +109,7 @@ impl Engine for Httperf {
                 "Little's law",
             ],
             requests: false,
-            // The life of a connection is a response time only where it carries one call.
+            // The lifetime of a connection is a response time only if it carries one request.
             response_ns: (self.plan.calls == 1 && report.good > 0).then_some([min, mean, sd, median, max]),
             report: text,
         };
@@ -124,32 +124,32 @@ impl Engine for Httperf {
     }
 }
 
-/// What httperf reports. It knows neither single requests nor percentiles.
+/// httperf's report. It contains neither individual requests nor percentiles.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// Connections that were begun.
+    /// Connections initiated.
     pub connections: u64,
-    /// Requests that were sent.
+    /// Requests sent.
     pub requests: u64,
-    /// Replies that came.
+    /// Replies received.
     pub replies: u64,
-    /// Replies with a status of 2xx.
+    /// Replies with status 2xx.
     pub good: u64,
-    /// The length of the test.
+    /// Duration of the test.
     pub duration: Duration,
-    /// Life of a connection that ended well, with its connecting: min, avg, max, median, stddev in ms, to a tenth; the median to half a millisecond.
+    /// Lifetime of successful connections, including connecting: min, avg, max, median and stddev, ms; resolution 0.1 ms, of the median 0.5 ms.
     pub connection_ms: [f64; 5],
-    /// Mean time from sending a request to the first byte of its reply, ms, to a tenth.
+    /// Mean time from sending a request to the first byte of its reply, ms; resolution 0.1 ms.
     pub response_ms: f64,
-    /// Failures by kind.
+    /// Errors by kind.
     pub errors: Vec<(ErrorKind, u64)>,
 }
 
 impl Report {
-    /// Reads the report.
+    /// Parses a report of httperf 0.9.
     ///
     /// # Errors
-    /// What is not as httperf 0.9 writes it.
+    /// The missing or invalid part.
     pub fn parse(text: &str) -> Result<Self, String> {
         let line = |begin: &str| {
             let found = text.lines().find_map(|line| line.trim().strip_prefix(begin));
@@ -158,7 +158,7 @@ impl Report {
         let total = line("Total: ")?;
         let status = line("Reply status: ")?;
         let mut connection_ms = [0.0; 5];
-        // Without one connection that ended well the line is missing or says nan.
+        // Without a successful connection the line is missing or contains nan.
         if let Ok(times) = line("Connection time [ms]: min ") {
             let times = format!("min {times}");
             for (place, word) in connection_ms.iter_mut().zip(["min", "avg", "max", "median", "stddev"]) {
@@ -177,14 +177,14 @@ impl Report {
         })
     }
 
-    /// Connections that came to their end without an error, a second.
+    /// Good replies per second.
     #[must_use]
     pub fn good_per_s(&self) -> f64 {
         self.good as f64 / self.duration.as_secs_f64().max(1e-9)
     }
 }
 
-/// httperf's words for failures, and ours.
+/// httperf's names of errors, and our kinds.
 const ERRORS: [(&str, ErrorKind); 8] = [
     ("client-timo", ErrorKind::Timeout),
     ("socket-timo", ErrorKind::Timeout),
@@ -204,12 +204,12 @@ fn errors(text: &str) -> Result<Vec<(ErrorKind, u64)>, String> {
     Ok(counts.into_iter().filter(|(_, count)| *count > 0).collect())
 }
 
-/// The number behind a word.
+/// The number after a word.
 fn after<T: std::str::FromStr>(line: &str, word: &str) -> Result<T, String> {
     let mut words = line.split_whitespace();
     words.find(|found| *found == word);
     let number = words.next().and_then(|number| number.parse().ok());
-    number.ok_or_else(|| format!("httperf's report has no number behind {word:?} in {line:?}"))
+    number.ok_or_else(|| format!("httperf's report has no number after {word:?} in {line:?}"))
 }
 
 #[cfg(test)]
@@ -237,7 +237,7 @@ Errors: fd-unavail 1 addrunavail 0 ftab-full 0 other 0
 ";
 
     #[test]
-    fn a_report_is_read() {
+    fn a_report_is_parsed() {
         let report = Report::parse(TEXT).unwrap();
         assert_eq!(
             (report.connections, report.requests, report.replies, report.good),
@@ -249,7 +249,7 @@ Errors: fd-unavail 1 addrunavail 0 ftab-full 0 other 0
     }
 
     #[test]
-    fn another_text_is_refused_with_what_it_lacks() {
+    fn an_incomplete_report_is_refused_with_the_missing_part() {
         assert!(Report::parse("").unwrap_err().contains("Total"));
         let cut = &TEXT[..TEXT.find("Errors: fd").unwrap()];
         assert!(Report::parse(cut).unwrap_err().contains("fd-unavail"));
@@ -257,7 +257,7 @@ Errors: fd-unavail 1 addrunavail 0 ftab-full 0 other 0
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in any::<String>(), cut in any::<prop::sample::Index>()) {
+        fn arbitrary_text_does_not_panic(text in any::<String>(), cut in any::<prop::sample::Index>()) {
             let _ = Report::parse(&text);
             let _ = Report::parse(TEXT.get(..cut.index(TEXT.len())).unwrap_or_default());
         }

@@ -1,4 +1,4 @@
-//! Apache JMeter: its test plan, and its JTL.
+//! Apache JMeter: its test plan and its JTL.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,32 +8,33 @@ use std::time::Duration;
 use super::outcome::External;
 use super::program::{pinned, run};
 use crate::Engine;
+use crate::clock::nanos;
 use crate::control::Control;
 use crate::error::{ErrorKind, LoadError};
 use crate::outcome::Outcome;
 use crate::request::Request;
 use crate::target::Target;
 
-/// What to do where it is missing.
+/// How to install it.
 pub const REMEDY: &str = "run from the project's folder, or set JUNG_JMETER to the path of deploy/jmeter/jmeter.sh";
 
-/// A run of JMeter: a thread group that makes one call again and again.
+/// A run of JMeter: a thread group that repeats one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JmeterPlan {
-    /// Threads.
+    /// Number of threads.
     pub threads: u32,
-    /// How long, warm-up included.
+    /// Duration, including warm-up.
     pub duration: Duration,
-    /// The pause of a thread after each reply.
+    /// Think time after each reply.
     pub think: Duration,
     /// Whether a thread keeps its connection.
     pub keep_alive: bool,
-    /// Its time-out, on connecting and on each reply.
+    /// Time-out of connecting and of each reply.
     pub timeout: Duration,
 }
 
 impl JmeterPlan {
-    /// The test plan as JMeter 5.6 reads it.
+    /// The test plan for JMeter 5.6.
     #[must_use]
     pub fn jmx(&self, target: &Target) -> String {
         let text = |name: &str, value: &str| format!("<stringProp name=\"{name}\">{}</stringProp>", escaped(value));
@@ -83,16 +84,16 @@ impl JmeterPlan {
     }
 }
 
-/// The engine `jmeter`: the real program, by `deploy/jmeter/jmeter.sh`.
+/// The engine `jmeter`: runs the program with `deploy/jmeter/jmeter.sh`.
 #[derive(Debug, Clone)]
 pub struct Jmeter {
-    /// What it does; its duration holds the warm-up.
+    /// The run; its duration includes the warm-up.
     pub plan: JmeterPlan,
-    /// The part of the duration that is warm-up.
+    /// Duration of the warm-up.
     pub warm_up: Duration,
-    /// Cores that it may use; empty: any.
+    /// CPU affinity; empty: any CPU.
     pub cpus: Vec<usize>,
-    /// What it asks for.
+    /// The target of the requests.
     pub target: Target,
 }
 
@@ -110,7 +111,6 @@ impl Engine for Jmeter {
         run(pinned(command, &self.cpus), REMEDY, control)?;
         let file = std::fs::File::open(&jtl).map_err(|error| fail(error.to_string()))?;
         let samples = Samples::read(file, self.warm_up).map_err(fail)?;
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let external = External {
             program: "JMeter",
             absent: &["times below a millisecond", "its own lag"],
@@ -129,31 +129,31 @@ impl Engine for Jmeter {
     }
 }
 
-/// The script that runs JMeter: named by `JUNG_JMETER`, that of the folder where the controller was started, or that of the folder where it was built.
+/// The script that runs JMeter: `JUNG_JMETER`, else that in the current directory, else that in the source tree of the build.
 #[must_use]
 pub fn script() -> PathBuf {
-    const PLACE: &str = "deploy/jmeter/jmeter.sh";
-    let here = || Some(PathBuf::from(PLACE)).filter(|path| path.is_file());
-    let built = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/jmeter/jmeter.sh"));
-    let named = std::env::var_os("JUNG_JMETER").map(PathBuf::from);
-    let script = named.or_else(here).unwrap_or_else(built);
+    const PATH: &str = "deploy/jmeter/jmeter.sh";
+    let local = || Some(PathBuf::from(PATH)).filter(|path| path.is_file());
+    let source = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/jmeter/jmeter.sh"));
+    let configured = std::env::var_os("JUNG_JMETER").map(PathBuf::from);
+    let script = configured.or_else(local).unwrap_or_else(source);
     std::path::absolute(&script).unwrap_or(script)
 }
 
-/// What JMeter's JTL says of its requests.
+/// The requests in a JTL of JMeter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Samples {
-    /// Wall clock of the first request, ms since 1970: the zero of all times.
+    /// Wall-clock time of the first request, ms since 1970: the origin of all times.
     pub origin_ms: u64,
-    /// The requests in the file's order. They were due when they were sent: JMeter does not tell its lag. Times are whole milliseconds.
+    /// The requests in file order. The scheduled time is the time sent, since JMeter does not report its lag. Times are whole milliseconds.
     pub requests: Vec<Request>,
 }
 
 impl Samples {
-    /// Reads a JTL in CSV; what began in the first `warm_up` counts as warm-up.
+    /// Parses a JTL in CSV; requests that started within the first `warm_up` are warm-up.
     ///
     /// # Errors
-    /// What is not as JMeter writes it.
+    /// The missing or invalid part.
     pub fn read(jtl: impl std::io::Read, warm_up: Duration) -> Result<Self, String> {
         let mut reader = csv::Reader::from_reader(jtl);
         let header = reader.headers().map_err(|e| e.to_string())?.clone();
@@ -199,7 +199,7 @@ impl Row {
         let number = |name: &str| {
             let text = field(name)?;
             text.parse::<u64>()
-                .map_err(|_| format!("JMeter's JTL says {name} {text:?}"))
+                .map_err(|_| format!("JMeter's JTL has an invalid {name}: {text:?}"))
         };
         let small = |name: &str| number(name).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         let thread = field("threadName")?
@@ -244,7 +244,7 @@ impl Row {
     }
 }
 
-/// The kind of failure that JMeter puts into the place of a status.
+/// The error kind of JMeter's `responseCode`.
 fn kind(code: &str) -> ErrorKind {
     let table = [
         ("ConnectTimeout", ErrorKind::ConnectTimeout),
@@ -279,7 +279,7 @@ mod tests {
 ";
 
     #[test]
-    fn rows_become_requests() {
+    fn rows_are_parsed_as_requests() {
         let samples = Samples::read(JTL.as_bytes(), Duration::from_millis(5)).unwrap();
         assert_eq!((samples.origin_ms, samples.requests.len()), (1000, 2));
         let (first, second) = (samples.requests[0], samples.requests[1]);
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn another_file_is_refused_with_what_it_lacks() {
+    fn an_invalid_file_is_refused_with_the_reason() {
         assert!(
             Samples::read(b"a,b\n1,2\n".as_slice(), Duration::ZERO)
                 .unwrap_err()
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_with_an_ampersand_stays_xml() {
+    fn the_path_is_escaped_in_xml() {
         let target = Target {
             address: ([127, 0, 0, 1], 80).into(),
             path: "/?a=1&b=<2>".into(),

@@ -1,8 +1,8 @@
-//! The programs that older studies used, run as they are, their files read back: for parity, not for precision.
+//! Load generators of earlier studies, run unmodified, for comparability with those studies.
 //!
-//! | program | what it is | what it cannot tell |
+//! | program | type | not reported |
 //! |---|---|---|
-//! | [`httperf`] | open loop by connection rate | single requests, percentiles but the median, its own lag |
+//! | [`httperf`] | open loop by connection rate | individual requests, percentiles other than the median, its own lag |
 //! | [`jmeter`] | closed loop of threads | times below a millisecond, its own lag |
 
 pub mod httperf;
@@ -11,4 +11,4 @@ mod outcome;
 mod program;
 
 pub use outcome::External;
-pub use program::{is_there, run};
+pub use program::{is_installed, run};

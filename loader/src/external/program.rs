@@ -1,4 +1,4 @@
-//! Another program, waited for, and ended when the load is cancelled.
+//! Runs an external program, and kills it when the load is cancelled.
 
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
@@ -12,10 +12,10 @@ use nix::unistd::Pid;
 use crate::control::Control;
 use crate::error::LoadError;
 
-/// How often the end and the wish for it are looked for.
-const LOOK: Duration = Duration::from_millis(20);
+/// Interval at which exit and cancellation are checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The command on these cores only; on any if there are none.
+/// The command with this CPU affinity; empty: any CPU.
 pub(super) fn pinned(command: Command, cpus: &[usize]) -> Command {
     if cpus.is_empty() {
         return command;
@@ -30,9 +30,9 @@ pub(super) fn pinned(command: Command, cpus: &[usize]) -> Command {
     taskset
 }
 
-/// Whether a program can be found by its name or path.
+/// Whether a program, given by name or path, is installed.
 #[must_use]
-pub fn is_there(program: &Path) -> bool {
+pub fn is_installed(program: &Path) -> bool {
     if program.components().count() > 1 {
         return program.is_file();
     }
@@ -40,10 +40,10 @@ pub fn is_there(program: &Path) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// Runs a program to its end; what it wrote to standard output. A cancelled load ends it and all that it started.
+/// Runs a program and returns its standard output. Cancellation kills it and its children.
 ///
 /// # Errors
-/// [`LoadError::Missing`] if it is not there, with `remedy`; [`LoadError::Program`] if it failed.
+/// [`LoadError::Missing`], with `remedy`, if it is not installed; [`LoadError::Program`] if it failed.
 pub fn run(mut command: Command, remedy: &'static str, control: &Control) -> Result<String, LoadError> {
     let program = name(&command);
     let fail = |why: String| LoadError::Program {
@@ -66,13 +66,13 @@ pub fn run(mut command: Command, remedy: &'static str, control: &Control) -> Res
     let (output, errors) = (reader(child.stdout.take()), reader(child.stderr.take()));
     let status = loop {
         if control.is_cancelled() {
-            // It may be gone by now, which is as well.
+            // It may have exited already.
             let _ = killpg(group, Signal::SIGKILL);
         }
         if let Some(status) = child.try_wait().map_err(|error| fail(error.to_string()))? {
             break status;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     };
     let text = |thread: std::thread::JoinHandle<Vec<u8>>| {
         String::from_utf8_lossy(&thread.join().unwrap_or_default()).into_owned()
@@ -81,10 +81,10 @@ pub fn run(mut command: Command, remedy: &'static str, control: &Control) -> Res
     if status.success() {
         return Ok(output);
     }
-    Err(fail(format!("{status}: {}", last_words(&errors))))
+    Err(fail(format!("{status}: {}", last_lines(&errors))))
 }
 
-/// What a command runs: behind `taskset` the program that it pins.
+/// The name of the program, after `taskset` if it is pinned.
 fn name(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let is_pinned = command.get_program() == "taskset";
@@ -92,26 +92,26 @@ fn name(command: &Command) -> String {
     words.next().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The last lines that say something, some hundred letters of them; rules and blank lines are none.
-fn last_words(errors: &str) -> String {
+/// The last lines with content.
+fn last_lines(errors: &str) -> String {
     const LINES: usize = 4;
-    let saying: Vec<_> = errors
+    let lines: Vec<_> = errors
         .lines()
         .map(str::trim)
         .filter(|line| line.contains(char::is_alphanumeric))
         .collect();
-    match &saying[saying.len().saturating_sub(LINES)..] {
-        [] => "it said nothing".to_owned(),
+    match &lines[lines.len().saturating_sub(LINES)..] {
+        [] => "no error output".to_owned(),
         last => last.join("; "),
     }
 }
 
-/// Reads a pipe to its end on a thread of its own, so that the program never waits for a reader.
+/// Reads a pipe on a separate thread, so that the program never blocks on it.
 fn reader(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut pipe) = pipe {
-            // What was read until then is all there is.
+            // On an error, the output so far is used.
             let _ = pipe.read_to_end(&mut bytes);
         }
         bytes
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_is_missing_or_fails_is_told_with_the_remedy() {
+    fn missing_and_failing_programs_are_errors() {
         let missing = run(
             Command::new("/nonexistent/httperf"),
             "apt-get install httperf",
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_load_ends_the_program() {
+    fn cancellation_kills_the_program() {
         let control = Control::new();
         control.cancel();
         let mut endless = Command::new("sleep");

@@ -1,11 +1,14 @@
-//! One connection and the request on it.
+//! A connection with its current request, and the table of connections of a thread.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use mio::Token;
 use mio::event::Event;
 use mio::net::TcpStream;
+use slab::Slab;
 use socket2::SockRef;
 
 use crate::call::Call;
@@ -14,8 +17,8 @@ use crate::error::ErrorKind;
 use crate::reply::{Fed, ReplyReader};
 use crate::request::Request;
 
-/// Reads in one turn, so that a server that sends without end does not keep the thread to itself.
-const READS_A_TURN: usize = 4;
+/// Maximum number of reads per event, so that one server cannot monopolize the thread.
+const MAX_READS: usize = 4;
 
 /// A connection.
 #[derive(Debug)]
@@ -24,21 +27,21 @@ pub struct Connection<'a> {
     /// Its number within its thread.
     pub number: u32,
     pub phase: Phase,
-    /// The request on it, unless it is idle or closing.
-    pub request: Option<UnderWay<'a>>,
+    /// Its request, unless it is idle or closing.
+    pub request: Option<Outstanding<'a>>,
     reader: ReplyReader,
 }
 
-/// What a connection waits for.
+/// The phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// To be up.
+    /// Being established.
     Connecting,
-    /// For a request.
+    /// Without a request.
     Idle,
-    /// For a reply, or for room to send the rest of the request.
+    /// With an outstanding request.
     Busy,
-    /// For the server to close, after the last reply.
+    /// Waiting for the server to close it after the last reply.
     Closing,
 }
 
@@ -46,16 +49,16 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy)]
 pub struct Due<'a> {
     pub call: &'a Call,
-    /// When it was due, ns from the start of the run.
+    /// Scheduled time, ns from the start of the run.
     pub at_ns: u64,
     pub warm_up: bool,
-    /// Whose it is, in an engine with users; comes back when it ended.
+    /// Its user, in an engine with users; returned in [`super::Ended`].
     pub user: u32,
 }
 
-/// A request under way.
+/// An outstanding request.
 #[derive(Debug, Clone, Copy)]
-pub struct UnderWay<'a> {
+pub struct Outstanding<'a> {
     pub due: Due<'a>,
     /// Its number within its thread.
     pub serial: u64,
@@ -66,33 +69,33 @@ pub struct UnderWay<'a> {
     written: usize,
 }
 
-/// What became of a connection by an event.
+/// The effect of an event on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// It waits on.
+    /// None; it waits for the next event.
     Wait,
-    /// More may be there to read: it wants another turn, after others had theirs.
+    /// More data may be available; it has to be read again after other connections.
     Again,
-    /// Its reply is complete at this time.
+    /// Its reply was completed at this time.
     Done(u64, Next),
-    /// Its request failed at this time, and the connection is of no more use.
+    /// Its request failed at this time; the connection is unusable.
     Failed(u64, ErrorKind),
-    /// It ended without a request on it.
-    Gone,
-}
-
-/// What a connection is good for after a complete reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// Another request.
-    Reuse,
-    /// Nothing, and the server will close it.
-    AwaitClose,
-    /// Nothing, and the server has closed it.
+    /// It was closed without a request.
     Closed,
 }
 
-impl<'a> UnderWay<'a> {
+/// The use of a connection after a complete reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It can carry another request.
+    Reuse,
+    /// The server will close it.
+    AwaitClose,
+    /// The server has closed it.
+    Closed,
+}
+
+impl<'a> Outstanding<'a> {
     pub fn new(due: Due<'a>, serial: u64, sent_ns: u64) -> Self {
         Self {
             due,
@@ -105,7 +108,7 @@ impl<'a> UnderWay<'a> {
         }
     }
 
-    /// The record of the request as it ended, without what its thread knows of it.
+    /// The record of the completed request; the transport adds thread and concurrency.
     pub fn end(&self, done_ns: u64, status: u16, connection: u32, error: Option<ErrorKind>) -> Request {
         Request {
             intended_ns: self.due.at_ns,
@@ -126,7 +129,7 @@ impl<'a> UnderWay<'a> {
     }
 }
 
-/// What an event handler needs from its thread.
+/// What event handling needs from the thread.
 #[derive(Debug)]
 pub struct Context<'b> {
     pub clock: Clock,
@@ -134,8 +137,8 @@ pub struct Context<'b> {
 }
 
 impl<'a> Connection<'a> {
-    /// Begins to connect, for a request.
-    pub fn open(address: SocketAddr, number: u32, request: UnderWay<'a>) -> io::Result<Self> {
+    /// Starts to connect, for a request.
+    pub fn open(address: SocketAddr, number: u32, request: Outstanding<'a>) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         Ok(Self {
             stream,
@@ -146,7 +149,7 @@ impl<'a> Connection<'a> {
         })
     }
 
-    /// A connection that is up and has no request.
+    /// An established connection without a request.
     pub fn idle(stream: TcpStream, number: u32) -> Self {
         Self {
             stream,
@@ -158,45 +161,45 @@ impl<'a> Connection<'a> {
     }
 
     /// Sends a request on an idle connection.
-    pub fn send(&mut self, request: UnderWay<'a>, clock: Clock) -> Step {
+    pub fn send(&mut self, request: Outstanding<'a>, clock: Clock) -> Step {
         self.phase = Phase::Busy;
         self.reader.reset();
         self.request = Some(request);
         self.write(clock).unwrap_or_else(|step| step)
     }
 
-    /// Does what an event allows.
-    pub fn on(&mut self, event: &Event, context: &mut Context<'_>) -> Step {
-        let over = event.is_read_closed() || event.is_error();
+    /// Handles an event.
+    pub fn on_event(&mut self, event: &Event, context: &mut Context<'_>) -> Step {
+        let is_closed = event.is_read_closed() || event.is_error();
         match self.phase {
-            Phase::Idle | Phase::Closing => self.look(over, context),
-            Phase::Connecting => self.connected(event, context).unwrap_or_else(|step| step),
-            Phase::Busy => self.go_on(event, context).unwrap_or_else(|step| step),
+            Phase::Idle | Phase::Closing => self.check_closed(is_closed, context),
+            Phase::Connecting => self.on_connected(event, context).unwrap_or_else(|step| step),
+            Phase::Busy => self.transfer(event, context).unwrap_or_else(|step| step),
         }
     }
 
-    /// Goes on reading where a turn ended before the socket was empty.
+    /// Continues reading after [`Step::Again`].
     pub fn resume(&mut self, context: &mut Context<'_>) -> Step {
         self.read(false, context).unwrap_or_else(|step| step)
     }
 
-    /// Status of the reply on it, 0 before its head is complete.
+    /// Status of its reply, 0 before the header is complete.
     pub fn status(&self) -> u16 {
         self.reader.status()
     }
 
-    /// The verdict on its complete reply.
+    /// The error of its complete reply, if any.
     pub fn verdict(&self) -> Option<ErrorKind> {
         self.reader.verdict().err()
     }
 
-    /// Makes the end of the connection a reset, which frees the local port at once.
+    /// Closes the connection with a reset, which frees the local port immediately.
     pub fn abort(self) {
-        // Where it fails, the socket is closed in the ordinary way, and only its port stays longer.
+        // If this fails, the socket is closed normally and only its port is in use longer.
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 
-    fn connected(&mut self, event: &Event, context: &mut Context<'_>) -> Result<Step, Step> {
+    fn on_connected(&mut self, event: &Event, context: &mut Context<'_>) -> Result<Step, Step> {
         if event.is_error() || event.is_read_closed() {
             if let Ok(Some(error)) = self.stream.take_error() {
                 return Err(Step::Failed(context.clock.now_ns(), ErrorKind::of_connect(&error)));
@@ -208,10 +211,10 @@ impl<'a> Connection<'a> {
         if let Some(request) = &mut self.request {
             request.connected_ns = Some(context.clock.now_ns());
         }
-        self.go_on(event, context)
+        self.transfer(event, context)
     }
 
-    fn go_on(&mut self, event: &Event, context: &mut Context<'_>) -> Result<Step, Step> {
+    fn transfer(&mut self, event: &Event, context: &mut Context<'_>) -> Result<Step, Step> {
         let unsent = self.request.is_some_and(|r| r.written < r.due.call.bytes.len());
         if unsent && event.is_writable() {
             self.write(context.clock)?;
@@ -230,7 +233,7 @@ impl<'a> Connection<'a> {
         while request.written < bytes.len() {
             match self.stream.write(&bytes[request.written..]) {
                 Ok(written) => request.written += written,
-                Err(error) if waits(&error) => break,
+                Err(error) if would_block(&error) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Step::Failed(clock.now_ns(), ErrorKind::of_transfer(&error))),
             }
@@ -238,16 +241,16 @@ impl<'a> Connection<'a> {
         Ok(Step::Wait)
     }
 
-    /// Reads the reply; `over` if no more will come after what the socket holds.
-    fn read(&mut self, over: bool, context: &mut Context<'_>) -> Result<Step, Step> {
+    /// Reads the reply; `is_closed`: no more data will arrive.
+    fn read(&mut self, is_closed: bool, context: &mut Context<'_>) -> Result<Step, Step> {
         let Some(request) = &mut self.request else {
-            return Ok(Step::Gone);
+            return Ok(Step::Closed);
         };
         let expect = &request.due.call.expect;
-        for _ in 0..READS_A_TURN {
+        for _ in 0..MAX_READS {
             let read = match self.stream.read(context.buffer) {
                 Ok(read) => read,
-                Err(error) if waits(&error) => return Ok(Step::Wait),
+                Err(error) if would_block(&error) => return Ok(Step::Wait),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Step::Failed(context.clock.now_ns(), ErrorKind::of_transfer(&error))),
             };
@@ -264,33 +267,124 @@ impl<'a> Connection<'a> {
                 .map_err(|kind| Step::Failed(now_ns, kind))?
             {
                 Fed::Done(used) if used < read => return Err(Step::Failed(now_ns, ErrorKind::TrailingBytes)),
-                Fed::Done(_) => return Ok(Step::Done(now_ns, self.next(over))),
-                // A short read has emptied the socket, and the next byte makes a new event.
-                Fed::More if read < context.buffer.len() && !over => return Ok(Step::Wait),
+                Fed::Done(_) => return Ok(Step::Done(now_ns, self.next(is_closed))),
+                // A short read has emptied the socket; the next byte triggers a new event.
+                Fed::More if read < context.buffer.len() && !is_closed => return Ok(Step::Wait),
                 Fed::More => {}
             }
         }
         Ok(Step::Again)
     }
 
-    fn next(&self, over: bool) -> Next {
-        match (over, self.reader.keeps_alive()) {
+    fn next(&self, is_closed: bool) -> Next {
+        match (is_closed, self.reader.keeps_alive()) {
             (true, _) => Next::Closed,
             (false, true) => Next::Reuse,
             (false, false) => Next::AwaitClose,
         }
     }
 
-    /// Looks at a connection without a request: whatever it has to say, it is the end, unless nothing came.
-    fn look(&mut self, over: bool, context: &mut Context<'_>) -> Step {
+    /// Handles an event of a connection without a request: any data or error closes it.
+    fn check_closed(&mut self, is_closed: bool, context: &mut Context<'_>) -> Step {
         match self.stream.read(context.buffer) {
-            Err(error) if waits(&error) && !over => Step::Wait,
-            _ => Step::Gone,
+            Err(error) if would_block(&error) && !is_closed => Step::Wait,
+            _ => Step::Closed,
         }
     }
 }
 
-/// Whether a system call would have to wait, for the connection (`ENOTCONN`) or for bytes.
-fn waits(error: &io::Error) -> bool {
+/// Whether a system call would block, for data or for the connection (`ENOTCONN`).
+fn would_block(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected)
+}
+
+/// Connections by token. A token contains the connection's number in addition to its slot, so that a stale token is never valid for the next connection
+/// in the slot.
+#[derive(Debug)]
+pub struct ConnectionTable<'a> {
+    slots: Slab<Connection<'a>>,
+    /// Idle connections, longest idle first; may contain stale tokens.
+    idle: VecDeque<Token>,
+    max: usize,
+    next_number: u32,
+}
+
+const SLOT_BITS: u32 = 32;
+
+impl<'a> ConnectionTable<'a> {
+    /// A table of at most `max` connections.
+    pub fn new(max: usize) -> Self {
+        let capacity = max.min(65_536);
+        Self {
+            slots: Slab::with_capacity(capacity),
+            idle: VecDeque::with_capacity(capacity),
+            max,
+            next_number: 0,
+        }
+    }
+
+    /// Whether another connection may be opened.
+    pub fn has_room(&self) -> bool {
+        self.slots.len() < self.max
+    }
+
+    /// Token and number of the next connection, which must be added with [`ConnectionTable::insert`].
+    pub fn reserve(&mut self) -> (Token, u32) {
+        let number = self.next_number;
+        self.next_number = self.next_number.wrapping_add(1);
+        (token(self.slots.vacant_key(), number), number)
+    }
+
+    /// Adds the connection that was reserved last.
+    pub fn insert(&mut self, connection: Connection<'a>) {
+        self.slots.insert(connection);
+    }
+
+    /// The connection of a token, if it still exists.
+    pub fn get(&mut self, token: Token) -> Option<&mut Connection<'a>> {
+        self.slots
+            .get_mut(slot(token))
+            .filter(|connection| connection.number as usize == token.0 >> SLOT_BITS)
+    }
+
+    /// Removes a connection.
+    pub fn remove(&mut self, token: Token) -> Option<Connection<'a>> {
+        self.get(token)?;
+        Some(self.slots.remove(slot(token)))
+    }
+
+    /// Marks a connection as idle.
+    pub fn release(&mut self, token: Token) {
+        self.idle.push_back(token);
+    }
+
+    /// Takes the connection that has been idle longest.
+    pub fn take_idle(&mut self) -> Option<Token> {
+        while let Some(token) = self.idle.pop_front() {
+            if self
+                .get(token)
+                .is_some_and(|connection| connection.phase == Phase::Idle)
+            {
+                return Some(token);
+            }
+        }
+        None
+    }
+
+    /// The tokens of all connections with a request.
+    pub fn busy(&self) -> Vec<Token> {
+        self.slots
+            .iter()
+            .filter(|(_, c)| c.request.is_some())
+            .map(|(slot, c)| token(slot, c.number))
+            .collect()
+    }
+}
+
+fn token(slot: usize, number: u32) -> Token {
+    Token((number as usize) << SLOT_BITS | slot)
+}
+
+fn slot(token: Token) -> usize {
+    token.0 & ((1 << SLOT_BITS) - 1)
 }

@@ -1,13 +1,15 @@
-//! The threads of a load: prepared one by one, let go together, waited for.
+//! The threads of a load: prepared individually, started together, joined.
 
 use std::ops::Range;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, ScopedJoinHandle, scope};
 use std::time::Duration;
 
-use super::Pace;
-use super::gate::Gate;
-use super::turn::Turn;
-use super::wire::Wire;
+use protocol::load::Wait;
+
+use super::Pacer;
+use super::event_loop::EventLoop;
+use super::transport::HttpTransport;
 use crate::call::Label;
 use crate::clock::Clock;
 use crate::control::Control;
@@ -17,58 +19,54 @@ use crate::limits;
 use crate::log::{LogWriter, Spill};
 use crate::outcome::{Origin, Outcome};
 use crate::tally::Tally;
-use protocol::load::Wait;
 
-pub use super::turn::window;
-pub use super::wire::share;
-
-/// Time between the moment all threads are ready and the start of the run.
+/// Time from the point at which all threads are ready to the start of the run.
 const HEAD_START: Duration = Duration::from_millis(2);
 
-/// What the threads of a load need to know, whatever its pace.
+/// The settings of the threads of a load, independent of its pacer.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// Cores to pin to, one thread each; empty: one thread that is not pinned.
+    /// CPUs to pin to, one thread each; empty: one thread, not pinned.
     pub cpus: Vec<usize>,
-    /// A request is given up so long after it was due.
+    /// Time-out of a request from its scheduled time.
     pub timeout: Duration,
-    /// How long before a request is due its thread stops sleeping and watches the clock, at first.
+    /// Initial lead time with which a thread wakes and busy-polls before a request is due.
     pub spin: Duration,
-    /// Whether threads that sleep are scheduled in real time, where that is allowed.
+    /// Whether sleeping threads use real-time scheduling, if permitted.
     pub real_time: bool,
-    /// Whether threads sleep at all.
+    /// Whether threads sleep.
     pub wait: Wait,
-    /// Whether connections serve more than one request.
+    /// Whether connections carry more than one request.
     pub keeps_alive: bool,
-    /// Connections open at once at most, over all threads.
-    pub most_connections: u64,
-    /// The measured window, ns from the start; an end of `u64::MAX` is the end of the last request.
+    /// Maximum number of open connections over all threads.
+    pub max_connections: u64,
+    /// The measurement window, ns from the start; an end of `u64::MAX`: until the last request completes.
     pub window: Range<u64>,
-    /// What the requests are.
+    /// Labels of the requests.
     pub labels: Vec<Label>,
 }
 
-/// What a thread brings back.
-type Gathered = (Tally, LogWriter);
+/// The results of a thread.
+type ThreadResult = (Tally, LogWriter);
 
 impl Setup {
-    /// Threads to run.
+    /// Number of threads.
     pub fn threads(&self) -> usize {
         self.cpus.len().max(1)
     }
 
-    /// Runs a load whose paces are made by `pace`, one a thread, before the start.
+    /// Runs a load; `pacer` creates the pacer of each thread before the start.
     ///
     /// # Errors
-    /// What this machine cannot give, and what the kernel refuses.
-    pub fn run<'a, P: Pace<'a>>(
+    /// Limits of this machine that the load could exceed, and system errors.
+    pub fn run<'a, P: Pacer<'a>>(
         &self,
         control: &'a Control,
-        pace: impl Fn(usize, &mut Wire<'a>) -> P + Sync,
+        pacer: impl Fn(usize, &mut HttpTransport<'a>) -> P + Sync,
     ) -> Result<Outcome, LoadError> {
-        limits::check(self.most_connections)?;
+        limits::check(self.max_connections)?;
         let (spill, logs) = Spill::start(control.scratch(), self.threads())?;
-        let (origin, threads) = run_threads(self, control, logs, &pace)?;
+        let (origin, threads) = run_threads(self, control, logs, &pacer)?;
         let (tallies, logs): (Vec<_>, Vec<_>) = threads.into_iter().unzip();
         let mut tally = Tally::new(self.window.clone());
         tallies.into_iter().for_each(|other| tally.add(other));
@@ -81,14 +79,14 @@ impl Setup {
     }
 }
 
-/// Starts the threads, lets them go together once all are ready, and waits for their end.
-fn run_threads<'a, P: Pace<'a>>(
+/// Starts the threads, releases them together when all are ready, and joins them.
+fn run_threads<'a, P: Pacer<'a>>(
     setup: &Setup,
     control: &'a Control,
     logs: Vec<LogWriter>,
-    pace: &(impl Fn(usize, &mut Wire<'a>) -> P + Sync),
-) -> Result<(Origin, Vec<Gathered>), LoadError> {
-    let gate = Gate::default();
+    pacer: &(impl Fn(usize, &mut HttpTransport<'a>) -> P + Sync),
+) -> Result<(Origin, Vec<ThreadResult>), LoadError> {
+    let gate = StartGate::default();
     let gate = &gate;
     scope(|scope| {
         let threads: Vec<_> = logs
@@ -97,7 +95,7 @@ fn run_threads<'a, P: Pace<'a>>(
             .map(|(thread, log)| {
                 Builder::new()
                     .name(format!("load-{thread}"))
-                    .spawn_scoped(scope, move || one((thread, log), setup, control, gate, pace))
+                    .spawn_scoped(scope, move || run_thread((thread, log), setup, control, gate, pacer))
                     .map_err(|source| LoadError::System {
                         what: "start a thread",
                         source,
@@ -106,48 +104,102 @@ fn run_threads<'a, P: Pace<'a>>(
             .collect();
         let started = threads.iter().filter(|thread| thread.is_ok()).count();
         let origin = gate.open(started, started == threads.len(), || control.origin(HEAD_START));
-        let gathered = threads
+        let results = threads
             .into_iter()
             .map(|thread| thread.and_then(join))
             .collect::<Result<Vec<_>, _>>()?;
         Ok((
             origin.ok_or(LoadError::Panicked)?,
-            gathered.into_iter().flatten().collect(),
+            results.into_iter().flatten().collect(),
         ))
     })
 }
 
-/// Runs one thread from its preparation to its end; `None` if the run did not start.
-fn one<'a, P: Pace<'a>>(
+/// Prepares and runs one thread; `None`: the run was not started.
+fn run_thread<'a, P: Pacer<'a>>(
     thread: (usize, LogWriter),
     setup: &Setup,
     control: &'a Control,
-    gate: &Gate,
-    pace: &impl Fn(usize, &mut Wire<'a>) -> P,
-) -> Result<Option<Gathered>, LoadError> {
-    let prepared = prepare(thread, setup, control, pace);
+    gate: &StartGate,
+    pacer: &impl Fn(usize, &mut HttpTransport<'a>) -> P,
+) -> Result<Option<ThreadResult>, LoadError> {
+    let prepared = prepare(thread, setup, control, pacer);
     let origin = gate.arrive(prepared.is_ok());
-    let turn = prepared?;
+    let event_loop = prepared?;
     origin
-        .map(|origin| turn.run(Clock::from_origin(origin.monotonic_ns)))
+        .map(|origin| event_loop.run(Clock::from_origin(origin.monotonic_ns)))
         .transpose()
 }
 
-fn prepare<'a, P: Pace<'a>>(
+fn prepare<'a, P: Pacer<'a>>(
     (thread, log): (usize, LogWriter),
     setup: &Setup,
     control: &'a Control,
-    pace: &impl Fn(usize, &mut Wire<'a>) -> P,
-) -> Result<Turn<'a, P>, LoadError> {
+    pacer: &impl Fn(usize, &mut HttpTransport<'a>) -> P,
+) -> Result<EventLoop<'a, P>, LoadError> {
     if let Some(cpu) = setup.cpus.get(thread) {
         cpu::pin(*cpu)?;
     }
-    let mut wire = Wire::open(thread, setup, log)?;
-    let pace = pace(thread, &mut wire);
-    Ok(Turn::new(wire, pace, setup, control))
+    let mut transport = HttpTransport::open(thread, setup, log)?;
+    let pacer = pacer(thread, &mut transport);
+    Ok(EventLoop::new(transport, pacer, setup, control))
 }
 
-/// What a thread brings back; `None` if it never ran because another one could not.
-fn join(thread: ScopedJoinHandle<'_, Result<Option<Gathered>, LoadError>>) -> Result<Option<Gathered>, LoadError> {
+fn join(
+    thread: ScopedJoinHandle<'_, Result<Option<ThreadResult>, LoadError>>,
+) -> Result<Option<ThreadResult>, LoadError> {
     thread.join().unwrap_or(Err(LoadError::Panicked))
+}
+
+/// The share of a total for one of several threads.
+pub fn share(total: u64, thread: usize, threads: usize) -> usize {
+    let total = usize::try_from(total).unwrap_or(usize::MAX);
+    total / threads + usize::from(thread < total % threads)
+}
+
+/// A gate at which the threads of a run wait for the common start.
+#[derive(Debug, Default)]
+pub struct StartGate {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    arrived: usize,
+    failed: bool,
+    /// `Some(None)`: the run does not start.
+    start: Option<Option<Origin>>,
+}
+
+impl StartGate {
+    /// Called by a thread that is ready or has failed; waits for the start. `None`: the run does not start, since a thread has failed.
+    pub fn arrive(&self, ready: bool) -> Option<Origin> {
+        let mut state = self.lock();
+        state.arrived += 1;
+        state.failed |= !ready;
+        self.changed.notify_all();
+        loop {
+            if let Some(start) = state.start {
+                return start;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until `threads` have arrived, then releases them, with a start time if `all_started` and all are ready.
+    pub fn open(&self, threads: usize, all_started: bool, start: impl FnOnce() -> Origin) -> Option<Origin> {
+        let mut state = self.lock();
+        while state.arrived < threads {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let start = (all_started && !state.failed).then(start);
+        state.start = Some(start);
+        self.changed.notify_all();
+        start
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -15,10 +15,10 @@ use protocol::load::{JungSpec, LoadKind, LoadSpec};
 use self::dataset::{Endpoint, Planned, requests};
 use self::reply::{Asked, Commanded};
 use crate::Engine;
-use crate::build::{Order, extent, paced};
 use crate::call::{Call, Label, Message};
+use crate::engine::{EngineSpec, extent, paced};
 use crate::error::LoadError;
-use crate::target::{BodyRule, Expect, Judge};
+use crate::target::{BodyRule, BodyValidator, Expect};
 use crate::users::{Script, Users, UsersPlan};
 
 /// The commands that the platform accepted: each has to reach its device.
@@ -63,17 +63,17 @@ fn labels(address: SocketAddr) -> Vec<Label> {
 /// # Errors
 /// What is wrong with the plan; a load that is none of users.
 pub(crate) fn engine(
-    order: Order<'_>,
+    spec: EngineSpec<'_>,
     jung: JungSpec,
     accepted: &AcceptedCommands,
 ) -> Result<Box<dyn Engine + Send>, LoadError> {
-    let Order {
+    let EngineSpec {
         load: LoadSpec { kind, wait },
         part,
         seed,
         address,
         ..
-    } = order;
+    } = spec;
     let LoadKind::Users(load) = kind else {
         return Err(LoadError::Users(
             "Jung's requests are those of users: give it a load of kind users",
@@ -142,16 +142,16 @@ fn calls(
             bytes: message.to_bytes(address)?.into(),
             expect: Expect {
                 status: planned.endpoint.right_status(),
-                body: BodyRule::Judged(judge(user, jung.devices, planned, accepted)),
+                body: BodyRule::Validated(judge(user, jung.devices, planned, accepted)),
             },
         })
     };
     planned.into_iter().map(one).collect()
 }
 
-fn judge(user: u32, devices: u32, planned: Planned, accepted: &AcceptedCommands) -> Judge {
+fn judge(user: u32, devices: u32, planned: Planned, accepted: &AcceptedCommands) -> BodyValidator {
     let accepted = accepted.clone();
-    Judge::new(move |body| match reply::check(user, devices, &planned, body) {
+    BodyValidator::new(move |body| match reply::check(user, devices, &planned, body) {
         Ok(commanded) => {
             commanded.into_iter().for_each(|commanded| accepted.add(commanded));
             true

@@ -5,11 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::arbitrary::requests;
 use crate::log::RequestLog;
-use crate::outcome::Origin;
 use crate::request::Request;
 use crate::tally::Tally;
 
-/// What a machine brings back of these requests.
+/// The outcome of a machine with these requests.
 fn outcome(requests: &[Request], threads: usize) -> Outcome {
     let mut tally = Tally::new(0..1000);
     let mut in_order = requests.to_vec();
@@ -30,9 +29,9 @@ fn request(template: Request, thread: u8) -> Request {
 }
 
 proptest! {
-    /// The merge of the parts is what one machine would have measured of all requests.
+    /// The merged outcome equals that of one machine with all requests.
     #[test]
-    fn the_parts_together_are_the_whole(
+    fn merged_parts_equal_the_whole(
         one in prop::collection::vec(requests(), 0..30), other in prop::collection::vec(requests(), 0..30),
     ) {
         let one: Vec<_> = one.into_iter().map(|r| request(r, 1)).collect();
@@ -56,7 +55,7 @@ proptest! {
 }
 
 #[test]
-fn littles_law_over_windows_of_different_lengths_is_one_law() {
+fn littles_law_is_merged_over_windows_of_different_lengths() {
     let law = |concurrency, throughput_per_s, mean_ns| Little {
         concurrency,
         throughput_per_s,
@@ -72,9 +71,9 @@ fn littles_law_over_windows_of_different_lengths_is_one_law() {
 }
 
 #[test]
-fn packets_are_added_and_what_all_saw_is_not() {
-    let figures = |sent, seen| UdpFigures {
-        stream: StreamFigures {
+fn packets_are_added_and_service_counters_are_not() {
+    let figures = |sent, seen| UdpStats {
+        stream: StreamStats {
             sent,
             received: sent - 1,
             lost: 1,
@@ -82,7 +81,7 @@ fn packets_are_added_and_what_all_saw_is_not() {
             read: sent - 1,
             dropped: Some(0),
             total_ns: seen,
-            ..StreamFigures::default()
+            ..StreamStats::default()
         },
         receive_buffer: 1000,
         host: None,
@@ -106,10 +105,10 @@ fn packets_are_added_and_what_all_saw_is_not() {
         merged.service.map(|service| (service.received, service.dropped)),
         Some((150, Some(1)))
     );
-    assert_eq!(merged.missing_there(), Some(-1));
+    assert_eq!(merged.lost_outbound(), Some(-1));
 }
 
 #[test]
-fn nothing_is_no_outcome() {
+fn no_parts_have_no_outcome() {
     assert!(merge(vec![], Instant::now()).is_none());
 }

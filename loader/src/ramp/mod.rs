@@ -1,7 +1,7 @@
-//! The search for the highest rate that a service sustains: open loops one after another, each at its own rate.
+//! The search for the highest rate that a service sustains, by successive open loops.
 //!
-//! Steps climb until one is not sustained, a bisection narrows the bracket, both of its ends are tried again, and a last window at the rate that was
-//! found gives the figures. What was sent before that window is warm-up: it is kept, and counts nowhere.
+//! The rate climbs until it is not sustained, a bisection narrows the bracket, and both of its ends are measured again. A final measurement at the rate
+//! that was found provides the results; all requests before it are warm-up, which is stored but excluded from every figure.
 
 mod search;
 
@@ -10,45 +10,45 @@ use std::time::Instant;
 use protocol::load::{Bounds, Limit};
 use serde::{Deserialize, Serialize};
 
-pub use search::{Knee, Search};
+pub use search::{Knee, KneeSearch};
 
 use super::Engine;
+use super::clock::nanos;
 use super::control::Control;
 use super::error::{ErrorKind, LoadError};
 use super::log::RequestLog;
 use super::outcome::Outcome;
-use super::plan::RatePlan;
-use super::rate::Rate;
+use super::rate::{Rate, RatePlan};
 use super::tally::Counts;
 use super::target::Target;
 
-/// A search for the highest rate.
+/// The plan of a search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RampPlan {
-    /// The rates.
+    /// The range of rates.
     pub bounds: Bounds,
-    /// When a rate counts as sustained.
+    /// The criterion for a sustained rate.
     pub limit: Limit,
-    /// Everything of a step but its rate; warm-up and window are those of each step and of the last window.
+    /// The plan of a step, except for its rate; also that of the final measurement.
     pub step: RatePlan,
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ramp {
-    /// Every rate that was tried, in order.
+    /// All steps, in order.
     pub steps: Vec<Step>,
-    /// The knee; `None`: not even the first rate was sustained.
+    /// The knee; `None`: the first rate was not sustained.
     pub knee: Option<Knee>,
 }
 
-/// A rate that was tried.
+/// A step at one rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// Requests a second.
+    /// Requests per second.
     pub rate_per_s: f64,
-    /// Requests that were due.
+    /// Requests scheduled.
     pub due: u64,
     /// Requests that failed.
     pub failed: u64,
@@ -56,41 +56,40 @@ pub struct Step {
     pub response_ns: u64,
     /// Lag of the generator at the same quantile, ns.
     pub lag_ns: u64,
-    /// What came of it.
-    pub verdict: Sustained,
+    /// Its verdict.
+    pub verdict: StepVerdict,
 }
 
-/// Whether a rate was sustained.
+/// Whether a rate was sustained, or why not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Sustained {
-    /// It was.
-    #[serde(rename = "sustained")]
-    Yes,
+pub enum StepVerdict {
+    /// It was sustained.
+    Sustained,
     /// Too many requests failed.
     Errors,
     /// The response time was too long.
     #[serde(rename = "response time")]
-    Response,
-    /// It was not, and the generator's own lag makes most of the response time: the knee is the generator's.
+    ResponseTime,
+    /// The load generator was the bottleneck: its lag was most of the response time, or requests failed because of its limits.
     Generator,
 }
 
-impl Sustained {
-    /// The word for it.
+impl StepVerdict {
+    /// Its name in reports.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Yes => "sustained",
+            Self::Sustained => "sustained",
             Self::Errors => "errors",
-            Self::Response => "response time",
+            Self::ResponseTime => "response time",
             Self::Generator => "generator",
         }
     }
 }
 
-/// Holds a step against the limit.
-fn judge(limit: &Limit, rate_per_s: f64, outcome: &Outcome) -> Step {
+/// Applies the criterion to a step.
+fn evaluate(limit: &Limit, rate_per_s: f64, outcome: &Outcome) -> Step {
     let counts = &outcome.counts;
     let at = |histogram: &hdrhistogram::Histogram<u64>| histogram.value_at_quantile(limit.quantile);
     let (response_ns, lag_ns) = (at(&outcome.histograms.response_all), at(&outcome.histograms.lag));
@@ -100,12 +99,12 @@ fn judge(limit: &Limit, rate_per_s: f64, outcome: &Outcome) -> Step {
     let too_many = counts.failed() as f64 > limit.errors * counts.due as f64;
     let own = counts
         .errors()
-        .any(|(kind, _)| kind.is_own_limit() || kind == ErrorKind::NotSent);
+        .any(|(kind, _)| kind.is_local() || kind == ErrorKind::NotSent);
     let verdict = match (too_many, too_long) {
-        (false, false) => Sustained::Yes,
-        _ if own || lag_ns > response_ns / 2 => Sustained::Generator,
-        (true, _) => Sustained::Errors,
-        (false, true) => Sustained::Response,
+        (false, false) => StepVerdict::Sustained,
+        _ if own || lag_ns > response_ns / 2 => StepVerdict::Generator,
+        (true, _) => StepVerdict::Errors,
+        (false, true) => StepVerdict::ResponseTime,
     };
     Step {
         rate_per_s,
@@ -119,16 +118,16 @@ fn judge(limit: &Limit, rate_per_s: f64, outcome: &Outcome) -> Step {
 
 /// The engine `ramp`.
 #[derive(Debug, Clone)]
-pub struct Ramping {
+pub struct RampSearch {
     plan: RampPlan,
     target: Target,
 }
 
-impl Ramping {
-    /// An engine for a plan that makes sense.
+impl RampSearch {
+    /// Checks the plan and builds the engine.
     ///
     /// # Errors
-    /// What is wrong with the plan.
+    /// Problems of the plan.
     pub fn new(plan: RampPlan, target: Target) -> Result<Self, LoadError> {
         let Bounds {
             from,
@@ -160,36 +159,36 @@ impl RampPlan {
     }
 }
 
-impl Engine for Ramping {
+impl Engine for RampSearch {
     fn run(&self, control: &Control) -> Result<Outcome, LoadError> {
-        let (mut search, mut steps, mut before) = (Search::new(self.plan.bounds), Vec::new(), Vec::new());
+        let (mut search, mut steps, mut earlier) = (KneeSearch::new(self.plan.bounds), Vec::new(), Vec::new());
         while let Some(rate) = search.next().filter(|_| !control.is_cancelled()) {
             let outcome = self.run_at(rate, control)?;
-            let step = judge(&self.plan.limit, rate, &outcome);
-            search.answer(step.verdict == Sustained::Yes);
+            let step = evaluate(&self.plan.limit, rate, &outcome);
+            search.record(step.verdict == StepVerdict::Sustained);
             steps.push(step);
-            before.push(Before::of(outcome));
+            earlier.push(EarlierStep::of(outcome));
         }
         let knee = search.knee();
         let rate = knee.map_or(self.plan.bounds.from, |knee| knee.low);
         let last = self.run_at(rate, control)?;
         Ok(Outcome {
             ramp: Some(Ramp { steps, knee }),
-            ..last.after(before)
+            ..last.after(earlier)
         })
     }
 }
 
-/// What is kept of a step besides its verdict.
+/// What is kept of an earlier step in addition to its verdict.
 #[derive(Debug)]
-struct Before {
+struct EarlierStep {
     requests: RequestLog,
     counts: Counts,
     started: Instant,
     started_unix_ms: u64,
 }
 
-impl Before {
+impl EarlierStep {
     fn of(outcome: Outcome) -> Self {
         let mut counts = outcome.warm_up;
         counts.add(&outcome.counts);
@@ -203,17 +202,14 @@ impl Before {
 }
 
 impl Outcome {
-    /// This outcome as the end of a longer run: what was sent before is its warm-up.
-    fn after(self, before: Vec<Before>) -> Self {
-        let Some(first) = before.first() else { return self };
+    /// This outcome with the requests of the earlier steps as warm-up.
+    fn after(self, earlier: Vec<EarlierStep>) -> Self {
+        let Some(first) = earlier.first() else { return self };
         let (started, started_unix_ms) = (first.started, first.started_unix_ms);
-        let shift = |at: Instant| {
-            let passed = at.saturating_duration_since(started);
-            u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)
-        };
+        let shift = |at: Instant| nanos(at.saturating_duration_since(started));
         let mut warm_up = self.warm_up.clone();
         let mut requests = RequestLog::default();
-        for step in before {
+        for step in earlier {
             warm_up.add(&step.counts);
             requests.append(step.requests, shift(step.started), true);
         }

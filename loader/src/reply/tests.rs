@@ -1,15 +1,14 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::target::{BodyRule, Judge};
+use crate::target::BodyValidator;
 
 const EXPECT: Expect = Expect {
     status: 200,
     body: BodyRule::Repeat { byte: b'A', count: 5 },
 };
 
-/// What a reader makes of `pieces` and the end of the connection: the verdict, the status, whether the
-/// connection is kept, and how many bytes were left over.
+/// Reads `pieces` and the end of the connection: the verdict, the status, whether the connection is kept, and the number of remaining bytes.
 fn read(pieces: &[&[u8]]) -> (Result<(), ErrorKind>, u16, bool, usize) {
     let mut reader = ReplyReader::new();
     let total: usize = pieces.iter().map(|p| p.len()).sum();
@@ -37,7 +36,7 @@ fn verdict(text: &str) -> Result<(), ErrorKind> {
 }
 
 #[test]
-fn right_replies_of_every_framing() {
+fn correct_replies_with_every_framing() {
     for (text, keeps) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nAAAAA", true),
         (
@@ -64,7 +63,7 @@ fn right_replies_of_every_framing() {
 }
 
 #[test]
-fn every_wrong_reply_has_its_kind() {
+fn every_incorrect_reply_has_its_error_kind() {
     use ErrorKind::*;
     for (text, kind) in [
         ("", ClosedEarly),
@@ -106,15 +105,15 @@ fn every_wrong_reply_has_its_kind() {
 }
 
 #[test]
-fn an_endless_head_ends_at_the_limit() {
-    let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(head::MAX_HEAD));
+fn the_header_size_is_limited() {
+    let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(MAX_HEAD));
     assert_eq!(verdict(&endless), Err(ErrorKind::HeadTooLarge));
     let many = format!("HTTP/1.1 200 OK\r\n{}", "X: y\r\n".repeat(200));
     assert_eq!(verdict(&many), Err(ErrorKind::HeadTooLarge));
 }
 
 #[test]
-fn a_reader_is_as_new_after_a_reset() {
+fn reset_prepares_for_the_next_reply() {
     let mut reader = ReplyReader::new();
     reader
         .feed(b"HTTP/1.1 500 X\r\nContent-Length: 1\r\n\r\n", &EXPECT)
@@ -140,7 +139,7 @@ const REPLIES: [&str; 10] = [
 
 proptest! {
     #[test]
-    fn the_split_does_not_matter(
+    fn the_result_is_independent_of_the_split(
         which in 0..REPLIES.len(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
@@ -153,7 +152,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_survived_alike(bytes in prop::collection::vec(any::<u8>(), 0..2000), cut in any::<prop::sample::Index>()) {
+    fn arbitrary_bytes_are_handled_independently_of_the_split(bytes in prop::collection::vec(any::<u8>(), 0..2000), cut in any::<prop::sample::Index>()) {
         let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
         text.extend(bytes);
         let (a, b) = text.split_at(cut.index(text.len() + 1));
@@ -162,11 +161,11 @@ proptest! {
 }
 
 #[test]
-fn a_judge_sees_the_whole_body_however_it_comes() {
-    let judge = Judge::new(|body| body == b"{\"id\":7}");
+fn a_validator_receives_the_whole_body() {
+    let validator = BodyValidator::new(|body| body == b"{\"id\":7}");
     let expect = Expect {
         status: 200,
-        body: BodyRule::Judged(judge),
+        body: BodyRule::Validated(validator),
     };
     let mut reader = ReplyReader::new();
     let mut verdict = |text: &str, piece: usize| {

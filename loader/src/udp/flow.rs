@@ -1,29 +1,27 @@
-//! One thread with one socket: sends what is due, reads what came, gives up what is late.
+//! A flow: one thread with one socket that sends packets when they are due, receives replies, and times out.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::book::{Book, Reply};
-use super::pace::Pace;
+use protocol::load::{Usage, Wait};
+
 use super::packet::{self, Read};
+use super::packet_log::{PacketLog, Reply};
 use super::plan::{UdpPlan, UdpReply};
 use super::socket::{BATCH, Socket};
-use super::stream::Order;
+use super::stream::StreamSpec;
 use crate::clock::Clock;
 use crate::control::{Control, Progress};
-use protocol::load::Usage;
-
 use crate::cpu::{Schedstat, pin};
 use crate::error::{ErrorKind, LoadError};
-use protocol::load::Wait;
 
-/// So long before something is due, and after something happened, the thread watches the clock instead of sleeping.
+/// The thread busy-polls instead of sleeping for this long before the next deadline and after activity.
 const SPIN_NS: u64 = 50_000;
-/// The longest sleep, so that a cancelled load ends soon.
-const LONGEST: Duration = Duration::from_millis(20);
+/// Maximum sleep, so that cancellation is noticed.
+const MAX_SLEEP: Duration = Duration::from_millis(20);
 
-/// A thread's part of every stream.
+/// A flow, reused for every stream.
 #[derive(Debug)]
 pub struct Flow {
     thread: usize,
@@ -36,39 +34,39 @@ pub struct Flow {
     progress: Progress,
 }
 
-/// What a flow brings back of a stream.
+/// The results of one flow of a stream.
 #[derive(Debug)]
-pub struct Flown {
-    /// What became of each packet.
-    pub book: Book,
-    /// Times that the service's host said that nothing listens there.
+pub struct FlowResult {
+    /// The state of each packet.
+    pub log: PacketLog,
+    /// ICMP port unreachable errors.
     pub refused: u64,
-    /// Packets that the kernel dropped at the socket.
+    /// Packets dropped by the kernel at the socket.
     pub dropped: Option<u64>,
-    /// What the thread took.
+    /// CPU usage of the thread.
     pub usage: Usage,
 }
 
-/// A stream under way.
+/// A running stream.
 struct Stream<'a> {
     flow: &'a mut Flow,
-    share: Order,
+    spec: StreamSpec,
     clock: Clock,
-    pace: Pace,
-    book: Book,
+    pacer: Pacer,
+    log: PacketLog,
     refused: u64,
-    /// Whether the kernel had no room for a packet.
+    /// Whether the send buffer was full.
     full: bool,
-    /// When something happened last.
+    /// Time of the last activity.
     active_ns: u64,
-    /// When there was nothing to do and the thread stayed awake.
+    /// Since when the thread has been busy-polling.
     idle_ns: Option<u64>,
-    /// What was spent on that, ns.
+    /// Time spent busy-polling, ns.
     spun_ns: u64,
 }
 
 impl Flow {
-    /// Opens the socket of a thread.
+    /// Opens the socket of a flow.
     pub fn open(thread: usize, plan: &UdpPlan, address: SocketAddr) -> Result<Self, LoadError> {
         Ok(Self {
             thread,
@@ -86,18 +84,18 @@ impl Flow {
         self.socket.receive_buffer()
     }
 
-    /// Sends its share of a stream, and waits for all replies or the end of their time-outs.
-    pub fn run(&mut self, share: Order, clock: Clock, control: &Control) -> Result<Flown, LoadError> {
+    /// Sends its share of a stream, and waits for all replies or time-outs.
+    pub fn run(&mut self, spec: StreamSpec, clock: Clock, control: &Control) -> Result<FlowResult, LoadError> {
         if let Some(cpu) = self.cpu {
             pin(cpu)?;
         }
-        let (began, dropped) = (Schedstat::of_this_thread(), self.socket.dropped());
+        let (before, dropped) = (Schedstat::of_this_thread(), self.socket.dropped());
         let began_ns = clock.now_ns();
         let mut stream = Stream {
-            share,
+            spec,
             clock,
-            pace: Pace::new(share.start_ns, share.pace_ns, share.window),
-            book: Book::new(usize::try_from(share.packets).unwrap_or(usize::MAX)),
+            pacer: Pacer::new(spec.start_ns, spec.pace_ns, spec.window),
+            log: PacketLog::new(usize::try_from(spec.packets).unwrap_or(usize::MAX)),
             refused: 0,
             full: false,
             active_ns: 0,
@@ -106,21 +104,21 @@ impl Flow {
             flow: self,
         };
         stream.run(control);
-        let (book, refused, spun_ns) = (stream.book, stream.refused, stream.spun_ns);
+        let (log, refused, spun_ns) = (stream.log, stream.refused, stream.spun_ns);
         let wall_ns = clock.now_ns() - began_ns;
-        Ok(Flown {
-            book,
+        Ok(FlowResult {
+            log,
             refused,
             dropped: dropped.and_then(|before| Some(self.socket.dropped()?.saturating_sub(before))),
-            usage: Schedstat::of_this_thread().since(began, wall_ns, spun_ns),
+            usage: Schedstat::of_this_thread().since(before, wall_ns, spun_ns),
         })
     }
 }
 
 impl Stream<'_> {
     fn run(&mut self, control: &Control) {
-        let lane = control.lane(self.flow.thread);
-        while !self.is_over() {
+        let progress = control.thread(self.flow.thread);
+        while !self.is_done() {
             if control.is_cancelled() {
                 self.cancel();
                 break;
@@ -128,65 +126,64 @@ impl Stream<'_> {
             let moved = self.send() + self.receive();
             let now_ns = self.clock.now_ns();
             self.expire(now_ns);
-            lane.publish(self.flow.progress);
+            progress.publish(self.flow.progress);
             let since_ns = self.idle_ns.take();
             if moved > 0 {
                 self.active_ns = now_ns;
             } else {
                 self.spun_ns += since_ns.map_or(0, |since| now_ns.saturating_sub(since));
-                self.rest(now_ns);
+                self.wait(now_ns);
             }
         }
-        lane.publish(self.flow.progress);
+        progress.publish(self.flow.progress);
     }
 
-    fn is_over(&self) -> bool {
-        self.is_sent() && self.pace.under_way() == 0
+    fn is_done(&self) -> bool {
+        self.all_sent() && self.pacer.outstanding() == 0
     }
 
-    fn is_sent(&self) -> bool {
-        self.book.len() as u64 == self.share.packets
+    fn all_sent(&self) -> bool {
+        self.log.len() as u64 == self.spec.packets
     }
 
-    /// Sends what is due, a batch at most; returns how many went out.
+    /// Sends packets that are due, at most a batch; returns how many.
     fn send(&mut self) -> usize {
         let now_ns = self.clock.now_ns();
-        // The pace is tried on a copy: only the kernel's answer tells how many of the batch went out.
-        let (mut pace, mut due) = (self.pace, 0);
-        let left = usize::try_from(self.share.packets - self.book.len() as u64).unwrap_or(usize::MAX);
-        while due < left.min(BATCH) && pace.next_ns().is_some_and(|at| at <= now_ns) {
-            pace.sent();
+        // Works on a copy of the pacer: the system call determines how many of the batch are sent.
+        let (mut pacer, mut due) = (self.pacer, 0);
+        let left = usize::try_from(self.spec.packets - self.log.len() as u64).unwrap_or(usize::MAX);
+        while due < left.min(BATCH) && pacer.next_ns().is_some_and(|at| at <= now_ns) {
+            pacer.sent();
             due += 1;
         }
         if due == 0 {
             return 0;
         }
-        let first = self.book.len() as u64;
-        match self.flow.socket.send(self.share.tag, first, due) {
+        let first = self.log.len() as u64;
+        match self.flow.socket.send(self.spec.tag, first, due) {
             Ok(sent) => {
-                (0..sent).for_each(|_| self.book.sent(self.pace.sent(), now_ns));
+                (0..sent).for_each(|_| self.log.sent(self.pacer.sent(), now_ns));
                 self.flow.progress.sent += sent as u64;
                 self.full = false;
                 sent
             }
-            Err(error) => self.not_sent(&error, now_ns),
+            Err(error) => self.send_failed(&error, now_ns),
         }
     }
 
-    /// The first packet of a batch did not go out.
-    fn not_sent(&mut self, error: &io::Error, now_ns: u64) -> usize {
+    /// Handles a failure to send the first packet of a batch.
+    fn send_failed(&mut self, error: &io::Error, now_ns: u64) -> usize {
         match error.raw_os_error() {
-            // An answer to a packet before this one, which was not tried.
+            // The error concerns an earlier packet; this one was not sent.
             Some(libc::ECONNREFUSED) => self.refused += 1,
             Some(libc::EAGAIN) => self.full = true,
             Some(libc::EINTR) => {}
             _ => {
-                let place = self.book.len();
-                self.book.sent(self.pace.sent(), now_ns);
-                let in_flight = self.pace.under_way();
-                self.book
-                    .failed(place, now_ns, ErrorKind::of_transfer(error), in_flight);
-                self.pace.back(now_ns);
+                let index = self.log.len();
+                self.log.sent(self.pacer.sent(), now_ns);
+                let in_flight = self.pacer.outstanding();
+                self.log.failed(index, now_ns, ErrorKind::of_transfer(error), in_flight);
+                self.pacer.ended(now_ns);
                 self.flow.progress.failed += 1;
                 return 1;
             }
@@ -194,7 +191,7 @@ impl Stream<'_> {
         0
     }
 
-    /// Reads what came, a batch at most; returns how many packets.
+    /// Receives packets, at most a batch; returns how many.
     fn receive(&mut self) -> usize {
         let received = match self.flow.socket.receive() {
             Ok(received) => received,
@@ -206,17 +203,17 @@ impl Stream<'_> {
         let now_ns = self.clock.now_ns();
         for at in 0..received {
             let bytes = self.flow.socket.packet(at);
-            let read = packet::read(bytes, bytes.len(), self.flow.size, self.flow.reply, self.share.tag);
+            let read = packet::read(bytes, bytes.len(), self.flow.size, self.flow.reply, self.spec.tag);
             let (count, wrong) = match read {
-                Read::Right(count) => (count, false),
+                Read::Correct(count) => (count, false),
                 Read::Wrong(count) => (count, true),
                 Read::Stray => {
-                    self.book.stray();
+                    self.log.stray();
                     continue;
                 }
             };
-            if self.book.reply(count, wrong, now_ns, self.pace.under_way()) == Reply::First {
-                self.pace.back(now_ns);
+            if self.log.reply(count, wrong, now_ns, self.pacer.outstanding()) == Reply::First {
+                self.pacer.ended(now_ns);
                 self.flow.progress.succeeded += u64::from(!wrong);
                 self.flow.progress.failed += u64::from(wrong);
             }
@@ -225,31 +222,31 @@ impl Stream<'_> {
     }
 
     fn expire(&mut self, now_ns: u64) {
-        let lost = self.book.expire(now_ns, self.share.timeout_ns, self.pace.under_way());
-        self.given_up(lost, now_ns);
+        let lost = self.log.expire(now_ns, self.spec.timeout_ns, self.pacer.outstanding());
+        self.record_failed(lost, now_ns);
     }
 
     fn cancel(&mut self) {
         let now_ns = self.clock.now_ns();
-        let cancelled = self.book.cancel(now_ns, self.pace.under_way());
-        self.given_up(cancelled, now_ns);
+        let cancelled = self.log.cancel(now_ns, self.pacer.outstanding());
+        self.record_failed(cancelled, now_ns);
     }
 
-    fn given_up(&mut self, packets: u64, now_ns: u64) {
-        (0..packets).for_each(|_| self.pace.back(now_ns));
+    fn record_failed(&mut self, packets: u64, now_ns: u64) {
+        (0..packets).for_each(|_| self.pacer.ended(now_ns));
         self.flow.progress.failed += packets;
     }
 
-    /// Nothing was to be done: sleeps if nothing is to be done soon.
-    fn rest(&mut self, now_ns: u64) {
-        let due = self.pace.next_ns().filter(|_| !self.is_sent());
-        let late = self
-            .book
+    /// Sleeps if the next deadline is not imminent.
+    fn wait(&mut self, now_ns: u64) {
+        let due = self.pacer.next_ns().filter(|_| !self.all_sent());
+        let expiry = self
+            .log
             .oldest_sent_ns()
-            .map(|sent| sent.saturating_add(self.share.timeout_ns));
-        let next_ns = due.into_iter().chain(late).min().unwrap_or(now_ns);
+            .map(|sent| sent.saturating_add(self.spec.timeout_ns));
+        let next_ns = due.into_iter().chain(expiry).min().unwrap_or(now_ns);
         let awake = self.flow.wait == Wait::Spin || now_ns.saturating_sub(self.active_ns) < SPIN_NS;
-        // What is due already waits for room in the kernel.
+        // A packet that is due waits for room in the send buffer.
         let sleep_ns = if self.full {
             1_000_000
         } else {
@@ -261,7 +258,86 @@ impl Stream<'_> {
         } else {
             self.flow
                 .socket
-                .wait(self.full, Duration::from_nanos(sleep_ns).min(LONGEST));
+                .wait(self.full, Duration::from_nanos(sleep_ns).min(MAX_SLEEP));
         }
+    }
+}
+
+/// Decides when the packets of one flow are due.
+///
+/// In an open loop, packet n is due at `start + n × pace`, regardless of replies. With a window, a packet is due when a slot of the window becomes free, and
+/// the pace continues from there; packets that were delayed by the window are not caught up on.
+#[derive(Debug, Clone, Copy)]
+pub struct Pacer {
+    /// When the next packet is due, if the window is not full.
+    next_ns: u64,
+    pace_ns: u64,
+    /// Size of the window; `u64::MAX`: open loop.
+    window: u64,
+    outstanding: u64,
+}
+
+impl Pacer {
+    /// For a stream that begins at `start_ns`.
+    pub fn new(start_ns: u64, pace_ns: u64, window: Option<u64>) -> Self {
+        Self {
+            next_ns: start_ns,
+            pace_ns,
+            window: window.unwrap_or(u64::MAX),
+            outstanding: 0,
+        }
+    }
+
+    /// When the next packet is due; `None`: the window is full.
+    pub fn next_ns(&self) -> Option<u64> {
+        (self.outstanding < self.window).then_some(self.next_ns)
+    }
+
+    /// Records that a packet is sent; returns when it was due.
+    pub fn sent(&mut self) -> u64 {
+        let due = self.next_ns;
+        self.next_ns += self.pace_ns;
+        self.outstanding += 1;
+        due
+    }
+
+    /// Records that a packet was answered or failed.
+    pub fn ended(&mut self, now_ns: u64) {
+        if self.outstanding == self.window {
+            self.next_ns = self.next_ns.max(now_ns);
+        }
+        self.outstanding -= 1;
+    }
+
+    /// Outstanding packets.
+    pub fn outstanding(&self) -> u64 {
+        self.outstanding
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_loop_ignores_replies() {
+        let mut pacer = Pacer::new(100, 7, None);
+        let due: Vec<_> = (0..4).map(|_| pacer.sent()).collect();
+        assert_eq!(due, [100, 107, 114, 121]);
+        pacer.ended(5000);
+        assert_eq!(pacer.next_ns(), Some(128));
+    }
+
+    #[test]
+    fn a_full_window_shifts_the_pace() {
+        let mut pacer = Pacer::new(0, 10, Some(2));
+        assert_eq!((pacer.sent(), pacer.sent(), pacer.next_ns()), (0, 10, None));
+        pacer.ended(500);
+        assert_eq!(pacer.next_ns(), Some(500));
+        assert_eq!((pacer.sent(), pacer.next_ns()), (500, None));
+        pacer.ended(505);
+        // The pace is kept although a slot was free earlier.
+        assert_eq!(pacer.next_ns(), Some(510));
+        assert_eq!(pacer.outstanding(), 1);
     }
 }

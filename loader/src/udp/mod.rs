@@ -1,42 +1,39 @@
 //! The engine `udp`: a stream of numbered packets and their replies (Czipri 2016, chapters 3 and 4).
 //!
-//! Every packet bears a number that its reply bears, too, so that nothing is guessed: a packet is answered in time, late, twice, or never.
+//! The reply to a packet contains the packet's number, so that late, duplicate and lost replies are counted exactly.
 //!
-//! * [`plan`] — what is ordered; [`pace`] — when the next packet is due, pure;
-//! * [`packet`] — numbers and bytes; [`book`] — what became of each packet, pure;
-//! * [`socket`] — many packets in one system call, and what the kernel dropped here;
-//! * [`flow`] — one thread with one socket; [`stream`] — all of them, from the first packet to the last reply;
-//! * [`service`] — what the service counted; [`search`] — the fastest pace without loss, pure;
-//! * [`protocol::load::UdpFigures`] — what comes of it: loaders send it over the wire.
+//! * [`plan`] — the plan of a load;
+//! * [`packet`] — encoding of packets; [`packet_log`] — the state of every packet, pure;
+//! * [`socket`] — batched system calls, and packets dropped by the kernel;
+//! * [`flow`] — one thread with one socket, and its pacing; [`stream`] — a stream over all flows;
+//! * [`counters`] — counters of the service and of this host; [`search`] — the search for the fastest lossless pace, pure.
 //!
-//! A run is a warm-up stream, whose replies are waited for, then the measured stream, then those of the search. The window of the outcome
-//! begins with the first packet of the measured stream and ends with its last reply. Beside the calls of the kernel nothing but a few stores
-//! lies on the way of a packet: requests, histograms and the log are made of the book afterwards.
+//! A run consists of a warm-up stream, the measured stream and the streams of the search, one after the other. The window of the outcome is from the first
+//! packet of the measured stream to its last reply. Apart from system calls, the packet path only stores a few values: requests, histograms and the log
+//! are derived from the packet log afterwards.
 //!
-//! # What the times of a packet mean
-//! *intended*: its place in the pace, or, where a window of packets under way was full, when one came back. *sent*: just before the system
-//! call that took it, perhaps with others. *done*: when the call that brought its reply, perhaps with others, had returned; or the end of its
-//! time-out.
+//! # Packet timestamps
+//! *intended*: by the pace; if the window of outstanding packets was full, when a slot became free. *sent*: just before the system call that sent it,
+//! possibly with others. *done*: after the system call that received its reply, possibly with others; or the end of its time-out.
 
-mod book;
+mod counters;
 mod flow;
-mod pace;
 mod packet;
+mod packet_log;
 mod plan;
-mod requests;
 mod search;
-mod service;
 mod socket;
 mod stream;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 pub use plan::{UdpPlan, UdpReply};
-pub use protocol::load::{SearchFigures, SearchLimit, SearchStep, ServiceCounters, StreamFigures, UdpFigures};
+pub use protocol::load::{SearchLimit, SearchStats, SearchStep, ServiceCounters, StreamStats, UdpStats};
 
 use super::Engine;
 use super::call::Label;
-use super::clock::Clock;
+use super::clock::{Clock, nanos};
 use super::control::Control;
 use super::error::LoadError;
 use super::log::Spill;
@@ -44,20 +41,20 @@ use super::outcome::{Origin, Outcome};
 use super::part::Part;
 use super::tally::Tally;
 use flow::Flow;
-use requests::{Bytes, gather};
-use search::Search;
-use stream::{Order, Streamed};
+use packet_log::{Bytes, record_all};
+use search::PaceSearch;
+use stream::{StreamResult, StreamSpec};
 
-/// Packets of a stream under a pace that are due before its threads can run.
+/// Time from the creation of a stream to its first packet, so that its threads are running by then.
 const HEAD_START_NS: u64 = 2_000_000;
 
-/// When the streams of several machines begin, ns from their common start; all 0 for one machine, which begins one after the other.
+/// Start times of the streams on several machines, ns from their common start; all 0 for a single machine, which runs them without gaps.
 ///
-/// Between the last reply to a packet of the warm-up and the measured stream all are quiet, so that each learns the same of the service.
+/// All machines are idle between the warm-up and the measured stream, so that they read the same counters of the service.
 #[derive(Debug, Clone, Copy, Default)]
 struct Times {
     warm_up_ns: u64,
-    quiet_ns: u64,
+    idle_ns: u64,
     measured_ns: u64,
 }
 
@@ -66,33 +63,29 @@ impl Times {
         if plan.part == Part::WHOLE {
             return Self::default();
         }
-        let timeout = if warms_up {
-            plan.timeout
-        } else {
-            std::time::Duration::ZERO
-        };
-        let quiet_ns = HEAD_START_NS + nanos(plan.warm_up + timeout);
+        let timeout = if warms_up { plan.timeout } else { Duration::ZERO };
+        let idle_ns = HEAD_START_NS + nanos(plan.warm_up + timeout);
         Self {
             warm_up_ns: HEAD_START_NS,
-            quiet_ns,
-            measured_ns: quiet_ns + nanos(service::LONGEST),
+            idle_ns,
+            measured_ns: idle_ns + nanos(counters::MAX_QUERY_TIME),
         }
     }
 }
 
-/// Sleeps up to a time of the run, or until it is cancelled.
+/// Sleeps until a time of the run, or until the load is cancelled.
 fn wait_until(clock: Clock, at_ns: u64, control: &Control) {
     while !control.is_cancelled() {
         let left = at_ns.saturating_sub(clock.now_ns());
         if left == 0 {
             return;
         }
-        std::thread::sleep(std::time::Duration::from_nanos(left).min(LOOK_EVERY));
+        std::thread::sleep(Duration::from_nanos(left).min(POLL_INTERVAL));
     }
 }
 
-/// How often it is looked whether the load is cancelled.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
+/// Interval at which cancellation is checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The engine `udp`.
 #[derive(Debug, Clone)]
@@ -102,18 +95,18 @@ pub struct Udp {
 }
 
 impl Udp {
-    /// An engine for a plan that makes sense.
+    /// Checks the plan and builds the engine.
     ///
     /// # Errors
-    /// What is wrong with the plan.
+    /// Problems of the plan.
     pub fn new(plan: UdpPlan, address: SocketAddr) -> Result<Self, LoadError> {
         plan.check()?;
         Ok(Self { plan, address })
     }
 
-    /// The streams' common order, of all machines together.
-    fn order(&self) -> Order {
-        Order {
+    /// The measured stream of all machines together.
+    fn stream(&self) -> StreamSpec {
+        StreamSpec {
             packets: self.plan.packets,
             pace_ns: nanos(self.plan.pace),
             window: self.plan.window.map(u64::from),
@@ -123,48 +116,48 @@ impl Udp {
         }
     }
 
-    /// The warm-up: as many packets as are due in its time, one at least.
-    fn warm_up(&self, order: &Order) -> Option<Order> {
+    /// The warm-up stream: as many packets as are due in its time, at least one.
+    fn warm_up(&self, stream: &StreamSpec) -> Option<StreamSpec> {
         let time = nanos(self.plan.warm_up);
-        let packets = match order.pace_ns {
-            // Without a pace nobody knows how many fit: a tenth of the load.
-            0 => order.packets / 10,
+        let packets = match stream.pace_ns {
+            // Without a pace the number of packets is unknown: a tenth of the load.
+            0 => stream.packets / 10,
             pace => time / pace,
         };
-        (time > 0).then(|| Order {
-            packets: packets.clamp(1, order.packets),
-            tag: order.tag.wrapping_add(1),
-            ..*order
+        (time > 0).then(|| StreamSpec {
+            packets: packets.clamp(1, stream.packets),
+            tag: stream.tag.wrapping_add(1),
+            ..*stream
         })
     }
 
-    /// Looks for the fastest pace without loss: open-loop streams of as many packets, until the budget is used up.
+    /// Searches the fastest lossless pace with open-loop streams of the same size, within the time budget.
     fn search(
         &self,
         flows: &mut [Flow],
         clock: Clock,
-        mut order: Order,
+        mut stream: StreamSpec,
         control: &Control,
-    ) -> Result<Option<SearchFigures>, LoadError> {
+    ) -> Result<Option<SearchStats>, LoadError> {
         let Some(budget) = self.plan.search else {
             return Ok(None);
         };
         let until = clock.now_ns().saturating_add(nanos(budget));
-        let mut search = Search::new(order.pace_ns);
-        order.window = None;
-        order.tag = order.tag.wrapping_add(2);
+        let mut search = PaceSearch::new(stream.pace_ns);
+        stream.window = None;
+        stream.tag = stream.tag.wrapping_add(2);
         while let Some(pace_ns) = search.next_pace() {
-            let longest = order.packets.saturating_mul(pace_ns).saturating_add(order.timeout_ns);
+            let longest = stream.packets.saturating_mul(pace_ns).saturating_add(stream.timeout_ns);
             if clock.now_ns().saturating_add(longest) > until || control.is_cancelled() {
                 break;
             }
-            order.tag = order.tag.wrapping_add(1);
-            order.pace_ns = pace_ns;
-            order.start_ns = clock.now_ns() + HEAD_START_NS;
-            let streamed = stream::run(flows, clock, &order, control)?;
-            search.tried(streamed.step(pace_ns));
+            stream.tag = stream.tag.wrapping_add(1);
+            stream.pace_ns = pace_ns;
+            stream.start_ns = clock.now_ns() + HEAD_START_NS;
+            let result = stream::run(flows, clock, &stream, control)?;
+            search.record(result.step(pace_ns));
         }
-        Ok(Some(search.figures()))
+        Ok(Some(search.stats()))
     }
 }
 
@@ -174,30 +167,30 @@ impl Engine for Udp {
         let mut flows = (0..plan.threads())
             .map(|thread| Flow::open(thread, plan, self.address))
             .collect::<Result<Vec<_>, _>>()?;
-        let origin = control.origin(std::time::Duration::ZERO);
+        let origin = control.origin(Duration::ZERO);
         let clock = Clock::from_origin(origin.monotonic_ns);
-        let (order, warm_up) = (self.order(), self.warm_up(&self.order()));
+        let (stream, warm_up) = (self.stream(), self.warm_up(&self.stream()));
         let times = Times::of(plan, warm_up.is_some());
-        let own = |order: Order, earliest_ns: u64| {
+        let own = |stream: StreamSpec, earliest_ns: u64| {
             let start_ns = earliest_ns.max(clock.now_ns() + HEAD_START_NS);
-            Order { start_ns, ..order }.part(plan.part)
+            StreamSpec { start_ns, ..stream }.part(plan.part)
         };
         let warm_up = warm_up
-            .map(|order| stream::run(&mut flows, clock, &own(order, times.warm_up_ns), control))
+            .map(|stream| stream::run(&mut flows, clock, &own(stream, times.warm_up_ns), control))
             .transpose()?;
-        wait_until(clock, times.quiet_ns, control);
-        let before = service::ask(self.address);
-        let host = service::of_host();
-        let measured = stream::run(&mut flows, clock, &own(order, times.measured_ns), control)?;
-        let after = service::ask(self.address);
-        let figures = UdpFigures {
-            stream: measured.figures(),
+        wait_until(clock, times.idle_ns, control);
+        let before = counters::query_service(self.address);
+        let host = counters::read_host();
+        let measured = stream::run(&mut flows, clock, &own(stream, times.measured_ns), control)?;
+        let after = counters::query_service(self.address);
+        let stats = UdpStats {
+            stream: measured.stats(),
             receive_buffer: flows.first().map_or(0, Flow::receive_buffer),
-            host: host.and_then(|host| Some(service::of_host()?.since(host))),
+            host: host.and_then(|host| Some(counters::read_host()?.since(host))),
             service: before.zip(after).map(|(before, after)| after.since(&before)),
-            search: self.search(&mut flows, clock, order, control)?,
+            search: self.search(&mut flows, clock, stream, control)?,
         };
-        self.outcome(origin, warm_up.as_ref(), &measured, figures, control)
+        self.outcome(origin, warm_up.as_ref(), &measured, stats, control)
     }
 }
 
@@ -205,9 +198,9 @@ impl Udp {
     fn outcome(
         &self,
         origin: Origin,
-        warm_up: Option<&Streamed>,
-        measured: &Streamed,
-        figures: UdpFigures,
+        warm_up: Option<&StreamResult>,
+        measured: &StreamResult,
+        stats: UdpStats,
         control: &Control,
     ) -> Result<Outcome, LoadError> {
         let (spill, mut logs) = Spill::start(control.scratch(), self.plan.threads())?;
@@ -219,25 +212,18 @@ impl Udp {
         for (thread, log) in logs.iter_mut().enumerate() {
             let mut own = Tally::new(measured.start_ns..u64::MAX);
             if let Some(warm_up) = warm_up {
-                gather(&warm_up.books[thread], (thread, bytes), true, &mut own, log);
+                record_all(&warm_up.logs[thread], (thread, bytes), true, &mut own, log);
             }
-            gather(&measured.books[thread], (thread, bytes), false, &mut own, log);
+            record_all(&measured.logs[thread], (thread, bytes), false, &mut own, log);
             own.usage = measured.usage[thread];
             tally.add(own);
         }
         Ok(Outcome {
-            labels: vec![Label {
-                name: String::new(),
-                url: format!("udp://{}", self.address),
-            }],
+            labels: vec![Label::unnamed(format!("udp://{}", self.address))],
             threads: self.plan.threads(),
             cancelled: control.is_cancelled(),
-            udp: Some(figures),
+            udp: Some(stats),
             ..Outcome::of(tally, origin, spill.finish(logs)?)
         })
     }
-}
-
-fn nanos(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

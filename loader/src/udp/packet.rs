@@ -1,37 +1,36 @@
-//! Numbers and bytes of packets.
+//! Encoding of packets and their replies.
 //!
-//! The number of a packet is 8 bytes, the most significant first: 16 bits that tell the stream, then 48 bits that count its packets from 0.
+//! The number of a packet is 8 bytes, big-endian: a 16-bit tag of the stream, then a 48-bit count from 0.
 
 use super::plan::UdpReply;
 
-/// Bytes of a number.
+/// Size of a number, bytes.
 pub const NUMBER_BYTES: usize = 8;
 
 /// Bits of the count.
 const COUNT_BITS: u32 = 48;
 
-/// What a reply is.
+/// A received packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Read {
-    /// The right reply to this packet of the stream.
-    Right(u64),
-    /// A reply to this packet of the stream whose length or bytes are wrong.
+    /// The correct reply to the packet with this count.
+    Correct(u64),
+    /// A reply with incorrect length or content to the packet with this count.
     Wrong(u64),
-    /// A packet of another stream, or no reply at all.
+    /// Not a reply to this stream.
     Stray,
 }
 
-/// The number of a packet.
+/// Encodes the number of a packet.
 #[must_use]
 pub const fn number(tag: u16, count: u64) -> [u8; NUMBER_BYTES] {
     (((tag as u64) << COUNT_BITS) | count).to_be_bytes()
 }
 
-/// Reads a reply to a packet of `size` bytes whose bytes behind the number are zero. `length` is what came, of which `bytes` may be only
-/// the beginning.
+/// Decodes a reply to a packet of `size` bytes, which are zero after the number. `length` is the received length, of which `bytes` may be a prefix.
 #[must_use]
 pub fn read(bytes: &[u8], length: usize, size: usize, reply: UdpReply, tag: u16) -> Read {
-    let right = length == reply.bytes(size) && length == bytes.len();
+    let is_complete = length == reply.bytes(size) && length == bytes.len();
     let (number, rest, filler) = match reply {
         UdpReply::Letters(_) => {
             let Some((letters, number)) = bytes.split_last_chunk() else {
@@ -51,9 +50,9 @@ pub fn read(bytes: &[u8], length: usize, size: usize, reply: UdpReply, tag: u16)
         return Read::Stray;
     }
     let count = number & ((1 << COUNT_BITS) - 1);
-    // Without an early end the loop runs on whole vector registers.
-    if right && rest.iter().fold(0, |odd, byte| odd | (byte ^ filler)) == 0 {
-        Read::Right(count)
+    // Without an early exit the loop is vectorized.
+    if is_complete && rest.iter().fold(0, |diff, byte| diff | (byte ^ filler)) == 0 {
+        Read::Correct(count)
     } else {
         Read::Wrong(count)
     }
@@ -70,30 +69,30 @@ mod tests {
     }
 
     #[test]
-    fn right_wrong_and_stray_are_told_apart() {
+    fn correct_wrong_and_stray_replies_are_distinguished() {
         let reply = UdpReply::Letters(5);
         let read = |bytes: &[u8]| read(bytes, bytes.len(), 8, reply, 7);
-        let right = letters(5, 7, 99);
-        assert_eq!(read(&right), Read::Right(99));
-        let mut wrong = right.clone();
+        let correct = letters(5, 7, 99);
+        assert_eq!(read(&correct), Read::Correct(99));
+        let mut wrong = correct.clone();
         wrong[2] = b'B';
         assert_eq!(read(&wrong), Read::Wrong(99));
         assert_eq!(read(&letters(4, 7, 99)), Read::Wrong(99));
         assert_eq!(read(&letters(5, 8, 99)), Read::Stray);
         assert_eq!(read(b"short"), Read::Stray);
-        assert_eq!(super::read(&right, 14, 8, reply, 7), Read::Wrong(99));
+        assert_eq!(super::read(&correct, 14, 8, reply, 7), Read::Wrong(99));
     }
 
     #[test]
     fn an_echo_is_the_packet() {
         let packet = [&number(7, 3)[..], &[0; 4]].concat();
-        assert_eq!(read(&packet, 12, 12, UdpReply::Echo, 7), Read::Right(3));
+        assert_eq!(read(&packet, 12, 12, UdpReply::Echo, 7), Read::Correct(3));
         assert_eq!(read(&packet[..11], 11, 12, UdpReply::Echo, 7), Read::Wrong(3));
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..40), length in 0_usize..60, size in 8_usize..30, echo: bool, tag: u16) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..40), length in 0_usize..60, size in 8_usize..30, echo: bool, tag: u16) {
             let reply = if echo { UdpReply::Echo } else { UdpReply::Letters(size) };
             let _ = read(&bytes, length, size, reply, tag);
         }

@@ -1,4 +1,4 @@
-//! What a stream of packets is ordered to be.
+//! The plan of a UDP load.
 
 use std::time::Duration;
 
@@ -9,49 +9,49 @@ use protocol::load::Wait;
 
 use super::packet::NUMBER_BYTES;
 
-/// The largest packet of UDP over IPv4, bytes.
-pub const LARGEST: usize = 65_507;
-/// Most packets of a stream: the book of a packet takes 32 bytes.
-pub const MOST_PACKETS: u64 = 10_000_000;
+/// Maximum UDP payload over IPv4, bytes.
+const MAX_SIZE: usize = 65_507;
+/// Maximum number of packets of a stream; each takes 32 bytes in the packet log.
+const MAX_PACKETS: u64 = 10_000_000;
 
-/// A stream of packets.
+/// The plan of a UDP load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UdpPlan {
-    /// How many are measured.
+    /// Number of measured packets.
     pub packets: u64,
-    /// The bytes of each; the number takes the first 8.
+    /// Payload size, bytes, including the 8-byte number.
     pub size: usize,
-    /// The distance of two packets; zero only with a window: as fast as it goes.
+    /// Interval between packets; zero, allowed only with a window: full speed.
     pub pace: Duration,
-    /// Packets under way at most; `None`: an open loop, which nothing holds back.
+    /// Maximum number of outstanding packets; `None`: open loop.
     pub window: Option<u32>,
-    /// A packet that is not answered so long after it was sent is lost.
+    /// Time after which an unanswered packet is lost.
     pub timeout: Duration,
-    /// For so long packets go out at the same pace before, and are not measured; zero: none.
+    /// Duration of the warm-up stream at the same pace; zero: none.
     pub warm_up: Duration,
-    /// How long the fastest pace without loss may be looked for afterwards; `None`: not at all.
+    /// Time budget of the search for the fastest lossless pace; `None`: no search.
     pub search: Option<Duration>,
-    /// What the service answers.
+    /// The service's reply.
     pub reply: UdpReply,
-    /// Which of the packets, and of the places in the window, are this machine's.
+    /// The part of the packets, and of the window, that this machine uses.
     pub part: Part,
-    /// Cores to pin to, one thread with a socket of its own each; empty: one thread that is not pinned.
+    /// CPUs to pin to, one thread and socket each; empty: one thread, not pinned.
     pub cpus: Vec<usize>,
-    /// Whether threads sleep at all.
+    /// Whether threads sleep.
     pub wait: Wait,
 }
 
-/// What the service answers a packet with.
+/// The service's reply to a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UdpReply {
-    /// So many letters A, then the number.
+    /// This many letters `A`, then the number.
     Letters(usize),
     /// The packet itself.
     Echo,
 }
 
 impl UdpReply {
-    /// The length of a right reply to a packet of this size, bytes.
+    /// The length of a correct reply to a packet of this size, bytes.
     #[must_use]
     pub const fn bytes(self, size: usize) -> usize {
         match self {
@@ -62,7 +62,7 @@ impl UdpReply {
 }
 
 impl UdpPlan {
-    /// So many packets of 8 bytes, a window of 64, no pace, no warm-up, a time-out of a second, replies of 1000 letters.
+    /// A plan with 8-byte packets, a window of 64, no pace, no warm-up, a time-out of 1 s and replies of 1000 letters.
     #[must_use]
     pub const fn new(packets: u64) -> Self {
         Self {
@@ -80,28 +80,28 @@ impl UdpPlan {
         }
     }
 
-    /// Threads the engine runs, each with a socket of its own.
+    /// Number of threads, each with its own socket.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.cpus.len().max(1)
     }
 
-    /// Checks what can be said about the plan without looking at the machine.
+    /// Checks the plan, independently of the machine.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first problem.
     pub fn check(&self) -> Result<(), LoadError> {
         if self.cpus.len() > MAX_THREADS {
             return Err(LoadError::Threads(self.cpus.len()));
         }
         let threads = self.threads() as u64;
-        if self.part.count(self.packets) < threads || self.packets > MOST_PACKETS {
+        if self.part.count(self.packets) < threads || self.packets > MAX_PACKETS {
             return Err(LoadError::Packets {
                 packets: self.packets,
-                most: MOST_PACKETS,
+                most: MAX_PACKETS,
             });
         }
-        if !(NUMBER_BYTES..=LARGEST).contains(&self.size) || self.reply.bytes(self.size) > LARGEST {
+        if !(NUMBER_BYTES..=MAX_SIZE).contains(&self.size) || self.reply.bytes(self.size) > MAX_SIZE {
             return Err(LoadError::PacketSize {
                 size: self.size,
                 reply: self.reply.bytes(self.size),
@@ -113,7 +113,7 @@ impl UdpPlan {
             _ if self.timeout.is_zero() => Err(LoadError::Time {
                 name: "the time-out",
                 value: self.timeout,
-                must: "above 0",
+                must: "positive",
             }),
             _ => Ok(()),
         }
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_plans_are_refused() {
         let good = UdpPlan::new(1000);
         good.check().unwrap();
         let bad = |change: fn(&mut UdpPlan)| {

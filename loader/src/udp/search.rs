@@ -1,4 +1,4 @@
-//! The search for the fastest pace without loss: pure.
+//! The search for the fastest lossless pace: pure.
 //!
 //! ```text
 //!            lossless                  loss: pace x 4
@@ -7,41 +7,41 @@
 //! --> Faster ---------+      Slower --+------------+
 //!        | ^ first pace lossless  |
 //!   loss |                        | lossless
-//!        +----------> Between <---+     until both ends are within 5 %, then Confirm: three times lossless in a row,
-//!                                       or a pace 5 % slower is confirmed
+//!        +----------> Between <---+     until both ends are within 5 %, then Confirm: three lossless streams in a row,
+//!                                       else confirm a pace 5 % slower
 //! ```
-//! A stream that the generator could not send at its pace proves nothing about the platform: the search then ends at what could be sent.
+//! A stream that the load generator could not send at its pace says nothing about the platform: the search then ends at the fastest pace that could be sent.
 
-use protocol::load::{SearchFigures, SearchLimit, SearchStep};
+use protocol::load::{SearchLimit, SearchStats, SearchStep};
 
-/// Both ends are near enough at this ratio.
-const NEAR: f64 = 1.05;
-/// Streams without loss in a row that confirm a pace.
+/// Ratio of both ends at which the bracket is narrow enough.
+const PRECISION: f64 = 1.05;
+/// Lossless streams in a row that confirm a pace.
 const CONFIRMATIONS: u32 = 3;
-/// Nothing faster is tried, ns.
+/// The fastest pace, ns.
 const FASTEST_NS: u64 = 100;
-/// Nothing slower is tried, ns.
+/// The slowest pace, ns.
 const SLOWEST_NS: u64 = 10_000_000;
-/// The generator kept the pace if sending took at most this much longer.
-const KEPT: f64 = 1.05;
+/// The load generator kept the pace if sending took at most this factor longer.
+const PACE_TOLERANCE: f64 = 1.05;
 
-/// A search.
+/// The search.
 #[derive(Debug)]
-pub struct Search {
-    /// The next pace to try; `None`: the search is over.
+pub struct PaceSearch {
+    /// The next pace; `None`: the search is done.
     next: Option<u64>,
-    /// The fastest pace that lost nothing.
+    /// The fastest lossless pace.
     lossless: Option<u64>,
-    /// The slowest pace that lost something, or could not be sent.
+    /// The slowest pace with loss, or that could not be sent.
     lossy: Option<u64>,
     confirmed: u32,
     limit: SearchLimit,
-    /// Whether nothing faster can be sent.
+    /// Whether the load generator is the limit.
     generator: bool,
     steps: Vec<SearchStep>,
 }
 
-impl Search {
+impl PaceSearch {
     /// A search that begins at this pace, ns.
     pub fn new(pace_ns: u64) -> Self {
         Self {
@@ -55,20 +55,20 @@ impl Search {
         }
     }
 
-    /// The pace of the next stream; `None`: it is over.
+    /// The pace of the next stream; `None`: the search is done.
     pub fn next_pace(&self) -> Option<u64> {
         self.next
     }
 
-    /// A stream at that pace is over.
-    pub fn tried(&mut self, step: SearchStep) {
+    /// Records a stream at that pace.
+    pub fn record(&mut self, step: SearchStep) {
         self.steps.push(step);
         if step.lost > 0 {
-            // What was confirmed so far was luck.
+            // Earlier lossless streams at this or a faster pace were luck.
             self.lossless = self.lossless.filter(|&lossless| lossless > step.pace_ns);
             self.lossy = Some(self.lossy.map_or(step.pace_ns, |lossy| lossy.max(step.pace_ns)));
             self.confirmed = 0;
-        } else if kept(&step) {
+        } else if kept_pace(&step) {
             self.lossless = Some(step.pace_ns);
         } else {
             self.generator = true;
@@ -79,7 +79,7 @@ impl Search {
 
     fn choose(&mut self, step: &SearchStep) -> Option<u64> {
         match (self.lossless, self.lossy) {
-            (None, Some(lossy)) if self.confirmable(lossy) => Some(scaled(lossy, NEAR)),
+            (None, Some(lossy)) if self.was_lossless(lossy) => Some(scaled(lossy, PRECISION)),
             (None, lossy) => {
                 let slower = lossy.unwrap_or(step.pace_ns).saturating_mul(4);
                 if slower > SLOWEST_NS {
@@ -90,19 +90,19 @@ impl Search {
             }
             (Some(lossless), None) if lossless == FASTEST_NS => self.confirm(step),
             (Some(lossless), None) => Some((lossless / 2).max(FASTEST_NS)),
-            (Some(lossless), Some(lossy)) if lossless as f64 > lossy as f64 * NEAR && lossless > lossy + 1 => {
-                Some(middle(lossy, lossless))
+            (Some(lossless), Some(lossy)) if lossless as f64 > lossy as f64 * PRECISION && lossless > lossy + 1 => {
+                Some(geometric_mean(lossy, lossless))
             }
             (Some(_), Some(_)) => self.confirm(step),
         }
     }
 
-    /// Whether a pace was lossless a moment ago, so that one slightly slower is worth a try.
-    fn confirmable(&self, lossy: u64) -> bool {
+    /// Whether a pace at least as fast was lossless before, so that a slightly slower one is worth trying.
+    fn was_lossless(&self, lossy: u64) -> bool {
         self.steps
             .iter()
-            .any(|step| step.lost == 0 && kept(step) && step.pace_ns <= lossy)
-            && scaled(lossy, NEAR) <= SLOWEST_NS
+            .any(|step| step.lost == 0 && kept_pace(step) && step.pace_ns <= lossy)
+            && scaled(lossy, PRECISION) <= SLOWEST_NS
     }
 
     fn confirm(&mut self, step: &SearchStep) -> Option<u64> {
@@ -123,9 +123,9 @@ impl Search {
         None
     }
 
-    /// What was found until now.
-    pub fn figures(self) -> SearchFigures {
-        SearchFigures {
+    /// The result so far.
+    pub fn stats(self) -> SearchStats {
+        SearchStats {
             pace_ns: self.lossless,
             limit: self.limit,
             steps: self.steps,
@@ -133,19 +133,18 @@ impl Search {
     }
 }
 
-/// Whether the generator sent a stream at its pace.
-fn kept(step: &SearchStep) -> bool {
-    let ordered = step.pace_ns.saturating_mul(step.sent.saturating_sub(1));
-    step.sending_ns as f64 <= ordered as f64 * KEPT
+/// Whether the load generator sent a stream at its pace.
+fn kept_pace(step: &SearchStep) -> bool {
+    let requested = step.pace_ns.saturating_mul(step.sent.saturating_sub(1));
+    step.sending_ns as f64 <= requested as f64 * PACE_TOLERANCE
 }
 
-/// The geometric mean.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "between its two ends, which are paces"
 )]
-fn middle(a: u64, b: u64) -> u64 {
+fn geometric_mean(a: u64, b: u64) -> u64 {
     ((a as f64 * b as f64).sqrt() as u64).clamp(a + 1, b - 1)
 }
 
@@ -164,15 +163,15 @@ mod tests {
 
     use super::*;
 
-    /// Searches on a platform that loses packets below one pace, with a generator that cannot go below another.
-    fn search(from: u64, platform: u64, generator: u64) -> SearchFigures {
-        let mut search = Search::new(from);
+    /// Searches with a platform that loses packets below one pace and a load generator that cannot send faster than another.
+    fn search(from: u64, platform: u64, generator: u64) -> SearchStats {
+        let mut search = PaceSearch::new(from);
         let mut streams = 0;
         while let Some(pace_ns) = search.next_pace() {
             streams += 1;
             assert!(streams < 100, "{:?}", search.steps);
             let real = pace_ns.max(generator);
-            search.tried(SearchStep {
+            search.record(SearchStep {
                 pace_ns,
                 sent: 1001,
                 lost: u64::from(real < platform),
@@ -180,12 +179,12 @@ mod tests {
                 sending_ns: real * 1000,
             });
         }
-        search.figures()
+        search.stats()
     }
 
     proptest! {
         #[test]
-        fn the_edge_is_found(from in 0_u64..100_000, platform in 200_u64..1_000_000) {
+        fn the_fastest_lossless_pace_is_found(from in 0_u64..100_000, platform in 200_u64..1_000_000) {
             let found = search(from, platform, 0);
             let pace = found.pace_ns.unwrap();
             prop_assert!(pace >= platform && pace as f64 <= platform as f64 * 1.11, "{pace}");
@@ -194,28 +193,28 @@ mod tests {
         }
 
         #[test]
-        fn a_generator_that_is_the_limit_is_told(from in 0_u64..100_000, generator in 300_u64..50_000) {
+        fn a_limit_of_the_load_generator_is_reported(from in 0_u64..100_000, generator in 300_u64..50_000) {
             let found = search(from, generator / 2, generator);
             let pace = found.pace_ns.unwrap();
             prop_assert_eq!(found.limit, SearchLimit::Generator);
             prop_assert!(pace as f64 >= generator as f64 / 1.06 && pace as f64 <= generator as f64 * 1.11, "{pace} {generator}");
         }
 
-        /// Whatever the platform does, the search ends.
+        /// For any sequence of losses.
         #[test]
-        fn chance_does_not_keep_it_going(from in 0_u64..100_000, luck in prop::collection::vec(any::<bool>(), 400)) {
-            let mut search = Search::new(from);
-            for lost in luck {
+        fn the_search_ends(from in 0_u64..100_000, losses in prop::collection::vec(any::<bool>(), 400)) {
+            let mut search = PaceSearch::new(from);
+            for lost in losses {
                 let Some(pace_ns) = search.next_pace() else { break };
                 prop_assert!((FASTEST_NS..=SLOWEST_NS).contains(&pace_ns));
                 let step = SearchStep { pace_ns, sent: 11, lost: u64::from(lost), dropped: None, sending_ns: pace_ns * 10 };
-                search.tried(step);
+                search.record(step);
             }
         }
     }
 
     #[test]
-    fn a_platform_that_always_loses_has_no_pace() {
+    fn a_platform_that_always_loses_packets_has_no_lossless_pace() {
         let found = search(2000, u64::MAX, 0);
         assert_eq!(found.pace_ns, None);
         assert!(found.steps.len() < 20);

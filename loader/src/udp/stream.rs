@@ -2,34 +2,33 @@
 
 use std::thread::{Builder, scope};
 
-use super::book::{Book, Counts, State};
-use super::flow::{Flow, Flown};
+use super::flow::{Flow, FlowResult};
+use super::packet_log::{Counts, PacketLog, State};
 use crate::clock::Clock;
 use crate::control::Control;
-use crate::error::LoadError;
+use crate::error::{ErrorKind, LoadError};
 use crate::part::Part;
-use protocol::load::Usage;
-use protocol::load::{SearchStep, StreamFigures};
+use protocol::load::{SearchStep, StreamStats, Usage};
 
-/// A stream that is ordered of all flows together.
+/// The specification of a stream.
 #[derive(Debug, Clone, Copy)]
-pub struct Order {
-    /// How many packets.
+pub struct StreamSpec {
+    /// Number of packets.
     pub packets: u64,
-    /// Their distance, ns.
+    /// Interval between packets, ns.
     pub pace_ns: u64,
-    /// Packets under way at most.
+    /// Maximum number of outstanding packets.
     pub window: Option<u64>,
-    /// After which a packet is lost, ns.
+    /// Time after which a packet is lost, ns.
     pub timeout_ns: u64,
-    /// When the first is due, ns of the run.
+    /// Scheduled time of the first packet, ns of the run.
     pub start_ns: u64,
-    /// What its packets bear that those of other streams do not.
+    /// Distinguishes its packets from those of other streams.
     pub tag: u16,
 }
 
-impl Order {
-    /// What falls to a machine, or on it to a flow: every n-th packet of the pace.
+impl StreamSpec {
+    /// The share of a machine, or of a flow on a machine: every n-th packet.
     pub fn part(&self, part: Part) -> Self {
         Self {
             packets: part.count(self.packets),
@@ -41,28 +40,28 @@ impl Order {
     }
 }
 
-/// A stream that is over.
+/// The results of a stream.
 #[derive(Debug)]
-pub struct Streamed {
-    /// When its first packet was due, ns of the run.
+pub struct StreamResult {
+    /// Scheduled time of the first packet, ns of the run.
     pub start_ns: u64,
-    /// What became of the packets of each flow.
-    pub books: Vec<Book>,
-    /// What each thread took.
+    /// The packet log of each flow.
+    pub logs: Vec<PacketLog>,
+    /// CPU usage of each thread.
     pub usage: Vec<Usage>,
     refused: u64,
     dropped: Option<u64>,
 }
 
-/// Runs a stream, a thread for each flow.
-pub fn run(flows: &mut [Flow], clock: Clock, order: &Order, control: &Control) -> Result<Streamed, LoadError> {
+/// Runs a stream with one thread per flow.
+pub fn run(flows: &mut [Flow], clock: Clock, spec: &StreamSpec, control: &Control) -> Result<StreamResult, LoadError> {
     let threads = flows.len();
-    let flown = scope(|scope| {
+    let results = scope(|scope| {
         let running: Vec<_> = flows
             .iter_mut()
             .enumerate()
             .map(|(thread, flow)| {
-                let share = order.part(Part::nth(thread, threads));
+                let share = spec.part(Part::nth(thread, threads));
                 Builder::new()
                     .name(format!("load-{thread}"))
                     .spawn_scoped(scope, move || flow.run(share, clock, control))
@@ -75,32 +74,32 @@ pub fn run(flows: &mut [Flow], clock: Clock, order: &Order, control: &Control) -
         running
             .into_iter()
             .map(|thread| thread?.join().unwrap_or(Err(LoadError::Panicked)))
-            .collect::<Result<Vec<Flown>, _>>()
+            .collect::<Result<Vec<FlowResult>, _>>()
     })?;
-    Ok(Streamed {
-        start_ns: order.start_ns,
-        refused: flown.iter().map(|flow| flow.refused).sum(),
-        dropped: flown.iter().map(|flow| flow.dropped).sum(),
-        usage: flown.iter().map(|flow| flow.usage).collect(),
-        books: flown.into_iter().map(|flow| flow.book).collect(),
+    Ok(StreamResult {
+        start_ns: spec.start_ns,
+        refused: results.iter().map(|flow| flow.refused).sum(),
+        dropped: results.iter().map(|flow| flow.dropped).sum(),
+        usage: results.iter().map(|flow| flow.usage).collect(),
+        logs: results.into_iter().map(|flow| flow.log).collect(),
     })
 }
 
-impl Streamed {
-    /// Its figures.
-    pub fn figures(&self) -> StreamFigures {
+impl StreamResult {
+    /// Statistics of the stream.
+    pub fn stats(&self) -> StreamStats {
         let counts = self
-            .books
+            .logs
             .iter()
-            .map(Book::counts)
+            .map(PacketLog::counts)
             .fold(Counts::default(), Counts::plus);
-        let packets = || self.books.iter().flat_map(Book::packets);
+        let packets = || self.logs.iter().flat_map(PacketLog::packets);
         let of = |wanted: fn(&State) -> bool| packets().filter(|packet| wanted(&packet.state)).count() as u64;
         let answered = || packets().filter(|packet| packet.state == State::Answered);
         let first_ns = packets().map(|packet| packet.sent_ns).min().unwrap_or(0);
         let last_ns = answered().map(|packet| packet.done_ns).max().unwrap_or(first_ns);
         let unsent = of(|state| matches!(state, State::Failed(kind) if is_unsent(*kind)));
-        StreamFigures {
+        StreamStats {
             sent: packets().count() as u64 - unsent,
             received: of(|state| *state == State::Answered),
             lost: of(|state| matches!(state, State::Lost | State::Late)),
@@ -123,22 +122,21 @@ impl Streamed {
         }
     }
 
-    /// It, as a step of the search for a pace.
+    /// The stream as a step of the pace search.
     pub fn step(&self, pace_ns: u64) -> SearchStep {
-        let figures = self.figures();
+        let stats = self.stats();
         SearchStep {
             pace_ns,
-            sent: figures.sent,
-            lost: figures.lost + figures.unsent + figures.wrong,
-            dropped: figures.dropped,
-            sending_ns: figures.sending_ns,
+            sent: stats.sent,
+            lost: stats.lost + stats.unsent + stats.wrong,
+            dropped: stats.dropped,
+            sending_ns: stats.sending_ns,
         }
     }
 }
 
-/// Whether a packet that ended so never left.
-fn is_unsent(kind: crate::error::ErrorKind) -> bool {
-    use crate::error::ErrorKind;
+/// Whether a packet with this error was not sent.
+fn is_unsent(kind: ErrorKind) -> bool {
     !matches!(kind, ErrorKind::WrongBody | ErrorKind::Cancelled)
 }
 
@@ -149,19 +147,19 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Machines, and threads of each, together send the packets of the whole stream at the whole stream's times.
+        /// The threads of all machines together send the packets of the whole stream at their scheduled times.
         #[test]
-        fn the_parts_together_are_the_whole(
+        fn the_parts_together_equal_the_whole(
             packets in 0_u64..500, machines in 1_usize..5, threads in 1_usize..4, pace_ns in 1_u64..1000, window in 0_u64..100,
         ) {
-            let whole = Order { packets, pace_ns, window: Some(window), timeout_ns: 1, start_ns: 17, tag: 0 };
+            let whole = StreamSpec { packets, pace_ns, window: Some(window), timeout_ns: 1, start_ns: 17, tag: 0 };
             let parts: Vec<_> = (0..machines)
                 .flat_map(|machine| (0..threads).map(move |thread| (machine, thread)))
                 .map(|(machine, thread)| whole.part(Part::nth(machine, machines)).part(Part::nth(thread, threads)))
                 .collect();
-            let times = |order: &Order| {
-                let (start_ns, pace_ns) = (order.start_ns, order.pace_ns);
-                (0..order.packets).map(move |number| start_ns + number * pace_ns).collect::<Vec<_>>()
+            let times = |stream: &StreamSpec| {
+                let (start_ns, pace_ns) = (stream.start_ns, stream.pace_ns);
+                (0..stream.packets).map(move |number| start_ns + number * pace_ns).collect::<Vec<_>>()
             };
             let mut merged: Vec<_> = parts.iter().flat_map(times).collect();
             merged.sort_unstable();

@@ -1,4 +1,4 @@
-//! The plan of a closed loop.
+//! The plan of a closed-loop load.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -9,88 +9,87 @@ use crate::control::MAX_THREADS;
 use crate::error::LoadError;
 use crate::http::window;
 use crate::part::Part;
-use crate::plan::{DEFAULT_SPIN, check_time};
+use crate::rate::{DEFAULT_SPIN, check_time};
 use protocol::load::Wait;
 
-/// A closed load: each user sends its next call when the last one is answered and its think time is over.
+/// The plan of a closed-loop load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UsersPlan {
-    /// What can be sent; users name calls by their place in here.
+    /// The calls; scripts refer to them by index.
     pub calls: Vec<Call>,
-    /// What the calls are; they name labels by their place in here.
+    /// The labels; calls refer to them by index.
     pub labels: Vec<Label>,
-    /// The users.
+    /// The script of each user.
     pub users: Vec<Script>,
-    /// The pause of a user between the end of a reply and its next call.
+    /// Think time between a reply and the next call.
     pub think: Think,
-    /// `true`: each user keeps one connection to each address it talks to. `false`: each call opens its own. The bytes of the calls must say the same.
+    /// `true`: each user keeps one connection per address; `false`: one connection per call. The encoded calls must agree.
     pub keep_alive: bool,
-    /// A call is given up so long after its user was ready to send it.
+    /// Time-out of a call from the time at which its user was ready to send it.
     pub timeout: Duration,
-    /// When it is over, and what of it is warm-up.
+    /// The end condition and the warm-up.
     pub extent: Extent,
-    /// The users begin spread evenly over this time (JMeter's ramp-up period); zero: all at once.
+    /// The users start evenly spread over this time (JMeter's ramp-up period); zero: simultaneously.
     pub ramp_up: Duration,
-    /// Which of the users are this machine's.
+    /// The part of the users on this machine.
     pub part: Part,
-    /// Cores to pin to, one thread each; empty: one thread that is not pinned.
+    /// CPUs to pin to, one thread each; empty: one thread, not pinned.
     pub cpus: Vec<usize>,
-    /// How long before a call is due its thread stops sleeping and watches the clock; matters only with think time.
+    /// Initial lead time with which a thread wakes and busy-polls before a call is due; only relevant with think time.
     pub spin: Duration,
-    /// Whether threads sleep at all.
+    /// Whether threads sleep.
     pub wait: Wait,
 }
 
-/// What one user does, in this order.
+/// The calls of one user, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
-    /// Places in [`UsersPlan::calls`].
+    /// Indices into [`UsersPlan::calls`].
     pub calls: Vec<u32>,
-    /// Whether it begins anew at the end; otherwise the user is done then.
+    /// Whether it repeats.
     pub repeat: bool,
 }
 
-/// The pause of a user between the end of a reply and its next call.
+/// The think time of a user between a reply and its next call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Think {
     /// None.
     None,
-    /// Always the same.
+    /// Constant.
     Constant(Duration),
-    /// Exponentially distributed, drawn for each user on its own.
+    /// Exponentially distributed, with a separate random stream per user.
     Exponential {
-        /// Its mean.
+        /// Mean.
         mean: Duration,
-        /// Seed of the random numbers; the same seed gives the same pauses.
+        /// Random seed; the same seed gives the same think times.
         seed: u64,
     },
 }
 
-/// When a closed load is over, and what of it is warm-up.
+/// The end condition and the warm-up of a closed loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// At the end of the measured window; calls that a user was ready to send before are answered still. The warm-up is the time before the window.
+    /// A time window. Calls that users were ready to send before its end are completed. The warm-up is the time before the window.
     Window {
-        /// Time under the same load before the window.
+        /// Warm-up before the window.
         warm_up: Duration,
-        /// The measured window.
+        /// The measurement window.
         duration: Duration,
     },
-    /// When every user is at the end of its list.
+    /// Until every user has completed its script.
     ///
-    /// A list is too valuable to be spent on a warm-up by time, which would cut it at another place in each trial: here the first calls of each user are the
-    /// warm-up, none by default. The window is from the first measured call to the end of the last; users who still warm up in it are load that is
-    /// not counted.
+    /// The warm-up is a number of first calls of each user, since a warm-up by time would split the scripts at a different call in every trial. The window
+    /// is from the first measured call to the completion of the last; warm-up calls within it are load that is not counted.
     Lists {
-        /// Calls at the beginning of each user's list that are not measured.
+        /// Number of warm-up calls of each user.
         warm_up_calls: u32,
-        /// Calls that would be due later than this after the start are not made any more.
+        /// Maximum duration; calls that would be due later are not made.
         at_most: Duration,
     },
 }
 
 impl UsersPlan {
-    /// A plan without think time, on kept-alive connections, with a time-out of 2 s.
+    /// A plan without think time, with persistent connections and a time-out of 2 s.
     #[must_use]
     pub fn new(calls: Vec<Call>, labels: Vec<Label>, users: Vec<Script>, extent: Extent) -> Self {
         Self {
@@ -109,10 +108,10 @@ impl UsersPlan {
         }
     }
 
-    /// Checks what can be said about the plan without looking at the machine.
+    /// Checks the plan, independently of the machine.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first problem.
     pub fn check(&self) -> Result<(), LoadError> {
         check_time("the time-out", self.timeout, false)?;
         check_time("the ramp-up", self.ramp_up, true)?;
@@ -122,7 +121,7 @@ impl UsersPlan {
                 check_time("the warm-up", warm_up, true)?;
                 check_time("the duration", duration, false)?;
             }
-            Extent::Lists { at_most, .. } => check_time("the longest duration", at_most, false)?,
+            Extent::Lists { at_most, .. } => check_time("the maximum duration", at_most, false)?,
         }
         match self.think {
             Think::None => {}
@@ -131,23 +130,23 @@ impl UsersPlan {
         if self.cpus.len() > MAX_THREADS {
             return Err(LoadError::Threads(self.cpus.len()));
         }
-        self.check_lists()
+        self.check_scripts()
     }
 
-    fn check_lists(&self) -> Result<(), LoadError> {
+    fn check_scripts(&self) -> Result<(), LoadError> {
         if self.own().all(|number| self.users[number].calls.is_empty()) {
             return Err(LoadError::Users(
-                "no user has a call to make: give at least one a list of calls",
+                "no user has any calls: at least one script must not be empty",
             ));
         }
         if matches!(self.extent, Extent::Lists { .. }) && self.users.iter().any(|user| user.repeat) {
             return Err(LoadError::Users(
-                "a user who begins anew never comes to the end of its list: give the load a duration",
+                "a repeating script never ends: give the load a duration",
             ));
         }
         let known = self.calls.len();
-        let lists = self.users.iter().flat_map(|user| &user.calls);
-        if let Some(found) = lists.map(|&call| call as usize).find(|&call| call >= known) {
+        let calls = self.users.iter().flat_map(|user| &user.calls);
+        if let Some(found) = calls.map(|&call| call as usize).find(|&call| call >= known) {
             let what = "call";
             return Err(LoadError::Unknown { what, found, known });
         }
@@ -164,23 +163,23 @@ impl UsersPlan {
         Ok(())
     }
 
-    /// The places of the users of this machine.
+    /// The indices of the users on this machine.
     pub(super) fn own(&self) -> impl Iterator<Item = usize> {
         let part = self.part;
         (0..self.users.len()).filter(move |&number| part.has(number as u64))
     }
 
-    /// Threads the engine runs.
+    /// Number of threads.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.cpus.len().max(1)
     }
 
-    /// Connections that can be open at once, over all threads.
+    /// Maximum number of open connections over all threads.
     #[must_use]
-    pub fn most_connections(&self) -> u64 {
+    pub fn max_connections(&self) -> u64 {
         let addresses: BTreeSet<_> = self.calls.iter().map(|call| call.address).collect();
-        most_connections(
+        max_connections(
             self.own().count() as u64,
             addresses.len(),
             self.keep_alive,
@@ -188,7 +187,7 @@ impl UsersPlan {
         )
     }
 
-    /// The measured window, ns from the start; open at its end with lists.
+    /// The measurement window, ns from the start; open-ended with scripts that end.
     pub(super) fn window(&self) -> Range<u64> {
         match self.extent {
             Extent::Window { warm_up, duration } => window(warm_up, duration),
@@ -197,11 +196,11 @@ impl UsersPlan {
     }
 }
 
-/// Connections that so many users can have open at once to so many addresses.
+/// Maximum number of open connections of a number of users to a number of addresses.
 #[must_use]
-pub fn most_connections(users: u64, addresses: usize, keep_alive: bool, threads: usize) -> u64 {
+pub fn max_connections(users: u64, addresses: usize, keep_alive: bool, threads: usize) -> u64 {
     let each = if keep_alive { addresses.max(1) } else { 1 };
-    // A server that does not close when it was asked to keeps a connection for a while beside the next one.
+    // A connection that the server does not close when asked to remains open in addition to the next one.
     let closing = if keep_alive { 2 } else { 8 };
     users * each as u64 * closing + threads as u64
 }
@@ -238,12 +237,12 @@ mod tests {
     };
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_plans_are_refused() {
         plan(&[&[0, 0], &[]], false, LISTS).check().unwrap();
         assert!(matches!(plan(&[&[]], false, LISTS).check(), Err(LoadError::Users(_))));
         assert!(matches!(plan(&[&[0]], true, LISTS).check(), Err(LoadError::Users(_))));
         let unknown = plan(&[&[0, 1]], false, LISTS).check().unwrap_err();
-        assert_eq!(unknown.to_string(), "call 1 is named, there are 1");
+        assert_eq!(unknown.to_string(), "call 1 does not exist: there are 1");
         let mut unlabelled = plan(&[&[0]], false, LISTS);
         unlabelled.labels.clear();
         assert!(matches!(

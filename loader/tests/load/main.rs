@@ -1,6 +1,6 @@
-//! The load engines against real sockets: a scripted server that answers wrongly in every way, and the real `workload tcp`.
+//! The load engines over real sockets, against a scripted server with all kinds of incorrect replies, and against `workload tcp`.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test may panic as the test may")]
+#![expect(clippy::unwrap_used, reason = "test code may panic")]
 
 mod ramp;
 mod rate;
@@ -8,7 +8,7 @@ mod scripted;
 mod service;
 mod users;
 
-/// Every request of a load.
+/// All requests of a load.
 fn requests(outcome: &loader::Outcome) -> Vec<loader::Request> {
     outcome.requests.read().unwrap().collect::<Result<_, _>>().unwrap()
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use loader::{BodyRule, Connections, Control, Engine, Expect, Outcome, RampPlan, Ramping, RatePlan, Sustained, Target};
+use loader::{
+    BodyRule, Connections, Control, Engine, Expect, Outcome, RampPlan, RampSearch, RatePlan, StepVerdict, Target,
+};
 use protocol::load::{Bounds, Limit};
 
 use crate::requests;
@@ -39,19 +41,20 @@ fn run(server: &Scripted, from: f64, to: f64) -> Outcome {
         path: "/".into(),
         expect,
     };
-    Ramping::new(plan, target).unwrap().run(&Control::new()).unwrap()
+    RampSearch::new(plan, target).unwrap().run(&Control::new()).unwrap()
 }
 
-/// A server of one request in 10 ms has a queue that grows by (rate - 100) a second: after 0.4 s the last request waits longer than 150 ms from 137/s on.
+/// A server with a service time of 10 ms has a queue that grows by (rate - 100) per second: from 137/s on, the last request waits longer than 150 ms after
+/// 0.4 s.
 #[test]
-fn the_knee_of_a_server_that_takes_its_time() {
+fn the_knee_of_a_slow_server() {
     let server = Scripted::slow(Duration::from_millis(10));
     let outcome = run(&server, 20.0, 420.0);
     let ramp = outcome.ramp.as_ref().unwrap();
     let knee = ramp.knee.unwrap();
     assert!(knee.low <= 145.0 && knee.high.unwrap() <= 240.0, "{ramp:?}");
     assert_eq!(knee.repeats, 1);
-    let sustained = |step: &loader::Step| step.verdict == Sustained::Yes;
+    let sustained = |step: &loader::Step| step.verdict == StepVerdict::Sustained;
     assert!(ramp.steps.iter().any(|step| !sustained(step)), "{ramp:?}");
     assert!(
         ramp.steps
@@ -59,7 +62,7 @@ fn the_knee_of_a_server_that_takes_its_time() {
             .all(|step| step.rate_per_s < 200.0 || !sustained(step)),
         "{ramp:?}"
     );
-    // The figures are those of the last window, at the rate that was found; what was before is warm-up.
+    // The results are those of the final measurement at the knee; everything before is warm-up.
     assert!((outcome.counts.due as f64 - knee.low * 0.4).abs() <= 1.0);
     let all = requests(&outcome);
     assert_eq!(all.len() as u64, outcome.counts.due + outcome.warm_up.due);
@@ -74,7 +77,7 @@ fn the_knee_of_a_server_that_takes_its_time() {
 }
 
 #[test]
-fn a_first_rate_that_is_too_much_has_no_knee() {
+fn there_is_no_knee_if_the_first_rate_is_not_sustained() {
     let server = Scripted::slow(Duration::from_millis(10));
     let outcome = run(&server, 300.0, 400.0);
     let ramp = outcome.ramp.as_ref().unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::requests;
-use crate::scripted::{Act, GOOD, Scripted};
+use crate::scripted::{Action, GOOD, Scripted};
 use crate::service::Service;
 use loader::{
     Arrivals, BodyRule, Connections, Control, Engine, ErrorKind, Expect, LoadError, Outcome, Rate, RatePlan, Target,
@@ -34,11 +34,11 @@ fn run(plan: RatePlan, target: &Target) -> Outcome {
     Rate::new(plan, target.clone()).unwrap().run(&Control::new()).unwrap()
 }
 
-/// Ten requests to a server that does the same to each: all must end as `kind`.
-fn all_end_as(kind: ErrorKind, script: Vec<Act>) {
+/// Ten requests to a scripted server: all must fail with `kind`.
+fn all_fail_with(kind: ErrorKind, script: Vec<Action>) {
     for connections in [PER_REQUEST, KEEP_ALIVE] {
         let server = Scripted::start(script.clone());
-        // Only who waits for the time-out wants it short.
+        // Only tests of the time-out need a short one.
         let timeout = Duration::from_millis(if kind == ErrorKind::Timeout { 1500 } else { 20_000 });
         let plan = RatePlan {
             timeout,
@@ -61,68 +61,71 @@ fn all_end_as(kind: ErrorKind, script: Vec<Act>) {
     }
 }
 
-fn send(text: &str) -> Act {
-    Act::Send(text.as_bytes().to_vec())
+fn send(text: &str) -> Action {
+    Action::Send(text.as_bytes().to_vec())
 }
 
 #[test]
 fn short_body() {
-    all_end_as(
+    all_fail_with(
         ErrorKind::ShortBody,
-        vec![send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nAAA"), Act::Close],
+        vec![send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nAAA"), Action::Close],
     );
 }
 
 #[test]
 fn wrong_length() {
-    all_end_as(
+    all_fail_with(
         ErrorKind::WrongLength,
         vec![send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nAAAA")],
     );
-    all_end_as(
+    all_fail_with(
         ErrorKind::WrongLength,
-        vec![send("HTTP/1.1 200 OK\r\n\r\nAAAAAA"), Act::Close],
+        vec![send("HTTP/1.1 200 OK\r\n\r\nAAAAAA"), Action::Close],
     );
     let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nAAA\r\n3\r\nAAA\r\n0\r\n\r\n";
-    all_end_as(ErrorKind::WrongLength, vec![send(chunks)]);
+    all_fail_with(ErrorKind::WrongLength, vec![send(chunks)]);
 }
 
 #[test]
 fn early_close() {
-    all_end_as(ErrorKind::ClosedEarly, vec![Act::Close]);
-    all_end_as(
+    all_fail_with(ErrorKind::ClosedEarly, vec![Action::Close]);
+    all_fail_with(
         ErrorKind::ClosedEarly,
-        vec![send("HTTP/1.1 200 OK\r\nConte"), Act::Close],
+        vec![send("HTTP/1.1 200 OK\r\nConte"), Action::Close],
     );
 }
 
 #[test]
-fn slow_drip_and_silence_time_out() {
-    all_end_as(
+fn slow_and_absent_replies_time_out() {
+    all_fail_with(
         ErrorKind::Timeout,
-        vec![Act::Drip(GOOD.to_vec(), Duration::from_millis(100)), Act::Hold],
+        vec![Action::Drip(GOOD.to_vec(), Duration::from_millis(100)), Action::Hold],
     );
-    all_end_as(ErrorKind::Timeout, vec![Act::Hold]);
+    all_fail_with(ErrorKind::Timeout, vec![Action::Hold]);
 }
 
 #[test]
 fn reset() {
-    all_end_as(ErrorKind::Reset, vec![Act::Reset]);
-    all_end_as(
+    all_fail_with(ErrorKind::Reset, vec![Action::Reset]);
+    all_fail_with(
         ErrorKind::Reset,
         vec![
             send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nAA"),
-            Act::Pause,
-            Act::Reset,
+            Action::Pause,
+            Action::Reset,
         ],
     );
 }
 
 #[test]
 fn garbage() {
-    all_end_as(ErrorKind::Malformed, vec![send("SSH-2.0-OpenSSH_9.2\r\n")]);
-    all_end_as(ErrorKind::Malformed, vec![Act::Send(b"\0\x01\x02\n\xff".repeat(1000))]);
-    all_end_as(
+    all_fail_with(ErrorKind::Malformed, vec![send("SSH-2.0-OpenSSH_9.2\r\n")]);
+    all_fail_with(
+        ErrorKind::Malformed,
+        vec![Action::Send(b"\0\x01\x02\n\xff".repeat(1000))],
+    );
+    all_fail_with(
         ErrorKind::Malformed,
         vec![send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")],
     );
@@ -130,31 +133,31 @@ fn garbage() {
 
 #[test]
 fn endless_head() {
-    all_end_as(
+    all_fail_with(
         ErrorKind::HeadTooLarge,
         vec![
             send("HTTP/1.1 200 OK\r\n"),
-            Act::Forever(b"X: yyyyyyyyyyyy\r\n".to_vec()),
+            Action::Forever(b"X: yyyyyyyyyyyy\r\n".to_vec()),
         ],
     );
-    all_end_as(
+    all_fail_with(
         ErrorKind::HeadTooLarge,
-        vec![send("HTTP/1.1 200 OK\r\nX: "), Act::Forever(vec![b'y'; 100])],
+        vec![send("HTTP/1.1 200 OK\r\nX: "), Action::Forever(vec![b'y'; 100])],
     );
 }
 
 #[test]
 fn endless_body() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    all_end_as(
+    all_fail_with(
         ErrorKind::Timeout,
-        vec![send(chunked), Act::Forever(b"1\r\nA\r\n".repeat(100))],
+        vec![send(chunked), Action::Forever(b"1\r\nA\r\n".repeat(100))],
     );
 }
 
 #[test]
 fn wrong_byte_in_the_body() {
-    all_end_as(
+    all_fail_with(
         ErrorKind::WrongBody,
         vec![send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nAABAA")],
     );
@@ -162,21 +165,21 @@ fn wrong_byte_in_the_body() {
 
 #[test]
 fn wrong_status() {
-    all_end_as(
+    all_fail_with(
         ErrorKind::WrongStatus,
         vec![send("HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\nno")],
     );
 }
 
 #[test]
-fn bytes_behind_the_reply() {
+fn bytes_after_the_reply() {
     let mut reply = GOOD.to_vec();
     reply.extend_from_slice(GOOD);
-    all_end_as(ErrorKind::TrailingBytes, vec![Act::Send(reply)]);
+    all_fail_with(ErrorKind::TrailingBytes, vec![Action::Send(reply)]);
 }
 
 #[test]
-fn nobody_listens() {
+fn connection_refused() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for connections in [PER_REQUEST, KEEP_ALIVE] {
         let outcome = run(
@@ -195,7 +198,7 @@ fn nobody_listens() {
 
 #[test]
 fn a_full_accept_queue_is_a_connect_timeout() {
-    let server = Scripted::deaf();
+    let server = Scripted::with_full_queue();
     let plan = RatePlan {
         timeout: Duration::from_millis(500),
         ..plan(50.0, 200)
@@ -214,19 +217,19 @@ fn a_full_accept_queue_is_a_connect_timeout() {
 }
 
 #[test]
-fn right_replies_of_unusual_form_are_right() {
+fn correct_replies_of_unusual_form_succeed() {
     for script in [
-        vec![Act::Drip(GOOD.to_vec(), Duration::from_millis(1))],
+        vec![Action::Drip(GOOD.to_vec(), Duration::from_millis(1))],
         vec![
             send("HTTP/1.1 102 Processing\r\n\r\n"),
-            Act::Pause,
-            Act::Send(GOOD.to_vec()),
+            Action::Pause,
+            Action::Send(GOOD.to_vec()),
         ],
-        vec![send("HTTP/1.1 200 OK\r\n\r\nAAAAA"), Act::Close],
+        vec![send("HTTP/1.1 200 OK\r\n\r\nAAAAA"), Action::Close],
         vec![send(
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nAAAAA\r\n0\r\n\r\n",
         )],
-        vec![send("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nAAAAA"), Act::Close],
+        vec![send("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nAAAAA"), Action::Close],
     ] {
         for connections in [PER_REQUEST, KEEP_ALIVE] {
             let server = Scripted::start(script.clone());
@@ -248,15 +251,15 @@ fn right_replies_of_unusual_form_are_right() {
 
 #[test]
 fn a_server_that_does_not_close_is_reset() {
-    let server = Scripted::start(vec![Act::Send(GOOD.to_vec()), Act::Hold]);
+    let server = Scripted::start(vec![Action::Send(GOOD.to_vec()), Action::Hold]);
     let outcome = run(plan(20.0, 1000), &target(server.address, 5));
     assert_eq!(outcome.counts.succeeded, 20);
     assert!(outcome.left_open > 0);
 }
 
 #[test]
-fn a_busy_pool_makes_requests_wait_and_says_so() {
-    let server = Scripted::start(vec![Act::Hold]);
+fn waiting_for_a_busy_pool_shows_as_lag() {
+    let server = Scripted::start(vec![Action::Hold]);
     let connections = Connections::KeepAlive { pool: 1, at_most: 3 };
     let plan = RatePlan {
         timeout: Duration::from_millis(400),
@@ -265,17 +268,17 @@ fn a_busy_pool_makes_requests_wait_and_says_so() {
     };
     let outcome = run(plan, &target(server.address, 5));
     assert_eq!(outcome.counts.due, 10);
-    // A request that got the connection of a given-up one has little time left to connect.
+    // A request that takes the slot of a timed-out one has little time left to connect.
     let tried = outcome.counts.of(ErrorKind::Timeout) + outcome.counts.of(ErrorKind::ConnectTimeout);
     assert!(tried >= 3, "{:?}", outcome.counts);
     assert_eq!(tried + outcome.counts.of(ErrorKind::NotSent), 10);
-    // The fourth request is due at 60 ms and gets its connection when the first is given up at 400 ms.
+    // The fourth request is due at 60 ms and gets a connection when the first one times out at 400 ms.
     assert!(outcome.histograms.lag.max() > 300_000_000);
 }
 
 #[test]
-fn a_cancelled_load_ends_at_once_and_keeps_what_it_has() {
-    let server = Scripted::start(vec![Act::Hold]);
+fn cancellation_ends_the_load_with_the_results_so_far() {
+    let server = Scripted::start(vec![Action::Hold]);
     let control = Arc::new(Control::new());
     let plan = RatePlan {
         timeout: Duration::from_secs(60),
@@ -297,7 +300,7 @@ fn a_cancelled_load_ends_at_once_and_keeps_what_it_has() {
 }
 
 #[test]
-fn the_rates_of_the_thesis_against_the_real_service() {
+fn the_rates_of_the_thesis_against_workload_tcp() {
     let service = Service::start(1000);
     for (rate, connections, arrivals, cpus) in [
         (500.0, PER_REQUEST, Arrivals::Uniform, vec![]),
@@ -317,7 +320,7 @@ fn the_rates_of_the_thesis_against_the_real_service() {
     }
 }
 
-/// Every request due was sent once and answered right, and all figures agree on that.
+/// Every scheduled request was sent once and answered correctly, and all figures are consistent.
 fn check_clean(outcome: &Outcome, plan: &RatePlan) {
     let counts = &outcome.counts;
     assert_eq!(counts.errors().collect::<Vec<_>>(), vec![], "{plan:?}");
@@ -352,11 +355,10 @@ fn check_clean(outcome: &Outcome, plan: &RatePlan) {
     assert!(outcome.usage.cpu_ns > 0 && outcome.usage.wall_ns > 0);
 }
 
-/// A server that stops for 200 ms in each second: of requests at an even rate, those that arrive in a
-/// stall wait for its end, so response times are known in advance: a share of 0.2 waits evenly
-/// between 0 and 200 ms. The quantile q lies at 200 ms x (q - 0.8) / 0.2.
+/// A server that stalls for 200 ms every second: requests that arrive during a stall wait until its end, so at a constant rate a fraction of 0.2 waits
+/// uniformly between 0 and 200 ms. The quantile q is 200 ms × (q - 0.8) / 0.2.
 #[test]
-fn a_stall_shows_in_the_percentiles_as_arithmetic_wants() {
+fn a_stall_appears_in_the_percentiles_as_computed() {
     let server = Scripted::stalling(Duration::from_secs(1), Duration::from_millis(200));
     let plan = RatePlan {
         timeout: Duration::from_secs(20),
@@ -366,34 +368,34 @@ fn a_stall_shows_in_the_percentiles_as_arithmetic_wants() {
     let outcome = run(plan, &target(server.address, 5));
     assert_eq!((outcome.counts.succeeded, outcome.counts.failed()), (1000, 0));
     for quantile in [0.9, 0.95, 0.99] {
-        let truth_ms = 200.0 * (quantile - 0.8) / 0.2;
+        let expected_ms = 200.0 * (quantile - 0.8) / 0.2;
         let found_ms = outcome.histograms.response.value_at_quantile(quantile) as f64 / 1e6;
         assert!(
-            (found_ms - truth_ms).abs() < 60.0,
-            "p{quantile}: {found_ms} ms, not {truth_ms} ms"
+            (found_ms - expected_ms).abs() < 60.0,
+            "p{quantile}: {found_ms} ms, not {expected_ms} ms"
         );
     }
 }
 
 #[test]
-fn what_the_machine_cannot_give_is_refused_beforehand() {
+fn loads_beyond_the_machines_limits_are_refused() {
     let target = target(([127, 0, 0, 1], 1).into(), 5);
     let refused = |plan| {
         Rate::new(plan, target.clone())
             .and_then(|engine| engine.run(&Control::new()))
             .unwrap_err()
     };
-    let hopeless = RatePlan {
+    let excessive = RatePlan {
         timeout: Duration::from_secs(1000),
         ..plan(1_000_000.0, 10)
     };
     assert!(matches!(
-        refused(hopeless),
+        refused(excessive),
         LoadError::Files { .. } | LoadError::Ports { .. }
     ));
-    let elsewhere = RatePlan {
+    let absent_cpu = RatePlan {
         cpus: vec![0, 4000],
         ..plan(1.0, 10)
     };
-    assert!(matches!(refused(elsewhere), LoadError::Pin { cpu: 4000, .. }));
+    assert!(matches!(refused(absent_cpu), LoadError::Pin { cpu: 4000, .. }));
 }

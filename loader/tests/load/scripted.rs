@@ -1,4 +1,4 @@
-//! A server that answers every request by the same script, right or wrong.
+//! A server that handles every request by the same script.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,42 +6,42 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// A right reply of five letters A.
+/// A correct reply of five letters `A`.
 pub const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nAAAAA";
 
-/// One thing done to a client after its request was read.
+/// An action of the server after it has read a request.
 #[derive(Clone, Debug)]
-pub enum Act {
+pub enum Action {
     Send(Vec<u8>),
-    /// One byte, a pause, and so on.
+    /// Sends byte by byte, with a pause before each.
     Drip(Vec<u8>, Duration),
-    /// The same again until the client has had enough.
+    /// Sends repeatedly until the client closes the connection.
     Forever(Vec<u8>),
     Pause,
     Close,
     Reset,
-    /// Nothing, but the connection stays.
+    /// Keeps the connection open without sending anything.
     Hold,
 }
 
 pub struct Scripted {
     pub address: SocketAddr,
     stop: Arc<AtomicBool>,
-    _crowd: Vec<TcpStream>,
+    _clients: Vec<TcpStream>,
 }
 
 impl Scripted {
-    /// A server that does the acts to every request.
-    pub fn start(script: Vec<Act>) -> Self {
+    /// A server that performs these actions for every request.
+    pub fn start(script: Vec<Action>) -> Self {
         Self::serve(move |client, _| {
-            for act in &script {
-                perform(act, client)?;
+            for action in &script {
+                perform(action, client)?;
             }
             Ok(())
         })
     }
 
-    /// A server that answers every request with its own path.
+    /// A server that replies with the path of the request.
     pub fn echo() -> Self {
         Self::serve(|client, request| {
             let path = request.split(|b| *b == b' ').nth(1).unwrap();
@@ -51,7 +51,7 @@ impl Scripted {
         })
     }
 
-    /// A server that answers rightly, but not in the first `stall` of each `period` since its start.
+    /// A server that replies correctly, but stalls for the first `stall` of each `period`.
     pub fn stalling(period: Duration, stall: Duration) -> Self {
         let start = Instant::now();
         Self::serve(move |client, _| {
@@ -62,19 +62,19 @@ impl Scripted {
         })
     }
 
-    /// A server that answers rightly, one request at a time, each after so long.
-    pub fn slow(each: Duration) -> Self {
-        let turn = std::sync::Mutex::new(());
+    /// A server that replies correctly, one request at a time, with this service time.
+    pub fn slow(service_time: Duration) -> Self {
+        let lock = std::sync::Mutex::new(());
         Self::serve(move |client, _| {
-            let held = turn.lock().unwrap();
-            std::thread::sleep(each);
-            drop(held);
+            let guard = lock.lock().unwrap();
+            std::thread::sleep(service_time);
+            drop(guard);
             client.write_all(GOOD)
         })
     }
 
-    /// A listener whose accept queue is full and never emptied.
-    pub fn deaf() -> Self {
+    /// A listener with a full accept queue.
+    pub fn with_full_queue() -> Self {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         socket.listen(1).unwrap();
@@ -89,11 +89,11 @@ impl Scripted {
             drop(listener);
         });
         let fill = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
-        let crowd = std::iter::from_fn(fill).take(16).collect();
+        let clients = std::iter::from_fn(fill).take(16).collect();
         Self {
             address,
             stop,
-            _crowd: crowd,
+            _clients: clients,
         }
     }
 
@@ -120,7 +120,7 @@ impl Scripted {
         Self {
             address,
             stop,
-            _crowd: Vec::new(),
+            _clients: Vec::new(),
         }
     }
 }
@@ -132,7 +132,7 @@ impl Drop for Scripted {
     }
 }
 
-/// Reads up to the empty line; `None` if the client is gone.
+/// Reads a request up to the empty line; `None`: the client has closed the connection.
 fn read_request(client: &mut TcpStream) -> Option<Vec<u8>> {
     let mut request = Vec::new();
     let mut buffer = [0; 1024];
@@ -145,29 +145,29 @@ fn read_request(client: &mut TcpStream) -> Option<Vec<u8>> {
     Some(request)
 }
 
-fn perform(act: &Act, client: &mut TcpStream) -> std::io::Result<()> {
-    match act {
-        Act::Send(bytes) => client.write_all(bytes),
-        Act::Drip(bytes, pause) => bytes.iter().try_for_each(|byte| {
+fn perform(action: &Action, client: &mut TcpStream) -> std::io::Result<()> {
+    match action {
+        Action::Send(bytes) => client.write_all(bytes),
+        Action::Drip(bytes, pause) => bytes.iter().try_for_each(|byte| {
             std::thread::sleep(*pause);
             client.write_all(&[*byte])
         }),
-        Act::Forever(bytes) => loop {
+        Action::Forever(bytes) => loop {
             client.write_all(bytes)?;
         },
-        Act::Pause => {
+        Action::Pause => {
             std::thread::sleep(Duration::from_millis(30));
             Ok(())
         }
-        Act::Close => {
+        Action::Close => {
             client.shutdown(std::net::Shutdown::Both)?;
             Err(std::io::ErrorKind::ConnectionAborted.into())
         }
-        Act::Reset => {
+        Action::Reset => {
             socket2::SockRef::from(&*client).set_linger(Some(Duration::ZERO))?;
             Err(std::io::ErrorKind::ConnectionReset.into())
         }
-        Act::Hold => {
+        Action::Hold => {
             let _ = client.read(&mut [0; 1]);
             Err(std::io::ErrorKind::ConnectionAborted.into())
         }

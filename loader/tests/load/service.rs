@@ -1,4 +1,4 @@
-//! The real `workload tcp`, on a thread of the test.
+//! `workload tcp` on a thread of the test.
 
 use std::net::SocketAddr;
 use std::thread::JoinHandle;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::requests;
-use crate::scripted::{Act, GOOD, Scripted};
+use crate::scripted::{Action, GOOD, Scripted};
 use loader::{
     BodyRule, Call, Control, Engine, ErrorKind, Expect, Extent, Label, Message, Outcome, Request, Script, Think, Users,
     UsersPlan,
@@ -24,7 +24,7 @@ fn window(warm_up: u64, duration: u64) -> Extent {
     }
 }
 
-/// Calls of the paths `/0`, `/1`, ... that want their path back, each with a label of its own.
+/// Calls of the paths `/0`, `/1`, ..., each with its own label, that expect their path as the reply.
 fn calls(address: SocketAddr, count: u16, keep_alive: bool) -> (Vec<Call>, Vec<Label>) {
     (0..count)
         .map(|label| {
@@ -62,7 +62,7 @@ fn run(plan: UsersPlan) -> Outcome {
     Users::new(plan).unwrap().run(&Control::new()).unwrap()
 }
 
-/// The requests of each connection in order of their end.
+/// The requests of each connection in completion order.
 fn by_connection(outcome: &Outcome) -> Vec<Vec<Request>> {
     let key = |r: &Request| (r.thread, r.connection);
     let keys: BTreeSet<_> = requests(outcome).into_iter().map(|r| key(&r)).collect();
@@ -72,7 +72,7 @@ fn by_connection(outcome: &Outcome) -> Vec<Vec<Request>> {
 }
 
 #[test]
-fn every_user_makes_its_calls_in_its_order_on_its_connection() {
+fn every_user_makes_its_calls_in_order_on_its_connection() {
     let server = Scripted::echo();
     let lists: [&[u32]; 4] = [&[0, 1, 2, 3, 4], &[4, 4, 4], &[3, 1, 3], &[2]];
     for cpus in [vec![], vec![0, 0]] {
@@ -86,18 +86,21 @@ fn every_user_makes_its_calls_in_its_order_on_its_connection() {
             .iter()
             .map(|requests| requests.iter().map(|r| r.label.into()).collect())
             .collect();
-        let mut wanted = lists.map(<[u32]>::to_vec);
+        let mut expected = lists.map(<[u32]>::to_vec);
         seen.sort();
-        wanted.sort();
-        assert_eq!(seen, wanted);
+        expected.sort();
+        assert_eq!(seen, expected);
         let ends = requests(&outcome).into_iter().map(|r| r.done_ns).max().unwrap();
-        assert_eq!(outcome.window.end, ends, "an open window ends with the last request");
+        assert_eq!(
+            outcome.window.end, ends,
+            "an open-ended window ends with the last request"
+        );
         assert!((outcome.little.ratio() - 1.0).abs() < 0.2, "{:?}", outcome.little);
     }
 }
 
 #[test]
-fn the_next_call_is_due_when_the_think_time_after_the_last_reply_is_over() {
+fn the_next_call_is_due_one_think_time_after_the_last_reply() {
     let server = Scripted::echo();
     for (think, name) in [
         (Think::None, "none"),
@@ -149,7 +152,7 @@ fn the_same_seed_gives_the_same_think_times() {
 }
 
 #[test]
-fn a_window_has_a_warm_up_before_it_and_nothing_due_after_it() {
+fn a_window_follows_the_warm_up_and_nothing_is_due_after_it() {
     let server = Scripted::echo();
     let outcome = run(plan(server.address, &[&[0, 1], &[2]], window(100, 300)));
     let (counts, all) = (&outcome.counts, requests(&outcome).into_iter().collect::<Vec<_>>());
@@ -164,7 +167,7 @@ fn a_window_has_a_warm_up_before_it_and_nothing_due_after_it() {
 }
 
 #[test]
-fn the_first_calls_of_a_list_can_be_its_warm_up() {
+fn the_first_calls_of_a_script_can_be_warm_up() {
     let server = Scripted::echo();
     let extent = Extent::Lists {
         warm_up_calls: 2,
@@ -190,7 +193,7 @@ fn the_first_calls_of_a_list_can_be_its_warm_up() {
 }
 
 #[test]
-fn a_list_is_cut_at_its_longest_duration() {
+fn a_script_ends_at_the_maximum_duration() {
     let server = Scripted::echo();
     let extent = Extent::Lists {
         warm_up_calls: 0,
@@ -205,10 +208,10 @@ fn a_list_is_cut_at_its_longest_duration() {
 }
 
 #[test]
-fn a_connection_a_call() {
-    let server = Scripted::start(vec![Act::Send(GOOD.to_vec()), Act::Close]);
+fn one_connection_per_call() {
+    let server = Scripted::start(vec![Action::Send(GOOD.to_vec()), Action::Close]);
     let (mut calls, labels) = calls(server.address, 1, false);
-    calls[0].expect.body = BodyRule::Begins(b"AAA".as_slice().into());
+    calls[0].expect.body = BodyRule::Prefix(b"AAA".as_slice().into());
     let user = Script {
         calls: vec![0; 10],
         repeat: false,
@@ -229,8 +232,8 @@ fn a_connection_a_call() {
 }
 
 #[test]
-fn users_go_on_after_wrong_replies() {
-    let send = |text: &str| Act::Send(text.as_bytes().to_vec());
+fn users_continue_after_incorrect_replies() {
+    let send = |text: &str| Action::Send(text.as_bytes().to_vec());
     for (kind, script) in [
         (
             ErrorKind::WrongBody,
@@ -240,8 +243,8 @@ fn users_go_on_after_wrong_replies() {
             ErrorKind::WrongStatus,
             vec![send("HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n/0")],
         ),
-        (ErrorKind::Reset, vec![Act::Reset]),
-        (ErrorKind::ClosedEarly, vec![Act::Close]),
+        (ErrorKind::Reset, vec![Action::Reset]),
+        (ErrorKind::ClosedEarly, vec![Action::Close]),
         (ErrorKind::Malformed, vec![send("garbage\r\n")]),
     ] {
         let server = Scripted::start(script);
@@ -251,20 +254,17 @@ fn users_go_on_after_wrong_replies() {
 }
 
 #[test]
-fn a_service_that_is_down_is_not_asked_without_pause() {
+fn connection_errors_are_retried_after_a_pause() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let outcome = run(plan(free, &[&[0]], window(0, 300)));
     let refused = outcome.counts.of(ErrorKind::ConnectRefused);
     assert_eq!(refused, outcome.counts.due);
-    assert!(
-        (1..=30).contains(&refused),
-        "{refused} in 300 ms with 10 ms between them"
-    );
+    assert!((1..=30).contains(&refused), "{refused} in 300 ms with pauses of 10 ms");
 }
 
 #[test]
-fn a_cancelled_load_ends_at_once_and_keeps_what_it_has() {
-    let server = Scripted::start(vec![Act::Hold]);
+fn cancellation_ends_the_load_with_the_results_so_far() {
+    let server = Scripted::start(vec![Action::Hold]);
     let control = Arc::new(Control::new());
     let engine = Users::new(plan(server.address, &[&[0], &[1]], window(0, 60_000))).unwrap();
     let watched = Arc::clone(&control);

@@ -1,22 +1,21 @@
-//! The engine's figures against the kernel's `netem`, through a veth pair between two network namespaces.
+//! The engine's statistics with the kernel's `netem` on a veth pair between two network namespaces.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use loader::{Control, Engine, Udp, UdpFigures, UdpPlan};
+use loader::{Control, Engine, Udp, UdpPlan, UdpStats};
 use nix::sched::{CloneFlags, setns};
 
-/// Packets of a stream.
 const PACKETS: u64 = 50_000;
-/// The bounds fail a right engine once in a million: 4.9 standard deviations to each side.
+/// Tolerance in standard deviations: a correct engine fails once in a million.
 const SIGMA: f64 = 4.9;
-/// The ends of the cable (RFC 2544's addresses for benchmarks).
+/// The addresses of both ends, from the benchmark range of RFC 2544.
 const HERE: &str = "198.18.7.1";
 const THERE: &str = "198.18.7.2";
 
-/// Two namespaces with a cable and the workload in the second. They are gone with it.
+/// Two namespaces that are connected by a veth pair, with the workload in the second; removed when dropped.
 struct Cable {
     ends: [String; 2],
     service: Option<Child>,
@@ -24,7 +23,7 @@ struct Cable {
 }
 
 impl Cable {
-    /// `netem` is what the cable does to packets on their way to the service.
+    /// `netem` configures the path to the service.
     fn new(netem: &[&str]) -> Self {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let mut cable = Self {
@@ -75,8 +74,8 @@ impl Cable {
         cable
     }
 
-    /// Runs the engine at this end. A thread changes its namespace for good, and its children are in it, too.
-    fn stream(&self) -> UdpFigures {
+    /// Runs the engine at this end, on a thread of its own, whose namespace its child threads inherit.
+    fn stream(&self) -> UdpStats {
         let namespace = std::fs::File::open(format!("/run/netns/{}", self.ends[0])).unwrap();
         let address = format!("{THERE}:{}", self.port).parse().unwrap();
         let plan = UdpPlan {
@@ -89,17 +88,13 @@ impl Cable {
             setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
             Udp::new(plan, address).unwrap().run(&Control::new()).unwrap()
         });
-        let figures = engine.join().unwrap().udp.unwrap();
-        assert_eq!(figures.stream.sent, PACKETS);
-        // What the ends dropped for want of room is known, and is not the cable's.
-        assert_eq!(figures.stream.dropped, Some(0), "{figures:?}");
-        assert_eq!(
-            figures.service.and_then(|service| service.dropped),
-            Some(0),
-            "{figures:?}"
-        );
-        println!("{figures:?}");
-        figures
+        let stats = engine.join().unwrap().udp.unwrap();
+        assert_eq!(stats.stream.sent, PACKETS);
+        // Packets dropped at the ends would not be netem's.
+        assert_eq!(stats.stream.dropped, Some(0), "{stats:?}");
+        assert_eq!(stats.service.and_then(|service| service.dropped), Some(0), "{stats:?}");
+        println!("{stats:?}");
+        stats
     }
 }
 
@@ -120,14 +115,14 @@ fn run(program: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
 }
 
-/// A count of independent events of this probability.
+/// Checks a count of independent events with this probability.
 #[track_caller]
 fn binomial(what: &str, count: u64, of: u64, probability: f64) {
     let (mean, n) = (of as f64 * probability, of as f64);
     let deviation = (n * probability * (1.0 - probability)).sqrt();
     assert!(
         (count as f64 - mean).abs() <= SIGMA * deviation + 1.0,
-        "{what}: {count} of {of}, {mean:.0} are expected, give or take {:.0}",
+        "{what}: {count} of {of}, expected {mean:.0} ± {:.0}",
         SIGMA * deviation
     );
 }
@@ -135,40 +130,37 @@ fn binomial(what: &str, count: u64, of: u64, probability: f64) {
 #[test]
 #[ignore = "needs root and netem"]
 fn netem_one_percent_loss() {
-    let figures = Cable::new(&["loss", "1%"]).stream();
-    let stream = figures.stream;
+    let stats = Cable::new(&["loss", "1%"]).stream();
+    let stream = stats.stream;
     binomial("loss", stream.lost, PACKETS, 0.01);
     assert_eq!(stream.received + stream.lost, PACKETS);
     assert_eq!((stream.duplicates, stream.reordered, stream.late), (0, 0, 0));
-    // All of it on the way there, and the ends agree to the packet.
-    assert_eq!(figures.missing_there(), Some(i64::try_from(stream.lost).unwrap()));
-    assert_eq!(figures.missing_back(), Some(0));
+    // All loss is on the outbound path, and both ends agree exactly.
+    assert_eq!(stats.lost_outbound(), Some(i64::try_from(stream.lost).unwrap()));
+    assert_eq!(stats.lost_inbound(), Some(0));
 }
 
 #[test]
 #[ignore = "needs root and netem"]
 fn netem_one_percent_duplication() {
-    let figures = Cable::new(&["duplicate", "1%"]).stream();
-    let stream = figures.stream;
+    let stats = Cable::new(&["duplicate", "1%"]).stream();
+    let stream = stats.stream;
     binomial("duplicates", stream.duplicates, PACKETS, 0.01);
     assert_eq!((stream.received, stream.lost), (PACKETS, 0));
-    assert_eq!(figures.service.unwrap().received, PACKETS + stream.duplicates);
-    assert_eq!(
-        figures.missing_there(),
-        Some(-i64::try_from(stream.duplicates).unwrap())
-    );
+    assert_eq!(stats.service.unwrap().received, PACKETS + stream.duplicates);
+    assert_eq!(stats.lost_outbound(), Some(-i64::try_from(stream.duplicates).unwrap()));
 }
 
-/// netem sends the chosen packets at once and holds the others for 5 ms: 125 packets at 40 us. A chosen packet overtakes those, and each of
-/// them is then late once; so at 0.1 % about every eighth is reordered: all but those in front of which nothing overtook for 125 packets.
+/// netem sends the selected packets immediately and delays the others by 5 ms, i.e. 125 packets at 40 us. A selected packet overtakes those, each of which
+/// is then reordered; at 0.1 % this is about every eighth: all packets that are overtaken within 125 packets.
 #[test]
 #[ignore = "needs root and netem"]
 fn netem_reordering() {
-    let figures = Cable::new(&["delay", "5ms", "reorder", "0.1%"]).stream();
-    let stream = figures.stream;
+    let stats = Cable::new(&["delay", "5ms", "reorder", "0.1%"]).stream();
+    let stream = stats.stream;
     assert_eq!((stream.received, stream.lost, stream.duplicates), (PACKETS, 0, 0));
-    // The packets are not independent of each other: those held together are late together. So the bound is that of the overtaking packets, of
-    // which each makes some 125 late.
+    // Packets delayed together are reordered together, so they are not independent. The bound is that of the overtaking packets, each of which
+    // reorders about 125.
     let held = 5_000_f64 / 40.0;
     let late = 1.0 - (1.0_f64 - 0.001).powf(held);
     let groups = PACKETS as f64 / held;
@@ -176,7 +168,7 @@ fn netem_reordering() {
     let expected = PACKETS as f64 * late;
     assert!(
         (stream.reordered as f64 - expected).abs() <= SIGMA * deviation + 0.1 * expected,
-        "{} reordered, {expected:.0} are expected, give or take {:.0}",
+        "{} reordered, expected {expected:.0} ± {:.0}",
         stream.reordered,
         SIGMA * deviation + 0.1 * expected
     );

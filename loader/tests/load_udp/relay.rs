@@ -1,101 +1,101 @@
-//! The engine's figures against a relay that loses, doubles and swaps packets by a seeded draw, in both directions, in front of the real workload, and knows
-//! what it let through. So they must agree to the packet, on any kernel; `netem` is held against statistics only.
+//! The engine's statistics with a relay in front of the workload that randomly drops, duplicates and reorders packets in both directions. The relay records
+//! what it forwards, so the statistics must agree exactly, on any kernel; with `netem` they can only be tested statistically.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use loader::{Control, Engine, Udp, UdpFigures, UdpPlan};
+use loader::{Control, Engine, Udp, UdpPlan, UdpStats};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use workloads::shutdown::{Shutdown, Trigger};
 
 const PACKETS: u64 = 5000;
-/// A relay with nothing to do lets go what it holds after this time.
+/// An idle relay forwards delayed packets after this time.
 const IDLE: Duration = Duration::from_millis(20);
 
-/// What becomes of packets, as probabilities in each direction.
+/// Probabilities of anomalies in each direction.
 #[derive(Clone, Copy, Debug, Default)]
-struct Deeds {
+struct Anomalies {
     lost: f64,
-    doubled: f64,
-    swapped: f64,
+    duplicated: f64,
+    reordered: f64,
 }
 
-/// The counts of the packets that were let through, in their order, on the way there and on the way back.
+/// The counts of the forwarded packets in order, in each direction.
 #[derive(Debug)]
-struct Passed {
-    there: Vec<u64>,
-    back: Vec<u64>,
+struct Forwarded {
+    outbound: Vec<u64>,
+    inbound: Vec<u64>,
 }
 
 /// One direction of the relay.
-struct Way<'a> {
+struct Direction<'a> {
     from: &'a UdpSocket,
-    deeds: Deeds,
+    anomalies: Anomalies,
     random: ChaCha8Rng,
-    passed: Vec<u64>,
-    /// Held packets, each with the number of packets that must pass it first.
-    held: Vec<(u32, Vec<u8>)>,
+    forwarded: Vec<u64>,
+    /// Delayed packets, each with the number of packets to be forwarded before it.
+    delayed: Vec<(u32, Vec<u8>)>,
 }
 
-impl Way<'_> {
-    /// Carries packets until it is over. `count` reads the count of a packet; `send` sends it on, or keeps it for itself if it is none of the stream.
+impl Direction<'_> {
+    /// Forwards packets until it is stopped. `count` reads the count of a packet, `send` forwards it, and `note` returns whether it belongs to the stream.
     fn run(
         mut self,
-        over: &AtomicBool,
+        stopped: &AtomicBool,
         count: impl Fn(&[u8]) -> u64,
         send: impl Fn(&[u8]),
         note: impl Fn(&[u8], SocketAddr) -> bool,
     ) -> Vec<u64> {
         let mut buffer = [0; 2048];
         self.from.set_read_timeout(Some(IDLE)).unwrap();
-        while !over.load(Ordering::Relaxed) {
+        while !stopped.load(Ordering::Relaxed) {
             let Ok((length, sender)) = self.from.recv_from(&mut buffer) else {
-                self.held.iter_mut().for_each(|(behind, _)| *behind = 0);
-                self.let_go(&count, &send);
+                self.delayed.iter_mut().for_each(|(behind, _)| *behind = 0);
+                self.release(&count, &send);
                 continue;
             };
             let packet = &buffer[..length];
             if !note(packet, sender) {
                 send(packet);
-            } else if self.random.random_bool(self.deeds.swapped) {
-                self.held.push((self.random.random_range(1..20), packet.to_vec()));
-            } else if !self.random.random_bool(self.deeds.lost) {
-                let times = 1 + usize::from(self.random.random_bool(self.deeds.doubled));
-                (0..times).for_each(|_| self.pass(packet, &count, &send));
-                self.let_go(&count, &send);
+            } else if self.random.random_bool(self.anomalies.reordered) {
+                self.delayed.push((self.random.random_range(1..20), packet.to_vec()));
+            } else if !self.random.random_bool(self.anomalies.lost) {
+                let times = 1 + usize::from(self.random.random_bool(self.anomalies.duplicated));
+                (0..times).for_each(|_| self.forward(packet, &count, &send));
+                self.release(&count, &send);
             }
         }
-        self.passed
+        self.forwarded
     }
 
-    fn pass(&mut self, packet: &[u8], count: &impl Fn(&[u8]) -> u64, send: &impl Fn(&[u8])) {
-        self.passed.push(count(packet));
+    fn forward(&mut self, packet: &[u8], count: &impl Fn(&[u8]) -> u64, send: &impl Fn(&[u8])) {
+        self.forwarded.push(count(packet));
         send(packet);
     }
 
-    /// Lets go what enough packets have passed.
-    fn let_go(&mut self, count: &impl Fn(&[u8]) -> u64, send: &impl Fn(&[u8])) {
-        let mut held = std::mem::take(&mut self.held);
-        held.retain_mut(|(behind, packet)| {
+    /// Forwards delayed packets that enough packets have overtaken.
+    fn release(&mut self, count: &impl Fn(&[u8]) -> u64, send: &impl Fn(&[u8])) {
+        let mut delayed = std::mem::take(&mut self.delayed);
+        delayed.retain_mut(|(behind, packet)| {
             let waits = *behind > 0;
             if waits {
                 *behind -= 1;
             } else {
-                self.pass(packet, count, send);
+                self.forward(packet, count, send);
             }
             waits
         });
-        self.held = held;
+        self.delayed = delayed;
     }
 }
 
-/// Ends relay and service when the load is over, also by a panic.
-struct End<'a>(&'a AtomicBool, Trigger);
+/// Stops relay and service when dropped, also on a panic.
+struct Stop<'a>(&'a AtomicBool, Trigger);
 
-impl Drop for End<'_> {
+impl Drop for Stop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
         self.1.fire().unwrap();
@@ -103,7 +103,7 @@ impl Drop for End<'_> {
 }
 
 /// Runs the engine through a relay to the workload.
-fn through(deeds: Deeds, seed: u64) -> (UdpFigures, Passed) {
+fn run(anomalies: Anomalies, seed: u64) -> (UdpStats, Forwarded) {
     let options = workloads::udp::Options {
         listen: ([127, 0, 0, 1], 0).into(),
         reply_bytes: 1000,
@@ -120,42 +120,50 @@ fn through(deeds: Deeds, seed: u64) -> (UdpFigures, Passed) {
         UdpSocket::bind("127.0.0.1:0").unwrap(),
     );
     back.connect(service).unwrap();
-    let (over, asker, streamer) = (AtomicBool::new(false), Mutex::new(None), Mutex::new(None));
-    let way = |from, stream| {
+    let (stopped, query_client, stream_client) = (AtomicBool::new(false), Mutex::new(None), Mutex::new(None));
+    let direction = |from, stream| {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(stream);
-        Way {
+        Direction {
             from,
-            deeds,
+            anomalies,
             random,
-            passed: Vec::new(),
-            held: Vec::new(),
+            forwarded: Vec::new(),
+            delayed: Vec::new(),
         }
     };
-    let is_question = |packet: &[u8]| packet.starts_with(b"STAT");
+    let is_query = |packet: &[u8]| packet.starts_with(b"STAT");
     let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap()) & ((1 << 48) - 1);
-    let end = End(&over, trigger);
+    let stop = Stop(&stopped, trigger);
     std::thread::scope(|scope| {
         scope.spawn(|| workloads::udp::serve(&sockets, &options, &shutdown).unwrap());
-        let there = scope.spawn(|| {
+        let outbound = scope.spawn(|| {
             let note = |packet: &[u8], sender| {
-                let place = if is_question(packet) { &asker } else { &streamer };
-                *place.lock().unwrap() = Some(sender);
-                !is_question(packet)
+                let client = if is_query(packet) {
+                    &query_client
+                } else {
+                    &stream_client
+                };
+                *client.lock().unwrap() = Some(sender);
+                !is_query(packet)
             };
             let send = |packet: &[u8]| drop(back.send(packet));
-            way(&front, 0).run(&over, |packet| number(&packet[..8]), send, note)
+            direction(&front, 0).run(&stopped, |packet| number(&packet[..8]), send, note)
         });
-        let back = scope.spawn(|| {
+        let inbound = scope.spawn(|| {
             let send = |packet: &[u8]| {
-                let place = if is_question(packet) { &asker } else { &streamer };
-                let client = place.lock().unwrap().unwrap();
+                let client = if is_query(packet) {
+                    &query_client
+                } else {
+                    &stream_client
+                };
+                let client = client.lock().unwrap().unwrap();
                 drop(front.send_to(packet, client));
             };
             let count = |packet: &[u8]| number(&packet[packet.len() - 8..]);
-            way(&back, 1).run(&over, count, send, |packet, _| !is_question(packet))
+            direction(&back, 1).run(&stopped, count, send, |packet, _| !is_query(packet))
         });
-        // So few are under way at a time that no socket on the way can be full.
+        // The window is small enough that no socket buffer can overflow.
         let plan = UdpPlan {
             window: Some(64),
             timeout: Duration::from_secs(3),
@@ -165,16 +173,16 @@ fn through(deeds: Deeds, seed: u64) -> (UdpFigures, Passed) {
             .unwrap()
             .run(&Control::new())
             .unwrap();
-        drop(end);
-        let passed = Passed {
-            there: there.join().unwrap(),
-            back: back.join().unwrap(),
+        drop(stop);
+        let forwarded = Forwarded {
+            outbound: outbound.join().unwrap(),
+            inbound: inbound.join().unwrap(),
         };
-        (outcome.udp.unwrap(), passed)
+        (outcome.udp.unwrap(), forwarded)
     })
 }
 
-/// What the relay let through to the engine, by the definitions of `docs/metrics.md`.
+/// Statistics of the packets that the relay forwarded to the engine, as defined in `docs/metrics.md`.
 #[derive(Debug, PartialEq, Eq)]
 struct Expected {
     answered: u64,
@@ -189,7 +197,7 @@ impl Expected {
             .filter(|&at| !order[..at].contains(&order[at]))
             .map(|at| order[at])
             .collect();
-        // How far each lies behind the highest before it.
+        // The reordering extent of each.
         let behind: Vec<u64> = (0..firsts.len())
             .filter_map(|at| firsts[..at].iter().max()?.checked_sub(firsts[at]))
             .collect();
@@ -202,96 +210,96 @@ impl Expected {
     }
 }
 
-/// Everything that engine, service and relay counted is the same to the packet.
-fn agree(deeds: Deeds, seed: u64) -> (UdpFigures, Passed) {
-    let (figures, passed) = through(deeds, seed);
-    let (stream, service) = (figures.stream, figures.service.unwrap());
+/// Checks that the counts of engine, service and relay agree exactly.
+fn check(anomalies: Anomalies, seed: u64) -> (UdpStats, Forwarded) {
+    let (stats, forwarded) = run(anomalies, seed);
+    let (stream, service) = (stats.stream, stats.service.unwrap());
     assert_eq!(
         (stream.sent, stream.unsent, stream.wrong, stream.stray),
         (PACKETS, 0, 0, 0),
-        "{figures:?}"
+        "{stats:?}"
     );
-    assert_eq!((stream.dropped, service.dropped), (Some(0), Some(0)), "{figures:?}");
+    assert_eq!((stream.dropped, service.dropped), (Some(0), Some(0)), "{stats:?}");
     let found = Expected {
         answered: stream.received + stream.late,
         duplicates: stream.duplicates,
         reordered: stream.reordered,
         furthest_behind: stream.furthest_behind,
     };
-    assert_eq!(found, Expected::of(&passed.back), "{figures:?}");
+    assert_eq!(found, Expected::of(&forwarded.inbound), "{stats:?}");
     assert_eq!(stream.received + stream.lost, PACKETS);
     assert_eq!(
         (service.received, stream.read),
-        (passed.there.len() as u64, passed.back.len() as u64)
+        (forwarded.outbound.len() as u64, forwarded.inbound.len() as u64)
     );
-    let less = |more: u64, less: u64| Some(i64::try_from(more).unwrap() - i64::try_from(less).unwrap());
-    assert_eq!(figures.missing_there(), less(PACKETS, service.received));
-    assert_eq!(figures.missing_back(), less(service.answered, stream.read));
-    (figures, passed)
+    let difference = |a: u64, b: u64| Some(i64::try_from(a).unwrap() - i64::try_from(b).unwrap());
+    assert_eq!(stats.lost_outbound(), difference(PACKETS, service.received));
+    assert_eq!(stats.lost_inbound(), difference(service.answered, stream.read));
+    (stats, forwarded)
 }
 
 #[test]
-fn a_path_that_does_nothing_shows_nothing() {
-    let (figures, _) = agree(Deeds::default(), 1);
-    let stream = figures.stream;
+fn a_clean_path_has_no_anomalies() {
+    let (stats, _) = check(Anomalies::default(), 1);
+    let stream = stats.stream;
     assert_eq!((stream.received, stream.read), (PACKETS, PACKETS));
 }
 
 #[test]
-fn one_percent_loss_each_way_is_counted_to_the_packet() {
-    let (figures, passed) = agree(
-        Deeds {
+fn loss_in_both_directions_is_counted_exactly() {
+    let (stats, forwarded) = check(
+        Anomalies {
             lost: 0.01,
-            ..Deeds::default()
+            ..Anomalies::default()
         },
         2,
     );
-    let stream = figures.stream;
+    let stream = stats.stream;
     assert!(
         stream.lost > 50 && stream.reordered == 0 && stream.duplicates == 0,
         "{stream:?}"
     );
-    assert!(passed.there.len() < 4990 && passed.back.len() < passed.there.len());
+    assert!(forwarded.outbound.len() < 4990 && forwarded.inbound.len() < forwarded.outbound.len());
 }
 
 #[test]
-fn one_percent_duplication_each_way_is_counted_to_the_packet() {
-    let (figures, _) = agree(
-        Deeds {
-            doubled: 0.01,
-            ..Deeds::default()
+fn duplication_in_both_directions_is_counted_exactly() {
+    let (stats, _) = check(
+        Anomalies {
+            duplicated: 0.01,
+            ..Anomalies::default()
         },
         3,
     );
-    let stream = figures.stream;
+    let stream = stats.stream;
     assert!(stream.duplicates > 50 && stream.lost == stream.late, "{stream:?}");
-    assert!(figures.missing_there().unwrap() < 0 && figures.missing_back().unwrap() < 0);
+    assert!(stats.lost_outbound().unwrap() < 0 && stats.lost_inbound().unwrap() < 0);
 }
 
 #[test]
-fn reordering_is_counted_to_the_packet() {
-    let (figures, _) = agree(
-        Deeds {
-            swapped: 0.02,
-            ..Deeds::default()
+fn reordering_is_counted_exactly() {
+    let (stats, _) = check(
+        Anomalies {
+            reordered: 0.02,
+            ..Anomalies::default()
         },
         4,
     );
-    let stream = figures.stream;
+    let stream = stats.stream;
     assert!(stream.reordered > 50 && stream.furthest_behind > 3, "{stream:?}");
     assert_eq!((stream.duplicates, stream.read), (0, PACKETS));
 }
 
 #[test]
-fn all_at_once_is_counted_to_the_packet() {
-    let deeds = Deeds {
+fn combined_anomalies_are_counted_exactly() {
+    let anomalies = Anomalies {
         lost: 0.01,
-        doubled: 0.01,
-        swapped: 0.01,
+        duplicated: 0.01,
+        reordered: 0.01,
     };
     for seed in [5, 6] {
-        let (figures, _) = agree(deeds, seed);
-        let stream = figures.stream;
+        let (stats, _) = check(anomalies, seed);
+        let stream = stats.stream;
         assert!(
             stream.lost > 0 && stream.duplicates > 0 && stream.reordered > 0,
             "{stream:?}"

@@ -1,4 +1,4 @@
-//! The settings that every client of ours has, and a context that keeps what librdkafka says.
+//! librdkafka clients: common settings, log forwarding, and the publisher.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,21 +6,24 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::util::Timeout;
 use tracing::{debug, warn};
 
-use super::{BusConfig, BusError};
+use super::{BusConfig, BusError, DELIVERY_DEADLINE};
+use crate::ids::Name;
 
-/// Writes librdkafka's log into ours and remembers its last complaint, which says more than its error codes.
+/// Forwards librdkafka's log to `tracing` and keeps the last error reason, which is more specific than the error codes.
 #[derive(Clone, Default)]
 pub(super) struct Context {
-    complaint: Arc<Mutex<Option<String>>>,
+    last_reason: Arc<Mutex<Option<String>>>,
 }
 
 impl Context {
-    /// The last complaint, or else the error itself.
+    /// The last error reason, or the error itself if there is none.
     pub(super) fn why(&self, error: &KafkaError) -> String {
-        let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        complaint.clone().unwrap_or_else(|| error.to_string())
+        let reason = self.last_reason.lock().unwrap_or_else(PoisonError::into_inner);
+        reason.clone().unwrap_or_else(|| error.to_string())
     }
 }
 
@@ -36,17 +39,17 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(target: "librdkafka", %error, "{reason}");
-        // "1/1 brokers are down" says less than the refusal before it.
+        // "1/1 brokers are down" is less specific than the refusal before it.
         if !reason.contains("brokers are down") {
-            *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+            *self.last_reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
         }
     }
 }
 
 impl ConsumerContext for Context {}
 
-/// Settings for quick reconnection; the user's options come last and win.
-pub(super) fn settings(config: &BusConfig, own: &[(&str, &str)]) -> ClientConfig {
+/// Client settings for quick reconnection plus `specific`; the user's options override both.
+pub(super) fn settings(config: &BusConfig, specific: &[(&str, &str)]) -> ClientConfig {
     let mut settings = ClientConfig::new();
     settings
         .set("bootstrap.servers", &config.brokers)
@@ -55,9 +58,9 @@ pub(super) fn settings(config: &BusConfig, own: &[(&str, &str)]) -> ClientConfig
         .set("reconnect.backoff.max.ms", "500")
         .set("socket.nagle.disable", "true")
         .set("socket.timeout.ms", "10000")
-        // A topic that was just made may still be unknown to the broker that is asked next.
+        // A newly created topic may still be unknown to the next broker that is asked.
         .set("topic.metadata.propagation.max.ms", "30000");
-    for (key, value) in own {
+    for (key, value) in specific {
         settings.set(*key, *value);
     }
     for (key, value) in &config.options {
@@ -66,7 +69,45 @@ pub(super) fn settings(config: &BusConfig, own: &[(&str, &str)]) -> ClientConfig
     settings
 }
 
-/// A client could not even be made: that is an option's fault.
+/// Creating a client fails only because of an option.
 pub(super) fn bad_options(error: &KafkaError) -> BusError {
     BusError::Options { why: error.to_string() }
+}
+
+/// An idempotent producer that waits for each delivery; clones share it.
+#[derive(Clone)]
+pub(super) struct Publisher {
+    producer: FutureProducer<Context>,
+    context: Context,
+}
+
+impl Publisher {
+    pub(super) fn new(config: &BusConfig) -> Result<Self, BusError> {
+        let context = Context::default();
+        let deadline_ms = DELIVERY_DEADLINE.as_millis().to_string();
+        let specific = [
+            ("linger.ms", "0"),
+            ("enable.idempotence", "true"),
+            ("acks", "all"),
+            ("message.timeout.ms", deadline_ms.as_str()),
+            ("message.max.bytes", "1048588"),
+        ];
+        let producer = settings(config, &specific)
+            .create_with_context(context.clone())
+            .map_err(|error| bad_options(&error))?;
+        Ok(Self { producer, context })
+    }
+
+    /// Publishes a message and waits until the broker has acknowledged it.
+    ///
+    /// # Errors
+    /// [`BusError::Undelivered`] after [`DELIVERY_DEADLINE`].
+    pub(super) async fn send(&self, topic: &str, host: &Name, what: &str, bytes: &[u8]) -> Result<(), BusError> {
+        let record = FutureRecord::to(topic).key(host.as_str()).payload(bytes);
+        let sent = self.producer.send(record, Timeout::After(DELIVERY_DEADLINE)).await;
+        sent.map(|_| ()).map_err(|(error, _)| BusError::Undelivered {
+            what: what.to_owned(),
+            why: self.context.why(&error),
+        })
+    }
 }

@@ -1,7 +1,7 @@
-//! The controller's ends: commands out, events in.
+//! The controller's side of the bus: sends commands, receives events.
 
-use super::inbox::{Inbox, Received};
-use super::outbox::Outbox;
+use super::client::Publisher;
+use super::subscriber::{Received, Subscriber};
 use super::traffic::Traffic;
 use super::{BusConfig, BusError, topics};
 use crate::command::Command;
@@ -10,10 +10,10 @@ use crate::event::Event;
 use crate::ids::{AttemptId, Epoch, MessageId, Name};
 use crate::sign::SigningKey;
 
-/// Sends commands; a clone shares the connection.
+/// Sends commands; clones share the connection.
 #[derive(Clone)]
 pub struct CommandSender {
-    outbox: Outbox,
+    publisher: Publisher,
     topic: String,
     key: Option<SigningKey>,
     name: Name,
@@ -22,12 +22,12 @@ pub struct CommandSender {
 
 /// Receives the events that are addressed to this controller.
 pub struct EventReceiver {
-    inbox: Inbox,
+    subscriber: Subscriber,
     name: Name,
     epoch: Epoch,
 }
 
-/// Makes missing topics and connects a controller; what runners say after this returns is received.
+/// Creates missing topics and connects a controller. Events that are sent after this returns are received.
 ///
 /// # Errors
 /// [`BusError::Unreachable`], [`BusError::Options`] or [`BusError::Topic`].
@@ -37,10 +37,10 @@ pub async fn connect_controller(
     epoch: Epoch,
 ) -> Result<(CommandSender, EventReceiver), BusError> {
     topics::ensure(config).await?;
-    let read = vec![topics::events(config), topics::samples(config)];
-    let inbox = Inbox::open(config, &format!("jung-controller-{name}"), read).await?;
+    let topics = vec![topics::events(config), topics::samples(config)];
+    let subscriber = Subscriber::open(config, &format!("jung-controller-{name}"), topics).await?;
     let sender = CommandSender {
-        outbox: Outbox::new(config)?,
+        publisher: Publisher::new(config)?,
         topic: topics::commands(config),
         key: config.key.clone(),
         name: name.clone(),
@@ -49,7 +49,7 @@ pub async fn connect_controller(
     Ok((
         sender,
         EventReceiver {
-            inbox,
+            subscriber,
             name: name.clone(),
             epoch,
         },
@@ -57,21 +57,21 @@ pub async fn connect_controller(
 }
 
 impl CommandSender {
-    /// Sends a command to a host's runner and waits until the broker has it. Says under which id it went, which the answers name.
+    /// Sends a command to a host and waits until the broker has acknowledged it. Returns the message id, which the replies refer to.
     ///
     /// # Errors
-    /// [`BusError::Undelivered`]; [`BusError::Envelope`] where it is too large.
+    /// [`BusError::Undelivered`]; [`BusError::Envelope`] if it is too large.
     pub async fn send(&self, host: &Name, attempt: Option<AttemptId>, command: Command) -> Result<MessageId, BusError> {
-        let what = format!("{} to {host}", command.word());
+        let what = format!("{} to {host}", command.as_str());
         let envelope = Envelope::new(host.clone(), attempt, self.name.clone(), self.epoch, command);
         let bytes = envelope.encode(self.key.as_ref())?;
-        self.outbox.send(&self.topic, host, &what, &bytes).await?;
+        self.publisher.send(&self.topic, host, &what, &bytes).await?;
         Ok(envelope.id)
     }
 }
 
 impl EventReceiver {
-    /// The next event for this controller and epoch. The one before it counts as handled. Cancel-safe; waits through a broker's restart.
+    /// Receives the next event for this controller and epoch, and commits the previous one. Cancel-safe; survives a broker restart.
     ///
     /// # Errors
     /// [`BusError::Fatal`].
@@ -79,25 +79,25 @@ impl EventReceiver {
         let (name, epoch) = (&self.name, self.epoch);
         loop {
             let mine = |event: &Envelope<Event>| event.controller == *name && event.epoch == epoch;
-            let Received::Message(event) = self.inbox.recv(mine).await? else {
+            let Received::Message(event) = self.subscriber.recv(mine).await? else {
                 continue;
             };
             match refusal_notice(&event) {
-                Some(why) => self.inbox.traffic().notice(&event.host, why),
+                Some(why) => self.subscriber.traffic().notice(&event.host, why),
                 None => return Ok(event),
             }
         }
     }
 
-    /// What arrived at this end, whoever it was for.
+    /// Statistics of all messages that arrived, including those for other controllers.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
-        self.inbox.traffic().clone()
+        self.subscriber.traffic().clone()
     }
 }
 
-/// The words of a daemon that refuses our commands without having understood or trusted them. Such a notice answers nothing and is about no
-/// attempt, so that a forged command cannot end anything by way of it.
+/// The reason given by a daemon that could not decode or authenticate our commands. Such a notice refers to no command and no attempt, so a
+/// forged command cannot use it to end an attempt.
 fn refusal_notice(event: &Envelope<Event>) -> Option<&str> {
     match &event.body {
         Event::Refused(refused) if event.in_reply_to.is_none() && event.attempt.is_none() => Some(&refused.why),

@@ -1,21 +1,19 @@
-//! The typed ends over Kafka.
+//! Typed senders and receivers over Kafka.
 //!
-//! | topic | who writes | key | what |
+//! | topic | producers | key | messages |
 //! |---|---|---|---|
-//! | `<prefix>controller` | controllers | host | commands; one host's stay in order, so a STOP never overtakes its RUN |
-//! | `<prefix>runner` | runners, loaders | host | every event but SAMPLES and CHUNK |
+//! | `<prefix>controller` | controllers | host | commands; those of one host stay in order, so STOP never overtakes its RUN |
+//! | `<prefix>runner` | runners, loaders | host | all events except SAMPLES and CHUNK |
 //! | `<prefix>samples` | runners, loaders | host | SAMPLES, CHUNK |
 //!
-//! Both ends read every partition from the end that the topic has when they connect, without a consumer group's rebalancing (a runner that was
-//! killed would otherwise wait out its own ghost's session), and commit by hand what they have handled. What is lost on the way is asked for
-//! again by the conversation; what comes twice is told by the attempt.
+//! Receivers assign themselves every partition, starting at its end at the time they connect, and commit offsets explicitly. They do not use
+//! consumer group rebalancing, since a runner that restarts after a crash would have to wait for the session of its previous instance to time
+//! out. Lost messages are requested again by the sender of a command; duplicates are recognized by the attempt id.
 
 mod client;
 mod controller;
-mod diagnose;
-mod inbox;
-mod outbox;
 mod runner;
+mod subscriber;
 mod topics;
 mod traffic;
 
@@ -29,22 +27,22 @@ pub use traffic::{Cause, Traffic};
 use crate::envelope::EnvelopeError;
 use crate::sign::SigningKey;
 
-/// How to reach the broker, and what topics are like that have to be made.
+/// How to reach the brokers, and the settings of topics that are created.
 #[derive(Clone, Debug)]
 pub struct BusConfig {
     /// `host:port`, several separated by commas.
     pub brokers: String,
-    /// Stands in front of every topic's name.
+    /// Topic prefix.
     pub prefix: String,
-    /// Partitions of a topic that has to be made.
+    /// Partitions of a created topic.
     pub partitions: i32,
-    /// Replication factor of a topic that has to be made.
+    /// Replication factor of a created topic.
     pub replication: i32,
-    /// How long a topic that has to be made keeps its messages.
+    /// Retention time of a created topic.
     pub retention: Duration,
-    /// Options of librdkafka, handed on as they are; they win over ours.
+    /// librdkafka options, passed on unchanged; they override the built-in settings.
     pub options: BTreeMap<String, String>,
-    /// The key that messages are signed with; `None`: neither signed nor checked.
+    /// The key that messages are signed with; `None`: messages are neither signed nor verified.
     pub key: Option<SigningKey>,
 }
 
@@ -62,56 +60,56 @@ impl Default for BusConfig {
     }
 }
 
-/// How long a connection may take before the broker counts as unreachable.
+/// The time after which a broker that does not respond counts as unreachable.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a message is tried again before it counts as undeliverable: longer than a broker's restart.
+/// How long delivery of a message is retried: longer than a broker restart takes.
 pub const DELIVERY_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Why the bus does not carry.
+/// Errors of the bus.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// No broker answers.
-    #[error("no Kafka broker answers ({why}): start one, or correct `brokers`")]
+    /// No broker responds.
+    #[error("no Kafka broker responds ({why}): start one, or correct `brokers`")]
     Unreachable {
-        /// Where.
+        /// The configured brokers.
         brokers: String,
-        /// What a plain connection to each meets.
+        /// The result of a plain TCP connection to each.
         why: String,
     },
-    /// An option of librdkafka is unknown or has a value that it does not take.
-    #[error("librdkafka does not take the Kafka options: {why}")]
+    /// A librdkafka option is unknown or has an invalid value.
+    #[error("invalid Kafka options: {why}")]
     Options {
-        /// Its words.
+        /// librdkafka's message.
         why: String,
     },
-    /// A topic is missing and could not be made.
-    #[error("topic {topic} could not be made with {partitions} partitions, replication factor {replication}: {why}")]
+    /// A topic is missing and could not be created.
+    #[error("topic {topic} could not be created with {partitions} partitions, replication factor {replication}: {why}")]
     Topic {
-        /// Which.
+        /// The topic.
         topic: String,
-        /// Partitions asked for.
+        /// Requested partitions.
         partitions: i32,
-        /// Replication factor asked for.
+        /// Requested replication factor.
         replication: i32,
-        /// The broker's words.
+        /// The broker's message.
         why: String,
     },
     /// A message was not delivered within [`DELIVERY_DEADLINE`].
     #[error("{what} was not delivered: {why}")]
     Undelivered {
-        /// Which message.
+        /// The message.
         what: String,
-        /// The client's words.
+        /// The client's error.
         why: String,
     },
-    /// A message cannot be put in an envelope.
+    /// A message cannot be encoded.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
-    /// The client has given up for good.
-    #[error("the Kafka client failed for good: {why}")]
+    /// Unrecoverable client error.
+    #[error("the Kafka client failed with a fatal error: {why}")]
     Fatal {
-        /// Its words.
+        /// librdkafka's message.
         why: String,
     },
 }

@@ -1,11 +1,11 @@
-//! The runner's ends: commands in, events out.
+//! The side of runners and loaders: receives commands, sends events.
 
 use std::time::{Duration, Instant};
 
 use tracing::debug;
 
-use super::inbox::{Inbox, Received};
-use super::outbox::Outbox;
+use super::client::Publisher;
+use super::subscriber::{Received, Subscriber};
 use super::{BusConfig, BusError, topics};
 use crate::command::Command;
 use crate::envelope::{Claim, Envelope, EnvelopeError};
@@ -13,10 +13,10 @@ use crate::event::{Event, Refused, RefusedReason};
 use crate::ids::{AttemptId, Epoch, MessageId, Name};
 use crate::sign::SigningKey;
 
-/// Sends events; a clone shares the connection.
+/// Sends events; clones share the connection.
 #[derive(Clone)]
 pub struct EventSender {
-    outbox: Outbox,
+    publisher: Publisher,
     events: String,
     samples: String,
     key: Option<SigningKey>,
@@ -24,33 +24,33 @@ pub struct EventSender {
 
 /// Receives the commands for one host.
 pub struct CommandReceiver {
-    inbox: Inbox,
+    subscriber: Subscriber,
     host: Name,
-    /// Tells controllers whose commands are refused.
+    /// Notifies controllers whose commands are refused.
     notices: EventSender,
-    noticed: Option<Instant>,
+    last_notice: Option<Instant>,
 }
 
-/// The shortest time between two notices of refused commands: less than the time after which a question is asked again.
-const NOTICE_EVERY: Duration = Duration::from_millis(500);
+/// Minimum interval between two notices of refused commands: shorter than the controller's retry interval.
+const NOTICE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// To whom an event goes and what it is about.
+/// The addressee and the context of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The runner's host.
+    /// The sender's host.
     pub host: Name,
-    /// The controller addressed.
+    /// The addressed controller.
     pub controller: Name,
-    /// Its generation.
+    /// That controller's epoch.
     pub epoch: Epoch,
     /// The attempt that the event is about.
     pub attempt: Option<AttemptId>,
-    /// The command that it answers.
+    /// The command that it replies to.
     pub in_reply_to: Option<MessageId>,
 }
 
 impl Reply {
-    /// The answer to a command.
+    /// Addresses a reply to a command.
     #[must_use]
     pub fn to(command: &Envelope<Command>) -> Self {
         Self {
@@ -63,53 +63,53 @@ impl Reply {
     }
 }
 
-/// Makes missing topics and connects a host's runner; what controllers say after this returns is received.
+/// Creates missing topics and connects a host's daemon. Commands that are sent after this returns are received.
 ///
 /// # Errors
 /// [`BusError::Unreachable`], [`BusError::Options`] or [`BusError::Topic`].
 pub async fn connect_runner(config: &BusConfig, host: &Name) -> Result<(EventSender, CommandReceiver), BusError> {
     topics::ensure(config).await?;
-    let inbox = Inbox::open(config, &format!("jung-runner-{host}"), vec![topics::commands(config)]).await?;
+    let subscriber = Subscriber::open(config, &format!("jung-runner-{host}"), vec![topics::commands(config)]).await?;
     let sender = EventSender {
-        outbox: Outbox::new(config)?,
+        publisher: Publisher::new(config)?,
         events: topics::events(config),
         samples: topics::samples(config),
         key: config.key.clone(),
     };
     let receiver = CommandReceiver {
-        inbox,
+        subscriber,
         host: host.clone(),
         notices: sender.clone(),
-        noticed: None,
+        last_notice: None,
     };
     Ok((sender, receiver))
 }
 
 impl CommandReceiver {
-    /// The next command for this host. The one before it counts as handled. Cancel-safe; waits through a broker's restart.
+    /// Receives the next command for this host, and commits the previous one. Cancel-safe; survives a broker restart.
     ///
     /// # Errors
     /// [`BusError::Fatal`].
     pub async fn recv(&mut self) -> Result<Envelope<Command>, BusError> {
         loop {
             let host = &self.host;
-            match self.inbox.recv(|command| command.host == *host).await? {
+            match self.subscriber.recv(|command| command.host == *host).await? {
                 Received::Message(command) => return Ok(command),
-                Received::Refused(claim, error) => self.give_notice(claim, &error),
+                Received::Refused(claim, error) => self.send_notice(claim, &error),
             }
         }
     }
 
-    /// Tells the controller that a message claims to be of why it was refused, at most once in [`NOTICE_EVERY`]. Without it the controller
-    /// would wait for its deadline and not know why.
-    fn give_notice(&mut self, claim: Claim, error: &EnvelopeError) {
+    /// Tells the claimed sender of a message why it was refused, at most once per [`NOTICE_INTERVAL`]. Otherwise the controller would time out
+    /// without knowing the cause.
+    fn send_notice(&mut self, claim: Claim, error: &EnvelopeError) {
         let (Some(host), Some(controller), Some(epoch)) = (claim.host, claim.controller, claim.epoch) else {
             return;
         };
-        if host != self.host || self.noticed.is_some_and(|at| at.elapsed() < NOTICE_EVERY) {
+        if host != self.host || self.last_notice.is_some_and(|at| at.elapsed() < NOTICE_INTERVAL) {
             return;
         }
-        self.noticed = Some(Instant::now());
+        self.last_notice = Some(Instant::now());
         let to = Reply {
             host,
             controller,
@@ -131,21 +131,21 @@ impl CommandReceiver {
 }
 
 impl EventSender {
-    /// Sends an event and waits until the broker has it, through its restart if need be.
+    /// Sends an event and waits until the broker has acknowledged it; survives a broker restart.
     ///
     /// # Errors
-    /// [`BusError::Undelivered`]; [`BusError::Envelope`] where it is too large.
+    /// [`BusError::Undelivered`]; [`BusError::Envelope`] if it is too large.
     pub async fn send(&self, to: &Reply, event: Event) -> Result<(), BusError> {
         let topic = if matches!(event, Event::Samples(_) | Event::Chunk(_)) {
             &self.samples
         } else {
             &self.events
         };
-        let what = format!("{} from {}", event.word(), to.host);
+        let what = format!("{} from {}", event.as_str(), to.host);
         let mut envelope = Envelope::new(to.host.clone(), to.attempt, to.controller.clone(), to.epoch, event);
         envelope.in_reply_to = to.in_reply_to;
         let bytes = envelope.encode(self.key.as_ref())?;
-        self.outbox.send(topic, &to.host, &what, &bytes).await
+        self.publisher.send(topic, &to.host, &what, &bytes).await
     }
 }
 

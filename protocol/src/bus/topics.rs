@@ -1,4 +1,7 @@
-//! The topics of the conversation: their names, and making those that are missing.
+//! Topic names, creation of missing topics, and the diagnosis of unreachable brokers.
+
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -7,27 +10,27 @@ use rdkafka::error::RDKafkaErrorCode;
 use tracing::info;
 
 use super::client::{Context, bad_options, settings};
-use super::{BusConfig, BusError, CONNECT_DEADLINE, diagnose};
+use super::{BusConfig, BusError, CONNECT_DEADLINE};
 
-/// What controllers say.
+/// The topic of commands.
 pub(super) fn commands(config: &BusConfig) -> String {
     format!("{}controller", config.prefix)
 }
 
-/// What runners say.
+/// The topic of events.
 pub(super) fn events(config: &BusConfig) -> String {
     format!("{}runner", config.prefix)
 }
 
-/// What runners measure.
+/// The topic of samples and chunks.
 pub(super) fn samples(config: &BusConfig) -> String {
     format!("{}samples", config.prefix)
 }
 
-/// Looks for the topics and makes those that are missing.
+/// Creates the topics that do not exist.
 ///
 /// # Errors
-/// [`BusError::Unreachable`] after [`CONNECT_DEADLINE`]; [`BusError::Topic`] where the broker refuses.
+/// [`BusError::Unreachable`] after [`CONNECT_DEADLINE`]; [`BusError::Topic`] if the broker refuses.
 pub(super) async fn ensure(config: &BusConfig) -> Result<(), BusError> {
     let missing = missing(config.clone()).await?;
     if missing.is_empty() {
@@ -53,21 +56,21 @@ pub(super) async fn ensure(config: &BusConfig) -> Result<(), BusError> {
         replication: config.replication,
         why,
     };
-    let answers = admin
+    let results = admin
         .create_topics(&new, &options)
         .await
         .map_err(|error| refused(&missing.join(", "), error.to_string()))?;
-    for answer in answers {
-        match answer {
-            Ok(topic) => info!(topic, "made a topic"),
-            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {} // the other end was quicker
+    for result in results {
+        match result {
+            Ok(topic) => info!(topic, "created a topic"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {} // a peer created it concurrently
             Err((topic, code)) => return Err(refused(&topic, code.to_string())),
         }
     }
     Ok(())
 }
 
-/// The topics that the broker does not have.
+/// The topics that do not exist on the broker.
 async fn missing(config: BusConfig) -> Result<Vec<String>, BusError> {
     blocking(move || {
         let client: BaseConsumer<Context> = settings(&config, &[])
@@ -77,9 +80,9 @@ async fn missing(config: BusConfig) -> Result<Vec<String>, BusError> {
             .fetch_metadata(None, CONNECT_DEADLINE)
             .map_err(|_| BusError::Unreachable {
                 brokers: config.brokers.clone(),
-                why: diagnose::unreachable(&config.brokers),
+                why: probe_brokers(&config.brokers),
             })?;
-        let there: Vec<&str> = metadata
+        let existing: Vec<&str> = metadata
             .topics()
             .iter()
             .map(rdkafka::metadata::MetadataTopic::name)
@@ -87,18 +90,67 @@ async fn missing(config: BusConfig) -> Result<Vec<String>, BusError> {
         let wanted = [commands(&config), events(&config), samples(&config)];
         Ok(wanted
             .into_iter()
-            .filter(|name| !there.contains(&name.as_str()))
+            .filter(|name| !existing.contains(&name.as_str()))
             .collect())
     })
     .await
 }
 
-/// Runs a blocking call of librdkafka beside the runtime.
+/// Runs a blocking librdkafka call outside the async runtime.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BusError> + Send + 'static,
 ) -> Result<T, BusError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(BusError::Fatal { why: error.to_string() }),
+    }
+}
+
+/// Timeout of a probe connection.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The result of a plain TCP connection to each broker of the list: librdkafka only reports that the transport failed.
+fn probe_brokers(brokers: &str) -> String {
+    let results: Vec<String> = brokers
+        .split(',')
+        .map(|broker| format!("{}: {}", broker.trim(), probe_broker(broker.trim())))
+        .collect();
+    results.join("; ")
+}
+
+fn probe_broker(broker: &str) -> String {
+    // A protocol may precede the address (`SASL_SSL://host:port`).
+    let address = broker.rsplit_once("//").map_or(broker, |(_, address)| address);
+    let resolved = match address.to_socket_addrs() {
+        Ok(mut addresses) => addresses.next(),
+        Err(error) => return format!("invalid address, {error}"),
+    };
+    let Some(address) = resolved else {
+        return "no address found".to_owned();
+    };
+    match TcpStream::connect_timeout(&address, PROBE_TIMEOUT) {
+        Ok(_) => {
+            "accepts connections but does not respond as a Kafka broker with these options (TLS, SASL?)".to_owned()
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn every_broker_is_listed_with_its_error() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let why = probe_brokers(&format!("127.0.0.1:1, 127.0.0.1:{port},nonsense"));
+        assert!(why.starts_with("127.0.0.1:1: Connection refused"), "{why}");
+        assert!(
+            why.contains("accepts connections but") && why.contains("nonsense: invalid address"),
+            "{why}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What arrives at one end of the bus, and what it says of a host that does not answer.
+//! Statistics of received messages, and the diagnosis of a host that does not respond.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,147 +8,147 @@ use std::time::Instant;
 use crate::envelope::{Claim, Envelope, EnvelopeError, VERSION};
 use crate::ids::Name;
 
-/// The most hosts that are remembered.
-const MOST_HOSTS: usize = 256;
+/// Maximum number of hosts that are tracked.
+const MAX_HOSTS: usize = 256;
 
-/// What arrived; a clone sees the same.
+/// What arrived at one receiver; clones share it.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     topics: Arc<[String]>,
-    seen: Arc<Mutex<Seen>>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct State {
     hosts: BTreeMap<Name, Host>,
-    /// The last refused message that names no host.
-    nameless: Option<(Instant, String)>,
+    /// The last refused message that does not name a host.
+    anonymous: Option<(Instant, String)>,
 }
 
-/// The last message of each kind that names a host.
+/// The last message of each kind from a host.
 #[derive(Debug, Default)]
 struct Host {
     addressed: Option<Instant>,
-    elsewhere: Option<(Instant, Name)>,
+    other_controller: Option<(Instant, Name)>,
     refused: Option<(Instant, Cause)>,
     notice: Option<(Instant, String)>,
 }
 
-/// The likeliest cause of a host's silence. Its text names the remedy.
+/// The most likely reason why a host does not respond. Its text includes the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// It refuses our commands, and says why.
-    RefusesOurs {
-        /// Its words.
+    /// It refuses our commands.
+    CommandsRefused {
+        /// The reason that it gives.
         why: String,
     },
-    /// Its messages are not signed, and we have a key.
+    /// Its messages are not signed, and a key is configured here.
     Unsigned,
     /// Its messages are signed with another key.
-    OtherKey,
-    /// Its messages are of another version of the protocol.
-    OtherVersion {
-        /// Which.
+    WrongKey,
+    /// Its messages have another protocol version.
+    WrongVersion {
+        /// That version.
         given: u64,
     },
-    /// Its messages cannot be read.
+    /// Its messages cannot be decoded.
     Unreadable {
-        /// Why.
+        /// The decoding error.
         why: String,
     },
-    /// It sends us messages, but no answer.
+    /// It sends messages to this controller, but no reply.
     NoAnswer,
-    /// It sends messages to another controller only.
+    /// It sends messages only to another controller.
     OtherController {
-        /// Which.
+        /// That controller.
         controller: Name,
     },
-    /// Nothing of it arrives.
+    /// No message of this host arrives.
     Nothing {
-        /// Where it was expected.
+        /// The topic on which it was expected.
         topic: String,
-        /// The hosts whose messages arrive, read or refused.
+        /// The hosts whose messages arrive, accepted or refused.
         others: Vec<Name>,
-        /// Why the last message that names no host was refused.
-        nameless: Option<String>,
+        /// Why the last message that does not name a host was refused.
+        anonymous: Option<String>,
     },
 }
 
 impl Traffic {
-    /// Nothing has arrived on these topics yet.
+    /// Empty statistics for these topics.
     pub(super) fn new(topics: Vec<String>) -> Self {
         Self {
             topics: topics.into(),
-            seen: Arc::default(),
+            state: Arc::default(),
         }
     }
 
-    /// A message was read; `addressed`: it is for this end.
+    /// Records an accepted message; `addressed`: it is for this receiver.
     pub(super) fn accepted<B>(&self, envelope: &Envelope<B>, addressed: bool) {
         self.host(&envelope.host, |host, now| {
             if addressed {
                 host.addressed = Some(now);
             } else {
-                host.elsewhere = Some((now, envelope.controller.clone()));
+                host.other_controller = Some((now, envelope.controller.clone()));
             }
         });
     }
 
-    /// A message was refused.
+    /// Records a refused message.
     pub(super) fn refused(&self, claim: &Claim, error: &EnvelopeError) {
         match &claim.host {
             Some(host) => self.host(host, |host, now| host.refused = Some((now, Cause::of(error)))),
             None => {
-                let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-                seen.nameless = Some((Instant::now(), error.to_string()));
+                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.anonymous = Some((Instant::now(), error.to_string()));
             }
         }
     }
 
-    /// A host says that it refuses our commands.
+    /// Records that a host refuses our commands.
     pub(super) fn notice(&self, host: &Name, why: &str) {
         self.host(host, |host, now| host.notice = Some((now, why.to_owned())));
     }
 
     fn host(&self, name: &Name, change: impl FnOnce(&mut Host, Instant)) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.hosts.len() < MOST_HOSTS || seen.hosts.contains_key(name) {
-            change(seen.hosts.entry(name.clone()).or_default(), Instant::now());
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.hosts.len() < MAX_HOSTS || state.hosts.contains_key(name) {
+            change(state.hosts.entry(name.clone()).or_default(), Instant::now());
         }
     }
 
-    /// Why a host did not answer what was asked of it since an instant.
+    /// The most likely reason why a host has not replied to a command sent at `since`.
     #[must_use]
     pub fn cause(&self, host: &Name, since: Instant) -> Cause {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = seen.hosts.get(host);
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = state.hosts.get(host);
         known
             .and_then(|known| known.cause(since))
             .unwrap_or_else(|| Cause::Nothing {
                 topic: self.topics.first().cloned().unwrap_or_default(),
-                others: seen
+                others: state
                     .hosts
                     .iter()
-                    .filter(|(name, other)| *name != host && other.is_heard(since))
+                    .filter(|(name, other)| *name != host && other.is_active(since))
                     .map(|(name, _)| name.clone())
                     .collect(),
-                nameless: recent(&seen.nameless, since).cloned(),
+                anonymous: recent(&state.anonymous, since).cloned(),
             })
     }
 }
 
-/// What happened, if it happened since.
-fn recent<T>(what: &Option<(Instant, T)>, since: Instant) -> Option<&T> {
-    what.as_ref().filter(|(at, _)| *at >= since).map(|(_, what)| what)
+/// An entry that is not older than `since`.
+fn recent<T>(entry: &Option<(Instant, T)>, since: Instant) -> Option<&T> {
+    entry.as_ref().filter(|(at, _)| *at >= since).map(|(_, entry)| entry)
 }
 
 impl Host {
-    /// A message that we refuse comes first, since it may be the answer itself.
+    /// A refused message has priority, since it may be the reply itself.
     fn cause(&self, since: Instant) -> Option<Cause> {
-        let refuses = || recent(&self.notice, since).map(|why| Cause::RefusesOurs { why: why.clone() });
+        let refuses = || recent(&self.notice, since).map(|why| Cause::CommandsRefused { why: why.clone() });
         let answers = || self.addressed.filter(|at| *at >= since).map(|_| Cause::NoAnswer);
         let other = || {
-            recent(&self.elsewhere, since).map(|controller| Cause::OtherController {
+            recent(&self.other_controller, since).map(|controller| Cause::OtherController {
                 controller: controller.clone(),
             })
         };
@@ -159,7 +159,7 @@ impl Host {
             .or_else(other)
     }
 
-    fn is_heard(&self, since: Instant) -> bool {
+    fn is_active(&self, since: Instant) -> bool {
         self.cause(since).is_some()
     }
 }
@@ -168,8 +168,8 @@ impl Cause {
     fn of(error: &EnvelopeError) -> Self {
         match error {
             EnvelopeError::Unsigned { .. } => Self::Unsigned,
-            EnvelopeError::BadSignature { .. } => Self::OtherKey,
-            EnvelopeError::WrongVersion { given } => Self::OtherVersion { given: *given },
+            EnvelopeError::BadSignature { .. } => Self::WrongKey,
+            EnvelopeError::WrongVersion { given } => Self::WrongVersion { given: *given },
             other => Self::Unreadable { why: other.to_string() },
         }
     }
@@ -178,40 +178,40 @@ impl Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RefusesOurs { why } => write!(f, "it refuses our commands ({why})"),
+            Self::CommandsRefused { why } => write!(f, "it refuses this controller's commands ({why})"),
             Self::Unsigned => f.write_str(
                 "its messages arrive but are not signed, and this controller has a `key_file`: set the same `key_file` on both, or on neither",
             ),
-            Self::OtherKey => {
-                f.write_str("its messages arrive but are not signed with our key: set the same `key_file` on both")
+            Self::WrongKey => {
+                f.write_str("its messages arrive but are signed with another key: set the same `key_file` on both")
             }
-            Self::OtherVersion { given } => write!(
+            Self::WrongVersion { given } => write!(
                 f,
-                "it speaks protocol {given}, this is {VERSION}: run the same release on both"
+                "it uses protocol version {given}, this controller version {VERSION}: run the same release on both"
             ),
-            Self::Unreadable { why } => write!(f, "its messages arrive but cannot be read ({why})"),
+            Self::Unreadable { why } => write!(f, "its messages arrive but cannot be decoded ({why})"),
             Self::NoAnswer => {
-                f.write_str("it sends other messages but not this answer: it may be overloaded; see its log")
+                f.write_str("it sends other messages but not this reply: it may be overloaded; see its log")
             }
             Self::OtherController { controller } => write!(
                 f,
-                "it sends messages to controller {controller}, none to this one: its log says whether it refuses our commands"
+                "it sends messages to controller {controller} but none to this one: check its log for refused commands"
             ),
             Self::Nothing {
                 topic,
                 others,
-                nameless,
-            } => {
+                    anonymous,
+                } => {
                 write!(f, "nothing arrived on topic {topic} from this host; ")?;
                 match others.as_slice() {
-                    [] => f.write_str("no other host was heard")?,
+                    [] => f.write_str("no other host sent anything")?,
                     hosts => {
                         let hosts: Vec<&str> = hosts.iter().map(Name::as_str).collect();
-                        write!(f, "hosts heard: {}", hosts.join(", "))?;
+                        write!(f, "hosts that did send: {}", hosts.join(", "))?;
                     }
                 }
-                match nameless {
-                    Some(why) => write!(f, "; a message that names no host was refused ({why})"),
+                match anonymous {
+                    Some(why) => write!(f, "; a message without a host name was refused ({why})"),
                     None => Ok(()),
                 }
             }
@@ -254,41 +254,46 @@ mod tests {
     }
 
     #[test]
-    fn the_likeliest_cause_is_told_with_its_remedy() {
+    fn the_most_likely_cause_is_reported_with_its_remedy() {
         let (traffic, since) = (traffic(), Instant::now());
-        let said = || traffic.cause(&name("lab-2"), since).to_string();
+        let cause = || traffic.cause(&name("lab-2"), since).to_string();
         assert_eq!(
-            said(),
-            "nothing arrived on topic jung.runner from this host; no other host was heard"
+            cause(),
+            "nothing arrived on topic jung.runner from this host; no other host sent anything"
         );
         traffic.accepted(&envelope("lab-3", "day"), false);
         refuse(&traffic, None, &EnvelopeError::Oversized { bytes: 1 << 21 });
         assert!(
-            said().contains("hosts heard: lab-3; a message that names no host was refused (message of 2097152"),
+            cause()
+                .contains("hosts that did send: lab-3; a message without a host name was refused (message of 2097152"),
             "{}",
-            said()
+            cause()
         );
         traffic.accepted(&envelope("lab-2", "day"), false);
-        assert!(said().contains("to controller day, none to this one"), "{}", said());
+        assert!(
+            cause().contains("to controller day but none to this one"),
+            "{}",
+            cause()
+        );
         traffic.accepted(&envelope("lab-2", "night"), true);
-        assert!(said().contains("other messages but not this answer"), "{}", said());
+        assert!(cause().contains("other messages but not this reply"), "{}", cause());
         traffic.notice(&name("lab-2"), "wrong key");
-        assert_eq!(said(), "it refuses our commands (wrong key)");
+        assert_eq!(cause(), "it refuses this controller's commands (wrong key)");
         refuse(&traffic, Some("lab-2"), &unsigned());
         assert!(
-            said().contains("not signed, and this controller has a `key_file`"),
+            cause().contains("not signed, and this controller has a `key_file`"),
             "{}",
-            said()
+            cause()
         );
         refuse(&traffic, Some("lab-2"), &EnvelopeError::WrongVersion { given: 3 });
         assert_eq!(
-            said(),
-            format!("it speaks protocol 3, this is {VERSION}: run the same release on both")
+            cause(),
+            format!("it uses protocol version 3, this controller version {VERSION}: run the same release on both")
         );
     }
 
     #[test]
-    fn what_arrived_before_the_question_is_no_cause() {
+    fn messages_before_the_command_are_ignored() {
         let traffic = traffic();
         refuse(&traffic, Some("lab-2"), &unsigned());
         traffic.accepted(&envelope("lab-3", "day"), false);
@@ -297,11 +302,11 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_hosts_is_bounded() {
+    fn the_number_of_tracked_hosts_is_bounded() {
         let traffic = traffic();
         for host in 0..1000 {
             traffic.accepted(&envelope(&format!("h{host}"), "night"), true);
         }
-        assert_eq!(traffic.seen.lock().unwrap().hosts.len(), MOST_HOSTS);
+        assert_eq!(traffic.state.lock().unwrap().hosts.len(), MAX_HOSTS);
     }
 }

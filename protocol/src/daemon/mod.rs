@@ -1,9 +1,4 @@
-//! What every daemon at the far end of the bus has, whether it deploys services or fires load.
-//!
-//! * [`hold`] — which controller it obeys, pure;
-//! * [`link`] — the connection to Kafka, made again as often as it takes;
-//! * [`outbox`] — what it says, in order, said again until the broker has it.
+//! What runners and loaders have in common: the [`lease`], which decides whose commands are obeyed, and the Kafka [`connection`].
 
-pub mod hold;
-pub mod link;
-pub mod outbox;
+pub mod connection;
+pub mod lease;

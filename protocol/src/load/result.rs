@@ -1,142 +1,142 @@
-//! What a loader brings back.
+//! Results of a loader: PREPARED, PROGRESS, CHUNK and FIRED.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::udp::UdpFigures;
+use super::udp::UdpStats;
 
-/// The body of PREPARED: nothing. Threads and connections of the load are there and wait for START.
+/// The body of PREPARED: nothing. The load's threads and connections exist and wait for START.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prepared {}
 
-/// The body of PROGRESS: how far the load is, warm-up included.
+/// The body of PROGRESS: counts since the start of the load, including warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
-    /// Requests that went out.
+    /// Requests sent.
     pub sent: u64,
-    /// Requests with a right reply.
+    /// Requests with a correct reply.
     pub succeeded: u64,
     /// Requests that failed.
     pub failed: u64,
 }
 
-/// The body of FIRED: what a part of a load measured. Its requests and what was accepted come in chunks.
+/// The body of FIRED: the results of a part of a load. Requests and accepted commands are sent in chunks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fired {
-    /// What the requests are; each names its place in here.
+    /// Labels of the requests; a request refers to its label by index.
     pub labels: Vec<RequestLabel>,
-    /// Requests that were intended in the window.
+    /// Requests scheduled in the measurement window.
     pub window: Tally,
-    /// Requests that were intended in the warm-up.
+    /// Requests scheduled in the warm-up.
     pub warm_up: Tally,
-    /// The histograms of the window as a log of HdrHistogram (V2, compressed), five tagged lines.
+    /// Latency histograms of the window as an HdrHistogram log (V2, compressed), five tagged lines.
     pub histograms: String,
-    /// The start of the load on the loader's clock, ns: the zero of all times of its requests.
+    /// Start of the load on the loader's clock, ns: the origin of all request times.
     pub start_clock_ns: u64,
-    /// The beginning of the measured window, ns from the start.
+    /// Start of the measurement window, ns from the start of the load.
     pub window_start_ns: u64,
-    /// Its end.
+    /// End of the measurement window.
     pub window_end_ns: u64,
-    /// Both sides of Little's law over the window.
+    /// Little's law over the window.
     pub little: Little,
-    /// What the loader's threads took.
+    /// CPU usage of the loader's threads.
     pub usage: Usage,
-    /// Threads that fired.
+    /// Load generator threads.
     pub threads: u32,
-    /// Kept connections that the server closed between two requests.
+    /// Keep-alive connections that the server closed while idle.
     pub closed_idle: u64,
-    /// Connections that the server left open although it was asked to close them.
+    /// Connections that the server did not close when asked to.
     pub left_open: u64,
-    /// What only a stream of packets has.
+    /// UDP statistics, for a load of kind `udp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub udp: Option<UdpFigures>,
-    /// Chunks of [`Stream::Requests`].
+    pub udp: Option<UdpStats>,
+    /// Number of chunks of [`Stream::Requests`].
     pub request_chunks: u64,
-    /// Requests in them.
+    /// Number of requests in them.
     pub requests: u64,
-    /// Chunks of [`Stream::Accepted`].
+    /// Number of chunks of [`Stream::Accepted`].
     pub accepted_chunks: u64,
 }
 
-/// What requests are, for tables and files.
+/// Describes requests in tables and files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestLabel {
-    /// The name among the calls of the load; empty where it has only one.
+    /// Name of the request type; empty if the load has only one.
     pub name: String,
-    /// Where they go.
+    /// URL, possibly with placeholders.
     pub url: String,
 }
 
-/// How many requests ended how.
+/// Request counts by outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tally {
-    /// Requests that were due.
+    /// Requests scheduled.
     pub due: u64,
-    /// Requests that were sent.
+    /// Requests sent.
     pub sent: u64,
-    /// Requests with a right reply.
+    /// Requests with a correct reply.
     pub succeeded: u64,
-    /// Requests that failed, by kind.
+    /// Failed requests by error kind.
     pub failed: BTreeMap<String, u64>,
-    /// Bytes read, heads included.
+    /// Bytes read, including reply headers.
     pub bytes_in: u64,
     /// Bytes written.
     pub bytes_out: u64,
 }
 
-/// Both sides of Little's law, for requests from sent to done within the measured window.
+/// The terms of Little's law over the measurement window; a request is in the system from sent to done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Little {
-    /// Mean number of requests under way, by integration over time.
+    /// Mean number of outstanding requests, integrated over time (*L*).
     pub concurrency: f64,
-    /// Requests that ended in the window, a second.
+    /// Requests completed in the window, per second (*λ*).
     pub throughput_per_s: f64,
-    /// Mean time from sent to done of those, ns.
+    /// Their mean time from sent to done, ns (*W*).
     pub mean_ns: f64,
 }
 
-/// How the kernel scheduled the threads of a load generator. Ordered: of several threads the greatest counts.
+/// How the load generator's threads were scheduled. Ordered: the greatest of several threads is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheduling {
-    /// In real time (`SCHED_FIFO`, priority 1) from start to end.
+    /// Real-time (`SCHED_FIFO`, priority 1) throughout.
     RealTime,
-    /// In real time until a thread kept its CPU busy for more than half of the time; from then on like any other thread.
+    /// Real-time until a thread kept its CPU busy for more than half of the time; `SCHED_OTHER` from then on.
     GaveUp,
-    /// Like any other thread: real time was refused (it needs `CAP_SYS_NICE` or `RLIMIT_RTPRIO`).
+    /// `SCHED_OTHER`, because real-time scheduling was denied (it needs `CAP_SYS_NICE` or `RLIMIT_RTPRIO`).
     Refused,
-    /// Like any other thread, as ordered.
+    /// `SCHED_OTHER`, as configured.
     Normal,
 }
 
-/// What threads took, from the start of the load to their end.
+/// CPU usage of threads from the start of the load to their end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Usage {
-    /// Time on a CPU, ns, summed over threads.
+    /// CPU time, ns, summed over threads.
     pub cpu_ns: u64,
-    /// Part of it that only watched the clock and its sockets, ns.
+    /// The part of it spent busy-polling, ns.
     pub spun_ns: u64,
-    /// Time ready to run but without a CPU, ns, summed over threads.
+    /// Time runnable but waiting for a CPU, ns, summed over threads.
     pub run_queue_ns: u64,
-    /// Time that passed, ns, summed over threads.
+    /// Wall time, ns, summed over threads.
     pub wall_ns: u64,
-    /// CPU time of the busiest thread as a share of its own wall time, parts per million.
+    /// Utilization of the busiest thread without busy-polling, parts per million of its wall time.
     pub busiest_ppm: u64,
-    /// How they were scheduled; absent of streams of packets, and of loaders that do not tell.
+    /// How they were scheduled; absent for UDP loads and for loaders that do not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduling: Option<Scheduling>,
 }
 
 impl Little {
-    /// Left side over right side: 1 but for the requests that cross an edge of the window; 1 if nothing ended.
+    /// *L / (λW)*: 1 except for requests that cross a boundary of the window; 1 if no request completed.
     #[must_use]
     pub fn ratio(&self) -> f64 {
         let right = self.throughput_per_s * self.mean_ns / 1e9;
@@ -145,7 +145,7 @@ impl Little {
 }
 
 impl Usage {
-    /// The sum of two threads.
+    /// Adds the usage of another thread.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -158,39 +158,39 @@ impl Usage {
         }
     }
 
-    /// CPU time as a share of wall time: 1 is a thread that never slept.
+    /// CPU time as a fraction of wall time; 1: never slept.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a share for people to read")]
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for display")]
     pub fn cpu_share(&self) -> f64 {
         self.cpu_ns as f64 / self.wall_ns.max(1) as f64
     }
 
-    /// The same without what was spun: 1 is a thread that always had something to do.
+    /// The same without busy-polling; 1: always working.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a share for people to read")]
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for display")]
     pub fn work_share(&self) -> f64 {
         self.cpu_ns.saturating_sub(self.spun_ns) as f64 / self.wall_ns.max(1) as f64
     }
 }
 
-/// The body of CHUNK: a piece of what is too long for one message.
+/// The body of CHUNK: a piece of results that are too large for one message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chunk {
-    /// What it is a piece of.
+    /// The stream that it belongs to.
     pub of: Stream,
-    /// Which piece, from 0.
+    /// Index of the chunk, from 0.
     pub number: u64,
-    /// Its bytes, by zlib (RFC 1950) and base64.
+    /// The content, compressed with zlib (RFC 1950) and base64-encoded.
     pub data: String,
 }
 
-/// What comes in chunks.
+/// The streams that are sent in chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stream {
-    /// Every request in the order of their end, 64 bytes each.
+    /// All requests in completion order, 64 bytes each.
     Requests,
-    /// What the services accepted and must not have lost: JSON, an object a line.
+    /// Commands that the services accepted and must not lose: one JSON object per line.
     Accepted,
 }

@@ -1,4 +1,4 @@
-//! The load that an experiment orders: one type for the checked configuration, PREPARE, and the record in the results.
+//! Load specifications: one type for the checked configuration, PREPARE, and the results.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use crate::spec::CpuSet;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoadSpec {
-    /// What is sent, and when.
+    /// What is sent and when.
     pub kind: LoadKind,
-    /// Whether the generator's threads sleep while there is nothing to do.
+    /// Whether the load generator's threads sleep while idle.
     #[serde(default)]
     pub wait: Wait,
 }
 
 impl LoadSpec {
-    /// Pins its generator, unless the load itself names CPUs.
+    /// Pins the load generator, unless the load itself specifies CPUs.
     pub fn pin(&mut self, cpus: &CpuSet) {
         if self.kind.cpus().is_empty() {
             self.kind.set_cpus(cpus);
@@ -27,24 +27,24 @@ impl LoadSpec {
     }
 }
 
-/// Whether a thread of the generator sleeps while there is nothing to do.
+/// Whether a thread of the load generator sleeps while idle.
 ///
-/// A reply that comes to a sleeping thread waits for the kernel to wake it, which counts as response time: some microseconds on an awake CPU, tens of
-/// them on one that an idle state has slowed down, hundreds in a virtual machine whose CPU was given back to its host.
+/// The wake-up of a sleeping thread counts as response time: microseconds on an active CPU, tens of microseconds from a deep idle state,
+/// hundreds in a virtual machine whose vCPU was descheduled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wait {
-    /// It sleeps, but not just before a request is due.
+    /// Sleeps, but wakes shortly before a request is due.
     #[default]
     Sleep,
-    /// It never sleeps: it watches the clock and its sockets, and needs a CPU of its own.
+    /// Busy-polls the clock and its sockets; needs a dedicated CPU.
     Spin,
 }
 
 impl Wait {
-    /// The word for it.
+    /// Its name in configuration files and reports.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sleep => "sleep",
             Self::Spin => "spin",
@@ -52,14 +52,14 @@ impl Wait {
     }
 }
 
-/// The transport that a load uses and a workload serves: only where they agree they make a cell.
+/// The transport of a load and of a workload: a cell needs both to be the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
     /// HTTP/1.1.
     #[default]
     Http,
-    /// Numbered packets of UDP.
+    /// Numbered UDP packets.
     Udp,
 }
 
@@ -69,34 +69,34 @@ pub enum Transport {
 pub enum LoadKind {
     /// Open loop at a constant rate.
     Rate(RateLoad),
-    /// Open loops one after another, in search of the highest rate that is sustained.
+    /// Successive open loops that search for the highest sustained rate.
     Ramp(RampLoad),
     /// Closed loop of users.
     Users(UsersLoad),
-    /// Closed loop as fast as so many connections go.
+    /// Closed loop at full speed over a number of connections.
     Max(MaxLoad),
-    /// The real httperf.
+    /// httperf.
     Httperf(HttperfLoad),
-    /// The real Apache JMeter.
+    /// Apache JMeter.
     Jmeter(JmeterLoad),
-    /// No load at all.
+    /// No load.
     None(NoLoad),
-    /// A stream of packets.
+    /// A stream of UDP packets.
     Udp(UdpLoad),
 }
 
-/// What every load has of time.
+/// Durations of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timing {
-    /// Before the measured window.
-    #[serde(rename = "warm_up_ns", with = "super::ns")]
+    /// Warm-up before the measurement window.
+    #[serde(rename = "warm_up_ns", with = "ns")]
     pub warm_up: Duration,
-    /// The measured window; the longest it may be where the load ends by itself.
-    #[serde(rename = "duration_ns", with = "super::ns")]
+    /// The measurement window; a maximum if the load ends by itself.
+    #[serde(rename = "duration_ns", with = "ns")]
     pub duration: Duration,
-    /// After which a request has failed.
-    #[serde(rename = "timeout_ns", with = "super::ns")]
+    /// The time-out of a request.
+    #[serde(rename = "timeout_ns", with = "ns")]
     pub timeout: Duration,
 }
 
@@ -104,79 +104,79 @@ pub struct Timing {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLoad {
-    /// Requests a second.
+    /// Requests per second.
     pub rate_per_s: f64,
-    /// How long.
+    /// Durations.
     pub timing: Timing,
-    /// When requests are due.
+    /// The arrival process.
     pub arrivals: Arrivals,
-    /// `true`: a pool of connections that stay open; `false`: one connection a request.
+    /// `true`: a pool of persistent connections; `false`: one connection per request.
     pub keep_alive: bool,
-    /// The CPUs that the generator's thread is pinned to; empty: not pinned.
+    /// The CPUs that the load generator's threads are pinned to; empty: not pinned.
     pub cpus: Vec<u32>,
 }
 
-/// Open loops one after another, in search of the highest rate that is sustained.
+/// Successive open loops that search for the highest sustained rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RampLoad {
-    /// The rates, requests a second.
+    /// The range of rates.
     pub bounds: Bounds,
-    /// When a rate counts as sustained.
+    /// The criterion for a sustained rate.
     pub limit: Limit,
-    /// Warm-up and window of each step and of the last window.
+    /// Warm-up and window of each step and of the final measurement.
     pub step: Timing,
-    /// The whole search, before the last window, and that window.
+    /// The search as warm-up, and the final measurement window.
     pub timing: Timing,
-    /// When requests are due.
+    /// The arrival process.
     pub arrivals: Arrivals,
-    /// `true`: a pool of connections that stay open; `false`: one connection a request.
+    /// `true`: a pool of persistent connections; `false`: one connection per request.
     pub keep_alive: bool,
-    /// The CPUs that the generator's threads are pinned to; empty: not pinned.
+    /// The CPUs that the load generator's threads are pinned to; empty: not pinned.
     pub cpus: Vec<u32>,
 }
 
-/// The rates that a search tries, and how closely it brackets the result.
+/// The rates of a search, and the precision of its result.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bounds {
-    /// The first rate, requests a second.
+    /// The lowest rate, requests per second.
     pub from: f64,
-    /// The last one.
+    /// The highest rate.
     pub to: f64,
-    /// The distance of two steps.
+    /// The increment between steps.
     pub step: f64,
-    /// The bisection ends when the bracket is this share of its upper end.
+    /// Bisection ends when the width of the bracket is at most this fraction of its upper end.
     pub resolution: f64,
-    /// How often both ends of the bracket are tried again.
+    /// How often both ends of the bracket are measured again.
     pub repeats: u32,
 }
 
 impl Bounds {
-    /// The most rates that a search asks for.
+    /// Maximum number of steps of a search.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "small positive numbers"
     )]
-    pub fn most(&self) -> u32 {
+    pub fn max_steps(&self) -> u32 {
         let climb = ((self.to - self.from) / self.step).ceil() as u32 + 1;
         let halvings = (self.step / (self.resolution * self.from)).log2().ceil().max(0.0) as u32;
         climb + halvings + 2 * self.repeats
     }
 }
 
-/// What a rate must keep to count as sustained.
+/// The criterion for a sustained rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
-    /// The share of requests that may fail, 0 to 1.
+    /// Maximum fraction of failed requests, 0 to 1.
     pub errors: f64,
-    /// The response time that may not be exceeded.
-    #[serde(rename = "response_ns", with = "super::ns::option")]
+    /// Maximum response time.
+    #[serde(rename = "response_ns", with = "ns::option")]
     pub response: Option<Duration>,
-    /// At this quantile.
+    /// The quantile at which it applies.
     pub quantile: f64,
 }
 
@@ -184,49 +184,49 @@ pub struct Limit {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UsersLoad {
-    /// How many.
+    /// Number of users.
     pub users: u32,
-    /// How long.
+    /// Durations.
     pub timing: Timing,
-    /// The calls of each user; `None`: as many as fit into the window.
+    /// Requests of each user; `None`: as many as fit into the window.
     pub requests: Option<UserRequests>,
-    /// The pause between a reply and the next call.
+    /// Think time.
     pub think: Think,
-    /// The users begin spread over this time.
-    #[serde(rename = "ramp_up_ns", with = "super::ns")]
+    /// The users start evenly spread over this time.
+    #[serde(rename = "ramp_up_ns", with = "ns")]
     pub ramp_up: Duration,
-    /// `true`: each user keeps its connection; `false`: one connection a request.
+    /// `true`: each user keeps its connection; `false`: one connection per request.
     pub keep_alive: bool,
-    /// What they ask for.
+    /// The request mix.
     pub mix: Vec<MixPart>,
-    /// The CPUs that the generator's threads are pinned to; empty: not pinned.
+    /// The CPUs that the load generator's threads are pinned to; empty: not pinned.
     pub cpus: Vec<u32>,
 }
 
-/// A list of calls for each user.
+/// A fixed number of requests per user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserRequests {
-    /// Calls of each user, warm-up included.
+    /// Requests of each user, including warm-up.
     pub each: u32,
-    /// The first of them, which are not measured.
+    /// The number of first requests that are warm-up.
     pub warm_up: u32,
 }
 
-/// The pause of a user between a reply and its next call.
+/// The think time of a user between a reply and its next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Think {
-    /// Always the same; zero: none.
-    #[serde(rename = "constant_ns", with = "super::ns")]
+    /// Constant; zero: none.
+    #[serde(rename = "constant_ns", with = "ns")]
     Constant(Duration),
-    /// Exponentially distributed with this mean, from the experiment's seed.
-    #[serde(rename = "exponential_ns", with = "super::ns")]
+    /// Exponentially distributed with this mean, drawn from the experiment's seed.
+    #[serde(rename = "exponential_ns", with = "ns")]
     Exponential(Duration),
 }
 
 impl Think {
-    /// The pause, or its mean.
+    /// The mean think time.
     #[must_use]
     pub const fn mean(self) -> Duration {
         match self {
@@ -235,107 +235,107 @@ impl Think {
     }
 }
 
-/// A part of what users ask for.
+/// An entry of the request mix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MixPart {
     /// Path and query.
     pub path: String,
-    /// What it is called in results.
+    /// Its name in results.
     pub label: String,
-    /// How often it comes, relative to the other parts.
+    /// Its weight relative to the other entries.
     pub share: u32,
 }
 
-/// Closed loop as fast as it goes.
+/// Closed loop at full speed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaxLoad {
-    /// Connections.
+    /// Number of connections.
     pub connections: u32,
-    /// How long.
+    /// Durations.
     pub timing: Timing,
-    /// `true`: connections stay open; `false`: one connection a request.
+    /// `true`: persistent connections; `false`: one connection per request.
     pub keep_alive: bool,
-    /// The CPUs that the generator's threads are pinned to; empty: not pinned.
+    /// The CPUs that the load generator's threads are pinned to; empty: not pinned.
     pub cpus: Vec<u32>,
 }
 
-/// The real httperf: open loop by connection rate.
+/// httperf: open loop with a fixed connection rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttperfLoad {
-    /// Connections a second.
+    /// Connections per second.
     pub rate_per_s: f64,
-    /// How long; the warm-up is a run of its own.
+    /// Durations; the warm-up is a separate httperf run.
     pub timing: Timing,
-    /// Requests on each connection.
+    /// Requests per connection.
     pub calls: u32,
-    /// The CPUs that it may use; empty: any.
+    /// Its CPU affinity; empty: any CPU.
     pub cpus: Vec<u32>,
 }
 
-/// The real Apache JMeter: closed loop of threads.
+/// Apache JMeter: closed loop of threads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JmeterLoad {
-    /// Threads.
+    /// Number of threads.
     pub users: u32,
-    /// How long.
+    /// Durations.
     pub timing: Timing,
-    /// The pause of a thread after each reply.
-    #[serde(rename = "think_ns", with = "super::ns")]
+    /// Think time after each reply.
+    #[serde(rename = "think_ns", with = "ns")]
     pub think: Duration,
     /// `true`: each thread keeps its connection.
     pub keep_alive: bool,
-    /// The CPUs that it may use; empty: any.
+    /// Its CPU affinity; empty: any CPU.
     pub cpus: Vec<u32>,
 }
 
-/// No load: the services are started, left alone and stopped.
+/// No load: the services are started, left idle and stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoLoad {
-    /// How long they are left alone.
+    /// Durations.
     pub timing: Timing,
 }
 
-/// A stream of packets.
+/// A stream of UDP packets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UdpLoad {
-    /// How many are measured.
+    /// Number of measured packets.
     pub packets: u64,
-    /// The length of each, bytes.
+    /// Payload size of each, bytes.
     pub size: u32,
-    /// The distance of two packets; zero only with a window: as fast as it goes.
-    #[serde(rename = "pace_ns", with = "super::ns")]
+    /// Interval between packets; zero, allowed only with a window: full speed.
+    #[serde(rename = "pace_ns", with = "ns")]
     pub pace: Duration,
-    /// Packets under way at most; `None`: an open loop.
+    /// Maximum number of outstanding packets; `None`: open loop.
     pub window: Option<u32>,
-    /// How long the fastest pace without loss is looked for after the measured stream; `None`: not at all.
-    #[serde(rename = "search_ns", with = "super::ns::option")]
+    /// Time budget of the search for the fastest lossless pace after the measured stream; `None`: no search.
+    #[serde(rename = "search_ns", with = "ns::option")]
     pub search: Option<Duration>,
-    /// How long; the window is the longest that the stream may take.
+    /// Durations; the window is the maximum duration of the stream.
     pub timing: Timing,
-    /// The CPUs that the generator's threads are pinned to; empty: not pinned.
+    /// The CPUs that the load generator's threads are pinned to; empty: not pinned.
     pub cpus: Vec<u32>,
 }
 
 impl UdpLoad {
-    /// How long the measured stream takes if nothing is lost, about.
+    /// Approximate duration of the measured stream if no packet is lost.
     #[must_use]
     pub fn expected(&self) -> Duration {
-        // As fast as it goes is some microseconds a packet.
+        // Full speed is a few microseconds per packet.
         let pace = self.pace.max(Duration::from_micros(5));
         Duration::from_secs_f64(pace.as_secs_f64() * self.packets as f64)
     }
 }
 
 impl LoadKind {
-    /// Whether it can be fired at a workload of this transport; no load goes with all.
+    /// Whether the load can be used with a workload of this transport; `none` works with any.
     #[must_use]
-    pub fn goes_with(&self, transport: Transport) -> bool {
+    pub fn supports(&self, transport: Transport) -> bool {
         match self {
             Self::None(_) => true,
             Self::Udp(_) => transport == Transport::Udp,
@@ -343,7 +343,7 @@ impl LoadKind {
         }
     }
 
-    /// How long it takes.
+    /// Durations of the whole load.
     #[must_use]
     pub const fn timing(&self) -> &Timing {
         match self {
@@ -358,7 +358,7 @@ impl LoadKind {
         }
     }
 
-    /// Warm-up, measurement window and time-out of what is reported; of a search, those of its last step.
+    /// Durations of the reported measurement; for a search, those of its last step.
     #[must_use]
     pub const fn measured(&self) -> &Timing {
         match self {
@@ -367,7 +367,7 @@ impl LoadKind {
         }
     }
 
-    /// Whether connections serve several requests.
+    /// Whether a connection carries more than one request.
     #[must_use]
     pub const fn keeps_alive(&self) -> bool {
         match self {
@@ -381,7 +381,7 @@ impl LoadKind {
         }
     }
 
-    /// Whether replies decide when the next request is due.
+    /// Whether the load is a closed loop.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         match self {
@@ -391,7 +391,7 @@ impl LoadKind {
         }
     }
 
-    /// Whether it can be split over several load generators.
+    /// Whether the load can be split over several loaders.
     #[must_use]
     pub const fn is_divisible(&self) -> bool {
         match self {
@@ -401,7 +401,7 @@ impl LoadKind {
         }
     }
 
-    /// How many requests are scheduled in the measurement window, where the load fixes that exactly.
+    /// The number of requests scheduled in the measurement window, if the load determines it exactly.
     #[must_use]
     pub fn due(&self) -> Option<f64> {
         match self {
@@ -414,7 +414,7 @@ impl LoadKind {
         }
     }
 
-    /// The CPUs that the generator is pinned to; empty: not pinned.
+    /// The CPUs that the load generator is pinned to; empty: not pinned.
     #[must_use]
     pub fn cpus(&self) -> &[u32] {
         match self {
@@ -429,7 +429,7 @@ impl LoadKind {
         }
     }
 
-    /// Pins the generator to these CPUs; a load without one has none to pin.
+    /// Pins the load generator to these CPUs; no effect for `none`.
     pub fn set_cpus(&mut self, cpus: &CpuSet) {
         let own = match self {
             Self::Rate(load) => &mut load.cpus,
@@ -445,17 +445,17 @@ impl LoadKind {
     }
 }
 
-/// When requests are due.
+/// The arrival process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arrivals {
-    /// Equal distances.
+    /// Constant interarrival times.
     Uniform,
-    /// Equal distances, and each request later by a random time from zero to this, from the experiment's seed; at most the distance of two
-    /// requests, so that they keep their order.
-    #[serde(rename = "jitter_ns", with = "super::ns")]
+    /// Constant interarrival times, and each request delayed by a random time from zero to this, drawn from the experiment's seed; at most one
+    /// interarrival time, so that requests keep their order.
+    #[serde(rename = "jitter_ns", with = "ns")]
     Jittered(Duration),
-    /// Exponentially distributed distances, from the experiment's seed.
+    /// Exponentially distributed interarrival times, drawn from the experiment's seed.
     Poisson,
 }
 
@@ -465,6 +465,38 @@ impl fmt::Display for Arrivals {
             Self::Uniform => f.write_str("evenly spaced"),
             Self::Jittered(jitter) => write!(f, "evenly spaced with up to {jitter:?} of jitter"),
             Self::Poisson => f.write_str("Poisson arrivals"),
+        }
+    }
+}
+
+/// (De)serializes durations as whole nanoseconds.
+mod ns {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    fn whole(duration: Duration) -> u64 {
+        u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        whole(*duration).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_nanos)
+    }
+
+    /// The same for an `Option<Duration>`.
+    pub mod option {
+        use super::{Deserialize as _, Deserializer, Duration, Serialize as _, Serializer, whole};
+
+        pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+            duration.map(whole).serialize(serializer)
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+            Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_nanos))
         }
     }
 }

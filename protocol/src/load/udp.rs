@@ -1,93 +1,93 @@
-//! What comes of a stream of packets.
+//! Results of a UDP load.
 
 use serde::{Deserialize, Serialize};
 
-/// The packets of the measured stream, and what was counted along their way.
+/// Statistics of the measured stream, and the packet counters along its path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct UdpFigures {
-    /// The measured stream, as its sender saw it.
-    pub stream: StreamFigures,
-    /// The receive buffer of each of the sender's sockets, bytes as the kernel counts them.
+pub struct UdpStats {
+    /// The measured stream from the sender's side.
+    pub stream: StreamStats,
+    /// Receive buffer of each of the sender's sockets, bytes as the kernel counts them.
     pub receive_buffer: u64,
-    /// What the kernel of the sender's host counted meanwhile, for all sockets of its network; `None`: it does not tell.
+    /// Kernel counters of the sender's host over all sockets of its network namespace; `None`: unavailable.
     pub host: Option<HostCounters>,
-    /// What the service counted meanwhile; `None`: it does not tell.
+    /// The service's counters; `None`: unavailable.
     pub service: Option<ServiceCounters>,
-    /// The fastest pace without loss; `None`: it was not looked for.
-    pub search: Option<SearchFigures>,
+    /// The search for the fastest lossless pace; `None`: there was no search.
+    pub search: Option<SearchStats>,
 }
 
-/// A stream as its sender saw it.
+/// A stream from the sender's side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StreamFigures {
-    /// Packets that the kernel took.
+pub struct StreamStats {
+    /// Packets sent.
     pub sent: u64,
-    /// Packets that were answered rightly and in time.
+    /// Packets with a correct reply within the time-out.
     pub received: u64,
-    /// Packets that were not answered in time.
+    /// Packets without a reply within the time-out.
     pub lost: u64,
-    /// Those of the lost whose reply came after all.
+    /// Lost packets whose reply arrived after the time-out.
     pub late: u64,
-    /// Packets that the kernel refused to take.
+    /// Packets that the kernel did not accept.
     pub unsent: u64,
-    /// Replies to packets that had been answered before.
+    /// Repeated replies to the same packet.
     pub duplicates: u64,
-    /// First replies behind that to a packet with a higher number of the same flow (RFC 4737, section 3).
+    /// First replies that arrived after the reply to a later packet of the same flow (RFC 4737, section 3).
     pub reordered: u64,
-    /// How far, in packets, the latest of them lay behind the highest number.
+    /// The maximum reordering extent, packets.
     pub furthest_behind: u64,
-    /// Replies with a wrong length or wrong bytes.
+    /// Replies with incorrect length or content.
     pub wrong: u64,
-    /// Packets that were no reply to this stream.
+    /// Packets that are not replies to this stream.
     pub stray: u64,
-    /// All packets that were read: received, late, wrong, duplicates and stray.
+    /// All packets read: received, late, wrong, duplicates and stray.
     pub read: u64,
-    /// Times that the service's host said that nothing listens there.
+    /// ICMP port unreachable errors.
     pub refused: u64,
-    /// Packets that the kernel dropped at the sender's sockets; `None`: it does not tell.
+    /// Packets dropped by the kernel at the sender's sockets; `None`: unavailable.
     pub dropped: Option<u64>,
-    /// From the first packet sent to the last reply in time, ns: the time of Czipri's figures.
+    /// From the first packet sent to the last reply within its time-out, ns; the time that Czipri reports.
     pub total_ns: u64,
-    /// From the first packet sent to the last one sent, ns.
+    /// From the first packet sent to the last packet sent, ns.
     pub sending_ns: u64,
 }
 
-/// What a service of the workload `udp` counted. Differences over the measured stream, but for the last two.
+/// Counters of a service of the workload `udp`: differences over the measured stream, except for the last two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceCounters {
-    /// Packets that it read.
+    /// Packets received.
     pub received: u64,
-    /// Replies that its system took.
+    /// Replies sent.
     pub answered: u64,
-    /// Replies that its system refused.
+    /// Replies that its operating system did not accept.
     pub unsent: u64,
-    /// Packets that the kernel dropped at its sockets; `None`: it does not tell.
+    /// Packets dropped by the kernel at its sockets; `None`: unavailable.
     pub dropped: Option<u64>,
-    /// Bytes of each socket's receive buffer.
+    /// Receive buffer of each socket, bytes.
     pub receive_buffer: u64,
-    /// Its sockets.
+    /// Number of sockets.
     pub sockets: u64,
 }
 
-/// What the kernel counts of UDP over IPv4 for all sockets of a network (`/proc/net/snmp`).
+/// Kernel counters of UDP over IPv4 for all sockets of a network namespace (`/proc/net/snmp`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostCounters {
-    /// `RcvbufErrors`: packets that found a receive buffer full.
+    /// `RcvbufErrors`: packets dropped because the receive buffer was full.
     pub receive_buffer_errors: u64,
-    /// `SndbufErrors`: packets that found no memory to be sent from.
+    /// `SndbufErrors`: packets not sent because the send buffer was full.
     pub send_buffer_errors: u64,
-    /// `InCsumErrors`: packets with a wrong checksum.
+    /// `InCsumErrors`: packets with an incorrect checksum.
     pub checksum_errors: u64,
-    /// `NoPorts`: packets to a port where nothing listens.
+    /// `NoPorts`: packets to a closed port.
     pub no_ports: u64,
 }
 
 impl HostCounters {
-    /// What was counted since.
+    /// The difference to an earlier reading.
     #[must_use]
     pub const fn since(self, before: Self) -> Self {
         Self {
@@ -100,7 +100,7 @@ impl HostCounters {
 }
 
 impl ServiceCounters {
-    /// What was counted since an earlier answer.
+    /// The difference to an earlier reading.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         Self {
@@ -116,47 +116,47 @@ impl ServiceCounters {
     }
 }
 
-impl UdpFigures {
-    /// Packets that vanished between the sender and the service's sockets, less those that were doubled there; `None`: nobody counted.
+impl UdpStats {
+    /// Packets lost between the sender and the service's sockets, less packets duplicated there; `None`: no counters.
     #[must_use]
-    pub fn missing_there(&self) -> Option<i64> {
+    pub fn lost_outbound(&self) -> Option<i64> {
         let service = self.service?;
         Some(difference(self.stream.sent, service.received + service.dropped?))
     }
 
-    /// Replies that vanished between the service and the sender's sockets, less those that were doubled there; `None`: nobody counted.
+    /// Replies lost between the service and the sender's sockets, less replies duplicated there; `None`: no counters.
     #[must_use]
-    pub fn missing_back(&self) -> Option<i64> {
+    pub fn lost_inbound(&self) -> Option<i64> {
         let stream = &self.stream;
         Some(difference(self.service?.answered, stream.read + stream.dropped?))
     }
 }
 
-fn difference(more: u64, less: u64) -> i64 {
-    i64::try_from(i128::from(more) - i128::from(less)).unwrap_or(i64::MAX)
+fn difference(a: u64, b: u64) -> i64 {
+    i64::try_from(i128::from(a) - i128::from(b)).unwrap_or(i64::MAX)
 }
 
-/// What the search for the fastest pace without loss found.
+/// The result of the search for the fastest lossless pace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SearchFigures {
-    /// The fastest pace that lost nothing, ns between two packets; `None`: none was found.
+pub struct SearchStats {
+    /// The fastest lossless pace, ns between packets; `None`: none was found.
     pub pace_ns: Option<u64>,
-    /// Why it is not faster.
+    /// What limits it.
     pub limit: SearchLimit,
-    /// Every stream of the search, in order.
+    /// All streams of the search, in order.
     pub steps: Vec<SearchStep>,
 }
 
-/// Why a search ended.
+/// What limits the result of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SearchLimit {
     /// A slightly faster pace loses packets.
     Loss,
-    /// The generator cannot send faster: the platform may bear more.
+    /// The load generator cannot send faster; the platform may sustain more.
     Generator,
-    /// The time for the search was over: the platform may bear more.
+    /// The time budget ran out; the platform may sustain more.
     Time,
 }
 
@@ -164,15 +164,15 @@ pub enum SearchLimit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchStep {
-    /// The pace that was ordered, ns.
+    /// The requested pace, ns between packets.
     pub pace_ns: u64,
-    /// Packets that were sent.
+    /// Packets sent.
     pub sent: u64,
-    /// Packets that were lost, refused or answered wrongly.
+    /// Packets that were lost, not accepted by the kernel or answered incorrectly.
     pub lost: u64,
-    /// Packets that the kernel dropped at the sender's sockets.
+    /// Packets dropped by the kernel at the sender's sockets.
     pub dropped: Option<u64>,
-    /// From the first packet sent to the last one sent, ns.
+    /// From the first packet sent to the last packet sent, ns.
     pub sending_ns: u64,
 }
 
@@ -181,16 +181,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loss_is_told_apart_by_where_it_was() {
-        let figures = UdpFigures {
-            stream: StreamFigures {
+    fn loss_is_attributed_to_its_direction() {
+        let figures = UdpStats {
+            stream: StreamStats {
                 sent: 1000,
                 received: 900,
                 lost: 100,
                 duplicates: 5,
                 read: 905,
                 dropped: Some(10),
-                ..StreamFigures::default()
+                ..StreamStats::default()
             },
             receive_buffer: 1,
             host: None,
@@ -204,12 +204,12 @@ mod tests {
             }),
             search: None,
         };
-        assert_eq!(figures.missing_there(), Some(20));
-        assert_eq!(figures.missing_back(), Some(34));
-        let silent = UdpFigures {
+        assert_eq!(figures.lost_outbound(), Some(20));
+        assert_eq!(figures.lost_inbound(), Some(34));
+        let silent = UdpStats {
             service: None,
             ..figures
         };
-        assert_eq!((silent.missing_there(), silent.missing_back()), (None, None));
+        assert_eq!((silent.lost_outbound(), silent.lost_inbound()), (None, None));
     }
 }

@@ -1,17 +1,11 @@
-//! What a RUN asks for.
-//!
-//! ```text
-//! platform   where services run
-//! service    what they are, and what counts as their first correct reply
-//! limits     what they get, how they are sampled, how long phases may take       cpus   lists of CPUs
-//! ```
+//! The content of a RUN: the platform, the services and what surrounds them, resource limits, sampling and deadlines.
 
-mod cpus;
+mod cpu_set;
 mod limits;
 mod platform;
 mod service;
 
-pub use cpus::{BadCpuSet, CpuSet};
+pub use cpu_set::{CpuSet, InvalidCpuSet};
 pub use limits::{Deadlines, Resources, Sampling};
 pub use platform::*;
 pub use service::*;

@@ -1,33 +1,33 @@
-//! Where services run.
+//! Platforms.
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{EngineSocket, RuntimeName};
 use crate::ids::Name;
 
-/// Where services run. One variant a platform; what differs between platforms of a kind is data in its struct.
+/// A platform, i.e. what services run on; parameters of a kind are fields of its struct.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlatformSpec {
-    /// A process of the host.
+    /// Host processes.
     Native(NativeSpec),
-    /// A container of a Docker engine.
+    /// Containers of an engine with Docker's API.
     Docker(DockerSpec),
-    /// A container of LXC.
+    /// LXC containers.
     Lxc(LxcSpec),
-    /// An OSv unikernel under QEMU.
+    /// OSv unikernels under QEMU.
     Osv(GuestSpec),
-    /// An IncludeOS unikernel under QEMU.
+    /// IncludeOS unikernels under QEMU.
     Includeos(GuestSpec),
-    /// A virtual machine with Linux under QEMU.
+    /// Linux virtual machines under QEMU.
     LinuxVm(GuestSpec),
-    /// Any other guest under QEMU that the runner's host has a description of.
+    /// Other QEMU guests that are described on the runner's host.
     Guest(GuestSpec),
-    /// A platform that only pretends, for tests of everything around it.
+    /// A fake for tests.
     Fake(FakeSpec),
 }
 
-/// The kinds of platform, without their parameters.
+/// The kind of a platform, without its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlatformKind {
@@ -50,7 +50,7 @@ pub enum PlatformKind {
 }
 
 impl PlatformKind {
-    /// Every kind, in the order they are shown.
+    /// All kinds, in display order.
     pub const ALL: [Self; 8] = [
         Self::Native,
         Self::Docker,
@@ -62,9 +62,9 @@ impl PlatformKind {
         Self::Fake,
     ];
 
-    /// The word that configuration files and reports use.
+    /// Its name in configuration files and reports.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Native => "native",
             Self::Docker => "docker",
@@ -80,12 +80,12 @@ impl PlatformKind {
 
 impl std::fmt::Display for PlatformKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.word())
+        f.pad(self.as_str())
     }
 }
 
 impl PlatformSpec {
-    /// Which kind of platform this is.
+    /// The kind of this platform.
     #[must_use]
     pub const fn kind(&self) -> PlatformKind {
         match self {
@@ -101,35 +101,35 @@ impl PlatformSpec {
     }
 }
 
-/// A process of the host, in its own process group and, where allowed, its own cgroup.
+/// Host processes, each in its own process group and, if permitted, its own cgroup.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NativeSpec {}
 
-/// A container of an engine with Docker's API.
+/// Containers of an engine with Docker's API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DockerSpec {
-    /// Whose engine.
+    /// The engine.
     #[serde(default, skip_serializing_if = "is_default")]
     pub engine: Engine,
-    /// What the containers are connected to.
+    /// The container network.
     #[serde(default, skip_serializing_if = "is_default")]
     pub network: ContainerNetwork,
-    /// Where the engine listens; `None`: where the runner's environment says, else at the engine's usual place.
+    /// The engine's socket; `None`: from the runner's environment, else the engine's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket: Option<EngineSocket>,
-    /// The engine's name for what runs its containers, e.g. `runsc` or `crun`; `None`: the engine's default.
+    /// The OCI runtime as named in the engine, e.g. `runsc` or `crun`; `None`: the engine's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<RuntimeName>,
-    /// `true`: the endpoint is a port published on the host (through docker-proxy or NAT), which other machines can reach.
-    /// `false`: the container's own address on the bridge, reachable from the host and over a route to it.
+    /// `true`: the endpoint is a port published on the host (through docker-proxy or NAT), reachable from other machines.
+    /// `false`: the container's address on the bridge, reachable from the host and through a route.
     pub publish: bool,
-    /// An image that the engine already has; `None` builds one FROM scratch out of the static workload binary.
+    /// An image in the engine's store; `None`: one is built FROM scratch with the static workload binary.
     pub image: Option<String>,
 }
 
-/// A container of LXC, on the runner's bridge.
+/// LXC containers on the runner's bridge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LxcSpec {}
@@ -138,21 +138,21 @@ pub struct LxcSpec {}
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Engine {
-    /// Docker's own, at the runner's `DOCKER_HOST` or `/var/run/docker.sock`.
+    /// Docker, at the runner's `DOCKER_HOST` or `/var/run/docker.sock`.
     #[default]
     Docker,
-    /// Podman's service, at the runner's `CONTAINER_HOST` or `/run/podman/podman.sock`.
+    /// Podman, at the runner's `CONTAINER_HOST` or `/run/podman/podman.sock`.
     Podman,
 }
 
-/// What containers are connected to.
+/// The network of containers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ContainerNetwork {
-    /// The engine's own bridge.
+    /// The engine's bridge.
     #[default]
     Engine,
-    /// The runner's bridge, on which its guests are.
+    /// The runner's bridge, which guests use, too.
     Bridge,
 }
 
@@ -160,17 +160,17 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// A guest under QEMU, one a service. What it boots is described in a file of the runner's host, since kernels and images are that host's.
+/// QEMU guests, one per service. A file on the runner's host describes what they boot, since kernels and images are stored there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuestSpec {
-    /// The name of the description, `<state>/guests/<guest>.toml` on the runner's host.
+    /// Name of the description, `<state>/guests/<guest>.toml` on the runner's host.
     pub guest: Name,
-    /// What executes the guest's instructions.
+    /// Hardware virtualization or emulation.
     pub acceleration: Acceleration,
-    /// How the guest is reached.
+    /// The guest's network.
     pub network: GuestNetwork,
-    /// Virtual CPUs of each guest; `None`: as many as the cpuset has, 1 without one.
+    /// vCPUs per guest; `None`: the size of the cpuset, or 1 without a cpuset.
     pub vcpus: Option<u32>,
 }
 
@@ -183,33 +183,33 @@ pub struct Emulation {
     pub kvm_failure: Option<String>,
 }
 
-/// What executes a guest's instructions.
+/// Hardware virtualization or emulation of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Acceleration {
-    /// The processor, through KVM; refused where a guest does not come up with it.
+    /// KVM; refused if a guest does not boot with it.
     Kvm,
-    /// QEMU's translator. Times and rates are not those of a machine with virtualisation.
+    /// Emulation by QEMU (TCG). Times and rates are not comparable with hardware virtualization.
     Tcg,
-    /// KVM where a guest comes up with it, else QEMU's translator, which every report shows.
+    /// KVM if a guest boots with it, else TCG, which every report shows.
     Auto,
 }
 
-/// How a guest is reached.
+/// The network of a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GuestNetwork {
-    /// Over a tap device on a bridge of the runner's.
+    /// A tap device on the runner's bridge.
     Bridge(BridgeSpec),
-    /// Through a port of the host that QEMU's user-mode network forwards; needs no privilege and is slow.
+    /// A host port forwarded by QEMU's user-mode network; needs no privileges, but is slow.
     User(UserNetSpec),
 }
 
-/// A tap device on a bridge of the runner's; the guest has a static address on it.
+/// A tap device on the runner's bridge; the guest has a static address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BridgeSpec {
-    /// Whether the kernel's vhost-net moves the packets instead of QEMU.
+    /// Whether vhost-net handles the packets instead of QEMU.
     pub vhost: bool,
 }
 
@@ -218,30 +218,30 @@ pub struct BridgeSpec {
 #[serde(deny_unknown_fields)]
 pub struct UserNetSpec {}
 
-/// A platform that only pretends: it serves nothing, and fails where it is told.
+/// A fake platform: it serves nothing, and fails at a chosen stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FakeSpec {
-    /// Milliseconds that a start takes.
+    /// Start-up time, ms.
     pub start_ms: u64,
-    /// Where it fails, if anywhere.
+    /// The stage at which it fails, if any.
     pub fail: Option<FakeFailure>,
 }
 
-/// Where the fake platform fails.
+/// The stage at which the fake platform fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FakeFailure {
-    /// Its need is not met.
+    /// A requirement is not met.
     Probe,
     /// The image cannot be prepared.
     Prepare,
     /// The service cannot be started.
     Start,
-    /// The service starts and never answers.
+    /// The service starts but never replies.
     Ready,
-    /// The service dies by itself soon after READY.
+    /// The service exits soon after READY.
     Exit,
-    /// Something is left behind after the stop.
+    /// Teardown leaves something behind.
     Teardown,
 }

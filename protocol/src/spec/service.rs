@@ -1,9 +1,8 @@
-//! What runs, and what counts as its first correct reply.
+//! The services of a deployment: their processes and readiness probes, their broker, and how they are seeded with data.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Name;
-use crate::surroundings::Place;
 
 /// One process of a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,31 +13,32 @@ pub struct ServiceSpec {
     /// Where it runs.
     #[serde(default, skip_serializing_if = "Place::is_platform")]
     pub place: Place,
-    /// The arguments of the `workload` program, e.g. `["tcp", "--listen", "{listen}"]`; `{listen}` becomes `address:port` as the platform has it.
+    /// Arguments of the `workload` program, e.g. `["tcp", "--listen", "{listen}"]`; `{listen}` is replaced by the platform's `address:port`.
     pub args: Vec<String>,
-    /// The port that it listens on; `None`: on none.
+    /// The port that it listens on; `None`: it does not listen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// What counts as its first correct reply.
+    /// The readiness probe.
     pub ready: Probe,
 }
 
-/// What counts as a correct reply. An open port alone proves nothing where a forward or a proxy stands in front.
+/// A readiness probe. An open port is not sufficient behind a port forward or proxy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Probe {
-    /// An HTTP GET that is answered as expected.
+    /// An HTTP GET with the expected response.
     Http(HttpProbe),
-    /// Its port takes a connection: enough for a process of the host, where nothing stands in front.
+    /// The port accepts a connection: sufficient for a host process, without a proxy in front.
     Connects(ConnectsProbe),
-    /// It was started, and its guest, if it is in one, is up by its console's word. For a service that listens nowhere: whether it works, the probe of one that needs it has to show.
+    /// The process was started, and its guest, if any, has reported on its console that it is up. For services without a port; the probe of a
+    /// service that depends on them shows whether they work.
     Started(StartedProbe),
-    /// A packet of UDP that is answered as expected.
+    /// A UDP packet with the expected reply.
     Udp(UdpProbe),
 }
 
 impl Probe {
-    /// What the probe, and so the service, speaks.
+    /// The transport of the probe and thus of the service.
     #[must_use]
     pub const fn transport(&self) -> Transport {
         match self {
@@ -48,12 +48,12 @@ impl Probe {
     }
 }
 
-/// What carries a service's requests: TCP and UDP have ports of their own.
+/// The transport of a service; TCP and UDP ports are separate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// Connections.
+    /// TCP.
     Tcp,
-    /// Packets.
+    /// UDP.
     Udp,
 }
 
@@ -76,24 +76,80 @@ pub struct ConnectsProbe {}
 #[serde(deny_unknown_fields)]
 pub struct StartedProbe {}
 
-/// An HTTP GET and its correct answer.
+/// An HTTP GET and the expected response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpProbe {
     /// The path, e.g. `/`.
     pub path: String,
-    /// The only status that counts.
+    /// The expected status.
     pub status: u16,
-    /// The length that the body must have, bytes; `None`: any.
+    /// The expected body length, bytes; `None`: any.
     pub body_bytes: Option<u64>,
 }
 
-/// A packet of UDP and its correct answer. A packet may be lost, so it is sent again until the answer is there.
+/// A UDP packet and the expected reply. The packet is resent until the reply arrives, since it may be lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UdpProbe {
-    /// The bytes of the packet.
+    /// Payload of the packet.
     pub packet: String,
-    /// The bytes of the answer, all of them.
+    /// Complete payload of the reply.
     pub answer: String,
 }
+
+/// Where a service runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// On the platform under test.
+    #[default]
+    Platform,
+    /// Beside it: a process of the target host, on every platform.
+    Beside,
+}
+
+impl Place {
+    /// Whether it is on the platform, which is the default.
+    #[must_use]
+    pub const fn is_platform(&self) -> bool {
+        matches!(self, Self::Platform)
+    }
+}
+
+/// The services' own Kafka broker, separate from the one that carries these messages. The runner starts it on its host before the services, as
+/// the service [`BROKER`], and stops it after them. In the services' arguments, `{brokers}` is replaced by its address as reachable by each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerSpec {
+    /// The broker program.
+    pub program: BrokerProgram,
+    /// Its port for host processes. Services on a platform with its own network use the next port, on the host's address in that network.
+    pub port: u16,
+}
+
+/// The service name of a [`BrokerSpec`]; reserved.
+pub const BROKER: &str = "kafka";
+
+/// Brokers that a runner can start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BrokerProgram {
+    /// This project's broker.
+    Own,
+    /// Apache Kafka, by the runner's `kafka.sh`.
+    Apache,
+}
+
+/// How the services are seeded before READY: the `workload` program runs on the target host and must exit with 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeedSpec {
+    /// Its arguments; `{endpoint:NAME}` is replaced by the address of that service.
+    pub args: Vec<String>,
+    /// Deadline, ms.
+    pub deadline_ms: u64,
+}
+
+/// The name of the seeding process in logs; reserved.
+pub const SEED: &str = "seed";

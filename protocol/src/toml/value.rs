@@ -180,7 +180,7 @@ pub fn signing_key(text: &String) -> Result<SigningKey, Fault> {
 
 /// Reports files named by options of librdkafka that cannot be used.
 pub fn kafka_files(options: &BTreeMap<String, String>, table: &mut TableCheck<'_>, remedy: &str) {
-    for (option, fault) in files::of_kafka_options(options) {
+    for (option, fault) in files::kafka_option_errors(options) {
         table.table_error(Fault::new(format!("{option} = {:?}: {fault}", options[option]), remedy));
     }
 }

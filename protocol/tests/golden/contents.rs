@@ -1,18 +1,18 @@
-//! What the larger messages hold.
+//! The content of the larger messages.
 
 use std::collections::BTreeMap;
 
 use protocol::facts::{
-    CpuFacts, HostFacts, HostNow, KernelFacts, MemoryFacts, NumaNode, PlatformFacts, Program, Temperature, Unmet,
+    CpuFacts, HostFacts, HostState, KernelFacts, MemoryFacts, NumaNode, PlatformFacts, Program, Temperature, Unmet,
 };
 use protocol::sample::{
-    Counter, Counters, Energy, GuestThread, Link, OfService, OneProcess, PlatformProcess, ProcessOf, Rest, RestKind,
-    Role, Sample, Samples, Subject, ThreadsOf, WholeHost,
+    Counter, Counters, Energy, GuestThread, Link, OtherProcessesRef, PlatformProcess, ProcessKind, ProcessRef,
+    QemuThreads, Role, Sample, Samples, ServiceProcess, ServiceRef, Subject, WholeHost,
 };
 use protocol::size::{Part, Size};
 use protocol::spec::PlatformKind;
 use protocol::summary::{
-    Exit, HostUse, KernelLogSummary, KernelTrouble, ServiceSummary, Summary, Teardown, TroubleKind,
+    Exit, HostUsage, KernelEvent, KernelEventKind, KernelLogSummary, ServiceSummary, Summary, Teardown,
 };
 
 use crate::name;
@@ -70,7 +70,7 @@ pub fn facts() -> HostFacts {
             overcommit: Some(0),
             huge_pages: Some(0),
         },
-        now: HostNow {
+        now: HostState {
             load_1m: Some(0.25),
             busy_ticks: Some(1000),
             all_ticks: Some(9000),
@@ -101,15 +101,15 @@ pub fn facts() -> HostFacts {
 }
 
 pub fn samples() -> Samples {
-    let of = OfService { service: name("tcp") };
+    let of = ServiceRef { service: name("tcp") };
     let subjects = [
         Subject::Cgroup(of.clone()),
-        Subject::Process(ProcessOf {
+        Subject::Process(ServiceProcess {
             service: name("tcp"),
             pid: 17,
             start_ticks: 4711,
         }),
-        Subject::Threads(ThreadsOf {
+        Subject::Threads(QemuThreads {
             service: name("tcp"),
             role: Role::Vcpu,
         }),
@@ -119,11 +119,13 @@ pub fn samples() -> Samples {
             pid: 18,
             start_ticks: 4712,
         }),
-        Subject::Runner(OneProcess {
+        Subject::Runner(ProcessRef {
             pid: 19,
             start_ticks: 4713,
         }),
-        Subject::Rest(Rest { kind: RestKind::Kernel }),
+        Subject::OtherProcesses(OtherProcessesRef {
+            kind: ProcessKind::Kernel,
+        }),
         Subject::Host(WholeHost {}),
         Subject::Link(Link {
             service: Some(name("tcp")),
@@ -177,7 +179,7 @@ pub fn summary() -> Summary {
         samples: 11,
         missed_ticks: 0,
         sampler_cpu_ns: 1000,
-        host: HostUse {
+        host: HostUsage {
             user_ticks: 1,
             system_ticks: 2,
             interrupt_ticks: 3,
@@ -187,8 +189,8 @@ pub fn summary() -> Summary {
         kernel_log: KernelLogSummary {
             is_readable: true,
             messages: 2,
-            troubles: vec![KernelTrouble {
-                kind: TroubleKind::GroupOutOfMemory,
+            troubles: vec![KernelEvent {
+                kind: KernelEventKind::GroupOutOfMemory,
                 text: "Memory cgroup out of memory: Killed process 17".into(),
             }],
         },

@@ -1,4 +1,4 @@
-//! The messages of loaders.
+//! The messages between controller and loaders.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use protocol::command::TrialRef;
 use protocol::load::{
     Arrivals, Chunk, EchoSpec, Fired, HostCounters, JungMix, JungSpec, LettersSpec, Little, LoadKind, LoadSpec,
     MachineFacts, MaxLoad, MixPart, PartSpec, Prepare, Prepared, Progress, RateLoad, RequestLabel, ServiceCounters,
-    Start, Stream, StreamFigures, Tally, TargetSpec, Think, Timing, UdpFigures, UdpLoad, Usage, UserRequests,
-    UsersLoad, Wait,
+    Start, Stream, StreamStats, Tally, TargetSpec, Think, Timing, UdpLoad, UdpStats, Usage, UserRequests, UsersLoad,
+    Wait,
 };
 use protocol::{Command, Event};
 
@@ -38,7 +38,7 @@ fn prepare(kind: LoadKind, target: TargetSpec) -> Command {
 }
 
 #[test]
-fn what_a_loader_is_told() {
+fn loader_commands() {
     let rate = LoadKind::Rate(RateLoad {
         rate_per_s: 500.0,
         timing: TIMING,
@@ -96,7 +96,7 @@ fn what_a_loader_is_told() {
 }
 
 #[test]
-fn what_a_loader_says() {
+fn loader_events() {
     let facts = MachineFacts {
         version: "0.1.0".into(),
         commit: Some("abc".into()),
@@ -165,13 +165,13 @@ fn fired() -> Fired {
         threads: 2,
         closed_idle: 1,
         left_open: 0,
-        udp: Some(UdpFigures {
-            stream: StreamFigures {
+        udp: Some(UdpStats {
+            stream: StreamStats {
                 sent: 100,
                 received: 99,
                 lost: 1,
                 dropped: Some(0),
-                ..StreamFigures::default()
+                ..StreamStats::default()
             },
             receive_buffer: 212_992,
             host: Some(HostCounters {

@@ -8,8 +8,8 @@ use deploy::ready;
 use deploy::{AnyDriver, Driver, HostGateway};
 use protocol::event::{IdleWindow, Refused, RefusedReason, Stage};
 use protocol::spec::ServiceSpec;
+use protocol::spec::{SEED, SeedSpec};
 use protocol::summary::Exit;
-use protocol::surroundings::{SEED, SeedSpec};
 
 use super::attempt::{Attempt, Deadline, ended};
 use super::deployments::{Deployments, ns};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use deploy::{AnyDriver, DeploymentSpec, Host, HostGateway, network};
 use protocol::AttemptId;
 use protocol::command::Run;
+use protocol::spec::{BROKER, BrokerProgram, BrokerSpec, Place};
 use protocol::spec::{ConnectsProbe, CpuSet, NativeSpec, PlatformSpec, Probe, Resources, ServiceSpec, Transport};
-use protocol::surroundings::{BROKER, BrokerProgram, BrokerSpec, Place};
 
 /// The programs besides the workload that a runner can start.
 #[derive(Clone, Debug, PartialEq, Eq)]

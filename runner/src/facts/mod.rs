@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use deploy::{AnyDriver, Driver, Host};
 use nix::unistd::{SysconfVar, sysconf};
-use protocol::facts::{HostFacts, HostNow, PlatformFacts, Unmet};
+use protocol::facts::{HostFacts, HostState, PlatformFacts, Unmet};
 use protocol::spec::{CpuSet, PlatformSpec};
 use sysinfo::System;
 
@@ -62,7 +62,7 @@ pub async fn facts(host: &Host, platforms: &[PlatformSpec]) -> HostFacts {
         cpu: cpu::read(&tree),
         settings: kernel::read(&tree),
         memory: kernel::memory(&tree),
-        now: HostNow {
+        now: HostState {
             kernel_log,
             ..now::read(&tree)
         },

@@ -1,17 +1,17 @@
 //! Facts that change by the second: load, CPU time, memory, temperatures, the kernel's log.
 
-use protocol::facts::{HostNow, Temperature};
+use protocol::facts::{HostState, Temperature};
 
 use super::tree::{Tree, kibibytes};
 
 /// The host now. `kernel_log` is not read from the tree; the caller sets it.
 #[must_use]
-pub fn read(tree: &Tree) -> HostNow {
+pub fn read(tree: &Tree) -> HostState {
     let info = tree.text("proc/meminfo").unwrap_or_default();
     let ticks = tree.text("proc/stat").and_then(|text| ticks(&text));
     let sum = |a: Option<u64>, b: Option<u64>| Some(a? + b?);
     let swap = |key| kibibytes(&info, key);
-    HostNow {
+    HostState {
         load_1m: tree.text("proc/loadavg").and_then(|text| load(&text)),
         busy_ticks: ticks.map(|(busy, _)| busy),
         all_ticks: ticks.map(|(_, all)| all),

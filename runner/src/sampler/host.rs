@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 use protocol::sample::{Counter, Counters};
-use protocol::summary::HostUse;
+use protocol::summary::HostUsage;
 
 use super::open_file::{OpenFile, Read};
 use super::parse::{self, ParseError};
@@ -16,7 +16,7 @@ use super::reader::{Depth, Reader, Source, Sources};
 const INTERFACES: usize = 16;
 
 /// The CPU time of the whole host from `/proc/stat`; `None`: not readable.
-pub(crate) fn host_use(root: &Path) -> Option<HostUse> {
+pub(crate) fn host_use(root: &Path) -> Option<HostUsage> {
     let text = fs::read(root.join("stat")).ok()?;
     parse::host(&text).ok()
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::PathBuf;
 
-use protocol::sample::{Counter, Counters, RestKind};
+use protocol::sample::{Counter, Counters, ProcessKind};
 
 use super::open_file::Read;
 use super::parse::{self, Stat};
@@ -64,7 +64,7 @@ impl OtherProcesses {
     }
 
     /// Reads all processes except those that `is_sampled` by themselves.
-    pub fn read(&mut self, is_sampled: impl Fn(u32) -> bool, reader: &mut Reader) -> [(RestKind, Counters); 2] {
+    pub fn read(&mut self, is_sampled: impl Fn(u32) -> bool, reader: &mut Reader) -> [(ProcessKind, Counters); 2] {
         self.rounds += 1;
         self.kernel.processes = 0;
         self.programs.processes = 0;
@@ -78,8 +78,8 @@ impl OtherProcesses {
         }
         self.add_reaped(reaped);
         [
-            (RestKind::Kernel, self.kernel.counters()),
-            (RestKind::Programs, self.programs.counters()),
+            (ProcessKind::Kernel, self.kernel.counters()),
+            (ProcessKind::Programs, self.programs.counters()),
         ]
     }
 
@@ -206,7 +206,7 @@ mod tests {
 
         fn programs(&mut self) -> u64 {
             let [kernel, programs] = self.1.read(|pid| pid == 99, &mut Reader::new(4096));
-            assert_eq!(kernel.0, RestKind::Kernel);
+            assert_eq!(kernel.0, ProcessKind::Kernel);
             programs.1.get(Counter::UserTicks).unwrap()
         }
     }

@@ -5,7 +5,9 @@ use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use deploy::Snapshot;
-use protocol::sample::{Counter, Counters, OneProcess, PlatformProcess, ProcessOf, Role, Sample, Subject, ThreadsOf};
+use protocol::sample::{
+    Counter, Counters, PlatformProcess, ProcessRef, QemuThreads, Role, Sample, ServiceProcess, Subject,
+};
 
 use super::process::Process;
 use super::reader::{Depth, Reader};
@@ -86,7 +88,7 @@ impl Rounds {
             };
             self.process(part.pid, None, depth, of, put);
         }
-        let runner = |pid, start_ticks| Subject::Runner(OneProcess { pid, start_ticks });
+        let runner = |pid, start_ticks| Subject::Runner(ProcessRef { pid, start_ticks });
         self.process(std::process::id(), None, depth, runner, put);
         let rounds = self.rounds;
         self.open.retain(|_, open| open.round == rounds);
@@ -135,7 +137,7 @@ impl Rounds {
         let mut roles: BTreeMap<Role, Used> = BTreeMap::new();
         for (index, pid) in service.processes.pids(host).into_iter().enumerate() {
             let of = |pid, start_ticks| {
-                Subject::Process(ProcessOf {
+                Subject::Process(ServiceProcess {
                     service: service.name.clone(),
                     pid,
                     start_ticks,
@@ -165,7 +167,7 @@ impl Rounds {
             used.sched.put(&mut counters);
             counters.put(Counter::Threads, used.alive);
             let service = service.name.clone();
-            put(Subject::Threads(ThreadsOf { service, role }), counters);
+            put(Subject::Threads(QemuThreads { service, role }), counters);
         }
     }
 
@@ -396,7 +398,7 @@ mod tests {
         let count = |is: fn(&Subject) -> bool| samples.iter().filter(|sample| is(&sample.of)).count();
         assert_eq!(count(|of| matches!(of, Subject::Process(_))), 1);
         assert_eq!(count(|of| matches!(of, Subject::Runner(_))), 1);
-        assert_eq!(count(|of| matches!(of, Subject::Rest(_))), 2);
+        assert_eq!(count(|of| matches!(of, Subject::OtherProcesses(_))), 2);
         assert_eq!(count(|of| matches!(of, Subject::Host(_))), 1);
         let quick = rounds.sample(&targets(&[]), Depth::Quick, || 1);
         assert!(quick.iter().all(|sample| !matches!(sample.of, Subject::Host(_))));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use protocol::Name;
-use protocol::sample::{Counters, Energy, Link, OfService as CgroupSubject, Rest, Subject, WholeHost};
+use protocol::sample::{Counters, Energy, Link, OtherProcessesRef, ServiceRef as CgroupSubject, Subject, WholeHost};
 
 use super::cgroup::{Cgroup, Mounts};
 use super::host::{Energies, Host, Links};
@@ -18,7 +18,7 @@ pub struct System {
     root: PathBuf,
     mounts: Mounts,
     /// By service.
-    services: BTreeMap<Name, OfService>,
+    services: BTreeMap<Name, ServiceRef>,
     host: Host,
     links: Links,
     others: OtherProcesses,
@@ -27,7 +27,7 @@ pub struct System {
 
 /// What belongs to one service.
 #[derive(Debug)]
-struct OfService {
+struct ServiceRef {
     cgroup: Option<Cgroup>,
     links: Option<Links>,
 }
@@ -61,7 +61,7 @@ impl System {
             if !self.services.contains_key(&service.name)
                 && let Some(pid) = service.processes.first()
             {
-                let of_service = OfService {
+                let of_service = ServiceRef {
                     cgroup: Cgroup::find(&self.root, &self.mounts, pid, reader),
                     links: Links::of_process(&self.root, pid, reader),
                 };
@@ -87,7 +87,7 @@ impl System {
         put: &mut impl FnMut(Subject, Counters),
     ) {
         for (kind, counters) in self.others.read(is_sampled, reader) {
-            put(Subject::Rest(Rest { kind }), counters);
+            put(Subject::OtherProcesses(OtherProcessesRef { kind }), counters);
         }
         put(Subject::Host(WholeHost {}), self.host.read(reader));
         for (interface, counters) in self.links.read(reader) {

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use protocol::sample::{Counters, Sample, Samples, Subject};
-use protocol::summary::HostUse;
+use protocol::summary::HostUsage;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tracing::warn;
@@ -164,7 +164,7 @@ struct SamplerThread {
     /// The longest walk through the page tables of one process so far, ns.
     longest_walk_ns: u64,
     sampled: Sampled,
-    host_first: Option<HostUse>,
+    host_first: Option<HostUsage>,
 }
 
 impl SamplerThread {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use deploy::Stopped;
 use protocol::Name;
-use protocol::sample::{Counter, ProcessOf, Sample, Subject};
+use protocol::sample::{Counter, Sample, ServiceProcess, Subject};
 use protocol::size::Size;
-use protocol::summary::{Exit, HostUse, KernelLogSummary, ServiceSummary, Summary};
+use protocol::summary::{Exit, HostUsage, KernelLogSummary, ServiceSummary, Summary};
 
 /// The result of a sampler.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Sampled {
     /// The part of it before the first tick and after the last: opening files, and two walks through all page tables.
     pub ends_cpu_ns: u64,
     /// The whole host from the first to the last round.
-    pub host: HostUse,
+    pub host: HostUsage,
     /// What could not be read.
     pub notes: Vec<String>,
 }
@@ -98,7 +98,7 @@ impl Totals {
 }
 
 impl ServiceTotals {
-    fn add(&mut self, of: &ProcessOf, sample: &Sample, is_first_round: bool) {
+    fn add(&mut self, of: &ServiceProcess, sample: &Sample, is_first_round: bool) {
         let known = self.processes.get(&(of.pid, of.start_ticks)).map(|span| span.last);
         let before = known.unwrap_or_default();
         let get = |counter| sample.counters.get(counter);
@@ -190,7 +190,7 @@ mod tests {
         ];
         Sample {
             offset_ns: 0,
-            of: Subject::Process(ProcessOf {
+            of: Subject::Process(ServiceProcess {
                 service: name("web"),
                 pid,
                 start_ticks,

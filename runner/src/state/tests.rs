@@ -135,7 +135,7 @@ fn a_successful_attempt() {
     // A late RUN is answered by all events, a STOP by the last one.
     let words = |actions: &[Action]| -> Vec<&str> {
         let word = |action: &Action| match action {
-            Action::Publish(event) => event.word(),
+            Action::Publish(event) => event.as_str(),
             _ => "?",
         };
         actions.iter().map(word).collect()

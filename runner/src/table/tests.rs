@@ -33,7 +33,7 @@ fn words(effects: &[Effect]) -> Vec<String> {
     let word = |(_, action): &Effect| match action {
         Action::Publish(Event::Refused(refused)) => format!("REFUSED {:?}", refused.reason),
         Action::Publish(Event::Failed(failed)) => format!("FAILED {:?}", failed.stage),
-        Action::Publish(event) => event.word().to_owned(),
+        Action::Publish(event) => event.as_str().to_owned(),
         Action::Pong => "PONG".to_owned(),
         Action::Describe(_) => "FACTS".to_owned(),
         Action::Start(_) => "start".to_owned(),

@@ -11,7 +11,7 @@ use crate::lab::{Lab, native};
 async fn the_runner_may_start_before_the_broker() {
     let mut lab = Lab::without_broker();
     let runner = lab.runner();
-    runner.wait_for_log("no Kafka broker answers", 1).await;
+    runner.wait_for_log("no Kafka broker responds", 1).await;
     lab.start_broker().await;
     runner.wait_until_serving(1).await;
     let mut controller = lab.controller("night", 1).await;

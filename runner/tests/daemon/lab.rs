@@ -208,7 +208,7 @@ impl Controller {
     pub async fn words(&mut self, count: usize) -> Vec<&'static str> {
         let mut words = Vec::new();
         for _ in 0..count {
-            words.push(self.answer().await.word());
+            words.push(self.answer().await.as_str());
         }
         words
     }

@@ -2,8 +2,8 @@
 
 use protocol::command::Run;
 use protocol::event::{RefusedReason, Stage};
+use protocol::spec::{BrokerProgram, BrokerSpec, Place, SeedSpec};
 use protocol::spec::{Probe, ServiceSpec, StartedProbe};
-use protocol::surroundings::{BrokerProgram, BrokerSpec, Place, SeedSpec};
 use protocol::{AttemptId, Event};
 
 use crate::lab::{Lab, fake, name, native};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use protocol::AttemptId;
 use protocol::event::Ready;
 use protocol::spec::{NativeSpec, PlatformSpec};
-use protocol::summary::{Exit, HostUse, KernelLogSummary, ServiceSummary, Summary, Teardown};
+use protocol::summary::{Exit, HostUsage, KernelLogSummary, ServiceSummary, Summary, Teardown};
 
 use crate::stats::usage::{CpuSource, ServiceUsage};
 use crate::store::{
@@ -153,9 +153,9 @@ pub(super) fn summary() -> Summary {
         missed_ticks: 0,
         sampler_cpu_ns: 0,
         kernel_log: KernelLogSummary::default(),
-        host: HostUse {
+        host: HostUsage {
             idle_ticks: 1000,
-            ..HostUse::default()
+            ..HostUsage::default()
         },
         notes: Vec::new(),
         teardown: Teardown::default(),

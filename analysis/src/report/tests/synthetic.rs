@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use protocol::event::{Endpoint, LogTail, Ready, StartUp};
-use protocol::facts::{CpuFacts, HostFacts, HostNow, KernelFacts, MemoryFacts};
+use protocol::facts::{CpuFacts, HostFacts, HostState, KernelFacts, MemoryFacts};
 use protocol::sample::Sample;
 use protocol::spec::{DockerSpec, NativeSpec, PlatformSpec, Resources};
 use protocol::{AttemptId, Name};
@@ -189,7 +189,7 @@ fn host() -> HostFacts {
         },
         settings: KernelFacts::default(),
         memory: MemoryFacts::default(),
-        now: HostNow::default(),
+        now: HostState::default(),
         programs: vec![],
         platforms: vec![],
     }

@@ -1,7 +1,7 @@
 //! The replies and the resource usage of a synthetic service.
 
 use protocol::sample::{Counter, Sample, Samples, Subject};
-use protocol::summary::{Exit, HostUse, KernelLogSummary, ServiceSummary, Summary, Teardown};
+use protocol::summary::{Exit, HostUsage, KernelLogSummary, ServiceSummary, Summary, Teardown};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -114,7 +114,7 @@ pub fn summary(samples: &[Sample], batches: u64, steal: bool) -> Summary {
         missed_ticks: 0,
         sampler_cpu_ns: 1_000_000,
         kernel_log: KernelLogSummary::default(),
-        host: HostUse {
+        host: HostUsage {
             user_ticks: 100,
             system_ticks: 100,
             interrupt_ticks: 10,

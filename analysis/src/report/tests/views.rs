@@ -2,7 +2,8 @@
 
 use protocol::Name;
 use protocol::sample::{
-    Counter, OfService, OneProcess, PlatformProcess, ProcessOf, Rest, RestKind, Sample, Subject, WholeHost,
+    Counter, OtherProcessesRef, PlatformProcess, ProcessKind, ProcessRef, Sample, ServiceProcess, ServiceRef, Subject,
+    WholeHost,
 };
 
 use super::synthetic::name;
@@ -47,13 +48,13 @@ fn services(second: u64, cpu_ns: u64) -> Vec<View> {
         (VoluntarySwitches, second * 900),
     ];
     let service = name("tcp");
-    let of_process = ProcessOf {
+    let of_process = ServiceProcess {
         service: service.clone(),
         pid: 4242,
         start_ticks: 777,
     };
     vec![
-        (Subject::Cgroup(OfService { service }), cgroup),
+        (Subject::Cgroup(ServiceRef { service }), cgroup),
         (Subject::Process(of_process), process),
     ]
 }
@@ -72,17 +73,17 @@ fn surroundings(second: u64, cpu_ns: u64) -> Vec<View> {
     ];
     let rest = |kind, user, system| {
         (
-            Subject::Rest(Rest { kind }),
+            Subject::OtherProcesses(OtherProcessesRef { kind }),
             vec![(UserTicks, user), (SystemTicks, system)],
         )
     };
     vec![
         (
-            Subject::Runner(OneProcess { pid: 9, start_ticks: 3 }),
+            Subject::Runner(ProcessRef { pid: 9, start_ticks: 3 }),
             part(second, 3_000_000, 12),
         ),
-        rest(RestKind::Kernel, 0, second),
-        rest(RestKind::Programs, 2 * second, second),
+        rest(ProcessKind::Kernel, 0, second),
+        rest(ProcessKind::Programs, 2 * second, second),
         (Subject::Host(WholeHost {}), host),
     ]
 }
@@ -113,6 +114,6 @@ fn engine(second: u64) -> Vec<View> {
             process("containerd-shim", Some(service.clone()), 13),
             part(second, 500_000, 9),
         ),
-        (Subject::Engine(OfService { service }), shown),
+        (Subject::Engine(ServiceRef { service }), shown),
     ]
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::Name;
-use protocol::sample::{Counter, Kind, Sample, Subject};
+use protocol::sample::{Counter, CounterKind, Sample, Subject};
 use serde::{Deserialize, Serialize};
 
 use super::builder::Builder;
@@ -62,19 +62,19 @@ fn subject_counters(builder: &Builder<'_>, wanted: Key) -> SubjectCounters {
     for counter in counters {
         let name = counter.name().to_owned();
         match counter.kind() {
-            Kind::Total if counter == Counter::EnergyUj => {
+            CounterKind::Cumulative if counter == Counter::EnergyUj => {
                 per_second.insert(
                     name,
                     own.iter().map(|samples| energy(samples, builder)).sum::<f64>() / builder.length_ns * 1e9,
                 );
             }
-            Kind::Total => {
+            CounterKind::Cumulative => {
                 let grown = processes
                     .growth(counter, builder.from(), builder.to(), may_be_new)
                     .unwrap_or(0.0);
                 per_second.insert(name, grown / builder.length_ns * 1e9);
             }
-            Kind::Now => {
+            CounterKind::Gauge => {
                 mean.extend(
                     processes
                         .mean(counter, builder.from(), builder.to())

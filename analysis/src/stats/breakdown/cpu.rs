@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::Name;
-use protocol::sample::{Counter, PlatformProcess, Role, Subject, ThreadsOf, WholeHost};
-use protocol::summary::HostUse;
+use protocol::sample::{Counter, PlatformProcess, QemuThreads, Role, Subject, WholeHost};
+use protocol::summary::HostUsage;
 use serde::{Deserialize, Serialize};
 
 use super::builder::Builder;
@@ -132,7 +132,7 @@ pub(super) fn cpu(builder: &Builder<'_>) -> CpuBreakdown {
             .filter(|(role, _)| *role != Role::Vcpu)
         {
             own -= percent;
-            breakdown.push(Owner::Platform, role.word(), Some(name), percent);
+            breakdown.push(Owner::Platform, role.as_str(), Some(name), percent);
         }
         let owner = if is_auxiliary { Owner::Auxiliary } else { Owner::Service };
         breakdown.push(owner, "service", Some(name), own.max(0.0));
@@ -150,14 +150,14 @@ pub(super) fn cpu(builder: &Builder<'_>) -> CpuBreakdown {
     }
     breakdown.push(Owner::Runner, "runner", None, runner(builder));
     for (subject, samples) in builder.recording.subjects() {
-        if let Subject::Rest(rest) = subject {
+        if let Subject::OtherProcesses(rest) = subject {
             let ticks = [Counter::UserTicks, Counter::SystemTicks].map(|counter| TimeSeries::of(samples, counter));
             let grown: f64 = ticks
                 .iter()
                 .map(|series| series.growth(builder.from(), builder.to(), false))
                 .sum();
             let percent = builder.percent(grown * builder.scope.window.tick_ns());
-            breakdown.push(Owner::Other, rest.kind.word(), None, percent);
+            breakdown.push(Owner::Other, rest.kind.as_str(), None, percent);
         }
     }
     breakdown
@@ -195,7 +195,7 @@ fn thread_roles(builder: &Builder<'_>, service: &Name) -> Vec<(Role, f64)> {
         let service = service.clone();
         let series = builder
             .recording
-            .series(&Subject::Threads(ThreadsOf { service, role }), Counter::CpuNs);
+            .series(&Subject::Threads(QemuThreads { service, role }), Counter::CpuNs);
         let percent = builder.percent(series.growth(builder.from(), builder.to(), builder.was_sampling()));
         (!series.is_empty()).then_some((role, percent))
     };
@@ -272,7 +272,7 @@ fn host(builder: &Builder<'_>, rows: f64) -> Option<HostCpu> {
         guest_percent: guests,
         steal_percent: percent(Counter::StealTicks),
         idle_percent: builder.scope.idle.filter(|idle| idle.length_ns > 0).map(|idle| {
-            let HostUse {
+            let HostUsage {
                 user_ticks,
                 system_ticks,
                 interrupt_ticks,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use protocol::Name;
-use protocol::sample::{Counter, OfService, Subject, WholeHost};
+use protocol::sample::{Counter, ServiceRef, Subject, WholeHost};
 use serde::{Deserialize, Serialize};
 
 use super::builder::Builder;
@@ -116,7 +116,7 @@ const NEAR_NS: u64 = 1_000_000_000;
 
 fn service_memory(builder: &Builder<'_>, name: &Name) -> ServiceMemory {
     let processes = usage::processes(builder.recording, name, &builder.scope.window);
-    let subject = |of: fn(OfService) -> Subject| of(OfService { service: name.clone() });
+    let subject = |of: fn(ServiceRef) -> Subject| of(ServiceRef { service: name.clone() });
     let group = |counter| {
         let series = builder.recording.series(&subject(Subject::Cgroup), counter);
         series.mean(builder.from(), builder.to())

@@ -3,10 +3,10 @@ use std::collections::BTreeSet;
 use protocol::Name;
 use protocol::event::IdleWindow;
 use protocol::sample::{
-    Counter, Energy, Link, OfService, OneProcess, PlatformProcess, ProcessOf, Rest, RestKind, Role, Sample, Subject,
-    ThreadsOf, WholeHost,
+    Counter, Energy, Link, OtherProcessesRef, PlatformProcess, ProcessKind, ProcessRef, QemuThreads, Role, Sample,
+    ServiceProcess, ServiceRef, Subject, WholeHost,
 };
-use protocol::summary::HostUse;
+use protocol::summary::HostUsage;
 
 use super::*;
 use crate::stats::recording::SampleWindow;
@@ -37,12 +37,12 @@ fn put(samples: &mut Vec<Sample>, of: &Subject, figures: &[(Counter, &dyn Fn(u64
     }
 }
 
-fn of(service: &str) -> OfService {
-    OfService { service: name(service) }
+fn of(service: &str) -> ServiceRef {
+    ServiceRef { service: name(service) }
 }
 
 fn process(service: &str, pid: u32) -> Subject {
-    Subject::Process(ProcessOf {
+    Subject::Process(ServiceProcess {
         service: name(service),
         pid,
         start_ticks: 1,
@@ -108,18 +108,20 @@ fn container() -> Vec<Sample> {
     );
     put(
         &mut samples,
-        &Subject::Runner(OneProcess { pid: 9, start_ticks: 1 }),
+        &Subject::Runner(ProcessRef { pid: 9, start_ticks: 1 }),
         &[(Counter::CpuNs, &ns(2)), (Counter::ReapedUserTicks, &ticks(50))],
     );
     put(
         &mut samples,
-        &Subject::Rest(Rest { kind: RestKind::Kernel }),
+        &Subject::OtherProcesses(OtherProcessesRef {
+            kind: ProcessKind::Kernel,
+        }),
         &[(Counter::UserTicks, &none), (Counter::SystemTicks, &ticks(1))],
     );
     put(
         &mut samples,
-        &Subject::Rest(Rest {
-            kind: RestKind::Programs,
+        &Subject::OtherProcesses(OtherProcessesRef {
+            kind: ProcessKind::Programs,
         }),
         &[(Counter::UserTicks, &ticks(4)), (Counter::SystemTicks, &ticks(3))],
     );
@@ -147,7 +149,7 @@ fn account(samples: &[Sample], auxiliary: &[&str]) -> ResourceBreakdown {
     let auxiliary = &auxiliary.iter().map(|text| name(text)).collect();
     let idle = IdleWindow {
         length_ns: 2 * S,
-        host: HostUse {
+        host: HostUsage {
             user_ticks: 3,
             system_ticks: 2,
             interrupt_ticks: 1,
@@ -261,7 +263,7 @@ fn vcpus_belong_to_the_guest_and_other_threads_to_the_platform() {
         let service = name("vm");
         put(
             &mut samples,
-            &Subject::Threads(ThreadsOf { service, role }),
+            &Subject::Threads(QemuThreads { service, role }),
             &[(Counter::CpuNs, &ns(percent)), (Counter::Threads, &|_| 1)],
         );
     }

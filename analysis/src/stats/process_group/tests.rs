@@ -1,5 +1,5 @@
 use super::*;
-use protocol::sample::{ProcessOf, Subject};
+use protocol::sample::{ServiceProcess, Subject};
 
 const S: u64 = 1_000_000_000;
 const WINDOW: SampleWindow = SampleWindow {
@@ -12,7 +12,7 @@ const WINDOW: SampleWindow = SampleWindow {
 fn sample(pid: u32, at_s: u64, figures: &[(Counter, u64)]) -> Sample {
     Sample {
         offset_ns: at_s * S,
-        of: Subject::Process(ProcessOf {
+        of: Subject::Process(ServiceProcess {
             service: "tcp".parse().unwrap(),
             pid,
             start_ticks: 1,

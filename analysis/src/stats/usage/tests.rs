@@ -12,7 +12,7 @@ const WINDOW: SampleWindow = SampleWindow {
 fn sample(pid: u32, start_ticks: u64, offset_ns: u64, figures: &[(Counter, Option<u64>)]) -> Sample {
     Sample {
         offset_ns,
-        of: Subject::Process(ProcessOf {
+        of: Subject::Process(ServiceProcess {
             service: "tcp".parse().unwrap(),
             pid,
             start_ticks,
@@ -71,7 +71,7 @@ fn the_cgroup_takes_precedence_if_it_spans_the_window() {
     let mut samples = steady(1, 0..=8, 30);
     let cgroup = |s: u64| Sample {
         offset_ns: s * S,
-        of: Subject::Cgroup(OfService {
+        of: Subject::Cgroup(ServiceRef {
             service: "tcp".parse().unwrap(),
         }),
         counters: [(Counter::CpuNs, s * S / 2)].into_iter().collect(),

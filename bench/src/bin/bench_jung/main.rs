@@ -20,7 +20,7 @@ use anyhow::Context;
 use clap::Parser;
 use controller::trial::workload::truth;
 use loader::jung::AcceptedCommands;
-use loader::{Control, Order, Outcome, Part};
+use loader::{Control, EngineSpec, Outcome, Part, build_engine};
 use protocol::load::{JungMix, JungSpec, LoadKind, LoadSpec, TargetSpec, Think, Timing, UserRequests, UsersLoad, Wait};
 use workloads::jung::seed::{Amounts, seed};
 
@@ -94,7 +94,7 @@ async fn main() -> anyhow::Result<()> {
         devices,
         mix: JungMix::TABLE_2,
     });
-    let order = Order {
+    let spec = EngineSpec {
         load: &load,
         part: Part::WHOLE,
         seed: 1,
@@ -102,7 +102,7 @@ async fn main() -> anyhow::Result<()> {
         address: platform.gateway,
     };
     // The meter runs on the other threads meanwhile.
-    let outcome: Outcome = tokio::task::block_in_place(|| loader::engine(order, &accepted)?.run(&Control::new()))?;
+    let outcome: Outcome = tokio::task::block_in_place(|| build_engine(spec, &accepted)?.run(&Control::new()))?;
     let usage = meter.stop().await;
     let window = Duration::from_nanos(outcome.window.end - outcome.window.start);
     print!("{}\n{}", usage.tables(window), figures::tables(&outcome)?);

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
-use loader::{Control, Engine, StreamFigures, Udp, UdpPlan, UdpReply};
+use loader::{Control, Engine, StreamStats, Udp, UdpPlan, UdpReply};
 
 use super::Bench;
 use super::path::{End, Path};
@@ -136,7 +136,7 @@ fn streams(bench: &Bench, path: &Path, echo: bool) -> anyhow::Result<Streams> {
     })
 }
 
-fn stream(bench: &Bench, path: &Path, address: SocketAddr, echo: bool) -> anyhow::Result<StreamFigures> {
+fn stream(bench: &Bench, path: &Path, address: SocketAddr, echo: bool) -> anyhow::Result<StreamStats> {
     let plan = UdpPlan {
         window: Some(WINDOW),
         warm_up: Duration::from_millis(100),

@@ -8,8 +8,8 @@ use deploy::native::Native;
 use deploy::{DeploymentSpec, Driver, Host};
 use protocol::AttemptId;
 use protocol::sample::{Counter, Sample, Subject};
+use protocol::spec::Place;
 use protocol::spec::{DockerSpec, NativeSpec, PlatformSpec, Resources, ServiceSpec};
-use protocol::surroundings::Place;
 use runner::sampler::{Service, Targets};
 
 use super::burn::{Watch, grown};
@@ -48,7 +48,7 @@ fn tempfile_dir() -> anyhow::Result<std::path::PathBuf> {
 }
 
 async fn one<D: Driver>(table: &mut Table, driver: &D, platform: PlatformSpec, host: &Host) -> anyhow::Result<()> {
-    let word = platform.kind().word();
+    let word = platform.kind().as_str();
     let name: protocol::Name = "tcp".parse()?;
     let service = ServiceSpec {
         name: name.clone(),
@@ -106,7 +106,7 @@ fn sum(table: &mut Table, word: &str, samples: &[Sample], replies: u64) {
             .map(|&counter| of_each(samples, is, counter) * tick_ns)
             .sum()
     };
-    let is_rest = |subject: &Subject| matches!(subject, Subject::Rest(_));
+    let is_rest = |subject: &Subject| matches!(subject, Subject::OtherProcesses(_));
     let is_host = |subject: &Subject| matches!(subject, Subject::Host(_));
     let service = match ns(|subject| matches!(subject, Subject::Cgroup(_))) {
         0.0 => ns(|subject| matches!(subject, Subject::Process(_))),

@@ -19,7 +19,7 @@ pub(super) struct Generator {
 pub(super) fn check(raw: &RawGenerator, problems: &mut Vec<Problem>) -> Option<Generator> {
     let mut table = TableCheck::new(&raw.section, problems);
     let cpus = table.optional(&raw.cpus, value::any);
-    let words = [Wait::Sleep, Wait::Spin].map(|wait| (wait.word(), wait));
+    let words = [Wait::Sleep, Wait::Spin].map(|wait| (wait.as_str(), wait));
     let wait = table.or(&raw.wait, Wait::default(), value::choice(&words));
     Some(Generator {
         cpus: cpus?,

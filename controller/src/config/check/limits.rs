@@ -88,7 +88,7 @@ fn partners(raw: &RawExperiment, experiment: &Experiment, problems: &mut Vec<Pro
     for (raw, load) in raw.loads.iter().zip(loads) {
         if !workloads
             .iter()
-            .any(|workload| load.spec.kind.goes_with(workload.kind.transport()))
+            .any(|workload| load.spec.kind.supports(workload.kind.transport()))
         {
             let fault = Fault::new(
                 "no workload of the file goes with this load",
@@ -100,7 +100,7 @@ fn partners(raw: &RawExperiment, experiment: &Experiment, problems: &mut Vec<Pro
     for (raw, workload) in raw.workloads.iter().zip(workloads) {
         if !loads
             .iter()
-            .any(|load| load.spec.kind.goes_with(workload.kind.transport()))
+            .any(|load| load.spec.kind.supports(workload.kind.transport()))
         {
             let fault = Fault::new(
                 "no load of the file goes with this workload",

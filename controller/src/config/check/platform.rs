@@ -22,7 +22,7 @@ pub(super) fn name_of(raw: &RawPlatform) -> Option<Name> {
 }
 
 fn one(raw: &RawPlatform, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option<Platform> {
-    let kinds = PlatformKind::ALL.map(|kind| (kind.word(), kind));
+    let kinds = PlatformKind::ALL.map(|kind| (kind.as_str(), kind));
     let mut table = TableCheck::new(&raw.section, problems);
     let kind = table.required(&raw.kind, "kind = \"native\"", value::choice(&kinds));
     let name = table.name_or_kind(&raw.name, &raw.kind, taken);

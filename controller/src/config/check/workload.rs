@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use protocol::load::{JungMix, LoadKind};
-use protocol::surroundings::BrokerProgram;
+use protocol::spec::BrokerProgram;
 use protocol::toml::{Fault, Field, Problem, TableCheck, Unique, did_you_mean, each, value};
 
 use crate::config::raw::{RawExperiment, RawWorkload};

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use protocol::event::{RefusedReason, Stage};
-use protocol::summary::{HostUse, KernelLogSummary, Teardown};
+use protocol::summary::{HostUsage, KernelLogSummary, Teardown};
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn summary() -> Summary {
         missed_ticks: 0,
         sampler_cpu_ns: 0,
         kernel_log: KernelLogSummary::default(),
-        host: HostUse::default(),
+        host: HostUsage::default(),
         notes: Vec::new(),
         teardown: Teardown::default(),
     }

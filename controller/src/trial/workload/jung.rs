@@ -1,7 +1,7 @@
 //! The services of the workload `jung`, their places and their start order.
 
+use protocol::spec::{BrokerSpec, Place, SeedSpec};
 use protocol::spec::{HttpProbe, Probe, ServiceSpec, StartedProbe};
-use protocol::surroundings::{BrokerSpec, Place, SeedSpec};
 use protocol::{AttemptId, Name};
 
 use super::Asked;

@@ -10,7 +10,7 @@ pub mod truth;
 mod udp;
 
 use protocol::spec::ServiceSpec;
-use protocol::surroundings::{BrokerSpec, SeedSpec};
+use protocol::spec::{BrokerSpec, SeedSpec};
 use protocol::{AttemptId, Name};
 
 use crate::config::{PhaseDeadlines, Workload, WorkloadKind};

@@ -1,8 +1,8 @@
 //! The service of the workload `tcp`, or several of it.
 
 use protocol::Name;
+use protocol::spec::Place;
 use protocol::spec::{HttpProbe, Probe, ServiceSpec};
-use protocol::surroundings::Place;
 
 use super::Asked;
 use crate::config::TcpWorkload;

@@ -1,8 +1,8 @@
 //! The service of the workload `udp`.
 
 use protocol::Name;
+use protocol::spec::Place;
 use protocol::spec::{Probe, ServiceSpec, UdpProbe};
-use protocol::surroundings::Place;
 
 use super::Asked;
 use crate::config::UdpWorkload;

@@ -49,7 +49,7 @@ async fn threads_and_memory_are_counted_without_idle_threads() {
     let figures = GuestMeter::new(vec![(tcp(), at)]).read().await;
     assert_eq!(figures.len(), 27);
     let (of, whole) = &figures[0];
-    assert_eq!(*of, Subject::Guest(OfService { service: tcp() }));
+    assert_eq!(*of, Subject::Guest(ServiceRef { service: tcp() }));
     let get = |counter| whole.get(counter).unwrap();
     // Summed by hand over all threads but `idle0`.
     assert_eq!(

@@ -12,7 +12,7 @@ fn service(args: &[&str]) -> ServiceSpec {
     ServiceSpec {
         name: "tcp".parse().unwrap(),
         args: args.iter().map(|&arg| arg.into()).collect(),
-        place: protocol::surroundings::Place::Platform,
+        place: protocol::spec::Place::Platform,
         port: Some(5000),
         ready: Probe::Http(HttpProbe {
             path: "/".into(),

@@ -1,7 +1,7 @@
 //! The files of the whole host, and of a network namespace.
 
 use protocol::sample::{Counter, Counters};
-use protocol::summary::HostUse;
+use protocol::summary::HostUsage;
 
 use super::cgroup::{cpu_pressure, io_pressure, memory_pressure};
 use super::{Key, ParseError, Parser, decimal, keyed, lines, words};
@@ -168,11 +168,11 @@ pub fn links(text: &[u8]) -> Vec<(String, Counters)> {
 ///
 /// # Errors
 /// [`ParseError`] if it is truncated or malformed.
-pub fn host(text: &[u8]) -> Result<HostUse, ParseError> {
+pub fn host(text: &[u8]) -> Result<HostUsage, ParseError> {
     let mut counters = Counters::default();
     stat(text, &mut counters)?;
     let get = |counter| counters.get(counter).unwrap_or(0);
-    Ok(HostUse {
+    Ok(HostUsage {
         user_ticks: get(Counter::UserTicks) + get(Counter::NiceTicks),
         system_ticks: get(Counter::SystemTicks),
         idle_ticks: get(Counter::IdleTicks) + get(Counter::IowaitTicks),
@@ -183,8 +183,8 @@ pub fn host(text: &[u8]) -> Result<HostUse, ParseError> {
 
 /// The difference of two readings; a counter that decreased (idle may, by a tick) counts as unchanged.
 #[must_use]
-pub fn host_between(first: &HostUse, last: &HostUse) -> HostUse {
-    HostUse {
+pub fn host_between(first: &HostUsage, last: &HostUsage) -> HostUsage {
+    HostUsage {
         user_ticks: last.user_ticks.saturating_sub(first.user_ticks),
         system_ticks: last.system_ticks.saturating_sub(first.system_ticks),
         interrupt_ticks: last.interrupt_ticks.saturating_sub(first.interrupt_ticks),
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_host_is_parsed() {
-        let expected = HostUse {
+        let expected = HostUsage {
             user_ticks: 60_996,
             system_ticks: 18_737,
             interrupt_ticks: 498,
@@ -227,7 +227,7 @@ mod tests {
         };
         assert_eq!(host(STAT), Ok(expected.clone()));
         assert!(host(&STAT[..20]).is_err());
-        let later = HostUse {
+        let later = HostUsage {
             user_ticks: 61_000,
             idle_ticks: 0,
             ..expected.clone()

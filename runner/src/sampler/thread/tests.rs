@@ -1,6 +1,6 @@
 use super::*;
 use crate::sampler::Service;
-use protocol::sample::{Counter, OfService};
+use protocol::sample::{Counter, ServiceRef};
 
 fn config(interval_ms: u64, pids: Vec<u32>) -> SamplerConfig {
     SamplerConfig {
@@ -21,7 +21,7 @@ fn config(interval_ms: u64, pids: Vec<u32>) -> SamplerConfig {
 fn this_process_is_sampled_on_the_grid() {
     let (out, mut batches) = tokio::sync::mpsc::unbounded_channel();
     let sampler = Sampler::start(config(10, vec![std::process::id()]), out).unwrap();
-    let engine = Subject::Engine(OfService {
+    let engine = Subject::Engine(ServiceRef {
         service: crate::testing::name("web"),
     });
     sampler
@@ -78,7 +78,7 @@ fn this_process_is_sampled_on_the_grid() {
 fn batches_fit_into_a_message() {
     let sample = |figures: usize| Sample {
         offset_ns: u64::MAX,
-        of: Subject::Engine(OfService {
+        of: Subject::Engine(ServiceRef {
             service: crate::testing::name("web"),
         }),
         counters: Counter::ALL[..figures]

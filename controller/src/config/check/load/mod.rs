@@ -244,7 +244,7 @@ fn ramp(keys: &RawLoadKeys, table: &mut TableCheck<'_>) -> Option<RampLoad> {
 fn whole(bounds: Bounds, step: Timing) -> Timing {
     let each = step.warm_up + step.duration + step.timeout;
     Timing {
-        warm_up: each.saturating_mul(bounds.most()) + step.warm_up,
+        warm_up: each.saturating_mul(bounds.max_steps()) + step.warm_up,
         ..step
     }
 }
@@ -372,7 +372,7 @@ fn jmeter(keys: &RawLoadKeys, table: &mut TableCheck<'_>) -> Option<JmeterLoad> 
 
 /// Warns of a program that is not on this machine; the run may be meant for another.
 fn needs(keys: &RawLoadKeys, table: &mut TableCheck<'_>, program: &Path, remedy: &str) {
-    if !external::is_there(program) {
+    if !external::is_installed(program) {
         let what = format!("{} is missing on this machine", program.display());
         table.warn(&keys.kind, Fault::new(what, remedy));
     }

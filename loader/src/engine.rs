@@ -1,0 +1,366 @@
+//! Builds the engine of a load from its specification and the address of the service.
+
+use std::net::SocketAddr;
+
+use protocol::load::{
+    HttperfLoad, JmeterLoad, LoadKind, LoadSpec, MaxLoad, MixPart, RampLoad, RateLoad, TargetSpec, Think, Timing,
+    UdpLoad, UsersLoad, Wait,
+};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::Engine;
+use crate::call::{Call, Label, Message};
+use crate::error::LoadError;
+use crate::external::httperf::{Httperf, HttperfPlan};
+use crate::external::jmeter::{Jmeter, JmeterPlan};
+use crate::idle::Idle;
+use crate::jung::{self, AcceptedCommands};
+use crate::max::{Max, MaxPlan};
+use crate::part::Part;
+use crate::ramp::{RampPlan, RampSearch};
+use crate::rate::{Connections, Rate, RatePlan};
+use crate::target::{BodyRule, Expect, Target};
+use crate::udp::{Udp, UdpPlan, UdpReply};
+use crate::users::{self, Extent, Script, Users, UsersPlan};
+
+/// The default request path.
+const PATH: &str = "/";
+
+/// Keep-alive connections that are opened before the load.
+const KEEP_ALIVE_POOL: u32 = 16;
+
+/// The specification of an engine.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineSpec<'a> {
+    /// The whole load.
+    pub load: &'a LoadSpec,
+    /// The part of it that this machine generates.
+    pub part: Part,
+    /// Random seed.
+    pub seed: u64,
+    /// The service under load.
+    pub target: &'a TargetSpec,
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+/// Builds the engine of a load. Commands that the services accept are added to `accepted`.
+///
+/// # Errors
+/// Problems of the plan.
+pub fn build_engine(spec: EngineSpec<'_>, accepted: &AcceptedCommands) -> Result<Box<dyn Engine + Send>, LoadError> {
+    let body = match spec.target {
+        TargetSpec::Letters(letters) => BodyRule::Repeat {
+            byte: b'A',
+            count: letters.count,
+        },
+        TargetSpec::Echo(_) => BodyRule::Any,
+        TargetSpec::Jung(jung) => return jung::engine(spec, *jung, accepted),
+    };
+    single_service(spec, &Expect { status: 200, body })
+}
+
+/// The engine of a load on one service whose replies are all the same.
+fn single_service(spec: EngineSpec<'_>, expect: &Expect) -> Result<Box<dyn Engine + Send>, LoadError> {
+    let EngineSpec {
+        load: LoadSpec { kind, wait },
+        part,
+        seed,
+        address,
+        ..
+    } = spec;
+    let wait = *wait;
+    let target = Target {
+        address,
+        path: PATH.to_owned(),
+        expect: expect.clone(),
+    };
+    Ok(match kind {
+        LoadKind::Rate(load) => Box::new(Rate::new(rate_plan(load, (wait, part), seed), target)?),
+        LoadKind::Ramp(load) => Box::new(RampSearch::new(ramp_plan(load, wait, seed), target)?),
+        LoadKind::Users(load) => Box::new(Users::new(UsersPlan {
+            part,
+            ..users_plan((load, wait), address, expect, seed)?
+        })?),
+        LoadKind::Max(load) => Box::new(Max::new(&max_plan(load, (wait, part)), &target)?),
+        LoadKind::Httperf(load) => Box::new(httperf(load, target)),
+        LoadKind::Jmeter(load) => Box::new(jmeter(load, target)),
+        LoadKind::None(load) => Box::new(Idle::new(load.timing.duration)),
+        LoadKind::Udp(load) => Box::new(Udp::new(udp_plan(load, (wait, part), expect), address)?),
+    })
+}
+
+/// CPU numbers as `usize`.
+fn indices(cpus: &[u32]) -> Vec<usize> {
+    cpus.iter().map(|&cpu| cpu as usize).collect()
+}
+
+/// Maximum number of concurrent connections of a part of a load; `None`: not one of our TCP engines. Closed loops over several services multiply it
+/// by the number of services.
+#[must_use]
+pub fn max_load_connections(kind: &LoadKind, part: Part) -> Option<u64> {
+    let closed = |users: u32, keep_alive, cpus: &[u32]| {
+        users::max_connections(part.count(users.into()), 1, keep_alive, cpus.len().max(1))
+    };
+    match kind {
+        LoadKind::Rate(load) => Some(rate_plan(load, (Wait::Sleep, part), 0).max_connections()),
+        LoadKind::Ramp(load) => Some(ramp_plan(load, Wait::Sleep, 0).step.max_connections()),
+        LoadKind::Users(load) => Some(closed(load.users, load.keep_alive, &load.cpus)),
+        LoadKind::Max(load) => Some(closed(load.connections, load.keep_alive, &load.cpus)),
+        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::None(_) | LoadKind::Udp(_) => None,
+    }
+}
+
+fn rate_plan(load: &RateLoad, (wait, part): (Wait, Part), seed: u64) -> RatePlan {
+    let Timing {
+        warm_up,
+        duration,
+        timeout,
+    } = load.timing;
+    let plan = RatePlan {
+        warm_up,
+        timeout,
+        arrivals: load.arrivals,
+        seed,
+        part,
+        cpus: indices(&load.cpus),
+        wait,
+        ..RatePlan::new(load.rate_per_s, duration)
+    };
+    let max = u32::try_from(plan.max_connections()).unwrap_or(u32::MAX);
+    let keep_alive = load.keep_alive.then_some(Connections::KeepAlive {
+        pool: max.min(KEEP_ALIVE_POOL),
+        at_most: max,
+    });
+    RatePlan {
+        connections: keep_alive.unwrap_or(plan.connections),
+        ..plan
+    }
+}
+
+fn ramp_plan(load: &RampLoad, wait: Wait, seed: u64) -> RampPlan {
+    // Pool size and connection limits follow from the highest rate.
+    let step = RateLoad {
+        rate_per_s: load.bounds.to,
+        timing: load.step,
+        arrivals: load.arrivals,
+        keep_alive: load.keep_alive,
+        cpus: load.cpus.clone(),
+    };
+    RampPlan {
+        bounds: load.bounds,
+        limit: load.limit,
+        step: rate_plan(&step, (wait, Part::WHOLE), seed),
+    }
+}
+
+fn max_plan(load: &MaxLoad, (wait, part): (Wait, Part)) -> MaxPlan {
+    MaxPlan {
+        warm_up: load.timing.warm_up,
+        timeout: load.timing.timeout,
+        keep_alive: load.keep_alive,
+        part,
+        cpus: indices(&load.cpus),
+        wait,
+        ..MaxPlan::new(load.connections, load.timing.duration)
+    }
+}
+
+fn httperf(load: &HttperfLoad, target: Target) -> Httperf {
+    Httperf {
+        plan: HttperfPlan {
+            rate_per_s: load.rate_per_s,
+            duration: load.timing.duration,
+            calls: load.calls,
+            timeout: load.timing.timeout,
+        },
+        warm_up: load.timing.warm_up,
+        cpus: indices(&load.cpus),
+        target,
+    }
+}
+
+fn jmeter(load: &JmeterLoad, target: Target) -> Jmeter {
+    Jmeter {
+        plan: JmeterPlan {
+            threads: load.users,
+            duration: load.timing.warm_up + load.timing.duration,
+            think: load.think,
+            keep_alive: load.keep_alive,
+            timeout: load.timing.timeout,
+        },
+        warm_up: load.timing.warm_up,
+        cpus: indices(&load.cpus),
+        target,
+    }
+}
+
+/// A body of known length is that many letters; any other is an echo.
+fn udp_plan(load: &UdpLoad, (wait, part): (Wait, Part), expect: &Expect) -> UdpPlan {
+    let letters = expect.body.length().and_then(|letters| usize::try_from(letters).ok());
+    UdpPlan {
+        size: load.size as usize,
+        pace: load.pace,
+        window: load.window,
+        timeout: load.timing.timeout,
+        warm_up: load.timing.warm_up,
+        search: load.search,
+        reply: letters.map_or(UdpReply::Echo, UdpReply::Letters),
+        part,
+        cpus: indices(&load.cpus),
+        wait,
+        ..UdpPlan::new(load.packets)
+    }
+}
+
+fn users_plan(
+    (load, wait): (&UsersLoad, Wait),
+    address: SocketAddr,
+    expect: &Expect,
+    seed: u64,
+) -> Result<UsersPlan, LoadError> {
+    let (mut calls, mut labels) = (Vec::new(), Vec::new());
+    for (label, part) in (0..).zip(&load.mix) {
+        calls.push(Call {
+            address,
+            label,
+            bytes: Message::get(&part.path, load.keep_alive).to_bytes(address)?.into(),
+            expect: expect.clone(),
+        });
+        labels.push(Label {
+            name: part.label.clone(),
+            url: format!("http://{address}{}", part.path),
+        });
+    }
+    let users = (0..load.users).map(|user| script(load, u64::from(user), seed));
+    Ok(paced(
+        (load, wait),
+        seed,
+        UsersPlan::new(calls, labels, users.collect(), extent(load)),
+    ))
+}
+
+/// The end condition of a load.
+pub(crate) fn extent(load: &UsersLoad) -> Extent {
+    let Timing { warm_up, duration, .. } = load.timing;
+    match load.requests {
+        None => Extent::Window { warm_up, duration },
+        Some(list) => Extent::Lists {
+            warm_up_calls: list.warm_up,
+            at_most: duration,
+        },
+    }
+}
+
+/// A plan with the think time, ramp-up and connection settings of a load.
+pub(crate) fn paced((load, wait): (&UsersLoad, Wait), seed: u64, plan: UsersPlan) -> UsersPlan {
+    UsersPlan {
+        think: match load.think {
+            Think::Constant(pause) if pause.is_zero() => users::Think::None,
+            Think::Constant(pause) => users::Think::Constant(pause),
+            Think::Exponential(mean) => users::Think::Exponential { mean, seed },
+        },
+        keep_alive: load.keep_alive,
+        timeout: load.timing.timeout,
+        ramp_up: load.ramp_up,
+        cpus: indices(&load.cpus),
+        wait,
+        ..plan
+    }
+}
+
+/// The requests of a user: rounds that contain each entry of the mix as often as its share, each round shuffled separately, so that every round has the
+/// exact mix. Without a fixed number of requests, [`ROUNDS`] rounds are repeated.
+fn script(load: &UsersLoad, user: u64, seed: u64) -> Script {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    // A different stream than that of the think times, which use the same seed.
+    random.set_stream((1 << 32) + user);
+    let deck: Vec<u32> = deck(&load.mix);
+    let length = load.requests.map_or(deck.len() * ROUNDS, |list| list.each as usize);
+    let mut calls = Vec::with_capacity(length + deck.len());
+    while calls.len() < length {
+        let mut round = deck.clone();
+        round.shuffle(&mut random);
+        calls.append(&mut round);
+    }
+    calls.truncate(length);
+    Script {
+        calls,
+        repeat: load.requests.is_none(),
+    }
+}
+
+/// Shuffled rounds of a user's mix before they repeat.
+const ROUNDS: usize = 16;
+
+fn deck(mix: &[MixPart]) -> Vec<u32> {
+    (0..)
+        .zip(mix)
+        .flat_map(|(place, part)| std::iter::repeat_n(place, part.share as usize))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use protocol::load::UserRequests;
+
+    fn load(requests: Option<u32>) -> UsersLoad {
+        let part = |path: &str, share| MixPart {
+            path: path.to_owned(),
+            label: path.to_owned(),
+            share,
+        };
+        UsersLoad {
+            users: 3,
+            timing: Timing {
+                warm_up: Duration::ZERO,
+                duration: Duration::from_secs(10),
+                timeout: Duration::from_secs(1),
+            },
+            requests: requests.map(|each| UserRequests { each, warm_up: 0 }),
+            think: Think::Constant(Duration::ZERO),
+            ramp_up: Duration::ZERO,
+            keep_alive: true,
+            mix: vec![part("/a", 3), part("/b", 1)],
+            cpus: vec![],
+        }
+    }
+
+    fn plan(requests: Option<u32>, seed: u64) -> UsersPlan {
+        let expect = Expect {
+            status: 200,
+            body: BodyRule::Any,
+        };
+        users_plan(
+            (&load(requests), Wait::Sleep),
+            ([127, 0, 0, 1], 80).into(),
+            &expect,
+            seed,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn every_round_has_the_exact_mix_and_users_differ() {
+        let plan = plan(Some(400), 7);
+        for user in &plan.users {
+            assert_eq!(user.calls.len(), 400);
+            for round in user.calls.chunks(4) {
+                assert_eq!(round.iter().filter(|call| **call == 0).count(), 3);
+            }
+        }
+        assert_ne!(plan.users[0], plan.users[1]);
+    }
+
+    #[test]
+    fn scripts_depend_only_on_the_seed() {
+        assert_eq!(plan(None, 7), plan(None, 7));
+        assert_ne!(plan(None, 7), plan(None, 8));
+        assert!(plan(None, 7).users.iter().all(|user| user.repeat));
+    }
+}

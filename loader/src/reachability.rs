@@ -1,0 +1,71 @@
+//! Checks, before a load, that the service is reachable.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use protocol::load::{LoadKind, Prepare};
+use protocol::spec::{Probe, UdpProbe};
+use tokio::net::{TcpStream, UdpSocket};
+
+/// Checks that the target of a PREPARE is reachable.
+///
+/// # Errors
+/// A message with the problem and the remedy.
+pub async fn check_target(prepare: &Prepare) -> Result<(), String> {
+    let is_udp = matches!(prepare.load.kind, LoadKind::Udp(_));
+    let probe = is_udp.then(|| {
+        Probe::Udp(UdpProbe {
+            packet: "12345678".to_owned(),
+            answer: String::new(),
+        })
+    });
+    check_reachable(probe.as_ref(), prepare.address).await
+}
+
+/// Time-out of the connection.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Interval at which a packet is repeated.
+const RESEND_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Opens one connection to an endpoint, or exchanges one packet with it.
+///
+/// # Errors
+/// A message with the problem and the remedy.
+pub async fn check_reachable(probe: Option<&Probe>, address: SocketAddr) -> Result<(), String> {
+    let contact = async {
+        match probe {
+            Some(Probe::Udp(probe)) => exchange(probe.packet.as_bytes(), address).await,
+            _ => TcpStream::connect(address).await.map(drop),
+        }
+    };
+    let why = match tokio::time::timeout(TIMEOUT, contact).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no reply within {} s", TIMEOUT.as_secs()),
+    };
+    Err(format!(
+        "the runner reports READY, but from here {address} cannot be reached ({why}): set the runner's `address` to one by which this machine reaches it; for containers set `publish = true` or add a route to their bridge"
+    ))
+}
+
+/// Sends a packet repeatedly until any reply arrives.
+async fn exchange(packet: &[u8], address: SocketAddr) -> io::Result<()> {
+    let socket = UdpSocket::bind(unspecified(address)).await?;
+    socket.connect(address).await?;
+    loop {
+        socket.send(packet).await?;
+        if let Ok(reply) = tokio::time::timeout(RESEND_INTERVAL, socket.recv(&mut [0; 1])).await {
+            return reply.map(drop);
+        }
+    }
+}
+
+/// The unspecified address of the same family, to bind a socket to.
+pub fn unspecified(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}
