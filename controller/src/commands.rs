@@ -139,8 +139,8 @@ impl HostCheck {
 /// # Errors
 /// See [`CampaignError`].
 pub async fn check_host(experiment: &Experiment) -> Result<HostCheck, CampaignError> {
-    let mut session = Session::open(experiment).await?;
     let shutdown = on_signals(ON_SIGNAL).map_err(CampaignError::Signals)?;
+    let mut session = Session::open(experiment, &shutdown).await?;
     let facts = session.describe(experiment, &shutdown).await;
     let loaders = session.describe_loaders(experiment, &shutdown).await;
     session.close().await;
@@ -207,13 +207,15 @@ const WARM_UP_PINGS: u32 = 20;
 /// # Errors
 /// See [`CampaignError`].
 pub async fn ping(experiment: &Experiment, count: u32) -> Result<RoundTrips, CampaignError> {
-    let mut session = Session::open(experiment).await?;
-    session
-        .describe(experiment, &on_signals(ON_SIGNAL).map_err(CampaignError::Signals)?)
-        .await?;
+    let shutdown = on_signals(ON_SIGNAL).map_err(CampaignError::Signals)?;
+    let mut session = Session::open(experiment, &shutdown).await?;
+    session.describe(experiment, &shutdown).await?;
     let mut times = loader::Histograms::new().response;
     for round in 0..count + WARM_UP_PINGS {
-        let exchange = session.link.ping(experiment.deadlines.answer).await?;
+        let exchange = tokio::select! {
+            exchange = session.link.ping(experiment.deadlines.answer) => exchange?,
+            () = shutdown.cancelled() => return Err(CampaignError::Interrupted),
+        };
         if round >= WARM_UP_PINGS {
             times.saturating_record(u64::try_from(exchange.round_trip().as_nanos()).unwrap_or(u64::MAX));
         }

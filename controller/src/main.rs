@@ -49,9 +49,15 @@ fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
         return Ok(bad_filter(&error));
     }
     let run = commands::run(&checked, &common.config, args.resume.as_deref(), &progress);
-    Ok(tokio::runtime::Runtime::new()?
-        .block_on(run)
-        .unwrap_or_else(|error| failed(&error)))
+    Ok(block_on(run)?.unwrap_or_else(|error| failed(&error)))
+}
+
+/// Runs a command to its end. A connection attempt that it gave up may go on in a blocking thread: nothing waits for that.
+fn block_on<T>(command: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let result = runtime.block_on(command);
+    runtime.shutdown_background();
+    Ok(result)
 }
 
 /// Regenerates the report of a run.
@@ -117,7 +123,7 @@ fn check_host(common: &Common, checked: &Checked, of_file: Option<&str>) -> anyh
     if let Err(error) = log_to(LogWriter::plain(), &common.log) {
         return Ok(bad_filter(&error));
     }
-    let found = match tokio::runtime::Runtime::new()?.block_on(commands::check_host(&checked.experiment)) {
+    let found = match block_on(commands::check_host(&checked.experiment))? {
         Ok(found) => found,
         Err(error) => return Ok(failed(&error)),
     };
@@ -151,7 +157,7 @@ fn ping(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
     if let Err(error) = log_to(LogWriter::plain(), &common.log) {
         return Ok(bad_filter(&error));
     }
-    match tokio::runtime::Runtime::new()?.block_on(commands::ping(&experiment, args.count)) {
+    match block_on(commands::ping(&experiment, args.count))? {
         Ok(times) => print(&times.to_string())?,
         Err(error) => return Ok(failed(&error)),
     }

@@ -11,59 +11,36 @@ use protocol::bus::{BusConfig, Cause, EventReceiver, Reply, connect_controller, 
 use protocol::envelope::VERSION;
 use protocol::event::Pong;
 use protocol::sign::SigningKey;
-use protocol::{AttemptId, Epoch, Event, Name};
+use protocol::{Epoch, Event};
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use testkit::bus::TestBroker;
+use testkit::name;
 use tokio::task::JoinHandle;
 
 /// The controller's timeout; in these tests no reply ever arrives.
 const TIMEOUT: Duration = Duration::from_millis(2500);
 const SOON: Duration = Duration::from_secs(20);
 
-fn name(text: &str) -> Name {
-    text.parse().unwrap()
-}
-
 fn key(text: &str) -> Option<SigningKey> {
     Some(SigningKey::new(text.as_bytes()).unwrap())
 }
 
 struct Lab {
-    _broker: broker::Broker,
-    _data: tempfile::TempDir,
-    bus: BusConfig,
+    broker: TestBroker,
 }
 
 impl Lab {
     async fn new() -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let listener = broker::Listener {
-            bind: "127.0.0.1:0".parse().unwrap(),
-            advertise: None,
-        };
-        let broker = broker::Broker::start(broker::Config {
-            listeners: vec![listener],
-            data: data.path().to_owned(),
-            ..broker::Config::default()
-        })
-        .await
-        .unwrap();
-        let bus = BusConfig {
-            brokers: broker.addresses()[0].to_string(),
-            prefix: format!("test-{}.", AttemptId::fresh()),
-            ..BusConfig::default()
-        };
         Self {
-            _broker: broker,
-            _data: data,
-            bus,
+            broker: TestBroker::start().await,
         }
     }
 
     fn with(&self, key: Option<SigningKey>) -> BusConfig {
         BusConfig {
             key,
-            ..self.bus.clone()
+            ..self.broker.bus.clone()
         }
     }
 
@@ -92,10 +69,10 @@ impl Lab {
     /// Publishes bytes on the topic of events.
     async fn publish(&self, bytes: &str) {
         let producer: FutureProducer = ClientConfig::new()
-            .set("bootstrap.servers", &self.bus.brokers)
+            .set("bootstrap.servers", &self.broker.bus.brokers)
             .create()
             .unwrap();
-        let topic = format!("{}runner", self.bus.prefix);
+        let topic = format!("{}runner", self.broker.bus.prefix);
         let record = FutureRecord::<(), str>::to(&topic).payload(bytes);
         producer.send(record, SOON).await.unwrap();
     }
@@ -129,8 +106,8 @@ async fn no_message_from_the_host() {
     let lab = Lab::new().await;
     let error = lab.ping_error(None).await;
     let topic = format!(
-        "nothing arrived on topic {}runner from this host; no other host was heard",
-        lab.bus.prefix
+        "nothing arrived on topic {}runner from this host; no other host sent anything",
+        lab.broker.bus.prefix
     );
     assert!(error.contains(&topic), "{error}");
     assert!(
@@ -157,7 +134,9 @@ async fn cause(events: &mut EventReceiver, is_it: impl Fn(&Cause) -> bool) -> Ca
 #[tokio::test(flavor = "multi_thread")]
 async fn every_rejected_message_is_a_cause() {
     let lab = Lab::new().await;
-    let (_, mut events) = connect_controller(&lab.bus, &name("night"), Epoch(1)).await.unwrap();
+    let (_, mut events) = connect_controller(&lab.broker.bus, &name("night"), Epoch(1))
+        .await
+        .unwrap();
     lab.publish("not JSON").await;
     let found = cause(&mut events, |cause| {
         matches!(cause, Cause::Nothing { anonymous: Some(_), .. })

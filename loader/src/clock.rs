@@ -47,6 +47,12 @@ pub fn monotonic_ns() -> u64 {
     clock_gettime(Clk::CLOCK_MONOTONIC).map_or(0, |now| nanos(now.into()))
 }
 
+/// The CPU time of the calling thread, ns.
+pub fn thread_cpu_ns() -> u64 {
+    // This clock always exists.
+    clock_gettime(Clk::CLOCK_THREAD_CPUTIME_ID).map_or(0, |now| nanos(now.into()))
+}
+
 /// A timer whose descriptor becomes readable at an absolute time.
 ///
 /// Unlike the time-out of `epoll_wait`, it has ns resolution and no slack.

@@ -55,7 +55,7 @@ pub async fn run(
     progress: &Progress,
     shutdown: &CancellationToken,
 ) -> Result<Finished, CampaignError> {
-    let mut session = Session::open(experiment).await?;
+    let mut session = Session::open(experiment, shutdown).await?;
     let facts = session.describe(experiment, shutdown).await?;
     let loaders = session.describe_loaders(experiment, shutdown).await?;
     let preflight = preflight(experiment, &facts, &loaders, progress)?;

@@ -37,8 +37,15 @@ impl Session {
     /// Starts the embedded broker, if configured, and connects.
     ///
     /// # Errors
-    /// [`CampaignError::Broker`], [`CampaignError::BrokerFiles`], [`CampaignError::Bus`], [`CampaignError::Key`].
-    pub async fn open(experiment: &Experiment) -> Result<Self, CampaignError> {
+    /// [`CampaignError::Broker`], [`CampaignError::BrokerFiles`], [`CampaignError::Bus`], [`CampaignError::Key`], [`CampaignError::Interrupted`].
+    pub async fn open(experiment: &Experiment, shutdown: &CancellationToken) -> Result<Self, CampaignError> {
+        tokio::select! {
+            session = Self::connect(experiment) => session,
+            () = shutdown.cancelled() => Err(CampaignError::Interrupted),
+        }
+    }
+
+    async fn connect(experiment: &Experiment) -> Result<Self, CampaignError> {
         let (broker, brokers) = match &experiment.kafka.brokers {
             Brokers::External(brokers) => (None, brokers.clone()),
             Brokers::Embedded(embedded) => {

@@ -245,7 +245,7 @@ mod tests {
         ] {
             let found = lines(&experiment("", load), &machine(200, 1 << 15), false);
             assert!(
-                found.len() == 1 && found[0].starts_with(&format!("load one: {key}: up to ")),
+                found.len() == 1 && found[0].starts_with(&format!("load one: {key}: the load can need ")),
                 "{load}: {found:?}"
             );
         }

@@ -94,13 +94,15 @@ pub async fn run_attempt(
     cancel: &CancellationToken,
     on_progress: &mut (dyn FnMut(ProgressUpdate) + Send),
 ) -> Result<AttemptOutcome, BusError> {
-    AttemptDriver::new(link, fleet, spec).run(cancel, on_progress).await
+    AttemptDriver::new(link, fleet, spec, cancel).run(on_progress).await
 }
 
 struct AttemptDriver<'a> {
     link: &'a mut Link,
     fleet: Option<&'a SharedFleet>,
     spec: &'a AttemptSpec,
+    cancel: &'a CancellationToken,
+    cancelled: bool,
     attempt: AttemptId,
     /// Commands are queued here, so that sending never blocks this task.
     command_tx: mpsc::UnboundedSender<Command>,
@@ -118,7 +120,12 @@ struct AttemptDriver<'a> {
 }
 
 impl<'a> AttemptDriver<'a> {
-    fn new(link: &'a mut Link, fleet: Option<&'a SharedFleet>, spec: &'a AttemptSpec) -> Self {
+    fn new(
+        link: &'a mut Link,
+        fleet: Option<&'a SharedFleet>,
+        spec: &'a AttemptSpec,
+        cancel: &'a CancellationToken,
+    ) -> Self {
         let attempt = spec.attempt;
         let (command_tx, command_rx) = mpsc::unbounded_channel();
         tokio::spawn(send_commands(link.commands(), link.host().clone(), attempt, command_rx));
@@ -126,6 +133,8 @@ impl<'a> AttemptDriver<'a> {
             link,
             fleet,
             spec,
+            cancel,
+            cancelled: false,
             attempt,
             command_tx,
             began: Instant::now(),
@@ -142,25 +151,18 @@ impl<'a> AttemptDriver<'a> {
         }
     }
 
-    async fn run(
-        mut self,
-        cancel: &CancellationToken,
-        on_progress: &mut (dyn FnMut(ProgressUpdate) + Send),
-    ) -> Result<AttemptOutcome, BusError> {
+    async fn run(mut self, on_progress: &mut (dyn FnMut(ProgressUpdate) + Send)) -> Result<AttemptOutcome, BusError> {
         self.send(Command::Run(Box::new(self.spec.run.clone())));
         let mut resend = every(RESEND_INTERVAL);
         let mut renew = every(self.spec.deadlines.renew);
         let mut update = every(UPDATE_INTERVAL);
-        let mut cancelled = false;
+        let cancel = self.cancel;
         while let Some(phase) = self.state.phase() {
             tokio::select! {
                 event = self.link.next() => self.on_event(event?).await,
                 result = load_result(&mut self.load) => self.on_load_result(result).await,
                 () = sleep_until(self.deadline.into()) => self.step(Input::Deadline).await,
-                () = cancel.cancelled(), if !cancelled => {
-                    cancelled = true;
-                    self.step(Input::Cancel).await;
-                }
+                () = cancel.cancelled(), if !self.cancelled => self.step(Input::Cancel).await,
                 _ = resend.tick() => self.step(Input::Resend).await,
                 _ = renew.tick() => self.renew(),
                 _ = update.tick() => self.report_load(on_progress),
@@ -169,7 +171,7 @@ impl<'a> AttemptDriver<'a> {
                 on_progress(ProgressUpdate::Phase(next));
             }
         }
-        self.finish(cancelled).await
+        self.finish().await
     }
 
     /// Converts an event of this attempt to an input; events of other attempts are ignored.
@@ -207,9 +209,9 @@ impl<'a> AttemptDriver<'a> {
             }) => {
                 (self.outcome, self.loaders, self.readback) = (Some(outcome), loaders, readback);
                 // A second clock measurement bounds the drift during the load.
-                self.exchange()
+                self.interruptible(None)
                     .await
-                    .map_or_else(Input::LoadFailed, |()| Input::LoadDone)
+                    .map_or_else(|input| input, |()| Input::LoadDone)
             }
             Err(why) => {
                 // The load has no further result to wait for.
@@ -224,6 +226,7 @@ impl<'a> AttemptDriver<'a> {
     async fn step(&mut self, input: Input) {
         let mut next = Some(input);
         while let Some(input) = next.take() {
+            self.cancelled |= matches!(input, Input::Cancel);
             let before = self.state.phase();
             match self.state.on(input) {
                 Ok((state, actions)) => {
@@ -232,7 +235,7 @@ impl<'a> AttemptDriver<'a> {
                         self.deadline = Instant::now() + self.phase_deadline();
                     }
                     for action in actions {
-                        next = self.execute(action).await.err().map(Input::LoadFailed);
+                        next = self.execute(action).await.err();
                     }
                 }
                 Err(illegal) => warn!(%illegal, attempt = %self.attempt, "input ignored"),
@@ -240,20 +243,19 @@ impl<'a> AttemptDriver<'a> {
         }
     }
 
-    async fn execute(&mut self, action: Action) -> Result<(), String> {
+    /// # Errors
+    /// The input that follows from an action that failed or was interrupted.
+    async fn execute(&mut self, action: Action) -> Result<(), Input> {
         match action {
             Action::SendRun => self.send(Command::Run(Box::new(self.spec.run.clone()))),
             Action::SendStop(reason) => self.send(Command::Stop(Stop { reason })),
             Action::AbortLoad => self.load.iter().for_each(RunningLoad::abort),
             Action::StartLoad(ready) => {
                 let entry = &self.spec.entry;
-                let endpoint =
-                    AttemptSpec::endpoint(&ready, entry).ok_or_else(|| format!("READY has no endpoint of {entry}"))?;
+                let endpoint = AttemptSpec::endpoint(&ready, entry)
+                    .ok_or_else(|| Input::LoadFailed(format!("READY has no endpoint of {entry}")))?;
                 let fleet = self.fleet.filter(|_| self.spec.is_split());
-                if fleet.is_none() {
-                    loader::check_reachable(self.spec.probe(), endpoint).await?;
-                }
-                self.exchange().await?;
+                self.interruptible(fleet.is_none().then_some(endpoint)).await?;
                 self.load = Some(RunningLoad::start(
                     self.spec,
                     &ready,
@@ -265,16 +267,34 @@ impl<'a> AttemptDriver<'a> {
         Ok(())
     }
 
-    async fn exchange(&mut self) -> Result<(), String> {
-        for _ in 0..EXCHANGES {
-            let exchange = self
-                .link
-                .ping(EXCHANGE_TIMEOUT)
-                .await
-                .map_err(|error| error.to_string())?;
-            self.exchanges.push(exchange);
+    /// Checks that the load will reach its endpoint, if one is given, and measures the runner's clock. Meanwhile the lease is renewed, and a
+    /// cancellation or the deadline interrupts.
+    ///
+    /// # Errors
+    /// The input that follows from the failure or the interruption.
+    async fn interruptible(&mut self, endpoint: Option<SocketAddr>) -> Result<(), Input> {
+        let (link, spec, exchanges) = (&mut *self.link, self.spec, &mut self.exchanges);
+        let work = async {
+            if let Some(endpoint) = endpoint {
+                loader::check_reachable(spec.probe(), endpoint).await?;
+            }
+            for _ in 0..EXCHANGES {
+                let exchange = link.ping(EXCHANGE_TIMEOUT).await.map_err(|error| error.to_string())?;
+                exchanges.push(exchange);
+            }
+            Ok(())
+        };
+        let mut work = std::pin::pin!(work);
+        let mut renew = every(spec.deadlines.renew);
+        loop {
+            tokio::select! {
+                result = &mut work => return result.map_err(Input::LoadFailed),
+                () = self.cancel.cancelled(), if !self.cancelled => return Err(Input::Cancel),
+                () = sleep_until(self.deadline.into()) => return Err(Input::Deadline),
+                // The receiving task outlives this struct.
+                _ = renew.tick() => drop(self.command_tx.send(Command::Renew(Renew {}))),
+            }
         }
-        Ok(())
     }
 
     fn phase_deadline(&self) -> Duration {
@@ -305,7 +325,7 @@ impl<'a> AttemptDriver<'a> {
         }
     }
 
-    async fn finish(mut self, cancelled: bool) -> Result<AttemptOutcome, BusError> {
+    async fn finish(mut self) -> Result<AttemptOutcome, BusError> {
         self.await_samples().await?;
         if self.outcome.is_none()
             && let Some(load) = &mut self.load
@@ -332,7 +352,7 @@ impl<'a> AttemptDriver<'a> {
             readback: self.readback,
             batches: self.batches,
             end,
-            cancelled,
+            cancelled: self.cancelled,
         })
     }
 

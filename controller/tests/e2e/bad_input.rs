@@ -4,7 +4,8 @@ use std::net::TcpListener;
 
 use crate::agree::agree;
 use crate::experiment::Experiment;
-use crate::lab::{Lab, free_port, program};
+use crate::lab::{Lab, program};
+use testkit::free_port;
 
 #[test]
 fn no_broker() {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use testkit::wait::until;
+
 use crate::agree::agree;
 use crate::experiment::Experiment;
 use crate::lab::Lab;
-use crate::process::until;
 
 /// How long the broker is down.
 const AWAY: Duration = Duration::from_secs(2);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use testkit::wait::until;
 
 use crate::agree::{Agreed, agree, agree_so_far, json};
 use crate::experiment::{Experiment, NATIVE};
@@ -12,7 +13,6 @@ use crate::guest_lab::{assert_nothing_left, describe, linux, platform, tiny};
 use crate::jung::pids_of;
 use crate::kernel::Kernel;
 use crate::lab::Lab;
-use crate::process::until;
 
 /// Boot options of the preset `linux`, and a panic if the kernel gets no CPU for seconds. The tick must not stop when idle, because the soft
 /// lockup detector ignores sleeping CPUs.

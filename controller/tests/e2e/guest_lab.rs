@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use testkit::free_port;
 
 use crate::agree::{agree, agree_so_far, json};
 use crate::experiment::Experiment;
 use crate::kernel::Kernel;
-use crate::lab::{Lab, free_port};
+use crate::lab::Lab;
 
 /// Closed loops, which a busy machine slows down but does not invalidate, of at least a second, so that they contain samples: 100 requests of four
 /// users, 4,000 packets with a window of four.

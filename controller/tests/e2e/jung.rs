@@ -5,12 +5,13 @@ use std::path::Path;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use testkit::free_port;
+use testkit::wait::until;
 
 use crate::agree::{agree, json};
 use crate::docker::containers;
 use crate::experiment::{Experiment, NATIVE};
-use crate::lab::{Lab, free_port};
-use crate::process::until;
+use crate::lab::Lab;
 
 const DOCKER: &str = "[[platform]]\nkind = \"docker\"\n";
 

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use testkit::free_port;
+
 use crate::agree::agree;
-use crate::lab::{Lab, free_port};
+use crate::lab::Lab;
 
 /// The address of Apache Kafka.
 const VARIABLE: &str = "JUNG_TEST_KAFKA";

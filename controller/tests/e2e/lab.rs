@@ -1,12 +1,12 @@
 //! A lab on this machine: a directory, ports and names of its own, and the programs in it.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU16, Ordering};
+
+use testkit::free_port;
+use testkit::process::Running;
 
 use crate::experiment::{Experiment, NATIVE, load};
-use crate::process::Running;
 
 /// A lab. Its directory is removed on drop, unless the test fails.
 pub struct Lab {
@@ -238,16 +238,4 @@ fn next_to_controller(name: &str) -> PathBuf {
 /// The static workload program if it exists; natively, the dynamic one works as well.
 pub fn workload() -> PathBuf {
     std::env::var_os("JUNG_TEST_WORKLOAD").map_or_else(|| next_to_controller("workload"), PathBuf::from)
-}
-
-/// A free port below the kernel's range for outgoing connections, of which the load makes thousands.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 9000).unwrap();
-    loop {
-        let port = 10_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 9_000;
-        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
-            return port;
-        }
-    }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
+use testkit::process::Running;
 
 use crate::agree::agree;
 use crate::experiment::{Experiment, load};
 use crate::lab::{Lab, program};
-use crate::process::Running;
 
 /// The names of a lab's loaders.
 fn names(lab: &Lab) -> [String; 2] {

@@ -34,7 +34,6 @@ mod osv;
 mod osv_built;
 mod osv_image;
 mod packets;
-mod process;
 mod report;
 mod required;
 mod resume;

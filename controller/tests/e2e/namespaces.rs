@@ -2,10 +2,11 @@
 
 use std::process::Command;
 
+use testkit::process::Running;
+
 use crate::agree::{agree, json};
 use crate::experiment::Experiment;
 use crate::lab::{Lab, started_by};
-use crate::process::Running;
 
 /// The two ends of the link (addresses of RFC 2544 for benchmarks).
 const CONTROLLER: &str = "198.18.0.1";

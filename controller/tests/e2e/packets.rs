@@ -1,10 +1,11 @@
 //! Complete runs with packet streams.
 
 use serde_json::Value;
+use testkit::free_port;
 
 use crate::agree::{agree, json};
 use crate::experiment::{Experiment, NATIVE, load};
-use crate::lab::{Lab, free_port};
+use crate::lab::Lab;
 
 const DOCKER: &str = "[[platform]]\nkind = \"docker\"\n";
 const PUBLISHED: &str = "[[platform]]\nkind = \"docker\"\nname = \"published\"\npublish = true\n";

@@ -1,11 +1,11 @@
 //! Resuming an interrupted run.
 
 use nix::sys::signal::Signal;
+use testkit::wait::until;
 
 use crate::agree::{agree, agree_so_far, journal};
 use crate::experiment::Experiment;
 use crate::lab::Lab;
-use crate::process::until;
 
 /// Four trials of three seconds.
 fn experiment(lab: &Lab) -> Experiment {

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use testkit::free_port;
+use testkit::process::Running;
 
 use crate::agree::{agree, json};
 use crate::guest_lab::{assert_nothing_left, linux};
-use crate::lab::{Lab, free_port};
-use crate::process::Running;
+use crate::lab::Lab;
 
 /// A file of the repository.
 fn shipped(path: &str) -> PathBuf {

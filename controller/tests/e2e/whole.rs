@@ -2,10 +2,11 @@
 
 use std::process::Command;
 
+use testkit::process::Running;
+
 use crate::agree::{agree, begun, planned};
 use crate::experiment::NATIVE;
 use crate::lab::{Lab, program};
-use crate::process::Running;
 
 /// Two identical platforms, two loads, two blocks.
 const TWICE: &str = "[[platform]]\nkind = \"native\"\n[[platform]]\nkind = \"native\"\nname = \"again\"\n";

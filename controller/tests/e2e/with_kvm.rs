@@ -1,9 +1,11 @@
 //! Complete runs with guests under KVM, for each hypervisor. The guest is also executed correctly by KVM's instruction emulator.
 
+use testkit::free_port;
+
 use crate::agree::{agree, json};
 use crate::echo;
 use crate::guest_lab::{assert_nothing_left, describe};
-use crate::lab::{Lab, free_port};
+use crate::lab::Lab;
 
 /// The guest `echo` answers a packet stream completely, is sampled, and is not marked as emulated.
 fn serves(how: &str) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use protocol::load::Wait;
 
-use crate::clock::nanos;
+use crate::clock::{nanos, thread_cpu_ns};
 
 /// Maximum sleep, so that cancellation is noticed.
 const MAX_SLEEP: Duration = Duration::from_millis(50);
@@ -86,7 +86,7 @@ impl PollWait {
             self.lead.spun(spun_ns);
             self.spun_ns += spun_ns;
         }
-        self.is_busy |= self.busy.awake(now_ns);
+        self.is_busy |= self.busy.is_busy(now_ns, thread_cpu_ns);
         let wake_ns = self.wake_ns(wakeups);
         let is_near = wake_ns.is_some_and(|at| at <= now_ns);
         if wakeups.immediate || is_near || self.wait == Wait::Spin {
@@ -121,7 +121,6 @@ impl PollWait {
 
     /// Records the end of a sleep.
     pub fn slept(&mut self, now_ns: u64) {
-        self.busy.woke(now_ns);
         if let Some(late_ns) = self.alarm_ns.take().and_then(|alarm_ns| now_ns.checked_sub(alarm_ns)) {
             self.lead.woken(late_ns);
         }
@@ -214,27 +213,24 @@ const SLICE_NS: u64 = 100_000_000;
 #[derive(Debug, Default)]
 pub struct BusyMonitor {
     slice_ns: u64,
-    since_ns: u64,
-    awake_ns: u64,
+    /// At the start of the slice; `None`: before the first.
+    cpu_ns: Option<u64>,
 }
 
 impl BusyMonitor {
-    /// Records that the thread has been awake since it woke or since the last call; returns whether it was awake for more than half of a time slice.
-    pub fn awake(&mut self, now_ns: u64) -> bool {
-        self.awake_ns += now_ns.saturating_sub(self.since_ns);
-        self.since_ns = now_ns;
+    /// Whether the thread used its CPU for more than half of the time slice that ends now. `cpu_ns` is its CPU time: what the hypervisor or another
+    /// thread takes is not counted, so a disturbed thread is not mistaken for a busy one. Read once in a time slice.
+    pub fn is_busy(&mut self, now_ns: u64, cpu_ns: impl FnOnce() -> u64) -> bool {
         let passed_ns = now_ns.saturating_sub(self.slice_ns);
         if passed_ns < SLICE_NS {
             return false;
         }
-        let is_busy = self.awake_ns > passed_ns / 2;
-        (self.slice_ns, self.awake_ns) = (now_ns, 0);
+        let cpu_ns = cpu_ns();
+        let is_busy = self
+            .cpu_ns
+            .is_some_and(|before| cpu_ns.saturating_sub(before) > passed_ns / 2);
+        (self.slice_ns, self.cpu_ns) = (now_ns, Some(cpu_ns));
         is_busy
-    }
-
-    /// Records that the thread slept until now.
-    pub fn woke(&mut self, now_ns: u64) {
-        self.since_ns = now_ns;
     }
 }
 
@@ -339,18 +335,12 @@ mod tests {
     }
 
     #[test]
-    fn more_than_half_of_the_time_awake_is_busy() {
-        for (awake_us, is_busy) in [(400, false), (600, true)] {
-            let mut busy = BusyMonitor::default();
-            let detected = (0..150).any(|ms| {
-                busy.woke(ms * 1_000_000);
-                busy.awake(ms * 1_000_000 + awake_us * 1000)
-            });
-            assert_eq!(detected, is_busy, "{awake_us}");
+    fn more_than_half_of_the_time_on_a_cpu_is_busy() {
+        for (share_percent, is_busy) in [(40, false), (60, true), (100, true)] {
+            let mut monitor = BusyMonitor::default();
+            let detected = (0..350).any(|ms| monitor.is_busy(ms * 1_000_000, || ms * 10_000 * share_percent));
+            assert_eq!(detected, is_busy, "{share_percent} %");
         }
-        // A thread that never sleeps.
-        let mut busy = BusyMonitor::default();
-        assert!((0..=100).any(|ms| busy.awake(ms * 1_000_000)));
     }
 
     proptest! {
