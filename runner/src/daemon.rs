@@ -1,5 +1,5 @@
 //! The daemon: one task that owns the [`Table`] and performs its actions. It waits for its channels only: [`crate::execute`] runs the attempts,
-//! [`protocol::daemon::outbox`] sends events, [`protocol::daemon::connection`] receives commands.
+//! [`protocol::daemon::connection`] receives commands and sends events.
 
 use std::time::Instant;
 

@@ -1,6 +1,6 @@
 //! `experiments.toml`: from text to a checked [`Experiment`].
 //!
-//! [`protocol::toml`] reads tables and collects problems; [`raw`] lists the keys, `check` decides.
+//! [`protocol::toml`] reads tables and collects problems; `raw` lists the keys, `check` decides.
 
 mod check;
 mod experiment;
