@@ -1,26 +1,26 @@
-# What one does here every day; `just` lists it.
+# Everyday commands; `just` lists them.
 
 default:
     @just --list
 
-# format, lints and types
+# checks format, lints and types
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
 
-# licences, sources, versions and advisories of dependencies (`deploy/setup.sh lint` builds cargo-deny)
+# checks licences, sources, versions and advisories of dependencies (`deploy/setup.sh lint` builds cargo-deny)
 deny:
     ~/.cache/jung/tools/bin/cargo-deny check
 
-# puts the code in its form
+# formats the code
 fmt:
     cargo fmt --all
 
-# the tests that need nothing
+# runs the tests that need nothing
 test:
     cargo test --workspace
 
-# the tests that need a Docker engine, on one of their own that starts for the first time, as root
+# runs the tests that need Docker, as root, on an engine of their own that starts for the first time
 test-docker:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -32,34 +32,34 @@ test-docker:
     deploy/docker/engine.sh enter --dir "$dir" cargo test -p deploy --test docker -- --ignored --test-threads 1
     deploy/docker/engine.sh enter --dir "$dir" cargo test -p controller --test e2e -- --ignored --test-threads 1 docker
 
-# everything, as CI does
+# runs every test, as root; CI adds --fresh
 e2e:
     ./test.sh
 
-# round trips of our broker and of Apache Kafka (give its address), side by side
+# compares round trips over the embedded broker and, with --against HOST:PORT, over Apache Kafka
 bench-roundtrip *args:
     cargo run --release -p bench --bin bench_roundtrip -- {{args}}
 
-# rebuilds the report of a run from its raw data
+# regenerates a run's report from its raw data
 report run:
     cargo run --release -p controller -- report {{run}}
 
-# throws frames at our broker's decoder for so many seconds (needs nightly Rust and cargo-fuzz)
+# fuzzes the frame decoder of the embedded broker for this many seconds (needs nightly Rust and cargo-fuzz)
 fuzz seconds="150":
     cd broker && cargo +nightly fuzz run frame -- -max_total_time={{seconds}} -rss_limit_mb=2048
 
-# Jung's microservices under the thesis' load, beside the thesis' tables
+# measures Jung's microservices under the thesis' load, next to the thesis' tables; --trace shows where the time of a task goes
 bench-jung *args:
     cargo run --release -p bench --bin bench_jung -- {{args}}
 
-# the load generator beside wrk, httperf, oha, JMeter and sockperf in one run; about twelve minutes on two quiet cores (`deploy/setup.sh bench` installs them)
+# compares the load generator with wrk, httperf, oha, JMeter and sockperf (`deploy/setup.sh bench` installs them): about twelve minutes on two idle cores
 bench-load *args:
     cargo run --release -p bench --bin bench_load -- {{args}}
 
-# throws replies at the reader of the load generator for so many seconds (needs nightly Rust and cargo-fuzz)
+# fuzzes the reply parser of the load generator for this many seconds (needs nightly Rust and cargo-fuzz)
 fuzz-reply seconds="150":
     cd loader && cargo +nightly fuzz run reply -- -max_total_time={{seconds}} -rss_limit_mb=2048
 
-# how right the sampler is and what it costs, beside pidstat, psutil and docker stats; all, or: cpu memory cost sum disturbance
+# measures the sampler's accuracy and cost, compared with pidstat, psutil and docker stats; all parts, or: cpu memory cost sum disturbance
 bench-sampler *args:
     JUNG_TEST_WORKLOAD=${JUNG_TEST_WORKLOAD:-$(deploy/build-workload.sh | tail -n 1)} cargo run --release -p bench --bin bench_sampler -- {{args}}
