@@ -40,7 +40,7 @@ pub async fn run(
     let shutdown = on_signals(ON_SIGNAL).map_err(CampaignError::Signals)?;
     info!("{}", introduction(experiment));
     let finished = campaign::run(experiment, Plan::new(experiment), &options, progress, &shutdown).await?;
-    progress.finish(&closing(&finished));
+    progress.finish(&closing(&finished, file));
     Ok(match finished {
         Finished { interrupted: true, .. } => Exit::Interrupted,
         Finished { given_up: 1.., .. } => Exit::Trials,
@@ -86,7 +86,7 @@ fn introduction(experiment: &Experiment) -> String {
     )
 }
 
-fn closing(finished: &Finished) -> String {
+fn closing(finished: &Finished, file: &Path) -> String {
     let Finished {
         folder,
         reports,
@@ -99,7 +99,8 @@ fn closing(finished: &Finished) -> String {
         _ => format!("{done} trials done, {given_up} given up (see the report for the reasons)"),
     };
     let end = if *interrupted {
-        format!("interrupted; resume with: controller --resume {}", folder.display())
+        let (file, folder) = (file.display(), folder.display());
+        format!("interrupted; resume with: controller --config {file} --resume {folder}")
     } else {
         "finished".to_owned()
     };

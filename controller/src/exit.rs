@@ -64,7 +64,7 @@ impl Exit {
             Self::Usage => "invalid command line",
             Self::Config => "invalid experiment file; every error was printed",
             Self::Broker => "no Kafka broker could be reached, or the embedded one could not start",
-            Self::Runner => "the runner did not answer, or refused the command",
+            Self::Runner => "the runner or a loader did not answer, or refused the command",
             Self::Unmet => "a required platform is unavailable on the host",
             Self::Results => "results could not be written (disk full, no permission)",
             Self::Trials => "the run finished, but some trials have no valid attempt",

@@ -31,7 +31,10 @@ fn resume_after_ctrl_c_under_load() {
     controller.wait_for_times(": load", 2);
     controller.signal(Signal::SIGINT);
     let said = controller.ends_with(130);
-    assert!(said.contains("interrupted; resume with: controller --resume"), "{said}");
+    assert!(
+        said.contains("interrupted; resume with: controller --config e.toml --resume "),
+        "{said}"
+    );
     let run = lab.run_folder();
     let before = agree_so_far(&run);
     assert!(

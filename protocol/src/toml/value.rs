@@ -123,7 +123,12 @@ pub fn size(text: &str, unit: u64) -> Result<i64, Fault> {
         .is_multiple_of(unit)
         .then(|| i64::try_from(bytes / unit).ok())
         .flatten();
-    units.ok_or_else(|| Fault::new("not a whole number of MiB", "write e.g. \"64MiB\" or \"2GiB\""))
+    let what = if unit == 1 {
+        "too large"
+    } else {
+        "not a whole number of MiB"
+    };
+    units.ok_or_else(|| Fault::new(what, "write e.g. \"64MiB\" or \"2GiB\""))
 }
 
 /// The longest Kafka topic prefix: topic names have at most 249 characters; this leaves room for the rest.
