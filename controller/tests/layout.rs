@@ -42,9 +42,9 @@ const ALLOWED_IN_TESTS: [(&str, &[&str]); 6] = [
     ("protocol", &["testkit"]),
     ("deploy", &["testkit"]),
     ("runner", &["testkit", "broker"]),
-    ("loader", &["testkit", "workloads"]),
+    ("loader", &["workloads"]),
     ("controller", &["testkit", "deploy"]),
-    ("workloads", &["testkit", "broker"]),
+    ("workloads", &["broker"]),
 ];
 
 fn packages() -> Vec<Value> {

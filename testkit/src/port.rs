@@ -26,7 +26,9 @@ pub fn free_port() -> u16 {
 }
 
 fn reserve(port: u16) -> bool {
-    let path = std::env::temp_dir().join(format!("jung-test-port-{port}"));
+    let directory = std::env::temp_dir().join(format!("jung-test-ports-{}", nix::unistd::getuid()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join(port.to_string());
     let file = File::options()
         .create(true)
         .truncate(false)

@@ -209,7 +209,7 @@ impl<'a> AttemptDriver<'a> {
             }) => {
                 (self.outcome, self.loaders, self.readback) = (Some(outcome), loaders, readback);
                 // A second clock measurement bounds the drift during the load.
-                self.interruptible(None)
+                self.measure_clock(None)
                     .await
                     .map_or_else(|input| input, |()| Input::LoadDone)
             }
@@ -255,7 +255,7 @@ impl<'a> AttemptDriver<'a> {
                 let endpoint = AttemptSpec::endpoint(&ready, entry)
                     .ok_or_else(|| Input::LoadFailed(format!("READY has no endpoint of {entry}")))?;
                 let fleet = self.fleet.filter(|_| self.spec.is_split());
-                self.interruptible(fleet.is_none().then_some(endpoint)).await?;
+                self.measure_clock(fleet.is_none().then_some(endpoint)).await?;
                 self.load = Some(RunningLoad::start(
                     self.spec,
                     &ready,
@@ -267,12 +267,12 @@ impl<'a> AttemptDriver<'a> {
         Ok(())
     }
 
-    /// Checks that the load will reach its endpoint, if one is given, and measures the runner's clock. Meanwhile the lease is renewed, and a
+    /// Measures the runner's clock, after a check that the load will reach its endpoint if one is given. Meanwhile the lease is renewed, and a
     /// cancellation or the deadline interrupts.
     ///
     /// # Errors
     /// The input that follows from the failure or the interruption.
-    async fn interruptible(&mut self, endpoint: Option<SocketAddr>) -> Result<(), Input> {
+    async fn measure_clock(&mut self, endpoint: Option<SocketAddr>) -> Result<(), Input> {
         let (link, spec, exchanges) = (&mut *self.link, self.spec, &mut self.exchanges);
         let work = async {
             if let Some(endpoint) = endpoint {

@@ -1,4 +1,4 @@
-//! How long an event loop may sleep, and its accounting of busy-polling: pure.
+//! How long an event loop may sleep, and its accounting of busy-polling: pure but for the CPU time of its thread.
 
 use std::time::Duration;
 
