@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use protocol::exit::{Exit, ExitCodes};
 
 use crate::config::Overrides;
-use crate::exit::Exit;
 
 /// Compare platforms for running a service: plan trials, deploy them through runners, generate load, store and analyze the results.
 ///
@@ -177,6 +177,34 @@ impl FileArgs {
     }
 }
 
+/// The exit codes; `docs/experiments.md` has the same table.
+pub const EXIT_CODES: ExitCodes<'_> = &[
+    (Exit::Ok, "done"),
+    (Exit::Internal, "internal error (a bug)"),
+    (Exit::Usage, "invalid command line"),
+    (Exit::Config, "invalid experiment file; every error was printed"),
+    (
+        Exit::Broker,
+        "no Kafka broker could be reached, or the embedded one could not start",
+    ),
+    (
+        Exit::Runner,
+        "the runner or a loader did not answer, or refused the command",
+    ),
+    (Exit::Unmet, "a required platform is unavailable on the host"),
+    (Exit::Results, "results could not be written (disk full, no permission)"),
+    (Exit::Trials, "the run finished, but some trials have no valid attempt"),
+    (Exit::Host, "the host does not meet [host] or [band]"),
+    (
+        Exit::Differ,
+        "diff: the runs differ in configuration, or significantly in a metric",
+    ),
+    (
+        Exit::Interrupted,
+        "interrupted (Ctrl-C, SIGTERM); continue with --resume",
+    ),
+];
+
 fn after_help() -> String {
     format!(
         "Examples:
@@ -191,7 +219,7 @@ fn after_help() -> String {
 {}
 
 Every key of the experiment file: docs/experiments.md",
-        Exit::table()
+        Exit::table(EXIT_CODES)
     )
 }
 
@@ -204,6 +232,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         <Cli as CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn the_reference_has_the_same_exit_codes() {
+        assert!(EXIT_CODES.is_sorted_by_key(|(exit, _)| exit));
+        let reference = include_str!("../../docs/experiments.md");
+        for (exit, meaning) in EXIT_CODES {
+            let row = format!("| {} | {meaning} |", exit.code());
+            assert!(reference.contains(&row), "{row} is not in docs/experiments.md");
+        }
     }
 
     #[test]

@@ -8,13 +8,13 @@ use analysis::store::{Preflight, Source};
 use hdrhistogram::Histogram;
 use loader::shutdown::on_signals;
 use protocol::Name;
+use protocol::exit::Exit;
 use protocol::load::MachineFacts;
 use serde::Serialize;
 use tracing::info;
 
 use crate::campaign::{self, CampaignError, Finished, Options, Session};
 use crate::config::{Brokers, Checked, Experiment};
-use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::preflight;
 use crate::preflight::generator::GeneratorHost;
@@ -31,7 +31,7 @@ pub async fn run(
     Checked { experiment, text, .. }: &Checked,
     file: &Path,
     resume: Option<&Path>,
-    progress: &Progress,
+    progress: &dyn Progress,
 ) -> Result<Exit, CampaignError> {
     let options = Options {
         source: Source::of(file, text),
@@ -42,7 +42,7 @@ pub async fn run(
     let finished = campaign::run(experiment, Plan::new(experiment), &options, progress, &shutdown).await?;
     progress.finish(&closing(&finished, file));
     Ok(match finished {
-        Finished { interrupted: true, .. } => Exit::Interrupted,
+        Finished { interrupted: true, .. } | Finished { reports: None, .. } => Exit::Interrupted,
         Finished { given_up: 1.., .. } => Exit::Trials,
         _ => Exit::Ok,
     })
@@ -104,11 +104,11 @@ fn closing(finished: &Finished, file: &Path) -> String {
     } else {
         "finished".to_owned()
     };
-    format!(
-        "{end}: {count}\nresults: {}\nreport:  {}",
-        folder.display(),
-        reports.html.display()
-    )
+    let report = match reports {
+        Some(reports) => reports.html.display().to_string(),
+        None => format!("interrupted; create it with: controller report {}", folder.display()),
+    };
+    format!("{end}: {count}\nresults: {}\nreport:  {report}", folder.display())
 }
 
 /// The result of checking a host against an experiment.
@@ -141,7 +141,7 @@ impl HostCheck {
 /// See [`CampaignError`].
 pub async fn check_host(experiment: &Experiment) -> Result<HostCheck, CampaignError> {
     let shutdown = on_signals(ON_SIGNAL).map_err(CampaignError::Signals)?;
-    let mut session = Session::open(experiment, &shutdown).await?;
+    let session = Session::open(experiment, &shutdown).await?;
     let facts = session.describe(experiment, &shutdown).await;
     let loaders = session.describe_loaders(experiment, &shutdown).await;
     session.close().await;
@@ -209,7 +209,7 @@ const WARM_UP_PINGS: u32 = 20;
 /// See [`CampaignError`].
 pub async fn ping(experiment: &Experiment, count: u32) -> Result<RoundTrips, CampaignError> {
     let shutdown = on_signals(ON_SIGNAL).map_err(CampaignError::Signals)?;
-    let mut session = Session::open(experiment, &shutdown).await?;
+    let session = Session::open(experiment, &shutdown).await?;
     session.describe(experiment, &shutdown).await?;
     let mut times = loader::Histograms::new().response;
     for round in 0..count + WARM_UP_PINGS {

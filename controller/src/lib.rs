@@ -4,7 +4,6 @@ pub mod campaign;
 pub mod cli;
 pub mod commands;
 pub mod config;
-pub mod exit;
 pub mod fleet;
 pub mod peer;
 pub mod plan;

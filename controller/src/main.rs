@@ -9,10 +9,10 @@ use controller::campaign::CampaignError;
 use controller::cli::{CheckArgs, Cli, Command, Common, DiffArgs, FileArgs, PingArgs, ReportArgs, RunArgs};
 use controller::commands;
 use controller::config::{self, Checked, problems_json, problems_text};
-use controller::exit::Exit;
 use controller::plan::{Plan, plan_json, plan_text};
 use controller::preflight::generator;
-use controller::progress::{LogWriter, Progress};
+use controller::progress::{self, LogWriter};
+use protocol::exit::Exit;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> Exit {
@@ -44,11 +44,11 @@ fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Config);
     }
     let trials = Plan::new(&checked.experiment).trials.len();
-    let progress = Progress::new(trials, std::io::stderr().is_terminal());
-    if let Err(error) = log_to(progress.log_writer(), &common.log) {
+    let (progress, log) = progress::on_stderr(trials, std::io::stderr().is_terminal());
+    if let Err(error) = log_to(log, &common.log) {
         return Ok(bad_filter(&error));
     }
-    let run = commands::run(&checked, &common.config, args.resume.as_deref(), &progress);
+    let run = commands::run(&checked, &common.config, args.resume.as_deref(), &*progress);
     Ok(block_on(run)?.unwrap_or_else(|error| failed(&error)))
 }
 
@@ -109,9 +109,9 @@ fn check(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
         }
     }
     match checked {
-        Ok(checked) if args.ask_host => check_host(common, &checked, args.file.json.then_some(&of_file)),
+        Ok(checked) if args.ask_host => check_host(common, &checked, args.file.json.then_some(of_file)),
         _ if args.file.json => {
-            print(&of_file)?;
+            print(&format!("{of_file:#}\n"))?;
             Ok(exit)
         }
         _ => Ok(exit),
@@ -119,7 +119,7 @@ fn check(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
 }
 
 /// Checks the host; with the JSON of the file's check, adds the result to it.
-fn check_host(common: &Common, checked: &Checked, of_file: Option<&str>) -> anyhow::Result<Exit> {
+fn check_host(common: &Common, checked: &Checked, of_file: Option<serde_json::Value>) -> anyhow::Result<Exit> {
     if let Err(error) = log_to(LogWriter::plain(), &common.log) {
         return Ok(bad_filter(&error));
     }
@@ -128,8 +128,7 @@ fn check_host(common: &Common, checked: &Checked, of_file: Option<&str>) -> anyh
         Err(error) => return Ok(failed(&error)),
     };
     match of_file {
-        Some(of_file) => {
-            let mut value: serde_json::Value = serde_json::from_str(of_file)?;
+        Some(mut value) => {
             value["host"] = serde_json::to_value(&found)?;
             print(&format!("{value:#}\n"))?;
         }

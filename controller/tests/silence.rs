@@ -5,8 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use controller::peer::demux::events_by_host;
-use controller::peer::link::Link;
+use controller::peer::link::links;
 use protocol::bus::{BusConfig, Cause, EventReceiver, Reply, connect_controller, connect_runner};
 use protocol::envelope::VERSION;
 use protocol::event::Pong;
@@ -46,9 +45,10 @@ impl Lab {
 
     /// A daemon that answers every accepted command with PONG.
     async fn daemon(&self, host: &str, key: Option<SigningKey>) -> JoinHandle<()> {
-        let (events, mut commands) = connect_runner(&self.with(key), &name(host)).await.unwrap();
+        let (events, mut commands) = connect_runner(&self.with(key), &name(host), None).await.unwrap();
         tokio::spawn(async move {
-            while let Ok(command) = commands.recv().await {
+            loop {
+                let command = commands.recv().await;
                 let pong = Event::Pong(Pong { clock_ns: 1 });
                 events.send(&Reply::to(&command), pong).await.unwrap();
             }
@@ -60,10 +60,8 @@ impl Lab {
         let (commands, events) = connect_controller(&self.with(key), &name("night"), Epoch(1))
             .await
             .unwrap();
-        let host = name("lab-2");
-        let events = events_by_host(events, [&host]).remove(0);
-        let mut link = Link::new(commands, events, host);
-        link.ping(TIMEOUT).await.unwrap_err().to_string()
+        let links = links(&commands, events, [&name("lab-2")]);
+        links[0].ping(TIMEOUT).await.unwrap_err().to_string()
     }
 
     /// Publishes bytes on the topic of events.

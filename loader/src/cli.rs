@@ -1,10 +1,10 @@
-//! The command line and the exit codes of `loader`.
+//! The command line of `loader`.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use protocol::bus::BusConfig;
+use protocol::exit::{Exit, ExitCodes};
 use protocol::spec::CpuSet;
 use protocol::toml::{Document, Problem, Table, TableCheck, parse_seconds, value};
 use protocol::{Name, raw_table};
@@ -13,7 +13,7 @@ use crate::daemon::Options;
 
 /// Generate a part of every load that a controller splits over several machines.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "loader", version, max_term_width = 110, after_help = HELP)]
+#[command(name = "loader", version, max_term_width = 110, after_help = Exit::table(EXIT_CODES))]
 pub struct Cli {
     /// Name of this loader, as listed in `loaders` in `[generator]` of the experiment file.
     #[arg(long = "as", value_name = "NAME", env = "JUNG_LOADER_NAME")]
@@ -112,47 +112,15 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// The exit codes of `loader`, shown in `--help`; their values have the same meaning as in `controller`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Graceful shutdown by a signal.
-    Ok = 0,
-    /// Internal error.
-    Internal = 1,
-    /// Invalid command line.
-    Usage = 2,
-    /// No Kafka broker could be reached.
-    Broker = 4,
-    /// The name is in use by another loader on this machine.
-    Unmet = 6,
-    /// Immediate exit on a second signal.
-    Interrupted = 130,
-}
-
-/// [`Exit`] for `--help`.
-pub const HELP: &str = "\
-Exit codes:
-    0  graceful shutdown by SIGINT, SIGTERM or SIGHUP
-    1  internal error (a bug)
-    2  invalid command line
-    4  no Kafka broker could be reached within --wait
-    6  the name is in use by another loader on this machine
-  130  immediate exit on a second signal";
-
-impl Exit {
-    /// The numeric value.
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        self as u8
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit.code())
-    }
-}
+/// The exit codes.
+const EXIT_CODES: ExitCodes<'_> = &[
+    (Exit::Ok, "graceful shutdown by SIGINT, SIGTERM or SIGHUP"),
+    (Exit::Internal, "internal error (a bug)"),
+    (Exit::Usage, "invalid command line"),
+    (Exit::Broker, "no Kafka broker could be reached within --wait"),
+    (Exit::Unmet, "the name is in use by another loader on this machine"),
+    (Exit::Interrupted, "immediate exit on a second signal"),
+];
 
 #[cfg(test)]
 mod tests {

@@ -2,23 +2,21 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::process::ExitCode;
 
 use clap::Parser;
-use loader::cli::{Cli, Exit};
+use loader::cli::Cli;
 use loader::daemon::{LoaderError, serve};
 use loader::shutdown::on_signals;
 use protocol::bus::BusError;
+use protocol::exit::Exit;
 use protocol::toml::problems_text;
 use tracing_subscriber::EnvFilter;
 
-fn main() -> ExitCode {
-    run(Cli::parse())
-        .unwrap_or_else(|error| {
-            eprintln!("error: {error:#}");
-            Exit::Internal
-        })
-        .into()
+fn main() -> Exit {
+    run(Cli::parse()).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        Exit::Internal
+    })
 }
 
 fn run(cli: Cli) -> anyhow::Result<Exit> {

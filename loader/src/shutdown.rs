@@ -3,11 +3,10 @@
 use std::io;
 
 use nix::sys::signal::Signal as Kind;
+use protocol::exit::Exit;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-
-use crate::cli::Exit;
 
 /// Returns a token that the first SIGINT, SIGTERM or SIGHUP cancels and that logs `effect`. The second one exits immediately with
 /// [`Exit::Interrupted`]; peers notice when the lease expires.

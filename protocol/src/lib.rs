@@ -10,6 +10,7 @@
 //! * [`size`] — disk usage of a service.
 //! * [`sign`] — HMAC-SHA256 over an envelope.
 //! * [`daemon`] — what runners and loaders have in common.
+//! * [`exit`] — the exit codes of all programs.
 //! * [`files`] — checks of files that a configuration refers to.
 //! * [`toml`] — the reader of every configuration file.
 //! * [`refusals`] — rate-limited logging of refused messages.
@@ -34,6 +35,7 @@ pub mod daemon;
 pub mod engine;
 pub mod envelope;
 pub mod event;
+pub mod exit;
 pub mod facts;
 pub mod files;
 pub mod ids;

@@ -1,10 +1,10 @@
 //! The command line and the exit codes.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use protocol::exit::{Exit, ExitCodes};
 use protocol::toml::parse_seconds;
 
 use crate::config::Flags;
@@ -14,7 +14,7 @@ use crate::config::Flags;
 /// It receives commands from a controller over Kafka. It may be started before the broker, and reconnects when the broker restarts. On SIGTERM or
 /// Ctrl-C it stops all services and removes everything it created. After a crash, its next start does so.
 #[derive(Debug, Parser)]
-#[command(name = "runner", version, after_help = HELP, args_conflicts_with_subcommands = true)]
+#[command(name = "runner", version, after_help = Exit::table(EXIT_CODES), args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// What to do instead of serving.
     #[command(subcommand)]
@@ -31,7 +31,18 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Check the configuration and report which platforms can be used here, with remedies. Starts nothing.
-    Check(Settings),
+    Check(CheckArgs),
+}
+
+/// The arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The settings.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Print JSON: the problems like `controller check --json`, and the facts of this host
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The settings. These flags override JUNG_RUNNER__KEY in the environment, which overrides the configuration file.
@@ -80,41 +91,22 @@ impl Settings {
     }
 }
 
-/// The exit codes, shown in `--help`; each has the value and the meaning that it has in `controller` and `loader`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// Graceful shutdown with nothing left behind; or `check` found no problem.
-    Ok = 0,
-    /// An internal error.
-    Internal = 1,
-    /// The command line is invalid.
-    Usage = 2,
-    /// The configuration is invalid; every problem was printed.
-    Config = 3,
-    /// No Kafka broker replied within `--wait`.
-    Broker = 4,
-    /// Something that the runner needs is missing, in use or not permitted: its state folder or its name.
-    Unmet = 6,
-    /// Ended immediately by a second signal, without waiting for services to end.
-    Interrupted = 130,
-}
-
-/// [`Exit`] for `--help`.
-const HELP: &str = "\
-Exit codes:
-    0  graceful shutdown on SIGTERM or Ctrl-C, nothing is left behind
-    1  internal error
-    2  invalid command line
-    3  invalid configuration; every problem was printed
-    4  no Kafka broker replied within --wait
-    6  the state folder or the name is in use or not permitted
-  130  ended immediately by a second Ctrl-C or SIGTERM; the next start removes what is left";
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
+/// The exit codes.
+const EXIT_CODES: ExitCodes<'_> = &[
+    (
+        Exit::Ok,
+        "graceful shutdown on SIGTERM or Ctrl-C, nothing is left behind",
+    ),
+    (Exit::Internal, "internal error"),
+    (Exit::Usage, "invalid command line"),
+    (Exit::Config, "invalid configuration; every problem was printed"),
+    (Exit::Broker, "no Kafka broker replied within --wait"),
+    (Exit::Unmet, "the state folder or the name is in use or not permitted"),
+    (
+        Exit::Interrupted,
+        "ended immediately by a second Ctrl-C or SIGTERM; the next start removes what is left",
+    ),
+];
 
 #[cfg(test)]
 mod tests {
@@ -137,11 +129,11 @@ mod tests {
         assert_eq!(cli.wait, Some(Duration::ZERO));
         let minutes = Cli::try_parse_from(["runner", "--wait", "1m30s"]).unwrap();
         assert_eq!(minutes.wait, Some(Duration::from_secs(90)));
-        let check = Cli::try_parse_from(["runner", "check", "--config", "x.toml"]).unwrap();
-        let Some(Command::Check(settings)) = check.command else {
+        let check = Cli::try_parse_from(["runner", "check", "--config", "x.toml", "--json"]).unwrap();
+        let Some(Command::Check(args)) = check.command else {
             panic!("not check")
         };
-        assert_eq!(settings.config, Some("x.toml".into()));
+        assert!(args.settings.config == Some("x.toml".into()) && args.json);
         assert!(Cli::try_parse_from(["runner", "--wait", "-1"]).is_err());
     }
 }

@@ -1,145 +1,141 @@
-//! The daemon: one task that owns the [`Table`] and performs its actions. It waits for its channels only: [`crate::execute`] runs the attempts,
-//! [`protocol::daemon::connection`] receives commands and sends events.
+//! The daemon: one task that owns the [`Table`] and performs its actions. It waits for its channels only: [`Attempt`]s run in tasks of their own,
+//! [`Outbox`] sends events.
 
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Instant;
 
-use protocol::bus::{EventSender, Reply};
-use protocol::daemon::connection::Outbox;
-use protocol::event::Pong;
-use protocol::refusals::RefusalLog;
-use protocol::{AttemptId, Command, Envelope, Event, Name};
-use tokio::sync::{mpsc, watch};
+use futures_util::FutureExt as _;
+use protocol::bus::CommandReceiver;
+use protocol::daemon::outbox::Outbox;
+use protocol::event::{Pong, Stage};
+use protocol::summary::Teardown;
+use protocol::{AttemptId, Command, Envelope, Event};
+use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tracing::field::display;
 use tracing::{debug, error, info};
 
 use crate::clock;
-use crate::execute::{AttemptSpec, Context, Executors};
+use crate::execute::{Attempt, AttemptHandle, Context, failed};
 use crate::facts;
-use crate::state::{Action, Input};
+use crate::state::Action;
 use crate::sweep::CrashedAttempt;
 use crate::table::{Effect, Table};
 
 /// The daemon.
 #[derive(Debug)]
 pub struct Daemon {
+    context: Arc<Context>,
     table: Table,
-    executors: Executors,
+    attempts: HashMap<AttemptId, AttemptHandle>,
     outbox: Outbox,
-    /// Refusals of one controller for one reason are logged once and counted.
-    refusals: RefusalLog<(Name, String)>,
-    reports: mpsc::UnboundedReceiver<(AttemptId, Input)>,
+    /// The events of attempts; [`Context`] has the sender.
+    events: mpsc::UnboundedReceiver<(AttemptId, Event)>,
 }
 
 impl Daemon {
     /// A daemon without running attempts that knows those of a crashed previous instance.
     #[must_use]
-    pub fn new(context: Context, crashed: Vec<CrashedAttempt>, sender: watch::Receiver<EventSender>) -> Self {
-        let (reports_tx, reports) = mpsc::unbounded_channel();
+    pub fn new(
+        context: Context,
+        outbox: Outbox,
+        events: mpsc::UnboundedReceiver<(AttemptId, Event)>,
+        crashed: Vec<CrashedAttempt>,
+    ) -> Self {
         let mut table = Table::default();
         for (attempt, reply, last) in crashed {
             table.remember(attempt, reply, last);
         }
-        let outbox = Outbox::new(sender);
         Self {
+            context: Arc::new(context),
             table,
-            executors: Executors::new(context, reports_tx, outbox.sender()),
+            attempts: HashMap::new(),
             outbox,
-            refusals: RefusalLog::default(),
-            reports,
+            events,
         }
     }
 
     /// Serves until `shutdown`, then ends all attempts and publishes their last events.
-    pub async fn run(mut self, mut commands: mpsc::Receiver<Envelope<Command>>, shutdown: CancellationToken) {
+    pub async fn run(mut self, mut commands: CommandReceiver, shutdown: CancellationToken) {
         loop {
             let lease = self.table.deadline();
-            tokio::select! {
+            let effects = tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = self.refusals.tick() => {}
-                Some(command) = commands.recv() => self.on_command(command),
-                Some((attempt, input)) = self.reports.recv() => self.on_report(attempt, input),
-                () = sleep_until(lease.unwrap_or_else(Instant::now).into()), if lease.is_some() => {
-                    let effects = self.table.expire_lease(Instant::now());
-                    self.perform(effects);
+                () = self.outbox.tick() => continue,
+                command = commands.recv() => {
+                    log(&command);
+                    self.table.on_command(command, Instant::now())
                 }
-            }
+                Some((attempt, event)) = self.events.recv() => self.on_event(attempt, event),
+                () = sleep_until(lease.unwrap_or_else(Instant::now).into()), if lease.is_some() => {
+                    self.table.expire_lease(Instant::now())
+                }
+            };
+            self.perform(effects);
         }
-        self.shut_down().await;
-    }
-
-    async fn shut_down(mut self) {
         let effects = self.table.shut_down();
         self.perform(effects);
-        while self.table.is_busy() {
-            // Every executor ends within its deadlines and always sends a last report.
-            let Some((attempt, input)) = self.reports.recv().await else {
-                break;
-            };
-            self.on_report(attempt, input);
+        // Every attempt ends within its deadlines and always has a last event.
+        while self.table.is_busy()
+            && let Some((attempt, event)) = self.events.recv().await
+        {
+            let effects = self.on_event(attempt, event);
+            self.perform(effects);
         }
-        // The outbox ends with its last sender, and the executors have one.
-        drop(self.executors);
+        // The outbox ends with its last sender, of which the context has one.
+        drop(self.context);
         self.outbox.close().await;
     }
 
-    fn on_command(&mut self, command: Envelope<Command>) {
-        log(&command);
-        let effects = self.table.on_command(command, Instant::now());
-        self.perform(effects);
-    }
-
-    fn on_report(&mut self, attempt: AttemptId, input: Input) {
-        match self.table.on_report(attempt, input) {
-            Ok(effects) => self.perform(effects),
-            Err(error) => error!(%attempt, %error, "internal error"),
-        }
+    fn on_event(&mut self, attempt: AttemptId, event: Event) -> Vec<Effect> {
+        self.table.on_event(attempt, event).unwrap_or_else(|error| {
+            error!(%attempt, %error, "internal error");
+            Vec::new()
+        })
     }
 
     fn perform(&mut self, effects: Vec<Effect>) {
         for (to, action) in effects {
             match (action, to.attempt) {
-                (Action::Publish(event), _) => self.publish(to, event),
+                (Action::Publish(event), _) => self.outbox.publish(to, event),
                 (Action::Pong, _) => {
                     let clock_ns = clock::now_ns();
                     self.outbox.send_now(to, Event::Pong(Pong { clock_ns }));
                 }
                 (Action::Describe(describe), _) => {
-                    let (host, queue) = (self.executors.host().clone(), self.outbox.sender());
+                    let (context, queue) = (Arc::clone(&self.context), self.outbox.sender());
                     tokio::spawn(async move {
-                        let facts = facts::facts(&host, &describe.platforms).await;
+                        let facts = facts::facts(&context.host, &describe.platforms).await;
                         let _ = queue.send((to, Event::Facts(Box::new(facts))));
                     });
                 }
-                (Action::Start(run), Some(attempt)) => self.executors.start(AttemptSpec {
-                    attempt,
-                    controller: to.controller,
-                    epoch: to.epoch,
-                    run: *run,
-                }),
-                (Action::Edge, Some(attempt)) => self.executors.edge(attempt),
-                (Action::End(reason), Some(attempt)) => {
-                    info!(%attempt, ?reason, "ending");
-                    self.executors.end(attempt, reason);
+                (Action::Start(run), Some(id)) => {
+                    let (attempt, handle) = Attempt::new(Arc::clone(&self.context), id, to, *run);
+                    self.attempts.retain(|_, handle| !handle.is_closed());
+                    self.attempts.insert(id, handle);
+                    let events = self.context.events.clone();
+                    tokio::spawn(async move {
+                        let last = AssertUnwindSafe(attempt.run()).catch_unwind().await;
+                        let last = last.unwrap_or_else(|_| {
+                            let why = "internal error of the runner: see its log".to_owned();
+                            failed(Stage::Unknown, why, Teardown::default())
+                        });
+                        // The receiver is gone if the runner ends immediately.
+                        let _ = events.send((id, last));
+                    });
+                }
+                (Action::Edge, Some(id)) => self.attempts.get(&id).into_iter().for_each(AttemptHandle::edge),
+                (Action::End(reason), Some(id)) => {
+                    info!(attempt = %id, ?reason, "ending");
+                    self.attempts.get(&id).into_iter().for_each(|handle| handle.end(reason));
                 }
                 // The table addresses these to an attempt.
                 (Action::Start(_) | Action::Edge | Action::End(_), None) => {}
             }
         }
-    }
-
-    fn publish(&mut self, to: Reply, event: Event) {
-        let attempt = to.attempt.map(display);
-        match &event {
-            Event::Failed(failed) => info!(attempt, stage = ?failed.stage, "FAILED: {}", failed.why),
-            Event::Refused(refused) => {
-                let text = format!("REFUSED to controller {}: {}", to.controller, refused.why);
-                self.refusals.note((to.controller.clone(), refused.why.clone()), text);
-            }
-            other => info!(attempt, "{}", other.as_str()),
-        }
-        self.outbox.send(to, event);
     }
 }
 

@@ -1,9 +1,9 @@
 //! The runner: the daemon on a target host that deploys services, samples their resource usage and removes them.
 //!
 //! ```text
-//!            link ──commands──▶ daemon ──actions──▶ outbox ──events──▶ Kafka
+//!           Kafka ──commands──▶ daemon ──actions──▶ outbox ──events──▶ Kafka
 //!                               │  ▲  owns the table   ▲
-//!                         start, end  inputs           │ samples
+//!                         start, end  events           │ samples
 //!                               ▼  │                   │
 //!                              execute ────────────────┘
 //!                               └─ drivers (crate deploy), sampler (a thread)

@@ -2,13 +2,13 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use protocol::exit::Exit;
 use protocol::files::{self, FileError};
-use protocol::toml::problems_text;
-use runner::cli::{Cli, Command, Exit, Settings};
+use protocol::toml::{Problem, problems_json, problems_text};
+use runner::cli::{CheckArgs, Cli, Command, Settings};
 use runner::config::Config;
 use runner::{doctor, limits, serve};
 use tokio::runtime::Runtime;
@@ -16,39 +16,35 @@ use tokio::runtime::Runtime;
 /// How long tasks may take to drop at the end. They only kill what they own, which is quick.
 const DROP_TIMEOUT: Duration = Duration::from_secs(2);
 
-fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return usage(&error).into(),
-    };
+fn main() -> Exit {
+    let cli = Cli::parse();
     let done = match &cli.command {
-        Some(Command::Check(settings)) => load(settings).map(|config| check(&config, settings.config.as_deref())),
-        None => load(&cli.settings).map(|config| run(config, cli.wait)),
+        Some(Command::Check(args)) => check(args),
+        None => match load(&cli.settings) {
+            Ok(config) => run(config, cli.wait),
+            Err(problems) => Ok(invalid(&cli.settings, &problems)),
+        },
     };
-    let exit = done.unwrap_or_else(|problems| {
-        eprint!("{problems}");
-        Ok(Exit::Config)
-    });
-    let exit = exit.unwrap_or_else(|error| {
+    done.unwrap_or_else(|error| {
         eprintln!("runner: {error:#}");
         Exit::Internal
-    });
-    exit.into()
+    })
 }
 
-fn usage(error: &clap::Error) -> Exit {
-    // stdout may be closed.
-    let _ = error.print();
-    if error.use_stderr() { Exit::Usage } else { Exit::Ok }
-}
-
-/// The configuration, or its problems as text.
-fn load(settings: &Settings) -> Result<Config, String> {
+fn load(settings: &Settings) -> Result<Config, Vec<Problem>> {
     let environment =
         std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    let file = settings.config.as_deref();
-    Config::load(file, environment, &settings.flags())
-        .map_err(|problems| problems_text(file.unwrap_or(Path::new("the configuration")), &problems))
+    Config::load(settings.config.as_deref(), environment, &settings.flags())
+}
+
+/// What problems call the configuration.
+fn name(settings: &Settings) -> &Path {
+    settings.config.as_deref().unwrap_or(Path::new("the configuration"))
+}
+
+fn invalid(settings: &Settings, problems: &[Problem]) -> Exit {
+    eprint!("{}", problems_text(name(settings), problems));
+    Exit::Config
 }
 
 fn run(config: Config, wait: Option<Duration>) -> anyhow::Result<Exit> {
@@ -71,14 +67,31 @@ fn run(config: Config, wait: Option<Duration>) -> anyhow::Result<Exit> {
     exit
 }
 
-fn check(config: &Config, file: Option<&Path>) -> anyhow::Result<Exit> {
-    if let Some(file) = file
+/// Checks the configuration and, if it is valid, probes this host.
+fn check(CheckArgs { settings, json }: &CheckArgs) -> anyhow::Result<Exit> {
+    let config = load(settings);
+    let facts = match &config {
+        Ok(config) => Some(Runtime::new()?.block_on(doctor::probe_all(&serve::host(config)))),
+        Err(_) => None,
+    };
+    if *json {
+        let problems = config.as_ref().err().map_or(&[][..], Vec::as_slice);
+        let mut value = problems_json(name(settings), problems);
+        if let Some(facts) = &facts {
+            value["host"] = serde_json::to_value(facts)?;
+        }
+        println!("{value:#}");
+        return Ok(config.map_or(Exit::Config, |_| Exit::Ok));
+    }
+    if let Err(problems) = &config {
+        return Ok(invalid(settings, problems));
+    }
+    if let Some(file) = &settings.config
         && let Err(error @ FileError::Empty) = files::check(file)
     {
         println!("{}: {error}: every key has its default", file.display());
     }
     println!("the configuration is valid");
-    let facts = Runtime::new()?.block_on(doctor::probe_all(&serve::host(config)));
-    print!("{}", doctor::render(&facts));
+    print!("{}", facts.iter().map(doctor::render).collect::<String>());
     Ok(Exit::Ok)
 }

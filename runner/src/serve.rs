@@ -4,23 +4,20 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use deploy::Host;
-use protocol::bus::BusError;
-use protocol::daemon::connection;
+use protocol::bus::{BusError, connect_runner};
+use protocol::daemon::outbox::Outbox;
+use protocol::exit::Exit;
 use protocol::spec::CpuSet;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::cli::Exit;
 use crate::config::Config;
 use crate::crash_journal::CrashJournal;
 use crate::daemon::Daemon;
 use crate::execute::Context;
 use crate::{facts, lock, sweep};
-
-/// The number of commands that are queued for the daemon; more wait in Kafka.
-const COMMANDS: usize = 64;
 
 /// Serves until the first SIGTERM or Ctrl-C; a second one ends it immediately. `free_cpus` are for services whose RUN names no CPUs.
 ///
@@ -53,10 +50,10 @@ async fn serve_until(
     let left = sweep::sweep(&host, &journal).await;
     let crashed = sweep::crashed_attempts(&journal, &host, &left)?;
     let connected = tokio::select! {
-        connected = connection::connect(&config.bus, &config.name, wait) => connected,
+        connected = connect_runner(&config.bus, &config.name, wait) => connected,
         () = shutdown.cancelled() => return Ok(Exit::Ok),
     };
-    let (sender, receiver) = match connected {
+    let (sender, commands) = match connected {
         Ok(ends) => ends,
         Err(error) => {
             error!("{error}");
@@ -71,25 +68,21 @@ async fn serve_until(
         signed = config.bus.key.is_some(),
         "serving"
     );
-    let (sender, connection) = watch::channel(sender);
-    let (commands_tx, commands) = mpsc::channel(COMMANDS);
-    tokio::spawn(connection::receive_commands(
-        config.bus,
-        config.name,
-        receiver,
-        sender,
-        commands_tx,
-    ));
-    let page_bytes = facts::page_bytes();
+    let outbox = Outbox::new(sender);
+    let (events_tx, events) = mpsc::unbounded_channel();
     let context = Context {
         host,
         programs: config.programs,
         journal,
-        page_bytes,
+        page_bytes: facts::page_bytes(),
         free_cpus,
         sampler: config.sampler,
+        slot: Semaphore::new(1),
+        events: events_tx,
+        samples: outbox.sender(),
     };
-    Daemon::new(context, crashed, connection).run(commands, shutdown).await;
+    let daemon = Daemon::new(context, outbox, events, crashed);
+    daemon.run(commands, shutdown).await;
     info!("shut down");
     Ok(Exit::Ok)
 }

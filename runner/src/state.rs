@@ -1,60 +1,59 @@
 //! The state of one attempt, as a pure state machine.
 //!
 //! ```text
-//!           RUN / start           became ready          STOP, lease expired, superseded,
-//!                                                       shutdown / end
-//!   Idle ------------> Deploying ------------> Ready -------------------------> Stopping
-//!    |                  |    |                   |                               |
-//!    |                  |    +-- STOP, ... / end --------------------------------+
-//!    | STOP, RENEW      |                        |                               |
-//!    |                  | finished               | finished (a service exited)   | finished
-//!    +----------------> Done <-------------------+-------------------------------+
+//!    RUN / start              READY              STOP, lease expired, superseded,
+//!                                                shutdown / end
+//!   ------------> Deploying ---------> Ready ------------------------------> Stopping
+//!                  |    |                |                                    |
+//!                  |    +-- STOP, ... / end ----------------------------------+
+//!    STOP, RENEW   |                     |                                    |
+//!    (unknown)     | last event          | FAILED (a service exited)          | last event
+//!   ------------> Done <-----------------+------------------------------------+
 //! ```
 //!
-//! Every state but Idle holds the events of the attempt so far. A repeated RUN is answered by publishing all of them again; a STOP or RENEW after the
-//! end, by the last one. So a controller that missed an answer sends the command again, and nothing is done twice.
+//! A state has the events of the attempt so far. A repeated RUN is answered by publishing all of them again; a STOP or RENEW after the end, by the last
+//! one. So a controller that missed an answer sends the command again, and nothing is done twice.
 
 use protocol::Event;
 use protocol::command::{Describe, Run, StopReason};
-use protocol::event::{Accepted, Failed, Ready, Stage};
+use protocol::event::{Failed, Stage};
 use protocol::summary::Teardown;
 
-/// The events of an attempt, in order: ACCEPTED, READY, and SUMMARY or FAILED; or REFUSED alone.
-pub type Published = Vec<Event>;
-
-/// The state of an attempt.
+/// The state of an attempt; at first, of one that is about to be started.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum State {
-    /// Unknown.
-    #[default]
-    Idle,
+pub struct State {
+    phase: Phase,
+    /// Its events, in order: ACCEPTED, READY, and SUMMARY or FAILED; or REFUSED alone.
+    published: Vec<Event>,
+}
+
+/// The phase of an attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
     /// Its services are being started.
-    Deploying(Published),
+    #[default]
+    Deploying,
     /// Its services reply and are sampled.
-    Ready(Published),
+    Ready,
     /// It is being torn down.
-    Stopping(Published),
+    Stopping,
     /// It has ended and is torn down.
-    Done(Published),
+    Done,
 }
 
 /// What happens to an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
-    /// RUN was received, perhaps again.
-    Run(Box<Run>),
+    /// RUN was received again.
+    Run,
     /// STOP was received.
     Stop(StopReason),
     /// RENEW was received.
     Renew,
     /// The runner ends it.
     End(EndReason),
-    /// The executor has accepted it.
-    Accepted,
-    /// Its services reply.
-    BecameReady(Box<Ready>),
-    /// The executor is done, including the teardown; the last event is SUMMARY, FAILED or REFUSED.
-    Finished(Box<Event>),
+    /// Its task reports an event; the last one, SUMMARY, FAILED or REFUSED, follows the teardown.
+    Event(Event),
 }
 
 /// Why an attempt is ended.
@@ -79,154 +78,84 @@ pub enum Action {
     Pong,
     /// Answers DESCRIBE with facts.
     Describe(Describe),
-    /// Starts an executor for the attempt.
+    /// Starts a task for the attempt.
     Start(Box<Run>),
-    /// Tells the executor that the measurement window begins or ends.
+    /// Tells the task that the measurement window begins or ends.
     Edge,
-    /// Tells the executor to end the attempt.
+    /// Tells the task to end the attempt.
     End(EndReason),
 }
 
-/// An input that is impossible in this state: a bug.
+/// An event that is impossible in this phase: a bug.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{input} in state {state}")]
+#[error("{event} in phase {phase:?}")]
 pub struct IllegalEvent {
-    /// The state.
-    pub state: &'static str,
-    /// The input.
-    pub input: &'static str,
+    /// The phase; `None`: the attempt is unknown.
+    pub phase: Option<Phase>,
+    /// The event.
+    pub event: &'static str,
 }
 
 impl State {
-    /// The next state, and what to do.
-    ///
-    /// # Errors
-    /// [`IllegalEvent`] for an input that only a faulty executor sends; commands are legal in every state.
-    pub fn on(self, input: Input) -> Result<(Self, Vec<Action>), IllegalEvent> {
-        match input {
-            Input::Run(run) => Ok(self.run(run)),
-            Input::Stop(reason) => Ok(self.stop(reason)),
-            Input::Renew => Ok(self.renew()),
-            Input::End(reason) => self.end(reason),
-            Input::Accepted => self.accepted(),
-            Input::BecameReady(ready) => self.became_ready(*ready),
-            Input::Finished(last) => self.finished(*last),
-        }
+    /// The state of an attempt of which only the end is known. It cannot be run any more, since its controller gives it up.
+    #[must_use]
+    pub fn done(last: Event) -> Self {
+        let (phase, published) = (Phase::Done, vec![last]);
+        Self { phase, published }
     }
 
-    /// Whether the attempt occupies the runner.
+    /// The phase.
     #[must_use]
-    pub fn is_alive(&self) -> bool {
-        matches!(self, Self::Deploying(_) | Self::Ready(_) | Self::Stopping(_))
+    pub const fn phase(&self) -> Phase {
+        self.phase
     }
 
     /// Whether the attempt occupies the runner and was not told to end.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        matches!(self, Self::Deploying(_) | Self::Ready(_))
+        matches!(self.phase, Phase::Deploying | Phase::Ready)
     }
 
-    /// The events so far.
-    #[must_use]
-    pub fn published(&self) -> &[Event] {
-        match self {
-            Self::Idle => &[],
-            Self::Deploying(published) | Self::Ready(published) | Self::Stopping(published) | Self::Done(published) => {
-                published
+    /// The next state, and what to do.
+    ///
+    /// # Errors
+    /// [`IllegalEvent`] for an event that only a faulty task reports; all other inputs are legal in every state.
+    pub fn on(mut self, input: Input) -> Result<(Self, Vec<Action>), IllegalEvent> {
+        let mut published = self.published.iter().cloned().map(Action::Publish);
+        let actions = match (input, self.phase) {
+            (Input::Run, _) => published.collect(),
+            (Input::Stop(_) | Input::Renew, Phase::Done) => published.next_back().into_iter().collect(),
+            (Input::Stop(reason), Phase::Deploying | Phase::Ready) => self.end(EndReason::Stop(reason)),
+            (Input::End(reason), Phase::Deploying | Phase::Ready) => self.end(reason),
+            (Input::Stop(_) | Input::Renew | Input::End(_), _) => Vec::new(),
+            (Input::Event(event), phase) => {
+                self.phase = self.phase_after(&event).ok_or(IllegalEvent {
+                    phase: Some(phase),
+                    event: event.as_str(),
+                })?;
+                self.published.push(event.clone());
+                vec![Action::Publish(event)]
             }
-        }
-    }
-
-    fn run(self, run: Box<Run>) -> (Self, Vec<Action>) {
-        match self {
-            Self::Idle => (Self::Deploying(Published::new()), vec![Action::Start(run)]),
-            known => {
-                let again = known.published().iter().cloned().map(Action::Publish).collect();
-                (known, again)
-            }
-        }
-    }
-
-    fn stop(self, reason: StopReason) -> (Self, Vec<Action>) {
-        match self {
-            Self::Deploying(published) | Self::Ready(published) => {
-                (Self::Stopping(published), vec![Action::End(EndReason::Stop(reason))])
-            }
-            Self::Stopping(published) => (Self::Stopping(published), Vec::new()),
-            done => done.last_event(),
-        }
-    }
-
-    fn renew(self) -> (Self, Vec<Action>) {
-        if self.is_alive() {
-            (self, Vec::new())
-        } else {
-            self.last_event()
-        }
-    }
-
-    /// Publishes the last event again. An unknown attempt fails as unknown and cannot be run any more, since its controller gives it up then.
-    fn last_event(self) -> (Self, Vec<Action>) {
-        let published = match self {
-            Self::Idle => vec![unknown("this runner never received its RUN, or was restarted since")],
-            known => known.published().to_vec(),
         };
-        let again = published.last().cloned().map(Action::Publish).into_iter().collect();
-        (Self::Done(published), again)
+        Ok((self, actions))
     }
 
-    fn end(self, reason: EndReason) -> Result<(Self, Vec<Action>), IllegalEvent> {
-        match self {
-            Self::Deploying(published) | Self::Ready(published) => {
-                Ok((Self::Stopping(published), vec![Action::End(reason)]))
-            }
-            Self::Stopping(published) => Ok((Self::Stopping(published), Vec::new())),
-            other => Err(other.illegal("end")),
+    fn end(&mut self, reason: EndReason) -> Vec<Action> {
+        self.phase = Phase::Stopping;
+        vec![Action::End(reason)]
+    }
+
+    /// The phase after an event of the attempt's task; `None`: the event is impossible now.
+    fn phase_after(&self, event: &Event) -> Option<Phase> {
+        match (event, self.phase, self.published.len()) {
+            (_, Phase::Done, _) => None,
+            (Event::Accepted(_), phase, 0) => Some(phase),
+            // A READY may cross a STOP.
+            (Event::Ready(_), Phase::Deploying, 1) => Some(Phase::Ready),
+            (Event::Ready(_), Phase::Stopping, 1) => Some(Phase::Stopping),
+            (Event::Summary(_), _, 2) | (Event::Refused(_), _, 0) | (Event::Failed(_), ..) => Some(Phase::Done),
+            _ => None,
         }
-    }
-
-    fn accepted(self) -> Result<(Self, Vec<Action>), IllegalEvent> {
-        let event = Event::Accepted(Accepted {});
-        match self {
-            Self::Deploying(published) if published.is_empty() => Ok(publish(Self::Deploying, published, event)),
-            Self::Stopping(published) if published.is_empty() => Ok(publish(Self::Stopping, published, event)),
-            other => Err(other.illegal("accepted")),
-        }
-    }
-
-    fn became_ready(self, ready: Ready) -> Result<(Self, Vec<Action>), IllegalEvent> {
-        let event = Event::Ready(ready);
-        match self {
-            Self::Deploying(published) if published.len() == 1 => Ok(publish(Self::Ready, published, event)),
-            Self::Stopping(published) if published.len() == 1 => Ok(publish(Self::Stopping, published, event)),
-            other => Err(other.illegal("became ready")),
-        }
-    }
-
-    fn finished(self, last: Event) -> Result<(Self, Vec<Action>), IllegalEvent> {
-        let fits = match &last {
-            Event::Summary(_) => self.published().len() == 2,
-            Event::Refused(_) => self.published().is_empty(),
-            Event::Failed(_) => true,
-            _ => false,
-        };
-        match self {
-            Self::Deploying(published) | Self::Ready(published) | Self::Stopping(published) if fits => {
-                Ok(publish(Self::Done, published, last))
-            }
-            other => Err(other.illegal("finished")),
-        }
-    }
-
-    fn illegal(&self, input: &'static str) -> IllegalEvent {
-        let state = match self {
-            Self::Idle => "idle",
-            Self::Deploying(_) => "deploying",
-            Self::Ready(_) => "ready",
-            Self::Stopping(_) => "stopping",
-            Self::Done(_) => "done",
-        };
-        IllegalEvent { state, input }
     }
 }
 
@@ -239,11 +168,6 @@ pub fn unknown(why: &str) -> Event {
         logs: Vec::new(),
         teardown: Teardown::default(),
     })
-}
-
-fn publish(next: fn(Published) -> State, mut published: Published, event: Event) -> (State, Vec<Action>) {
-    published.push(event.clone());
-    (next(published), vec![Action::Publish(event)])
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use protocol::daemon::lease::{Access, Lease};
 use protocol::event::{Refused, RefusedReason};
 use protocol::{AttemptId, Command, Envelope, Event};
 
-use crate::state::{Action, EndReason, IllegalEvent, Input, State};
+use crate::state::{self, Action, EndReason, IllegalEvent, Input, Phase, State};
 use crate::validate;
 
 /// How many attempts that have ended are kept, to answer repeated commands.
@@ -43,7 +43,7 @@ struct Entry {
 impl Table {
     /// Adds an attempt of a crashed previous instance of this runner, with its last event.
     pub fn remember(&mut self, id: AttemptId, reply: Reply, last: Event) {
-        let state = State::Done(vec![last]);
+        let state = State::done(last);
         self.attempts.push(Entry { id, state, reply });
         self.forget_old();
     }
@@ -63,7 +63,7 @@ impl Table {
         effects.extend(match command.body {
             Command::Ping(_) => vec![(reply, Action::Pong)],
             Command::Describe(body) => vec![(reply, Action::Describe(body))],
-            Command::Run(body) => self.run(reply, *body, now),
+            Command::Run(body) => self.run(reply, body, now),
             Command::Stop(body) => self.input(reply, Input::Stop(body.reason), "STOP"),
             Command::Prepare(_) | Command::Start(_) => vec![refuse(reply, RefusedReason::Invalid, NOT_A_LOADER)],
             Command::Edge(_) => self.edge(reply),
@@ -73,19 +73,17 @@ impl Table {
         effects
     }
 
-    /// Handles an input of an executor.
+    /// Handles an event that an attempt's task reports.
     ///
     /// # Errors
     /// [`IllegalEvent`] if it is impossible; the table does not change.
-    pub fn on_report(&mut self, id: AttemptId, input: Input) -> Result<Vec<Effect>, IllegalEvent> {
+    pub fn on_event(&mut self, id: AttemptId, event: Event) -> Result<Vec<Effect>, IllegalEvent> {
         let Some(entry) = self.attempts.iter_mut().find(|entry| entry.id == id) else {
-            return Err(IllegalEvent {
-                state: "forgotten",
-                input: "report",
-            });
+            let (phase, event) = (None, event.as_str());
+            return Err(IllegalEvent { phase, event });
         };
         let reply = entry.reply.clone();
-        let effects = entry.on(input, &reply)?;
+        let effects = entry.on(Input::Event(event), &reply)?;
         self.forget_old();
         Ok(effects)
     }
@@ -113,32 +111,35 @@ impl Table {
     /// Whether any attempt is alive.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.attempts.iter().any(|entry| entry.state.is_alive())
+        self.attempts.iter().any(Entry::is_alive)
     }
 
-    fn run(&mut self, reply: Reply, run: Run, now: Instant) -> Vec<Effect> {
-        let Some(id) = reply.attempt else {
-            return vec![refuse(reply, RefusedReason::Invalid, "a RUN must name its attempt")];
+    fn run(&mut self, reply: Reply, run: Box<Run>, now: Instant) -> Vec<Effect> {
+        let id = match reply.attempt {
+            Some(id) if !self.attempts.iter().any(|entry| entry.id == id) => id,
+            _ => return self.input(reply, Input::Run, "RUN"),
         };
-        let known = self.attempts.iter().any(|entry| entry.id == id);
-        if !known {
-            if let Some(other) = self.attempts.iter().find(|entry| entry.state.is_wanted()) {
-                let why = format!("attempt {} is running: send STOP first", other.id);
-                return vec![refuse(reply, RefusedReason::Busy, &why)];
-            }
-            let problems = validate::problems(&run);
-            if !problems.is_empty() {
-                return vec![refuse(reply, RefusedReason::Invalid, &problems.join("; "))];
-            }
-            let lease = Duration::from_millis(run.deadlines.lease_ms);
-            self.lease.grant(&reply.controller, lease, now);
+        if let Some(other) = self.attempts.iter().find(|entry| entry.state.is_wanted()) {
+            let why = format!("attempt {} is running: send STOP first", other.id);
+            return vec![refuse(reply, RefusedReason::Busy, &why)];
         }
-        self.input(reply, Input::Run(Box::new(run)), "RUN")
+        let problems = validate::problems(&run);
+        if !problems.is_empty() {
+            return vec![refuse(reply, RefusedReason::Invalid, &problems.join("; "))];
+        }
+        let lease = Duration::from_millis(run.deadlines.lease_ms);
+        self.lease.grant(&reply.controller, lease, now);
+        self.attempts.push(Entry {
+            id,
+            state: State::default(),
+            reply: reply.clone(),
+        });
+        vec![(reply, Action::Start(run))]
     }
 
     /// Only an attempt that is READY has a window; any other edge is outdated.
     fn edge(&self, reply: Reply) -> Vec<Effect> {
-        let is_measured = |entry: &Entry| Some(entry.id) == reply.attempt && matches!(entry.state, State::Ready(_));
+        let is_measured = |entry: &Entry| Some(entry.id) == reply.attempt && entry.state.phase() == Phase::Ready;
         if self.attempts.iter().any(is_measured) {
             vec![(reply, Action::Edge)]
         } else {
@@ -146,22 +147,19 @@ impl Table {
         }
     }
 
-    /// Passes a command to the state machine of its attempt, whose events answer this command from now on.
+    /// Passes a command to the state machine of its attempt, whose events answer this command from now on. An unknown attempt has failed.
     fn input(&mut self, reply: Reply, input: Input, word: &str) -> Vec<Effect> {
         let Some(id) = reply.attempt else {
             let why = format!("a {word} must name its attempt");
             return vec![refuse(reply, RefusedReason::Invalid, &why)];
         };
-        let at = self
-            .attempts
-            .iter()
-            .position(|entry| entry.id == id)
-            .unwrap_or_else(|| {
-                let state = State::Idle;
-                let reply = reply.clone();
-                self.attempts.push(Entry { id, state, reply });
-                self.attempts.len() - 1
-            });
+        let known = self.attempts.iter().position(|entry| entry.id == id);
+        let at = known.unwrap_or_else(|| {
+            let last = state::unknown("this runner never received its RUN, or was restarted since");
+            let (state, reply) = (State::done(last), reply.clone());
+            self.attempts.push(Entry { id, state, reply });
+            self.attempts.len() - 1
+        });
         let entry = &mut self.attempts[at];
         if !matches!(input, Input::Renew) {
             entry.reply = reply.clone();
@@ -182,9 +180,9 @@ impl Table {
     }
 
     fn forget_old(&mut self) {
-        let mut ended = self.attempts.iter().filter(|entry| !entry.state.is_alive()).count();
+        let mut ended = self.attempts.iter().filter(|entry| !entry.is_alive()).count();
         self.attempts.retain(|entry| {
-            let forget = ended > REMEMBERED && !entry.state.is_alive();
+            let forget = ended > REMEMBERED && !entry.is_alive();
             ended -= usize::from(forget);
             !forget
         });
@@ -192,6 +190,10 @@ impl Table {
 }
 
 impl Entry {
+    fn is_alive(&self) -> bool {
+        self.state.phase() != Phase::Done
+    }
+
     fn on(&mut self, input: Input, reply: &Reply) -> Result<Vec<Effect>, IllegalEvent> {
         let (state, actions) = self.state.clone().on(input)?;
         self.state = state;

@@ -1,7 +1,7 @@
 //! Messages for this crate's unit tests.
 
 use protocol::command::{Run, TrialRef};
-use protocol::event::{Failed, Ready, Stage};
+use protocol::event::{Accepted, Failed, Ready, Stage};
 use protocol::spec::Place;
 use protocol::spec::{Deadlines, FakeSpec, HttpProbe, PlatformSpec, Probe, Resources, Sampling, ServiceSpec};
 use protocol::summary::{HostUsage, KernelLogSummary, Summary, Teardown};
@@ -47,6 +47,11 @@ pub fn run(lease_s: u64) -> Run {
             grace_ms: 2000,
         },
     }
+}
+
+/// An ACCEPTED.
+pub fn accepted() -> Event {
+    Event::Accepted(Accepted {})
 }
 
 /// A READY.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use protocol::Name;
 use protocol::facts::HostFacts;
 use protocol::load::MachineFacts;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -34,8 +35,8 @@ pub struct Options {
 pub struct Finished {
     /// The run's directory.
     pub folder: PathBuf,
-    /// The report.
-    pub reports: ReportPaths,
+    /// The report; `None`: the user interrupted its creation.
+    pub reports: Option<ReportPaths>,
     /// Trials with a valid attempt.
     pub done: usize,
     /// Trials that used up their attempts.
@@ -52,33 +53,27 @@ pub async fn run(
     experiment: &Experiment,
     plan: Plan,
     options: &Options,
-    progress: &Progress,
+    progress: &dyn Progress,
     shutdown: &CancellationToken,
 ) -> Result<Finished, CampaignError> {
-    let mut session = Session::open(experiment, shutdown).await?;
+    let session = Session::open(experiment, shutdown).await?;
     let facts = session.describe(experiment, shutdown).await?;
     let loaders = session.describe_loaders(experiment, shutdown).await?;
     let preflight = preflight(experiment, &facts, &loaders, progress)?;
-    let (plan, open) = match &options.resume {
+    let (plan, (folder, manifest, mut journal, entries)) = match &options.resume {
         Some(path) => resume(experiment, plan, options, &facts, path)?,
         None => start(experiment, plan, options, (&facts, loaders), preflight, progress)?,
     };
-    let OpenRun {
-        folder,
-        manifest,
-        mut journal,
-        entries,
-    } = open;
     info!(folder = %folder.path().display(), "results");
     let mut trials = Trials::new(experiment, &plan, &folder, &manifest, &entries, &facts);
     if options.resume.is_some() {
         progress.resumed(trials.completed());
     }
-    let totals = trials.run_all(&mut session, &mut journal, progress, shutdown).await;
+    let totals = trials.run_all(&session, &mut journal, progress, shutdown).await;
     close(&mut journal, &totals)?;
     session.close().await;
     let totals = totals?;
-    let reports = report::rebuild(folder.path())?;
+    let reports = report(folder.path(), totals.interrupted, shutdown).await?;
     Ok(Finished {
         folder: folder.path().to_owned(),
         reports,
@@ -88,12 +83,23 @@ pub async fn run(
     })
 }
 
-/// An open run directory.
-struct OpenRun {
-    folder: RunFolder,
-    manifest: Manifest,
-    journal: Journal,
-    entries: Vec<Entry>,
+/// An open run directory, with the entries of its journal so far.
+type OpenRun = (RunFolder, Manifest, Journal, Vec<Entry>);
+
+/// Creates the report. A first interruption ends that, and a second one the process: an interrupted run has its report as well.
+async fn report(
+    folder: &Path,
+    is_interrupted: bool,
+    shutdown: &CancellationToken,
+) -> Result<Option<ReportPaths>, CampaignError> {
+    let path = folder.to_owned();
+    let rebuilt = tokio::task::spawn_blocking(move || report::rebuild(&path));
+    let rebuilt = tokio::select! {
+        rebuilt = rebuilt => rebuilt,
+        () = shutdown.cancelled(), if !is_interrupted => return Ok(None),
+    };
+    let panicked = |panic: JoinError| std::panic::resume_unwind(panic.into_panic());
+    Ok(Some(rebuilt.unwrap_or_else(panicked)?))
 }
 
 /// Compares the host with `[host]`, and reports what is waived.
@@ -101,7 +107,7 @@ fn preflight(
     experiment: &Experiment,
     facts: &HostFacts,
     loaders: &[MachineFacts],
-    progress: &Progress,
+    progress: &dyn Progress,
 ) -> Result<Preflight, CampaignError> {
     let here = loader::facts::read(None).boot_id;
     let preflight =
@@ -120,7 +126,7 @@ fn start(
     options: &Options,
     (facts, loaders): (&HostFacts, Vec<MachineFacts>),
     preflight: Preflight,
-    progress: &Progress,
+    progress: &dyn Progress,
 ) -> Result<(Plan, OpenRun), CampaignError> {
     let (plan, left_out) = session::usable_plan(experiment, plan, facts, |platform| !platform.optional)?;
     left_out.iter().for_each(|line| progress.note(line));
@@ -148,15 +154,7 @@ fn start(
     manifest.left_out = left_out;
     manifest.preflight = preflight;
     let (folder, journal) = RunFolder::create(&experiment.results, &mut manifest)?;
-    Ok((
-        plan,
-        OpenRun {
-            folder,
-            manifest,
-            journal,
-            entries: vec![],
-        },
-    ))
+    Ok((plan, (folder, manifest, journal, vec![])))
 }
 
 /// Resumes a run with the platforms that it was started with.
@@ -176,16 +174,7 @@ fn resume(
         }
     }
     let (plan, _) = session::usable_plan(experiment, plan, facts, takes_part)?;
-    let (folder, manifest, journal, entries) = RunFolder::resume(path)?;
-    Ok((
-        plan,
-        OpenRun {
-            folder,
-            manifest,
-            journal,
-            entries,
-        },
-    ))
+    Ok((plan, RunFolder::resume(path)?))
 }
 
 /// Records in the journal how the run ended.

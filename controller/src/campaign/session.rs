@@ -18,8 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::CampaignError;
 use crate::config::{Brokers, EmbeddedBroker, Experiment, Kafka, Platform};
 use crate::fleet::{Fleet, SharedFleet};
-use crate::peer::demux::events_by_host;
-use crate::peer::link::Link;
+use crate::peer::link::{Link, links};
 use crate::plan::Plan;
 use analysis::store::{ExperimentRecord, Manifest, Source};
 
@@ -27,7 +26,7 @@ use analysis::store::{ExperimentRecord, Manifest, Source};
 #[derive(Debug)]
 pub struct Session {
     /// The connection to the runner.
-    pub link: Link,
+    pub link: Arc<Link>,
     /// The loaders; `None`: the controller generates the load.
     pub fleet: Option<SharedFleet>,
     broker: Option<Broker>,
@@ -39,10 +38,8 @@ impl Session {
     /// # Errors
     /// [`CampaignError::Broker`], [`CampaignError::BrokerFiles`], [`CampaignError::Bus`], [`CampaignError::Key`], [`CampaignError::Interrupted`].
     pub async fn open(experiment: &Experiment, shutdown: &CancellationToken) -> Result<Self, CampaignError> {
-        tokio::select! {
-            session = Self::connect(experiment) => session,
-            () = shutdown.cancelled() => Err(CampaignError::Interrupted),
-        }
+        let connected = shutdown.run_until_cancelled(Self::connect(experiment)).await;
+        connected.unwrap_or(Err(CampaignError::Interrupted))
     }
 
     async fn connect(experiment: &Experiment) -> Result<Self, CampaignError> {
@@ -57,13 +54,10 @@ impl Session {
         let config = bus_config(&experiment.kafka, brokers)?;
         let epoch = Epoch(unix_ms());
         let (commands, events) = connect_controller(&config, &experiment.controller, epoch).await?;
-        let hosts = || std::iter::once(&experiment.host).chain(&experiment.loaders);
-        let streams = events_by_host(events, hosts()).into_iter().zip(hosts());
-        let mut links = streams.map(|(events, host)| Link::new(commands.clone(), events, host.clone()));
-        let link = links.next().ok_or(CampaignError::Interrupted)?;
-        let loaders: Vec<Link> = links.collect();
+        let hosts = std::iter::once(&experiment.host).chain(&experiment.loaders);
+        let mut loaders = links(&commands, events, hosts);
         Ok(Self {
-            link,
+            link: loaders.remove(0),
             fleet: (!loaders.is_empty()).then(|| Arc::new(Mutex::new(Fleet::new(loaders)))),
             broker,
         })
@@ -74,19 +68,15 @@ impl Session {
     /// # Errors
     /// [`CampaignError::Runner`]; [`CampaignError::Interrupted`].
     pub async fn describe(
-        &mut self,
+        &self,
         experiment: &Experiment,
         shutdown: &CancellationToken,
     ) -> Result<HostFacts, CampaignError> {
-        let specs: Vec<PlatformSpec> = experiment
-            .platforms
-            .iter()
-            .map(|platform| platform.spec.clone())
-            .collect();
-        tokio::select! {
-            facts = self.link.describe(&specs, experiment.deadlines.runner) => Ok(facts?),
-            () = shutdown.cancelled() => Err(CampaignError::Interrupted),
-        }
+        let specs = experiment.platforms.iter().map(|platform| platform.spec.clone());
+        let specs: Vec<PlatformSpec> = specs.collect();
+        let facts = self.link.describe(&specs, experiment.deadlines.runner);
+        let facts = shutdown.run_until_cancelled(facts).await;
+        Ok(facts.ok_or(CampaignError::Interrupted)??)
     }
 
     /// Requests the host facts of every loader; empty without loaders.
@@ -94,18 +84,16 @@ impl Session {
     /// # Errors
     /// [`CampaignError::Runner`] for the first loader that does not answer in time; [`CampaignError::Interrupted`].
     pub async fn describe_loaders(
-        &mut self,
+        &self,
         experiment: &Experiment,
         shutdown: &CancellationToken,
     ) -> Result<Vec<MachineFacts>, CampaignError> {
         let Some(fleet) = &self.fleet else {
             return Ok(Vec::new());
         };
-        let mut fleet = fleet.lock().await;
-        tokio::select! {
-            facts = fleet.describe(experiment.deadlines.runner) => Ok(facts?),
-            () = shutdown.cancelled() => Err(CampaignError::Interrupted),
-        }
+        let facts = async { fleet.lock().await.describe(experiment.deadlines.runner).await };
+        let facts = shutdown.run_until_cancelled(facts).await;
+        Ok(facts.ok_or(CampaignError::Interrupted)??)
     }
 
     /// Stops the embedded broker gracefully.

@@ -23,10 +23,10 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 /// # Errors
 /// [`CampaignError::NotSettled`] if the experiment then ends the run; [`CampaignError::Runner`].
 pub async fn wait(
-    link: &mut Link,
+    link: &Link,
     experiment: &Experiment,
     start: &HostState,
-    progress: &Progress,
+    progress: &dyn Progress,
     shutdown: &CancellationToken,
 ) -> Result<Option<SettleRecord>, CampaignError> {
     let limits = &experiment.band;
@@ -35,9 +35,9 @@ pub async fn wait(
     }
     let (began, mut previous, mut reported) = (Instant::now(), None, None::<Instant>);
     loop {
-        let facts = tokio::select! {
-            facts = link.describe(&[], experiment.deadlines.runner) => facts?,
-            () = shutdown.cancelled() => return Ok(None),
+        let facts = link.describe(&[], experiment.deadlines.runner);
+        let Some(facts) = shutdown.run_until_cancelled(facts).await.transpose()? else {
+            return Ok(None);
         };
         let exceeded = exceeded(limits, start, previous.as_ref(), &facts.now);
         // CPU usage is unknown at the first query.
@@ -61,9 +61,13 @@ pub async fn wait(
             progress.phase(&format!("waiting for the host: {}", exceeded.join("; ")));
         }
         previous = Some(facts.now);
-        tokio::select! {
-            () = tokio::time::sleep(POLL_INTERVAL) => {}
-            () = shutdown.cancelled() => return Ok(None),
-        }
+        // The last query is at the deadline.
+        let left = limits.deadline.saturating_sub(began.elapsed());
+        let pause = if is_first {
+            POLL_INTERVAL
+        } else {
+            POLL_INTERVAL.min(left)
+        };
+        shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
     }
 }

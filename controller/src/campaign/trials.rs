@@ -1,5 +1,6 @@
 //! Executes the trials of a plan one after the other, with retries.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use protocol::facts::HostFacts;
@@ -12,7 +13,7 @@ use super::settle;
 use crate::config::{Experiment, Load, Platform, Workload};
 use crate::plan::{Cell, Eta, Plan, PlannedTrial};
 use crate::progress::{Progress, TrialLabel};
-use crate::trial::attempt::{ProgressUpdate, run_attempt};
+use crate::trial::attempt::run_attempt;
 use crate::trial::record;
 use crate::trial::spec::AttemptSpec;
 use crate::trial::state::End;
@@ -123,9 +124,9 @@ impl<'a> Trials<'a> {
     /// See [`CampaignError`]; a failed trial is not an error but is retried.
     pub async fn run_all(
         &mut self,
-        session: &mut Session,
+        session: &Session,
         journal: &mut Journal,
-        progress: &Progress,
+        progress: &dyn Progress,
         shutdown: &CancellationToken,
     ) -> Result<Totals, CampaignError> {
         while !shutdown.is_cancelled() {
@@ -139,7 +140,8 @@ impl<'a> Trials<'a> {
             self.record_outcome(task, &record, began, progress);
             if matches!(end, End::NoAnswer(_)) {
                 // A runner that is restarting answers again; one that is gone ends the run, which can be resumed.
-                session.describe(self.experiment, shutdown).await?;
+                let answer = session.link.describe(&[], self.experiment.deadlines.runner);
+                shutdown.run_until_cancelled(answer).await.transpose()?;
             }
         }
         self.totals.interrupted = true;
@@ -150,9 +152,9 @@ impl<'a> Trials<'a> {
     async fn attempt(
         &self,
         task: Task,
-        session: &mut Session,
+        session: &Session,
         journal: &mut Journal,
-        progress: &Progress,
+        progress: &dyn Progress,
         shutdown: &CancellationToken,
     ) -> Result<Option<(TrialRecord, End)>, CampaignError> {
         let planned = self.planned(task);
@@ -162,6 +164,7 @@ impl<'a> Trials<'a> {
             attempt: task.attempt,
         };
         let spec = AttemptSpec::new(self.experiment, parts(self.experiment, cell), key.clone(), task.index);
+        let spec = Arc::new(spec);
         journal.append(JournalEvent::TrialStarted(TrialStarted {
             key: key.clone(),
             attempt_id: spec.attempt,
@@ -182,17 +185,12 @@ impl<'a> Trials<'a> {
             }
         }
         let initial = &self.facts.now;
-        let host_wait = settle::wait(&mut session.link, self.experiment, initial, progress, shutdown).await?;
+        let host_wait = settle::wait(&session.link, self.experiment, initial, progress, shutdown).await?;
         if shutdown.is_cancelled() {
             return Ok(None);
         }
-        let due = spec.expected_requests();
-        let mut on_progress = |update| match update {
-            ProgressUpdate::Phase(phase) => progress.phase(phase.name()),
-            ProgressUpdate::Load(load) => progress.load_progress(load.succeeded + load.failed, due, load.failed),
-        };
-        let peers = (&mut session.link, session.fleet.as_ref());
-        let outcome = run_attempt(peers, &spec, shutdown, &mut on_progress).await?;
+        let peers = (&session.link, session.fleet.as_ref());
+        let outcome = run_attempt(peers, &spec, shutdown, progress).await?;
         if outcome.cancelled {
             return Ok(None);
         }
@@ -204,7 +202,7 @@ impl<'a> Trials<'a> {
     }
 
     /// Counts a trial or queues it for a retry, and reports the outcome.
-    fn record_outcome(&mut self, task: Task, record: &TrialRecord, began: Instant, progress: &Progress) {
+    fn record_outcome(&mut self, task: Task, record: &TrialRecord, began: Instant, progress: &dyn Progress) {
         self.eta.trial_done(self.planned(task).cell, began.elapsed());
         let reasons: Vec<&str> = record
             .verdict

@@ -12,14 +12,14 @@ pub mod remote_loader;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 use protocol::Command;
-use protocol::command::{Renew, StopReason};
+use protocol::command::{Renew, Stop, StopReason};
 use protocol::ids::AttemptId;
 use protocol::load::{MachineFacts, PartSpec, Prepare};
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::warn;
+use tokio_util::sync::CancellationToken;
 
 use self::assembler::LoaderResult;
 use self::remote_loader::RemoteLoader;
@@ -53,14 +53,8 @@ pub struct FleetLoad {
     pub accepted: AcceptedCommands,
 }
 
-/// The combined result of all loaders.
-#[derive(Debug)]
-pub struct FleetOutcome {
-    /// The outcome of the whole load.
-    pub outcome: Outcome,
-    /// The part of each loader.
-    pub loaders: Vec<LoaderRecord>,
-}
+/// The outcome of the whole load, and the part of each loader.
+pub type FleetOutcome = (Outcome, Vec<LoaderRecord>);
 
 /// Minimum time from START to the common start.
 const MIN_LEAD: Duration = Duration::from_millis(500);
@@ -68,15 +62,16 @@ const MIN_LEAD: Duration = Duration::from_millis(500);
 /// The same, in round trips to the slowest loader.
 const LEAD_ROUND_TRIPS: u32 = 20;
 
-/// How long a second reply to DESCRIBE is waited for.
-const DUPLICATE_TIMEOUT: Duration = Duration::from_millis(200);
-
 impl Fleet {
     /// The loaders reached over these links.
     #[must_use]
-    pub fn new(links: Vec<Link>) -> Self {
+    pub fn new(links: Vec<Arc<Link>>) -> Self {
+        let loader = |link| RemoteLoader {
+            link,
+            exchanges: Vec::new(),
+        };
         Self {
-            loaders: links.into_iter().map(RemoteLoader::new).collect(),
+            loaders: links.into_iter().map(loader).collect(),
         }
     }
 
@@ -84,42 +79,40 @@ impl Fleet {
     ///
     /// # Errors
     /// The first loader that does not answer in time, or a peer that is not a loader.
-    pub async fn describe(&mut self, within: Duration) -> Result<Vec<MachineFacts>, LinkError> {
-        try_join_all(self.loaders.iter_mut().map(|loader| async move {
-            let facts = loader.link().describe_loader(within).await?;
-            loader.link().reject_duplicates(DUPLICATE_TIMEOUT).await?;
-            Ok(facts)
-        }))
-        .await
+    pub async fn describe(&self, within: Duration) -> Result<Vec<MachineFacts>, LinkError> {
+        try_join_all(self.loaders.iter().map(|loader| loader.link.describe_loader(within))).await
     }
 
-    /// Generates a load with all loaders and merges their results; `began` receives the instant of the common start.
+    /// Generates a load with all loaders and merges their results; `began` receives the instant of the common start. Meanwhile renews their leases.
     ///
     /// # Errors
-    /// The loader that failed, and why; the others are stopped.
+    /// The loader that failed, and why, or that the load was cancelled; the others are stopped.
     pub async fn run(
         &mut self,
         load: &FleetLoad,
         control: &Control,
+        cancelled: &CancellationToken,
         began: oneshot::Sender<Instant>,
     ) -> Result<FleetOutcome, String> {
-        let renewal = LeaseRenewal::start(self, load);
-        let outcome = tokio::select! {
-            outcome = self.try_run(load, control, began) => outcome,
-            () = cancelled(control) => Err("the load was cancelled".to_owned()),
+        let links: Vec<_> = self.loaders.iter().map(|loader| Arc::clone(&loader.link)).collect();
+        let send_all = |command: Command| links.iter().for_each(|link| link.send(load.attempt, command.clone()));
+        let mut renew = interval(load.renew);
+        renew.reset();
+        renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut outcome = std::pin::pin!(self.try_run(load, control, began));
+        let (why, reason) = loop {
+            tokio::select! {
+                () = cancelled.cancelled() => break ("the load was cancelled".to_owned(), StopReason::Cancelled),
+                outcome = &mut outcome => match outcome {
+                    Err(why) => break (why, StopReason::LoadFailed),
+                    outcome => return outcome,
+                },
+                _ = renew.tick() => send_all(Command::Renew(Renew {})),
+            }
         };
-        drop(renewal);
-        if outcome.is_err() {
-            let reason = if control.is_cancelled() {
-                StopReason::Cancelled
-            } else {
-                StopReason::LoadFailed
-            };
-            let stops = self.loaders.iter().map(|loader| loader.stop(load.attempt, reason));
-            // A loader that cannot be reached ends when its lease expires.
-            join_all(stops).await;
-        }
-        outcome
+        // A loader that cannot be reached ends when its lease expires.
+        send_all(Command::Stop(Stop { reason }));
+        Err(why)
     }
 
     async fn try_run(
@@ -133,7 +126,9 @@ impl Fleet {
         let loaders = self.loaders.iter_mut().zip(prepares);
         try_join_all(loaders.map(|(loader, prepare)| loader.prepare(attempt, prepare, load.prepare_timeout))).await?;
         let start = Instant::now() + self.lead()?;
-        try_join_all(self.loaders.iter_mut().map(|loader| loader.start(attempt, start))).await?;
+        self.loaders
+            .iter()
+            .try_for_each(|loader| loader.start(attempt, start))?;
         // The receiver may be gone.
         let _ = began.send(start);
         let silence = Duration::from_millis(load.prepare.lease_ms);
@@ -160,48 +155,7 @@ impl Fleet {
             outcomes.push(result.outcome);
         }
         let outcome = merge(outcomes, start).ok_or("there are no loaders")?;
-        Ok(FleetOutcome {
-            outcome,
-            loaders: records,
-        })
-    }
-}
-
-/// Waits until a load is cancelled.
-async fn cancelled(control: &Control) {
-    while !control.is_cancelled() {
-        tokio::time::sleep(CANCEL_POLL).await;
-    }
-}
-
-/// Interval between two checks for cancellation.
-const CANCEL_POLL: Duration = Duration::from_millis(50);
-
-/// Renews the leases of all loaders until it is dropped.
-struct LeaseRenewal(tokio::task::JoinHandle<()>);
-
-impl LeaseRenewal {
-    fn start(fleet: &Fleet, load: &FleetLoad) -> Self {
-        let (attempt, mut tick) = (load.attempt, interval(load.renew));
-        tick.reset();
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let senders: Vec<_> = fleet.loaders.iter().map(RemoteLoader::sender).collect();
-        Self(tokio::spawn(async move {
-            loop {
-                tick.tick().await;
-                for (host, commands) in &senders {
-                    if let Err(error) = commands.send(host, Some(attempt), Command::Renew(Renew {})).await {
-                        warn!(%error, "RENEW was not sent");
-                    }
-                }
-            }
-        }))
-    }
-}
-
-impl Drop for LeaseRenewal {
-    fn drop(&mut self) {
-        self.0.abort();
+        Ok((outcome, records))
     }
 }
 
@@ -219,7 +173,7 @@ fn record(loader: &RemoteLoader, result: &LoaderResult, start: Instant) -> Resul
     let clock = loader.clock()?;
     let outcome = &result.outcome;
     Ok(LoaderRecord {
-        host: loader.host().clone(),
+        host: loader.link.host().clone(),
         requests: RequestCounts::of(&outcome.counts, &outcome.warm_up),
         response: Distribution::of(&outcome.histograms.response),
         lag: Distribution::of(&outcome.histograms.lag),
@@ -227,6 +181,6 @@ fn record(loader: &RemoteLoader, result: &LoaderResult, start: Instant) -> Resul
         // The difference between the actual and the requested reading of its clock at the start.
         skew_ns: result.start_clock_ns.wrapping_sub(clock.at(start)).cast_signed(),
         clock_error_ns: clock.error_ns(),
-        exchanges: loader.exchanges(),
+        exchanges: u32::try_from(loader.exchanges.len()).unwrap_or(u32::MAX),
     })
 }

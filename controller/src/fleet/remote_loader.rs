@@ -1,11 +1,10 @@
 //! One loader during an attempt.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::bus::CommandSender;
-use protocol::command::{Stop, StopReason};
 use protocol::event::Stage;
-use protocol::ids::{AttemptId, Name};
+use protocol::ids::AttemptId;
 use protocol::load::{Prepare, Start};
 use protocol::{Command, Envelope, Event};
 use tokio::time::{sleep_until, timeout_at};
@@ -18,37 +17,16 @@ use loader::{Control, Progress};
 /// The number of PING exchanges before the load, and again after it.
 const EXCHANGES: u32 = 16;
 
-/// Timeout of an exchange, after which the loader is lost.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(3);
-
 /// A loader, with the clock exchanges of the current attempt.
 #[derive(Debug)]
 pub struct RemoteLoader {
-    link: Link,
-    exchanges: Vec<Exchange>,
+    /// The connection.
+    pub link: Arc<Link>,
+    /// The exchanges behind the clock estimate.
+    pub exchanges: Vec<Exchange>,
 }
 
 impl RemoteLoader {
-    /// A loader reached over this link.
-    #[must_use]
-    pub const fn new(link: Link) -> Self {
-        Self {
-            link,
-            exchanges: Vec::new(),
-        }
-    }
-
-    /// Its name.
-    #[must_use]
-    pub const fn host(&self) -> &Name {
-        self.link.host()
-    }
-
-    /// Its link, for requests outside an attempt.
-    pub const fn link(&mut self) -> &mut Link {
-        &mut self.link
-    }
-
     /// Has it prepare its part of the load, and measures its clock.
     ///
     /// # Errors
@@ -58,7 +36,7 @@ impl RemoteLoader {
         let deadline = tokio::time::Instant::now() + within;
         let prepare = Command::Prepare(Box::new(prepare));
         loop {
-            self.send(attempt, prepare.clone()).await?;
+            self.link.send(attempt, prepare.clone());
             let again = deadline.min(tokio::time::Instant::now() + RESEND_INTERVAL);
             while let Ok(event) = timeout_at(again, self.next_event(attempt)).await {
                 if let Event::Prepared(_) = event?.body {
@@ -74,10 +52,11 @@ impl RemoteLoader {
     /// Starts its part at an instant of this machine's clock.
     ///
     /// # Errors
-    /// The bus error.
-    pub async fn start(&mut self, attempt: AttemptId, at: Instant) -> Result<(), String> {
+    /// Its clock is unknown.
+    pub fn start(&self, attempt: AttemptId, at: Instant) -> Result<(), String> {
         let clock_ns = self.clock()?.at(at);
-        self.send(attempt, Command::Start(Start { clock_ns })).await
+        self.link.send(attempt, Command::Start(Start { clock_ns }));
+        Ok(())
     }
 
     /// Receives its result, then measures its clock again. Its progress is published as that of this thread.
@@ -118,20 +97,6 @@ impl RemoteLoader {
         result.finish().map_err(|why| self.lost(&why))
     }
 
-    /// Its name and a command sender of its own, for another task.
-    #[must_use]
-    pub fn sender(&self) -> (Name, CommandSender) {
-        (self.link.host().clone(), self.link.commands())
-    }
-
-    /// Stops its part of the load.
-    ///
-    /// # Errors
-    /// The bus error.
-    pub async fn stop(&self, attempt: AttemptId, reason: StopReason) -> Result<(), String> {
-        self.send(attempt, Command::Stop(Stop { reason })).await
-    }
-
     /// Its clock, estimated from all exchanges of the attempt.
     ///
     /// # Errors
@@ -140,19 +105,9 @@ impl RemoteLoader {
         PeerClock::estimate(&self.exchanges).ok_or_else(|| self.lost("its clock is unknown"))
     }
 
-    /// The number of exchanges behind the clock estimate.
-    #[must_use]
-    pub fn exchanges(&self) -> u32 {
-        u32::try_from(self.exchanges.len()).unwrap_or(u32::MAX)
-    }
-
     async fn exchange(&mut self) -> Result<(), String> {
-        for _ in 0..EXCHANGES {
-            let exchange = self.link.ping(EXCHANGE_TIMEOUT).await;
-            self.exchanges
-                .push(exchange.map_err(|error| self.lost(&error.to_string()))?);
-        }
-        Ok(())
+        let measured = self.link.measure_clock(EXCHANGES, &mut self.exchanges).await;
+        measured.map_err(|error| self.lost(&error.to_string()))
     }
 
     /// The next event of the attempt; an event that ends the attempt is an error. Cancel-safe.
@@ -173,12 +128,7 @@ impl RemoteLoader {
         }
     }
 
-    async fn send(&self, attempt: AttemptId, command: Command) -> Result<(), String> {
-        let sent = self.link.send(attempt, command).await;
-        sent.map_err(|error| self.lost(&error.to_string()))
-    }
-
     fn lost(&self, why: &str) -> String {
-        format!("loader {}: {why}", self.host())
+        format!("loader {}: {why}", self.link.host())
     }
 }

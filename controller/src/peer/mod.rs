@@ -1,9 +1,9 @@
 //! Connections to runners and loaders.
 //!
-//! * [`link`] — requests outside an attempt: DESCRIBE and PING;
-//! * [`demux`] — the events of one Kafka consumer, by host;
+//! * [`link`] — a connection, and requests outside an attempt: DESCRIBE and PING;
+//! * `inbox` — the events of one Kafka consumer, by request and by host;
 //! * [`clock`] — the estimated clock of a peer.
 
 pub mod clock;
-pub mod demux;
+mod inbox;
 pub mod link;

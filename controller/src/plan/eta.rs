@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Plan, PlannedTrial};
+use super::order::{Plan, PlannedTrial};
 use crate::config::Experiment;
 use protocol::load::LoadKind;
 
@@ -38,7 +38,7 @@ impl Eta {
     /// An estimate without measurements.
     #[must_use]
     pub fn new(experiment: &Experiment, plan: &Plan) -> Self {
-        let time = |cell: &super::Cell| load_time(&experiment.loads[cell.load].spec.kind);
+        let time = |cell: &super::order::Cell| load_time(&experiment.loads[cell.load].spec.kind);
         Self {
             loads: plan.cells.iter().map(time).collect(),
             measured: Duration::ZERO,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use analysis::text::counted;
 use serde_json::json;
 
-use super::{Eta, Plan, load_time};
+use super::eta::{Eta, load_time};
+use super::order::Plan;
 use crate::config::{Experiment, show_duration};
 use crate::preflight;
 

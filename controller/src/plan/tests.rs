@@ -4,7 +4,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{self, Overrides};
+use crate::config::{self, Experiment, Order, Overrides};
 
 /// An experiment with this many platforms and loads.
 fn experiment(platforms: usize, loads: usize, iterations: u32, seed: u64, order: Order) -> Experiment {

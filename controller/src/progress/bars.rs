@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::TrialLabel;
+use super::display::{Progress, TrialLabel};
 use crate::config::show_duration;
 
 /// Redraw interval of the trial's bar, for its clock.
@@ -40,11 +40,28 @@ impl Bars {
         &self.multi
     }
 
-    pub(super) fn resumed(&self, trials: usize) {
+    fn end_attempt(&self, outcome: &str) {
+        self.trial.disable_steady_tick();
+        let line = format!("{}: {outcome}", self.label());
+        self.print(&line);
+    }
+
+    fn label(&self) -> MutexGuard<'_, String> {
+        self.label.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Prints a line above the bars; errors of the terminal are ignored.
+    fn print(&self, line: &str) {
+        let _ = self.multi.println(line);
+    }
+}
+
+impl Progress for Bars {
+    fn resumed(&self, trials: usize) {
         self.run.set_position(trials as u64);
     }
 
-    pub(super) fn trial_started(&self, label: &TrialLabel) {
+    fn trial_started(&self, label: &TrialLabel) {
         self.trial.reset();
         self.trial.set_style(without_count());
         let label = label.to_string();
@@ -55,7 +72,7 @@ impl Bars {
         self.run.tick();
     }
 
-    pub(super) fn phase(&self, phase: &str) {
+    fn phase(&self, phase: &str) {
         // A phase has its own clock and request count.
         self.trial.reset();
         self.trial.set_style(without_count());
@@ -63,7 +80,7 @@ impl Bars {
         self.trial.set_message("");
     }
 
-    pub(super) fn load_progress(&self, done: u64, total: Option<u64>, errors: u64) {
+    fn load_progress(&self, done: u64, total: Option<u64>, errors: u64) {
         if self.trial.length() != total || self.trial.position() == 0 {
             match total {
                 Some(total) => {
@@ -81,40 +98,25 @@ impl Bars {
         self.trial.set_position(done);
     }
 
-    pub(super) fn trial_done(&self, outcome: &str, eta: Duration) {
+    fn trial_done(&self, outcome: &str, eta: Duration) {
         self.end_attempt(outcome);
         self.run
             .set_message(format!(", about {} remaining", show_duration(whole_seconds(eta))));
         self.run.inc(1);
     }
 
-    pub(super) fn attempt_failed(&self, why: &str) {
+    fn attempt_failed(&self, why: &str) {
         self.end_attempt(&format!("will be retried: {why}"));
     }
 
-    fn end_attempt(&self, outcome: &str) {
-        self.trial.disable_steady_tick();
-        let line = format!("{}: {outcome}", self.label());
-        self.print(&line);
-    }
-
-    fn label(&self) -> MutexGuard<'_, String> {
-        self.label.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn note(&self, text: &str) {
+    fn note(&self, text: &str) {
         self.print(&format!("\x1b[1;33mNOTE: {text}\x1b[0m"));
     }
 
-    pub(super) fn finish(&self, summary: &str) {
+    fn finish(&self, summary: &str) {
         self.trial.finish_and_clear();
         self.run.finish_and_clear();
         self.print(summary);
-    }
-
-    /// Prints a line above the bars; errors of the terminal are ignored.
-    fn print(&self, line: &str) {
-        let _ = self.multi.println(line);
     }
 }
 

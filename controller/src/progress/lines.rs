@@ -5,8 +5,8 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::TrialLabel;
 use super::bars::whole_seconds;
+use super::display::{Progress, TrialLabel};
 use crate::config::show_duration;
 
 /// Minimum interval between two lines about one load.
@@ -40,17 +40,41 @@ impl Lines {
         Self { every, stamp, state }
     }
 
-    pub(super) fn trial_started(&self, label: &TrialLabel) {
+    fn trial_line(&self, text: &str) {
+        let label = self.with(|state| state.label.clone());
+        self.line(&format!("{label}: {text}"));
+    }
+
+    /// Prints a line; a closed pipe is ignored.
+    fn line(&self, text: &str) {
+        let stamp = (self.stamp)();
+        self.with(|state| {
+            let _ = writeln!(state.out, "{stamp}{text}");
+        });
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        // The state is consistent even after a panic in another thread.
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Progress for Lines {
+    fn resumed(&self, trials: usize) {
+        self.line(&format!("resuming after {trials} trials"));
+    }
+
+    fn trial_started(&self, label: &TrialLabel) {
         self.with(|state| state.label = label.to_string());
         self.trial_line("start");
     }
 
-    pub(super) fn phase(&self, phase: &str) {
+    fn phase(&self, phase: &str) {
         self.with(|state| state.last_tick = Instant::now());
         self.trial_line(phase);
     }
 
-    pub(super) fn load_progress(&self, done: u64, total: Option<u64>, errors: u64) {
+    fn load_progress(&self, done: u64, total: Option<u64>, errors: u64) {
         let due = self.with(|state| {
             let due = state.last_tick.elapsed() >= self.every;
             if due {
@@ -64,33 +88,23 @@ impl Lines {
         }
     }
 
-    pub(super) fn trial_done(&self, outcome: &str, eta: Duration) {
+    fn trial_done(&self, outcome: &str, eta: Duration) {
         self.trial_line(&format!(
             "{outcome}; about {} remaining",
             show_duration(whole_seconds(eta))
         ));
     }
 
-    pub(super) fn attempt_failed(&self, why: &str) {
+    fn attempt_failed(&self, why: &str) {
         self.trial_line(&format!("will be retried: {why}"));
     }
 
-    fn trial_line(&self, text: &str) {
-        let label = self.with(|state| state.label.clone());
-        self.line(&format!("{label}: {text}"));
+    fn note(&self, text: &str) {
+        self.line(&format!("NOTE: {text}"));
     }
 
-    /// Prints a line; a closed pipe is ignored.
-    pub(super) fn line(&self, text: &str) {
-        let stamp = (self.stamp)();
-        self.with(|state| {
-            let _ = writeln!(state.out, "{stamp}{text}");
-        });
-    }
-
-    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        // The state is consistent even after a panic in another thread.
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    fn finish(&self, summary: &str) {
+        self.line(summary);
     }
 }
 

@@ -1,5 +1,6 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use indicatif::InMemoryTerm;
 
@@ -37,7 +38,7 @@ fn label(attempt: u32) -> TrialLabel {
 }
 
 /// A run in which every event occurs.
-fn run(progress: &Progress) {
+fn run(progress: &dyn Progress) {
     progress.note("docker is left out: no engine answers");
     progress.trial_started(&label(1));
     progress.phase("deploy");
@@ -52,7 +53,7 @@ fn run(progress: &Progress) {
 fn lines(every: Duration) -> String {
     let buffer = Buffer::default();
     let lines = Lines::new(Box::new(buffer.clone()), || "02:21:26 ".to_owned(), every);
-    run(&Progress(Rendering::Lines(lines)));
+    run(&lines);
     buffer.text()
 }
 
@@ -75,9 +76,8 @@ fn lines_show_the_progress_of_long_loads() {
     assert!(lines(Duration::ZERO).contains("native.tcp.rate-500 block 1 attempt 2: 2500/5000 requests, 1 errors\n"));
 }
 
-fn bars(term: &InMemoryTerm) -> Progress {
-    let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
-    Progress(Rendering::Bars(Bars::new(12, target)))
+fn bars(term: &InMemoryTerm) -> Bars {
+    Bars::new(12, ProgressDrawTarget::term_like(Box::new(term.clone())))
 }
 
 #[test]
@@ -87,10 +87,7 @@ fn bars_show_the_run_and_the_trial() {
     progress.resumed(2);
     progress.trial_started(&label(1));
     progress.phase("deploy");
-    let Rendering::Bars(inner) = &progress.0 else {
-        unreachable!("bars were requested")
-    };
-    inner.trial.force_draw();
+    progress.trial.force_draw();
     let text = term.contents();
     assert!(text.contains("2/12 trials"), "{text}");
     assert!(
@@ -101,12 +98,12 @@ fn bars_show_the_run_and_the_trial() {
     progress.load_progress(900, Some(5000), 0);
     progress.phase("load");
     progress.load_progress(2500, Some(5000), 1);
-    inner.trial.force_draw();
+    progress.trial.force_draw();
     let text = term.contents();
     assert!(text.contains("block 1: load "), "{text}");
     assert!(text.contains("2500/5000 requests, 1 errors"), "{text}");
     progress.trial_done("valid", Duration::from_secs(90));
-    inner.run.force_draw();
+    progress.run.force_draw();
     let text = term.contents();
     assert!(text.contains("3/12 trials, about 1m30s remaining"), "{text}");
 }

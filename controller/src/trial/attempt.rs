@@ -1,16 +1,14 @@
-//! Runs one attempt: feeds the state machine of [`super::state`] with events and executes its actions.
+//! Runs one attempt: feeds the state machine of [`super::state`] with events and executes its actions. Nothing here waits but for the next of them.
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use protocol::bus::{BusError, CommandSender};
+use protocol::bus::BusError;
 use protocol::command::{Renew, Stop};
 use protocol::event::Ready;
-use protocol::ids::{AttemptId, Name};
 use protocol::sample::Samples;
 use protocol::{Command, Envelope, Event};
-use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -19,10 +17,8 @@ use super::load::{LoadResult, RunningLoad};
 use super::spec::AttemptSpec;
 use super::state::{Action, End, Input, Phase, State};
 use crate::fleet::SharedFleet;
-use crate::peer::clock::{Exchange, PeerClock};
 use crate::peer::link::{Link, RESEND_INTERVAL};
-use analysis::store::{LoaderRecord, ReadbackRecord};
-use loader::{Outcome, Progress};
+use crate::progress::Progress;
 
 /// The result of an attempt, before the audit.
 #[derive(Debug)]
@@ -33,20 +29,10 @@ pub struct AttemptOutcome {
     pub started: Timestamp,
     /// Wall-clock time of the last reply.
     pub ended: Timestamp,
-    /// The service under load.
-    pub entry: Name,
     /// The READY message.
     pub ready: Option<Ready>,
-    /// The runner's clock, from exchanges before and after the load.
-    pub clock: Option<PeerClock>,
-    /// The number of exchanges behind the clock estimate.
-    pub exchanges: u32,
-    /// The result of the load engine.
-    pub outcome: Option<Outcome>,
-    /// The part of each loader.
-    pub loaders: Vec<LoaderRecord>,
-    /// The readback of what the services did.
-    pub readback: Option<ReadbackRecord>,
+    /// The result of the load.
+    pub load: LoadResult,
     /// The received samples.
     pub batches: SampleBatches,
     /// How the attempt ended.
@@ -55,344 +41,168 @@ pub struct AttemptOutcome {
     pub cancelled: bool,
 }
 
-impl AttemptOutcome {
-    /// The address of the service under load.
-    #[must_use]
-    pub fn endpoint(&self) -> Option<SocketAddr> {
-        AttemptSpec::endpoint(self.ready.as_ref()?, &self.entry)
-    }
-}
-
-/// A progress update.
-#[derive(Clone, Copy, Debug)]
-pub enum ProgressUpdate {
-    /// A phase began.
-    Phase(Phase),
-    /// The progress of the load.
-    Load(Progress),
-}
-
-/// The number of PING exchanges before the load, and again after it.
-const EXCHANGES: u32 = 8;
-
-/// Timeout of an exchange, after which the runner is lost.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How long samples that SUMMARY counts may still be in transit.
-const SAMPLES_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Interval between two updates on the load.
 const UPDATE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Runs an attempt to its end.
+/// Runs an attempt to its end. A cancellation or deadline acts at once, whatever the attempt waits for.
 ///
 /// # Errors
 /// Only if the bus has failed permanently.
 pub async fn run_attempt(
-    (link, fleet): (&mut Link, Option<&SharedFleet>),
-    spec: &AttemptSpec,
+    (link, fleet): (&Arc<Link>, Option<&SharedFleet>),
+    spec: &Arc<AttemptSpec>,
     cancel: &CancellationToken,
-    on_progress: &mut (dyn FnMut(ProgressUpdate) + Send),
+    progress: &dyn Progress,
 ) -> Result<AttemptOutcome, BusError> {
-    AttemptDriver::new(link, fleet, spec, cancel).run(on_progress).await
+    let mut attempt = AttemptDriver {
+        link,
+        fleet,
+        spec,
+        state: State::Requested,
+        deadline: Instant::now() + spec.deadlines.answer,
+        load: None,
+        outcome: AttemptOutcome {
+            began: Instant::now(),
+            started: Timestamp::now(),
+            ended: Timestamp::now(),
+            ready: None,
+            load: LoadResult::default(),
+            batches: SampleBatches::default(),
+            end: End::NoAnswer(Phase::Answer),
+            cancelled: false,
+        },
+    };
+    attempt.execute(Action::SendRun);
+    let (mut resend, mut renew) = (every(RESEND_INTERVAL), every(spec.deadlines.renew));
+    let mut update = every(UPDATE_INTERVAL);
+    while let Some(phase) = attempt.state.phase() {
+        tokio::select! {
+            event = link.next() => attempt.on_event(event?),
+            result = load_result(&mut attempt.load) => attempt.on_load_result(result),
+            () = sleep_until(attempt.deadline.into()) => attempt.step(Input::Deadline),
+            () = cancel.cancelled(), if !attempt.outcome.cancelled => attempt.step(Input::Cancel),
+            _ = resend.tick() => attempt.step(Input::Resend),
+            _ = renew.tick() => attempt.renew(),
+            _ = update.tick() => attempt.show_load(progress),
+        }
+        if let Some(next) = attempt.state.phase().filter(|&next| next != phase) {
+            progress.phase(next.name());
+        }
+    }
+    Ok(attempt.finish().await)
 }
 
 struct AttemptDriver<'a> {
-    link: &'a mut Link,
+    link: &'a Arc<Link>,
     fleet: Option<&'a SharedFleet>,
-    spec: &'a AttemptSpec,
-    cancel: &'a CancellationToken,
-    cancelled: bool,
-    attempt: AttemptId,
-    /// Commands are queued here, so that sending never blocks this task.
-    command_tx: mpsc::UnboundedSender<Command>,
-    began: Instant,
-    started: Timestamp,
+    spec: &'a Arc<AttemptSpec>,
     state: State,
     deadline: Instant,
-    ready: Option<Ready>,
-    exchanges: Vec<Exchange>,
     load: Option<RunningLoad>,
-    outcome: Option<Outcome>,
-    loaders: Vec<LoaderRecord>,
-    readback: Option<ReadbackRecord>,
-    batches: SampleBatches,
+    outcome: AttemptOutcome,
 }
 
-impl<'a> AttemptDriver<'a> {
-    fn new(
-        link: &'a mut Link,
-        fleet: Option<&'a SharedFleet>,
-        spec: &'a AttemptSpec,
-        cancel: &'a CancellationToken,
-    ) -> Self {
-        let attempt = spec.attempt;
-        let (command_tx, command_rx) = mpsc::unbounded_channel();
-        tokio::spawn(send_commands(link.commands(), link.host().clone(), attempt, command_rx));
-        Self {
-            link,
-            fleet,
-            spec,
-            cancel,
-            cancelled: false,
-            attempt,
-            command_tx,
-            began: Instant::now(),
-            started: Timestamp::now(),
-            state: State::Requested,
-            deadline: Instant::now() + spec.deadlines.answer,
-            ready: None,
-            exchanges: Vec::new(),
-            load: None,
-            outcome: None,
-            loaders: Vec::new(),
-            readback: None,
-            batches: SampleBatches::default(),
-        }
-    }
-
-    async fn run(mut self, on_progress: &mut (dyn FnMut(ProgressUpdate) + Send)) -> Result<AttemptOutcome, BusError> {
-        self.send(Command::Run(Box::new(self.spec.run.clone())));
-        let mut resend = every(RESEND_INTERVAL);
-        let mut renew = every(self.spec.deadlines.renew);
-        let mut update = every(UPDATE_INTERVAL);
-        let cancel = self.cancel;
-        while let Some(phase) = self.state.phase() {
-            tokio::select! {
-                event = self.link.next() => self.on_event(event?).await,
-                result = load_result(&mut self.load) => self.on_load_result(result).await,
-                () = sleep_until(self.deadline.into()) => self.step(Input::Deadline).await,
-                () = cancel.cancelled(), if !self.cancelled => self.step(Input::Cancel).await,
-                _ = resend.tick() => self.step(Input::Resend).await,
-                _ = renew.tick() => self.renew(),
-                _ = update.tick() => self.report_load(on_progress),
-            }
-            if let Some(next) = self.state.phase().filter(|&next| next != phase) {
-                on_progress(ProgressUpdate::Phase(next));
-            }
-        }
-        self.finish().await
-    }
-
-    /// Converts an event of this attempt to an input; events of other attempts are ignored.
-    async fn on_event(&mut self, event: Envelope<Event>) {
-        if event.attempt != Some(self.attempt) {
+impl AttemptDriver<'_> {
+    /// Handles an event; those of other attempts are ignored.
+    fn on_event(&mut self, event: Envelope<Event>) {
+        if event.attempt != Some(self.spec.attempt) {
             debug!(event = event.body.as_str(), "event of another attempt");
             return;
         }
         match event.body {
-            Event::Samples(samples) => self.batches.add(samples),
-            Event::Accepted(_) => self.step(Input::Accepted).await,
-            Event::Refused(refused) => self.step(Input::Refused(refused)).await,
-            Event::Ready(ready) => {
-                self.ready.get_or_insert_with(|| ready.clone());
-                self.step(Input::Ready(ready)).await;
-            }
-            Event::Summary(summary) => self.step(Input::Summary(summary)).await,
-            Event::Failed(failed) => self.step(Input::Failed(failed)).await,
-            Event::Facts(_)
-            | Event::Pong(_)
-            | Event::Loader(_)
-            | Event::Prepared(_)
-            | Event::Progress(_)
-            | Event::Chunk(_)
-            | Event::Fired(_) => {}
-        }
-    }
-
-    async fn on_load_result(&mut self, result: Result<LoadResult, String>) {
-        let input = match result {
-            Ok(LoadResult {
-                outcome,
-                loaders,
-                readback,
-            }) => {
-                (self.outcome, self.loaders, self.readback) = (Some(outcome), loaders, readback);
-                // A second clock measurement bounds the drift during the load.
-                self.measure_clock(None)
-                    .await
-                    .map_or_else(|input| input, |()| Input::LoadDone)
-            }
-            Err(why) => {
-                // The load has no further result to wait for.
-                self.load = None;
-                Input::LoadFailed(why)
-            }
-        };
-        self.step(input).await;
-    }
-
-    /// One transition of the state machine, and another one if an action fails.
-    async fn step(&mut self, input: Input) {
-        let mut next = Some(input);
-        while let Some(input) = next.take() {
-            self.cancelled |= matches!(input, Input::Cancel);
-            let before = self.state.phase();
-            match self.state.on(input) {
-                Ok((state, actions)) => {
-                    self.state = state;
-                    if self.state.phase() != before {
-                        self.deadline = Instant::now() + self.phase_deadline();
-                    }
-                    for action in actions {
-                        next = self.execute(action).await.err();
-                    }
+            Event::Samples(samples) => self.outcome.batches.add(samples),
+            body => {
+                if let (Event::Ready(ready), None) = (&body, &self.outcome.ready) {
+                    self.outcome.ready = Some(ready.clone());
                 }
-                Err(illegal) => warn!(%illegal, attempt = %self.attempt, "input ignored"),
+                self.step(Input::Event(body));
             }
+        }
+        if let State::Collecting(end) = &self.state
+            && let End::Summary(_, summary) = &**end
+            && self.outcome.batches.is_complete(summary.batches)
+        {
+            self.step(Input::Collected);
         }
     }
 
-    /// # Errors
-    /// The input that follows from an action that failed or was interrupted.
-    async fn execute(&mut self, action: Action) -> Result<(), Input> {
-        match action {
-            Action::SendRun => self.send(Command::Run(Box::new(self.spec.run.clone()))),
-            Action::SendStop(reason) => self.send(Command::Stop(Stop { reason })),
-            Action::AbortLoad => self.load.iter().for_each(RunningLoad::abort),
+    fn on_load_result(&mut self, mut result: LoadResult) {
+        let failure = result.failure.take();
+        (self.outcome.load, self.load) = (result, None);
+        self.step(failure.map_or(Input::LoadDone, Input::LoadFailed));
+    }
+
+    /// One transition of the state machine.
+    fn step(&mut self, input: Input) {
+        self.outcome.cancelled |= matches!(input, Input::Cancel);
+        match self.state.on(input) {
+            Ok((state, actions)) => {
+                if state.phase() != self.state.phase() {
+                    self.deadline = Instant::now() + self.time_for(&state);
+                }
+                self.state = state;
+                actions.into_iter().for_each(|action| self.execute(action));
+            }
+            Err(illegal) => warn!(%illegal, attempt = %self.spec.attempt, "input ignored"),
+        }
+    }
+
+    fn execute(&mut self, action: Action) {
+        let command = match action {
+            Action::SendRun => Command::Run(Box::new(self.spec.run.clone())),
+            Action::SendStop(reason) => Command::Stop(Stop { reason }),
+            Action::AbortLoad => return self.load.iter().for_each(RunningLoad::abort),
             Action::StartLoad(ready) => {
-                let entry = &self.spec.entry;
-                let endpoint = AttemptSpec::endpoint(&ready, entry)
-                    .ok_or_else(|| Input::LoadFailed(format!("READY has no endpoint of {entry}")))?;
-                let fleet = self.fleet.filter(|_| self.spec.is_split());
-                self.measure_clock(fleet.is_none().then_some(endpoint)).await?;
-                self.load = Some(RunningLoad::start(
-                    self.spec,
-                    &ready,
-                    endpoint,
-                    (fleet, self.command_tx.clone()),
-                ));
+                let (spec, link) = (Arc::clone(self.spec), Arc::clone(self.link));
+                self.load = Some(RunningLoad::start(spec, *ready, link, self.fleet.cloned()));
+                return;
             }
-        }
-        Ok(())
-    }
-
-    /// Measures the runner's clock, after a check that the load will reach its endpoint if one is given. Meanwhile the lease is renewed, and a
-    /// cancellation or the deadline interrupts.
-    ///
-    /// # Errors
-    /// The input that follows from the failure or the interruption.
-    async fn measure_clock(&mut self, endpoint: Option<SocketAddr>) -> Result<(), Input> {
-        let (link, spec, exchanges) = (&mut *self.link, self.spec, &mut self.exchanges);
-        let work = async {
-            if let Some(endpoint) = endpoint {
-                loader::check_reachable(spec.probe(), endpoint).await?;
-            }
-            for _ in 0..EXCHANGES {
-                let exchange = link.ping(EXCHANGE_TIMEOUT).await.map_err(|error| error.to_string())?;
-                exchanges.push(exchange);
-            }
-            Ok(())
         };
-        let mut work = std::pin::pin!(work);
-        let mut renew = every(spec.deadlines.renew);
-        loop {
-            tokio::select! {
-                result = &mut work => return result.map_err(Input::LoadFailed),
-                () = self.cancel.cancelled(), if !self.cancelled => return Err(Input::Cancel),
-                () = sleep_until(self.deadline.into()) => return Err(Input::Deadline),
-                // The receiving task outlives this struct.
-                _ = renew.tick() => drop(self.command_tx.send(Command::Renew(Renew {}))),
-            }
-        }
+        self.link.send(self.spec.attempt, command);
     }
 
-    fn phase_deadline(&self) -> Duration {
+    /// The time until the deadline of a phase that begins.
+    fn time_for(&self, state: &State) -> Duration {
         let limits = &self.spec.deadlines;
-        match self.state.phase() {
+        match state.phase() {
             Some(Phase::Answer) => limits.answer,
             Some(Phase::Deploy) => limits.deploy,
             Some(Phase::Load) => limits.load,
             Some(Phase::Stop) => limits.stop,
+            Some(Phase::Collect) => limits.samples,
             None => Duration::ZERO,
         }
     }
 
     fn renew(&self) {
         if matches!(self.state, State::Deploying | State::Loading) {
-            self.send(Command::Renew(Renew {}));
+            self.link.send(self.spec.attempt, Command::Renew(Renew {}));
         }
     }
 
-    fn send(&self, command: Command) {
-        // The receiving task outlives this struct; if it failed, the deadline would expire.
-        drop(self.command_tx.send(command));
-    }
-
-    fn report_load(&self, on_progress: &mut (dyn FnMut(ProgressUpdate) + Send)) {
+    fn show_load(&self, progress: &dyn Progress) {
         if let Some(load) = &self.load {
-            on_progress(ProgressUpdate::Load(load.progress()));
+            let done = load.progress();
+            let total = self.spec.expected_requests();
+            progress.load_progress(done.succeeded + done.failed, total, done.failed);
         }
     }
 
-    async fn finish(mut self) -> Result<AttemptOutcome, BusError> {
-        self.await_samples().await?;
-        if self.outcome.is_none()
-            && let Some(load) = &mut self.load
-        {
+    async fn finish(mut self) -> AttemptOutcome {
+        if let Some(mut load) = self.load {
             load.abort();
-            if let Ok(LoadResult { outcome, loaders, .. }) = load.result().await {
-                (self.outcome, self.loaders) = (Some(outcome), loaders);
-            }
+            self.outcome.load = load.result().await;
         }
-        let end = match self.state {
-            State::Ended(end) => *end,
-            unfinished => End::NoAnswer(unfinished.phase().unwrap_or(Phase::Stop)),
-        };
-        Ok(AttemptOutcome {
-            began: self.began,
-            started: self.started,
-            ended: Timestamp::now(),
-            entry: self.spec.entry.clone(),
-            ready: self.ready,
-            clock: PeerClock::estimate(&self.exchanges),
-            exchanges: u32::try_from(self.exchanges.len()).unwrap_or(u32::MAX),
-            outcome: self.outcome,
-            loaders: self.loaders,
-            readback: self.readback,
-            batches: self.batches,
-            end,
-            cancelled: self.cancelled,
-        })
-    }
-
-    /// SAMPLES have a topic of their own and may arrive after the SUMMARY that counts them.
-    async fn await_samples(&mut self) -> Result<(), BusError> {
-        let State::Ended(end) = &self.state else { return Ok(()) };
-        let End::Summary(_, summary) = end.as_ref() else {
-            return Ok(());
-        };
-        let sent = summary.batches;
-        let deadline = tokio::time::Instant::now() + SAMPLES_TIMEOUT;
-        while !self.batches.is_complete(sent) {
-            let Ok(event) = tokio::time::timeout_at(deadline, self.link.next()).await else {
-                break;
-            };
-            let event = event?;
-            if let (Event::Samples(samples), true) = (event.body, event.attempt == Some(self.attempt)) {
-                self.batches.add(samples);
-            }
+        if let State::Ended(end) = self.state {
+            self.outcome.end = *end;
         }
-        Ok(())
-    }
-}
-
-/// Sends commands in order, each for as long as the broker takes.
-async fn send_commands(
-    commands: CommandSender,
-    host: protocol::Name,
-    attempt: AttemptId,
-    mut queue: mpsc::UnboundedReceiver<Command>,
-) {
-    while let Some(command) = queue.recv().await {
-        if let Err(error) = commands.send(&host, Some(attempt), command).await {
-            warn!(%error, "command was not sent");
-        }
+        self.outcome.ended = Timestamp::now();
+        self.outcome
     }
 }
 
 /// Waits for the result of a load; forever without a load.
-async fn load_result(load: &mut Option<RunningLoad>) -> Result<LoadResult, String> {
+async fn load_result(load: &mut Option<RunningLoad>) -> LoadResult {
     match load {
         Some(load) => load.result().await,
         None => std::future::pending().await,

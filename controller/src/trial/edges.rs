@@ -5,12 +5,8 @@
 
 use std::time::Duration;
 
-use protocol::Command;
-use protocol::command::Edge;
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{Instant, sleep_until};
-
 use protocol::load::LoadKind;
+use tokio::time::{Instant, sleep_until};
 
 /// The planned edges of the window, relative to the start of the load, as far as they are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,15 +44,13 @@ impl WindowEdges {
         }
     }
 
-    /// Announces each edge at its time, until the load ends. `started` resolves when the load starts, which may still have to be agreed on.
+    /// Calls `announce` at each edge, until the load ends. `started` resolves when the load starts, which may still have to be agreed on.
     pub async fn announce<T>(
         self,
-        command_tx: &UnboundedSender<Command>,
+        announce: impl Fn(),
         started: impl Future<Output = std::time::Instant>,
         load: impl Future<Output = T>,
     ) -> T {
-        // The receiver outlives the load.
-        let announce = || drop(command_tx.send(Command::Edge(Edge {})));
         tokio::pin!(load);
         let started = tokio::select! {
             biased;
@@ -85,29 +79,16 @@ mod tests {
     use std::future::ready;
 
     use super::*;
-    use tokio::sync::mpsc::unbounded_channel;
     use tokio::sync::watch;
 
     /// The number of edges announced for a load that ends after `ends_after` announcements.
     async fn announced(begin: Option<Duration>, end: Option<Duration>, ends_after: usize) -> usize {
-        let (command_tx, mut command_rx) = unbounded_channel();
         let (count, mut counted) = watch::channel(0);
-        let listen = async {
-            while let Some(Command::Edge(_)) = command_rx.recv().await {
-                count.send_modify(|count| *count += 1);
-            }
-            *count.borrow()
-        };
-        let announce = async {
-            let load = async { counted.wait_for(|count| *count >= ends_after).await.is_ok() };
-            assert!(
-                WindowEdges { begin, end }
-                    .announce(&command_tx, ready(std::time::Instant::now()), load)
-                    .await
-            );
-            drop(command_tx);
-        };
-        tokio::join!(listen, announce).0
+        let load = async { counted.wait_for(|count| *count >= ends_after).await.is_ok() };
+        let announce = || count.send_modify(|count| *count += 1);
+        let (edges, started) = (WindowEdges { begin, end }, ready(std::time::Instant::now()));
+        assert!(edges.announce(announce, started, load).await);
+        *count.borrow()
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Creates, audits and stores the record of an attempt with its raw data.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use protocol::event::Failed;
 use protocol::facts::HostFacts;
@@ -32,7 +32,7 @@ pub fn store(
     settle: Option<SettleRecord>,
 ) -> Result<(TrialRecord, BTreeMap<String, FileSum>), StoreError> {
     let mut writer = folder.begin(&spec.key)?;
-    let outcome = attempt.outcome.take();
+    let outcome = attempt.load.outcome.take();
     let mut labels = Vec::new();
     if let Some(outcome) = &outcome {
         labels = store_requests(&mut writer, spec, &attempt, outcome)?;
@@ -60,7 +60,7 @@ fn store_requests(
     let context = JtlContext {
         label: format!("{}/{}", spec.key.trial.cell.load, spec.key.trial.cell.workload),
         labels: outcome.labels.clone(),
-        groups: groups(&attempt.loaders),
+        groups: groups(&attempt.load.loaders),
         origin_epoch_ns: outcome.started_unix_ms * 1_000_000,
     };
     let mut labels = LabelTallies::new(&outcome.labels);
@@ -75,7 +75,8 @@ fn store_requests(
 }
 
 fn record(spec: &AttemptSpec, attempt: &AttemptOutcome, outcome: Option<&Outcome>, facts: &HostFacts) -> TrialRecord {
-    let window = outcome.and_then(|outcome| measurement_window(outcome, attempt));
+    let clock = PeerClock::estimate(&attempt.load.exchanges);
+    let window = outcome.and_then(|outcome| measurement_window(outcome, attempt, clock.as_ref()));
     let interval_ms = spec.run.sampling.interval_ms;
     let sample_window = window.map(|window| SampleWindow {
         start_ns: window.runner_start_ns,
@@ -109,10 +110,7 @@ fn record(spec: &AttemptSpec, attempt: &AttemptOutcome, outcome: Option<&Outcome
         settle: None,
         load: spec.load.clone(),
         ready: attempt.ready.clone(),
-        clock: attempt
-            .clock
-            .as_ref()
-            .map(|clock| clock_offset(clock, attempt.began, attempt.exchanges)),
+        clock: clock.as_ref().map(|clock| clock_offset(clock, attempt)),
         window,
         requests: outcome.map(counts).unwrap_or_default(),
         little: outcome
@@ -121,14 +119,14 @@ fn record(spec: &AttemptSpec, attempt: &AttemptOutcome, outcome: Option<&Outcome
         generator: outcome
             .filter(|outcome| outcome.external.is_none())
             .map(GeneratorRecord::of),
-        loaders: attempt.loaders.clone(),
+        loaders: attempt.load.loaders.clone(),
         external: outcome
             .and_then(|outcome| outcome.external.as_ref())
             .map(ExternalRecord::of),
         latency: outcome.map(latency),
         labels: Vec::new(),
         ramp: outcome.and_then(|outcome| outcome.ramp.as_ref()).map(RampRecord::of),
-        readback: attempt.readback.clone(),
+        readback: attempt.load.readback.clone(),
         auxiliary: spec.auxiliary(),
         sampling: SamplingRecord {
             interval_ms,
@@ -150,19 +148,25 @@ fn record(spec: &AttemptSpec, attempt: &AttemptOutcome, outcome: Option<&Outcome
 }
 
 /// The controller's clock starts with the attempt, so the offset is the runner's reading at that instant.
-fn clock_offset(clock: &PeerClock, began: Instant, exchanges: u32) -> ClockOffset {
+fn clock_offset(clock: &PeerClock, attempt: &AttemptOutcome) -> ClockOffset {
     ClockOffset {
-        offset_ns: clock.at(began).cast_signed(),
+        offset_ns: clock.at(attempt.began).cast_signed(),
         error_ns: clock.error_ns(),
-        exchanges,
+        exchanges: u32::try_from(attempt.load.exchanges.len()).unwrap_or(u32::MAX),
     }
 }
 
 /// The measurement window on both clocks; `None` if the runner's clock is unknown.
-fn measurement_window(outcome: &Outcome, attempt: &AttemptOutcome) -> Option<Window> {
-    let (clock, ready) = (attempt.clock.as_ref()?, attempt.ready.as_ref()?);
+fn measurement_window(outcome: &Outcome, attempt: &AttemptOutcome, clock: Option<&PeerClock>) -> Option<Window> {
+    let (clock, ready) = (clock?, attempt.ready.as_ref()?);
     // The requests of each loader count from its own start.
-    let loaders = attempt.loaders.iter().map(LoaderRecord::max_skew_ns).max().unwrap_or(0);
+    let loaders = attempt
+        .load
+        .loaders
+        .iter()
+        .map(LoaderRecord::max_skew_ns)
+        .max()
+        .unwrap_or(0);
     let since_ready = |offset_ns| {
         let instant = outcome.started + Duration::from_nanos(offset_ns);
         clock.at(instant).saturating_sub(ready.clock_ns)

@@ -12,7 +12,7 @@ use protocol::spec::{Deadlines, Probe, Sampling};
 use protocol::{AttemptId, Name};
 
 use super::edges::WindowEdges;
-use super::workload::{asked, truth};
+use super::workload::{self, truth};
 use crate::config::{Experiment, Load, Platform, Workload, WorkloadKind};
 use crate::fleet::FleetLoad;
 use analysis::store::AttemptKey;
@@ -57,12 +57,17 @@ pub struct PhaseDeadlines {
     pub load: Duration,
     /// Until SUMMARY.
     pub stop: Duration,
+    /// Until all samples that SUMMARY counts are received.
+    pub samples: Duration,
     /// Interval between two RENEWs: a third of the lease.
     pub renew: Duration,
 }
 
 /// How long loaders may take to transmit their results; a silent loader is lost much earlier.
 const TRANSFER: Duration = Duration::from_secs(600);
+
+/// How long samples may still be in transit after SUMMARY.
+const SAMPLES_TRANSIT: Duration = Duration::from_secs(5);
 
 /// Margin of the load's deadline, for starting threads and for timeouts at the very end.
 const LOAD_MARGIN: Duration = Duration::from_secs(15);
@@ -77,7 +82,7 @@ impl AttemptSpec {
         index: u32,
     ) -> Self {
         let attempt = AttemptId::fresh();
-        let asked = asked(workload, attempt, &experiment.deadlines);
+        let plan = workload::plan(workload, attempt, &experiment.deadlines);
         let trial = TrialRef {
             experiment: experiment.name.clone(),
             cell: key.trial.cell.to_string(),
@@ -87,9 +92,9 @@ impl AttemptSpec {
         let run = Run {
             trial,
             platform: platform.spec.clone(),
-            services: asked.services,
-            broker: asked.broker,
-            seed: asked.seed,
+            services: plan.services,
+            broker: plan.broker,
+            seed: plan.seed,
             resources: experiment.resources.clone(),
             sampling: Sampling {
                 interval_ms: millis(experiment.sampling_interval),
@@ -104,7 +109,7 @@ impl AttemptSpec {
             index,
             run,
             workload: workload.kind.clone(),
-            entry: asked.front,
+            entry: plan.entry,
             load: load.spec.clone(),
             seed: experiment.seed ^ u64::from(index),
             target: target(&workload.kind),
@@ -176,25 +181,24 @@ impl AttemptSpec {
         self.load.kind.is_divisible()
     }
 
-    /// The load for all loaders, with the service at this address; `None`: the load cannot be split.
+    /// The load for all loaders, with the service at this address.
     #[must_use]
-    pub fn fleet_load(&self, address: SocketAddr) -> Option<FleetLoad> {
-        let prepare = self.is_split().then(|| Prepare {
-            trial: self.run.trial.clone(),
-            load: self.load.clone(),
-            part: PartSpec { index: 0, of: 1 },
-            target: self.target.clone(),
-            address,
-            seed: self.seed,
-            lease_ms: self.run.deadlines.lease_ms,
-        })?;
-        Some(FleetLoad {
+    pub fn fleet_load(&self, address: SocketAddr) -> FleetLoad {
+        FleetLoad {
             attempt: self.attempt,
-            prepare,
+            prepare: Prepare {
+                trial: self.run.trial.clone(),
+                load: self.load.clone(),
+                part: PartSpec { index: 0, of: 1 },
+                target: self.target.clone(),
+                address,
+                seed: self.seed,
+                lease_ms: self.run.deadlines.lease_ms,
+            },
             prepare_timeout: self.deadlines.answer,
             renew: self.deadlines.renew,
             accepted: self.accepted.clone(),
-        })
+        }
     }
 
     /// The load engine, with the service at this address.
@@ -225,6 +229,7 @@ impl PhaseDeadlines {
             deploy: limits.prepare + experiment.idle_window + limits.ready + limits.seed + limits.answer,
             load: timing.warm_up + timing.duration + timing.timeout + truth::longest() + LOAD_MARGIN + transfer,
             stop: limits.grace + limits.answer,
+            samples: SAMPLES_TRANSIT,
             renew: limits.lease / 3,
         }
     }

@@ -1,13 +1,14 @@
 //! The state machine of an attempt on the controller's side, pure.
 //!
 //! ```text
-//!  Requested ──ACCEPTED──▶ Deploying ──READY──▶ Loading ──load done──▶ Stopping ──SUMMARY──▶ Ended
-//!    │ │                     │   │                │  │                    │   │
+//!  Requested ──ACCEPTED──▶ Deploying ──READY──▶ Loading ──load done──▶ Stopping ──SUMMARY──▶ Collecting ──▶ Ended
+//!    │ │                     │   │                │  │                    │   │              samples, deadline, cancel
 //!    │ └─deadline, cancel────┼───┴─deadline,cancel┼──┴─cancel, failure───▶│   │
-//!    └──REFUSED──────────────┴──FAILED────────────┴──FAILED───────────────┴───┴─deadline────▶ Ended
+//!    └──REFUSED──────────────┴──FAILED────────────┴──FAILED───────────────┴───┴─deadline, cancel──────────▶ Ended
 //! ```
-//! Repeated and late messages change nothing.
+//! Repeated and late messages change nothing. A cancellation sends STOP; when STOP was sent before, it ends the attempt.
 
+use protocol::Event;
 use protocol::command::StopReason;
 use protocol::event::{Failed, Ready, Refused};
 use protocol::summary::Summary;
@@ -23,6 +24,8 @@ pub enum State {
     Loading,
     /// STOP was sent, possibly more than once.
     Stopping(Cause),
+    /// SUMMARY was received; samples that it counts may still be in transit on their topic.
+    Collecting(Box<End>),
     /// The attempt is over.
     Ended(Box<End>),
 }
@@ -51,6 +54,8 @@ pub enum Phase {
     Load,
     /// Until SUMMARY.
     Stop,
+    /// Until all samples are received.
+    Collect,
 }
 
 impl Phase {
@@ -62,6 +67,7 @@ impl Phase {
             Self::Deploy => "deployment",
             Self::Load => "load",
             Self::Stop => "stop",
+            Self::Collect => "samples",
         }
     }
 }
@@ -82,20 +88,14 @@ pub enum End {
 /// The inputs of the state machine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
-    /// The runner accepted the attempt.
-    Accepted,
-    /// The runner refused it.
-    Refused(Refused),
-    /// The services are ready.
-    Ready(Ready),
-    /// The runner sent SUMMARY.
-    Summary(Summary),
-    /// The attempt failed on the runner.
-    Failed(Failed),
+    /// The runner sent an event.
+    Event(Event),
     /// The load completed.
     LoadDone,
     /// The load failed.
     LoadFailed(String),
+    /// All samples were received.
+    Collected,
     /// No reply yet: send the message again.
     Resend,
     /// The deadline of the phase expired.
@@ -139,6 +139,7 @@ impl State {
             Self::Deploying => Some(Phase::Deploy),
             Self::Loading => Some(Phase::Load),
             Self::Stopping(_) => Some(Phase::Stop),
+            Self::Collecting(_) => Some(Phase::Collect),
             Self::Ended(_) => None,
         }
     }
@@ -153,14 +154,17 @@ impl State {
             Self::Deploying => self.on_deploying(input),
             Self::Loading => self.on_loading(input),
             Self::Stopping(cause) => Ok(on_stopping(cause, input)),
-            Self::Ended(_) => Ok((self.clone(), vec![])),
+            Self::Collecting(end) if matches!(input, Input::Collected | Input::Deadline | Input::Cancel) => {
+                Ok((Self::Ended(end.clone()), vec![]))
+            }
+            Self::Collecting(_) | Self::Ended(_) => Ok((self.clone(), vec![])),
         }
     }
 
     fn on_requested(&self, input: Input) -> Step {
         match input {
-            Input::Accepted => Ok((Self::Deploying, vec![])),
-            Input::Refused(refused) => ended(End::Refused(refused)),
+            Input::Event(Event::Accepted(_)) => Ok((Self::Deploying, vec![])),
+            Input::Event(Event::Refused(refused)) => ended(End::Refused(refused)),
             Input::Resend => Ok((Self::Requested, vec![Action::SendRun])),
             other => self.on_deploying(other), // ACCEPTED was lost
         }
@@ -168,27 +172,31 @@ impl State {
 
     fn on_deploying(&self, input: Input) -> Step {
         match input {
-            Input::Ready(ready) => Ok((Self::Loading, vec![Action::StartLoad(Box::new(ready))])),
-            Input::Failed(failed) => ended(End::Failed(failed)),
+            Input::Event(Event::Ready(ready)) => Ok((Self::Loading, vec![Action::StartLoad(Box::new(ready))])),
+            Input::Event(Event::Failed(failed)) => ended(End::Failed(failed)),
             Input::Deadline => {
                 let phase = self.phase().unwrap_or(Phase::Deploy);
-                Ok(stopping(Cause::Deadline(phase), StopReason::Deadline, false))
+                Ok(stopping(Cause::Deadline(phase), false))
             }
-            Input::Cancel => Ok(stopping(Cause::Cancelled, StopReason::Cancelled, false)),
-            Input::Accepted | Input::Refused(_) | Input::Resend => Ok((self.clone(), vec![])),
+            Input::Cancel => Ok(stopping(Cause::Cancelled, false)),
+            Input::Event(Event::Accepted(_) | Event::Refused(_)) | Input::Resend => Ok((self.clone(), vec![])),
             other => Err(self.illegal(&other)),
         }
     }
 
     fn on_loading(&self, input: Input) -> Step {
         match input {
-            Input::LoadDone => Ok(stopping(Cause::LoadDone, StopReason::Finished, false)),
-            Input::LoadFailed(why) => Ok(stopping(Cause::LoadFailed(why), StopReason::LoadFailed, false)),
-            Input::Failed(failed) => Ok((Self::Ended(Box::new(End::Failed(failed))), vec![Action::AbortLoad])),
-            Input::Deadline => Ok(stopping(Cause::Deadline(Phase::Load), StopReason::Deadline, true)),
-            Input::Cancel => Ok(stopping(Cause::Cancelled, StopReason::Cancelled, true)),
-            Input::Accepted | Input::Refused(_) | Input::Ready(_) | Input::Resend => Ok((self.clone(), vec![])),
-            Input::Summary(_) => Err(self.illegal(&input)),
+            Input::LoadDone => Ok(stopping(Cause::LoadDone, false)),
+            Input::LoadFailed(why) => Ok(stopping(Cause::LoadFailed(why), false)),
+            Input::Event(Event::Failed(failed)) => {
+                Ok((Self::Ended(Box::new(End::Failed(failed))), vec![Action::AbortLoad]))
+            }
+            Input::Deadline => Ok(stopping(Cause::Deadline(Phase::Load), true)),
+            Input::Cancel => Ok(stopping(Cause::Cancelled, true)),
+            Input::Event(Event::Accepted(_) | Event::Refused(_) | Event::Ready(_)) | Input::Resend => {
+                Ok((self.clone(), vec![]))
+            }
+            other => Err(self.illegal(&other)),
         }
     }
 
@@ -198,6 +206,7 @@ impl State {
             Self::Deploying => "deploying",
             Self::Loading => "loading",
             Self::Stopping(_) => "stopping",
+            Self::Collecting(_) => "collecting",
             Self::Ended(_) => "ended",
         };
         IllegalInput {
@@ -210,13 +219,16 @@ impl State {
 fn on_stopping(cause: &Cause, input: Input) -> (State, Vec<Action>) {
     let end = |end| (State::Ended(Box::new(end)), vec![]);
     match input {
-        Input::Summary(summary) => end(End::Summary(cause.clone(), summary)),
-        Input::Failed(failed) => end(End::Failed(failed)),
-        Input::Refused(refused) => end(End::Refused(refused)),
-        Input::Deadline => end(End::NoAnswer(Phase::Stop)),
+        Input::Event(Event::Summary(summary)) => {
+            let end = End::Summary(cause.clone(), summary);
+            (State::Collecting(Box::new(end)), vec![])
+        }
+        Input::Event(Event::Failed(failed)) => end(End::Failed(failed)),
+        Input::Event(Event::Refused(refused)) => end(End::Refused(refused)),
+        Input::Deadline | Input::Cancel => end(End::NoAnswer(Phase::Stop)),
         Input::Resend => (State::Stopping(cause.clone()), vec![Action::SendStop(cause.reason())]),
         // A READY that crossed STOP, or a load that ended after it was aborted.
-        Input::Accepted | Input::Ready(_) | Input::LoadDone | Input::LoadFailed(_) | Input::Cancel => {
+        Input::Event(_) | Input::LoadDone | Input::LoadFailed(_) | Input::Collected => {
             (State::Stopping(cause.clone()), vec![])
         }
     }
@@ -238,13 +250,10 @@ impl Cause {
 impl Input {
     const fn name(&self) -> &'static str {
         match self {
-            Self::Accepted => "ACCEPTED",
-            Self::Refused(_) => "REFUSED",
-            Self::Ready(_) => "READY",
-            Self::Summary(_) => "SUMMARY",
-            Self::Failed(_) => "FAILED",
+            Self::Event(event) => event.as_str(),
             Self::LoadDone => "end of load",
             Self::LoadFailed(_) => "load failure",
+            Self::Collected => "end of samples",
             Self::Resend => "resend",
             Self::Deadline => "deadline",
             Self::Cancel => "cancellation",
@@ -256,8 +265,8 @@ fn ended(end: End) -> Step {
     Ok((State::Ended(Box::new(end)), vec![]))
 }
 
-fn stopping(cause: Cause, reason: StopReason, abort: bool) -> (State, Vec<Action>) {
-    let mut actions = vec![Action::SendStop(reason)];
+fn stopping(cause: Cause, abort: bool) -> (State, Vec<Action>) {
+    let mut actions = vec![Action::SendStop(cause.reason())];
     if abort {
         actions.insert(0, Action::AbortLoad);
     }

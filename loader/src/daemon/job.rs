@@ -7,7 +7,7 @@ use protocol::bus::{BusError, EventSender, Reply};
 use protocol::load::{Chunk, Prepare, Progress, Stream};
 use protocol::spec::CpuSet;
 use protocol::{AttemptId, Event};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::warn;
@@ -44,8 +44,8 @@ pub struct JobContext {
     pub reply: Reply,
     /// Receives its reports.
     pub reports: mpsc::UnboundedSender<(AttemptId, Report)>,
-    /// Sends its chunks, over the current connection.
-    pub sender: watch::Receiver<EventSender>,
+    /// Sends its chunks.
+    pub sender: EventSender,
 }
 
 impl Job {
@@ -205,8 +205,11 @@ impl Task {
             if self.control.is_cancelled() {
                 return Err("the load was cancelled".to_owned());
             }
-            let connection = self.context.sender.borrow().clone();
-            match connection.send(&self.context.reply, Event::Chunk(chunk.clone())).await {
+            let sent = self
+                .context
+                .sender
+                .send(&self.context.reply, Event::Chunk(chunk.clone()));
+            match sent.await {
                 Ok(()) => return Ok(()),
                 Err(error @ BusError::Envelope(_)) => return Err(error.to_string()),
                 Err(error) => warn!("{error}; retrying"),

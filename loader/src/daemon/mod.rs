@@ -1,7 +1,7 @@
 //! The daemon `loader`, which generates parts of loads.
 //!
 //! ```text
-//!      connection ──commands──▶ Daemon ──events──▶ Outbox ──────▶ Kafka
+//!           Kafka ──commands──▶ Daemon ──events──▶ Outbox ──────▶ Kafka
 //!                               │  ▲   owns the state               ▲
 //!                prepare, start,│  │                                │
 //!                         cancel▼  │reports                         │
@@ -17,13 +17,12 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::{Duration, Instant};
 
-use protocol::bus::{BusConfig, BusError, EventSender, Reply};
-use protocol::daemon::connection::{self, Outbox};
+use protocol::bus::{BusConfig, BusError, CommandReceiver, EventSender, Reply, connect_runner};
+use protocol::daemon::outbox::Outbox;
 use protocol::event::Pong;
-use protocol::refusals::RefusalLog;
 use protocol::spec::CpuSet;
 use protocol::{AttemptId, Command, Envelope, Event, Name};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tracing::field::display;
@@ -32,9 +31,6 @@ use tracing::{debug, info};
 use self::job::{Job, JobContext};
 use self::state::{Action, LoaderState, Report};
 use crate::monotonic_ns;
-
-/// Number of commands that are queued for the daemon; more wait in Kafka.
-const COMMANDS: usize = 64;
 
 /// Options of a loader.
 #[derive(Clone, Debug)]
@@ -74,15 +70,12 @@ pub async fn serve(options: Options, shutdown: CancellationToken) -> Result<(), 
     let _lock = address
         .and_then(|address| UnixListener::bind_addr(&address))
         .map_err(|_| LoaderError::NameTaken(name.clone()))?;
-    let (sender, receiver) = tokio::select! {
-        connected = connection::connect(&bus, &name, wait) => connected?,
+    let (sender, commands) = tokio::select! {
+        connected = connect_runner(&bus, &name, wait) => connected?,
         () = shutdown.cancelled() => return Ok(()),
     };
     info!(%name, brokers = bus.brokers, signed = bus.key.is_some(), "loader: serving");
-    let (sender, current_sender) = watch::channel(sender);
-    let (commands_tx, commands) = mpsc::channel(COMMANDS);
-    tokio::spawn(connection::receive_commands(bus, name, receiver, sender, commands_tx));
-    Daemon::new(current_sender, cpus).run(commands, shutdown).await;
+    Daemon::new(sender, cpus).run(commands, shutdown).await;
     info!("loader: ended");
     Ok(())
 }
@@ -93,35 +86,32 @@ struct Daemon {
     job: Option<Job>,
     pinned: Option<CpuSet>,
     outbox: Outbox,
-    /// Refusals of the same controller for the same reason are logged once and then counted.
-    refusals: RefusalLog<(Name, String)>,
-    sender: watch::Receiver<EventSender>,
+    sender: EventSender,
     reports_tx: mpsc::UnboundedSender<(AttemptId, Report)>,
     reports: mpsc::UnboundedReceiver<(AttemptId, Report)>,
 }
 
 impl Daemon {
-    fn new(sender: watch::Receiver<EventSender>, pinned: Option<CpuSet>) -> Self {
+    fn new(sender: EventSender, pinned: Option<CpuSet>) -> Self {
         let (reports_tx, reports) = mpsc::unbounded_channel();
         Self {
             state: LoaderState::default(),
             job: None,
             pinned,
             outbox: Outbox::new(sender.clone()),
-            refusals: RefusalLog::default(),
             sender,
             reports_tx,
             reports,
         }
     }
 
-    async fn run(mut self, mut commands: mpsc::Receiver<Envelope<Command>>, shutdown: CancellationToken) {
+    async fn run(mut self, mut commands: CommandReceiver, shutdown: CancellationToken) {
         loop {
             let lease = self.state.deadline();
             let actions = tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = self.refusals.tick() => continue,
-                Some(command) = commands.recv() => {
+                () = self.outbox.tick() => continue,
+                command = commands.recv() => {
                     log(&command);
                     self.state.on_command(command, Instant::now())
                 }
@@ -143,14 +133,14 @@ impl Daemon {
     fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Send(to, event) => self.send(to, *event),
+                Action::Send(to, event) => self.outbox.publish(to, *event),
                 Action::Pong(to) => {
                     let clock_ns = monotonic_ns();
                     self.outbox.send_now(to, Event::Pong(Pong { clock_ns }));
                 }
                 Action::Describe(to) => {
                     let facts = crate::facts::read(self.pinned.clone());
-                    self.outbox.send(to, Event::Loader(Box::new(facts)));
+                    self.outbox.publish(to, Event::Loader(Box::new(facts)));
                 }
                 Action::Prepare(reply, prepare) => self.prepare(reply, *prepare),
                 Action::Start(start_ns) => self.start(start_ns),
@@ -187,20 +177,6 @@ impl Daemon {
             let actions = self.state.on_report(id, Report::Failed(why));
             self.perform(actions);
         }
-    }
-
-    fn send(&mut self, to: Reply, event: Event) {
-        let attempt = to.attempt.map(display);
-        match &event {
-            Event::Progress(_) => {}
-            Event::Failed(failed) => info!(attempt, stage = failed.stage.as_str(), "FAILED: {}", failed.why),
-            Event::Refused(refused) => {
-                let text = format!("REFUSED to controller {}: {}", to.controller, refused.why);
-                self.refusals.note((to.controller.clone(), refused.why.clone()), text);
-            }
-            other => info!(attempt, "{}", other.as_str()),
-        }
-        self.outbox.send(to, event);
     }
 }
 

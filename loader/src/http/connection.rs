@@ -11,6 +11,7 @@ use mio::net::TcpStream;
 use slab::Slab;
 use socket2::SockRef;
 
+use super::pacer::Due;
 use crate::call::Call;
 use crate::clock::Clock;
 use crate::error::ErrorKind;
@@ -43,17 +44,6 @@ pub enum Phase {
     Busy,
     /// Waiting for the server to close it after the last reply.
     Closing,
-}
-
-/// A request that is due.
-#[derive(Debug, Clone, Copy)]
-pub struct Due<'a> {
-    pub call: &'a Call,
-    /// Scheduled time, ns from the start of the run.
-    pub at_ns: u64,
-    pub warm_up: bool,
-    /// Its user, in an engine with users; returned in [`super::Ended`].
-    pub user: u32,
 }
 
 /// An outstanding request.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use mio::Events;
 use protocol::load::{Usage, Wait};
 
+use super::pacer::{Pacer, Transport};
 use super::poll_wait::{PollWait, Wakeups};
 use super::threads::Setup;
 use super::transport::HttpTransport;
-use super::{Pacer, Transport};
 use crate::clock::{Clock, nanos};
 use crate::control::Control;
 use crate::cpu::{self, Schedstat, Scheduling};

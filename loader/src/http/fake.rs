@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use mio::Token;
 
-use super::{Due, Ended, Pacer, Transport};
+use super::pacer::{Due, Ended, Pacer, Transport};
 use crate::error::ErrorKind;
 
 /// A request that was sent, or that timed out before.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use protocol::load::Wait;
 
-use super::Pacer;
 use super::event_loop::EventLoop;
+use super::pacer::Pacer;
 use super::transport::HttpTransport;
 use crate::call::Label;
 use crate::clock::Clock;

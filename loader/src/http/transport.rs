@@ -11,8 +11,8 @@ use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 
-use super::Transport;
-use super::connection::{Connection, ConnectionTable, Context, Due, Next, Outstanding, Phase, Step};
+use super::connection::{Connection, ConnectionTable, Context, Next, Outstanding, Phase, Step};
+use super::pacer::{Due, Ended, Transport};
 use super::threads::{Setup, share};
 use crate::clock::{Clock, Timer, nanos};
 use crate::error::{ErrorKind, LoadError};
@@ -60,19 +60,6 @@ struct Deadline {
     token: Token,
     /// Number of the request, since a persistent connection may carry another one by then.
     serial: u64,
-}
-
-/// A request that has completed or failed, as reported to the pacer.
-#[derive(Debug, Clone, Copy)]
-pub struct Ended {
-    /// Its user.
-    pub user: u32,
-    /// Its connection, if it can carry another request.
-    pub idle: Option<Token>,
-    /// The error, if it failed.
-    pub error: Option<ErrorKind>,
-    /// When it ended, ns of the run.
-    pub at_ns: u64,
 }
 
 impl<'a> HttpTransport<'a> {

@@ -7,11 +7,13 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::util::Timeout;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tracing::{debug, warn};
 
-use super::{BusConfig, BusError, DELIVERY_DEADLINE};
-use crate::ids::Name;
+use super::config::{BusConfig, BusError, DELIVERY_DEADLINE};
+use crate::envelope::Envelope;
+use crate::sign::SigningKey;
 
 /// Forwards librdkafka's log to `tracing` and keeps the last error reason, which is more specific than the error codes.
 #[derive(Clone, Default)]
@@ -74,11 +76,12 @@ pub(super) fn bad_options(error: &KafkaError) -> BusError {
     BusError::Options { why: error.to_string() }
 }
 
-/// An idempotent producer that waits for each delivery; clones share it.
+/// An idempotent producer of signed messages; clones share it.
 #[derive(Clone)]
 pub(super) struct Publisher {
     producer: FutureProducer<Context>,
     context: Context,
+    key: Option<SigningKey>,
 }
 
 impl Publisher {
@@ -95,19 +98,39 @@ impl Publisher {
         let producer = settings(config, &specific)
             .create_with_context(context.clone())
             .map_err(|error| bad_options(&error))?;
-        Ok(Self { producer, context })
+        let key = config.key.clone();
+        Ok(Self { producer, context, key })
     }
 
-    /// Publishes a message and waits until the broker has acknowledged it.
+    /// Queues a message behind all earlier ones; the future waits until the broker has acknowledged it.
     ///
     /// # Errors
-    /// [`BusError::Undelivered`] after [`DELIVERY_DEADLINE`].
-    pub(super) async fn send(&self, topic: &str, host: &Name, what: &str, bytes: &[u8]) -> Result<(), BusError> {
-        let record = FutureRecord::to(topic).key(host.as_str()).payload(bytes);
-        let sent = self.producer.send(record, Timeout::After(DELIVERY_DEADLINE)).await;
-        sent.map(|_| ()).map_err(|(error, _)| BusError::Undelivered {
-            what: what.to_owned(),
-            why: self.context.why(&error),
-        })
+    /// [`BusError::Undelivered`] after [`DELIVERY_DEADLINE`]; [`BusError::Envelope`] if it is too large.
+    pub(super) fn send<B: Serialize + DeserializeOwned>(
+        &self,
+        topic: &str,
+        message: &Envelope<B>,
+        what: String,
+    ) -> impl Future<Output = Result<(), BusError>> + Send + use<B> {
+        let queued = message.encode(self.key.as_ref()).map(|bytes| {
+            let record = FutureRecord::to(topic).key(message.host.as_str()).payload(&bytes);
+            self.producer.send_result(record).map_err(|(error, _)| error)
+        });
+        // The messages of a producer that is dropped are lost.
+        let publisher = self.clone();
+        async move {
+            let undelivered = |error| {
+                let why = publisher.context.why(&error);
+                BusError::Undelivered { what, why }
+            };
+            match queued? {
+                Err(error) => Err(undelivered(error)),
+                Ok(delivery) => match delivery.await {
+                    Ok(Ok(_)) => Ok(()),
+                    Ok(Err((error, _))) => Err(undelivered(error)),
+                    Err(_) => Err(undelivered(KafkaError::Canceled)),
+                },
+            }
+        }
     }
 }

@@ -1,21 +1,22 @@
 //! The controller's side of the bus: sends commands, receives events.
 
+use tracing::warn;
+
 use super::client::Publisher;
+use super::config::{BusConfig, BusError};
 use super::subscriber::{Received, Subscriber};
+use super::topics;
 use super::traffic::Traffic;
-use super::{BusConfig, BusError, topics};
 use crate::command::Command;
 use crate::envelope::Envelope;
 use crate::event::Event;
 use crate::ids::{AttemptId, Epoch, MessageId, Name};
-use crate::sign::SigningKey;
 
 /// Sends commands; clones share the connection.
 #[derive(Clone)]
 pub struct CommandSender {
     publisher: Publisher,
     topic: String,
-    key: Option<SigningKey>,
     name: Name,
     epoch: Epoch,
 }
@@ -42,7 +43,6 @@ pub async fn connect_controller(
     let sender = CommandSender {
         publisher: Publisher::new(config)?,
         topic: topics::commands(config),
-        key: config.key.clone(),
         name: name.clone(),
         epoch,
     };
@@ -57,16 +57,18 @@ pub async fn connect_controller(
 }
 
 impl CommandSender {
-    /// Sends a command to a host and waits until the broker has acknowledged it. Returns the message id, which the replies refer to.
-    ///
-    /// # Errors
-    /// [`BusError::Undelivered`]; [`BusError::Envelope`] if it is too large.
-    pub async fn send(&self, host: &Name, attempt: Option<AttemptId>, command: Command) -> Result<MessageId, BusError> {
+    /// Sends a command to a host, behind all earlier ones, and returns the message id, which the replies refer to. Does not wait: that the broker
+    /// did not take it within [`DELIVERY_DEADLINE`](super::config::DELIVERY_DEADLINE) is logged.
+    pub fn send(&self, host: &Name, attempt: Option<AttemptId>, command: Command) -> MessageId {
         let what = format!("{} to {host}", command.as_str());
         let envelope = Envelope::new(host.clone(), attempt, self.name.clone(), self.epoch, command);
-        let bytes = envelope.encode(self.key.as_ref())?;
-        self.publisher.send(&self.topic, host, &what, &bytes).await?;
-        Ok(envelope.id)
+        let delivery = self.publisher.send(&self.topic, &envelope, what);
+        tokio::spawn(async {
+            if let Err(error) = delivery.await {
+                warn!("{error}");
+            }
+        });
+        envelope.id
     }
 }
 

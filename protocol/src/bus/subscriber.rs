@@ -14,9 +14,9 @@ use serde::de::DeserializeOwned;
 use tracing::debug;
 
 use super::client::{Context, bad_options, settings};
+use super::config::{BusConfig, BusError, CONNECT_DEADLINE};
 use super::topics::blocking;
 use super::traffic::Traffic;
-use super::{BusConfig, BusError, CONNECT_DEADLINE};
 use crate::envelope::{Claim, Envelope, EnvelopeError};
 use crate::refusals::RefusalLog;
 

@@ -10,7 +10,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use tracing::info;
 
 use super::client::{Context, bad_options, settings};
-use super::{BusConfig, BusError, CONNECT_DEADLINE};
+use super::config::{BusConfig, BusError, CONNECT_DEADLINE};
 
 /// The topic of commands.
 pub(super) fn commands(config: &BusConfig) -> String {

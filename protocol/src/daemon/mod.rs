@@ -1,4 +1,4 @@
-//! What runners and loaders have in common: the [`lease`], which decides whose commands are obeyed, and the Kafka [`connection`].
+//! What runners and loaders have in common: the [`lease`], which decides whose commands are obeyed, and the [`outbox`] of their events.
 
-pub mod connection;
 pub mod lease;
+pub mod outbox;

@@ -107,12 +107,9 @@ pub fn problems_text(file: &Path, problems: &[Problem]) -> String {
 
 /// `{"file", "ok", "problems": [..]}`; warnings are among the problems and leave `ok` true.
 #[must_use]
-pub fn problems_json(file: &Path, problems: &[Problem]) -> String {
+pub fn problems_json(file: &Path, problems: &[Problem]) -> serde_json::Value {
     let ok = problems.iter().all(|problem| problem.severity == Severity::Warning);
-    format!(
-        "{:#}\n",
-        json!({"file": file.display().to_string(), "ok": ok, "problems": problems})
-    )
+    json!({"file": file.display().to_string(), "ok": ok, "problems": problems})
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use protocol::spec::CpuSet;
 use protocol::toml::{Fault, Field, Problem, TableCheck, value};
 use tracing_subscriber::EnvFilter;
 
-use super::{RawConfig, defaults};
+use super::defaults;
+use super::raw::RawConfig;
 use crate::execute::Programs;
 use crate::sampler::Priority;
 

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod defaults;
+mod raw;
 
 #[cfg(test)]
 mod tests;
@@ -12,11 +13,10 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use protocol::raw_table;
-use protocol::spec::CpuSet;
-use protocol::toml::{Document, FileRemedies, Problem, Section, Table, read};
+use protocol::toml::{Document, FileRemedies, Problem, Table, read};
 
 pub use check::Config;
+use raw::RawConfig;
 
 /// The prefix of environment variables.
 const PREFIX: &str = "JUNG_RUNNER__";
@@ -31,64 +31,6 @@ const REMEDIES: FileRemedies = FileRemedies {
 /// The values that the command line sets, by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags(pub BTreeMap<&'static str, String>);
-
-raw_table! {
-    /// The keys but `[kafka]`.
-    RawKeys {
-        /// The name of this host.
-        name: word -> String,
-        /// The address at which controllers reach this host.
-        address: word -> String,
-        /// The Kafka brokers.
-        brokers: list -> Vec<String>,
-        /// Kafka topic prefix.
-        prefix: word -> String,
-        /// Partitions of new topics.
-        partitions: quotable_integer -> i64,
-        /// Replication factor of new topics.
-        replication: quotable_integer -> i64,
-        /// Retention of new topics.
-        retention: duration -> std::time::Duration,
-        /// The file with the signing key.
-        key_file: word -> String,
-        /// The folder of the crash journal, logs and images.
-        state: word -> String,
-        /// The workload program.
-        workload: word -> String,
-        /// This project's broker.
-        broker: word -> String,
-        /// The script that runs Apache Kafka.
-        apache_kafka: word -> String,
-        /// The CPUs to which the runner is pinned.
-        cpus: cpus -> CpuSet,
-        /// How the sampler's thread is scheduled.
-        sampler: word -> String,
-        /// What is logged.
-        log: word -> String,
-    }
-}
-
-/// The configuration as written, of all layers.
-#[derive(Clone, Debug)]
-pub struct RawConfig {
-    keys: RawKeys,
-    /// `[kafka]`: options of librdkafka.
-    kafka: BTreeMap<String, String>,
-    kafka_section: Section,
-}
-
-impl RawConfig {
-    fn read(mut root: Table<'_>, problems: &mut Vec<Problem>) -> Self {
-        let kafka = root.table("kafka");
-        let raw = Self {
-            keys: RawKeys::read(&mut root),
-            kafka_section: kafka.section(),
-            kafka: kafka.options(problems),
-        };
-        root.end(problems);
-        raw
-    }
-}
 
 impl Config {
     /// Reads and checks all layers. `environment` is the process's own except in tests.

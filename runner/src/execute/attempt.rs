@@ -11,7 +11,7 @@ use protocol::event::Stage;
 use protocol::spec::{BROKER, SEED};
 use protocol::spec::{CpuSet, NativeSpec, PlatformSpec};
 use protocol::summary::Teardown;
-use protocol::{AttemptId, Epoch, Event, Name, envelope};
+use protocol::{AttemptId, Event, Name, envelope};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -21,8 +21,8 @@ use super::outcome::{Outcome, with_logs};
 use super::plan::{self, Programs};
 use crate::crash_journal::{CrashJournal, Record};
 use crate::kernel_log::{self, KernelLog};
-use crate::sampler::{Priority, Sampled, totals};
-use crate::state::{EndReason, Input};
+use crate::sampler::{Priority, totals};
+use crate::state::EndReason;
 use crate::sweep;
 
 /// The number of attempts whose output is kept.
@@ -43,26 +43,13 @@ pub struct Context {
     pub free_cpus: Option<CpuSet>,
     /// How the sampler's thread is scheduled.
     pub sampler: Priority,
+    /// One attempt at a time has the host; the next one waits for its teardown.
+    pub slot: Semaphore,
+    /// Receives the events of attempts, for their state machines.
+    pub events: mpsc::UnboundedSender<(AttemptId, Event)>,
+    /// Receives SAMPLES, which bypass the state machines.
+    pub samples: mpsc::UnboundedSender<(Reply, Event)>,
 }
-
-/// What is to be attempted, and for whom.
-#[derive(Clone, Debug)]
-pub struct AttemptSpec {
-    /// The attempt.
-    pub attempt: AttemptId,
-    /// The controller that sent the RUN.
-    pub controller: Name,
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// The RUN.
-    pub run: Run,
-}
-
-/// The inputs for the state machines of all attempts.
-pub type Reports = mpsc::UnboundedSender<(AttemptId, Input)>;
-
-/// Events that bypass the state machines: samples.
-pub type Events = mpsc::UnboundedSender<(Reply, Event)>;
 
 /// A time limit that several phases share.
 #[derive(Clone, Copy, Debug)]
@@ -72,8 +59,9 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    /// This long from now.
-    pub(super) fn after(timeout: Duration) -> Self {
+    /// This many milliseconds from now.
+    pub(super) fn after_ms(timeout_ms: u64) -> Self {
+        let timeout = Duration::from_millis(timeout_ms);
         let at = Instant::now() + timeout;
         Self { timeout, at }
     }
@@ -85,32 +73,77 @@ impl Deadline {
 }
 
 /// One attempt.
-pub(super) struct Attempt {
+#[derive(Debug)]
+pub struct Attempt {
     pub(super) context: Arc<Context>,
-    pub(super) spec: AttemptSpec,
+    pub(super) id: AttemptId,
+    /// Addresses its samples.
+    pub(super) reply: Reply,
+    pub(super) run: Arc<Run>,
     pub(super) end_rx: watch::Receiver<Option<EndReason>>,
     /// The edges of the measurement window.
     pub(super) edges: mpsc::UnboundedReceiver<()>,
-    pub(super) reports: Reports,
-    pub(super) events: Events,
-}
-
-/// The result of an attempt that got as far as its measurement.
-pub(super) struct Measured {
-    pub(super) outcome: Outcome,
-    /// `None`: it did not become READY.
-    pub(super) sampled: Option<Sampled>,
-    /// Every service, in the order of their start.
-    pub(super) services: Vec<Name>,
-    /// The kernel's log since just before the start.
+    /// How the platform reaches the host, if a broker needs to know.
+    pub(super) gateway: Option<HostGateway>,
+    /// The kernel's log since just before the start; `None`: not readable.
     pub(super) kernel_log: Option<KernelLog>,
 }
 
+/// The channels to a running attempt.
+#[derive(Debug)]
+pub struct AttemptHandle {
+    end_tx: watch::Sender<Option<EndReason>>,
+    edge_tx: mpsc::UnboundedSender<()>,
+}
+
+impl AttemptHandle {
+    /// Tells the attempt that its measurement window begins or ends.
+    pub fn edge(&self) {
+        // An attempt that has ended has no window.
+        let _ = self.edge_tx.send(());
+    }
+
+    /// Tells the attempt to end; the first reason counts.
+    pub fn end(&self, reason: EndReason) {
+        self.end_tx.send_if_modified(|first| {
+            let is_first = first.is_none();
+            first.get_or_insert(reason);
+            is_first
+        });
+    }
+
+    /// Whether the attempt has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.end_tx.is_closed()
+    }
+}
+
 impl Attempt {
+    /// An attempt for the controller that `reply` addresses.
+    #[must_use]
+    pub fn new(context: Arc<Context>, id: AttemptId, reply: Reply, run: Run) -> (Self, AttemptHandle) {
+        let (end_tx, end_rx) = watch::channel(None);
+        let (edge_tx, edges) = mpsc::unbounded_channel();
+        let in_reply_to = None;
+        let attempt = Self {
+            context,
+            id,
+            reply: Reply { in_reply_to, ..reply },
+            run: Arc::new(run),
+            end_rx,
+            edges,
+            gateway: None,
+            kernel_log: None,
+        };
+        (attempt, AttemptHandle { end_tx, edge_tx })
+    }
+
     /// Runs the attempt and returns its last event.
-    pub(super) async fn run(mut self, slot: Arc<Semaphore>) -> Event {
+    pub async fn run(mut self) -> Event {
+        let context = Arc::clone(&self.context);
         let _slot = tokio::select! {
-            slot = slot.acquire_owned() => slot,
+            slot = context.slot.acquire() => slot,
             reason = ended(&mut self.end_rx) => {
                 return Outcome::Ended(reason, Stage::Prepare).into_event(Teardown::default());
             }
@@ -119,29 +152,33 @@ impl Attempt {
             return outcome.into_event(Teardown::default());
         }
         let mut deployments = Deployments::default();
-        let (up, gateway) = self.bring_up(&mut deployments).await;
-        let (last, teardown) = match up {
-            Ok(up) => {
-                let measured = self.measure(&mut deployments, up).await;
-                self.tear_down(deployments, measured, gateway).await
-            }
-            Err(outcome) => {
-                let mut stopped = deployments.stop(self.grace()).await;
-                // Drivers must leave nothing when a start fails; this verifies it. No other attempt has the host.
-                stopped.teardown.leftovers.extend(self.sweep().await);
-                self.remove_broker_data(&mut stopped.teardown, gateway).await;
-                (outcome.into_event(stopped.teardown.clone()), stopped.teardown)
-            }
+        let (outcome, sampled) = match self.bring_up(&mut deployments).await {
+            Ok(up) => self.measure(&mut deployments, up).await,
+            Err(outcome) => (outcome, None),
         };
-        self.record_end(&teardown).await;
-        let names = self.spec.run.services.iter().map(|service| service.name.as_str());
+        let services: Vec<Name> = deployments.services().map(|started| started.service.clone()).collect();
+        let mut stopped = deployments.stop(self.grace()).await;
+        if sampled.is_none() {
+            // Drivers must leave nothing when a start fails; this verifies it. No other attempt has the host.
+            stopped.teardown.leftovers.extend(self.sweep().await);
+        }
+        self.remove_broker_data(&mut stopped.teardown).await;
+        self.record_end(&stopped.teardown).await;
+        let last = match (outcome, sampled) {
+            (Outcome::Ended(EndReason::Stop(_), _), Some(sampled)) => {
+                let kernel_log = kernel_log::summary(self.kernel_log.take());
+                Event::Summary(totals::summary(&services, &sampled, kernel_log, stopped))
+            }
+            (outcome, _) => outcome.into_event(stopped.teardown),
+        };
+        let names = self.run.services.iter().map(|service| service.name.as_str());
         with_logs(last, &self.logs(), [BROKER, SEED].into_iter().chain(names))
     }
 
-    /// Sends an input to the attempt's state machine.
-    pub(super) fn report(&self, input: Input) {
+    /// Reports an event to the attempt's state machine.
+    pub(super) fn report(&self, event: Event) {
         // The receiver is gone if the process ends.
-        let _ = self.reports.send((self.spec.attempt, input));
+        let _ = self.context.events.send((self.id, event));
     }
 
     /// Runs one phase of the start until it is done, fails, times out or the attempt is ended.
@@ -160,40 +197,24 @@ impl Attempt {
         }
     }
 
-    async fn tear_down(
-        &self,
-        deployments: Deployments,
-        measured: Measured,
-        gateway: Option<HostGateway>,
-    ) -> (Event, Teardown) {
-        let mut stopped = deployments.stop(self.grace()).await;
-        self.remove_broker_data(&mut stopped.teardown, gateway).await;
-        let teardown = stopped.teardown.clone();
-        let last = match (measured.outcome, measured.sampled) {
-            (Outcome::Ended(EndReason::Stop(_), _), Some(sampled)) => {
-                let kernel_log = kernel_log::summary(measured.kernel_log);
-                Event::Summary(totals::summary(&measured.services, &sampled, kernel_log, stopped))
-            }
-            (outcome, _) => outcome.into_event(stopped.teardown),
-        };
-        (last, teardown)
-    }
-
     /// Removes what bears the runner's mark on every platform of this attempt.
     async fn sweep(&self) -> Vec<String> {
         let (host, native) = (&self.context.host, PlatformSpec::Native(NativeSpec {}));
-        let mut left = sweep::sweep_platform(&AnyDriver::for_platform(&self.spec.run.platform, host)).await;
-        if self.spec.run.platform != native {
+        let mut left = sweep::sweep_platform(&AnyDriver::for_platform(&self.run.platform, host)).await;
+        if self.run.platform != native {
             left.extend(sweep::sweep_platform(&AnyDriver::for_platform(&native, host)).await);
         }
         left
     }
 
     /// Verifies and removes what belongs to no service: the broker's second port and its files.
-    async fn remove_broker_data(&self, teardown: &mut Teardown, gateway: Option<HostGateway>) {
-        let Some(broker) = &self.spec.run.broker else { return };
-        teardown.leftovers.extend(plan::taken_broker_port(broker, gateway));
-        let data = plan::broker_data(&self.context.host, self.spec.attempt);
+    async fn remove_broker_data(&self, teardown: &mut Teardown) {
+        let Some(broker) = &self.run.broker else { return };
+        let taken = self
+            .gateway
+            .and_then(|gateway| plan::taken_broker_port(broker, gateway));
+        teardown.leftovers.extend(taken);
+        let data = plan::broker_data(&self.context.host, self.id);
         match tokio::fs::remove_dir_all(&data).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 let left = format!("files of the broker in {}: {error}", data.display());
@@ -204,12 +225,12 @@ impl Attempt {
     }
 
     pub(super) fn grace(&self) -> Duration {
-        Duration::from_millis(self.spec.run.deadlines.grace_ms)
+        Duration::from_millis(self.run.deadlines.grace_ms)
     }
 
     /// The folder of this attempt's output.
     pub(super) fn logs(&self) -> PathBuf {
-        self.all_logs().join(self.spec.attempt.to_string())
+        self.all_logs().join(self.id.to_string())
     }
 
     fn all_logs(&self) -> PathBuf {
@@ -232,33 +253,32 @@ impl Attempt {
 
     /// Removes the attempt from the journal if nothing is left of it.
     async fn record_end(&self, teardown: &Teardown) {
-        let attempt = self.spec.attempt;
+        let attempt = self.id;
         if !teardown.leftovers.is_empty() {
             warn!(%attempt, leftovers = ?teardown.leftovers, "teardown incomplete; the next start of the runner cleans up");
             return;
         }
         let journal = self.context.journal.clone();
         let removed = tokio::task::spawn_blocking(move || journal.remove(attempt)).await;
-        match removed {
-            Ok(Ok(())) => info!(%attempt, "ended, nothing is left"),
-            Ok(Err(error)) => warn!(%attempt, %error, "ended, but still in the journal"),
+        match removed.map_err(anyhow::Error::from).and_then(|removed| Ok(removed?)) {
+            Ok(()) => info!(%attempt, "ended, nothing is left"),
             Err(error) => warn!(%attempt, %error, "ended, but still in the journal"),
         }
     }
 
     fn record(&self) -> Record {
-        let (spec, trial) = (&self.spec, &self.spec.run.trial);
+        let trial = &self.run.trial;
         Record {
-            attempt: spec.attempt,
+            attempt: self.id,
             runner: self.context.host.runner.clone(),
-            controller: spec.controller.clone(),
-            epoch: spec.epoch,
+            controller: self.reply.controller.clone(),
+            epoch: self.reply.epoch,
             trial: format!(
                 "{} {} block {} attempt {}",
                 trial.experiment, trial.cell, trial.block, trial.attempt
             ),
             started_unix_ms: envelope::unix_ms(),
-            platform: Some(spec.run.platform.clone()),
+            platform: Some(self.run.platform.clone()),
         }
     }
 }

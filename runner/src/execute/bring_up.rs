@@ -1,12 +1,17 @@
-//! The first part of an attempt: from the probe of the platform to seeded services that reply.
+//! The first part of an attempt: from ACCEPTED to seeded services that reply.
+//!
+//! The platform is not probed again: DESCRIBE has proven it. What has changed since, such as an engine that was stopped, fails here with an error that
+//! names it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deploy::native::run_to_completion;
 use deploy::ready;
-use deploy::{AnyDriver, Driver, HostGateway};
-use protocol::event::{IdleWindow, Refused, RefusedReason, Stage};
+use deploy::{AnyDriver, Driver};
+use protocol::Event;
+use protocol::event::{Accepted, IdleWindow, Refused, RefusedReason, Stage};
 use protocol::spec::ServiceSpec;
 use protocol::spec::{SEED, SeedSpec};
 use protocol::summary::Exit;
@@ -14,14 +19,10 @@ use protocol::summary::Exit;
 use super::attempt::{Attempt, Deadline, ended};
 use super::deployments::{Deployments, ns};
 use super::outcome::{Outcome, describe};
-use super::plan::{PlannedDeployment, Planner};
+use super::plan::Planner;
 use crate::kernel_log::{self, KernelLog};
 use crate::sampler::host::host_use;
 use crate::sampler::parse;
-use crate::state::Input;
-
-/// How long a platform may take to answer a probe. After that the RUN is accepted, and `prepare` fails if the platform is not there.
-const PROBE: Duration = Duration::from_secs(5);
 
 /// The result of a start.
 #[derive(Debug)]
@@ -32,115 +33,64 @@ pub(super) struct StartResult {
     pub(super) seeded: Option<Duration>,
     /// The whole host just before the first driver was called.
     pub(super) idle: Option<IdleWindow>,
-    /// The kernel's log from then on; `None`: not readable.
-    pub(super) kernel_log: Option<KernelLog>,
 }
 
 impl Attempt {
-    /// Starts all services. Whatever was started is in `deployments`, also on error. Returns as well how the platform reaches the host, if known.
-    pub(super) async fn bring_up(
-        &mut self,
-        deployments: &mut Deployments,
-    ) -> (Result<StartResult, Outcome>, Option<HostGateway>) {
-        let gateway = match self.accept().await {
-            Ok(gateway) => gateway,
-            Err(outcome) => return (Err(outcome), None),
-        };
-        (self.start(deployments, gateway).await, gateway)
-    }
-
-    /// Probes the platform, accepts the RUN, and finds out how the platform reaches the host if that is needed.
-    async fn accept(&mut self) -> Result<Option<HostGateway>, Outcome> {
-        let run = self.spec.run.clone();
-        let driver = AnyDriver::for_platform(&run.platform, &self.context.host);
-        let probed = self
-            .phase(Stage::Prepare, Deadline::after(PROBE), async {
-                Ok(driver.probe().await)
-            })
-            .await;
-        let probed = match probed {
-            Err(Outcome::Failed(..)) => None,
-            probed => Some(probed?),
-        };
-        let unmet = probed.and_then(|facts| facts.unmet);
-        let unmet = unmet.map(|unmet| format!("{}: {}", unmet.need, unmet.remedy));
+    /// Accepts the RUN and starts all services. Whatever was started is in `deployments`, also on error.
+    pub(super) async fn bring_up(&mut self, deployments: &mut Deployments) -> Result<StartResult, Outcome> {
+        let (context, run, logs) = (Arc::clone(&self.context), Arc::clone(&self.run), self.logs());
         let broker = run.broker.as_ref();
-        if let Some(why) = unmet.or_else(|| self.context.programs.missing(broker?.program)) {
+        if let Some(why) = broker.and_then(|broker| context.programs.missing(broker.program)) {
             let reason = RefusedReason::Unmet;
             return Err(Outcome::Refused(Refused { reason, why }));
         }
-        self.report(Input::Accepted);
-        match broker {
-            None => Ok(None),
-            Some(_) => {
-                self.phase(Stage::Prepare, Deadline::after(PROBE), driver.host_gateway())
-                    .await
-            }
+        self.report(Event::Accepted(Accepted {}));
+        let prepare = Deadline::after_ms(run.deadlines.prepare_ms);
+        if broker.is_some() {
+            let driver = AnyDriver::for_platform(&run.platform, &context.host);
+            self.gateway = self.phase(Stage::Prepare, prepare, driver.host_gateway()).await?;
         }
-    }
-
-    async fn start(
-        &mut self,
-        deployments: &mut Deployments,
-        gateway: Option<HostGateway>,
-    ) -> Result<StartResult, Outcome> {
-        let (context, run) = (self.context.clone(), self.spec.run.clone());
-        let logs = self.logs();
         let planner = Planner {
             host: &context.host,
             programs: &context.programs,
-            attempt: self.spec.attempt,
+            attempt: self.id,
             logs: &logs,
-            gateway,
+            gateway: self.gateway,
             free_cpus: context.free_cpus.as_ref(),
         };
         let planned = planner.plan(&run);
         let start = Instant::now();
-        let prepare = Deadline::after(Duration::from_millis(run.deadlines.prepare_ms));
         for one in &planned {
             let work = one.driver.prepare(&one.deployment);
             self.phase(Stage::Prepare, prepare, work).await?;
         }
         let prepared = start.elapsed();
         let idle = self.idle().await?;
-        let kernel_log = KernelLog::from_now(kernel_log::DEVICE.as_ref()).ok();
-        let ready = Deadline::after(Duration::from_millis(run.deadlines.ready_ms));
+        self.kernel_log = KernelLog::from_now(kernel_log::DEVICE.as_ref()).ok();
+        let ready = Deadline::after_ms(run.deadlines.ready_ms);
         for one in &planned {
-            self.start_one(deployments, one, ready).await?;
+            let called = Instant::now();
+            let running = self
+                .phase(Stage::Start, ready, one.driver.start(&one.deployment))
+                .await?;
+            deployments.push(running, called);
+            self.first_replies(deployments, &one.deployment.services, ready.left())
+                .await?;
         }
         let seeded = match &run.seed {
             Some(seed) => Some(self.seed(deployments, seed).await?),
             None => None,
         };
-        Ok(StartResult {
-            prepared,
-            seeded,
-            idle,
-            kernel_log,
-        })
+        Ok(StartResult { prepared, seeded, idle })
     }
 
     /// Measures the whole host while nothing of the attempt runs.
     async fn idle(&mut self) -> Result<Option<IdleWindow>, Outcome> {
-        let length = Duration::from_millis(self.spec.run.sampling.idle_ms);
+        let length = Duration::from_millis(self.run.sampling.idle_ms);
         tokio::select! {
             idle = measure_idle("/proc".as_ref(), length) => Ok(idle),
             reason = ended(&mut self.end_rx) => Err(Outcome::Ended(reason, Stage::Start)),
         }
-    }
-
-    async fn start_one(
-        &mut self,
-        deployments: &mut Deployments,
-        planned: &PlannedDeployment,
-        deadline: Deadline,
-    ) -> Result<(), Outcome> {
-        let called = Instant::now();
-        let work = planned.driver.start(&planned.deployment);
-        let running = self.phase(Stage::Start, deadline, work).await?;
-        deployments.push(running, called);
-        self.first_replies(deployments, &planned.deployment.services, deadline.left())
-            .await
     }
 
     /// Waits for the first correct reply of every service of the newest deployment; fails at once if a service exits.
@@ -167,14 +117,14 @@ impl Attempt {
 
     /// Seeds the services; returns how long it took.
     async fn seed(&mut self, deployments: &mut Deployments, seed: &SeedSpec) -> Result<Duration, Outcome> {
-        let (host, attempt, logs) = (self.context.host.clone(), self.spec.attempt, self.logs());
+        let (host, attempt, logs) = (self.context.host.clone(), self.id, self.logs());
         let failed = |why: String| Outcome::Failed(Stage::Seed, why);
         let name = SEED.parse().map_err(|_| failed(format!("invalid name {SEED}")))?;
         let args = with_endpoints(&seed.args, deployments);
         let start = Instant::now();
         let seeding = self.phase(
             Stage::Seed,
-            Deadline::after(Duration::from_millis(seed.deadline_ms)),
+            Deadline::after_ms(seed.deadline_ms),
             run_to_completion(&host, attempt, &name, &args, &logs),
         );
         let exit = tokio::select! {

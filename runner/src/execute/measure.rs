@@ -1,15 +1,15 @@
 //! The second part of an attempt: from READY to the end of sampling.
 
+use std::sync::Arc;
+
 use deploy::Meter;
 use protocol::Event;
-use protocol::Name;
-use protocol::bus::Reply;
 use protocol::event::{Ready, Stage};
 use protocol::sample::Samples;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tracing::warn;
 
-use super::attempt::{Attempt, Measured, ended};
+use super::attempt::{Attempt, ended};
 use super::bring_up::StartResult;
 use super::deployments::{Deployments, ns};
 use super::outcome::{Outcome, describe};
@@ -18,19 +18,14 @@ use crate::clock;
 use crate::facts::tree::Tree;
 use crate::sampler::sample_log::SampleLog;
 use crate::sampler::{ExternalSamples, Sampled, Sampler, SamplerConfig, Targets};
-use crate::state::Input;
 
 impl Attempt {
-    /// Reports READY, and samples until the attempt ends.
-    pub(super) async fn measure(&mut self, deployments: &mut Deployments, mut up: StartResult) -> Measured {
-        let services: Vec<Name> = deployments.services().map(|started| started.service.clone()).collect();
-        let kernel_log = up.kernel_log.take();
-        let measured = |outcome, sampled| Measured {
-            outcome,
-            sampled,
-            services,
-            kernel_log,
-        };
+    /// Reports READY, and samples until the attempt ends. Without samples it did not become READY.
+    pub(super) async fn measure(
+        &mut self,
+        deployments: &mut Deployments,
+        up: StartResult,
+    ) -> (Outcome, Option<Sampled>) {
         let targets = deployments.targets();
         let zero_ns = clock::now_ns();
         let (out, batches) = mpsc::unbounded_channel();
@@ -38,7 +33,7 @@ impl Attempt {
             Ok(sampler) => sampler,
             Err(error) => {
                 let why = format!("cannot start the sampler's thread: {error}");
-                return measured(Outcome::Failed(Stage::Ready, why), None);
+                return (Outcome::Failed(Stage::Ready, why), None);
             }
         };
         // READY comes after the first round, which takes longer than the others: no tick is late because of it, and it disturbs no request.
@@ -47,15 +42,15 @@ impl Attempt {
         let mut ready = ready_event(deployments, up, zero_ns);
         ready
             .deviations
-            .extend(placement::deviations(&placement, &self.spec.run.resources));
+            .extend(placement::deviations(&placement, &self.run.resources));
         ready.placement = placement;
-        self.report(Input::BecameReady(Box::new(ready)));
+        self.report(Event::Ready(ready));
         let forwarding = self.forward(batches);
         let (outcome, sampled) = self.sample(deployments, sampler).await;
         if let Err(error) = forwarding.await {
             warn!(%error, "sending samples failed");
         }
-        measured(outcome, Some(sampled))
+        (outcome, Some(sampled))
     }
 
     async fn sample(&mut self, deployments: &mut Deployments, sampler: Sampler) -> (Outcome, Sampled) {
@@ -85,21 +80,13 @@ impl Attempt {
 
     /// Writes batches to a file of this host and sends them to the controller, until the sampler ends. On a thread of its own, because writing blocks.
     fn forward(&self, mut batches: UnboundedReceiver<Samples>) -> tokio::task::JoinHandle<()> {
-        let (state, spec, events) = (self.context.host.state.clone(), &self.spec, self.events.clone());
-        let to = Reply {
-            host: self.context.host.runner.clone(),
-            controller: spec.controller.clone(),
-            epoch: spec.epoch,
-            attempt: Some(spec.attempt),
-            in_reply_to: None,
-        };
-        let attempt = spec.attempt;
+        let (context, to, attempt) = (Arc::clone(&self.context), self.reply.clone(), self.id);
         tokio::task::spawn_blocking(move || {
-            let mut log = SampleLog::create(&state, attempt);
+            let mut log = SampleLog::create(&context.host.state, attempt);
             while let Some(samples) = batches.blocking_recv() {
                 log.append(&samples);
                 // The receiver is gone if the process ends.
-                let _ = events.send((to.clone(), Event::Samples(samples)));
+                let _ = context.samples.send((to.clone(), Event::Samples(samples)));
             }
         })
     }
@@ -109,7 +96,7 @@ impl Attempt {
             root: "/proc".into(),
             sys: "/sys".into(),
             page_bytes: self.context.page_bytes,
-            interval: self.spec.run.sampling.interval(),
+            interval: self.run.sampling.interval(),
             zero_ns,
             priority: self.context.sampler,
             targets,

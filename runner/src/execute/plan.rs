@@ -168,8 +168,7 @@ fn from_platform(spec: &BrokerSpec, host: IpAddr) -> SocketAddr {
 }
 
 /// The broker's second port if it is still taken. It belongs to no service, so no driver verifies it.
-pub(super) fn taken_broker_port(spec: &BrokerSpec, gateway: Option<HostGateway>) -> Option<String> {
-    let gateway = gateway?;
+pub(super) fn taken_broker_port(spec: &BrokerSpec, gateway: HostGateway) -> Option<String> {
     let listen = SocketAddr::from((gateway.bind, from_platform(spec, gateway.seen).port()));
     network::is_taken(Transport::Tcp, listen).then(|| format!("port {listen} of {BROKER}"))
 }

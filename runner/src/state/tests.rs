@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{failed, ready, run, summary};
+use crate::testing::{accepted, failed, ready, summary};
 
 /// What may happen next. The executor's steps only happen where a correct executor takes them.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,6 @@ fn step() -> impl Strategy<Value = Step> {
 /// A correct executor: accepts, becomes ready, ends when told, and finishes once.
 #[derive(Default)]
 struct Executor {
-    started: u32,
     told_to_end: u32,
     done: u32,
     finished: u32,
@@ -36,20 +35,20 @@ struct Executor {
 
 impl Executor {
     fn next(&mut self, fails: bool) -> Option<Input> {
-        if self.started == 0 || self.finished > 0 {
+        if self.finished > 0 {
             return None;
         }
         if fails || self.told_to_end > 0 && self.done < 2 {
             self.finished += 1;
-            return Some(Input::Finished(Box::new(failed(Stage::Start))));
+            return Some(Input::Event(failed(Stage::Start)));
         }
         self.done += 1;
         match self.done {
-            1 => Some(Input::Accepted),
-            2 => Some(Input::BecameReady(Box::new(ready()))),
+            1 => Some(Input::Event(accepted())),
+            2 => Some(Input::Event(Event::Ready(ready()))),
             _ if self.told_to_end > 0 => {
                 self.finished += 1;
-                Some(Input::Finished(Box::new(summary())))
+                Some(Input::Event(summary()))
             }
             _ => {
                 self.done = 2;
@@ -70,45 +69,41 @@ proptest! {
         let stop = [Step::Stop, Step::ExecutorSteps, Step::ExecutorSteps, Step::ExecutorSteps, Step::ExecutorSteps];
         for step in steps.into_iter().chain(stop) {
             let input = match step {
-                Step::Run => Some(Input::Run(Box::new(run(1)))),
+                Step::Run => Some(Input::Run),
                 Step::Stop => Some(Input::Stop(StopReason::Finished)),
                 Step::Renew => Some(Input::Renew),
-                Step::End(why) => state.is_alive().then_some(Input::End(why)),
+                Step::End(why) => Some(Input::End(why)),
                 Step::ExecutorSteps => executor.next(false),
                 Step::ExecutorFails => executor.next(true),
             };
             let Some(input) = input else { continue };
-            let before = state.published().to_vec();
+            let before = state.published.clone();
             let (next, actions) = state.on(input.clone()).expect("commands and a correct executor are legal");
-            // A repeated RUN is answered by all events so far; it starts nothing.
-            if matches!(input, Input::Run(_)) && !before.is_empty() {
+            // A repeated RUN is answered by all events so far.
+            if matches!(input, Input::Run) {
                 let expected: Vec<Action> = before.iter().cloned().map(Action::Publish).collect();
                 prop_assert_eq!(&actions, &expected);
             }
             for action in &actions {
                 match action {
-                    Action::Start(_) => executor.started += 1,
                     Action::End(_) => executor.told_to_end += 1,
-                    Action::Publish(event) => prop_assert!(next.published().contains(event)),
-                    Action::Pong | Action::Describe(_) | Action::Edge => prop_assert!(false, "not about the state: {:?}", action),
+                    Action::Publish(event) => prop_assert!(next.published.contains(event)),
+                    other => prop_assert!(false, "not about the state: {:?}", other),
                 }
             }
             // Events are only added.
-            prop_assert_eq!(&next.published()[..before.len()], &before[..]);
+            prop_assert_eq!(&next.published[..before.len()], &before[..]);
             state = next;
         }
-        prop_assert!(executor.started <= 1 && executor.told_to_end <= 1);
-        prop_assert!(matches!(state, State::Done(_)), "done after STOP and the executor's end: {:?}", state);
-        let published = state.published();
-        prop_assert_eq!(published.iter().filter(|event| is_final(event)).count(), 1);
-        prop_assert!(published.last().is_some_and(is_final));
-        if executor.started == 1 {
-            prop_assert_eq!(executor.finished, 1);
-        }
+        prop_assert!(executor.told_to_end <= 1);
+        prop_assert_eq!(state.phase(), Phase::Done, "after STOP and the executor's end: {:?}", state);
+        prop_assert_eq!(state.published.iter().filter(|event| is_final(event)).count(), 1);
+        prop_assert!(state.published.last().is_some_and(is_final));
+        prop_assert_eq!(executor.finished, 1);
     }
 }
 
-fn after(inputs: Vec<Input>) -> (State, Vec<Action>) {
+fn after(inputs: impl IntoIterator<Item = Input>) -> (State, Vec<Action>) {
     let mut last = (State::default(), Vec::new());
     for input in inputs {
         last = last.0.on(input).unwrap();
@@ -116,21 +111,13 @@ fn after(inputs: Vec<Input>) -> (State, Vec<Action>) {
     last
 }
 
-fn run_input() -> Input {
-    Input::Run(Box::new(run(1)))
-}
-
 #[test]
 fn a_successful_attempt() {
     let stop = Input::Stop(StopReason::Finished);
-    let (state, actions) = after(vec![
-        run_input(),
-        Input::Accepted,
-        Input::BecameReady(Box::new(ready())),
-        stop.clone(),
-    ]);
+    let events = [accepted(), Event::Ready(ready())].map(Input::Event);
+    let (state, actions) = after(events.into_iter().chain([stop.clone()]));
     assert_eq!(actions, [Action::End(EndReason::Stop(StopReason::Finished))]);
-    let (state, actions) = state.on(Input::Finished(Box::new(summary()))).unwrap();
+    let (state, actions) = state.on(Input::Event(summary())).unwrap();
     assert_eq!(actions, [Action::Publish(summary())]);
     // A late RUN is answered by all events, a STOP by the last one.
     let words = |actions: &[Action]| -> Vec<&str> {
@@ -140,52 +127,34 @@ fn a_successful_attempt() {
         };
         actions.iter().map(word).collect()
     };
-    let (state, actions) = state.on(run_input()).unwrap();
+    let (state, actions) = state.on(Input::Run).unwrap();
     assert_eq!(words(&actions), ["ACCEPTED", "READY", "SUMMARY"]);
     assert_eq!(words(&state.on(stop).unwrap().1), ["SUMMARY"]);
 }
 
 #[test]
-fn a_stop_of_an_unknown_attempt_is_answered_and_its_run_is_too_late() {
-    let (state, actions) = after(vec![Input::Stop(StopReason::Cancelled)]);
-    let [Action::Publish(Event::Failed(failed))] = &actions[..] else {
-        panic!("{actions:?}")
-    };
-    assert_eq!(failed.stage, Stage::Unknown);
-    let (_, again) = state.on(run_input()).unwrap();
-    assert_eq!(again, actions);
-}
-
-#[test]
 fn a_ready_that_crosses_a_stop_is_published() {
-    let stop = Input::Stop(StopReason::Deadline);
-    let crossing = vec![
-        run_input(),
-        Input::Accepted,
-        stop,
-        Input::BecameReady(Box::new(ready())),
-    ];
-    let (state, actions) = after(crossing);
-    assert!(matches!(state, State::Stopping(_)));
-    assert_eq!(actions, [Action::Publish(Event::Ready(ready()))]);
+    let ready = Event::Ready(ready());
+    let (state, actions) = after([
+        Input::Event(accepted()),
+        Input::Stop(StopReason::Deadline),
+        Input::Event(ready.clone()),
+    ]);
+    assert_eq!(state.phase(), Phase::Stopping);
+    assert_eq!(actions, [Action::Publish(ready)]);
 }
 
 #[test]
 fn a_faulty_executor_is_detected() {
-    let finished = |event| Input::Finished(Box::new(event));
     for (before, bad) in [
-        (vec![], Input::Accepted),
-        (vec![], Input::End(EndReason::Shutdown)),
-        (vec![run_input()], Input::BecameReady(Box::new(ready()))),
-        (vec![run_input(), Input::Accepted], Input::Accepted),
-        (vec![run_input(), Input::Accepted], finished(summary())),
-        (vec![run_input()], finished(Event::Ready(ready()))),
-        (
-            vec![run_input(), finished(failed(Stage::Start))],
-            finished(failed(Stage::Start)),
-        ),
+        (vec![], Event::Ready(ready())),
+        (vec![accepted()], accepted()),
+        (vec![accepted()], summary()),
+        (vec![failed(Stage::Start)], failed(Stage::Start)),
+        (vec![failed(Stage::Start)], accepted()),
     ] {
-        let (state, _) = after(before);
-        assert!(state.on(bad.clone()).is_err(), "{bad:?}");
+        let (state, _) = after(before.into_iter().map(Input::Event));
+        let error = state.on(Input::Event(bad.clone())).unwrap_err();
+        assert!(error.to_string().starts_with(bad.as_str()), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use protocol::{Epoch, Name};
 use uuid::Uuid;
 
 use super::*;
-use crate::testing::{failed, name, ready, run, summary};
+use crate::testing::{accepted, failed, name, ready, run, summary};
 
 const LEASE_S: u64 = 10;
 
@@ -47,15 +47,14 @@ fn words(effects: &[Effect]) -> Vec<String> {
 fn ready_table(now: Instant) -> Table {
     let mut table = Table::default();
     assert_eq!(words(&table.on_command(run_command("a", 1, 1), now)), ["start"]);
-    for step in [Input::Accepted, Input::BecameReady(Box::new(ready()))] {
-        table.on_report(attempt(1), step).unwrap();
+    for event in [accepted(), Event::Ready(ready())] {
+        table.on_event(attempt(1), event).unwrap();
     }
     table
 }
 
 fn finish(table: &mut Table, number: u128, event: Event) -> Vec<Effect> {
-    let last = Input::Finished(Box::new(event));
-    table.on_report(attempt(number), last).unwrap()
+    table.on_event(attempt(number), event).unwrap()
 }
 
 #[test]
@@ -167,6 +166,16 @@ fn an_invalid_run_is_refused() {
 }
 
 #[test]
+fn a_stop_of_an_unknown_attempt_is_answered_and_its_run_is_too_late() {
+    let now = Instant::now();
+    let mut table = Table::default();
+    for command in [stop("a", 1, 1), run_command("a", 1, 1)] {
+        assert_eq!(words(&table.on_command(command, now)), ["FAILED Unknown"]);
+    }
+    assert!(!table.is_busy());
+}
+
+#[test]
 fn attempts_of_a_crashed_instance_are_answered_and_never_started_again() {
     let now = Instant::now();
     let mut table = Table::default();
@@ -186,13 +195,13 @@ fn the_last_64_results_are_remembered() {
     let mut table = Table::default();
     for number in 1..=100 {
         assert_eq!(words(&table.on_command(run_command("a", 1, number), now)), ["start"]);
-        table.on_report(attempt(number), Input::Accepted).unwrap();
+        table.on_event(attempt(number), accepted()).unwrap();
         finish(&mut table, number, failed(Stage::Start));
     }
     assert_eq!(table.attempts.len(), REMEMBERED);
     let again = table.on_command(run_command("a", 1, 37), now);
     assert_eq!(words(&again), ["ACCEPTED", "FAILED Start"]);
-    assert!(table.on_report(attempt(1), Input::Accepted).is_err());
+    assert!(table.on_event(attempt(1), accepted()).is_err());
 }
 
 #[derive(Clone, Debug)]
@@ -222,20 +231,19 @@ fn step() -> impl Strategy<Value = Step> {
 type Executors = BTreeMap<u128, (u32, bool)>;
 
 /// The executor's next step.
-fn next(executors: &mut Executors, number: u128) -> Option<Input> {
+fn next(executors: &mut Executors, number: u128) -> Option<Event> {
     let (done, told) = executors.get_mut(&number)?;
-    let last = |event| Some(Input::Finished(Box::new(event)));
     *done += 1;
     match (*done, *told) {
-        (1, false) => Some(Input::Accepted),
-        (2, false) => Some(Input::BecameReady(Box::new(ready()))),
+        (1, false) => Some(accepted()),
+        (2, false) => Some(Event::Ready(ready())),
         (3, true) => {
             executors.remove(&number);
-            last(summary())
+            Some(summary())
         }
         (_, true) => {
             executors.remove(&number);
-            last(failed(Stage::Stopped))
+            Some(failed(Stage::Stopped))
         }
         _ => {
             *done = 2;
@@ -288,7 +296,7 @@ proptest! {
                     table.expire_lease(now)
                 }
                 Step::Executor(number) => match next(&mut executors, number) {
-                    Some(input) => table.on_report(attempt(number), input).expect("a correct executor"),
+                    Some(event) => table.on_event(attempt(number), event).expect("a correct executor"),
                     None => Vec::new(),
                 },
             };
@@ -301,8 +309,8 @@ proptest! {
         record(&table.expire_lease(now + Duration::from_secs(LEASE_S)), &mut executors, &mut started);
         for _ in 0..3 {
             for number in 1..5 {
-                if let Some(input) = next(&mut executors, number) {
-                    table.on_report(attempt(number), input).expect("a correct executor");
+                if let Some(event) = next(&mut executors, number) {
+                    table.on_event(attempt(number), event).expect("a correct executor");
                 }
             }
         }

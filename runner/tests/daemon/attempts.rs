@@ -24,7 +24,7 @@ async fn a_complete_attempt_on_the_native_platform() {
             fail: Some(FakeFailure::Probe),
         }),
     ];
-    controller.send(None, Command::Describe(Describe { platforms })).await;
+    controller.send(None, Command::Describe(Describe { platforms }));
     let Event::Facts(facts) = controller.answer().await else {
         panic!("not FACTS")
     };
@@ -35,7 +35,7 @@ async fn a_complete_attempt_on_the_native_platform() {
         .map(|platform| platform.unmet.is_some())
         .collect();
     assert_eq!(unmet, [false, true]);
-    controller.send(None, Command::Ping(Ping {})).await;
+    controller.send(None, Command::Ping(Ping {}));
     let Event::Pong(pong) = controller.answer().await else {
         panic!("not PONG")
     };
@@ -59,7 +59,7 @@ async fn a_complete_attempt_on_the_native_platform() {
         panic!("not SAMPLES")
     };
     batches.push(first);
-    controller.stop(attempt).await;
+    controller.stop(attempt);
     let (mut summary, mut samples) = (None, 0);
     while summary
         .as_ref()
@@ -102,7 +102,7 @@ async fn a_complete_attempt_on_the_native_platform() {
 
     // The next attempt starts immediately.
     let (next, _) = controller.ready(&native()).await;
-    controller.stop(next).await;
+    controller.stop(next);
     assert_eq!(controller.words(1).await, ["SUMMARY"]);
 }
 
@@ -112,7 +112,7 @@ async fn a_repeated_command_is_performed_once_and_answered_twice() {
     let (runner, mut controller) = lab.serving().await;
     let (attempt, run) = (AttemptId::fresh(), fake(3000, None));
     for _ in 0..3 {
-        controller.run(attempt, &run).await;
+        controller.run(attempt, &run);
     }
     // Those that arrive after it was accepted are answered.
     let mut word = controller.words(1).await[0];
@@ -122,12 +122,12 @@ async fn a_repeated_command_is_performed_once_and_answered_twice() {
         }
     }
     assert_eq!(word, "READY");
-    controller.run(attempt, &run).await;
+    controller.run(attempt, &run);
     assert_eq!(controller.words(2).await, ["ACCEPTED", "READY"]);
-    controller.stop(attempt).await;
-    controller.stop(attempt).await;
+    controller.stop(attempt);
+    controller.stop(attempt);
     assert_eq!(controller.words(1).await, ["SUMMARY"]);
-    controller.run(attempt, &run).await;
+    controller.run(attempt, &run);
     let again = controller.words(3).await;
     // The second STOP is answered as well if it arrives after the end.
     assert!(
@@ -146,11 +146,11 @@ async fn a_stop_is_answered_before_ready_and_for_an_unknown_attempt() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
     let attempt = AttemptId::fresh();
-    controller.run(attempt, &fake(3_600_000, None)).await;
+    controller.run(attempt, &fake(3_600_000, None));
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
-    controller.stop(attempt).await;
+    controller.stop(attempt);
     assert_eq!(controller.failed().await.0, Stage::Stopped);
-    controller.stop(AttemptId::fresh()).await;
+    controller.stop(AttemptId::fresh());
     assert_eq!(controller.failed().await.0, Stage::Unknown);
 }
 
@@ -163,13 +163,13 @@ async fn an_expired_lease_ends_the_attempt() {
     let (attempt, ready) = controller.ready(&run).await;
     for _ in 0..8 {
         tokio::time::sleep(std::time::Duration::from_millis(400)).await;
-        controller.renew(attempt).await;
+        controller.renew(attempt);
     }
     // It still runs, although twice the lease has passed.
     TcpStream::connect(ready.endpoints[0].address).unwrap();
     assert_eq!(controller.failed().await.0, Stage::Lease);
     TcpStream::connect(ready.endpoints[0].address).unwrap_err();
-    controller.renew(attempt).await;
+    controller.renew(attempt);
     assert_eq!(
         controller.failed().await.0,
         Stage::Lease,
@@ -187,9 +187,9 @@ async fn a_second_controller_is_refused_and_a_higher_epoch_takes_over() {
         other => panic!("not REFUSED: {other:?}"),
     };
     let mut other = lab.controller("day", 99).await;
-    other.run(AttemptId::fresh(), &fake(0, None)).await;
+    other.run(AttemptId::fresh(), &fake(0, None));
     assert_eq!(reason(other.answer().await), RefusedReason::Held);
-    controller.run(AttemptId::fresh(), &fake(0, None)).await;
+    controller.run(AttemptId::fresh(), &fake(0, None));
     assert_eq!(reason(controller.answer().await), RefusedReason::Busy);
 
     let mut newer = lab.controller("night", 2).await;
@@ -199,8 +199,8 @@ async fn a_second_controller_is_refused_and_a_higher_epoch_takes_over() {
         Stage::Lease,
         "the lower epoch is told the end"
     );
-    controller.stop(attempt).await;
+    controller.stop(attempt);
     assert_eq!(reason(controller.answer().await), RefusedReason::Stale);
-    newer.stop(next).await;
+    newer.stop(next);
     assert_eq!(newer.words(1).await, ["SUMMARY"]);
 }

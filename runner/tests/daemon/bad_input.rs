@@ -78,6 +78,39 @@ async fn a_state_folder_or_name_in_use_exits_with_5() {
 }
 
 #[test]
+fn check_as_json_has_the_problems_and_the_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("runner.toml");
+    let check = |text: &str| -> (Option<i32>, serde_json::Value) {
+        std::fs::write(&file, text).unwrap();
+        let (code, text) = runner(&[
+            "check",
+            "--json",
+            "--workload",
+            "/bin/sh",
+            "--config",
+            file.to_str().unwrap(),
+        ]);
+        (code, serde_json::from_str(&text).unwrap())
+    };
+    let (code, found) = check("partitions = -1\n");
+    assert_eq!((code, &found["ok"]), (Some(3), &false.into()), "{found}");
+    assert_eq!(found["problems"][0]["key"], "partitions");
+    assert!(found["host"].is_null());
+    let (code, found) = check("name = \"lab-2\"\n");
+    assert_eq!((code, &found["ok"]), (Some(0), &true.into()), "{found}");
+    assert_eq!(
+        (&found["problems"], &found["host"]["host"]),
+        (&serde_json::json!([]), &"lab-2".into())
+    );
+    assert!(
+        found["host"]["platforms"]
+            .as_array()
+            .is_some_and(|platforms| platforms.len() > 1)
+    );
+}
+
+#[test]
 fn check_reports_the_platforms() {
     let lab = Lab::without_broker();
     let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));

@@ -15,7 +15,7 @@ async fn the_runner_may_start_before_the_broker() {
     lab.start_broker().await;
     runner.wait_until_serving(1).await;
     let mut controller = lab.controller("night", 1).await;
-    controller.send(None, Command::Ping(Ping {})).await;
+    controller.send(None, Command::Ping(Ping {}));
     assert_eq!(controller.words(1).await, ["PONG"]);
 }
 
@@ -32,7 +32,7 @@ async fn a_restart_of_the_broker_neither_loses_nor_repeats_events() {
     lab.stop_broker().await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     lab.start_broker().await;
-    controller.stop(attempt).await;
+    controller.stop(attempt);
     let mut summary = None;
     while summary
         .as_ref()

@@ -1,37 +1,35 @@
 //! Failures of the platform, of a service and of the runner itself.
 
-use protocol::event::{RefusedReason, Stage};
+use protocol::event::Stage;
 use protocol::sample::Subject;
-use protocol::spec::FakeFailure;
+use protocol::spec::{DockerSpec, FakeFailure, PlatformSpec};
 use protocol::{AttemptId, Event};
 
-use crate::lab::{Lab, fake, is_alive, journaled, native, until};
+use crate::lab::{Lab, fake, is_alive, journaled, native, run, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_failure_has_its_stage() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
 
-    controller
-        .run(AttemptId::fresh(), &fake(0, Some(FakeFailure::Probe)))
-        .await;
-    let Event::Refused(refused) = controller.answer().await else {
-        panic!("not REFUSED")
-    };
-    assert_eq!(refused.reason, RefusedReason::Unmet);
-    assert!(refused.why.contains("remove the key"), "has a remedy: {}", refused.why);
+    // The RUN does not probe the platform again: its preparation fails.
+    controller.run(AttemptId::fresh(), &fake(0, Some(FakeFailure::Probe)));
+    assert_eq!(controller.words(1).await, ["ACCEPTED"]);
+    let (stage, why) = controller.failed().await;
+    assert_eq!(stage, Stage::Prepare);
+    assert!(why.contains("remove the key"), "has a remedy: {why}");
 
     for (failure, stage) in [
         (FakeFailure::Prepare, Stage::Prepare),
         (FakeFailure::Start, Stage::Start),
     ] {
-        controller.run(AttemptId::fresh(), &fake(0, Some(failure))).await;
+        controller.run(AttemptId::fresh(), &fake(0, Some(failure)));
         assert_eq!(controller.words(1).await, ["ACCEPTED"]);
         assert_eq!(controller.failed().await.0, stage);
     }
     let mut mute = fake(0, Some(FakeFailure::Ready));
     mute.deadlines.ready_ms = 500;
-    controller.run(AttemptId::fresh(), &mute).await;
+    controller.run(AttemptId::fresh(), &mute);
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let (stage, why) = controller.failed().await;
     assert_eq!(stage, Stage::Ready);
@@ -42,11 +40,30 @@ async fn every_failure_has_its_stage() {
 
     let mut slow = fake(3_600_000, None);
     slow.deadlines.ready_ms = 200;
-    controller.run(AttemptId::fresh(), &slow).await;
+    controller.run(AttemptId::fresh(), &slow);
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let (stage, why) = controller.failed().await;
     assert!(stage == Stage::Start && why.contains("200 ms"), "{stage:?} {why}");
     assert_eq!(journaled(&lab), 0, "none of them left anything");
+}
+
+/// The platform is not probed at RUN: what has changed since DESCRIBE fails with an error that names it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_has_died_is_named() {
+    let lab = Lab::new().await;
+    let (_runner, mut controller) = lab.serving().await;
+    let docker = PlatformSpec::Docker(DockerSpec {
+        socket: Some("unix:///nowhere/engine.sock".parse().unwrap()),
+        ..DockerSpec::default()
+    });
+    controller.run(AttemptId::fresh(), &run(docker));
+    assert_eq!(controller.words(1).await, ["ACCEPTED"]);
+    let (stage, why) = controller.failed().await;
+    assert!(
+        stage == Stage::Prepare && why.contains("/nowhere/engine.sock"),
+        "{stage:?} {why}"
+    );
+    assert_eq!(journaled(&lab), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +71,7 @@ async fn leftovers_are_reported_and_stay_in_the_journal() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
     let (attempt, _) = controller.ready(&fake(0, Some(FakeFailure::Teardown))).await;
-    controller.stop(attempt).await;
+    controller.stop(attempt);
     let Event::Summary(summary) = controller.answer().await else {
         panic!("not SUMMARY")
     };
@@ -68,7 +85,7 @@ async fn the_failure_of_a_service_has_its_last_output() {
     let (_runner, mut controller) = lab.serving().await;
     let mut run = native();
     run.services[0].args[1] = "echo cannot find my config; exit 3".to_owned();
-    controller.run(AttemptId::fresh(), &run).await;
+    controller.run(AttemptId::fresh(), &run);
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let Event::Failed(failed) = controller.answer().await else {
         panic!("not FAILED")
@@ -84,7 +101,7 @@ async fn a_port_in_use_is_reported() {
     let (_runner, mut controller) = lab.serving().await;
     let run = native();
     let _taken = std::net::TcpListener::bind(("127.0.0.1", run.services[0].port.unwrap())).unwrap();
-    controller.run(AttemptId::fresh(), &run).await;
+    controller.run(AttemptId::fresh(), &run);
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let (stage, why) = controller.failed().await;
     assert_eq!(stage, Stage::Start);
@@ -103,17 +120,17 @@ async fn a_runner_that_was_killed_cleans_up_when_it_restarts() {
     let runner = lab.runner();
     runner.wait_until_serving(2).await;
     assert!(!is_alive(pid), "removed before it serves");
-    controller.renew(attempt).await;
+    controller.renew(attempt);
     let (stage, why) = controller.failed().await;
     assert!(stage == Stage::Unknown && why.contains("killed"), "{stage:?} {why}");
-    controller.run(attempt, &run).await;
+    controller.run(attempt, &run);
     assert_eq!(controller.failed().await.0, Stage::Unknown, "it is never started again");
-    controller.stop(attempt).await;
+    controller.stop(attempt);
     assert_eq!(controller.failed().await.0, Stage::Unknown);
 
     // The port is free again.
     let (next, _) = controller.ready(&run).await;
-    controller.stop(next).await;
+    controller.stop(next);
     assert_eq!(controller.words(1).await, ["SUMMARY"]);
 }
 

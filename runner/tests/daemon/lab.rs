@@ -170,21 +170,21 @@ impl Drop for Runner {
 }
 
 impl Controller {
-    pub async fn send(&self, attempt: Option<AttemptId>, command: Command) {
-        self.sender.send(&self.host, attempt, command).await.unwrap();
+    pub fn send(&self, attempt: Option<AttemptId>, command: Command) {
+        self.sender.send(&self.host, attempt, command);
     }
 
-    pub async fn run(&self, attempt: AttemptId, run: &Run) {
-        self.send(Some(attempt), Command::Run(Box::new(run.clone()))).await;
+    pub fn run(&self, attempt: AttemptId, run: &Run) {
+        self.send(Some(attempt), Command::Run(Box::new(run.clone())));
     }
 
-    pub async fn stop(&self, attempt: AttemptId) {
+    pub fn stop(&self, attempt: AttemptId) {
         let reason = StopReason::Finished;
-        self.send(Some(attempt), Command::Stop(Stop { reason })).await;
+        self.send(Some(attempt), Command::Stop(Stop { reason }));
     }
 
-    pub async fn renew(&self, attempt: AttemptId) {
-        self.send(Some(attempt), Command::Renew(Renew {})).await;
+    pub fn renew(&self, attempt: AttemptId) {
+        self.send(Some(attempt), Command::Renew(Renew {}));
     }
 
     pub async fn next(&mut self) -> Envelope<Event> {
@@ -216,7 +216,7 @@ impl Controller {
     /// Runs an attempt up to READY.
     pub async fn ready(&mut self, run: &Run) -> (AttemptId, protocol::event::Ready) {
         let attempt = AttemptId::fresh();
-        self.run(attempt, run).await;
+        self.run(attempt, run);
         assert_eq!(self.words(1).await, ["ACCEPTED"]);
         match self.answer().await {
             Event::Ready(ready) => (attempt, ready),

@@ -47,7 +47,7 @@ async fn the_runner_raises_its_limit_of_open_files_and_services_keep_the_origina
         }
     }
     assert!(limits.iter().all(|&limit| limit == 300), "{limits:?}");
-    controller.stop(attempt).await;
+    controller.stop(attempt);
     assert_eq!(controller.words(1).await, ["SUMMARY"]);
 }
 
@@ -69,7 +69,7 @@ async fn processes_that_are_born_after_ready_are_sampled() {
             }));
         }
     }
-    controller.stop(attempt).await;
+    controller.stop(attempt);
     let Event::Summary(summary) = controller.answer().await else {
         panic!("not SUMMARY")
     };
@@ -85,10 +85,10 @@ async fn all_counters_and_page_tables_are_read_at_an_edge_of_the_window() {
     // Long enough that there is no tick.
     run.sampling.interval_ms = 10_000;
     let (attempt, _) = controller.ready(&run).await;
-    controller.send(Some(attempt), Command::Edge(Edge {})).await;
+    controller.send(Some(attempt), Command::Edge(Edge {}));
     // An edge without an attempt changes nothing.
-    controller.send(None, Command::Edge(Edge {})).await;
-    controller.stop(attempt).await;
+    controller.send(None, Command::Edge(Edge {}));
+    controller.stop(attempt);
     let mut samples: Vec<Sample> = Vec::new();
     loop {
         match controller.next().await.body {

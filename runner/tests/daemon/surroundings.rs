@@ -55,7 +55,7 @@ async fn services_beside_the_platform_are_started_in_order_seeded_and_stopped() 
     assert!(ready.seed_ns.is_some_and(|ns| ns > 0));
     let written = std::fs::read_to_string(&endpoint).unwrap();
     assert_eq!(written.trim(), ready.endpoints[1].address.to_string());
-    controller.stop(attempt).await;
+    controller.stop(attempt);
     let Event::Summary(summary) = controller.answer().await else {
         panic!("not SUMMARY")
     };
@@ -69,7 +69,7 @@ async fn seeding_that_fails_or_times_out_is_reported_as_such() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
     let run = seeded("echo 30 users, not 31; exit 1");
-    controller.run(AttemptId::fresh(), &run).await;
+    controller.run(AttemptId::fresh(), &run);
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let Event::Failed(failed) = controller.answer().await else {
         panic!("not FAILED")
@@ -84,14 +84,14 @@ async fn seeding_that_fails_or_times_out_is_reported_as_such() {
 
     let mut run = seeded("sleep 60");
     run.seed.as_mut().unwrap().deadline_ms = 200;
-    controller.run(AttemptId::fresh(), &run).await;
+    controller.run(AttemptId::fresh(), &run);
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let (stage, why) = controller.failed().await;
     assert!(stage == Stage::Seed && why.contains("200 ms"), "{stage:?} {why}");
 
     // Nothing of them is left: the port is free and the runner serves.
     let (next, _) = controller.ready(&seeded("exit 0")).await;
-    controller.stop(next).await;
+    controller.stop(next);
     assert_eq!(controller.words(1).await, ["SUMMARY"]);
 }
 
@@ -105,7 +105,7 @@ async fn a_broker_port_in_use_and_reserved_names_are_refused() {
         program: BrokerProgram::Own,
         port: run.services[0].port.unwrap(),
     });
-    controller.run(AttemptId::fresh(), &run).await;
+    controller.run(AttemptId::fresh(), &run);
     let Event::Refused(refused) = controller.answer().await else {
         panic!("not REFUSED")
     };

@@ -1,7 +1,7 @@
 //! Single transitions by example, everything else by random sequences.
 
 use proptest::prelude::*;
-use protocol::event::{RefusedReason, Stage};
+use protocol::event::{Accepted, RefusedReason, Stage};
 use protocol::summary::{HostUsage, KernelLogSummary, Teardown};
 
 use super::*;
@@ -32,6 +32,10 @@ fn summary() -> Summary {
         notes: Vec::new(),
         teardown: Teardown::default(),
     }
+}
+
+fn accepted() -> Input {
+    Input::Event(Event::Accepted(Accepted {}))
 }
 
 fn failed() -> Failed {
@@ -66,10 +70,11 @@ fn feed(inputs: impl IntoIterator<Item = Input>) -> (State, Vec<Action>) {
 #[test]
 fn a_successful_attempt() {
     let (state, actions) = feed([
-        Input::Accepted,
-        Input::Ready(ready()),
+        accepted(),
+        Input::Event(Event::Ready(ready())),
         Input::LoadDone,
-        Input::Summary(summary()),
+        Input::Event(Event::Summary(summary())),
+        Input::Collected,
     ]);
     assert_eq!(state, State::Ended(Box::new(End::Summary(Cause::LoadDone, summary()))));
     assert_eq!(
@@ -83,13 +88,17 @@ fn a_successful_attempt() {
 
 #[test]
 fn a_lost_accepted_is_tolerated() {
-    let (state, _) = feed([Input::Ready(ready())]);
+    let (state, _) = feed([Input::Event(Event::Ready(ready()))]);
     assert_eq!(state, State::Loading);
 }
 
 #[test]
 fn a_service_failure_aborts_the_load() {
-    let (state, actions) = feed([Input::Accepted, Input::Ready(ready()), Input::Failed(failed())]);
+    let (state, actions) = feed([
+        accepted(),
+        Input::Event(Event::Ready(ready())),
+        Input::Event(Event::Failed(failed())),
+    ]);
     assert_eq!(state, State::Ended(Box::new(End::Failed(failed()))));
     assert_eq!(actions.last(), Some(&Action::AbortLoad));
 }
@@ -104,22 +113,40 @@ fn a_deadline_stops_the_attempt() {
 }
 
 #[test]
+fn a_cancellation_stops_the_attempt_and_ends_it_if_it_was_stopped_before() {
+    let (state, actions) = feed([accepted(), Input::Cancel]);
+    assert_eq!(state, State::Stopping(Cause::Cancelled));
+    assert_eq!(actions, [Action::SendStop(StopReason::Cancelled)]);
+    let (state, _) = feed([Input::Deadline, Input::Cancel]);
+    assert_eq!(state, State::Ended(Box::new(End::NoAnswer(Phase::Stop))));
+    let summary = || Input::Event(Event::Summary(summary()));
+    let (state, _) = feed([Input::Deadline, summary()]);
+    assert!(matches!(state, State::Collecting(_)), "{state:?}");
+    let (state, _) = feed([Input::Deadline, summary(), Input::Cancel]);
+    assert!(matches!(state, State::Ended(_)), "{state:?}");
+}
+
+#[test]
 fn a_summary_without_a_stop_is_illegal() {
     assert_eq!(
-        State::Loading.on(Input::Summary(summary())).unwrap_err().to_string(),
+        State::Loading
+            .on(Input::Event(Event::Summary(summary())))
+            .unwrap_err()
+            .to_string(),
         "unexpected SUMMARY in state loading"
     );
 }
 
 fn any_input() -> impl Strategy<Value = Input> {
     prop_oneof![
-        Just(Input::Accepted),
-        Just(Input::Refused(refused())),
-        Just(Input::Ready(ready())),
-        Just(Input::Summary(summary())),
-        Just(Input::Failed(failed())),
+        Just(accepted()),
+        Just(Input::Event(Event::Refused(refused()))),
+        Just(Input::Event(Event::Ready(ready()))),
+        Just(Input::Event(Event::Summary(summary()))),
+        Just(Input::Event(Event::Failed(failed()))),
         Just(Input::LoadDone),
         Just(Input::LoadFailed("gone".into())),
+        Just(Input::Collected),
         Just(Input::Resend),
         Just(Input::Deadline),
         Just(Input::Cancel),
@@ -149,11 +176,11 @@ proptest! {
         }
     }
 
-    /// Two deadlines (the phase's and STOP's) end every attempt.
+    /// Three deadlines (the phase's, that of STOP and that of the samples) end every attempt.
     #[test]
     fn deadlines_end_every_attempt(inputs in proptest::collection::vec(any_input(), 0..40)) {
         let (mut state, _) = feed(inputs);
-        for _ in 0..2 {
+        for _ in 0..3 {
             state = state.on(Input::Deadline).unwrap().0;
         }
         prop_assert!(matches!(state, State::Ended(_)));

@@ -4,7 +4,7 @@ use protocol::spec::{BrokerSpec, Place, SeedSpec};
 use protocol::spec::{HttpProbe, Probe, ServiceSpec, StartedProbe};
 use protocol::{AttemptId, Name};
 
-use super::Asked;
+use super::plan::WorkloadPlan;
 use crate::config::{JungWorkload, PhaseDeadlines, Service, ServicesKafka};
 
 /// Partitions of result topics for one instance of each service: each then reads only its own results.
@@ -13,7 +13,7 @@ const RESULT_PARTITIONS: u16 = 8;
 /// What becomes the broker's address where the runner starts it.
 const BROKERS: &str = "{brokers}";
 
-pub(super) fn asked(jung: &JungWorkload, attempt: AttemptId, limits: &PhaseDeadlines) -> Asked {
+pub(super) fn plan(jung: &JungWorkload, attempt: AttemptId, limits: &PhaseDeadlines) -> WorkloadPlan {
     let (broker, brokers) = match &jung.kafka {
         ServicesKafka::Running(addresses) => (None, addresses.as_str()),
         &ServicesKafka::Started { program, port } => (Some(BrokerSpec { program, port }), BROKERS),
@@ -29,11 +29,11 @@ pub(super) fn asked(jung: &JungWorkload, attempt: AttemptId, limits: &PhaseDeadl
         let instances = 0..jung.instances_of(service);
         instances.map(move |instance| one(jung, service, instance, brokers, attempt))
     });
-    Asked {
+    WorkloadPlan {
         services: services.collect(),
         broker,
         seed: Some(seed(jung, limits)),
-        front: name(Service::ApiGateway, 0),
+        entry: name(Service::ApiGateway, 0),
     }
 }
 

@@ -1,39 +1,27 @@
-//! What the workloads ask for: their services, what is around them, and where the load goes.
+//! The workloads: their services, what surrounds them, and where the load goes.
 //!
 //! * `tcp`, `udp`, `jung` — the services of each kind;
 //! * [`truth`] — what Jung's platform really did, read back after the load.
 
 mod compare;
 mod jung;
+mod plan;
 mod tcp;
 pub mod truth;
 mod udp;
 
-use protocol::spec::ServiceSpec;
-use protocol::spec::{BrokerSpec, SeedSpec};
-use protocol::{AttemptId, Name};
+use protocol::AttemptId;
+
+pub use plan::WorkloadPlan;
 
 use crate::config::{PhaseDeadlines, Workload, WorkloadKind};
 
-/// What a workload asks of the runner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// Its services, in the order they are started.
-    pub services: Vec<ServiceSpec>,
-    /// The broker that they talk through.
-    pub broker: Option<BrokerSpec>,
-    /// How they are filled.
-    pub seed: Option<SeedSpec>,
-    /// The service that the load goes to.
-    pub front: Name,
-}
-
-/// What a workload asks for in an attempt.
+/// The plan of a workload in an attempt.
 #[must_use]
-pub fn asked(workload: &Workload, attempt: AttemptId, limits: &PhaseDeadlines) -> Asked {
+pub fn plan(workload: &Workload, attempt: AttemptId, limits: &PhaseDeadlines) -> WorkloadPlan {
     match &workload.kind {
-        WorkloadKind::Tcp(tcp) => tcp::asked(&workload.name, tcp),
-        WorkloadKind::Udp(udp) => udp::asked(&workload.name, udp),
-        WorkloadKind::Jung(jung) => jung::asked(jung, attempt, limits),
+        WorkloadKind::Tcp(tcp) => tcp::plan(&workload.name, tcp),
+        WorkloadKind::Udp(udp) => udp::plan(&workload.name, udp),
+        WorkloadKind::Jung(jung) => jung::plan(jung, attempt, limits),
     }
 }

@@ -4,22 +4,22 @@ use protocol::Name;
 use protocol::spec::Place;
 use protocol::spec::{HttpProbe, Probe, ServiceSpec};
 
-use super::Asked;
+use super::plan::WorkloadPlan;
 use crate::config::TcpWorkload;
 
 /// So many services on ports in a row; the load goes to the first.
-pub(super) fn asked(name: &Name, tcp: &TcpWorkload) -> Asked {
+pub(super) fn plan(name: &Name, tcp: &TcpWorkload) -> WorkloadPlan {
     let services: Vec<ServiceSpec> = (0..tcp.copies)
         .map(|number| service(numbered(name, number, tcp.copies), tcp, tcp.port.saturating_add(number)))
         .collect();
-    let front = services
+    let entry = services
         .first()
         .map_or_else(|| name.clone(), |first| first.name.clone());
-    Asked {
+    WorkloadPlan {
         services,
         broker: None,
         seed: None,
-        front,
+        entry,
     }
 }
 
@@ -63,14 +63,14 @@ mod tests {
                 port: 8080,
                 reply_bytes: 10,
             };
-            asked(&name.parse().unwrap(), &tcp)
+            plan(&name.parse().unwrap(), &tcp)
         };
         let one = of(1, "tcp");
-        assert_eq!((one.services.len(), one.front.as_str()), (1, "tcp"));
+        assert_eq!((one.services.len(), one.entry.as_str()), (1, "tcp"));
         let many = of(30, &"x".repeat(63));
         assert_eq!(many.services[29].port, Some(8109));
         let mut names: Vec<_> = many.services.iter().map(|service| service.name.as_str()).collect();
-        assert!(names[29].ends_with("x-30") && many.front.as_str() == names[0]);
+        assert!(names[29].ends_with("x-30") && many.entry.as_str() == names[0]);
         names.dedup();
         assert_eq!(names.len(), 30);
     }

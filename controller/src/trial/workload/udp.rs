@@ -4,13 +4,13 @@ use protocol::Name;
 use protocol::spec::Place;
 use protocol::spec::{Probe, ServiceSpec, UdpProbe};
 
-use super::Asked;
+use super::plan::WorkloadPlan;
 use crate::config::UdpWorkload;
 
 /// The packet that asks whether the service is there.
 const PROBE: &str = "are you?";
 
-pub(super) fn asked(name: &Name, udp: &UdpWorkload) -> Asked {
+pub(super) fn plan(name: &Name, udp: &UdpWorkload) -> WorkloadPlan {
     let letters = udp.letters.map_or(0, |letters| letters as usize);
     let service = ServiceSpec {
         name: name.clone(),
@@ -22,11 +22,11 @@ pub(super) fn asked(name: &Name, udp: &UdpWorkload) -> Asked {
             answer: "A".repeat(letters) + PROBE,
         }),
     };
-    Asked {
+    WorkloadPlan {
         services: vec![service],
         broker: None,
         seed: None,
-        front: name.clone(),
+        entry: name.clone(),
     }
 }
 

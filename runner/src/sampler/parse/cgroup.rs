@@ -2,7 +2,7 @@
 
 use protocol::sample::{Counter, Counters};
 
-use super::{Key, ParseError, Parser, decimal, keyed, lines, single, words};
+use super::line::{Key, ParseError, Parser, decimal, keyed, lines, single, words};
 
 /// A file of a cgroup.
 #[derive(Clone, Copy, Debug)]

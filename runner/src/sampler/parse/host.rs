@@ -4,7 +4,7 @@ use protocol::sample::{Counter, Counters};
 use protocol::summary::HostUsage;
 
 use super::cgroup::{cpu_pressure, io_pressure, memory_pressure};
-use super::{Key, ParseError, Parser, decimal, keyed, lines, words};
+use super::line::{Key, ParseError, Parser, decimal, keyed, lines, words};
 
 /// The files below `/proc` with counters of the host.
 pub const FILES: &[(&str, Parser)] = &[

@@ -5,7 +5,7 @@
 
 use protocol::sample::{Counter, Counters};
 
-use super::{Key, ParseError, Parser, decimal, keyed, words};
+use super::line::{Key, ParseError, Parser, decimal, keyed, words};
 
 /// All parsers of this module, for tests.
 pub const EVERY: &[Parser] = &[stat_into, status, switches, io, smaps_rollup];
