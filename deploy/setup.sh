@@ -8,7 +8,8 @@ usage: deploy/setup.sh WHAT... [--yes]
 
   build        what compiling needs: a C compiler, make, zlib, OpenSSL, and Rust by rustup if cargo is absent
   lint         shellcheck, and cargo-deny built into ~/.cache/jung/tools (some minutes, once)
-  test         what the tests need besides: Java, Maven, kcat, httperf, network tools, QEMU, and Docker's engine, installed and not started
+  test         what the tests need besides: Java, Maven, kcat, httperf, network tools, QEMU, and, installed and not started, Docker's engine, nginx,
+               Redis and a registry of images
   bench        what `just bench-sampler` sets our sampler beside: sysstat (pidstat), psutil; and `just bench-load` our load generator: nginx, wrk, httperf, sockperf, Java and Maven (JMeter); oha it installs itself
   native       nothing: processes of the host need nothing
   docker       Docker's engine: package docker.io, started by systemd, or by hand where there is none
@@ -54,6 +55,26 @@ install_package() {
     say "installed $*"
 }
 
+# Installs what is missing of packages with daemons, and does not let Debian start these: a policy that forbids it (invoke-rc.d(8)) is there meanwhile.
+install_stopped() {
+    policy=/usr/sbin/policy-rc.d
+    if [ -e "$policy" ]; then
+        install_missing "$@"
+        return
+    fi
+    before=$(dpkg-query -W -f '${Package} ' "$@" 2>/dev/null || true)
+    as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy"
+    trap 'as_root rm -f "$policy"' EXIT
+    install_missing "$@"
+    as_root rm -f "$policy"
+    trap - EXIT
+    # Nor after a restart of this machine, unless they were here before.
+    [ -d /run/systemd/system ] || return 0
+    for package in "$@"; do
+        case " $before" in *" $package "*) ;; *) as_root systemctl -q disable "$package" 2>/dev/null || true ;; esac
+    done
+}
+
 # Installs those of the packages that are not there.
 install_missing() {
     missing=
@@ -83,6 +104,8 @@ test_setup() {
     command -v java >/dev/null || install_missing default-jre-headless
     command -v mvn >/dev/null || install_missing maven
     install_missing crun runsc podman lxc openssh-client
+    # Services that the tests measure, and a registry that they pull images from.
+    install_stopped nginx redis-server docker-registry
     install_docker
     # A package of its own in newer releases.
     command -v docker >/dev/null || install_missing docker-cli

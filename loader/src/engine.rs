@@ -56,7 +56,7 @@ pub fn build_engine(spec: EngineSpec<'_>, accepted: &AcceptedCommands) -> Result
             byte: b'A',
             count: letters.count,
         },
-        TargetSpec::Echo(_) => BodyRule::Any,
+        TargetSpec::Echo(_) | TargetSpec::Described(_) => BodyRule::Any,
         TargetSpec::Jung(jung) => return jung::engine(spec, *jung, accepted),
     };
     single_service(spec, &Expect { status: 200, body })

@@ -276,7 +276,7 @@ impl<'a> AttemptDriver<'a> {
         let (link, spec, exchanges) = (&mut *self.link, self.spec, &mut self.exchanges);
         let work = async {
             if let Some(endpoint) = endpoint {
-                loader::check_reachable(spec.probe(), endpoint).await?;
+                loader::check_reachable(&spec.contact(), endpoint).await?;
             }
             for _ in 0..EXCHANGES {
                 let exchange = link.ping(EXCHANGE_TIMEOUT).await.map_err(|error| error.to_string())?;

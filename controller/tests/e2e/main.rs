@@ -38,6 +38,7 @@ mod report;
 mod required;
 mod resume;
 mod runtimes;
+mod services;
 mod shipped;
 mod sums;
 mod whole;

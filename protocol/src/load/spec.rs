@@ -61,6 +61,23 @@ pub enum Transport {
     Http,
     /// Numbered UDP packets.
     Udp,
+    /// Another protocol over TCP.
+    Tcp,
+}
+
+impl Transport {
+    /// Its name in configuration files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Http, Self::Udp, Self::Tcp];
 }
 
 /// The kinds of load.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use protocol::command::TrialRef;
 use protocol::load::{
-    Arrivals, Chunk, EchoSpec, Fired, HostCounters, JungMix, JungSpec, LettersSpec, Little, LoadKind, LoadSpec,
-    MachineFacts, MaxLoad, MixPart, PartSpec, Prepare, Prepared, Progress, RateLoad, RequestLabel, ServiceCounters,
-    Start, Stream, StreamStats, Tally, TargetSpec, Think, Timing, UdpLoad, UdpStats, Usage, UserRequests, UsersLoad,
-    Wait,
+    Arrivals, Chunk, DescribedSpec, EchoSpec, Fired, HostCounters, JungMix, JungSpec, LettersSpec, Little, LoadKind,
+    LoadSpec, MachineFacts, MaxLoad, MixPart, PartSpec, Prepare, Prepared, Progress, RateLoad, RequestLabel,
+    ServiceCounters, Start, Stream, StreamStats, Tally, TargetSpec, Think, Timing, UdpLoad, UdpStats, Usage,
+    UserRequests, UsersLoad, Wait,
 };
 use protocol::{Command, Event};
 
@@ -81,7 +81,11 @@ fn loader_commands() {
         keep_alive: true,
         cpus: vec![],
     });
-    check("prepare-max", prepare(max, letters));
+    check("prepare-max", prepare(max.clone(), letters));
+    check(
+        "prepare-described",
+        prepare(max, TargetSpec::Described(DescribedSpec {})),
+    );
     let udp = LoadKind::Udp(UdpLoad {
         packets: 100_000,
         size: 1000,

@@ -4,11 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use deploy::{AnyDriver, DeploymentSpec, Host, HostGateway, network};
+use deploy::{AnyDriver, DeploymentSpec, Host, HostGateway, Program, Service, network};
 use protocol::AttemptId;
 use protocol::command::Run;
-use protocol::spec::{BROKER, BrokerProgram, BrokerSpec, Place};
-use protocol::spec::{ConnectsProbe, CpuSet, NativeSpec, PlatformSpec, Probe, Resources, ServiceSpec, Transport};
+use protocol::spec::{
+    BROKER, BrokerProgram, BrokerSpec, ConnectsProbe, CpuSet, NativeSpec, Place, PlatformSpec, Probe, Resources,
+    Transport, WorkloadService,
+};
+
+use crate::services::Resolved;
 
 /// The programs besides the workload that a runner can start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +52,15 @@ impl Programs {
     }
 }
 
+/// A service of a RUN, resolved.
+#[derive(Clone, Debug)]
+pub(super) struct PlacedService {
+    /// Where it runs.
+    pub(super) place: Place,
+    /// What it is.
+    pub(super) resolved: Resolved,
+}
+
 /// A deployment and its driver.
 #[derive(Debug)]
 pub(super) struct PlannedDeployment {
@@ -69,9 +82,9 @@ pub(super) struct Planner<'a> {
 
 impl Planner<'_> {
     /// The deployments in the order of their start: the broker, if there is one, then consecutive services at one place together.
-    pub(super) fn plan(&self, run: &Run) -> Vec<PlannedDeployment> {
+    pub(super) fn plan(&self, run: &Run, services: &[PlacedService]) -> Vec<PlannedDeployment> {
         let broker = run.broker.as_ref().map(|broker| self.broker(broker, run));
-        let groups = run.services.chunk_by(|one, next| one.place == next.place);
+        let groups = services.chunk_by(|one, next| one.place == next.place);
         broker
             .into_iter()
             .chain(groups.map(|group| self.services(group, run)))
@@ -92,7 +105,7 @@ impl Planner<'_> {
     }
 
     /// The broker as a service. Both programs have the same options.
-    fn broker_service(&self, spec: &BrokerSpec) -> ServiceSpec {
+    fn broker_service(&self, spec: &BrokerSpec) -> Service {
         let mut args: Vec<String> = match spec.program {
             BrokerProgram::Own => vec!["--fsync".into(), "never".into()],
             BrokerProgram::Apache => vec!["run".into()],
@@ -109,16 +122,15 @@ impl Planner<'_> {
             let listen = SocketAddr::from((gateway.bind, advertised.port()));
             args.extend(["--listen".into(), format!("{listen}={advertised}")]);
         }
-        ServiceSpec {
-            name: broker_name(),
-            place: Place::Beside,
+        let workload = WorkloadService {
             args,
             port: Some(spec.port),
             ready: Probe::Connects(ConnectsProbe {}),
-        }
+        };
+        Service::workload(broker_name(), workload)
     }
 
-    fn services(&self, group: &[ServiceSpec], run: &Run) -> PlannedDeployment {
+    fn services(&self, group: &[PlacedService], run: &Run) -> PlannedDeployment {
         let platform = match group.first().map(|service| service.place) {
             Some(Place::Beside) => PlatformSpec::Native(NativeSpec {}),
             _ => run.platform.clone(),
@@ -130,24 +142,25 @@ impl Planner<'_> {
         }
     }
 
-    /// A service with `{brokers}` in its arguments replaced.
-    fn with_brokers(&self, service: &ServiceSpec, run: &Run) -> ServiceSpec {
-        let Some(broker) = &run.broker else {
-            return service.clone();
+    /// A service with `{brokers}` in the arguments of the workload program replaced.
+    fn with_brokers(&self, placed: &PlacedService, run: &Run) -> Service {
+        let service = placed.resolved.service.clone();
+        let (Some(broker), Program::Workload(args)) = (&run.broker, &service.program) else {
+            return service;
         };
-        let address = match (service.place, self.gateway) {
+        let address = match (placed.place, self.gateway) {
             (Place::Platform, Some(gateway)) => from_platform(broker, gateway.seen),
             _ => SocketAddr::from((self.host.address, broker.port)),
         };
-        let args = service.args.iter();
+        let args = args.iter();
         let args = args.map(|arg| arg.replace("{brokers}", &address.to_string()));
-        ServiceSpec {
-            args: args.collect(),
-            ..service.clone()
+        Service {
+            program: Program::Workload(args.collect()),
+            ..service
         }
     }
 
-    fn deployment(&self, platform: PlatformSpec, services: Vec<ServiceSpec>, run: &Run) -> DeploymentSpec {
+    fn deployment(&self, platform: PlatformSpec, services: Vec<Service>, run: &Run) -> DeploymentSpec {
         DeploymentSpec {
             attempt: self.attempt,
             platform,

@@ -192,6 +192,7 @@ fn host() -> HostFacts {
         now: HostState::default(),
         programs: vec![],
         platforms: vec![],
+        services: vec![],
     }
 }
 
@@ -284,6 +285,7 @@ fn attempt(
                 vec![]
             },
             emulation: None,
+            services: vec![],
         }),
         clock: Some(ClockOffset {
             offset_ns: -12,

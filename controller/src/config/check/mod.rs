@@ -7,6 +7,7 @@ mod kafka;
 mod limits;
 mod load;
 mod platform;
+mod service;
 mod skip;
 mod workload;
 
@@ -83,6 +84,7 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
         band: band?,
     };
     experiment.skips = skip::check(raw, &experiment, problems);
+    service::check_forms(raw, &mut experiment, problems);
     skip::anything_left(raw, &experiment, problems);
     limits::whole(raw, &experiment, problems);
     generator::check_split(raw, &experiment, problems);

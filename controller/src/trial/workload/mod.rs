@@ -35,5 +35,11 @@ pub fn asked(workload: &Workload, attempt: AttemptId, limits: &PhaseDeadlines) -
         WorkloadKind::Tcp(tcp) => tcp::asked(&workload.name, tcp),
         WorkloadKind::Udp(udp) => udp::asked(&workload.name, udp),
         WorkloadKind::Jung(jung) => jung::asked(jung, attempt, limits),
+        WorkloadKind::Service(service) => Asked {
+            services: service.services().map(|entry| entry.spec.clone()).collect(),
+            broker: None,
+            seed: None,
+            front: service.front.spec.name.clone(),
+        },
     }
 }

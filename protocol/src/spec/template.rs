@@ -1,0 +1,296 @@
+//! Texts with placeholders, and the parameters that fill them in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{truncated, validated_string};
+use crate::toml::did_you_mean;
+
+/// A text with placeholders: `{port}` is replaced by a value, `{{port}}` stands for the text `{port}`, and any other brace stands for itself.
+/// Values are never searched for placeholders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Template(String);
+
+/// Not a valid [`Template`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} contains a NUL character, which no argument and no file name may")]
+pub struct InvalidTemplate {
+    /// The invalid text.
+    pub given: String,
+}
+
+/// A placeholder without a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no parameter {{{name}}}: {remedy}")]
+pub struct UnknownPlaceholder {
+    /// The placeholder's name.
+    pub name: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+validated_string!(Template, InvalidTemplate);
+
+impl FromStr for Template {
+    type Err = InvalidTemplate;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
+        if text.contains('\0') {
+            return Err(InvalidTemplate { given: truncated(text) });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A part of a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece<'a> {
+    Literal(&'a str),
+    Placeholder(&'a str),
+}
+
+/// The parts of a text, in order.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        let (before, from) = rest.split_at(open);
+        let (piece, length) = match (word(&from[1..]), from.strip_prefix("{{").and_then(word)) {
+            (_, Some(name)) if from[2 + name.len()..].starts_with("}}") => {
+                (Piece::Literal(&from[1..name.len() + 3]), name.len() + 4)
+            }
+            (Some(name), _) => (Piece::Placeholder(name), name.len() + 2),
+            _ => (Piece::Literal("{"), 1),
+        };
+        pieces.extend([Piece::Literal(before), piece]);
+        rest = &from[length..];
+    }
+    pieces.push(Piece::Literal(rest));
+    pieces
+}
+
+/// The name before the next `}`, if it is one.
+fn word(text: &str) -> Option<&str> {
+    let name = text.split_once('}')?.0;
+    name.parse::<ParameterName>().is_ok().then_some(name)
+}
+
+impl Template {
+    /// The text with every placeholder replaced.
+    ///
+    /// # Errors
+    /// [`UnknownPlaceholder`] for the first that `values` does not have.
+    pub fn fill(&self, values: &Values) -> Result<String, UnknownPlaceholder> {
+        let mut text = String::new();
+        for piece in pieces(&self.0) {
+            text.push_str(match piece {
+                Piece::Literal(literal) => literal,
+                Piece::Placeholder(name) => values.get(name)?,
+            });
+        }
+        Ok(text)
+    }
+
+    /// Whether every placeholder has a value.
+    ///
+    /// # Errors
+    /// As [`Self::fill`].
+    pub fn check(&self, values: &Values) -> Result<(), UnknownPlaceholder> {
+        self.fill(values).map(drop)
+    }
+}
+
+/// The values of placeholders, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Values(BTreeMap<String, String>);
+
+impl Values {
+    /// Sets a value.
+    pub fn set(&mut self, name: &str, value: impl fmt::Display) {
+        self.0.insert(name.to_owned(), value.to_string());
+    }
+
+    /// A value.
+    ///
+    /// # Errors
+    /// [`UnknownPlaceholder`].
+    pub fn get(&self, name: &str) -> Result<&str, UnknownPlaceholder> {
+        self.0.get(name).map(String::as_str).ok_or_else(|| {
+            let known = self.0.keys().map(String::as_str);
+            let remedy = match did_you_mean(name, known.clone()) {
+                Some(word) => format!("did you mean {{{word}}}?"),
+                None => format!(
+                    "declare it under `parameters`, or write {{{{{name}}}}} for the text itself (known here: {})",
+                    known.collect::<Vec<_>>().join(", ")
+                ),
+            };
+            UnknownPlaceholder {
+                name: name.to_owned(),
+                remedy,
+            }
+        })
+    }
+}
+
+impl fmt::Display for Values {
+    /// A line each, by name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|(name, value)| writeln!(f, "{name} = {value}"))
+    }
+}
+
+/// The name of a parameter: 1 to 40 of `a-z`, `0-9` and `_`, beginning with a letter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ParameterName(String);
+
+/// Not a valid [`ParameterName`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is not a valid parameter name: use 1 to 40 of a-z, 0-9 and _, beginning with a letter")]
+pub struct InvalidParameterName {
+    /// The invalid text.
+    pub given: String,
+}
+
+validated_string!(ParameterName, InvalidParameterName);
+
+impl FromStr for ParameterName {
+    type Err = InvalidParameterName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidParameterName> {
+        let is_valid = text.len() <= 40
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        is_valid
+            .then(|| Self(text.to_owned()))
+            .ok_or_else(|| InvalidParameterName { given: truncated(text) })
+    }
+}
+
+/// The value of a parameter. That of a declaration is the default, and its kind is what an experiment may set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Parameter {
+    /// An integer.
+    Integer(i64),
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A word of plain characters ([`is_plain`]).
+    Text(String),
+}
+
+impl fmt::Display for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(number) => number.fmt(f),
+            Self::Boolean(flag) => flag.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Parameter {
+    /// What it is, for messages.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Integer(_) => "an integer",
+            Self::Boolean(_) => "true or false",
+            Self::Text(_) => "a text",
+        }
+    }
+
+    /// Whether another value is of the same kind.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+/// Whether a text can be put into an argument or a configuration file without changing the meaning of what is around it: 1 to 200 letters, digits and
+/// `._:/@%+,=-`, and no `..` between slashes, so that no value leads out of a directory.
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    (1..=200).contains(&text.len())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._:/@%+,=-".contains(c))
+        && text.split('/').all(|part| part != "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn values() -> Values {
+        let mut values = Values::default();
+        values.set("port", 8080);
+        values.set("tricky", "{port}");
+        values
+    }
+
+    fn fill(text: &str) -> Result<String, UnknownPlaceholder> {
+        text.parse::<Template>().unwrap().fill(&values())
+    }
+
+    #[test]
+    fn placeholders_are_replaced_and_other_braces_kept() {
+        for (text, filled) in [
+            ("listen {port};", "listen 8080;"),
+            ("{port}{port}", "80808080"),
+            ("http { server { listen {port}; } }", "http { server { listen 8080; } }"),
+            ("{{port}} {{{port}}}", "{port} {{port}}"),
+            ("a{2,3} {} { } {PORT} {p", "a{2,3} {} { } {PORT} {p"),
+            ("{tricky}", "{port}"),
+            ("{{port}", "{8080"),
+            ("é{port}", "é8080"),
+        ] {
+            assert_eq!(fill(text).unwrap(), filled, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_placeholder_is_named_with_the_likely_one() {
+        assert_eq!(
+            fill("{prot}").unwrap_err().to_string(),
+            "there is no parameter {prot}: did you mean {port}?"
+        );
+        assert!(fill("{workers}").unwrap_err().to_string().contains("{{workers}}"));
+    }
+
+    #[test]
+    fn plain_values_cannot_inject() {
+        for good in ["1", "allkeys-lru", "/data/www", "10.0.0.1:80", "64mb"] {
+            assert!(is_plain(good), "{good}");
+        }
+        for bad in [
+            "", "a b", "a;b", "a\nb", "{x}", "$(x)", "\"", "'", "a\0", "../x", "/a/../b", "`", "#", "é",
+        ] {
+            assert!(!is_plain(bad), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_without_placeholders_stays_itself(text in "[^{\0]*") {
+            prop_assert_eq!(fill(&text).unwrap(), text);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "[{}a-z\\PC]{0,30}") {
+            if let Ok(template) = text.parse::<Template>() {
+                let _ = template.fill(&values());
+            }
+        }
+    }
+}
