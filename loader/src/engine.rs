@@ -11,6 +11,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::Engine;
+use crate::awake::KeptAwake;
 use crate::call::{Call, Label, Message};
 use crate::error::LoadError;
 use crate::external::httperf::{Httperf, HttperfPlan};
@@ -57,15 +58,24 @@ pub fn build_engine(spec: EngineSpec<'_>, accepted: &AcceptedCommands) -> Result
             count: letters.count,
         },
         TargetSpec::Echo(_) => BodyRule::Any,
-        TargetSpec::Jung(jung) => return jung::engine(spec, *jung, accepted),
+        TargetSpec::Jung(jung) => return Ok(kept_awake(spec, jung::engine(spec, *jung, accepted)?)),
     };
-    single_service(spec, &Expect { status: 200, body })
+    Ok(kept_awake(spec, single_service(spec, &Expect { status: 200, body })?))
+}
+
+/// An engine that keeps the CPUs awake while it runs, if the load is one of ours and says so.
+fn kept_awake(spec: EngineSpec<'_>, engine: Box<dyn Engine + Send>) -> Box<dyn Engine + Send> {
+    match spec.load.kind {
+        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::None(_) => engine,
+        _ if spec.load.keep_awake => Box::new(KeptAwake(engine)),
+        _ => engine,
+    }
 }
 
 /// The engine of a load on one service whose replies are all the same.
 fn single_service(spec: EngineSpec<'_>, expect: &Expect) -> Result<Box<dyn Engine + Send>, LoadError> {
     let EngineSpec {
-        load: LoadSpec { kind, wait },
+        load: LoadSpec { kind, wait, .. },
         part,
         seed,
         address,

@@ -29,6 +29,7 @@
 
 #[cfg(any(test, feature = "proptest"))]
 pub mod arbitrary;
+mod awake;
 mod barrier;
 mod call;
 pub mod cli;
@@ -64,6 +65,7 @@ mod udp;
 mod users;
 pub mod wire;
 
+pub use awake::Awake;
 pub use barrier::Barrier;
 pub use call::{Call, Label, Message};
 pub use clock::monotonic_ns;

@@ -230,7 +230,11 @@ impl LoadV2 {
                 cpus,
             }),
         };
-        LoadSpec { kind, wait: self.wait }
+        LoadSpec {
+            kind,
+            wait: self.wait,
+            keep_awake: false,
+        }
     }
 }
 

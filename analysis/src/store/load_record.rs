@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use loader::external::External;
 use loader::latency::Distribution;
-use loader::{Counts, Histograms, Knee, Label, Outcome, Ramp, Request, Scheduling, Step, StepVerdict};
+use loader::{Awake, Counts, Histograms, Knee, Label, Outcome, Ramp, Request, Scheduling, Step, StepVerdict};
 use protocol::Name;
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +91,9 @@ pub struct GeneratorRecord {
     /// How the kernel scheduled the threads; absent if the program does not report it, and in older records.
     #[serde(default)]
     pub scheduling: Option<Scheduling>,
+    /// How CPUs were kept awake between requests; absent if they were not to be, and in older records.
+    #[serde(default)]
+    pub awake: Option<Awake>,
 }
 
 impl GeneratorRecord {
@@ -107,6 +110,7 @@ impl GeneratorRecord {
             closed_idle: outcome.closed_idle,
             left_open: outcome.left_open,
             scheduling: usage.scheduling,
+            awake: usage.awake,
         }
     }
 }

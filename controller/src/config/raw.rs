@@ -368,6 +368,8 @@ raw_table! {
         cpus: cpus -> CpuSet,
         /// Whether it sleeps while there is nothing to do.
         wait: string -> String,
+        /// Whether CPUs are kept awake between requests.
+        keep_awake: boolean -> bool,
         /// The machines that the load is split over.
         loaders: list -> Vec<String>,
     }

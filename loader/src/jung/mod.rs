@@ -68,7 +68,7 @@ pub(crate) fn engine(
     accepted: &AcceptedCommands,
 ) -> Result<Box<dyn Engine + Send>, LoadError> {
     let EngineSpec {
-        load: LoadSpec { kind, wait },
+        load: LoadSpec { kind, wait, .. },
         part,
         seed,
         address,

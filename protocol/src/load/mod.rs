@@ -21,7 +21,7 @@ mod udp;
 
 pub use machine::{GeneratorLimits, MachineFacts};
 pub use prepare::{EchoSpec, JungMix, JungSpec, LettersSpec, PartSpec, Prepare, Start, TargetSpec};
-pub use result::{Chunk, Fired, Little, Prepared, Progress, RequestLabel, Scheduling, Stream, Tally, Usage};
+pub use result::{Awake, Chunk, Fired, Little, Prepared, Progress, RequestLabel, Scheduling, Stream, Tally, Usage};
 pub use spec::{
     Arrivals, Bounds, HttperfLoad, JmeterLoad, Limit, LoadKind, LoadSpec, MaxLoad, MixPart, NoLoad, RampLoad, RateLoad,
     Think, Timing, Transport, UdpLoad, UserRequests, UsersLoad, Wait,

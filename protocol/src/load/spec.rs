@@ -16,6 +16,18 @@ pub struct LoadSpec {
     /// Whether the load generator's threads sleep while idle.
     #[serde(default)]
     pub wait: Wait,
+    /// Whether CPUs are kept from sleeping while the load runs.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub keep_awake: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+const fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 impl LoadSpec {

@@ -58,6 +58,7 @@ pub(super) fn valid_record() -> TrialRecord {
                 cpus: vec![],
             }),
             wait: Wait::Sleep,
+            keep_awake: true,
         },
         ready: Some(Ready {
             clock_ns: 0,

@@ -81,6 +81,7 @@ fn load_spec(rate: u32, seconds: u64) -> LoadSpec {
             cpus: vec![],
         }),
         wait: Wait::Sleep,
+        keep_awake: true,
     }
 }
 

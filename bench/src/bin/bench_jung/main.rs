@@ -139,6 +139,7 @@ fn users_load(users: u32) -> LoadSpec {
     LoadSpec {
         kind,
         wait: Wait::Sleep,
+        keep_awake: true,
     }
 }
 

@@ -41,6 +41,7 @@ fn prepare(index: u32) -> Command {
                 cpus: vec![],
             }),
             wait: Wait::Sleep,
+            keep_awake: true,
         },
         part: PartSpec { index, of: 2 },
         target: TargetSpec::Echo(EchoSpec {}),

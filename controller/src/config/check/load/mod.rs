@@ -124,6 +124,7 @@ fn one(raw: &RawLoad, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option
         spec: LoadSpec {
             kind: spec?,
             wait: Wait::default(),
+            keep_awake: true,
         },
     })
 }
