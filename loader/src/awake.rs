@@ -24,6 +24,12 @@ use super::outcome::Outcome;
 /// An engine during whose run the CPUs are kept awake.
 pub struct KeptAwake(pub Box<dyn Engine + Send>);
 
+impl std::fmt::Debug for KeptAwake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeptAwake").finish_non_exhaustive()
+    }
+}
+
 impl Engine for KeptAwake {
     fn run(&self, control: &Control) -> Result<Outcome, LoadError> {
         let guard = Guard::new();

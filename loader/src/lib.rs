@@ -65,7 +65,7 @@ mod udp;
 mod users;
 pub mod wire;
 
-pub use awake::Awake;
+pub use awake::{Awake, KeptAwake};
 pub use barrier::Barrier;
 pub use call::{Call, Label, Message};
 pub use clock::monotonic_ns;
