@@ -79,7 +79,7 @@ build_setup() {
 }
 
 test_setup() {
-    install_missing kcat httperf iproute2 iptables util-linux python3 python3-confluent-kafka procps
+    install_missing kcat httperf nginx iproute2 iptables util-linux python3 python3-confluent-kafka procps
     command -v java >/dev/null || install_missing default-jre-headless
     command -v mvn >/dev/null || install_missing maven
     install_missing crun runsc podman lxc openssh-client

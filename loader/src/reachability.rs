@@ -4,9 +4,11 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use protocol::load::{LoadKind, Prepare};
+use protocol::load::{LoadKind, LoadSpec, Prepare};
 use protocol::spec::{Probe, UdpProbe};
 use tokio::net::{TcpStream, UdpSocket};
+
+use crate::tls;
 
 /// Checks that the target of a PREPARE is reachable.
 ///
@@ -20,7 +22,23 @@ pub async fn check_target(prepare: &Prepare) -> Result<(), String> {
             answer: String::new(),
         })
     });
-    check_reachable(probe.as_ref(), prepare.address).await
+    check_reachable(probe.as_ref(), prepare.address).await?;
+    check_tls(&prepare.load, prepare.address).await
+}
+
+/// Checks that the service completes a TLS handshake, if the load is over TLS.
+///
+/// # Errors
+/// A message with the problem and the remedy.
+pub async fn check_tls(load: &LoadSpec, address: SocketAddr) -> Result<(), String> {
+    if load.http.tls.is_none() {
+        return Ok(());
+    }
+    let http = load.http.clone();
+    let check = tokio::task::spawn_blocking(move || tls::check_handshake(&http, address, TIMEOUT));
+    check
+        .await
+        .map_err(|panic| format!("the TLS handshake panicked: {panic}"))?
 }
 
 /// Time-out of the connection.

@@ -132,10 +132,7 @@ impl Service {
     }
 
     fn target(&self, count: u64) -> Target {
-        let expect = Expect {
-            status: 200,
-            body: BodyRule::Repeat { byte: b'A', count },
-        };
+        let expect = Expect::ok(BodyRule::Repeat { byte: b'A', count });
         Target {
             address: self.address,
             path: "/".into(),
@@ -194,7 +191,7 @@ fn rate_uniform_and_poisson() {
                 connections,
                 ..RatePlan::new(2000.0, LONG)
             };
-            let engine = Rate::new(plan, service.target(1000)).unwrap();
+            let engine = Rate::new(plan, &service.target(1000)).unwrap();
             assert_no_allocations(&format!("rate, {arrivals:?}, {connections:?}"), &engine);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use protocol::Name;
 use protocol::facts::{CpuFacts, HostFacts, KernelFacts, MemoryFacts};
-use protocol::load::{Awake, MachineFacts, Scheduling};
+use protocol::load::{Awake, MachineFacts, Scheduling, TlsStats};
 
 use super::format::{Table, count, number};
 use super::load::RunData;
@@ -19,6 +19,7 @@ pub(super) fn hosts(data: &RunData) -> Vec<(String, String)> {
     rows.extend(manifest.hosts.iter().flat_map(host));
     rows.extend(scheduling(data));
     rows.extend(awake(data));
+    rows.extend(tls(data));
     if !manifest.preflight.met.is_empty() {
         rows.push(("Required and met".to_owned(), manifest.preflight.met.join("; ")));
     }
@@ -81,6 +82,21 @@ fn counted<T: Ord>(
         .map(|(value, n)| format!("{}: {n} trials", word(value)))
         .collect();
     (!lines.is_empty()).then(|| (row.to_owned(), lines.join("; ")))
+}
+
+/// The TLS handshakes of all loads, if any was encrypted.
+fn tls(data: &RunData) -> Option<(String, String)> {
+    let mut all = TlsStats::default();
+    let stats = data.trials.iter().filter_map(|trial| trial.record.tls.as_ref());
+    stats.for_each(|stats| all.add(stats));
+    let suites: Vec<_> = all.suites.keys().map(String::as_str).collect();
+    let line = format!(
+        "{} full and {} resumed; {}",
+        count(all.full),
+        count(all.resumed),
+        suites.join(", ")
+    );
+    (!suites.is_empty()).then(|| ("TLS handshakes of the loads".to_owned(), line))
 }
 
 fn controller(c: &MachineFacts) -> Vec<(String, String)> {

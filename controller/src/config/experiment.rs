@@ -163,7 +163,7 @@ impl From<&Experiment> for ExperimentRecord {
         });
         let loads = experiment.loads.iter().map(|load| LoadRecord {
             name: load.name.clone(),
-            spec: load.spec.clone(),
+            spec: load.spec.without_secrets(),
         });
         Self {
             name: experiment.name.clone(),

@@ -46,7 +46,9 @@ impl RawExperiment {
         ("[[platform]]", RawPlatform::KEYS),
         ("[[workload]]", RawWorkload::KEYS),
         ("[[load]]", RawLoadKeys::KEYS),
-        ("[[load.mix]]", RawMix::KEYS),
+        ("[[load.request]]", RawRequestKeys::KEYS),
+        ("[load.request.expect]", RawExpect::KEYS),
+        ("[load.tls]", RawTls::KEYS),
         ("[[skip]]", RawSkip::KEYS),
         ("[resources]", RawResources::KEYS),
         ("[sampling]", RawSampling::KEYS),
@@ -400,7 +402,7 @@ impl RawKafka {
 }
 
 raw_table! {
-    /// The keys of `[[load]]`, of every kind, but `[[load.mix]]`.
+    /// The keys of `[[load]]`, of every kind, but those of its requests.
     RawLoadKeys {
         /// What it is.
         kind: string -> String,
@@ -464,38 +466,118 @@ raw_table! {
         window: integer -> i64,
         /// udp: how long the fastest pace without loss is looked for.
         search: duration -> Duration,
+        /// HTTP: which of several requests comes next.
+        order: string -> String,
+        /// HTTP: the value of the header field `Host`.
+        host: string -> String,
     }
 }
 
 raw_table! {
-    /// `[[load.mix]]`.
-    RawMix {
-        /// Path and query.
-        path: string -> String,
+    /// `[[load.request]]`, but for its `expect`. A load with one request has these keys itself.
+    RawRequestKeys {
         /// What it is called in results.
         label: string -> String,
         /// How often it comes.
-        share: integer -> i64,
+        weight: integer -> i64,
+        /// The method.
+        method: string -> String,
+        /// Path and query.
+        path: string -> String,
+        /// Header fields.
+        headers: strings -> Vec<(String, String)>,
+        /// The body.
+        body: string -> String,
+        /// The file with the body.
+        body_file: string -> String,
+        /// Whether there are placeholders.
+        template: boolean -> bool,
     }
 }
 
-/// `[[load]]` with its `[[load.mix]]`.
+raw_table! {
+    /// `expect` of a request: what its reply must be.
+    RawExpect {
+        /// The status, or several.
+        status: integers -> Vec<i64>,
+        /// The length of the body.
+        length: bytes -> i64,
+        /// The body.
+        body: string -> String,
+        /// A part of the body.
+        contains: string -> String,
+        /// What matches in the body.
+        regex: string -> String,
+        /// Values of the body by JSON pointer.
+        json: scalars -> Vec<(String, serde_json::Value)>,
+        /// The SHA-256 of the body.
+        sha256: string -> String,
+    }
+}
+
+raw_table! {
+    /// `[load.tls]`.
+    RawTls {
+        /// The file with the certificates of the authorities.
+        ca: string -> String,
+        /// Whether every certificate is accepted.
+        insecure: boolean -> bool,
+        /// Whether new connections resume sessions.
+        session_reuse: boolean -> bool,
+    }
+}
+
+/// A request with its `expect`.
+#[derive(Clone, Debug)]
+pub struct RawRequest {
+    /// The keys of the request itself.
+    pub keys: RawRequestKeys,
+    /// `expect`.
+    pub expect: RawExpect,
+}
+
+impl RawRequest {
+    fn read(table: &mut Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        let expect = one(table.table("expect"), RawExpect::read, problems);
+        let keys = RawRequestKeys::read(table);
+        Self { keys, expect }
+    }
+
+    /// Whether there is an `expect`, even an empty one.
+    #[must_use]
+    pub const fn has_expect(&self) -> bool {
+        self.expect.section.line.is_some()
+    }
+}
+
+/// `[[load]]` with its requests.
 #[derive(Clone, Debug)]
 pub struct RawLoad {
-    /// The keys of `[[load]]` itself.
+    /// The keys of every kind of load.
     pub keys: RawLoadKeys,
-    /// users: what they ask for.
-    pub mix: Vec<RawMix>,
+    /// The keys of a load with one request.
+    pub request: RawRequest,
+    /// Every `[[load.request]]`.
+    pub requests: Vec<RawRequest>,
+    /// `[load.tls]`.
+    pub tls: RawTls,
 }
 
 impl RawLoad {
     fn read(mut table: Table<'_>, problems: &mut Vec<Problem>) -> Self {
-        let mix = table.tables("mix");
-        let keys = RawLoadKeys::read(&mut table);
+        let requests = table.tables("request").into_iter().map(|mut table| {
+            let request = RawRequest::read(&mut table, problems);
+            table.end(problems);
+            request
+        });
+        let requests = requests.collect();
+        let load = Self {
+            requests,
+            tls: one(table.table("tls"), RawTls::read, problems),
+            request: RawRequest::read(&mut table, problems),
+            keys: RawLoadKeys::read(&mut table),
+        };
         table.end(problems);
-        Self {
-            keys,
-            mix: many(mix, RawMix::read, problems),
-        }
+        load
     }
 }

@@ -277,6 +277,7 @@ impl<'a> AttemptDriver<'a> {
         let work = async {
             if let Some(endpoint) = endpoint {
                 loader::check_reachable(spec.probe(), endpoint).await?;
+                loader::check_tls(&spec.load, endpoint).await?;
             }
             for _ in 0..EXCHANGES {
                 let exchange = link.ping(EXCHANGE_TIMEOUT).await.map_err(|error| error.to_string())?;

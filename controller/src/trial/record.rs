@@ -107,7 +107,7 @@ fn record(spec: &AttemptSpec, attempt: &AttemptOutcome, outcome: Option<&Outcome
         started: attempt.started,
         ended: attempt.ended,
         settle: None,
-        load: spec.load.clone(),
+        load: spec.load.without_secrets(),
         ready: attempt.ready.clone(),
         clock: attempt
             .clock
@@ -137,6 +137,7 @@ fn record(spec: &AttemptSpec, attempt: &AttemptOutcome, outcome: Option<&Outcome
             ticks_per_s: facts.clock_ticks_per_s,
         },
         udp: outcome.and_then(|outcome| outcome.udp.clone()),
+        tls: outcome.and_then(|outcome| outcome.tls.clone()),
         resources,
         breakdown,
         summary: match &attempt.end {

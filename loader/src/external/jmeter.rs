@@ -321,10 +321,7 @@ mod tests {
         let target = Target {
             address: ([127, 0, 0, 1], 80).into(),
             path: "/?a=1&b=<2>".into(),
-            expect: crate::Expect {
-                status: 200,
-                body: crate::BodyRule::Any,
-            },
+            expect: crate::Expect::ok(crate::BodyRule::Any),
         };
         let plan = JmeterPlan {
             threads: 3,

@@ -18,7 +18,7 @@ use crate::Engine;
 use crate::call::{Call, Label, Message};
 use crate::engine::{EngineSpec, extent, paced};
 use crate::error::LoadError;
-use crate::target::{BodyRule, BodyValidator, Expect};
+use crate::target::{BodyRule, BodyValidator, Expect, StatusRule};
 use crate::users::{Script, Users, UsersPlan};
 
 /// The commands that the platform accepted: each has to reach its device.
@@ -141,8 +141,8 @@ fn calls(
             label: place(planned.endpoint),
             bytes: message.to_bytes(address)?.into(),
             expect: Expect {
-                status: planned.endpoint.right_status(),
-                body: BodyRule::Validated(judge(user, jung.devices, planned, accepted)),
+                status: StatusRule::One(planned.endpoint.right_status()),
+                ..Expect::ok(BodyRule::Validated(judge(user, jung.devices, planned, accepted)))
             },
         })
     };

@@ -13,17 +13,19 @@
 //! ```
 //! During the load only PROGRESS is sent, so that transferring results does not disturb it.
 
+mod http;
 mod machine;
 mod prepare;
 mod result;
 mod spec;
 mod udp;
 
+pub use http::{Body, Expectation, HttpRequest, HttpRequests, Method, RequestOrder, TlsSpec, TlsStats, Trust};
 pub use machine::{GeneratorLimits, MachineFacts};
 pub use prepare::{EchoSpec, JungMix, JungSpec, LettersSpec, PartSpec, Prepare, Start, TargetSpec};
 pub use result::{Awake, Chunk, Fired, Little, Prepared, Progress, RequestLabel, Scheduling, Stream, Tally, Usage};
 pub use spec::{
-    Arrivals, Bounds, HttperfLoad, JmeterLoad, Limit, LoadKind, LoadSpec, MaxLoad, MixPart, NoLoad, RampLoad, RateLoad,
-    Think, Timing, Transport, UdpLoad, UserRequests, UsersLoad, Wait,
+    Arrivals, Bounds, HttperfLoad, JmeterLoad, Limit, LoadKind, LoadSpec, MaxLoad, NoLoad, RampLoad, RateLoad, Think,
+    Timing, Transport, UdpLoad, UserRequests, UsersLoad, Wait,
 };
 pub use udp::{HostCounters, SearchLimit, SearchStats, SearchStep, ServiceCounters, StreamStats, UdpStats};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::http::TlsStats;
 use super::udp::UdpStats;
 
 /// The body of PREPARED: nothing. The load's threads and connections exist and wait for START.
@@ -54,6 +55,9 @@ pub struct Fired {
     /// UDP statistics, for a load of kind `udp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp: Option<UdpStats>,
+    /// TLS handshakes, for a load over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsStats>,
     /// Number of chunks of [`Stream::Requests`].
     pub request_chunks: u64,
     /// Number of requests in them.

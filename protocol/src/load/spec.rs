@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::http::HttpRequests;
 use crate::spec::CpuSet;
 
 /// A load.
@@ -19,6 +20,9 @@ pub struct LoadSpec {
     /// Whether CPUs are kept from sleeping while the load runs.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub keep_awake: bool,
+    /// The requests of a load of HTTP requests.
+    #[serde(default, skip_serializing_if = "HttpRequests::is_plain")]
+    pub http: HttpRequests,
 }
 
 const fn yes() -> bool {
@@ -31,6 +35,15 @@ const fn is_yes(value: &bool) -> bool {
 }
 
 impl LoadSpec {
+    /// The same for results: see [`HttpRequests::without_secrets`].
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        Self {
+            http: self.http.without_secrets(),
+            ..self.clone()
+        }
+    }
+
     /// Pins the load generator, unless the load itself specifies CPUs.
     pub fn pin(&mut self, cpus: &CpuSet) {
         if self.kind.cpus().is_empty() {
@@ -209,8 +222,6 @@ pub struct UsersLoad {
     pub ramp_up: Duration,
     /// `true`: each user keeps its connection; `false`: one connection per request.
     pub keep_alive: bool,
-    /// The request mix.
-    pub mix: Vec<MixPart>,
     /// The CPUs that the load generator's threads are pinned to; empty: not pinned.
     pub cpus: Vec<u32>,
 }
@@ -245,18 +256,6 @@ impl Think {
             Self::Constant(mean) | Self::Exponential(mean) => mean,
         }
     }
-}
-
-/// An entry of the request mix.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MixPart {
-    /// Path and query.
-    pub path: String,
-    /// Its name in results.
-    pub label: String,
-    /// Its weight relative to the other entries.
-    pub share: u32,
 }
 
 /// Closed loop at full speed.
@@ -391,6 +390,12 @@ impl LoadKind {
             Self::Jmeter(load) => load.keep_alive,
             Self::None(_) | Self::Udp(_) => false,
         }
+    }
+
+    /// Whether our HTTP engines send it, so that [`LoadSpec::http`] applies.
+    #[must_use]
+    pub const fn is_http(&self) -> bool {
+        matches!(self, Self::Rate(_) | Self::Ramp(_) | Self::Users(_) | Self::Max(_))
     }
 
     /// Whether the load is a closed loop.

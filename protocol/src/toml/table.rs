@@ -83,6 +83,18 @@ impl<'a> Table<'a> {
         self.field(key, integer)
     }
 
+    /// An integer, or a list of them.
+    pub fn integers(&mut self, key: &'static str) -> Field<Vec<i64>> {
+        let fault = || Fault::new("expected an integer, or a list of them", "write e.g. 200 or [200, 204]");
+        self.field(key, |value| match value {
+            DeValue::Array(items) => {
+                let items = items.iter().map(|item| integer(item.get_ref()).ok());
+                items.collect::<Option<_>>().ok_or_else(fault)
+            }
+            value => integer(value).map(|one| vec![one]).map_err(|_| fault()),
+        })
+    }
+
     /// An integer, which may be in quotation marks.
     pub fn quotable_integer(&mut self, key: &'static str) -> Field<i64> {
         self.field(key, |value| match value {
@@ -171,6 +183,23 @@ impl<'a> Table<'a> {
         self.by_name(key, fault, |value| value.as_str().map(str::to_owned))
     }
 
+    /// Strings, numbers, `true` and `false` by name, as JSON.
+    pub fn scalars(&mut self, key: &'static str) -> Field<Vec<(String, serde_json::Value)>> {
+        let fault = || {
+            Fault::new(
+                "expected strings, numbers, true or false by name",
+                "write e.g. { \"/one\" = 1, \"/two\" = \"b\" }",
+            )
+        };
+        self.by_name(key, fault, |value| match value {
+            DeValue::Integer(_) => integer(value).ok().map(Into::into),
+            DeValue::Float(number) => number.as_str().parse::<f64>().ok().map(Into::into),
+            DeValue::Boolean(flag) => Some((*flag).into()),
+            DeValue::String(text) => Some(text.as_ref().into()),
+            _ => None,
+        })
+    }
+
     fn by_name<T>(
         &mut self,
         key: &'static str,
@@ -218,9 +247,9 @@ impl<'a> Table<'a> {
     /// The table under a key, e.g. `[kafka]`, of all layers; an empty one if there is none.
     #[must_use]
     pub fn table(&mut self, key: &'static str) -> Self {
-        let label = match self.section.label.trim_matches(['[', ']']) {
-            "" => format!("[{key}]"),
-            outer => format!("[{outer}.{key}]"),
+        let label = match self.section.label.split(['[', ']']).find(|part| !part.is_empty()) {
+            None => format!("[{key}]"),
+            Some(outer) => format!("[{outer}.{key}]"),
         };
         let section = match self.find(key) {
             Some((document, value)) => located(document, label, value),

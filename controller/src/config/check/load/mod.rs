@@ -1,5 +1,6 @@
 //! `[[load]]`.
 
+mod http;
 mod users;
 
 use std::path::Path;
@@ -30,6 +31,8 @@ struct Kind {
     word: &'static str,
     /// Its keys besides the common ones.
     keys: &'static [&'static str],
+    /// Whether it sends HTTP requests that `[[load.request]]` describes.
+    is_http: bool,
     check: fn(&RawLoad, &mut TableCheck<'_>) -> Option<LoadKind>,
 }
 
@@ -37,7 +40,8 @@ struct Kind {
 const KINDS: [Kind; 8] = [
     Kind {
         word: "rate",
-        keys: &["duration", "keep_alive", "rate", "arrivals", "jitter"],
+        keys: &["duration", "keep_alive", "order", "host", "rate", "arrivals", "jitter"],
+        is_http: true,
         check: |raw, table| rate(&raw.keys, table).map(LoadKind::Rate),
     },
     Kind {
@@ -45,6 +49,8 @@ const KINDS: [Kind; 8] = [
         keys: &[
             "duration",
             "keep_alive",
+            "order",
+            "host",
             "arrivals",
             "from",
             "to",
@@ -55,6 +61,7 @@ const KINDS: [Kind; 8] = [
             "resolution",
             "repeats",
         ],
+        is_http: true,
         check: |raw, table| ramp(&raw.keys, table).map(LoadKind::Ramp),
     },
     Kind {
@@ -62,6 +69,8 @@ const KINDS: [Kind; 8] = [
         keys: &[
             "duration",
             "keep_alive",
+            "order",
+            "host",
             "users",
             "requests",
             "warm_up_requests",
@@ -69,31 +78,37 @@ const KINDS: [Kind; 8] = [
             "think",
             "ramp_up",
         ],
-        check: |raw, table| users::check(raw, table).map(LoadKind::Users),
+        is_http: true,
+        check: |raw, table| users::check(&raw.keys, table).map(LoadKind::Users),
     },
     Kind {
         word: "max",
-        keys: &["duration", "keep_alive", "connections"],
+        keys: &["duration", "keep_alive", "order", "host", "connections"],
+        is_http: true,
         check: |raw, table| max(&raw.keys, table).map(LoadKind::Max),
     },
     Kind {
         word: "httperf",
         keys: &["duration", "keep_alive", "rate", "calls"],
+        is_http: false,
         check: |raw, table| httperf(&raw.keys, table).map(LoadKind::Httperf),
     },
     Kind {
         word: "jmeter",
         keys: &["duration", "keep_alive", "users", "think_time"],
+        is_http: false,
         check: |raw, table| jmeter(&raw.keys, table).map(LoadKind::Jmeter),
     },
     Kind {
         word: "none",
         keys: &["duration", "keep_alive"],
+        is_http: false,
         check: |raw, table| none(&raw.keys, table).map(LoadKind::None),
     },
     Kind {
         word: "udp",
         keys: &["packets", "size", "pace", "window", "search"],
+        is_http: false,
         check: |raw, table| udp(&raw.keys, table).map(LoadKind::Udp),
     },
 ];
@@ -118,6 +133,7 @@ fn one(raw: &RawLoad, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option
     }
     let kind = kind?;
     forbid_others(raw, kind, &mut table);
+    let http = http::check(raw, kind.is_http, &mut table);
     let spec = (kind.check)(raw, &mut table);
     Some(Load {
         name: name?,
@@ -125,6 +141,7 @@ fn one(raw: &RawLoad, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option
             kind: spec?,
             wait: Wait::default(),
             keep_awake: true,
+            http: http?,
         },
     })
 }
@@ -140,12 +157,6 @@ fn forbid_others(raw: &RawLoad, kind: &Kind, table: &mut TableCheck<'_>) {
         let what = format!("a load of kind \"{}\" has no such key", kind.word);
         let remedy = format!("remove it; it belongs to {}", owners.join(" and "));
         table.error(&field, Fault::new(what, remedy));
-    }
-    if kind.word != "users"
-        && let Some(mix) = raw.mix.first()
-    {
-        let fault = Fault::new("only users have a mix", "remove it, or write kind = \"users\"");
-        table.elsewhere(&mix.section).table_error(fault);
     }
 }
 
