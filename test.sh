@@ -115,7 +115,7 @@ summary() {
 }
 
 say "installing what is missing"
-if [ -n "$quick" ]; then deploy/setup.sh --yes build lint; else deploy/setup.sh --yes build lint test; fi
+if [ -n "$quick" ]; then deploy/setup.sh --yes build lint; else deploy/setup.sh --yes build lint test load-programs; fi
 
 say "format and lints"
 cargo fmt --all --check

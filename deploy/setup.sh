@@ -10,6 +10,8 @@ usage: deploy/setup.sh WHAT... [--yes]
   lint         shellcheck, and cargo-deny built into ~/.cache/jung/tools (some minutes, once)
   test         what the tests need besides: Java, Maven, kcat, httperf, network tools, QEMU, and Docker's engine, installed and not started
   bench        what `just bench-sampler` sets our sampler beside: sysstat (pidstat), psutil; and `just bench-load` our load generator: nginx, wrk, httperf, sockperf, Java and Maven (JMeter); oha it installs itself
+  load-programs  the load programs whose presets are tested, and servers for them, which it does not start: wrk, ab, hey, redis-benchmark, dnsperf,
+               iperf3, sysbench, dnsmasq, PostgreSQL; oha and vegeta, built into ~/.cache/jung (some minutes, once; vegeta needs Go)
   native       nothing: processes of the host need nothing
   docker       Docker's engine: package docker.io, started by systemd, or by hand where there is none
   docker-running  says whether an engine answers, by the exit code; installs and starts nothing
@@ -109,6 +111,36 @@ bench_setup() {
     command -v java >/dev/null || install_missing default-jre-headless
     command -v mvn >/dev/null || install_missing maven
     say "what the benches need is there (a running nginx.service of this package is not needed: systemctl disable --now nginx)"
+}
+
+# Installs packages of daemons without starting them: invoke-rc.d asks this script.
+install_without_start() {
+    policy=/usr/sbin/policy-rc.d
+    if [ -e "$policy" ]; then install_missing "$@"; return; fi
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod +x "$policy"
+    code=0
+    (install_missing "$@") || code=$?
+    as_root rm -f "$policy"
+    [ "$code" = 0 ] || exit "$code"
+}
+
+# Of both, only the current version is fetched; another one that is there stays.
+load_programs_setup() {
+    install_without_start wrk apache2-utils hey redis-tools redis-server dnsperf dnsmasq-base iperf3 sysbench postgresql util-linux
+    PATH=$PATH:$HOME/.cargo/bin:/usr/local/go/bin
+    cache=${XDG_CACHE_HOME:-$HOME/.cache}/jung
+    if [ ! -x "$cache/oha/bin/oha" ]; then
+        may_install "oha in $cache/oha"
+        # Without optimisation, which would take four times as long: the tests need its output, not its speed.
+        cargo install oha --locked --debug --quiet --root "$cache/oha" || fail 1 "oha could not be built: see above"
+    fi
+    if [ ! -x "$cache/tools/bin/vegeta" ]; then
+        may_install "vegeta in $cache/tools"
+        command -v go >/dev/null || install_missing golang-go
+        GOBIN=$cache/tools/bin go install github.com/tsenart/vegeta/v12@v12.13.0 || fail 1 "vegeta could not be built: see above"
+    fi
+    say "the load programs are there (services of their packages were not started)"
 }
 
 socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
@@ -224,7 +256,7 @@ for arg in "$@"; do
     case $arg in
         --yes | -y) yes=1 ;;
         --help | -h) help; exit 0 ;;
-        build | lint | test | bench | native | docker | docker-running | stop-docker | crun | runsc | podman | lxc) wants="$wants $arg" ;;
+        build | lint | test | bench | load-programs | native | docker | docker-running | stop-docker | crun | runsc | podman | lxc) wants="$wants $arg" ;;
         *) help >&2; fail 2 "what is $arg?" ;;
     esac
 done
@@ -235,6 +267,7 @@ for want in $wants; do
         lint) lint_setup ;;
         test) test_setup ;;
         bench) bench_setup ;;
+        load-programs) load_programs_setup ;;
         native) say "native needs nothing" ;;
         docker-running) version=$(engine_version) || exit 1; say "Docker's engine $version is there" ;;
         docker) docker_setup ;;

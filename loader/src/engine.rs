@@ -6,6 +6,7 @@ use crate::Engine;
 use crate::awake::KeptAwake;
 use crate::calls::Calls;
 use crate::error::LoadError;
+use crate::external::command::Command;
 use crate::external::httperf::{Httperf, HttperfPlan};
 use crate::external::jmeter::{Jmeter, JmeterPlan};
 use crate::idle::Idle;
@@ -48,6 +49,9 @@ pub struct EngineSpec<'a> {
 /// # Errors
 /// Problems of the plan.
 pub fn build_engine(spec: EngineSpec<'_>, accepted: &AcceptedCommands) -> Result<Box<dyn Engine + Send>, LoadError> {
+    if let LoadKind::Command(load) = &spec.load.kind {
+        return Ok(Box::new(Command::new(load.as_ref().clone(), spec.address, spec.seed)));
+    }
     let body = match spec.target {
         TargetSpec::Letters(letters) => BodyRule::Repeat {
             byte: b'A',
@@ -62,7 +66,7 @@ pub fn build_engine(spec: EngineSpec<'_>, accepted: &AcceptedCommands) -> Result
 /// An engine that keeps the CPUs awake while it runs, if the load is one of ours and says so.
 fn kept_awake(spec: EngineSpec<'_>, engine: Box<dyn Engine + Send>) -> Box<dyn Engine + Send> {
     match spec.load.kind {
-        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::None(_) => engine,
+        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) | LoadKind::None(_) => engine,
         _ if spec.load.keep_awake => Box::new(KeptAwake(engine)),
         _ => engine,
     }
@@ -103,6 +107,7 @@ fn single_service(spec: EngineSpec<'_>, expect: &Expect) -> Result<Box<dyn Engin
         }
         LoadKind::Httperf(load) => Box::new(httperf(load, target)),
         LoadKind::Jmeter(load) => Box::new(jmeter(load, target)),
+        LoadKind::Command(load) => Box::new(Command::new(load.as_ref().clone(), address, seed)),
         LoadKind::None(load) => Box::new(Idle::new(load.timing.duration)),
         LoadKind::Udp(load) => Box::new(Udp::new(udp_plan(load, (wait, part), expect), address)?),
     })
@@ -125,7 +130,9 @@ pub fn max_load_connections(kind: &LoadKind, part: Part) -> Option<u64> {
         LoadKind::Ramp(load) => Some(ramp_plan(load, Wait::Sleep, 0).step.max_connections()),
         LoadKind::Users(load) => Some(closed(load.users, load.keep_alive, &load.cpus)),
         LoadKind::Max(load) => Some(closed(load.connections, load.keep_alive, &load.cpus)),
-        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::None(_) | LoadKind::Udp(_) => None,
+        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) | LoadKind::None(_) | LoadKind::Udp(_) => {
+            None
+        }
     }
 }
 

@@ -308,7 +308,7 @@ pub enum LoadError {
         /// Its name.
         program: String,
         /// How to install it.
-        remedy: &'static str,
+        remedy: String,
     },
     /// An external program failed, or its output could not be parsed.
     #[error("{program} failed: {why}")]

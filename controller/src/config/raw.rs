@@ -1,11 +1,15 @@
 //! The experiment file as written: every key, of the right type or reported as a problem; nothing is decided yet.
 
+mod command;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use protocol::raw_table;
 use protocol::spec::CpuSet;
-use protocol::toml::{Document, Problem, Section, Table};
+use protocol::toml::{Document, Field, Problem, Section, Table};
+
+pub use command::{RawCommand, RawFigure, RawFile, RawParameter, RawPreset, RawPresetUse, RawProgram};
 
 /// What an experiment file may hold.
 #[derive(Clone, Debug)]
@@ -49,6 +53,10 @@ impl RawExperiment {
         ("[[load.request]]", RawRequestKeys::KEYS),
         ("[load.request.expect]", RawExpect::KEYS),
         ("[load.tls]", RawTls::KEYS),
+        ("[[load]]", RawProgram::KEYS),
+        ("[[load]]", RawPresetUse::KEYS),
+        ("[[load.figure]]", RawFigure::KEYS),
+        ("[[load.file]]", RawFile::KEYS),
         ("[[skip]]", RawSkip::KEYS),
         ("[resources]", RawResources::KEYS),
         ("[sampling]", RawSampling::KEYS),
@@ -561,6 +569,10 @@ pub struct RawLoad {
     pub requests: Vec<RawRequest>,
     /// `[load.tls]`.
     pub tls: RawTls,
+    /// command: the preset.
+    pub preset: RawPresetUse,
+    /// command: the program.
+    pub command: RawCommand,
 }
 
 impl RawLoad {
@@ -576,8 +588,15 @@ impl RawLoad {
             tls: one(table.table("tls"), RawTls::read, problems),
             request: RawRequest::read(&mut table, problems),
             keys: RawLoadKeys::read(&mut table),
+            preset: RawPresetUse::read(&mut table),
+            command: RawCommand::read(&mut table, problems),
         };
         table.end(problems);
         load
+    }
+
+    /// The keys that are there, without their values.
+    pub fn given(&self) -> Vec<Field<()>> {
+        [self.keys.given(), self.preset.given(), self.command.program.given()].concat()
     }
 }

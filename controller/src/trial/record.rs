@@ -37,6 +37,9 @@ pub fn store(
     if let Some(outcome) = &outcome {
         labels = store_requests(&mut writer, spec, &attempt, outcome)?;
         writer.histograms(&outcome.histograms, length(outcome))?;
+        if let Some(external) = &outcome.external {
+            writer.outputs(&external.outputs)?;
+        }
     }
     writer.samples(attempt.batches.as_slice())?;
     if let End::Failed(Failed { logs, .. }) = &attempt.end {

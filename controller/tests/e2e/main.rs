@@ -28,6 +28,7 @@ mod kafka;
 #[path = "../../../deploy/tests/guests/kernel.rs"]
 mod kernel;
 mod lab;
+mod load_programs;
 mod loaders;
 mod namespaces;
 mod osv;

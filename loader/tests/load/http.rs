@@ -82,6 +82,7 @@ pub fn run_part(kind: LoadKind, http: &HttpRequests, address: SocketAddr, part: 
     let load = LoadSpec {
         kind,
         wait: Wait::Sleep,
+        keep_awake: true,
         http: http.clone(),
     };
     let spec = EngineSpec {
@@ -375,6 +376,7 @@ fn the_workload_answers_get_head_and_post() {
     let load = LoadSpec {
         kind: users(3, 30, true, vec![]),
         wait: Wait::Sleep,
+        keep_awake: true,
         http,
     };
     let spec = EngineSpec {

@@ -13,13 +13,16 @@
 //! ```
 //! During the load only PROGRESS is sent, so that transferring results does not disturb it.
 
+pub mod command;
 mod http;
 mod machine;
 mod prepare;
 mod result;
 mod spec;
+pub mod template;
 mod udp;
 
+pub use command::{Better, CommandLoad, CountOf, CsvColumn, Extract, FigureSpec, OutputPart, Take, WorkingFile};
 pub use http::{Body, Expectation, HttpRequest, HttpRequests, Method, RequestOrder, TlsSpec, TlsStats, Trust};
 pub use machine::{GeneratorLimits, MachineFacts};
 pub use prepare::{EchoSpec, JungMix, JungSpec, LettersSpec, PartSpec, Prepare, Start, TargetSpec};

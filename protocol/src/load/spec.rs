@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::command::CommandLoad;
 use super::http::HttpRequests;
 use crate::spec::CpuSet;
 
@@ -104,6 +105,8 @@ pub enum LoadKind {
     Httperf(HttperfLoad),
     /// Apache JMeter.
     Jmeter(JmeterLoad),
+    /// A program of the user's.
+    Command(Box<CommandLoad>),
     /// No load.
     None(NoLoad),
     /// A stream of UDP packets.
@@ -349,6 +352,7 @@ impl LoadKind {
     pub fn supports(&self, transport: Transport) -> bool {
         match self {
             Self::None(_) => true,
+            Self::Command(command) => command.transport.is_none_or(|own| own == transport),
             Self::Udp(_) => transport == Transport::Udp,
             _ => transport == Transport::Http,
         }
@@ -364,8 +368,19 @@ impl LoadKind {
             Self::Max(load) => &load.timing,
             Self::Httperf(load) => &load.timing,
             Self::Jmeter(load) => &load.timing,
+            Self::Command(load) => &load.timing,
             Self::None(load) => &load.timing,
             Self::Udp(load) => &load.timing,
+        }
+    }
+
+    /// The longest time from the start of the load to its end.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        let timing = self.timing();
+        match self {
+            Self::Command(load) => load.longest(),
+            _ => timing.warm_up + timing.duration + timing.timeout,
         }
     }
 
@@ -388,7 +403,7 @@ impl LoadKind {
             Self::Max(load) => load.keep_alive,
             Self::Httperf(load) => load.calls > 1,
             Self::Jmeter(load) => load.keep_alive,
-            Self::None(_) | Self::Udp(_) => false,
+            Self::Command(_) | Self::None(_) | Self::Udp(_) => false,
         }
     }
 
@@ -404,7 +419,7 @@ impl LoadKind {
         match self {
             Self::Users(_) | Self::Max(_) | Self::Jmeter(_) => true,
             Self::Udp(udp) => udp.window.is_some(),
-            Self::Rate(_) | Self::Ramp(_) | Self::Httperf(_) | Self::None(_) => false,
+            Self::Rate(_) | Self::Ramp(_) | Self::Httperf(_) | Self::Command(_) | Self::None(_) => false,
         }
     }
 
@@ -414,7 +429,7 @@ impl LoadKind {
         match self {
             Self::Rate(_) | Self::Users(_) | Self::Max(_) => true,
             Self::Udp(udp) => udp.search.is_none(),
-            Self::Ramp(_) | Self::Httperf(_) | Self::Jmeter(_) | Self::None(_) => false,
+            Self::Ramp(_) | Self::Httperf(_) | Self::Jmeter(_) | Self::Command(_) | Self::None(_) => false,
         }
     }
 
@@ -441,6 +456,7 @@ impl LoadKind {
             Self::Max(load) => &load.cpus,
             Self::Httperf(load) => &load.cpus,
             Self::Jmeter(load) => &load.cpus,
+            Self::Command(load) => &load.cpus,
             Self::None(_) => &[],
             Self::Udp(load) => &load.cpus,
         }
@@ -455,6 +471,7 @@ impl LoadKind {
             Self::Max(load) => &mut load.cpus,
             Self::Httperf(load) => &mut load.cpus,
             Self::Jmeter(load) => &mut load.cpus,
+            Self::Command(load) => &mut load.cpus,
             Self::None(_) => return,
             Self::Udp(load) => &mut load.cpus,
         };
@@ -487,7 +504,7 @@ impl fmt::Display for Arrivals {
 }
 
 /// (De)serializes durations as whole nanoseconds.
-mod ns {
+pub(super) mod ns {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -130,6 +130,15 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// A list of strings that may hold commas: `["a, b", "c"]`.
+    pub fn items(&mut self, key: &'static str) -> Field<Vec<String>> {
+        self.field(key, |value| {
+            let string = |item: &DeValue<'_>| item.as_str().map(str::to_owned);
+            let array = value.as_array().and_then(|_| list(value, string));
+            array.ok_or_else(|| Fault::new("expected a list of strings", "write e.g. [\"one\", \"two\"]"))
+        })
+    }
+
     /// A duration such as `"10s"`.
     pub fn duration(&mut self, key: &'static str) -> Field<Duration> {
         self.field(key, |value| match value {
@@ -198,6 +207,12 @@ impl<'a> Table<'a> {
             DeValue::String(text) => Some(text.as_ref().into()),
             _ => None,
         })
+    }
+
+    /// Strings, numbers, `true` or `false` by name, as a table; each is taken as its text.
+    pub fn words(&mut self, key: &'static str) -> Field<Vec<(String, String)>> {
+        let fault = || Fault::new("expected values by name", "write e.g. { one = 1, two = \"b\" }");
+        self.by_name(key, fault, plain)
     }
 
     fn by_name<T>(

@@ -55,7 +55,10 @@ impl Generator {
 
 /// Whether one of our engines fires it.
 fn is_own_engine(kind: &LoadKind) -> bool {
-    !matches!(kind, LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::None(_))
+    !matches!(
+        kind,
+        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) | LoadKind::None(_)
+    )
 }
 
 /// The most loaders of an experiment.
@@ -158,7 +161,7 @@ fn unsplittable(load: &Load, loaders: usize) -> Option<(Key, Fault)> {
         return Some((Key::Cpus, Fault::new(what, "name fewer CPUs or fewer loaders")));
     }
     match &load.spec.kind {
-        LoadKind::Ramp(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) => {
+        LoadKind::Ramp(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) => {
             let what = "a load of this kind cannot be split over loaders";
             Some((Key::Kind, Fault::new(what, whole)))
         }

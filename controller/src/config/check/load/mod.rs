@@ -1,5 +1,6 @@
 //! `[[load]]`.
 
+mod command;
 mod http;
 mod users;
 
@@ -37,7 +38,7 @@ struct Kind {
 }
 
 /// Every kind of load.
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind {
         word: "rate",
         keys: &["duration", "keep_alive", "order", "host", "rate", "arrivals", "jitter"],
@@ -100,6 +101,12 @@ const KINDS: [Kind; 8] = [
         check: |raw, table| jmeter(&raw.keys, table).map(LoadKind::Jmeter),
     },
     Kind {
+        word: "command",
+        keys: command::KEYS,
+        is_http: false,
+        check: |raw, table| command::check(raw, table).map(|load| LoadKind::Command(Box::new(load))),
+    },
+    Kind {
         word: "none",
         keys: &["duration", "keep_alive"],
         is_http: false,
@@ -146,9 +153,21 @@ fn one(raw: &RawLoad, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option
     })
 }
 
+/// The problems of loads on this machine: programs that cannot be run here.
+pub(super) fn on_this_machine(raw: &RawExperiment, loads: &[Load]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (raw, load) in raw.loads.iter().zip(loads) {
+        if let LoadKind::Command(program) = &load.spec.kind {
+            let mut table = TableCheck::new(&raw.keys.section, &mut problems);
+            command::unusable(raw, program, &mut table);
+        }
+    }
+    problems
+}
+
 /// Reports keys of other kinds.
 fn forbid_others(raw: &RawLoad, kind: &Kind, table: &mut TableCheck<'_>) {
-    for field in raw.keys.given() {
+    for field in raw.given() {
         if COMMON.contains(&field.key) || kind.keys.contains(&field.key) {
             continue;
         }
@@ -157,6 +176,16 @@ fn forbid_others(raw: &RawLoad, kind: &Kind, table: &mut TableCheck<'_>) {
         let what = format!("a load of kind \"{}\" has no such key", kind.word);
         let remedy = format!("remove it; it belongs to {}", owners.join(" and "));
         table.error(&field, Fault::new(what, remedy));
+    }
+    if kind.word != "command" {
+        let figures = raw.command.figures.iter().map(|figure| &figure.section);
+        for section in figures.chain(raw.command.files.iter().map(|file| &file.section)) {
+            let fault = Fault::new(
+                "only a program has figures and files",
+                "remove it, or write kind = \"command\"",
+            );
+            table.elsewhere(section).table_error(fault);
+        }
     }
 }
 
