@@ -1,7 +1,7 @@
 //! TLS under HTTP/1.1: rustls over the non-blocking sockets of an event loop.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream as StdStream};
+use std::net::{SocketAddr, TcpStream as StdStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -160,7 +160,7 @@ impl TlsClient {
 
     fn session(&self, address: SocketAddr) -> io::Result<ClientConnection> {
         let name = self.name.clone();
-        let name = name.unwrap_or_else(|| ServerName::IpAddress(IpAddr::from(address.ip()).into()));
+        let name = name.unwrap_or_else(|| ServerName::IpAddress(address.ip().into()));
         let session = ClientConnection::new(Arc::clone(&self.config), name);
         let mut session = session.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         // A request is encrypted at once; what the socket does not take waits in the session.

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use loader::{
-    Arrivals, BodyRule, Call, Connections, Control, Engine, Expect, Extent, Label, Max, MaxPlan, Message, Progress,
-    Rate, RatePlan, Script, Target, Think, Udp, UdpPlan, Users, UsersPlan,
+    Arrivals, BodyRule, Call, Calls, Connections, Control, Engine, Expect, Extent, Label, Max, MaxPlan, Message,
+    Progress, Rate, RatePlan, Script, Target, Think, Udp, UdpPlan, Users, UsersPlan,
 };
+use protocol::load::{Expectation, HttpRequest, HttpRequests};
 use workloads::shutdown::{Shutdown, Trigger};
 
 /// The system allocator, which counts allocations of engine threads while it is enabled.
@@ -197,6 +198,37 @@ fn rate_uniform_and_poisson() {
             assert_no_allocations(&format!("rate, {arrivals:?}, {connections:?}"), &engine);
         }
     }
+}
+
+#[test]
+fn a_mix_with_placeholders_and_expectations() {
+    let service = Service::start(1000);
+    let template = HttpRequest {
+        template: true,
+        ..HttpRequest::get("/?{uuid}&{seq}&{letters:9}&{pick:a|b}")
+    };
+    let checked = HttpRequest {
+        expect: Some(Expectation {
+            regex: Some("^A+$".into()),
+            sha256: Some("c2e686823489ced2017f6059b8b239318b6364f6dcd835d0a519105a1eadd6e4".into()),
+            ..Expectation::default()
+        }),
+        ..HttpRequest::get("/")
+    };
+    let http = HttpRequests {
+        requests: vec![template, checked],
+        ..HttpRequests::default()
+    };
+    let target = service.target(1000);
+    let calls = |keep_alive| Calls::of(&http, target.address, &target.expect, (keep_alive, 7)).unwrap();
+    let plan = RatePlan {
+        connections: Connections::KeepAlive { pool: 8, at_most: 64 },
+        ..RatePlan::new(2000.0, LONG)
+    };
+    let engine = Rate::of_calls(plan, calls(true)).unwrap();
+    assert_no_allocations("rate, placeholders and expectations", &engine);
+    let engine = Max::of_calls(&MaxPlan::new(16, LONG), calls(true)).unwrap();
+    assert_no_allocations("max, placeholders and expectations", &engine);
 }
 
 #[test]
