@@ -4,8 +4,10 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use protocol::load::{LoadKind, Prepare};
+use protocol::load::{LoadKind, LoadSpec, Prepare};
 use tokio::net::{TcpStream, UdpSocket};
+
+use crate::tls;
 
 /// Checks that the target of a PREPARE is reachable.
 ///
@@ -16,7 +18,8 @@ pub async fn check_target(prepare: &Prepare) -> Result<(), String> {
         LoadKind::Udp(_) => Contact::Packet(b"12345678".to_vec()),
         _ => Contact::Connection,
     };
-    check_reachable(&contact, prepare.address).await
+    check_reachable(&contact, prepare.address).await?;
+    check_tls(&prepare.load, prepare.address).await
 }
 
 /// How it is checked that a service can be reached.
@@ -28,6 +31,21 @@ pub enum Contact {
     Packet(Vec<u8>),
     /// It is not checked.
     Nothing,
+}
+
+/// Checks that the service completes a TLS handshake, if the load is over TLS.
+///
+/// # Errors
+/// A message with the problem and the remedy.
+pub async fn check_tls(load: &LoadSpec, address: SocketAddr) -> Result<(), String> {
+    if load.http.tls.is_none() {
+        return Ok(());
+    }
+    let http = load.http.clone();
+    let check = tokio::task::spawn_blocking(move || tls::check_handshake(&http, address, TIMEOUT));
+    check
+        .await
+        .map_err(|panic| format!("the TLS handshake panicked: {panic}"))?
 }
 
 /// Time-out of the connection.

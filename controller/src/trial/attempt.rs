@@ -207,11 +207,11 @@ impl<'a> AttemptDriver<'a> {
                 loaders,
                 readback,
             }) => {
+                let failure = failure_of(&outcome);
                 (self.outcome, self.loaders, self.readback) = (Some(outcome), loaders, readback);
                 // A second clock measurement bounds the drift during the load.
-                self.measure_clock(None)
-                    .await
-                    .map_or_else(|input| input, |()| Input::LoadDone)
+                let measured = self.measure_clock(None).await;
+                measured.map_or_else(|input| input, |()| failure.map_or(Input::LoadDone, Input::LoadFailed))
             }
             Err(why) => {
                 // The load has no further result to wait for.
@@ -277,6 +277,7 @@ impl<'a> AttemptDriver<'a> {
         let work = async {
             if let Some(endpoint) = endpoint {
                 loader::check_reachable(&spec.contact(), endpoint).await?;
+                loader::check_tls(&spec.load, endpoint).await?;
             }
             for _ in 0..EXCHANGES {
                 let exchange = link.ping(EXCHANGE_TIMEOUT).await.map_err(|error| error.to_string())?;
@@ -375,6 +376,13 @@ impl<'a> AttemptDriver<'a> {
         }
         Ok(())
     }
+}
+
+/// Why a load program failed, whose output is kept all the same; `None`: it did not, or the load is one of our engines.
+fn failure_of(outcome: &Outcome) -> Option<String> {
+    let external = outcome.external.as_ref()?;
+    let why = external.failure.as_ref()?;
+    Some(format!("{} failed: {why}", external.program))
 }
 
 /// Sends commands in order, each for as long as the broker takes.

@@ -135,7 +135,11 @@ impl AttemptSpec {
             }
             LoadKind::Users(users) => users.requests.map(|list| u64::from(list.each) * u64::from(users.users)),
             LoadKind::Udp(udp) => Some(udp.packets),
-            LoadKind::Ramp(_) | LoadKind::Max(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) => None,
+            LoadKind::Ramp(_)
+            | LoadKind::Max(_)
+            | LoadKind::Httperf(_)
+            | LoadKind::Jmeter(_)
+            | LoadKind::Command(_) => None,
             LoadKind::None(_) => Some(0),
         }
     }
@@ -226,7 +230,7 @@ impl AttemptSpec {
 
 impl PhaseDeadlines {
     fn new(experiment: &Experiment, load: &LoadKind) -> Self {
-        let (limits, timing) = (&experiment.deadlines, load.timing());
+        let limits = &experiment.deadlines;
         let transfer = match experiment.loaders.as_slice() {
             [] => Duration::ZERO,
             _ => limits.answer + TRANSFER,
@@ -234,7 +238,7 @@ impl PhaseDeadlines {
         Self {
             answer: limits.answer,
             deploy: limits.prepare + experiment.idle_window + limits.ready + limits.seed + limits.answer,
-            load: timing.warm_up + timing.duration + timing.timeout + truth::longest() + LOAD_MARGIN + transfer,
+            load: load.longest() + truth::longest() + LOAD_MARGIN + transfer,
             stop: limits.grace + limits.answer,
             renew: limits.lease / 3,
         }

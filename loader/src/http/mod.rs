@@ -8,12 +8,15 @@
 //! A [`transport::HttpTransport`] sends requests and does not know when they are due. A [`Pacer`] decides only that: by a schedule (`rate`), or by its
 //! users (`users`, `max`). Each thread has one of each; threads share nothing during the load except the cancellation flag. The request path does not
 //! allocate: requests are encoded in advance, replies are checked in the read buffer, and tables are pre-sized (`tests/load_allocations.rs` checks this).
+//! A request with placeholders is made while its thread waits for its time, if it waits. Only TLS, checks of JSON, and such requests on new connections
+//! allocate.
 
 mod connection;
 mod event_loop;
 #[cfg(test)]
 pub mod fake;
 mod poll_wait;
+mod stream;
 mod threads;
 mod transport;
 
@@ -63,6 +66,11 @@ pub trait Pacer<'a> {
 
     /// Fails requests that have timed out before they were sent.
     fn expire(&mut self, _transport: &mut impl Transport<'a>, _now_ns: u64) {}
+
+    /// The next request, if it is known before it is due.
+    fn upcoming(&self) -> Option<Due<'a>> {
+        None
+    }
 
     /// When the next request is due, with a precision of microseconds.
     fn next_ns(&self) -> Option<u64>;

@@ -30,10 +30,7 @@ fn calls(address: SocketAddr, count: u16, keep_alive: bool) -> (Vec<Call>, Vec<L
         .map(|label| {
             let path = format!("/{label}");
             let bytes = Message::get(&path, keep_alive).to_bytes(address).unwrap();
-            let expect = Expect {
-                status: 200,
-                body: BodyRule::Exact(path.as_bytes().into()),
-            };
+            let expect = Expect::ok(BodyRule::Exact(path.as_bytes().into()));
             let call = Call {
                 address,
                 label,

@@ -7,10 +7,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{truncated, validated_string};
+use crate::load::template;
 use crate::toml::did_you_mean;
 
-/// A text with placeholders: `{port}` is replaced by a value, `{{port}}` stands for the text `{port}`, and any other brace stands for itself.
-/// Values are never searched for placeholders.
+/// A text with placeholders, see [`template`], each of which must have a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Template(String);
@@ -46,61 +46,22 @@ impl FromStr for Template {
     }
 }
 
-/// A part of a template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Piece<'a> {
-    Literal(&'a str),
-    Placeholder(&'a str),
-}
-
-/// The parts of a text, in order.
-fn pieces(text: &str) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
-    let mut rest = text;
-    while let Some(open) = rest.find('{') {
-        let (before, from) = rest.split_at(open);
-        let (piece, length) = match (word(&from[1..]), from.strip_prefix("{{").and_then(word)) {
-            (_, Some(name)) if from[2 + name.len()..].starts_with("}}") => {
-                (Piece::Literal(&from[1..name.len() + 3]), name.len() + 4)
-            }
-            (Some(name), _) => (Piece::Placeholder(name), name.len() + 2),
-            _ => (Piece::Literal("{"), 1),
-        };
-        pieces.extend([Piece::Literal(before), piece]);
-        rest = &from[length..];
-    }
-    pieces.push(Piece::Literal(rest));
-    pieces
-}
-
-/// The name before the next `}`, if it is one.
-fn word(text: &str) -> Option<&str> {
-    let name = text.split_once('}')?.0;
-    name.parse::<ParameterName>().is_ok().then_some(name)
-}
-
 impl Template {
     /// The text with every placeholder replaced.
     ///
     /// # Errors
     /// [`UnknownPlaceholder`] for the first that `values` does not have.
     pub fn fill(&self, values: &Values) -> Result<String, UnknownPlaceholder> {
-        let mut text = String::new();
-        for piece in pieces(&self.0) {
-            text.push_str(match piece {
-                Piece::Literal(literal) => literal,
-                Piece::Placeholder(name) => values.get(name)?,
-            });
-        }
-        Ok(text)
+        self.check(values)?;
+        Ok(template::fill(&self.0, |name| values.get(name).ok().map(str::to_owned)))
     }
 
     /// Whether every placeholder has a value.
     ///
     /// # Errors
-    /// As [`Self::fill`].
+    /// [`UnknownPlaceholder`] for the first that it does not have.
     pub fn check(&self, values: &Values) -> Result<(), UnknownPlaceholder> {
-        self.fill(values).map(drop)
+        template::placeholders(&self.0).try_for_each(|name| values.get(name).map(drop))
     }
 }
 
@@ -164,11 +125,7 @@ impl FromStr for ParameterName {
     type Err = InvalidParameterName;
 
     fn from_str(text: &str) -> Result<Self, InvalidParameterName> {
-        let is_valid = text.len() <= 40
-            && text.starts_with(|c: char| c.is_ascii_lowercase())
-            && text
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        let is_valid = text.len() <= 40 && template::is_name(text);
         is_valid
             .then(|| Self(text.to_owned()))
             .ok_or_else(|| InvalidParameterName { given: truncated(text) })
@@ -228,8 +185,6 @@ pub fn is_plain(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn values() -> Values {
@@ -277,20 +232,6 @@ mod tests {
             "", "a b", "a;b", "a\nb", "{x}", "$(x)", "\"", "'", "a\0", "../x", "/a/../b", "`", "#", "é",
         ] {
             assert!(!is_plain(bad), "{bad:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_text_without_placeholders_stays_itself(text in "[^{\0]*") {
-            prop_assert_eq!(fill(&text).unwrap(), text);
-        }
-
-        #[test]
-        fn no_text_makes_it_panic(text in "[{}a-z\\PC]{0,30}") {
-            if let Ok(template) = text.parse::<Template>() {
-                let _ = template.fill(&values());
-            }
         }
     }
 }

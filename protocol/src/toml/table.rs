@@ -83,6 +83,18 @@ impl<'a> Table<'a> {
         self.field(key, integer)
     }
 
+    /// An integer, or a list of them.
+    pub fn integers(&mut self, key: &'static str) -> Field<Vec<i64>> {
+        let fault = || Fault::new("expected an integer, or a list of them", "write e.g. 200 or [200, 204]");
+        self.field(key, |value| match value {
+            DeValue::Array(items) => {
+                let items = items.iter().map(|item| integer(item.get_ref()).ok());
+                items.collect::<Option<_>>().ok_or_else(fault)
+            }
+            value => integer(value).map(|one| vec![one]).map_err(|_| fault()),
+        })
+    }
+
     /// An integer, which may be in quotation marks.
     pub fn quotable_integer(&mut self, key: &'static str) -> Field<i64> {
         self.field(key, |value| match value {
@@ -115,6 +127,15 @@ impl<'a> Table<'a> {
         self.field(key, |value| {
             let string = |item: &DeValue<'_>| item.as_str().map(str::to_owned);
             list(value, string).ok_or_else(|| Fault::new("expected a list of strings", "write e.g. [\"one\", \"two\"]"))
+        })
+    }
+
+    /// A list of strings that may hold commas: `["a, b", "c"]`.
+    pub fn items(&mut self, key: &'static str) -> Field<Vec<String>> {
+        self.field(key, |value| {
+            let string = |item: &DeValue<'_>| item.as_str().map(str::to_owned);
+            let array = value.as_array().and_then(|_| list(value, string));
+            array.ok_or_else(|| Fault::new("expected a list of strings", "write e.g. [\"one\", \"two\"]"))
         })
     }
 
@@ -186,6 +207,29 @@ impl<'a> Table<'a> {
         self.by_name(key, fault, |value| value.as_str().map(str::to_owned))
     }
 
+    /// Strings, numbers, `true` and `false` by name, as JSON.
+    pub fn scalars(&mut self, key: &'static str) -> Field<Vec<(String, serde_json::Value)>> {
+        let fault = || {
+            Fault::new(
+                "expected strings, numbers, true or false by name",
+                "write e.g. { \"/one\" = 1, \"/two\" = \"b\" }",
+            )
+        };
+        self.by_name(key, fault, |value| match value {
+            DeValue::Integer(_) => integer(value).ok().map(Into::into),
+            DeValue::Float(number) => number.as_str().parse::<f64>().ok().map(Into::into),
+            DeValue::Boolean(flag) => Some((*flag).into()),
+            DeValue::String(text) => Some(text.as_ref().into()),
+            _ => None,
+        })
+    }
+
+    /// Strings, numbers, `true` or `false` by name, as a table; each is taken as its text.
+    pub fn words(&mut self, key: &'static str) -> Field<Vec<(String, String)>> {
+        let fault = || Fault::new("expected values by name", "write e.g. { one = 1, two = \"b\" }");
+        self.by_name(key, fault, plain)
+    }
+
     fn by_name<T>(
         &mut self,
         key: &'static str,
@@ -246,8 +290,8 @@ impl<'a> Table<'a> {
     #[must_use]
     pub fn table(&mut self, key: &'static str) -> Self {
         let label = match self.section.label.split(['[', ']']).find(|part| !part.is_empty()) {
-            Some(outer) => format!("[{outer}.{key}]"),
             None => format!("[{key}]"),
+            Some(outer) => format!("[{outer}.{key}]"),
         };
         let section = match self.find(key) {
             Some((document, value)) => located(document, label, value),

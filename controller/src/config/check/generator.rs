@@ -13,6 +13,7 @@ use crate::config::{Experiment, Load};
 pub(super) struct Generator {
     cpus: Option<CpuSet>,
     wait: Wait,
+    keep_awake: bool,
 }
 
 /// Checks `[generator]`; `None`: a problem is reported.
@@ -21,9 +22,11 @@ pub(super) fn check(raw: &RawGenerator, problems: &mut Vec<Problem>) -> Option<G
     let cpus = table.optional(&raw.cpus, value::any);
     let words = [Wait::Sleep, Wait::Spin].map(|wait| (wait.as_str(), wait));
     let wait = table.or(&raw.wait, Wait::default(), value::choice(&words));
+    let keep_awake = table.or(&raw.keep_awake, true, value::any);
     Some(Generator {
         cpus: cpus?,
         wait: wait?,
+        keep_awake: keep_awake?,
     })
 }
 
@@ -35,6 +38,7 @@ impl Generator {
                 load.spec.pin(cpus);
             }
             load.spec.wait = self.wait;
+            load.spec.keep_awake = self.keep_awake;
             if self.wait == Wait::Spin && is_own_engine(&load.spec.kind) && load.spec.kind.cpus().is_empty() {
                 let what = format!(
                     "threads that never sleep need CPUs of their own, and load {:?} has none",
@@ -51,7 +55,10 @@ impl Generator {
 
 /// Whether one of our engines fires it.
 fn is_own_engine(kind: &LoadKind) -> bool {
-    !matches!(kind, LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::None(_))
+    !matches!(
+        kind,
+        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) | LoadKind::None(_)
+    )
 }
 
 /// The most loaders of an experiment.
@@ -154,7 +161,7 @@ fn unsplittable(load: &Load, loaders: usize) -> Option<(Key, Fault)> {
         return Some((Key::Cpus, Fault::new(what, "name fewer CPUs or fewer loaders")));
     }
     match &load.spec.kind {
-        LoadKind::Ramp(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) => {
+        LoadKind::Ramp(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) => {
             let what = "a load of this kind cannot be split over loaders";
             Some((Key::Kind, Fault::new(what, whole)))
         }

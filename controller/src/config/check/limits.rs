@@ -68,6 +68,8 @@ pub(super) fn whole(raw: &RawExperiment, experiment: &Experiment, problems: &mut
         );
         match &load.spec.kind {
             LoadKind::Udp(udp) if short(udp.expected()) => table.warn(&raw_load.keys.packets, fault),
+            // It ends by itself.
+            LoadKind::Command(command) if command.timing.duration.is_zero() => {}
             kind if short(kind.timing().duration) => table.warn(&raw_load.keys.duration, fault),
             _ => {}
         }

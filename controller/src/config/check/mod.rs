@@ -25,6 +25,8 @@ pub struct Checked {
     pub text: String,
     /// Problems that do not keep it from being run.
     pub warnings: Vec<Problem>,
+    /// Problems that keep it from being run on this machine.
+    pub on_this_machine: Vec<Problem>,
 }
 
 /// Checks every table, whatever is wrong with the others; `problems` are those of the reading.
@@ -34,6 +36,7 @@ pub(super) fn check(raw: &RawExperiment, text: &str, mut problems: Vec<Problem>)
     let wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
     match experiment {
         Some(experiment) if !wrong => Ok(Checked {
+            on_this_machine: load::on_this_machine(raw, &experiment.loads),
             experiment,
             text: text.to_owned(),
             warnings: problems,

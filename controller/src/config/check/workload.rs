@@ -241,10 +241,10 @@ pub(super) fn check_jung_loads(raw: &RawExperiment, experiment: &Experiment, pro
                 let remedy = "write no more, or give the workload more";
                 table.error(&raw.keys.users, Fault::new(what, remedy));
             }
-            if let Some(mix) = raw.mix.first() {
+            if !load.spec.http.is_plain() {
                 let what = format!("workload {} defines what its users ask for", workload.name);
-                let remedy = "leave [[load.mix]] out; the workload's get_user, get_device, get_readings and post_command say how often";
-                table.elsewhere(&mix.section).table_error(Fault::new(what, remedy));
+                let remedy = "leave the load's requests out; the workload's get_user, get_device, get_readings and post_command say how often";
+                table.table_error(Fault::new(what, remedy));
             }
         }
     }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use protocol::command::{Describe, Ping, Renew, Stop, StopReason, TrialRef};
-use protocol::load::{EchoSpec, LoadKind, LoadSpec, MaxLoad, PartSpec, Start, TargetSpec, Timing, Wait};
+use protocol::load::{EchoSpec, HttpRequests, LoadKind, LoadSpec, MaxLoad, PartSpec, Start, TargetSpec, Timing, Wait};
 use protocol::{Epoch, Name};
 use uuid::Uuid;
 
@@ -41,6 +41,8 @@ fn prepare(index: u32) -> Command {
                 cpus: vec![],
             }),
             wait: Wait::Sleep,
+            keep_awake: true,
+            http: HttpRequests::default(),
         },
         part: PartSpec { index, of: 2 },
         target: TargetSpec::Echo(EchoSpec {}),
