@@ -81,7 +81,7 @@ fn check(config: &Config, file: Option<&Path>) -> anyhow::Result<Exit> {
     println!("the configuration is valid");
     let facts = Runtime::new()?.block_on(doctor::probe_all(&serve::host(config)));
     print!("{}", doctor::render(&facts));
-    let catalog = Catalog::new(config.services.clone(), config.allow.clone());
+    let catalog = Catalog::new(config.services.clone(), config.allow.clone(), config.workload.clone());
     print!("{}", doctor::render_services(&catalog));
     Ok(Exit::Ok)
 }

@@ -82,12 +82,13 @@ async fn serve_until(
         commands_tx,
     ));
     let page_bytes = facts::page_bytes();
+    let catalog = Catalog::new(config.services, config.allow, host.workload.clone());
     let context = Context {
         host,
         programs: config.programs,
         // Where a RUN names no CPUs, the ceiling is what they get.
-        free_cpus: config.allow.cpus.clone().or(free_cpus),
-        catalog: Catalog::new(config.services, config.allow),
+        free_cpus: catalog.allow().cpus.clone().or(free_cpus),
+        catalog,
         journal,
         page_bytes,
         sampler: config.sampler,

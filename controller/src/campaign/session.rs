@@ -10,7 +10,7 @@ use protocol::command::Describe;
 use protocol::envelope::unix_ms;
 use protocol::facts::HostFacts;
 use protocol::ids::Epoch;
-use protocol::load::MachineFacts;
+use protocol::load::{MachineFacts, Transport};
 use protocol::sign::SigningKey;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -237,11 +237,19 @@ fn lacking_services(experiment: &Experiment, facts: &HostFacts) -> Vec<Lack> {
             lacking.push(Lack {
                 platform: None,
                 workload,
-                line: format!(
-                    "workload {name}: its service speaks {0:?}, not {1:?}: write protocol = {0:?} in the experiment",
-                    protocol.as_str(),
-                    entry.protocol.as_str()
-                ),
+                line: match (protocol, entry.protocol) {
+                    (Transport::Task, _) => {
+                        format!("workload {name}: its description is that of a task: write kind = \"task\"")
+                    }
+                    (_, Transport::Task) => format!(
+                        "workload {name}: its description is that of a service: write kind = \"service\", or add [task] to the description"
+                    ),
+                    _ => format!(
+                        "workload {name}: its service speaks {0:?}, not {1:?}: write protocol = {0:?} in the experiment",
+                        protocol.as_str(),
+                        entry.protocol.as_str()
+                    ),
+                },
             });
             continue;
         }

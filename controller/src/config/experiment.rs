@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use analysis::store::{ExperimentRecord, LoadRecord, PlatformRecord, Skip, WorkloadRecord};
 use protocol::ids::Name;
+use protocol::load::LoadKind;
 use protocol::spec::{PlatformSpec, Resources};
 
 use super::host::{Band, HostNeeds};
@@ -64,7 +65,12 @@ impl Experiment {
     #[must_use]
     pub fn skips(&self, platform: &Name, workload: &Workload, load: &Load) -> bool {
         let mut skips = self.skips.iter();
+        let is_of_another_task = match (&workload.kind, &load.spec.kind) {
+            (WorkloadKind::Service(task), LoadKind::Runs(runs)) => !task.is_run_by(runs),
+            _ => false,
+        };
         !load.spec.kind.supports(workload.kind.transport())
+            || is_of_another_task
             || skips.any(|skip| skip.covers(platform, &workload.name, &load.name))
     }
 

@@ -255,6 +255,12 @@ raw_table! {
         sockets: integer -> i64,
         /// udp: receive buffer per socket, bytes.
         receive_buffer: bytes -> i64,
+        /// task: number of measured runs.
+        runs: integer -> i64,
+        /// task: number of runs before them.
+        warm_up_runs: integer -> i64,
+        /// task: how long a run may take.
+        time_limit: duration -> Duration,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use protocol::ids::Name;
-use protocol::load::{JungMix, LoadSpec, Transport};
+use protocol::load::{JungMix, LoadSpec, RunsLoad, Transport};
 use protocol::spec::{BrokerProgram, CpuSet, ServiceSource, ServiceSpec};
 
 /// A workload of the comparison.
@@ -65,12 +65,25 @@ pub struct ServiceWorkload {
     pub front: ServiceEntry,
     /// The others, in the file's order.
     pub others: Vec<ServiceEntry>,
+    /// The runs of the first, if it is a task.
+    pub runs: Option<RunsLoad>,
 }
 
 impl ServiceWorkload {
     /// All of them, in the file's order.
     pub fn services(&self) -> impl Iterator<Item = &ServiceEntry> {
         std::iter::once(&self.front).chain(&self.others)
+    }
+
+    /// Whether a load is the runs of this task.
+    #[must_use]
+    pub fn is_run_by(&self, load: &RunsLoad) -> bool {
+        // The generator's CPUs are set for all loads.
+        let unpinned = RunsLoad {
+            cpus: Vec::new(),
+            ..load.clone()
+        };
+        self.runs.as_ref() == Some(&unpinned)
     }
 
     /// In a line for reports.

@@ -135,6 +135,7 @@ impl AttemptSpec {
             }
             LoadKind::Users(users) => users.requests.map(|list| u64::from(list.each) * u64::from(users.users)),
             LoadKind::Udp(udp) => Some(udp.packets),
+            LoadKind::Runs(runs) => Some(u64::from(runs.warm_up_runs) + u64::from(runs.runs)),
             LoadKind::Ramp(_)
             | LoadKind::Max(_)
             | LoadKind::Httperf(_)
@@ -172,7 +173,7 @@ impl AttemptSpec {
             (Some(Probe::Udp(probe)), _) => Contact::Packet(probe.packet.clone().into_bytes()),
             // What it would answer is not known here.
             (_, Transport::Udp) => Contact::Nothing,
-            (_, Transport::Http | Transport::Tcp) => Contact::Connection,
+            (_, Transport::Http | Transport::Tcp | Transport::Task) => Contact::Connection,
         }
     }
 

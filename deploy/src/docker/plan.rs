@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use protocol::facts::ImageRecord;
-use protocol::spec::ContainerForm;
+use protocol::spec::{ContainerForm, Values};
 
+use super::source::{Command, Ensured};
 use crate::DeployError;
 use crate::mark::Mark;
 use crate::service::{Described, Program, Service, ServiceDir, dir_path, fill_all, fill_env, root};
@@ -36,16 +37,17 @@ pub(super) struct ContainerPlan {
 }
 
 impl ContainerPlan {
-    /// The plan of a service in a container of this image. Writes the files of a described service below `state`.
+    /// The plan of a service in a container of this image, whose record and command are given if it is described. Writes the files of a described service below `state`.
     ///
     /// # Errors
     /// [`DeployError`] for files that cannot be written, or a placeholder without a value.
     pub(super) fn new(
         service: &Service,
-        (image, record): (String, Option<ImageRecord>),
+        (image, of_image): (String, Option<Ensured>),
         state: &Path,
         mark: &Mark,
     ) -> Result<Self, DeployError> {
+        let (record, command) = of_image.map(|image| (image.record, image.command)).unzip();
         let plan = Self {
             image,
             record,
@@ -57,7 +59,9 @@ impl ContainerPlan {
                 args: Some(service.workload_args(plan.listen())),
                 ..plan
             }),
-            Program::Described(described) => plan.described(service, described, &dir_path(state, mark)?),
+            Program::Described(described) => {
+                plan.described(service, (described, command.as_ref()), &dir_path(state, mark)?)
+            }
         }
     }
 
@@ -66,7 +70,12 @@ impl ContainerPlan {
         self.port.map(|port| (Ipv4Addr::UNSPECIFIED, port).into())
     }
 
-    fn described(mut self, service: &Service, described: &Described, path: &Path) -> Result<Self, DeployError> {
+    fn described(
+        mut self,
+        service: &Service,
+        (described, command): (&Described, Option<&Command>),
+        path: &Path,
+    ) -> Result<Self, DeployError> {
         let container = described.description().container.as_ref();
         self.port = container.and_then(|container| container.port).or(self.port);
         let values = described.values(service.name.as_str(), self.listen(), Path::new(root::DIR));
@@ -117,7 +126,31 @@ impl ContainerPlan {
                 self.binds.push(format!("{}:{inside}", outside.display()));
             }
         }
+        if described.task().is_some() && !described.is_image_of_program() {
+            self = self.task(described, &values, command)?;
+        }
         self.dir = Some(dir);
+        Ok(self)
+    }
+
+    /// Starts the entry point of an image for each run.
+    fn task(mut self, described: &Described, values: &Values, command: Option<&Command>) -> Result<Self, DeployError> {
+        let command = command.cloned().unwrap_or_default();
+        // As the engine does: who replaces the entry point replaces the command, too.
+        let (entrypoint, of_image) = match self.entrypoint {
+            Some(own) => (own, Vec::new()),
+            None => (command.entrypoint, command.args),
+        };
+        let mut whole = entrypoint;
+        whole.extend(self.args.unwrap_or(of_image));
+        let mut whole = whole.into_iter();
+        let program = whole.next().ok_or_else(|| DeployError::Unmet {
+            need: format!("the image {} has no command that a task could run", self.image),
+            remedy: "write entrypoint or args below [container]".into(),
+        })?;
+        let (program, args) = described.started(program.into(), whole.collect(), (values, Path::new(root::DIR)))?;
+        self.entrypoint = Some(vec![program.display().to_string()]);
+        self.args = Some(args);
         Ok(self)
     }
 }
@@ -131,17 +164,30 @@ mod tests {
     use super::*;
 
     fn plan(text: &str) -> Result<ContainerPlan, DeployError> {
+        let image = Ensured {
+            record: ImageRecord {
+                name: "image:1".into(),
+                id: "sha256:1".into(),
+                digests: vec![],
+            },
+            command: Command {
+                entrypoint: vec!["/entry".into()],
+                args: vec!["of".into(), "image".into()],
+            },
+        };
         let state = tempfile::tempdir().unwrap();
         let description = protocol::description::parse("x", text).unwrap();
         let values = description.values(&BTreeMap::new()).unwrap();
         let described = Described::new(description, values, None, 1000).unwrap();
+        // Any file without a loader will do.
+        let described = described.with_workload("/etc/passwd".into());
         let service = Service::described("web".parse().unwrap(), described);
         let mark = Mark {
             runner: "lab".parse().unwrap(),
             attempt: AttemptId::fresh(),
             service: service.name.clone(),
         };
-        ContainerPlan::new(&service, ("image:1".into(), None), state.path(), &mark)
+        ContainerPlan::new(&service, ("image:1".into(), Some(image)), state.path(), &mark)
     }
 
     #[test]
@@ -190,5 +236,28 @@ mod tests {
         let error =
             plan("[container]\nimage = 'x'\nvolumes = { '/etc/b' = 'b' }\n[ready]\nkind = 'started'\n").unwrap_err();
         assert!(error.to_string().contains("the volume /etc/b is the file b"), "{error}");
+    }
+
+    #[test]
+    fn a_task_runs_what_the_image_runs() {
+        let task = "[container]\nimage = 'x'\n%\n[task]\n";
+        let whole = |container: &str| {
+            let plan = plan(&task.replace('%', container)).unwrap();
+            (plan.entrypoint.unwrap().join(" "), plan.args.unwrap().join(" "))
+        };
+        let starter = "/service/.jung-task";
+        let listen = "task --listen=0.0.0.0:8080 --exit-code=0 --";
+        for (container, args) in [
+            ("", "/entry of image"),
+            ("args = ['a']", "/entry a"),
+            ("entrypoint = ['/own']", "/own"),
+            ("entrypoint = ['/own', 'x']\nargs = ['{port}']", "/own x 8080"),
+        ] {
+            assert_eq!(
+                whole(container),
+                (starter.to_owned(), format!("{listen} {args}")),
+                "{container}"
+            );
+        }
     }
 }

@@ -24,14 +24,27 @@ const MAX_MANIFEST: u64 = 1 << 20;
 /// Pieces of an archive that is sent to the engine, bytes.
 const PIECE: usize = 1 << 20;
 
+/// The image of a described service that the engine has.
+#[derive(Clone, Debug)]
+pub(super) struct Ensured {
+    /// What it is.
+    pub(super) record: ImageRecord,
+    /// What it starts by itself.
+    pub(super) command: Command,
+}
+
+/// What an image starts by itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Command {
+    pub(super) entrypoint: Vec<String>,
+    pub(super) args: Vec<String>,
+}
+
 /// The image of a described service, which the engine has afterwards; and its reference.
 ///
 /// # Errors
 /// [`DeployError`] with what is missing, or the engine's message.
-pub(super) async fn ensure(
-    docker: &bollard::Docker,
-    described: &Described,
-) -> Result<(String, ImageRecord), DeployError> {
+pub(super) async fn ensure(docker: &bollard::Docker, described: &Described) -> Result<(String, Ensured), DeployError> {
     let reference = match described.image_source() {
         ImageSource::Named(image) => named(docker, image).await?,
         ImageSource::Archive(archive) => load(docker, &described.beside(archive)?).await?,
@@ -46,29 +59,38 @@ pub(super) async fn ensure(
             build(docker, context).await?
         }
     };
-    let record = inspect(docker, &reference).await?;
-    let record = record.ok_or_else(|| failed(&format!("the engine does not have {reference}, which it should")))?;
-    check_architecture(&record)?;
-    Ok((reference, record.record))
+    let found = inspect(docker, &reference).await?;
+    let found = found.ok_or_else(|| failed(&format!("the engine does not have {reference}, which it should")))?;
+    check_architecture(&found)?;
+    Ok((reference, found.image))
 }
 
 /// An image of the engine.
 struct Found {
-    record: ImageRecord,
+    image: Ensured,
     architecture: Option<String>,
 }
 
 /// An image by its reference; `None`: the engine does not have it.
 async fn inspect(docker: &bollard::Docker, reference: &str) -> Result<Option<Found>, DeployError> {
     match docker.inspect_image(reference).await {
-        Ok(image) => Ok(Some(Found {
-            record: ImageRecord {
-                name: reference.to_owned(),
-                id: image.id.unwrap_or_default(),
-                digests: image.repo_digests.unwrap_or_default(),
-            },
-            architecture: image.architecture,
-        })),
+        Ok(image) => {
+            let config = image.config.unwrap_or_default();
+            Ok(Some(Found {
+                image: Ensured {
+                    record: ImageRecord {
+                        name: reference.to_owned(),
+                        id: image.id.unwrap_or_default(),
+                        digests: image.repo_digests.unwrap_or_default(),
+                    },
+                    command: Command {
+                        entrypoint: config.entrypoint.unwrap_or_default(),
+                        args: config.cmd.unwrap_or_default(),
+                    },
+                },
+                architecture: image.architecture,
+            }))
+        }
         Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(engine_error(&error)),
     }
@@ -88,7 +110,10 @@ fn check_architecture(image: &Found) -> Result<(), DeployError> {
     {
         None => Ok(()),
         Some(other) => Err(DeployError::Unmet {
-            need: format!("image {} is for {other}, and this host is {own}", image.record.name),
+            need: format!(
+                "image {} is for {other}, and this host is {own}",
+                image.image.record.name
+            ),
             remedy: format!("use an image for {own}"),
         }),
     }

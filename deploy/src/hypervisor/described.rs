@@ -62,6 +62,12 @@ pub(super) fn osv(service: &Service, described: &Described, scratch: &Path) -> R
 /// # Errors
 /// A placeholder without a value.
 pub(super) fn args(service: &Service, described: &Described, address: Ipv4Addr) -> Result<Vec<String>, DeployError> {
+    if described.task().is_some() {
+        return Err(DeployError::Unmet {
+            need: "a task needs a guest whose image is built with its program".into(),
+            remedy: "remove the image from the guest's description, or leave this platform out".into(),
+        });
+    }
     let listen = service.port.map(|port| SocketAddr::from((address, port)));
     let values = described.values(service.name.as_str(), listen, Path::new(root::DIR));
     args_of(described, &values)
@@ -89,18 +95,20 @@ fn exec(described: &Described, values: &Values) -> Result<Vec<u8>, DeployError> 
         .and_then(|form| form.program.as_ref())
         .map(|path| PathBuf::from(path.as_str()));
     let (mut directory, mut env, mut user) = (PathBuf::from(root::DIR), Vec::new(), (0, 0));
-    let program = match (inside, &description.native) {
-        (Some(program), None) => program,
-        (inside, _) => {
+    let native_program = match (&inside, &description.native) {
+        (Some(_), None) => None,
+        _ => {
             let launchable = described.launchable(values, Path::new(root::DIR))?;
             (directory, env) = (launchable.directory, launchable.env);
             user = described
                 .host_user()?
                 .map_or(user, |user| (user.uid.as_raw(), user.gid.as_raw()));
-            inside.unwrap_or(launchable.program)
+            Some(described.program(&described.native()?.program)?)
         }
     };
+    let program = inside.or(native_program).unwrap_or_default();
     let args = args_of(described, values)?;
+    let (program, args) = described.started(program, args, (values, Path::new(root::DIR)))?;
     let mut fields = vec![
         program.display().to_string(),
         directory.display().to_string(),

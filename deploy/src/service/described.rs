@@ -23,6 +23,8 @@ pub struct Described {
     folder: Option<PathBuf>,
     /// The most that its files may contain, bytes.
     data_limit: u64,
+    /// The workload program of this host, which starts tasks.
+    workload: Option<PathBuf>,
 }
 
 /// A program with everything that it is started with.
@@ -53,7 +55,21 @@ impl Described {
             values,
             folder,
             data_limit,
+            workload: None,
         })
+    }
+
+    /// The same with the workload program of this host, which starts tasks.
+    #[must_use]
+    pub fn with_workload(self, workload: PathBuf) -> Self {
+        Self {
+            workload: Some(workload),
+            ..self
+        }
+    }
+
+    pub(super) fn workload(&self) -> Option<&Path> {
+        self.workload.as_deref()
     }
 
     /// The description.
@@ -151,9 +167,11 @@ impl Described {
             Some(directory) => fill(directory, values)?.into(),
             None => dir.to_owned(),
         };
+        let (program, args) = (self.program(&native.program)?, fill_all(&native.args, values)?);
+        let (program, args) = self.started(program, args, (values, dir))?;
         Ok(Launchable {
-            program: self.program(&native.program)?,
-            args: fill_all(&native.args, values)?,
+            program,
+            args,
             env: fill_env(&native.env, values)?,
             directory,
         })

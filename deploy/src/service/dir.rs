@@ -16,6 +16,7 @@ use protocol::toml::parse_size;
 
 use super::Described;
 use super::described::fill;
+use super::task::STARTER;
 use crate::mark::Mark;
 use crate::procfs::Procfs;
 use crate::{DeployError, process, size};
@@ -63,6 +64,11 @@ impl ServiceDir {
             if file.executable {
                 fs::set_permissions(&at, Permissions::from_mode(0o755)).map_err(failed(&at))?;
             }
+        }
+        if described.task().is_some() {
+            let at = dir.path.join(STARTER);
+            fs::copy(described.starter()?, &at).map_err(failed(&at))?;
+            fs::set_permissions(&at, Permissions::from_mode(0o755)).map_err(failed(&at))?;
         }
         if let Some(owner) = owner {
             chown_all(&dir.path, owner).map_err(failed(&dir.path))?;

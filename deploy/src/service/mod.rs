@@ -4,6 +4,7 @@ mod described;
 mod dir;
 mod program;
 pub(crate) mod root;
+mod task;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,7 +69,7 @@ impl Service {
         match &self.program {
             Program::Described(described) => match described.description().protocol {
                 load::Transport::Udp => Transport::Udp,
-                load::Transport::Http | load::Transport::Tcp => Transport::Tcp,
+                load::Transport::Http | load::Transport::Tcp | load::Transport::Task => Transport::Tcp,
             },
             Program::Workload(_) => self.ready.probe.transport(),
         }

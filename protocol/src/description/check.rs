@@ -1,53 +1,41 @@
 //! From a raw description to a checked one, or to every problem of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use super::raw::{RawContainer, RawDescription, RawFile, RawGuest, RawNative, RawReady};
-use super::seed;
+use super::raw::{RawContainer, RawDescription, RawFile, RawGuest, RawNative, RawTask};
+use super::{ready, seed};
 use crate::load::Transport;
 use crate::spec::{
-    CommandProbe, ConnectsProbe, ContainerForm, DnsProbe, EnvName, FileContent, Fill, GeneratedContent, GuestForm,
-    HttpProbe, INDEX, ImageSource, NamedImage, NativeForm, OutputProbe, PORT, Parameter, ParameterName, Pattern, Probe,
-    ProgramImage, ProgramPath, Pull, RESERVED, Readiness, RedisProbe, RelativePath, ServiceDescription, ServiceFile,
-    StartedProbe, Template, UdpProbe, Values, is_plain,
+    ContainerForm, EnvName, FileContent, Fill, GeneratedContent, GuestForm, INDEX, ImageSource, NamedImage, NativeForm,
+    PORT, Parameter, ParameterName, ProgramImage, ProgramPath, Pull, RESERVED, RelativePath, ServiceDescription,
+    ServiceFile, TASK_PORT, TaskForm, Template, Values, is_plain,
 };
 use crate::toml::value::{self, parsed};
 use crate::toml::{Fault, Problem, TableCheck};
 
-/// The kinds of probe, by their word.
-#[derive(Clone, Copy)]
-enum Kind {
-    Http,
-    Tcp,
-    Udp,
-    Dns,
-    Redis,
-    Output,
-    Command,
-    Started,
-}
-
-const KINDS: [(&str, Kind); 8] = [
-    ("http", Kind::Http),
-    ("tcp", Kind::Tcp),
-    ("udp", Kind::Udp),
-    ("dns", Kind::Dns),
-    ("redis", Kind::Redis),
-    ("output", Kind::Output),
-    ("command", Kind::Command),
-    ("started", Kind::Started),
-];
-
 impl RawDescription {
-    /// Checks everything; `None`: a problem is reported.
+    /// Checks everything; `None`: a problem is reported. `[task]` makes it a task.
     #[must_use]
     pub fn check(&self, problems: &mut Vec<Problem>) -> Option<ServiceDescription> {
+        self.check_as(self.task.is_some(), problems)
+    }
+
+    /// The same of a task without `[task]`, or of a service.
+    #[must_use]
+    pub fn check_as(&self, is_task: bool, problems: &mut Vec<Problem>) -> Option<ServiceDescription> {
         let keys = &self.keys;
         let mut table = TableCheck::new(&keys.section, problems);
-        let protocols = Transport::ALL.map(|protocol| (protocol.as_str(), protocol));
-        let protocol = table.or(&keys.protocol, Transport::Http, value::choice(&protocols));
-        let parameters = table.or(&keys.parameters, BTreeMap::new(), parameters);
+        let protocols = Transport::OF_SERVICES.map(|protocol| (protocol.as_str(), protocol));
+        let mut protocol = table.or(&keys.protocol, Transport::Http, value::choice(&protocols));
+        let mut parameters = table.or(&keys.parameters, BTreeMap::new(), parameters);
+        if is_task {
+            table.forbid(&keys.protocol, "a task speaks nothing", "remove it");
+            protocol = Some(Transport::Task);
+            if let (Some(parameters), Ok(port)) = (&mut parameters, PORT.parse()) {
+                let default = || Parameter::Integer(TASK_PORT.into());
+                parameters.entry(port).or_insert_with(default);
+            }
+        }
         // Without the parameters, every placeholder would be a second problem.
         let known = parameters.as_ref().map(placeholders);
         let mut paths = BTreeSet::new();
@@ -82,7 +70,11 @@ impl RawDescription {
         let listens = parameters
             .as_ref()
             .map(|all| all.keys().any(|name| name.as_str() == PORT));
-        let ready = readiness(&self.ready, protocol.zip(listens), known.as_ref(), problems);
+        let ready = ready::check(&self.ready, protocol.zip(listens), known.as_ref(), problems);
+        let task = match &self.task {
+            Some(raw) => task(raw, known.as_ref(), problems),
+            None => Some(TaskForm::default()),
+        };
         Some(ServiceDescription {
             protocol: protocol?,
             parameters: parameters?,
@@ -91,6 +83,7 @@ impl RawDescription {
             native: native.map_or(Some(None), |native| native.map(Some))?,
             container: container.map_or(Some(None), |container| container.map(Some))?,
             guest: guest.map_or(Some(None), |guest| guest.map(Some))?,
+            task: task.map(|task| is_task.then_some(task))?,
             ready: ready?,
             seed: seed?,
         })
@@ -330,6 +323,16 @@ fn guest(raw: &RawGuest, known: Option<&Values>, problems: &mut Vec<Problem>) ->
     })
 }
 
+fn task(raw: &RawTask, known: Option<&Values>, problems: &mut Vec<Problem>) -> Option<TaskForm> {
+    let mut table = TableCheck::new(&raw.section, problems);
+    let exit_code = table.or(&raw.exit_code, 0, value::integer("an exit code", 0..=255, 0));
+    let output = table.optional(&raw.output, template(known));
+    Some(TaskForm {
+        exit_code: exit_code?,
+        output: output?,
+    })
+}
+
 fn image(raw: &RawContainer, has_native: bool, table: &mut TableCheck<'_>) -> Option<ImageSource> {
     const BESIDE: &str = "write a path below the folder of service.toml";
     let pulls = [
@@ -371,158 +374,4 @@ fn image(raw: &RawContainer, has_native: bool, table: &mut TableCheck<'_>) -> Op
             None
         }
     }
-}
-
-/// The keys of each kind of probe.
-const fn keys_of(kind: Kind) -> &'static [&'static str] {
-    match kind {
-        Kind::Http => &["path", "status", "body_bytes", "body"],
-        Kind::Udp => &["packet", "answer"],
-        Kind::Dns => &["name"],
-        Kind::Output => &["line"],
-        Kind::Command => &["program", "args"],
-        Kind::Tcp | Kind::Redis | Kind::Started => &[],
-    }
-}
-
-fn readiness(
-    raw: &RawReady,
-    service: Option<(Transport, bool)>,
-    known: Option<&Values>,
-    problems: &mut Vec<Problem>,
-) -> Option<Readiness> {
-    let mut table = TableCheck::new(&raw.section, problems);
-    let default = service.and_then(|(protocol, listens)| match (listens, protocol) {
-        (true, Transport::Http) => Some(Kind::Http),
-        (true, Transport::Tcp) => Some(Kind::Tcp),
-        _ => None,
-    });
-    // What is missing here would only follow from another problem.
-    if service.is_none() && raw.kind.is_absent() {
-        return None;
-    }
-    let kind = match default {
-        Some(default) => table.or(&raw.kind, default, value::choice(&KINDS)),
-        None => table.required(
-            &raw.kind,
-            "kind = \"output\" and line = \"ready\"",
-            value::choice(&KINDS),
-        ),
-    };
-    let kind = kind?;
-    for field in raw.given() {
-        let is_common = ["kind", "interval", "timeout"].contains(&field.key);
-        if !is_common && !keys_of(kind).contains(&field.key) {
-            let (word, _) = KINDS.iter().find(|(_, other)| keys_of(*other).contains(&field.key))?;
-            table.error(
-                &field,
-                Fault::new(
-                    format!("this key is for kind = \"{word}\""),
-                    "remove it, or write that kind",
-                ),
-            );
-        }
-    }
-    let probe = probe(raw, kind, known, &mut table);
-    if let (Some(probe), Some((_, false))) = (&probe, service)
-        && probe.needs_port()
-    {
-        let remedy = "declare it: parameters = { port = 8080 }, or write kind = \"output\", \"command\" or \"started\"";
-        table.error(
-            &raw.kind,
-            Fault::new("this probe needs a port, and there is none", remedy),
-        );
-    }
-    let (ms, s) = (Duration::from_millis, Duration::from_secs);
-    let interval = table.optional(&raw.interval, value::within("an interval", ms(1)..=s(60), "10ms"));
-    let timeout = table.optional(&raw.timeout, value::within("a time-out", ms(1)..=s(3600), "30s"));
-    let whole = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    Some(Readiness {
-        probe: probe?,
-        interval_ms: interval?.map(whole),
-        timeout_ms: timeout?.map(whole),
-    })
-}
-
-fn probe(raw: &RawReady, kind: Kind, known: Option<&Values>, table: &mut TableCheck<'_>) -> Option<Probe> {
-    Some(match kind {
-        Kind::Http => Probe::Http(http(raw, table)?),
-        Kind::Tcp => Probe::Connects(ConnectsProbe {}),
-        Kind::Udp => {
-            let packet = table.required(&raw.packet, "packet = \"are you there?\"", value::any);
-            let answer = table.required(&raw.answer, "answer = \"yes\"", value::any);
-            Probe::Udp(UdpProbe {
-                packet: packet?,
-                answer: answer?,
-            })
-        }
-        Kind::Dns => Probe::Dns(DnsProbe {
-            name: table.required(&raw.name, "name = \"www.example.org\"", domain)?,
-        }),
-        Kind::Redis => Probe::Redis(RedisProbe {}),
-        Kind::Output => Probe::Output(OutputProbe {
-            line: table.required(&raw.line, "line = \"^listening\"", pattern)?,
-        }),
-        Kind::Command => {
-            let program = table.required(
-                &raw.program,
-                "program = \"/usr/bin/pg_isready\"",
-                parsed("program", PROGRAM),
-            );
-            let args = table.or(&raw.args, Vec::new(), templates(known));
-            Probe::Command(CommandProbe {
-                program: program?,
-                args: args?,
-            })
-        }
-        Kind::Started => Probe::Started(StartedProbe {}),
-    })
-}
-
-fn http(raw: &RawReady, table: &mut TableCheck<'_>) -> Option<HttpProbe> {
-    let path = table.or(&raw.path, "/".to_owned(), |text: &String| {
-        let is_path = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic());
-        is_path.then(|| text.clone()).ok_or_else(|| {
-            Fault::new(
-                "invalid path",
-                "write a path that begins with /, e.g. path = \"/health\"",
-            )
-        })
-    });
-    let status = table.or(&raw.status, 200, value::integer("a status", 100..=599, 200));
-    let body_bytes = table.optional(
-        &raw.body_bytes,
-        value::integer("the length of a body in bytes", 0..=64 << 20, 1000),
-    );
-    let body = table.optional(&raw.body, pattern);
-    Some(HttpProbe {
-        path: path?,
-        status: status?,
-        body_bytes: body_bytes?,
-        body: body?,
-    })
-}
-
-fn pattern(text: &String) -> Result<Pattern, Fault> {
-    text.parse::<Pattern>().map_err(|error| {
-        let what = format!("invalid regular expression ({})", error.why);
-        Fault::new(
-            what,
-            "correct it; in single quotation marks, backslashes stay as they are",
-        )
-    })
-}
-
-/// A domain name: labels of 1 to 63 bytes, together at most 253.
-fn domain(text: &String) -> Result<String, Fault> {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
-    };
-    if text.len() <= 253 && text.split('.').all(label) {
-        return Ok(text.clone());
-    }
-    Err(Fault::new(
-        "invalid domain name",
-        "write e.g. name = \"www.example.org\"",
-    ))
 }

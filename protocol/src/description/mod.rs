@@ -4,12 +4,13 @@
 
 mod check;
 mod raw;
+mod ready;
 mod seed;
 #[cfg(test)]
 mod tests;
 
 pub use check::parameters;
-pub use raw::{RawContainer, RawDescription, RawFile, RawGuest, RawKeys, RawNative, RawReady, RawSeed};
+pub use raw::{RawContainer, RawDescription, RawFile, RawGuest, RawKeys, RawNative, RawReady, RawSeed, RawTask};
 
 use crate::spec::ServiceDescription;
 use crate::toml::{Document, Problem, Table};

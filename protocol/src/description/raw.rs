@@ -93,6 +93,16 @@ raw_table! {
 }
 
 raw_table! {
+    /// `[task]`.
+    RawTask {
+        /// The exit code of success.
+        exit_code: integer -> i64,
+        /// Its standard output.
+        output: string -> String,
+    }
+}
+
+raw_table! {
     /// `[ready]`.
     RawReady {
         /// What is tried.
@@ -165,6 +175,8 @@ pub struct RawDescription {
     pub container: Option<RawContainer>,
     /// `[guest]`, if it is there.
     pub guest: Option<RawGuest>,
+    /// `[task]`, if it is there.
+    pub task: Option<RawTask>,
     /// `[ready]`.
     pub ready: RawReady,
     /// Every `[[seed]]`.
@@ -179,11 +191,13 @@ impl RawDescription {
         let container = self.container.iter().map(|container| &container.section);
         let guest = self.guest.iter().map(|guest| &guest.section);
         let seed = self.seed.iter().map(|seed| &seed.section);
+        let task = self.task.iter().map(|task| &task.section);
         let ready = Some(&self.ready.section).filter(|section| section.line.is_some());
         files
             .chain(native)
             .chain(container)
             .chain(guest)
+            .chain(task)
             .chain(seed)
             .chain(ready)
     }
@@ -194,6 +208,7 @@ impl RawDescription {
         ("[native]", RawNative::KEYS),
         ("[container]", RawContainer::KEYS),
         ("[guest]", RawGuest::KEYS),
+        ("[task]", RawTask::KEYS),
         ("[ready]", RawReady::KEYS),
         ("[[seed]]", RawSeed::KEYS),
     ];
@@ -205,6 +220,7 @@ impl RawDescription {
         let native = table.table_if_given("native");
         let container = table.table_if_given("container");
         let guest = table.table_if_given("guest");
+        let task = table.table_if_given("task");
         let (ready, seed) = (table.table("ready"), table.tables("seed"));
         Self {
             keys: RawKeys::read(table),
@@ -215,6 +231,7 @@ impl RawDescription {
             native: native.map(|table| one(table, RawNative::read, problems)),
             container: container.map(|table| one(table, RawContainer::read, problems)),
             guest: guest.map(|table| one(table, RawGuest::read, problems)),
+            task: task.map(|table| one(table, RawTask::read, problems)),
             ready: one(ready, RawReady::read, problems),
             seed: seed
                 .into_iter()

@@ -2,7 +2,8 @@
 
 use super::check::{PROGRAM, template, templates};
 use super::raw::RawSeed;
-use crate::spec::{CommandProbe, HttpMethod, HttpSeed, INDEX, RedisSeed, SeedStep, Template, Values};
+use crate::load::Method;
+use crate::spec::{CommandProbe, HttpSeed, INDEX, RedisSeed, SeedStep, Template, Values};
 use crate::toml::value::{self, parsed};
 use crate::toml::{Fault, Problem, TableCheck};
 
@@ -93,8 +94,10 @@ fn http(raw: &RawSeed, known: Option<&Values>, table: &mut TableCheck<'_>) -> Op
         known.set(INDEX, 0);
         known
     });
-    let methods = HttpMethod::ALL.map(|method| (method.as_str(), method));
-    let method = table.or(&raw.method, HttpMethod::Post, value::choice(&methods));
+    // A reply to HEAD says nothing that a seed needs.
+    let methods = Method::ALL.into_iter().filter(|method| *method != Method::Head);
+    let methods: Vec<_> = methods.map(|method| (method.as_str(), method)).collect();
+    let method = table.or(&raw.method, Method::Post, value::choice(&methods));
     let path = table.required(&raw.path, "path = \"/users\"", |text: &String| {
         if !text.starts_with('/') || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Fault::new(

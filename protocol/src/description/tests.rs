@@ -1,4 +1,5 @@
-use crate::spec::{FileContent, Parameter, PlatformKind, Probe};
+use crate::load::Transport;
+use crate::spec::{FileContent, Parameter, PlatformKind, Probe, TASK_PORT};
 
 use super::*;
 
@@ -131,6 +132,30 @@ fn parameters_are_set_by_kind_and_cannot_inject() {
         let faults = set(name, value).unwrap_err();
         assert!(faults.len() == 1 && faults[0].contains(fault), "{name}: {faults:?}");
     }
+}
+
+#[test]
+fn a_task_listens_for_orders_and_needs_no_probe() {
+    let text = "parameters = { size = 10 }\n[native]\nprogram = 'sort'\nargs = ['{size}']\n[task]\nexit_code = 3\noutput = 'sorted {size}'\n";
+    let description = parse("x", text).unwrap();
+    assert_eq!(description.protocol, Transport::Task);
+    let values = description.values(&[].into()).unwrap();
+    assert_eq!(ServiceDescription::port_of(&values), Ok(Some(TASK_PORT)));
+    let task = description.task.as_ref().unwrap();
+    assert_eq!(
+        (task.exit_code, task.output.as_ref().unwrap().as_str()),
+        (3, "sorted {size}")
+    );
+    assert!(
+        description
+            .missing_form(PlatformKind::Osv)
+            .unwrap()
+            .contains("no second program")
+    );
+    assert_eq!(description.missing_form(PlatformKind::LinuxVm), None);
+    insta::assert_snapshot!(problems(
+        "protocol = 'tcp'\n[native]\nprogram = 'x'\n[task]\nexit_code = 300\noutput = '{size}'\n[ready]\nkind = 'tcp'\n"
+    ));
 }
 
 #[test]

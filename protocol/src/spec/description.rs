@@ -8,7 +8,7 @@ use super::names::{AbsolutePath, EnvName, ImageName, ProgramPath, RelativePath, 
 use super::platform::PlatformKind;
 use super::probe::{CommandProbe, Probe, Readiness};
 use super::template::{Parameter, ParameterName, Template, UnknownPlaceholder, Values, is_plain};
-use crate::load::Transport;
+use crate::load::{Method, Transport};
 use crate::toml::did_you_mean;
 
 /// A service as its description defines it: a form for each kind of platform, and what they have in common.
@@ -33,12 +33,30 @@ pub struct ServiceDescription {
     /// In a guest; `None`: the native program with what it needs. With it, the service may also be part of the guest's own image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guest: Option<GuestForm>,
+    /// With it, the program is a task: it runs to its end, and is started again for each run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskForm>,
     /// What proves that it is ready.
     pub ready: Readiness,
     /// How it is filled with data once it replies, before READY.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seed: Vec<SeedStep>,
 }
+
+/// What is expected of each run of a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskForm {
+    /// The exit code of success.
+    #[serde(default)]
+    pub exit_code: u8,
+    /// Its standard output without the last newline; `None`: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Template>,
+}
+
+/// The port on which a task's runs are ordered, unless its description declares the parameter [`PORT`].
+pub const TASK_PORT: u16 = 8080;
 
 /// A step of filling a service with data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +75,7 @@ pub enum SeedStep {
 #[serde(deny_unknown_fields)]
 pub struct HttpSeed {
     /// The method.
-    pub method: HttpMethod,
+    pub method: Method,
     /// Path and query.
     pub path: Template,
     /// The body.
@@ -66,40 +84,6 @@ pub struct HttpSeed {
     pub status: u16,
     /// How often it is sent.
     pub times: Template,
-}
-
-/// Methods of requests that seed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum HttpMethod {
-    /// GET.
-    Get,
-    /// POST.
-    #[default]
-    Post,
-    /// PUT.
-    Put,
-    /// DELETE.
-    Delete,
-    /// PATCH.
-    Patch,
-}
-
-impl HttpMethod {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Get, Self::Post, Self::Put, Self::Delete, Self::Patch];
-
-    /// Its name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Delete => "DELETE",
-            Self::Patch => "PATCH",
-        }
-    }
 }
 
 /// A key space of Redis: keys are the prefix and twelve digits from zero.
@@ -411,12 +395,15 @@ impl ServiceDescription {
             _ => &[],
         };
         let probe = probe.iter().map(|arg| ("ready args".to_owned(), arg));
+        let task = self.task.iter().filter_map(|task| task.output.as_ref());
+        let task = task.map(|output| ("task output".to_owned(), output));
         files
             .chain(native)
             .chain(container)
             .chain(guest)
             .chain(seed)
             .chain(probe)
+            .chain(task)
             .collect()
     }
 
@@ -427,6 +414,7 @@ impl ServiceDescription {
         match kind {
             PlatformKind::Docker => self.container.as_ref().is_none_or(of_program),
             PlatformKind::Includeos => false,
+            PlatformKind::Osv if self.task.is_some() => false,
             PlatformKind::LinuxVm | PlatformKind::Guest | PlatformKind::Osv => {
                 self.native.is_some() && self.guest.as_ref().is_none_or(|guest| guest.root.is_none())
             }
@@ -437,6 +425,9 @@ impl ServiceDescription {
     /// What it lacks to run on a kind of platform; `None`: it can.
     #[must_use]
     pub fn missing_form(&self, kind: PlatformKind) -> Option<String> {
+        if self.task.is_some() && matches!(kind, PlatformKind::Osv | PlatformKind::Includeos) {
+            return Some("its kernel starts no second program, which a task needs".to_owned());
+        }
         let (has, table) = match kind {
             PlatformKind::Fake => return None,
             PlatformKind::Native | PlatformKind::Lxc => (self.native.is_some(), "[native]"),

@@ -34,6 +34,8 @@ pub struct Catalog {
     /// Where the descriptions are.
     folder: PathBuf,
     allow: Allow,
+    /// The workload program, which starts tasks.
+    workload: PathBuf,
 }
 
 /// A service as drivers get it.
@@ -48,8 +50,12 @@ pub struct Resolved {
 impl Catalog {
     /// The descriptions in a folder, which need not exist.
     #[must_use]
-    pub const fn new(folder: PathBuf, allow: Allow) -> Self {
-        Self { folder, allow }
+    pub const fn new(folder: PathBuf, allow: Allow, workload: PathBuf) -> Self {
+        Self {
+            folder,
+            allow,
+            workload,
+        }
     }
 
     /// What may be started.
@@ -135,7 +141,7 @@ impl Catalog {
             need: format!("the description {name}: {}", faults.join("; ")),
             remedy: "correct `parameters` in the experiment".into(),
         })?;
-        let described = described(description, values, Some(folder), &self.allow)?;
+        let described = self.described(description, values, Some(folder))?;
         resolved(service, Some(name), described)
     }
 
@@ -149,9 +155,23 @@ impl Catalog {
         }
         let values = description.values(&Default::default());
         let values = values.map_err(|faults| faulty(faults.join("; ")))?;
-        let described = described(description.clone(), values, None, &self.allow)?;
+        let described = self.described(description.clone(), values, None)?;
         self.allow.inline(&described)?;
         resolved(service, None, described)
+    }
+
+    fn described(
+        &self,
+        description: ServiceDescription,
+        values: Values,
+        folder: Option<PathBuf>,
+    ) -> Result<Described, Unmet> {
+        let described = Described::new(description, values, folder, self.allow.data_limit());
+        let described = described.map_err(|need| Unmet {
+            need,
+            remedy: "write e.g. parameters = { port = 8080 }".into(),
+        })?;
+        Ok(described.with_workload(self.workload.clone()))
     }
 
     /// A description, and its folder.
@@ -193,18 +213,6 @@ impl Catalog {
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
             .collect()
     }
-}
-
-fn described(
-    description: ServiceDescription,
-    values: Values,
-    folder: Option<PathBuf>,
-    allow: &Allow,
-) -> Result<Described, Unmet> {
-    Described::new(description, values, folder, allow.data_limit()).map_err(|need| Unmet {
-        need,
-        remedy: "write e.g. parameters = { port = 8080 }".into(),
-    })
 }
 
 fn resolved(service: &Name, description: Option<&Name>, described: Described) -> Result<Resolved, Unmet> {
@@ -262,7 +270,7 @@ mod tests {
             fs::create_dir_all(folder.join(name)).unwrap();
             fs::write(folder.join(name).join(FILE), text).unwrap();
         }
-        Catalog::new(folder.to_owned(), Allow::default())
+        Catalog::new(folder.to_owned(), Allow::default(), "workload".into())
     }
 
     fn named(description: &str, parameters: &[(&str, Parameter)]) -> ServiceSpec {

@@ -24,6 +24,7 @@ pub(super) fn check(raw: &RawWorkload, name: Option<&Name>, problems: &mut Vec<P
         return Some(ServiceWorkload {
             front: entry(&raw.service, name.cloned(), Place::Platform, problems)?,
             others: Vec::new(),
+            runs: None,
         });
     }
     forbid_single(
@@ -53,13 +54,21 @@ pub(super) fn check(raw: &RawWorkload, name: Option<&Name>, problems: &mut Vec<P
     Some(ServiceWorkload {
         front: entries.next()?,
         others: entries.collect(),
+        runs: None,
     })
 }
 
 /// One service.
 fn entry(raw: &RawService, name: Option<Name>, place: Place, problems: &mut Vec<Problem>) -> Option<ServiceEntry> {
     let (protocol, source) = if raw.keys.description.is_absent() {
-        let described = raw.inline.check(problems)?;
+        if let Some(task) = &raw.inline.task {
+            let fault = Fault::new(
+                "a service does not end by itself",
+                "remove it, or write kind = \"task\"",
+            );
+            TableCheck::new(&task.section, problems).table_error(fault);
+        }
+        let described = raw.inline.check_as(false, problems)?;
         (described.protocol, ServiceSource::Inline(Box::new(described)))
     } else {
         named(raw, problems)?
@@ -76,10 +85,17 @@ fn entry(raw: &RawService, name: Option<Name>, place: Place, problems: &mut Vec<
 
 /// A service that the target host describes; what it speaks is checked against the description before the first trial.
 fn named(raw: &RawService, problems: &mut Vec<Problem>) -> Option<(Transport, ServiceSource)> {
+    let protocols = Transport::OF_SERVICES.map(|protocol| (protocol.as_str(), protocol));
+    let mut table = TableCheck::new(&raw.keys.section, problems);
+    let protocol = table.or(&raw.inline.keys.protocol, Transport::Http, value::choice(&protocols));
+    let source = named_source(raw, problems);
+    Some((protocol?, source?))
+}
+
+/// A description of the target host, with parameters.
+pub(super) fn named_source(raw: &RawService, problems: &mut Vec<Problem>) -> Option<ServiceSource> {
     let mut table = TableCheck::new(&raw.keys.section, problems);
     let description = table.required(&raw.keys.description, "description = \"nginx\"", value::name);
-    let protocols = Transport::ALL.map(|protocol| (protocol.as_str(), protocol));
-    let protocol = table.or(&raw.inline.keys.protocol, Transport::Http, value::choice(&protocols));
     let parameters = table.or(&raw.inline.keys.parameters, BTreeMap::new(), description::parameters);
     for section in raw.inline.sections() {
         let fault = Fault::new(
@@ -88,11 +104,10 @@ fn named(raw: &RawService, problems: &mut Vec<Problem>) -> Option<(Transport, Se
         );
         table.elsewhere(section).table_error(fault);
     }
-    let named = NamedService {
+    Some(ServiceSource::Named(NamedService {
         description: description?,
         parameters: parameters?,
-    };
-    Some((protocol?, ServiceSource::Named(named)))
+    }))
 }
 
 /// Reports keys and tables of services under another kind.
@@ -106,7 +121,7 @@ pub(super) fn forbid(raw: &RawWorkload, problems: &mut Vec<Problem>) {
 }
 
 /// Reports keys and tables of the only service of a workload.
-fn forbid_single(raw: &RawWorkload, what: &str, remedy: &str, problems: &mut Vec<Problem>) {
+pub(super) fn forbid_single(raw: &RawWorkload, what: &str, remedy: &str, problems: &mut Vec<Problem>) {
     let service = &raw.service;
     let mut table = TableCheck::new(&raw.keys.section, problems);
     table.forbid(&service.keys.description, what, remedy);

@@ -8,7 +8,7 @@ use protocol::load::{JungMix, LoadKind};
 use protocol::spec::BrokerProgram;
 use protocol::toml::{Fault, Field, Problem, TableCheck, Unique, did_you_mean, each, value};
 
-use super::service;
+use super::{service, task};
 use crate::config::raw::{RawExperiment, RawWorkload, RawWorkloadKeys};
 use crate::config::{
     Amounts, Experiment, JungWorkload, Service, ServicesKafka, TcpWorkload, UdpWorkload, Workload, WorkloadKind,
@@ -27,14 +27,16 @@ enum Kind {
     Jung,
     Udp,
     Service,
+    Task,
 }
 
 /// Their words.
-const KINDS: [(&str, Kind); 4] = [
+const KINDS: [(&str, Kind); 5] = [
     ("tcp", Kind::Tcp),
     ("udp", Kind::Udp),
     ("jung", Kind::Jung),
     ("service", Kind::Service),
+    ("task", Kind::Task),
 ];
 
 /// Checks every `[[workload]]`; `None`: a problem is reported.
@@ -58,7 +60,10 @@ fn one(raw_workload: &RawWorkload, taken: &mut Unique, problems: &mut Vec<Proble
     if !matches!(kind, Kind::Tcp) {
         table.forbid(&raw.copies, "this key is for kind = \"tcp\"", "remove it");
     }
-    if matches!(kind, Kind::Jung | Kind::Service) {
+    if !matches!(kind, Kind::Task) {
+        task::forbid(raw, &mut table);
+    }
+    if matches!(kind, Kind::Jung | Kind::Service | Kind::Task) {
         table.forbid(&raw.reply_bytes, "this key is for kind = \"tcp\"", "remove it");
     }
     let kind = match kind {
@@ -69,6 +74,11 @@ fn one(raw_workload: &RawWorkload, taken: &mut Unique, problems: &mut Vec<Proble
             let what = "the port of a service is a parameter of its description";
             table.forbid(&raw.port, what, "write parameters = { port = 8080 }");
             service::check(raw_workload, name.as_ref(), problems).map(WorkloadKind::Service)
+        }
+        Kind::Task => {
+            let what = "the port of a task is a parameter of its description";
+            table.forbid(&raw.port, what, "write parameters = { port = 8080 }");
+            task::check(raw_workload, name.as_ref(), problems).map(WorkloadKind::Service)
         }
     };
     if !matches!(kind, Some(WorkloadKind::Service(_)) | None) {

@@ -36,7 +36,13 @@ pub fn asked(workload: &Workload, attempt: AttemptId, limits: &PhaseDeadlines) -
         WorkloadKind::Udp(udp) => udp::asked(&workload.name, udp),
         WorkloadKind::Jung(jung) => jung::asked(jung, attempt, limits),
         WorkloadKind::Service(service) => Asked {
-            services: service.services().map(|entry| entry.spec.clone()).collect(),
+            // The first may need the others.
+            services: service
+                .others
+                .iter()
+                .chain([&service.front])
+                .map(|entry| entry.spec.clone())
+                .collect(),
             broker: None,
             seed: None,
             front: service.front.spec.name.clone(),
