@@ -46,6 +46,7 @@ mod runtimes;
 mod services;
 mod shipped;
 mod sums;
+mod tasks;
 mod whole;
 #[path = "../../../deploy/tests/guests/whole_image.rs"]
 mod whole_image;

@@ -7,16 +7,16 @@ use testkit::free_port;
 use testkit::process::Running;
 
 use crate::agree::{agree, json};
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, NATIVE};
 use crate::lab::Lab;
 
 /// The descriptions of this repository.
-fn shipped() -> PathBuf {
+pub fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../services")
 }
 
 /// A runner with these descriptions, and this `[allow]`.
-fn runner(lab: &Lab, services: &Path, allow: &str) -> Running {
+pub fn runner(lab: &Lab, services: &Path, allow: &str) -> Running {
     lab.runner_with(command(lab, services, allow))
 }
 
@@ -62,7 +62,7 @@ body = "^hello$"
 }
 
 /// The counted attempts' records.
-fn records(lab: &Lab) -> Vec<serde_json::Value> {
+pub fn records(lab: &Lab) -> Vec<serde_json::Value> {
     let run = lab.run_folder();
     let agreed = agree(&run);
     agreed
@@ -73,7 +73,7 @@ fn records(lab: &Lab) -> Vec<serde_json::Value> {
 
 /// No file of a service is left.
 #[track_caller]
-fn assert_no_files(lab: &Lab) {
+pub fn assert_no_files(lab: &Lab) {
     let left = std::fs::read_dir(lab.path("state/working"))
         .into_iter()
         .flatten()
@@ -206,7 +206,60 @@ fn an_application_has_a_service_beside_the_platform() {
             .iter()
             .map(|service| service["service"].as_str().unwrap())
             .collect();
-        assert_eq!(names, ["nginx", "cache"]);
+        assert_eq!(names, ["cache", "nginx"], "the front one is started last");
         assert_eq!(record["auxiliary"], serde_json::json!(["cache"]));
     }
+}
+
+/// The description has neither an image nor a root: both are built of Debian's nginx.
+#[track_caller]
+fn assert_nginx_on(lab: &Lab, platform: &str) {
+    let _runner = runner(lab, &shipped(), "");
+    let workload = format!(
+        "description = \"nginx\"\nparameters = {{ port = {}, workers = 2 }}",
+        free_port()
+    );
+    let mut experiment = experiment(lab, &workload).with_platforms(&[NATIVE, platform].concat());
+    experiment.loads = "[[load]]\nkind = \"users\"\nname = \"few\"\nusers = 4\nrequests = 25\nthink_time = \"20ms\"\ntimeout = \"30s\"\n".into();
+    experiment.deadlines += "\nready = \"15m\"\ngrace = \"2m\"";
+    lab.run_patiently(&experiment, 0);
+    let records = records(lab);
+    assert_eq!(records.len(), 2);
+    for record in records {
+        assert_eq!(record["requests"]["succeeded"], 100, "{record}");
+        let service = &record["ready"]["services"][0];
+        let is_native = record["key"]["trial"]["cell"]["platform"] == "native";
+        assert_eq!(service["image"].is_null(), is_native, "{service}");
+        assert!(
+            service["program"]["path"].as_str().unwrap().ends_with("/nginx"),
+            "{service}"
+        );
+        let memory = record["resources"][0]["rss_max_bytes"].as_u64().unwrap();
+        assert!(memory > 1 << 20, "{record}");
+    }
+    assert_no_files(lab);
+}
+
+#[test]
+#[ignore = "needs Docker and nginx"]
+fn nginx_as_a_process_and_in_a_container() {
+    let lab = Lab::new();
+    assert_nginx_on(&lab, "[[platform]]\nkind = \"docker\"\n");
+    assert_eq!(crate::docker::containers(&lab), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs QEMU and nginx"]
+fn nginx_as_a_process_and_in_a_guest() {
+    let lab = Lab::new();
+    crate::guest_lab::linux(&lab, "linux", "memory_mib = 256\n");
+    assert_nginx_on(&lab, &crate::guest_lab::platform("vm", "linux", "bridge"));
+    crate::guest_lab::assert_nothing_left(&lab);
+}
+
+#[test]
+#[ignore = "needs LXC and nginx"]
+fn nginx_as_a_process_and_in_a_system_container() {
+    let lab = Lab::new();
+    assert_nginx_on(&lab, "[[platform]]\nkind = \"lxc\"\n");
 }
