@@ -263,3 +263,82 @@ fn nginx_as_a_process_and_in_a_system_container() {
     let lab = Lab::new();
     assert_nginx_on(&lab, "[[platform]]\nkind = \"lxc\"\n");
 }
+
+/// nginx that fetches its page from another nginx, which is on the platform or beside it.
+fn proxy(beside: bool) -> String {
+    let (front, back) = (free_port(), free_port());
+    format!(
+        r#"name = "shop"
+[[workload.service]]
+name = "web"
+parameters = {{ port = {front}, upstream = "{{back}}" }}
+[[workload.service.file]]
+path = "nginx.conf"
+contents = """
+user root;
+daemon off;
+pid {{dir}}/nginx.pid;
+error_log stderr warn;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {{dir}}/body;
+    proxy_temp_path {{dir}}/proxy;
+    fastcgi_temp_path {{dir}}/fastcgi;
+    uwsgi_temp_path {{dir}}/uwsgi;
+    scgi_temp_path {{dir}}/scgi;
+    server {{ listen {{listen}}; location / {{ proxy_pass http://{{upstream}}; }} }}
+}}
+"""
+[workload.service.native]
+program = "nginx"
+args = ["-p", "{{dir}}", "-c", "{{dir}}/nginx.conf", "-e", "stderr"]
+[workload.service.ready]
+body = "^A+$"
+[[workload.service]]
+name = "back"
+description = "nginx"
+parameters = {{ port = {back}, reply_bytes = 777 }}
+beside = {beside}
+"#
+    )
+}
+
+#[track_caller]
+fn assert_proxy_on(lab: &Lab, platforms: &str, trials: usize) {
+    let _runner = runner(lab, &shipped(), "programs = [\"/usr/sbin/nginx\"]");
+    for beside in [false, true] {
+        let mut experiment = experiment(lab, &proxy(beside)).with_platforms(platforms);
+        experiment.name = if beside { "beside" } else { "together" }.into();
+        lab.run(&experiment, 0);
+    }
+    let mut folders = Vec::new();
+    for experiment in ["beside", "together"] {
+        let runs = std::fs::read_dir(lab.path("results").join(experiment)).unwrap();
+        folders.extend(runs.map(|run| run.unwrap().path()));
+    }
+    for run in folders {
+        let agreed = agree(&run);
+        assert_eq!(agreed.counted().count(), trials);
+        for attempt in agreed.counted() {
+            let record = json(&run.join(&attempt.folder).join("trial.json"));
+            assert_eq!(record["requests"]["succeeded"], 100, "{record}");
+        }
+    }
+    assert_no_files(lab);
+}
+
+#[test]
+#[ignore = "needs nginx"]
+fn a_service_reaches_another_by_its_address() {
+    let lab = Lab::new();
+    assert_proxy_on(&lab, NATIVE, 1);
+}
+
+#[test]
+#[ignore = "needs Docker and nginx"]
+fn a_service_in_a_container_reaches_others_in_containers_and_beside() {
+    let lab = Lab::new();
+    assert_proxy_on(&lab, &[NATIVE, "[[platform]]\nkind = \"docker\"\n"].concat(), 2);
+    assert_eq!(crate::docker::containers(&lab), Vec::<String>::new());
+}

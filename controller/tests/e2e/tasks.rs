@@ -80,7 +80,7 @@ fn a_wrong_output_makes_the_trial_invalid() {
     let wrong = "[workload.native]\nprogram = \"echo\"\nargs = [\"41\"]\n[workload.task]\noutput = \"42\"\n";
     let mut experiment = experiment(&lab, "", wrong);
     experiment.max_attempts = 1;
-    let said = lab.run(&experiment, 4);
+    let said = lab.run(&experiment, 8);
     assert!(
         said.contains("its output of 3 bytes is not the expected one: it begins \"41\\n\""),
         "{said}"

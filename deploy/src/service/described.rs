@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
+use protocol::Name;
 use protocol::spec::{
     CommandProbe, EnvName, ImageSource, NativeForm, ProgramImage, ProgramPath, RelativePath, ServiceDescription,
     Template, UnknownPlaceholder, Values,
@@ -66,6 +67,22 @@ impl Described {
             workload: Some(workload),
             ..self
         }
+    }
+
+    /// The services of the application whose addresses it needs, before it can be prepared.
+    pub fn needs(&self) -> impl Iterator<Item = &Name> {
+        self.values.services()
+    }
+
+    /// The same with these addresses.
+    ///
+    /// # Errors
+    /// A service that `address` does not know.
+    pub fn with_addresses(&self, address: impl Fn(&Name) -> Option<SocketAddr>) -> Result<Self, Name> {
+        Ok(Self {
+            values: self.values.with_addresses(address)?,
+            ..self.clone()
+        })
     }
 
     pub(super) fn workload(&self) -> Option<&Path> {

@@ -293,7 +293,7 @@ impl ServiceDescription {
                     "parameter {name} = {value:?}: a value has 1 to 200 letters, digits and ._:/@%+,=- (and no ..), so that it changes nothing else"
                 ));
             }
-            values.set(name.as_str(), value);
+            values.set_parameter(name, value);
         }
         if let Err(fault) = Self::port_of(&values) {
             problems.push(fault);

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{truncated, validated_string};
+use crate::ids::{Name, truncated, validated_string};
 use crate::load::template;
 use crate::toml::did_you_mean;
 
@@ -67,12 +68,40 @@ impl Template {
 
 /// The values of placeholders, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Values(BTreeMap<String, String>);
+pub struct Values {
+    texts: BTreeMap<String, String>,
+    services: BTreeMap<String, Name>,
+}
 
 impl Values {
     /// Sets a value.
     pub fn set(&mut self, name: &str, value: impl fmt::Display) {
-        self.0.insert(name.to_owned(), value.to_string());
+        self.texts.insert(name.to_owned(), value.to_string());
+    }
+
+    /// Sets the value of a parameter.
+    pub fn set_parameter(&mut self, name: &ParameterName, value: &Parameter) {
+        self.set(name.as_str(), value);
+        if let Parameter::Service(service) = value {
+            self.services.insert(name.as_str().to_owned(), service.clone());
+        }
+    }
+
+    /// The services whose addresses are values.
+    pub fn services(&self) -> impl Iterator<Item = &Name> {
+        self.services.values()
+    }
+
+    /// The same with the addresses of services.
+    ///
+    /// # Errors
+    /// A service that `address` does not know.
+    pub fn with_addresses(&self, address: impl Fn(&Name) -> Option<SocketAddr>) -> Result<Self, Name> {
+        let mut values = self.clone();
+        for (parameter, service) in &self.services {
+            values.set(parameter, address(service).ok_or_else(|| service.clone())?);
+        }
+        Ok(values)
     }
 
     /// A value.
@@ -80,8 +109,8 @@ impl Values {
     /// # Errors
     /// [`UnknownPlaceholder`].
     pub fn get(&self, name: &str) -> Result<&str, UnknownPlaceholder> {
-        self.0.get(name).map(String::as_str).ok_or_else(|| {
-            let known = self.0.keys().map(String::as_str);
+        self.texts.get(name).map(String::as_str).ok_or_else(|| {
+            let known = self.texts.keys().map(String::as_str);
             let remedy = match did_you_mean(name, known.clone()) {
                 Some(word) => format!("did you mean {{{word}}}?"),
                 None => format!(
@@ -100,7 +129,7 @@ impl Values {
 impl fmt::Display for Values {
     /// A line each, by name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
+        self.texts
             .iter()
             .try_for_each(|(name, value)| writeln!(f, "{name} = {value}"))
     }
@@ -142,6 +171,8 @@ pub enum Parameter {
     Boolean(bool),
     /// A word of plain characters ([`is_plain`]).
     Text(String),
+    /// `{name}`: the address and port of another service of the application, which is started before.
+    Service(Name),
 }
 
 impl fmt::Display for Parameter {
@@ -150,6 +181,18 @@ impl fmt::Display for Parameter {
             Self::Integer(number) => number.fmt(f),
             Self::Boolean(flag) => flag.fmt(f),
             Self::Text(text) => f.write_str(text),
+            Self::Service(name) => write!(f, "{{{name}}}"),
+        }
+    }
+}
+
+impl From<&str> for Parameter {
+    /// A text, or a service in braces.
+    fn from(text: &str) -> Self {
+        let inner = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        match inner.map(str::parse) {
+            Some(Ok(name)) => Self::Service(name),
+            _ => Self::Text(text.to_owned()),
         }
     }
 }
@@ -161,14 +204,14 @@ impl Parameter {
         match self {
             Self::Integer(_) => "an integer",
             Self::Boolean(_) => "true or false",
-            Self::Text(_) => "a text",
+            Self::Text(_) | Self::Service(_) => "a text",
         }
     }
 
     /// Whether another value is of the same kind.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
-        std::mem::discriminant(self) == std::mem::discriminant(other)
+        self.kind() == other.kind()
     }
 }
 
@@ -221,6 +264,24 @@ mod tests {
             "there is no parameter {prot}: did you mean {port}?"
         );
         assert!(fill("{workers}").unwrap_err().to_string().contains("{{workers}}"));
+    }
+
+    #[test]
+    fn a_service_in_braces_is_its_address() {
+        assert_eq!(
+            Parameter::from("{cache-1}"),
+            Parameter::Service("cache-1".parse().unwrap())
+        );
+        for text in ["cache", "{}", "{A b}", "x{cache}", "{{cache}}"] {
+            assert_eq!(Parameter::from(text), Parameter::Text(text.to_owned()));
+        }
+        let mut values = values();
+        values.set_parameter(&"upstream".parse().unwrap(), &Parameter::from("{cache}"));
+        assert_eq!(values.get("upstream").unwrap(), "{cache}");
+        let address = |name: &Name| (name.as_str() == "cache").then(|| "10.0.0.2:6379".parse().unwrap());
+        let known = values.with_addresses(address).unwrap();
+        assert_eq!(known.get("upstream").unwrap(), "10.0.0.2:6379");
+        assert_eq!(values.with_addresses(|_| None).unwrap_err().as_str(), "cache");
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl<'a> Table<'a> {
             )
         };
         self.by_name(key, fault, |value| match value {
-            DeValue::String(text) => Some(Parameter::Text(text.clone().into_owned())),
+            DeValue::String(text) => Some(Parameter::from(&**text)),
             DeValue::Boolean(flag) => Some(Parameter::Boolean(*flag)),
             value => integer(value).ok().map(Parameter::Integer),
         })

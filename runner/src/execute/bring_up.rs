@@ -15,7 +15,7 @@ use protocol::summary::Exit;
 use super::attempt::{Attempt, Deadline, ended};
 use super::deployments::{Deployments, ns};
 use super::outcome::{Outcome, describe};
-use super::plan::{PlacedService, PlannedDeployment, Planner};
+use super::plan::{self, PlacedService, PlannedDeployment, Planner};
 use crate::kernel_log::{self, KernelLog};
 use crate::sampler::host::host_use;
 use crate::sampler::parse;
@@ -75,12 +75,11 @@ impl Attempt {
             return Err(Outcome::Refused(Refused { reason, why }));
         }
         self.report(Input::Accepted);
-        let gateway = match broker {
-            None => None,
-            Some(_) => {
-                self.phase(Stage::Prepare, Deadline::after(PROBE), driver.host_gateway())
-                    .await?
-            }
+        let gateway = if broker.is_some() || plan::need_addresses(&services) {
+            self.phase(Stage::Prepare, Deadline::after(PROBE), driver.host_gateway())
+                .await?
+        } else {
+            None
         };
         Ok((gateway, services))
     }
@@ -125,7 +124,9 @@ impl Attempt {
         });
         let services = resolved.map_err(unmet)?;
         let listeners = services.iter().map(|placed| Listener::from(&placed.resolved.service));
-        match validate::port_problems(listeners, broker.as_ref()) {
+        let mut problems = validate::port_problems(listeners, broker.as_ref());
+        problems.extend(plan::address_problems(&services));
+        match problems {
             problems if problems.is_empty() => Ok(services),
             problems => Err(refused(RefusedReason::Invalid, problems.join("; "))),
         }
@@ -150,16 +151,31 @@ impl Attempt {
         let planned = planner.plan(&run, &services);
         let start = Instant::now();
         let prepare = Deadline::after(Duration::from_millis(run.deadlines.prepare_ms));
-        for one in &planned {
+        for one in planned.iter().filter(|one| !one.needs_addresses) {
             let work = one.driver.prepare(&one.deployment);
             self.phase(Stage::Prepare, prepare, work).await?;
         }
-        let prepared = start.elapsed();
+        let mut prepared = start.elapsed();
         let idle = self.idle().await?;
         let kernel_log = KernelLog::from_now(kernel_log::DEVICE.as_ref()).ok();
         let ready = Deadline::after(Duration::from_millis(run.deadlines.ready_ms));
-        for one in &planned {
-            self.start_one(deployments, one, ready).await?;
+        let beside = services.iter().filter(|placed| !placed.place.is_platform());
+        let beside = beside.map(|placed| placed.resolved.service.name.clone()).collect();
+        for mut one in planned {
+            if one.needs_addresses {
+                let endpoints = deployments.endpoints();
+                one = one
+                    .with_addresses(&endpoints, (&beside, gateway))
+                    .map_err(|why| Outcome::Failed(Stage::Prepare, why))?;
+                let (start, deadline) = (
+                    Instant::now(),
+                    Deadline::after(Duration::from_millis(run.deadlines.prepare_ms)),
+                );
+                let work = one.driver.prepare(&one.deployment);
+                self.phase(Stage::Prepare, deadline, work).await?;
+                prepared += start.elapsed();
+            }
+            self.start_one(deployments, &one, ready).await?;
         }
         let seeded = self.seed_all(deployments, &services).await?;
         Ok(StartResult {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use protocol::Name;
 use protocol::description;
 use protocol::load::Transport;
-use protocol::spec::{NamedService, Place, PlatformKind, ServiceSource, ServiceSpec};
-use protocol::toml::{Fault, Problem, TableCheck, Unique, value};
+use protocol::spec::{NamedService, Parameter, Place, PlatformKind, ServiceSource, ServiceSpec};
+use protocol::toml::{Fault, Problem, TableCheck, Unique, did_you_mean, value};
 
 use crate::config::raw::{RawExperiment, RawService, RawWorkload};
 use crate::config::{Experiment, ServiceEntry, ServiceWorkload, Skip};
@@ -50,12 +50,45 @@ pub(super) fn check(raw: &RawWorkload, name: Option<&Name>, problems: &mut Vec<P
             entry(service, name, place, problems)
         })
         .collect();
-    let mut entries = entries.into_iter().collect::<Option<Vec<_>>>()?.into_iter();
+    let entries = entries.into_iter().collect::<Option<Vec<_>>>()?;
+    check_addresses(raw, &entries, problems);
+    let mut entries = entries.into_iter();
     Some(ServiceWorkload {
         front: entries.next()?,
         others: entries.collect(),
         runs: None,
     })
+}
+
+/// Reports addresses of services that do not exist, or are not started before the service that needs them: the first is started last.
+fn check_addresses(raw: &RawWorkload, entries: &[ServiceEntry], problems: &mut Vec<Problem>) {
+    let names: Vec<&Name> = entries.iter().map(|entry| &entry.spec.name).collect();
+    for (index, (raw, entry)) in raw.services.iter().zip(entries).enumerate() {
+        let parameters = match &entry.spec.source {
+            ServiceSource::Named(named) => &named.parameters,
+            ServiceSource::Inline(description) => &description.parameters,
+            ServiceSource::Workload(_) => continue,
+        };
+        for (parameter, value) in parameters {
+            let Parameter::Service(service) = value else { continue };
+            let fault = match names.iter().position(|name| *name == service) {
+                None => Fault::new(
+                    format!("{parameter} is the address of {service}, and this workload has no such service"),
+                    did_you_mean(service.as_str(), names.iter().map(|name| name.as_str())).map_or_else(
+                        || "add it as [[workload.service]]".to_owned(),
+                        |word| format!("did you mean {{{word}}}?"),
+                    ),
+                ),
+                Some(other) if other == 0 || (index > 0 && other >= index) => Fault::new(
+                    format!("{parameter} is the address of {service}, which is not started before"),
+                    "write it above this service; the first service is started last",
+                ),
+                Some(_) => continue,
+            };
+            let field = &raw.inline.keys.parameters;
+            TableCheck::new(&raw.keys.section, problems).error(field, fault);
+        }
+    }
 }
 
 /// One service.
@@ -253,6 +286,28 @@ mod tests {
         assert_eq!(cells, ["native.web.light", "native.web.idle"]);
         let skipped = format!("{text}[[skip]]\nplatform = 'osv'\nworkload = 'web'\n");
         assert_eq!(Plan::new(&experiment(&skipped).unwrap()).cells.len(), 2);
+    }
+
+    #[test]
+    fn an_address_is_that_of_a_service_that_is_started_before() {
+        let service = |name: &str, parameters: &str| {
+            format!("[[workload.service]]\nname = '{name}'\ndescription = 'nginx'\nparameters = {{ {parameters} }}\n")
+        };
+        let shop = |services: &str| format!("{REST}[[workload]]\nkind = 'service'\nname = 'shop'\n{services}");
+        let good = [
+            service("web", "up = '{app}'"),
+            service("db", "port = 1"),
+            service("app", "up = '{db}'"),
+        ];
+        experiment(&shop(&good.concat())).unwrap();
+        let bad = [
+            service("web", "up = '{web}'"),
+            service("db", "up = '{app}'"),
+            service("app", "up = '{web}'"),
+            service("x", "up = '{ap}'"),
+            service("y", "up = '{nothing}'"),
+        ];
+        insta::assert_snapshot!(problems(&shop(&bad.concat())));
     }
 
     #[test]
