@@ -294,6 +294,19 @@ async fn a_container_that_exits_at_once_or_listens_elsewhere_is_explained() {
     docker(&["rmi", "jung-test-elsewhere:1"]);
 }
 
+/// The runner ends the phase at its deadline, by dropping the future.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_pull_that_never_ends_leaves_nothing() {
+    let lab = Lab::new(DockerSpec::default());
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let image = format!("image = '{}/group/web:1'", silent.local_addr().unwrap());
+    let deployment = lab.deployment(&[described(&of_image(&image), None)]);
+    let pulled = tokio::time::timeout(Duration::from_secs(2), lab.driver.prepare(&deployment)).await;
+    assert!(pulled.is_err(), "{pulled:?}");
+    assert_eq!(lab.service_files(), 0);
+}
+
 /// An archive of an empty image for another machine, as `docker save` would write it.
 fn foreign(path: &Path) {
     let config = r#"{"architecture":"s390x","os":"linux","config":{"Entrypoint":["/x"]},"rootfs":{"type":"layers","diff_ids":[]},"history":[]}"#;
