@@ -44,26 +44,6 @@ pub struct DeploymentSpec {
     pub grace: Duration,
 }
 
-impl DeploymentSpec {
-    /// Refuses described services, for a platform on which they have no form.
-    ///
-    /// # Errors
-    /// [`DeployError::Unmet`].
-    pub(crate) fn only_workload(&self) -> Result<(), DeployError> {
-        let described = self.services.iter().find(|service| service.description().is_some());
-        described.map_or(Ok(()), |service| {
-            Err(DeployError::Unmet {
-                need: format!(
-                    "the described service {} cannot run on {}",
-                    service.name,
-                    self.platform.kind()
-                ),
-                remedy: "leave this platform out".into(),
-            })
-        })
-    }
-}
-
 /// How services on a platform with a network of its own reach their host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostGateway {

@@ -20,7 +20,7 @@ use crate::services;
 
 pub struct Lab {
     pub driver: Lxc,
-    host: Host,
+    pub host: Host,
     dir: tempfile::TempDir,
 }
 
