@@ -237,7 +237,8 @@ async fn the_first_correct_answer_counts_though_some_are_lost_and_some_are_wrong
 async fn a_wrong_answer_to_a_packet_is_named_at_the_deadline() {
     let silent = answer(&[""]).await;
     let wrong = answer(&["AAA"]).await;
-    let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // On an address of its own: a port of 127.0.0.1 may be that of another test by now.
+    let closed = std::net::UdpSocket::bind("127.7.7.7:0").unwrap().local_addr().unwrap();
     for (address, expected) in [
         (silent, "no answer"),
         (wrong, "expected an answer of 10 bytes, got another of 3"),
