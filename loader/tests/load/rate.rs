@@ -177,7 +177,7 @@ fn bytes_after_the_reply() {
 
 #[test]
 fn connection_refused() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = TcpListener::bind("127.7.7.7:0").unwrap().local_addr().unwrap();
     for connections in [PER_REQUEST, KEEP_ALIVE] {
         let outcome = run(
             RatePlan {
