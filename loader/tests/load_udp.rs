@@ -259,7 +259,7 @@ fn echo_replies_are_checked() {
 
 #[test]
 fn a_closed_port_is_counted_as_loss_and_refusals() {
-    let address = UdpSocket::bind("127.7.7.7:0").unwrap().local_addr().unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], testkit::free_port()));
     let plan = UdpPlan {
         timeout: Duration::from_millis(200),
         ..plan(100)
