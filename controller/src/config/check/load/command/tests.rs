@@ -107,7 +107,12 @@ fn a_program_that_ends_by_itself_is_told_no_duration() {
     assert_eq!(load.time_limit, Duration::from_secs(300));
     let load = command("program = \"x\"\narguments = []\n");
     assert_eq!(load.time_limit, Duration::from_secs(600));
-    insta::assert_snapshot!(refused("program = \"x\"\narguments = [\"{port}\"]\nduration = \"5s\"\nwarm_up = \"1s\"\ntimeout = \"1s\"\n"), @"");
+    insta::assert_snapshot!(refused("program = \"x\"\narguments = [\"{port}\"]\nduration = \"5s\"\nwarm_up = \"1s\"\ntimeout = \"1s\"\n"), @r#"
+    x.toml:8: warning: [[load]] "c": kind = "command": nothing of the program's output becomes a figure; add [[load.figure]] or jtl, or ignore this
+    x.toml:12: [[load]] "c": duration = "5s": the program is not told {duration}: it ends by itself; remove it, or write time_limit = "10m"
+    x.toml:13: [[load]] "c": warm_up = "1s": the program is told neither {duration} nor {warm_up}: it cannot be run for a warm-up; remove it
+    x.toml:14: [[load]] "c": timeout = "1s": the program is not told {timeout}; remove it
+    "#);
 }
 
 #[test]
