@@ -193,6 +193,7 @@ else
     [ -n "${JUNG_FIRECRACKER:-}" ] || not_run firecracker:: "JUNG_FIRECRACKER is not set to a firecracker"
     [ -n "${JUNG_HERMIT_LOADER:+${JUNG_HERMIT_IMAGE:-}}" ] ||
         not_run hermit:: "JUNG_HERMIT_LOADER and JUNG_HERMIT_IMAGE are not set to a loader and an image of Hermit"
+    [ -x "$cache/tools/bin/vegeta" ] || not_run real::vegeta "vegeta could not be built (deploy/setup.sh load-programs; needs Go 1.22)"
     unshare -n tc qdisc add dev lo root netem loss 1% 2>/dev/null || not_run netem:: "the kernel has no netem (module sch_netem)"
 
     # --tests: without documentation tests, of which none is ignored.
