@@ -295,6 +295,8 @@ fn a_search_finds_a_pace_or_reports_that_its_time_ran_out() {
         // It ends when it has found a pace; losses on a busy machine only prolong it.
         search: Some(Duration::from_secs(600)),
         pace: Duration::from_micros(200),
+        // Every pace that is too fast costs a time-out.
+        timeout: Duration::from_secs(1),
         ..plan(300)
     });
     let search = outcome.udp.unwrap().search.unwrap();
