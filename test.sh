@@ -199,7 +199,7 @@ else
     # --tests: without documentation tests, of which none is ignored.
     ignored() { run beside_engine cargo test --workspace --tests --no-fail-fast -- --quiet --ignored "${skip[@]}" "$@"; }
     # Modules whose tests compare no figures and use one core at most (an emulated guest), or mostly wait.
-    paired=(emulated:: on_kafka:: bad_host:: docker:: docker_breaks:: jung:: kafka:: namespaces:: packets:: runtimes:: shipped::boot)
+    paired=(emulated:: on_kafka:: bad_host:: docker:: docker_breaks:: jung:: kafka:: namespaces:: runtimes:: shipped::boot)
     say "tests that need Docker, Apache Kafka, QEMU or root, two at a time"
     ignored --test-threads 2 "${paired[@]}"
     say "tests that need Docker, Apache Kafka, JMeter, QEMU or root, one at a time"
