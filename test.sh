@@ -193,12 +193,13 @@ else
     [ -n "${JUNG_FIRECRACKER:-}" ] || not_run firecracker:: "JUNG_FIRECRACKER is not set to a firecracker"
     [ -n "${JUNG_HERMIT_LOADER:+${JUNG_HERMIT_IMAGE:-}}" ] ||
         not_run hermit:: "JUNG_HERMIT_LOADER and JUNG_HERMIT_IMAGE are not set to a loader and an image of Hermit"
+    [ -x "$cache/tools/bin/vegeta" ] || not_run real::vegeta "vegeta could not be built (deploy/setup.sh load-programs; needs Go 1.22)"
     unshare -n tc qdisc add dev lo root netem loss 1% 2>/dev/null || not_run netem:: "the kernel has no netem (module sch_netem)"
 
     # --tests: without documentation tests, of which none is ignored.
     ignored() { run beside_engine cargo test --workspace --tests --no-fail-fast -- --quiet --ignored "${skip[@]}" "$@"; }
     # Modules whose tests compare no figures and use one core at most (an emulated guest), or mostly wait.
-    paired=(emulated:: on_kafka:: bad_host:: docker_breaks:: jung:: kafka:: namespaces::)
+    paired=(emulated:: on_kafka:: bad_host:: docker:: docker_breaks:: jung:: kafka:: namespaces:: runtimes:: shipped::boot)
     say "tests that need Docker, Apache Kafka, QEMU or root, two at a time"
     ignored --test-threads 2 "${paired[@]}"
     say "tests that need Docker, Apache Kafka, JMeter, QEMU or root, one at a time"

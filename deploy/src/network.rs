@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn two_services_cannot_share_a_port() {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = SocketAddr::from(([127, 0, 0, 1], testkit::free_port()));
         let (first, second) = (service("one", free.port()), service("two", free.port()));
         let error = check_ports([(&first, free), (&second, free)]).unwrap_err();
         assert!(

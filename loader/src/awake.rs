@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::prctl::set_pdeathsig;
@@ -171,7 +172,15 @@ fn idle_priority() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     match OpenOptions::new().write(true).open("/proc/self/autogroup") {
-        Ok(mut weight) => weight.write_all(b"19"),
+        // Without CAP_SYS_ADMIN, the kernel takes one such weight per 0.1 s, from all processes.
+        Ok(mut weight) => loop {
+            match weight.write_all(b"19") {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(20))
+                }
+                written => return written,
+            }
+        },
         // A kernel without it.
         Err(_) => Ok(()),
     }
@@ -179,8 +188,6 @@ fn idle_priority() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::idle::Idle;
 

@@ -85,7 +85,7 @@ pub enum Otherwise {
 }
 
 impl Band {
-    /// Whether there is any limit.
+    /// Whether it has any limit.
     #[must_use]
     pub const fn asks(&self) -> bool {
         self.max_load.is_some()

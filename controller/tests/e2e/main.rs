@@ -30,6 +30,7 @@ mod emulated {
 }
 mod experiment;
 mod guest_lab;
+mod http;
 mod jung;
 mod kafka;
 #[path = "../../../deploy/tests/guests/kernel.rs"]

@@ -187,6 +187,7 @@ async fn probe_tcp<F: Future<Output = Result<Instant, String>>>(
 }
 
 /// Spends the interval between two attempts waiting for an answer. Where an attempt fails at once because nothing listens yet, waits all the same.
+/// A wrong answer says more than the silence after it, which may only mean that this host is busy.
 async fn probe_udp(
     readiness: &Readiness,
     exchange: &Exchange,
@@ -195,6 +196,7 @@ async fn probe_udp(
 ) -> Result<Instant, String> {
     let from = Instant::now();
     let mut prober: Option<UdpProber> = None;
+    let mut wrong = None;
     loop {
         let pause = pause(readiness, from);
         let outcome = match &mut prober {
@@ -208,11 +210,13 @@ async fn probe_udp(
             Ok(at) => return Ok(at),
             Err(failure) => failure,
         };
-        if Instant::now() + pause >= until {
-            return Err(failure.to_string());
-        }
-        if matches!(failure, ProbeFailure::Io(_)) {
-            sleep(pause).await;
+        let is_last = Instant::now() + pause >= until;
+        match failure {
+            ProbeFailure::NoAnswer if is_last => return Err(wrong.unwrap_or(failure).to_string()),
+            _ if is_last => return Err(failure.to_string()),
+            ProbeFailure::Io(_) => sleep(pause).await,
+            ProbeFailure::NoAnswer => {}
+            ProbeFailure::WrongAnswer { .. } => wrong = Some(failure),
         }
     }
 }

@@ -11,6 +11,11 @@ use tokio::net::{TcpListener, UdpSocket};
 use super::*;
 use crate::Program;
 
+/// An address at which nothing listens.
+fn unused() -> SocketAddr {
+    ([127, 0, 0, 1], testkit::free_port()).into()
+}
+
 const LONG: Duration = Duration::from_secs(60);
 
 fn service(name: &str, body_bytes: Option<u64>) -> Service {
@@ -120,10 +125,7 @@ async fn a_wrong_reply_is_named_at_the_deadline() {
 
 #[tokio::test]
 async fn a_refused_connection_is_named() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let free = unused();
     let error = wait(
         &[service("tcp", None)],
         &[started("tcp", free)],
@@ -139,10 +141,7 @@ async fn a_refused_connection_is_named() {
 
 #[tokio::test]
 async fn a_service_that_comes_up_late_is_found() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let free = unused();
     let late = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let listener = TcpListener::bind(free).await.unwrap();
@@ -377,8 +376,9 @@ async fn the_first_correct_answer_counts_though_some_are_lost_and_some_are_wrong
 #[tokio::test]
 async fn a_wrong_answer_to_a_packet_is_named_at_the_deadline() {
     let silent = answer(&[""]).await;
-    let wrong = answer(&["AAA"]).await;
-    let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // As if the last answers were overdue.
+    let wrong = answer(&["AAA", "AAA", ""]).await;
+    let closed = unused();
     for (address, expected) in [
         (silent, "no answer"),
         (wrong, "expected an answer of 10 bytes, got another of 3"),
@@ -395,7 +395,7 @@ async fn a_wrong_answer_to_a_packet_is_named_at_the_deadline() {
 
 #[tokio::test]
 async fn a_udp_service_that_comes_up_late_is_found() {
-    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = unused();
     let late = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let socket = UdpSocket::bind(free).await.unwrap();

@@ -64,8 +64,12 @@ fn of_json(pointer: &str, spec: &FigureSpec, text: &str) -> Result<Vec<Reading>,
         ))
     })?;
     let Some(value) = document.pointer(pointer) else {
+        let said = document.get("error").and_then(Value::as_str);
+        let said = said
+            .map(|error| format!("; its error is {error:?}"))
+            .unwrap_or_default();
         return Err(NotFound::Absent(format!(
-            "there is no {pointer:?}; {}",
+            "there is no {pointer:?}; {}{said}",
             nearest(&document, pointer)
         )));
     };
@@ -95,6 +99,7 @@ fn nearest(document: &Value, pointer: &str) -> String {
         if let Some(value) = document.pointer(path) {
             let place = if path.is_empty() { "the document" } else { path };
             return match value {
+                Value::Object(fields) if fields.is_empty() => format!("{place} is empty"),
                 Value::Object(fields) => {
                     let names: Vec<_> = fields.keys().take(12).map(String::as_str).collect();
                     format!("{place} has {}", names.join(", "))

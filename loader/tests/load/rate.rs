@@ -1,6 +1,6 @@
 //! The engine `rate`.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -177,7 +177,7 @@ fn bytes_after_the_reply() {
 
 #[test]
 fn connection_refused() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = SocketAddr::from(([127, 0, 0, 1], testkit::free_port()));
     for connections in [PER_REQUEST, KEEP_ALIVE] {
         let outcome = run(
             RatePlan {

@@ -1,7 +1,7 @@
 //! The engine `users`.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -252,7 +252,7 @@ fn users_continue_after_incorrect_replies() {
 
 #[test]
 fn connection_errors_are_retried_after_a_pause() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = SocketAddr::from(([127, 0, 0, 1], testkit::free_port()));
     let outcome = run(plan(free, &[&[0]], window(0, 300)));
     let refused = outcome.counts.of(ErrorKind::ConnectRefused);
     assert_eq!(refused, outcome.counts.due);

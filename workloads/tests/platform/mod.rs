@@ -233,6 +233,14 @@ impl Platform {
     }
 }
 
+impl Drop for Platform {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- output of the services:\n{}", self.logs());
+        }
+    }
+}
+
 /// A broker in this process.
 pub struct EmbeddedBroker {
     broker: broker::Broker,
@@ -283,11 +291,17 @@ impl Kafka {
         &self.address
     }
 
-    /// Kills Kafka with SIGKILL.
+    /// Kills Kafka with SIGKILL, and waits until it is gone: a JVM takes a moment, during which the script would take it for running.
     pub async fn kill(&mut self) {
         let pid = std::fs::read_to_string(self.folder.path().join("1/pid")).unwrap();
         let status = Command::new("kill").args(["-9", pid.trim()]).status().await.unwrap();
         assert!(status.success());
+        let deadline = Instant::now() + TIMEOUT;
+        let command = format!("/proc/{}/cmdline", pid.trim());
+        while std::fs::read(&command).is_ok_and(|line| !line.is_empty()) {
+            assert!(Instant::now() < deadline, "Kafka does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Restarts Kafka on the same port.
