@@ -63,3 +63,7 @@ fuzz-reply seconds="150":
 # measures the sampler's accuracy and cost, compared with pidstat, psutil and docker stats; all parts, or: cpu memory cost sum disturbance
 bench-sampler *args:
     JUNG_TEST_WORKLOAD=${JUNG_TEST_WORKLOAD:-$(deploy/build-workload.sh | tail -n 1)} cargo run --release -p bench --bin bench_sampler -- {{args}}
+
+# writes a synthetic run with its report below a folder, to look at reports
+synthetic-run results *args:
+    cargo run --package analysis --example synthetic_run -- {{results}} {{args}}

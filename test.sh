@@ -1,34 +1,34 @@
 #!/usr/bin/env bash
-# From a fresh machine to every test passed, in one command and without a keyboard. Can be run twice.
+# Takes a fresh machine to every test passed, in one command and without interaction. Can be run repeatedly.
 set -euo pipefail
 export PATH=$PATH:$HOME/.cargo/bin:/usr/sbin:/sbin
 cd "$(dirname "${BASH_SOURCE[0]}")"
-# A background job is started with SIGINT ignored, nohup's with SIGHUP; tests of Ctrl-C need them as they are at a terminal.
+# Background jobs ignore SIGINT and jobs of nohup SIGHUP; the tests of Ctrl-C need the dispositions of a terminal.
 [ -n "${JUNG_SIGNALS:-}" ] || exec env --default-signal=HUP,INT,TERM JUNG_SIGNALS=default "$PWD/test.sh" "$@"
 
 usage() {
     cat <<'TEXT'
-test.sh: installs what the tests need, starts it, runs every test, stops what it started
+test.sh: installs dependencies, starts a Docker engine and Apache Kafka, runs every test, and stops what it started
 
-  ./test.sh [--fresh]             everything; needs root
-  ./test.sh --quick [--fresh]     only the tests that need nothing (no Docker, no Apache Kafka, no JMeter, no QEMU, no root)
-  ./test.sh --fresh-build ...     --fresh, and builds into an empty target directory (about 7 minutes more on 2 cores)
+  ./test.sh [--fresh]             all tests; requires root
+  ./test.sh --quick [--fresh]     only the tests without requirements (no Docker, Apache Kafka, JMeter, QEMU or root)
+  ./test.sh --fresh-build ...     --fresh with an empty target directory (about 7 minutes more on 2 cores)
 
-  --fresh   starts from empty whatever is kept outside the checkout: the caches of guests (kernel and disk are made again)
-            and of jars, Maven's repository (its settings in ~/.m2 stay in use) and the state of runners. For the tests,
-            empty directories lie over those of the machine, which are back at the end as they were. CI runs this.
+  --fresh   starts without any state outside the checkout: the caches of guests (kernel and disk are built again) and of jars,
+            Maven's repository (its settings in ~/.m2 stay in use) and the state of runners. Empty directories are mounted over
+            those of the machine, for the tests only. CI uses this option.
 
-With or without --fresh, the tests that need Docker run on an engine of their own (deploy/docker/engine.sh) that starts for the
-first time, on an empty data root in a network namespace of its own; the machine's engine is neither used nor started. Apache
+With or without --fresh, the tests that need Docker use a separate engine (deploy/docker/engine.sh), which starts for the first
+time, with an empty data root in its own network namespace; the engine of the machine is neither used nor started. Apache
 Kafka runs in the same namespace with empty data. Tests that start runners and brokers give each an empty directory.
 
-Not proven even by --fresh-build: the installation of packages and of Rust where they are there already, cargo's registry of
-downloaded crates, ./run.sh as a whole, and docker.service under systemd.
+Not verified, even by --fresh-build: the installation of packages and of Rust if they are already installed, cargo's registry
+of downloaded crates, ./run.sh as a whole, and docker.service under systemd.
 
-Needs Debian or Ubuntu; --quick alone needs root or sudo for packages only. Build output goes to $CARGO_TARGET_DIR
-(default ~/.cache/jung/target), outside the checkout, so that the next run is quick.
-The last line is the count: N passed, N failed, and of groups of tests that could not be run here, N skipped; they are listed above it.
-Exit code: 0 every test passed, 1 something failed, 2 wrong usage.
+Requires Debian or Ubuntu; --quick alone needs root or sudo for packages only. Build output goes to $CARGO_TARGET_DIR
+(default ~/.cache/jung/target), outside the checkout, so that the next run is faster.
+The last line is a count: N passed, N failed, and N skipped groups of tests, if any could not be run; they are listed above it.
+Exit code: 0 all tests passed, 1 a test or a step failed, 2 usage error.
 TEXT
 }
 
@@ -43,11 +43,11 @@ for arg in "$@"; do
     esac
 done
 if [ "$(id -u)" != 0 ] && { [ -z "$quick" ] || [ -n "$fresh" ]; }; then
-    echo "test.sh: engines, guests, namespaces and --fresh need root: run it as root, or with --quick alone" >&2
+    echo "test.sh: root is required for engines, guests, namespaces and --fresh: run it as root, or with --quick alone" >&2
     exit 2
 fi
 
-# What --fresh hides, it hides from this script and its children alone.
+# --fresh hides directories from this script and its children only.
 if [ -n "$fresh" ] && [ -z "${JUNG_FRESH:-}" ]; then
     exec env JUNG_FRESH=1 unshare --mount --propagation private "$PWD/test.sh" "$@"
 fi
@@ -56,16 +56,17 @@ say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/jung
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
-# Short, since sockets are below it; not /tmp, which may be memory.
+# A short path, because it contains sockets; not in /tmp, which may be a tmpfs.
 scratch=$(mktemp -d /var/tmp/jung-XXXXXX)
 export JUNG_GUEST_CACHE=${JUNG_GUEST_CACHE:-$cache/guests}
 log=$scratch/log
 engine=$scratch/e
 kafka=$scratch/kafka
+fetching=
 skip=()
 left_out=()
 
-# Lays an empty directory over one, for this script and what it starts.
+# Mounts an empty directory over another one, for this script and its children.
 hide() {
     local empty
     empty=$(mktemp -d "$scratch/empty-XXXXXX")
@@ -82,6 +83,7 @@ fi
 
 stop_what_was_started() {
     local code=$?
+    [ -z "$fetching" ] || wait "$fetching" || true
     [ ! -e "$kafka" ] || deploy/kafka/kafka.sh stop --dir "$kafka" >/dev/null 2>&1 || true
     [ ! -e "$engine" ] || deploy/docker/engine.sh stop --dir "$engine" >/dev/null || true
     rm -rf "$scratch"
@@ -89,24 +91,40 @@ stop_what_was_started() {
 }
 trap stop_what_was_started EXIT
 
-# Runs tests, shows them, and keeps their closing lines for the count at the end; what fails does not keep the rest from running.
+# Runs tests and logs their results for the count at the end. A failure does not prevent the remaining tests from running.
 run() { "$@" 2>&1 | tee -a "$log" || failed=1; }
 failed=
 
-# Leaves out a group of tests, the ones whose names begin so, with the reason for the summary at the end.
+# Skips the tests of a module, and records the reason for the summary.
 not_run() {
     skip+=(--skip "$1")
     left_out+=("$1*: $2")
 }
 
-# The last thing to be read: what was left out, then the count alone on the last line.
+# Downloads jars and builds the kernel and the disk of guests.
+fetch() {
+    deploy/kafka/kafka.sh jars >/dev/null
+    deploy/jmeter/jmeter.sh jars >/dev/null
+    deploy/linux/kernel.sh "$JUNG_GUEST_CACHE"
+    deploy/linux/disk.sh "$JUNG_GUEST_CACHE"
+}
+
+# Waits for the downloads, and shows their output if they failed.
+fetched() {
+    local code=0
+    wait "$fetching" || code=$?
+    fetching=
+    [ "$code" = 0 ] || { cat "$scratch/fetch.log" >&2; exit 1; }
+}
+
+# Lists what was left out; the count is on the last line.
 summary() {
     say "done"
     if [ ${#left_out[@]} -gt 0 ]; then
-        printf '\n!! LEFT OUT: %s groups of tests, of which this run proves nothing:\n' ${#left_out[@]}
+        printf '\n!! LEFT OUT: %s groups of tests, which this run does not cover:\n' ${#left_out[@]}
         printf '!!   %s\n' "${left_out[@]}"
     fi
-    [ -z "$failed" ] || printf '\n!! FAILED: a test program did not run to its end, or a test failed: see above\n'
+    [ -z "$failed" ] || printf '\n!! FAILED: a test failed or a test program aborted: see above\n'
     echo
     awk -v skipped=${#left_out[@]} '/^test result:/ { passed += $4; failed += $6 }
         END { printf "%d passed, %d failed%s\n", passed, failed, skipped ? ", " skipped " skipped" : ""; exit failed > 0 || passed == 0 }' "$log" ||
@@ -114,8 +132,15 @@ summary() {
     [ -z "$failed" ]
 }
 
-say "installing what is missing"
-if [ -n "$quick" ]; then deploy/setup.sh --yes build lint; else deploy/setup.sh --yes build lint test; fi
+say "installing dependencies"
+if [ -n "$quick" ]; then
+    deploy/setup.sh --yes build lint
+else
+    deploy/setup.sh --yes build lint test load-programs
+    # In the background, because this mostly waits for the network. In the network namespace of the engine there is none.
+    fetch >"$scratch/fetch.log" 2>&1 &
+    fetching=$!
+fi
 
 say "format and lints"
 cargo fmt --all --check
@@ -128,32 +153,29 @@ RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 say "licences, sources, versions and advisories of dependencies"
 deny=$cache/tools/bin/cargo-deny
 "$deny" --offline check bans licenses sources
-# The database of advisories is a git repository; where it cannot be fetched, nothing is proven, and the summary says so.
+# The advisory database is a git repository. Without access to it nothing is checked, which the summary shows.
 if "$deny" fetch db 2>/dev/null; then
     "$deny" --offline check advisories
 else
-    left_out+=("advisories: the database of RustSec cannot be fetched from here")
+    left_out+=("advisories: the RustSec database cannot be fetched")
 fi
 
+# Builds the programs, too. `cargo build` would build most crates a second time, without the features of development dependencies.
 say "building"
-cargo build --workspace --quiet
+cargo test --workspace --no-run --quiet
 JUNG_TEST_WORKLOAD=$(deploy/build-workload.sh | tail -n 1)
 export JUNG_TEST_WORKLOAD
 deploy/linux/build-init.sh >/dev/null
 
-say "tests that need nothing"
-run cargo test --workspace --quiet --no-fail-fast
-run cargo test --locked --quiet --manifest-path deploy/hermit/service/Cargo.toml --target-dir target/hermit-service
+say "tests without requirements"
+run cargo test --workspace --no-fail-fast -- --quiet
+run cargo test --locked --manifest-path deploy/hermit/service/Cargo.toml --target-dir "$CARGO_TARGET_DIR/hermit-service" -- --quiet
 
 if [ -n "$quick" ]; then
-    left_out+=("every test that needs Docker, Apache Kafka, JMeter, QEMU or root: --quick")
+    left_out+=("all tests that need Docker, Apache Kafka, JMeter, QEMU or root: --quick")
 else
-    say "fetching jars, a kernel and a disk"
-    # Where the engine is, nothing can be fetched.
-    deploy/kafka/kafka.sh jars >/dev/null
-    deploy/jmeter/jmeter.sh jars >/dev/null
-    deploy/linux/kernel.sh "$JUNG_GUEST_CACHE"
-    deploy/linux/disk.sh "$JUNG_GUEST_CACHE"
+    say "waiting for jars, a kernel and a disk"
+    fetched
 
     say "starting a Docker engine for the first time, and Apache Kafka beside it"
     mkdir "$engine"
@@ -162,21 +184,27 @@ else
     JUNG_TEST_KAFKA=$(beside_engine deploy/kafka/kafka.sh start --dir "$kafka" --port 0 | tail -n 1)
     export JUNG_TEST_KAFKA
     echo "Apache Kafka at $JUNG_TEST_KAFKA"
-    [ -n "${JUNG_OSV_KERNEL:-}" ] || not_run osv:: "JUNG_OSV_KERNEL names no kernel of OSv"
-    [ -n "${JUNG_OSV_LOADER_IMG:-}" ] || not_run osv_image:: "JUNG_OSV_LOADER_IMG names no loader.img of OSv"
-    [ -n "${JUNG_OSV_IMAGES:-}" ] || not_run osv_built:: "JUNG_OSV_IMAGES names no folder of images that OSv's own build made"
-    [ -n "${JUNG_INCLUDEOS_IMAGE:-}" ] || not_run includeos:: "JUNG_INCLUDEOS_IMAGE names no image of IncludeOS"
-    test -w /dev/kvm || not_run with_kvm:: "there is no /dev/kvm"
-    [ -n "${JUNG_CLOUD_HYPERVISOR:-}" ] || not_run cloud_hypervisor:: "JUNG_CLOUD_HYPERVISOR names no cloud-hypervisor"
-    [ -n "${JUNG_FIRECRACKER:-}" ] || not_run firecracker:: "JUNG_FIRECRACKER names no firecracker"
+    [ -n "${JUNG_OSV_KERNEL:-}" ] || not_run osv:: "JUNG_OSV_KERNEL is not set to an OSv kernel"
+    [ -n "${JUNG_OSV_LOADER_IMG:-}" ] || not_run osv_image:: "JUNG_OSV_LOADER_IMG is not set to a loader.img of OSv"
+    [ -n "${JUNG_OSV_IMAGES:-}" ] || not_run osv_built:: "JUNG_OSV_IMAGES is not set to a directory of images of OSv's own build"
+    [ -n "${JUNG_INCLUDEOS_IMAGE:-}" ] || not_run includeos:: "JUNG_INCLUDEOS_IMAGE is not set to an image of IncludeOS"
+    test -w /dev/kvm || not_run with_kvm:: "/dev/kvm is not available"
+    [ -n "${JUNG_CLOUD_HYPERVISOR:-}" ] || not_run cloud_hypervisor:: "JUNG_CLOUD_HYPERVISOR is not set to a cloud-hypervisor"
+    [ -n "${JUNG_FIRECRACKER:-}" ] || not_run firecracker:: "JUNG_FIRECRACKER is not set to a firecracker"
     [ -n "${JUNG_HERMIT_LOADER:+${JUNG_HERMIT_IMAGE:-}}" ] ||
-        not_run hermit:: "JUNG_HERMIT_LOADER and JUNG_HERMIT_IMAGE name no loader and no service of Hermit"
-    unshare -n tc qdisc add dev lo root netem loss 1% 2>/dev/null || not_run netem:: "this kernel has no netem (module sch_netem)"
+        not_run hermit:: "JUNG_HERMIT_LOADER and JUNG_HERMIT_IMAGE are not set to a loader and an image of Hermit"
+    [ -x "$cache/tools/bin/vegeta" ] || not_run real::vegeta "vegeta could not be built (deploy/setup.sh load-programs; needs Go 1.22)"
+    unshare -n tc qdisc add dev lo root netem loss 1% 2>/dev/null || not_run netem:: "the kernel has no netem (module sch_netem)"
 
-    say "tests that need Docker, Apache Kafka, JMeter, QEMU or root"
-    # Not among them: one that writes a report for eyes, one that is only a child process of another test.
-    run beside_engine cargo test --workspace --quiet --no-fail-fast -- --ignored --test-threads 1 \
-        --skip a_run_to_look_at --skip member_in_a_process_of_its_own "${skip[@]}"
+    # --tests: without documentation tests, of which none is ignored.
+    ignored() { run beside_engine cargo test --workspace --tests --no-fail-fast -- --quiet --ignored "${skip[@]}" "$@"; }
+    # Modules whose tests compare no figures and use one core at most (an emulated guest), or mostly wait.
+    paired=(emulated:: on_kafka:: bad_host:: docker:: docker_breaks:: jung:: kafka:: namespaces:: runtimes:: shipped::boot)
+    say "tests that need Docker, Apache Kafka, QEMU or root, two at a time"
+    ignored --test-threads 2 "${paired[@]}"
+    say "tests that need Docker, Apache Kafka, JMeter, QEMU or root, one at a time"
+    for module in "${paired[@]}"; do skip+=(--skip "$module"); done
+    ignored --test-threads 1
 fi
 
 summary

@@ -77,7 +77,27 @@ pub fn audit(record: &TrialRecord) -> Verdict {
         exits(summary, &mut found);
         kernel_log(&summary.kernel_log, &mut found);
     }
-    Verdict::from_reasons(found.0)
+    Verdict {
+        not_applicable: not_applicable(record),
+        ..Verdict::from_reasons(found.0)
+    }
+}
+
+/// The rules that do not apply, since the program that generated the load does not report what they need.
+#[must_use]
+pub fn not_applicable(record: &TrialRecord) -> Vec<Rule> {
+    let Some(external) = &record.external else {
+        return Vec::new();
+    };
+    let mut rules = vec![Rule::Body, Rule::GeneratorLag, Rule::GeneratorLimit];
+    if !external.requests {
+        rules.push(Rule::LittlesLaw);
+    }
+    if !external.counts {
+        rules.extend([Rule::RequestCount, Rule::Errors]);
+    }
+    rules.sort_unstable();
+    rules
 }
 
 /// The reasons found so far.
@@ -275,9 +295,13 @@ fn lag_limit_ns(record: &TrialRecord) -> u64 {
         }
         LoadKind::Udp(udp) => udp.pace.as_nanos() as f64,
         // A closed loop has no interval; httperf and JMeter do not report lag.
-        LoadKind::Users(_) | LoadKind::Max(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::None(_) => {
-            f64::INFINITY
-        }
+        LoadKind::Users(_)
+        | LoadKind::Max(_)
+        | LoadKind::Httperf(_)
+        | LoadKind::Jmeter(_)
+        | LoadKind::Command(_)
+        | LoadKind::Runs(_)
+        | LoadKind::None(_) => f64::INFINITY,
     };
     ((interval_ns * limits::LAG_INTERVAL_SHARE) as u64).clamp(limits::LAG_MIN_NS, limits::LAG_MAX_NS)
 }

@@ -106,6 +106,8 @@ pub struct Config {
     pub fsync: FsyncPolicy,
     /// Defaults for topics that set no `retention.bytes` or `retention.ms`.
     pub retention: Retention,
+    /// How often retention is applied, unless its age is shorter.
+    pub retention_interval: Duration,
     /// Bounds on memory.
     pub memory_limit: MemoryLimit,
     /// Maximum size of a request frame in bytes; a larger one closes its connection.
@@ -153,6 +155,7 @@ impl Default for Config {
             data: PathBuf::from("broker-data"),
             fsync: FsyncPolicy::Interval(Duration::from_secs(1)),
             retention: Retention::default(),
+            retention_interval: Duration::from_secs(30),
             memory_limit: MemoryLimit::default(),
             max_frame: 16 << 20,
             max_batch: 1_048_588,

@@ -19,8 +19,6 @@ use crate::wire::FrameReader;
 
 /// How often groups are checked for expired sessions and rebalances.
 const TICK: Duration = Duration::from_millis(50);
-/// How often retention is applied.
-const RETENTION_INTERVAL: Duration = Duration::from_secs(30);
 /// How long `stop` waits for connections to finish their current request.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
@@ -104,8 +102,12 @@ impl Broker {
         let node = Arc::clone(&self.node);
         self.spawn_periodic(TICK, move || node.groups.tick(Instant::now()));
         let node = Arc::clone(&self.node);
-        let retention_age = self.node.config.retention.age.unwrap_or(RETENTION_INTERVAL);
-        self.spawn_periodic(RETENTION_INTERVAL.min(retention_age), move || node.apply_retention());
+        let config = &self.node.config;
+        let interval = config
+            .retention
+            .age
+            .map_or(config.retention_interval, |age| age.min(config.retention_interval));
+        self.spawn_periodic(interval, move || node.apply_retention());
         if let FsyncPolicy::Interval(interval) = self.node.config.fsync {
             let node = Arc::clone(&self.node);
             self.spawn_periodic(interval, move || node.sync());

@@ -120,27 +120,13 @@ async fn committed_offsets_survive_a_kill() {
     drop(broker);
 }
 
-/// A group member in its own process. (kcat would do, but is not always installed.)
+/// A member of the group `mortal` in its own process. (kcat would do, but is not always installed.)
 fn member_process(address: &str) -> std::process::Child {
-    std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "member_in_a_process_of_its_own", "--ignored", "--nocapture"])
-        .env("BROKER_TEST_MEMBER_OF", address)
-        .stdout(std::process::Stdio::null())
+    let program = Path::new(env!("CARGO_BIN_EXE_broker")).with_file_name("examples/group_member");
+    std::process::Command::new(&program)
+        .args([address, "mortal", "t"])
         .spawn()
-        .unwrap()
-}
-
-#[test]
-#[ignore = "started by the test below"]
-fn member_in_a_process_of_its_own() {
-    let Ok(address) = std::env::var("BROKER_TEST_MEMBER_OF") else {
-        return;
-    };
-    let consumer: BaseConsumer = member(&address, "mortal").create().unwrap();
-    consumer.subscribe(&["t"]).unwrap();
-    loop {
-        consumer.poll(Duration::from_millis(100));
-    }
+        .unwrap_or_else(|error| panic!("{}: {error}: cargo build -p broker --examples first", program.display()))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use clap::Parser;
 use controller::campaign::CampaignError;
 use controller::cli::{CheckArgs, Cli, Command, Common, DiffArgs, FileArgs, PingArgs, ReportArgs, RunArgs};
 use controller::commands;
-use controller::config::{self, Checked, problems_json, problems_text};
+use controller::config::{self, Checked, Problem, problems_json, problems_text};
 use controller::plan::{Plan, plan_json, plan_text};
 use controller::preflight::generator;
 use controller::progress::{self, LogWriter};
@@ -38,7 +38,7 @@ fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
     let Some(checked) = load(&common.config, common) else {
         return Ok(Exit::Config);
     };
-    let shortages = generator::problems(&checked.experiment, &common.config);
+    let shortages = on_this_machine(&checked, &common.config);
     if !shortages.is_empty() {
         print_error(&problems_text(&common.config, &shortages));
         return Ok(Exit::Config);
@@ -58,6 +58,12 @@ fn block_on<T>(command: impl Future<Output = T>) -> std::io::Result<T> {
     let result = runtime.block_on(command);
     runtime.shutdown_background();
     Ok(result)
+}
+
+/// What keeps a valid experiment from being run on this machine.
+fn on_this_machine(checked: &Checked, file: &Path) -> Vec<Problem> {
+    let shortages = generator::problems(&checked.experiment, file);
+    checked.on_this_machine.iter().cloned().chain(shortages).collect()
 }
 
 /// Regenerates the report of a run.
@@ -91,7 +97,7 @@ fn check(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
     let path = args.file.path(common);
     let mut checked = config::load(path, &common.overrides());
     if let Ok(valid) = &checked {
-        let mut shortages = generator::problems(&valid.experiment, path);
+        let mut shortages = on_this_machine(valid, path);
         if !shortages.is_empty() {
             shortages.extend(valid.warnings.iter().cloned());
             checked = Err(shortages);

@@ -23,6 +23,7 @@ use protocol::bus::{CommandReceiver, EventSender, Reply, connect_controller, con
 use protocol::command::{Run, StopReason};
 use protocol::event::{Accepted, Endpoint, Failed, Pong, Ready, Stage};
 use protocol::load::Prepared;
+use protocol::spec::ServiceSource;
 use protocol::summary::{Summary, Teardown};
 use protocol::{Command, Envelope, Epoch, Event};
 use testkit::bus::TestBroker;
@@ -131,7 +132,10 @@ fn failed() -> Event {
 
 /// READY with every service that listens at the address that `at` gives it.
 fn ready(run: &Run, at: impl Fn(&str) -> SocketAddr) -> Event {
-    let listening = run.services.iter().filter(|service| service.port.is_some());
+    let listening = run.services.iter().filter(|service| match &service.source {
+        ServiceSource::Workload(workload) => workload.port.is_some(),
+        ServiceSource::Inline(_) | ServiceSource::Named(_) => true,
+    });
     let endpoint = |name: &protocol::Name| Endpoint {
         service: name.clone(),
         address: at(name.as_str()),
@@ -146,6 +150,7 @@ fn ready(run: &Run, at: impl Fn(&str) -> SocketAddr) -> Event {
         placement: vec![],
         deviations: vec![],
         emulation: None,
+        services: vec![],
     })
 }
 

@@ -42,7 +42,7 @@ const ALLOWED_IN_TESTS: [(&str, &[&str]); 6] = [
     ("protocol", &["testkit"]),
     ("deploy", &["testkit"]),
     ("runner", &["testkit", "broker"]),
-    ("loader", &["workloads"]),
+    ("loader", &["workloads", "testkit"]),
     ("controller", &["testkit", "deploy"]),
     ("workloads", &["broker"]),
 ];

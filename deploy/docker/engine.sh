@@ -1,5 +1,5 @@
 #!/bin/sh
-# A container engine of its own beside the machine's: for tests, and for trying runtimes without touching an engine that others use.
+# Starts a separate container engine: for tests, and to try out runtimes without affecting an engine that others use.
 set -eu
 
 help() {
@@ -9,19 +9,19 @@ usage: deploy/docker/engine.sh start docker --dir DIR [--netns NAME] [--runtime 
        deploy/docker/engine.sh enter --dir DIR COMMAND [ARGUMENT...]
        deploy/docker/engine.sh stop --dir DIR
 
-  start docker   dockerd with the runtimes runc, crun and runsc, as far as they are installed, and --runtime's
-  start podman   Podman's Docker-compatible service; its containers are made by --runtime (crun)
-  enter          runs a command where the engine is: in its network namespace, with /sys showing that namespace, and with
-                 DOCKER_HOST (Podman: CONTAINER_HOST) naming the engine; exits with the command's code
-  stop           removes its containers, ends it, and removes everything it made below DIR
+  start docker   dockerd with the runtimes runc, crun and runsc, if installed, and that of --runtime
+  start podman   the Docker-compatible service of Podman, whose containers use the runtime of --runtime (crun)
+  enter          runs a command in the network namespace of the engine, with /sys showing that namespace, and with
+                 DOCKER_HOST (Podman: CONTAINER_HOST) set to the engine; returns the exit code of the command
+  stop           removes the containers, stops the engine, and removes all its files in DIR
 
-The engine lives in a network namespace (--netns: an existing one, to have several engines in it; else a new one),
-where its bridge and its firewall rules are its own, and in a mount namespace without version 2 of cgroups where both
-versions are mounted (crun refuses such a host). Its data, log and socket are below DIR, which must be short.
-The first line of `start` is the path of the network namespace: enter it by `nsenter --net=PATH` to reach the
-containers. The last line is the socket, as DOCKER_HOST and a platform's `socket` take it.
-DOCKERD_OPTIONS holds more options for dockerd, separated by spaces.
-Needs root. Exit codes: 0 done, 1 failed (the end of the log is shown), 2 wrong usage.
+The engine runs in a network namespace (--netns: an existing one, to share it between engines; otherwise a new one), which
+contains its bridge and its firewall rules, and in a mount namespace without cgroup v2 where both versions are mounted
+(crun does not support such a host). Its data, log and socket are in DIR, whose path must be short.
+The first line of output of `start` is the path of the network namespace: enter it with `nsenter --net=PATH` to reach the
+containers. The last line is the socket, as expected by DOCKER_HOST and by the key `socket` of a platform.
+DOCKERD_OPTIONS sets further options of dockerd, separated by spaces.
+Requires root. Exit codes: 0 success, 1 failure (the end of the log is shown), 2 usage error.
 TEXT
 }
 
@@ -44,21 +44,21 @@ while [ $# -gt 0 ]; do
         enter:--dir) ;;
         enter:*) break ;;
     esac
-    [ $# -gt 1 ] || fail 2 "$1 needs a value"
+    [ $# -gt 1 ] || fail 2 "$1 requires a value"
     case $1 in
         --dir) dir=$2 ;;
         --netns) netns=${2##*/} ;;
         --runtime) runtime=$2 ;;
-        *) fail 2 "what is $1?" ;;
+        *) fail 2 "unknown argument $1" ;;
     esac
     shift 2
 done
 [ -n "$dir" ] || fail 2 "--dir is missing"
 case $dir in /*) ;; *) dir=$PWD/$dir ;; esac
-[ "$(id -u)" = 0 ] || fail 1 "this needs root"
+[ "$(id -u)" = 0 ] || fail 1 "root is required"
 own=$dir/engine
 
-# The path of a runtime's program, if it is there. Debian 12's runsc needs a hand on new kernels.
+# Prints the path of a runtime, if it is installed. Debian 12's runsc needs a wrapper on newer kernels.
 program() {
     case $1 in
         runsc) command -v runsc >/dev/null && echo "$here/runsc.sh" ;;
@@ -66,7 +66,7 @@ program() {
     esac
 }
 
-# Runs a command where the engine is: in its network, with version 1 of cgroups alone where both are there.
+# Runs a command where the engine runs, with cgroup v1 only where both versions are mounted.
 # shellcheck disable=SC2016 # for the inner shell
 inside='[ ! -e /sys/fs/cgroup/memory ] || umount /sys/fs/cgroup/unified 2>/dev/null || true; exec "$@"'
 
@@ -87,7 +87,7 @@ podman_words() {
         --runtime "${runtime:-crun}"
 }
 
-# Podman looks runtimes up in its configuration; runsc's program is another one here.
+# Podman looks up runtimes in its configuration; for runsc it must find the wrapper.
 podman_conf() {
     if path=$(program runsc); then printf '[engine.runtimes]\nrunsc = ["%s"]\n' "$path"; fi
 }
@@ -105,10 +105,10 @@ start() {
     case $kind in
         docker) needed=dockerd words=dockerd_words ;;
         podman) needed=podman words=podman_words ;;
-        *) fail 2 "start what? docker or podman" ;;
+        *) fail 2 "start requires docker or podman" ;;
     esac
     command -v "$needed" >/dev/null || fail 1 "$needed is not installed: deploy/setup.sh $kind"
-    [ ! -e "$own" ] || fail 1 "$own is there already: stop it first"
+    [ ! -e "$own" ] || fail 1 "$own exists: stop its engine first"
     mkdir -p "$own"
     echo "$kind" >"$own/kind"
     if [ -z "$netns" ]; then
@@ -126,7 +126,7 @@ start() {
     [ "$kind" = docker ] || set -- "$@" system service --time=0 "unix://$socket"
     # conmon writes into its working directory when memory runs out.
     cd "$own"
-    # A session of its own: it must outlive this script and its terminal.
+    # In a new session, because it must outlive this script and its terminal.
     # shellcheck disable=SC2016 # for the inner shell
     CONTAINERS_CONF=$own/containers.conf setsid nsenter --net="/run/netns/$netns" unshare --mount --propagation private \
         sh -c 'echo $$ >"$1"; shift; '"$inside" sh "$own/pid" "$@" >"$own/log" 2>&1 </dev/null &
@@ -136,7 +136,7 @@ start() {
         if [ "$tries" -ge 120 ] || { [ -s "$own/pid" ] && ! kill -0 "$(cat "$own/pid")" 2>/dev/null; }; then
             tail -n 15 "$own/log" >&2
             stop
-            fail 1 "$kind does not come up; the end of its log is above"
+            fail 1 "$kind does not start; the end of its log is above"
         fi
         sleep 0.25
     done
@@ -144,14 +144,14 @@ start() {
     echo "unix://$socket"
 }
 
-# /sys shows the network namespace in which it was mounted, so it is mounted anew; the cgroups below it are kept.
+# /sys shows the network namespace in which it was mounted, so it is mounted again; the cgroups in it are preserved.
 # shellcheck disable=SC2016 # for the inner shell
 own_sys='mkdir -p "$1"; mount --rbind /sys/fs/cgroup "$1"; umount --recursive --lazy /sys; mount -t sysfs sysfs /sys
     mount --rbind "$1" /sys/fs/cgroup; umount --recursive --lazy "$1"; shift; exec "$@"'
 
 enter() {
-    [ -e "$own/kind" ] || fail 1 "no engine was started in $dir"
-    [ $# -gt 0 ] || fail 2 "enter with which command?"
+    [ -e "$own/kind" ] || fail 1 "no engine is running in $dir"
+    [ $# -gt 0 ] || fail 2 "enter requires a command"
     kind=$(cat "$own/kind") netns=$(cat "$own/netns")
     case $kind in
         docker) export DOCKER_HOST="unix://$own/docker.sock" ;;
@@ -160,7 +160,7 @@ enter() {
     exec nsenter --net="/run/netns/$netns" unshare --mount --propagation private sh -ec "$own_sys" sh "$own/cgroup" "$@"
 }
 
-# Removes a directory of cgroups in every hierarchy, the deepest first; one that is in use stays.
+# Removes a directory of cgroups in every hierarchy, deepest first; cgroups in use remain.
 forget_cgroups() {
     for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*; do
         [ ! -d "$hierarchy/$1" ] || find "$hierarchy/$1" -depth -type d -exec rmdir {} + 2>/dev/null || true
@@ -168,11 +168,11 @@ forget_cgroups() {
 }
 
 stop() {
-    [ -e "$own/kind" ] || { echo "engine.sh: nothing was started in $dir"; return 0; }
+    [ -e "$own/kind" ] || { echo "engine.sh: no engine is running in $dir"; return 0; }
     kind=$(cat "$own/kind") netns=$(cat "$own/netns")
     pid=$(cat "$own/pid" 2>/dev/null || echo)
     if [ "$kind" = podman ] && [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; then
-        # Its containers need no service to live on.
+        # Its containers outlive the service.
         set --
         while IFS= read -r word; do set -- "$@" "$word"; done <"$own/words"
         CONTAINERS_CONF=$own/containers.conf nsenter --target "$pid" --net --mount "$@" rm --all --force --time 0 >/dev/null 2>&1 || true

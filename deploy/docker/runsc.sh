@@ -1,9 +1,9 @@
 #!/bin/sh
-# gVisor's runsc, for versions that are older than the kernel. Debian 12's (of December 2022) takes the file
-# net/core/rmem_default for a mark of the host's own network, and refuses to start a sandbox where it is there; newer
-# kernels show it to every network namespace (https://github.com/google/gvisor/issues/10704). So `start`, which looks,
-# gets a view without that file. Everything else is runsc's own, and a newer runsc does not need this.
-# Register it in daemon.json in runsc's place: {"runtimes": {"runsc": {"path": "/.../deploy/docker/runsc.sh"}}}
+# gVisor's runsc, for versions older than the kernel. Debian 12's version (December 2022) assumes that the file
+# net/core/rmem_default exists only in the network namespace of the host, and refuses to start a sandbox if it sees it;
+# newer kernels have it in every network namespace (https://github.com/google/gvisor/issues/10704). This wrapper hides
+# the file from `start`, which checks for it, and passes everything else on. A newer runsc does not need it.
+# Register it instead of runsc in daemon.json: {"runtimes": {"runsc": {"path": "/.../deploy/docker/runsc.sh"}}}
 set -eu
 runsc=${RUNSC:-/usr/bin/runsc}
 for word in "$@"; do

@@ -45,6 +45,7 @@ impl Schedstat {
             spun_ns,
             busiest_ppm: (cpu_ns - spun_ns).saturating_mul(1_000_000) / wall_ns.max(1),
             scheduling: None,
+            awake: None,
         }
     }
 }

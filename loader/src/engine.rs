@@ -2,19 +2,14 @@
 
 use std::net::SocketAddr;
 
-use protocol::load::{
-    HttperfLoad, JmeterLoad, LoadKind, LoadSpec, MaxLoad, MixPart, RampLoad, RateLoad, TargetSpec, Think, Timing,
-    UdpLoad, UsersLoad, Wait,
-};
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-
 use crate::Engine;
-use crate::call::{Call, Label, Message};
+use crate::awake::KeptAwake;
+use crate::calls::Calls;
 use crate::error::LoadError;
+use crate::external::command::Command;
 use crate::external::httperf::{Httperf, HttperfPlan};
 use crate::external::jmeter::{Jmeter, JmeterPlan};
+use crate::external::runs::Runs;
 use crate::idle::Idle;
 use crate::jung::{self, AcceptedCommands};
 use crate::max::{Max, MaxPlan};
@@ -23,7 +18,11 @@ use crate::ramp::{RampPlan, RampSearch};
 use crate::rate::{Connections, Rate, RatePlan};
 use crate::target::{BodyRule, Expect, Target};
 use crate::udp::{Udp, UdpPlan, UdpReply};
-use crate::users::{self, Extent, Script, Users, UsersPlan};
+use crate::users::{self, Extent, Users, UsersPlan};
+use protocol::load::{
+    HttperfLoad, JmeterLoad, LoadKind, LoadSpec, MaxLoad, RampLoad, RateLoad, TargetSpec, Think, Timing, UdpLoad,
+    UsersLoad, Wait,
+};
 
 /// The default request path.
 const PATH: &str = "/";
@@ -51,21 +50,35 @@ pub struct EngineSpec<'a> {
 /// # Errors
 /// Problems of the plan.
 pub fn build_engine(spec: EngineSpec<'_>, accepted: &AcceptedCommands) -> Result<Box<dyn Engine + Send>, LoadError> {
+    if let LoadKind::Command(load) = &spec.load.kind {
+        return Ok(Box::new(Command::new(load.as_ref().clone(), spec.address, spec.seed)));
+    }
     let body = match spec.target {
         TargetSpec::Letters(letters) => BodyRule::Repeat {
             byte: b'A',
             count: letters.count,
         },
-        TargetSpec::Echo(_) => BodyRule::Any,
-        TargetSpec::Jung(jung) => return jung::engine(spec, *jung, accepted),
+        TargetSpec::Echo(_) | TargetSpec::Described(_) => BodyRule::Any,
+        TargetSpec::Jung(jung) => return Ok(kept_awake(spec, jung::engine(spec, *jung, accepted)?)),
     };
-    single_service(spec, &Expect { status: 200, body })
+    Ok(kept_awake(spec, single_service(spec, &Expect::ok(body))?))
+}
+
+/// An engine that keeps the CPUs awake while it runs, if the load is one of ours and says so.
+fn kept_awake(spec: EngineSpec<'_>, engine: Box<dyn Engine + Send>) -> Box<dyn Engine + Send> {
+    match spec.load.kind {
+        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) | LoadKind::None(_) | LoadKind::Runs(_) => {
+            engine
+        }
+        _ if spec.load.keep_awake => Box::new(KeptAwake(engine)),
+        _ => engine,
+    }
 }
 
 /// The engine of a load on one service whose replies are all the same.
 fn single_service(spec: EngineSpec<'_>, expect: &Expect) -> Result<Box<dyn Engine + Send>, LoadError> {
     let EngineSpec {
-        load: LoadSpec { kind, wait },
+        load: LoadSpec { kind, wait, http, .. },
         part,
         seed,
         address,
@@ -77,17 +90,29 @@ fn single_service(spec: EngineSpec<'_>, expect: &Expect) -> Result<Box<dyn Engin
         path: PATH.to_owned(),
         expect: expect.clone(),
     };
+    let calls = |keep_alive| Calls::of(http, address, expect, (keep_alive, seed));
     Ok(match kind {
-        LoadKind::Rate(load) => Box::new(Rate::new(rate_plan(load, (wait, part), seed), target)?),
-        LoadKind::Ramp(load) => Box::new(RampSearch::new(ramp_plan(load, wait, seed), target)?),
+        LoadKind::Rate(load) => {
+            let plan = rate_plan(load, (wait, part), seed);
+            Box::new(Rate::of_calls(plan, calls(load.keep_alive)?)?)
+        }
+        LoadKind::Ramp(load) => {
+            let plan = ramp_plan(load, wait, seed);
+            Box::new(RampSearch::of_calls(plan, calls(load.keep_alive)?)?)
+        }
         LoadKind::Users(load) => Box::new(Users::new(UsersPlan {
             part,
-            ..users_plan((load, wait), address, expect, seed)?
+            ..users_plan((load, wait), calls(load.keep_alive)?, seed)
         })?),
-        LoadKind::Max(load) => Box::new(Max::new(&max_plan(load, (wait, part)), &target)?),
+        LoadKind::Max(load) => {
+            let plan = max_plan(load, (wait, part));
+            Box::new(Max::of_calls(&plan, calls(load.keep_alive)?)?)
+        }
         LoadKind::Httperf(load) => Box::new(httperf(load, target)),
         LoadKind::Jmeter(load) => Box::new(jmeter(load, target)),
+        LoadKind::Command(load) => Box::new(Command::new(load.as_ref().clone(), address, seed)),
         LoadKind::None(load) => Box::new(Idle::new(load.timing.duration)),
+        LoadKind::Runs(load) => Box::new(Runs::new(load.clone(), address)),
         LoadKind::Udp(load) => Box::new(Udp::new(udp_plan(load, (wait, part), expect), address)?),
     })
 }
@@ -109,7 +134,12 @@ pub fn max_load_connections(kind: &LoadKind, part: Part) -> Option<u64> {
         LoadKind::Ramp(load) => Some(ramp_plan(load, Wait::Sleep, 0).step.max_connections()),
         LoadKind::Users(load) => Some(closed(load.users, load.keep_alive, &load.cpus)),
         LoadKind::Max(load) => Some(closed(load.connections, load.keep_alive, &load.cpus)),
-        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::None(_) | LoadKind::Udp(_) => None,
+        LoadKind::Httperf(_)
+        | LoadKind::Jmeter(_)
+        | LoadKind::Command(_)
+        | LoadKind::None(_)
+        | LoadKind::Udp(_)
+        | LoadKind::Runs(_) => None,
     }
 }
 
@@ -215,31 +245,14 @@ fn udp_plan(load: &UdpLoad, (wait, part): (Wait, Part), expect: &Expect) -> UdpP
     }
 }
 
-fn users_plan(
-    (load, wait): (&UsersLoad, Wait),
-    address: SocketAddr,
-    expect: &Expect,
-    seed: u64,
-) -> Result<UsersPlan, LoadError> {
-    let (mut calls, mut labels) = (Vec::new(), Vec::new());
-    for (label, part) in (0..).zip(&load.mix) {
-        calls.push(Call {
-            address,
-            label,
-            bytes: Message::get(&part.path, load.keep_alive).to_bytes(address)?.into(),
-            expect: expect.clone(),
-        });
-        labels.push(Label {
-            name: part.label.clone(),
-            url: format!("http://{address}{}", part.path),
-        });
-    }
-    let users = (0..load.users).map(|user| script(load, u64::from(user), seed));
-    Ok(paced(
-        (load, wait),
-        seed,
-        UsersPlan::new(calls, labels, users.collect(), extent(load)),
-    ))
+fn users_plan((load, wait): (&UsersLoad, Wait), calls: Calls, seed: u64) -> UsersPlan {
+    let each = load.requests.map(|list| list.each);
+    let users = (0..load.users).map(|user| calls.script(user.into(), each)).collect();
+    let plan = UsersPlan {
+        tls: calls.tls,
+        ..UsersPlan::new(calls.calls, calls.labels, users, extent(load))
+    };
+    paced((load, wait), seed, plan)
 }
 
 /// The end condition of a load.
@@ -268,99 +281,5 @@ pub(crate) fn paced((load, wait): (&UsersLoad, Wait), seed: u64, plan: UsersPlan
         cpus: indices(&load.cpus),
         wait,
         ..plan
-    }
-}
-
-/// The requests of a user: rounds that contain each entry of the mix as often as its share, each round shuffled separately, so that every round has the
-/// exact mix. Without a fixed number of requests, [`ROUNDS`] rounds are repeated.
-fn script(load: &UsersLoad, user: u64, seed: u64) -> Script {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    // A different stream than that of the think times, which use the same seed.
-    random.set_stream((1 << 32) + user);
-    let deck: Vec<u32> = deck(&load.mix);
-    let length = load.requests.map_or(deck.len() * ROUNDS, |list| list.each as usize);
-    let mut calls = Vec::with_capacity(length + deck.len());
-    while calls.len() < length {
-        let mut round = deck.clone();
-        round.shuffle(&mut random);
-        calls.append(&mut round);
-    }
-    calls.truncate(length);
-    Script {
-        calls,
-        repeat: load.requests.is_none(),
-    }
-}
-
-/// Shuffled rounds of a user's mix before they repeat.
-const ROUNDS: usize = 16;
-
-fn deck(mix: &[MixPart]) -> Vec<u32> {
-    (0..)
-        .zip(mix)
-        .flat_map(|(place, part)| std::iter::repeat_n(place, part.share as usize))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use protocol::load::UserRequests;
-
-    fn load(requests: Option<u32>) -> UsersLoad {
-        let part = |path: &str, share| MixPart {
-            path: path.to_owned(),
-            label: path.to_owned(),
-            share,
-        };
-        UsersLoad {
-            users: 3,
-            timing: Timing {
-                warm_up: Duration::ZERO,
-                duration: Duration::from_secs(10),
-                timeout: Duration::from_secs(1),
-            },
-            requests: requests.map(|each| UserRequests { each, warm_up: 0 }),
-            think: Think::Constant(Duration::ZERO),
-            ramp_up: Duration::ZERO,
-            keep_alive: true,
-            mix: vec![part("/a", 3), part("/b", 1)],
-            cpus: vec![],
-        }
-    }
-
-    fn plan(requests: Option<u32>, seed: u64) -> UsersPlan {
-        let expect = Expect {
-            status: 200,
-            body: BodyRule::Any,
-        };
-        users_plan(
-            (&load(requests), Wait::Sleep),
-            ([127, 0, 0, 1], 80).into(),
-            &expect,
-            seed,
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn every_round_has_the_exact_mix_and_users_differ() {
-        let plan = plan(Some(400), 7);
-        for user in &plan.users {
-            assert_eq!(user.calls.len(), 400);
-            for round in user.calls.chunks(4) {
-                assert_eq!(round.iter().filter(|call| **call == 0).count(), 3);
-            }
-        }
-        assert_ne!(plan.users[0], plan.users[1]);
-    }
-
-    #[test]
-    fn scripts_depend_only_on_the_seed() {
-        assert_eq!(plan(None, 7), plan(None, 7));
-        assert_ne!(plan(None, 7), plan(None, 8));
-        assert!(plan(None, 7).users.iter().all(|user| user.repeat));
     }
 }

@@ -45,11 +45,13 @@ pub enum ErrorKind {
     Cancelled,
     /// Another system call error.
     Other,
+    /// TLS: the handshake failed, e.g. because the certificate is not trusted, or the peer broke the protocol.
+    Tls,
 }
 
 impl ErrorKind {
     /// Every kind, in the order of the error table.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ConnectRefused,
         Self::ConnectTimeout,
         Self::Unreachable,
@@ -69,6 +71,7 @@ impl ErrorKind {
         Self::AddressExhausted,
         Self::Cancelled,
         Self::Other,
+        Self::Tls,
     ];
 
     /// The kind with this [`ErrorKind::name`].
@@ -100,6 +103,7 @@ impl ErrorKind {
             Self::AddressExhausted => "address-exhausted",
             Self::Cancelled => "cancelled",
             Self::Other => "other",
+            Self::Tls => "tls",
         }
     }
 
@@ -120,6 +124,7 @@ impl ErrorKind {
                 | Self::ConnectFailed
                 | Self::FdExhausted
                 | Self::AddressExhausted
+                | Self::Tls
         )
     }
 
@@ -144,6 +149,8 @@ impl ErrorKind {
             Some(libc::ECONNRESET | libc::EPIPE | libc::ECONNABORTED) => Self::Reset,
             Some(libc::ETIMEDOUT) => Self::Timeout,
             Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EHOSTDOWN) => Self::Unreachable,
+            // No system call returns this; it is an error of the TLS library.
+            None if error.kind() == io::ErrorKind::InvalidData => Self::Tls,
             _ => Self::Other,
         }
     }
@@ -170,9 +177,34 @@ pub enum LoadError {
     Path(String),
     /// A method or header field is not valid in a request.
     #[error(
-        "{0:?} is not valid in a request header: use upper-case methods (not HEAD), field names of letters, digits, - and _, and values without control characters"
+        "{0:?} is not valid in a request header: use upper-case methods, field names of letters, digits, - and _ that the load generator does not set itself, \
+         and values without control characters"
     )]
     Field(String),
+    /// A placeholder is unknown or incorrect.
+    #[error("the placeholder {{{given}}} must {must}")]
+    Placeholder {
+        /// What is between its braces.
+        given: String,
+        /// What it must be.
+        must: &'static str,
+    },
+    /// An expectation cannot be checked.
+    #[error("{what} {why}")]
+    Expect {
+        /// The expectation.
+        what: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// TLS cannot be set up.
+    #[error("{what} {why}")]
+    Tls {
+        /// The part of it.
+        what: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A script refers to an unknown call, or a call to an unknown label.
     #[error("{what} {found} does not exist: there are {known}")]
     Unknown {
@@ -276,7 +308,7 @@ pub enum LoadError {
         /// Its name.
         program: String,
         /// How to install it.
-        remedy: &'static str,
+        remedy: String,
     },
     /// An external program failed, or its output could not be parsed.
     #[error("{program} failed: {why}")]

@@ -29,8 +29,10 @@
 
 #[cfg(any(test, feature = "proptest"))]
 pub mod arbitrary;
+mod awake;
 mod barrier;
 mod call;
+mod calls;
 pub mod cli;
 mod clock;
 mod control;
@@ -38,6 +40,7 @@ mod cpu;
 pub mod daemon;
 mod engine;
 mod error;
+pub mod expectation;
 pub mod external;
 pub mod facts;
 mod http;
@@ -60,12 +63,16 @@ mod schedule;
 pub mod shutdown;
 mod tally;
 mod target;
+mod template;
+pub mod tls;
 mod udp;
 mod users;
 pub mod wire;
 
+pub use awake::{Awake, KeptAwake};
 pub use barrier::Barrier;
-pub use call::{Call, Label, Message};
+pub use call::{Call, CallBytes, Label, Message, OWN_FIELDS, check_field};
+pub use calls::Calls;
 pub use clock::monotonic_ns;
 pub use control::{Control, Progress};
 pub use cpu::Scheduling;
@@ -81,12 +88,13 @@ pub use part::Part;
 pub use protocol::load::Arrivals;
 pub use ramp::{Knee, KneeSearch, Ramp, RampPlan, RampSearch, Step, StepVerdict};
 pub use rate::{Connections, Rate, RatePlan};
-pub use reachability::{check_reachable, check_target};
+pub use reachability::{Contact, check_reachable, check_target, check_tls};
 pub use reply::{Fed, ReplyReader};
 pub use request::Request;
 pub use schedule::{Arrival, Schedule};
 pub use tally::Counts;
-pub use target::{BodyRule, BodyValidator, Expect, Target};
+pub use target::{BodyRule, BodyValidator, Expect, StatusRule, Target};
+pub use template::{Template, placeholders};
 pub use udp::{SearchLimit, SearchStats, SearchStep, ServiceCounters, StreamStats, Udp, UdpPlan, UdpReply, UdpStats};
 pub use users::{Extent, Script, Think, Users, UsersPlan, max_connections};
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::Engine;
-use super::call::{Call, Label};
+use super::calls::Calls;
 use super::control::Control;
 use super::error::LoadError;
 use super::outcome::Outcome;
 use super::part::Part;
 use super::target::Target;
-use super::users::{Extent, Script, Users, UsersPlan};
+use super::users::{Extent, Users, UsersPlan};
 use protocol::load::Wait;
 
 /// A closed loop without think time.
@@ -50,40 +50,45 @@ impl MaxPlan {
     }
 
     /// The equivalent load of users without think time.
-    fn users(&self, target: &Target) -> Result<UsersPlan, LoadError> {
-        let user = Script {
-            calls: vec![0],
-            repeat: true,
-        };
-        let label = Label::unnamed(target.url());
+    fn users(&self, calls: Calls) -> UsersPlan {
         let extent = Extent::Window {
             warm_up: self.warm_up,
             duration: self.duration,
         };
-        let call = Call::of(target, self.keep_alive)?;
-        let users = vec![user; usize::try_from(self.connections).unwrap_or(usize::MAX)];
-        Ok(UsersPlan {
+        let users = (0..self.connections)
+            .map(|user| calls.script(user.into(), None))
+            .collect();
+        UsersPlan {
             keep_alive: self.keep_alive,
             timeout: self.timeout,
             part: self.part,
             cpus: self.cpus.clone(),
             wait: self.wait,
-            ..UsersPlan::new(vec![call], vec![label], users, extent)
-        })
+            tls: calls.tls,
+            ..UsersPlan::new(calls.calls, calls.labels, users, extent)
+        }
     }
 }
 
-/// The engine `max`: users without think time who repeat one request.
+/// The engine `max`: users without think time.
 #[derive(Debug, Clone)]
 pub struct Max(Users);
 
 impl Max {
-    /// Checks the plan and builds the engine.
+    /// Checks the plan and builds the engine for a plain GET.
     ///
     /// # Errors
     /// Problems of the plan or the target.
     pub fn new(plan: &MaxPlan, target: &Target) -> Result<Self, LoadError> {
-        Users::new(plan.users(target)?).map(Self)
+        Self::of_calls(plan, Calls::get(target, plan.keep_alive)?)
+    }
+
+    /// Checks the plan and builds the engine for these calls.
+    ///
+    /// # Errors
+    /// Problems of the plan.
+    pub fn of_calls(plan: &MaxPlan, calls: Calls) -> Result<Self, LoadError> {
+        Users::new(plan.users(calls)).map(Self)
     }
 }
 

@@ -41,6 +41,9 @@ fn add(whole: &mut Outcome, part: Outcome) {
     whole.closed_idle += part.closed_idle;
     whole.left_open += part.left_open;
     whole.cancelled |= part.cancelled;
+    if let (Some(all), Some(part)) = (&mut whole.tls, &part.tls) {
+        all.add(part);
+    }
     whole.udp = whole.udp.take().zip(part.udp).map(|(a, b)| packets(&a, &b));
 }
 

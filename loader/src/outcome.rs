@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use protocol::load::{Little, Usage};
+use protocol::load::{Little, TlsStats, Usage};
 
 use super::call::Label;
 use super::clock::{monotonic_ns, nanos};
@@ -53,6 +53,8 @@ pub struct Outcome {
     pub cancelled: bool,
     /// UDP statistics, for a load of kind `udp`.
     pub udp: Option<UdpStats>,
+    /// TLS handshakes, for a load over TLS.
+    pub tls: Option<TlsStats>,
 }
 
 impl Outcome {
@@ -77,6 +79,7 @@ impl Outcome {
             external: None,
             cancelled: false,
             udp: None,
+            tls: None,
             requests,
         }
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use protocol::load::{Arrivals, Wait};
 
 use super::Engine;
-use super::call::{Call, Label};
+use super::call::{Call, CallBytes};
+use super::calls::Calls;
 use super::clock::nanos;
 use super::control::{Control, MAX_THREADS};
 use super::error::{ErrorKind, LoadError};
@@ -21,17 +22,29 @@ use super::target::Target;
 #[derive(Debug, Clone)]
 pub struct Rate {
     plan: RatePlan,
-    target: Target,
+    calls: Calls,
+    /// The order of the calls, which repeats.
+    script: Vec<u32>,
 }
 
 impl Rate {
-    /// Checks the plan and builds the engine.
+    /// Checks the plan and builds the engine for a plain GET.
+    ///
+    /// # Errors
+    /// Problems of the plan or the target.
+    pub fn new(plan: RatePlan, target: &Target) -> Result<Self, LoadError> {
+        let calls = Calls::get(target, plan.keeps_alive())?;
+        Self::of_calls(plan, calls)
+    }
+
+    /// Checks the plan and builds the engine for these calls.
     ///
     /// # Errors
     /// Problems of the plan.
-    pub fn new(plan: RatePlan, target: Target) -> Result<Self, LoadError> {
+    pub fn of_calls(plan: RatePlan, calls: Calls) -> Result<Self, LoadError> {
         plan.check()?;
-        Ok(Self { plan, target })
+        let script = calls.open_script();
+        Ok(Self { plan, calls, script })
     }
 
     fn setup(&self) -> Setup {
@@ -45,20 +58,23 @@ impl Rate {
             keeps_alive: plan.keeps_alive(),
             max_connections: plan.max_connections(),
             window: window(plan.warm_up, plan.duration),
-            labels: vec![Label::unnamed(self.target.url())],
+            labels: self.calls.labels.clone(),
+            tls: self.calls.tls.clone(),
+            templates: CallBytes::any_template(&self.calls.calls),
         }
     }
 }
 
 impl Engine for Rate {
     fn run(&self, control: &Control) -> Result<Outcome, LoadError> {
-        let call = Call::of(&self.target, self.plan.keeps_alive())?;
         let (setup, threads) = (self.setup(), self.plan.threads());
+        let calls = self.calls.calls.as_slice();
+        let address = calls.first().map(|call| call.address);
         setup.run(control, |thread, transport| {
-            if let Connections::KeepAlive { pool, .. } = self.plan.connections {
-                transport.fill_pool(self.target.address, share(pool.into(), thread, threads));
+            if let (Connections::KeepAlive { pool, .. }, Some(address)) = (self.plan.connections, address) {
+                transport.fill_pool(address, share(pool.into(), thread, threads));
             }
-            RatePacer::new(&self.plan, &call, thread)
+            RatePacer::new(&self.plan, (calls, &self.script), thread)
         })
     }
 }
@@ -212,7 +228,9 @@ pub(super) fn check_time(name: &'static str, value: Duration, zero: bool) -> Res
 /// The pacer of an open loop: one thread's share of the schedule, and the requests that wait for a connection.
 #[derive(Debug)]
 pub struct RatePacer<'a> {
-    call: &'a Call,
+    calls: &'a [Call],
+    /// Indices of calls; that of request `n` is at `n` modulo its length.
+    script: &'a [u32],
     schedule: StepBy<Skip<Schedule>>,
     next: Option<Arrival>,
     /// Requests that are due but have no connection, in scheduled order.
@@ -221,10 +239,11 @@ pub struct RatePacer<'a> {
 }
 
 impl<'a> RatePacer<'a> {
-    pub fn new(plan: &RatePlan, call: &'a Call, thread: usize) -> Self {
+    pub fn new(plan: &RatePlan, (calls, script): (&'a [Call], &'a [u32]), thread: usize) -> Self {
         let mut schedule = Schedule::new(plan).skip(thread).step_by(plan.threads());
         Self {
-            call,
+            calls,
+            script,
             next: schedule.next(),
             schedule,
             waiting: VecDeque::with_capacity(1024),
@@ -234,10 +253,21 @@ impl<'a> RatePacer<'a> {
 
     fn due(&self, arrival: Arrival) -> Due<'a> {
         Due {
-            call: self.call,
+            call: self.call(arrival.number),
+            number: arrival.number,
             at_ns: arrival.at_ns,
             warm_up: arrival.warm_up,
             user: 0,
+        }
+    }
+
+    fn call(&self, number: u64) -> &'a Call {
+        match self.calls {
+            [only] => only,
+            calls => {
+                let place = number % self.script.len().max(1) as u64;
+                &calls[self.script[usize::try_from(place).unwrap_or_default()] as usize]
+            }
         }
     }
 
@@ -296,6 +326,10 @@ impl<'a> Pacer<'a> for RatePacer<'a> {
             self.waiting.pop_front();
             transport.never_sent(self.due(arrival), now_ns, ErrorKind::NotSent);
         }
+    }
+
+    fn upcoming(&self) -> Option<Due<'a>> {
+        self.next.map(|arrival| self.due(arrival))
     }
 
     fn next_ns(&self) -> Option<u64> {
@@ -391,9 +425,9 @@ mod tests {
 
     #[test]
     fn there_is_no_lag_without_stalls() {
-        let (plan, call) = (plan(1000.0, None, 1000, 1), call());
+        let (plan, calls) = (plan(1000.0, None, 1000, 1), [call()]);
         let mut transport = FakeTransport::new(1000, true, vec![5 * MS / 2]);
-        transport.run(RatePacer::new(&plan, &call, 0), &[0]);
+        transport.run(RatePacer::new(&plan, (&calls, &[]), 0), &[0]);
         assert_eq!(transport.sent.len(), 120);
         assert!(transport.sent.iter().all(|sent| sent.sent_ns == Some(sent.at_ns)));
         assert_eq!(transport.max_outstanding, 3);
@@ -407,11 +441,11 @@ mod tests {
             rate in 1.0_f64..5000.0, poisson in prop::option::of(any::<u64>()), threads in 1_usize..4, stalls in stalls(), services in services(),
             keeps_alive in any::<bool>(),
         ) {
-            let (plan, call) = (plan(rate, poisson, 1_000_000, threads), call());
+            let (plan, calls) = (plan(rate, poisson, 1_000_000, threads), [call()]);
             let mut all = Vec::new();
             for thread in 0..threads {
                 let mut transport = FakeTransport::new(usize::MAX, keeps_alive, services.clone());
-                transport.run(RatePacer::new(&plan, &call, thread), &stalls);
+                transport.run(RatePacer::new(&plan, (&calls, &[]), thread), &stalls);
                 prop_assert!(transport.sent.is_sorted_by_key(|sent| sent.at_ns));
                 for sent in &transport.sent {
                     let first = transport.wakeups.partition_point(|&wakeup| wakeup < sent.at_ns);
@@ -432,9 +466,9 @@ mod tests {
         fn requests_wait_for_a_connection_in_order(
             rate in 100.0_f64..5000.0, max_open in 1_usize..4, timeout_ms in 1_u64..60, stalls in stalls(), services in services(), keeps_alive in any::<bool>(),
         ) {
-            let (plan, call) = (plan(rate, None, timeout_ms, 1), call());
+            let (plan, calls) = (plan(rate, None, timeout_ms, 1), [call()]);
             let mut transport = FakeTransport::new(max_open, keeps_alive, services);
-            transport.run(RatePacer::new(&plan, &call, 0), &stalls);
+            transport.run(RatePacer::new(&plan, (&calls, &[]), 0), &stalls);
             prop_assert!(transport.max_outstanding <= max_open);
             let mut due: Vec<_> = transport.sent.iter().map(|sent| sent.at_ns).collect();
             due.sort_unstable();

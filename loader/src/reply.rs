@@ -184,18 +184,23 @@ impl ReplyReader {
 
     fn begin_body(&mut self, head: &Head, expect: &Expect) {
         self.status = head.status;
-        self.keeps_alive = head.keeps_alive;
-        let announced = match head.framing {
+        let framing = if expect.header_only {
+            Framing::Length(0)
+        } else {
+            head.framing
+        };
+        self.keeps_alive = head.persistent && framing != Framing::UntilClose;
+        let announced = match framing {
             Framing::Length(length) => Some(length),
             Framing::Chunked | Framing::UntilClose => None,
         };
         let expected = expect.body.length();
-        if head.status != expect.status {
+        if !expect.status.matches(head.status) {
             self.error = Some(ErrorKind::WrongStatus);
         } else if announced.is_some() && expected.is_some() && announced != expected {
             self.error = Some(ErrorKind::WrongLength);
         }
-        self.state = match head.framing {
+        self.state = match framing {
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::Chunked(ChunkedDecoder::default()),
             Framing::UntilClose => State::UntilClose,
@@ -236,8 +241,8 @@ struct Head {
     status: u16,
     /// Body framing.
     framing: Framing,
-    /// Whether the connection stays open.
-    keeps_alive: bool,
+    /// Whether the server keeps the connection open, if the end of the connection is not that of the body.
+    persistent: bool,
 }
 
 /// How the end of a body is determined.
@@ -317,7 +322,7 @@ fn read_head(reply: &httparse::Response<'_, '_>, len: usize) -> Result<Head, Err
         (false, Some(length)) => Framing::Length(length),
         (false, None) => Framing::UntilClose,
     };
-    let open = if reply.version == Some(0) {
+    let persistent = if reply.version == Some(0) {
         keep && !close
     } else {
         !close
@@ -326,7 +331,7 @@ fn read_head(reply: &httparse::Response<'_, '_>, len: usize) -> Result<Head, Err
         len,
         status,
         framing,
-        keeps_alive: open && framing != Framing::UntilClose,
+        persistent,
     })
 }
 

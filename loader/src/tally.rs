@@ -5,7 +5,7 @@ use super::error::ErrorKind;
 use super::latency::Histograms;
 use super::little::ConcurrencyIntegral;
 use super::request::Request;
-use protocol::load::Usage;
+use protocol::load::{TlsStats, Usage};
 
 /// Request counts by outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -107,6 +107,8 @@ pub struct Tally {
     pub closed_idle: u64,
     /// Connections that the server did not close when asked to.
     pub left_open: u64,
+    /// TLS handshakes.
+    pub tls: TlsStats,
     pub progress: Progress,
 }
 
@@ -122,6 +124,7 @@ impl Tally {
             usage: Usage::default(),
             closed_idle: 0,
             left_open: 0,
+            tls: TlsStats::default(),
             progress: Progress::default(),
         }
     }
@@ -162,6 +165,7 @@ impl Tally {
         self.usage = self.usage.plus(other.usage);
         self.closed_idle += other.closed_idle;
         self.left_open += other.left_open;
+        self.tls.add(&other.tls);
     }
 
     /// Returns the window, ns; an open-ended one is from the scheduled time of its first request to the end of its last.

@@ -26,9 +26,43 @@ impl Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expect {
     /// Status code.
-    pub status: u16,
+    pub status: StatusRule,
     /// Body.
     pub body: BodyRule,
+    /// Whether replies end with their header whatever it announces, as those to HEAD do.
+    pub header_only: bool,
+}
+
+impl Expect {
+    /// Status 200 with this body.
+    #[must_use]
+    pub const fn ok(body: BodyRule) -> Self {
+        Self {
+            status: StatusRule::One(200),
+            body,
+            header_only: false,
+        }
+    }
+}
+
+/// The expected status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatusRule {
+    /// This one.
+    One(u16),
+    /// One of these.
+    Any(Arc<[u16]>),
+}
+
+impl StatusRule {
+    /// Whether a status is one of them.
+    #[must_use]
+    pub fn matches(&self, status: u16) -> bool {
+        match self {
+            Self::One(expected) => *expected == status,
+            Self::Any(all) => all.contains(&status),
+        }
+    }
 }
 
 /// The expected body.
@@ -57,18 +91,30 @@ type Validate = dyn Fn(&[u8]) -> bool + Send + Sync;
 
 /// Validates complete bodies, for replies that are not all the same.
 #[derive(Clone)]
-pub struct BodyValidator(Arc<Validate>);
+pub struct BodyValidator {
+    validate: Arc<Validate>,
+    length: Option<u64>,
+}
 
 impl BodyValidator {
     /// A validator that calls a function. It runs on the engine's thread and must be fast.
     pub fn new(validate: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(validate))
+        Self {
+            validate: Arc::new(validate),
+            length: None,
+        }
+    }
+
+    /// The same for bodies that must have this length, if any.
+    #[must_use]
+    pub fn with_length(self, length: Option<u64>) -> Self {
+        Self { length, ..self }
     }
 
     /// Whether a body is valid.
     #[must_use]
     pub fn is_valid(&self, body: &[u8]) -> bool {
-        (self.0)(body)
+        (self.validate)(body)
     }
 }
 
@@ -81,7 +127,7 @@ impl std::fmt::Debug for BodyValidator {
 /// Validators are equal if they are the same object.
 impl PartialEq for BodyValidator {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.validate, &other.validate) && self.length == other.length
     }
 }
 
@@ -92,7 +138,8 @@ impl BodyRule {
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match self {
-            Self::Any | Self::Prefix(_) | Self::Validated(_) => None,
+            Self::Any | Self::Prefix(_) => None,
+            Self::Validated(validator) => validator.length,
             Self::Length(count) | Self::Repeat { count, .. } => Some(*count),
             Self::Exact(bytes) => Some(bytes.len() as u64),
         }

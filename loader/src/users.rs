@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::Engine;
-use super::call::Call;
+use super::call::{Call, CallBytes};
 use super::clock::nanos;
 use super::control::Control;
 use super::error::{ErrorKind, LoadError};
@@ -48,6 +48,8 @@ impl Users {
             max_connections: plan.max_connections(),
             window: plan.window(),
             labels: plan.labels.clone(),
+            tls: plan.tls.clone(),
+            templates: CallBytes::any_template(&plan.calls),
         }
     }
 }
@@ -69,6 +71,8 @@ pub struct UserPacer<'a> {
     /// The index of each call's address in [`User::connections`].
     addresses: Vec<usize>,
     users: Vec<User<'a>>,
+    /// Users of the whole load.
+    all_users: u64,
     /// Thinking users, by the time at which they are ready.
     thinking: BinaryHeap<Reverse<(u64, u32)>>,
     think: Think,
@@ -80,6 +84,8 @@ pub struct UserPacer<'a> {
 
 #[derive(Debug)]
 struct User<'a> {
+    /// Its number in the whole load.
+    number: u64,
     list: &'a [u32],
     repeat: bool,
     next: usize,
@@ -112,6 +118,7 @@ impl<'a> UserPacer<'a> {
             calls: &plan.calls,
             addresses,
             users,
+            all_users: plan.users.len() as u64,
             thinking,
             think: plan.think,
             warm_up_ns,
@@ -121,22 +128,30 @@ impl<'a> UserPacer<'a> {
         }
     }
 
-    /// Sends a user's next call, if it has one and the load has not ended.
-    fn call(&mut self, transport: &mut impl Transport<'a>, number: u32, at_ns: u64) {
-        let Some(user) = self.users.get_mut(number as usize).filter(|_| at_ns < self.end_ns) else {
-            return;
-        };
-        let Some(which) = user.advance() else { return };
-        let warm_up = at_ns < self.warm_up_ns || user.made < u64::from(self.warm_up_calls);
-        user.made += 1;
+    /// A user's next call, if it has one.
+    fn due(&self, index: u32, at_ns: u64) -> Option<(Due<'a>, usize)> {
+        let user = self.users.get(index as usize)?;
+        let which = user.next_call()?;
         let due = Due {
             call: &self.calls[which],
+            // The first calls of all users, then their second, ...
+            number: user.made * self.all_users + user.number,
             at_ns,
-            warm_up,
-            user: number,
+            warm_up: at_ns < self.warm_up_ns || user.made < u64::from(self.warm_up_calls),
+            user: index,
         };
-        user.address = self.addresses[which];
-        let open = user.connections[user.address].take();
+        Some((due, self.addresses[which]))
+    }
+
+    /// Sends a user's next call, if it has one and the load has not ended.
+    fn call(&mut self, transport: &mut impl Transport<'a>, index: u32, at_ns: u64) {
+        let Some((due, address)) = self.due(index, at_ns).filter(|_| at_ns < self.end_ns) else {
+            return;
+        };
+        let user = &mut self.users[index as usize];
+        user.advance();
+        user.address = address;
+        let open = user.connections[address].take();
         if !open.is_some_and(|token| transport.send(token, due)) {
             self.connect(transport, due);
         }
@@ -191,6 +206,11 @@ impl<'a> Pacer<'a> for UserPacer<'a> {
         }
     }
 
+    fn upcoming(&self) -> Option<Due<'a>> {
+        let Reverse((at_ns, index)) = *self.thinking.peek()?;
+        self.due(index, at_ns).map(|(due, _)| due)
+    }
+
     fn next_ns(&self) -> Option<u64> {
         self.thinking.peek().map(|Reverse((at_ns, _))| *at_ns)
     }
@@ -217,6 +237,7 @@ impl<'a> User<'a> {
             Think::None | Think::Constant(_) => None,
         };
         Self {
+            number: number as u64,
             list: &script.calls,
             repeat: script.repeat,
             next: 0,
@@ -228,13 +249,17 @@ impl<'a> User<'a> {
     }
 
     /// The next call of its script; `None` at the end.
-    fn advance(&mut self) -> Option<usize> {
-        if self.next == self.list.len() && self.repeat {
-            self.next = 0;
-        }
-        let call = self.list.get(self.next)?;
-        self.next += 1;
+    fn next_call(&self) -> Option<usize> {
+        let is_over = self.next == self.list.len() && self.repeat;
+        let call = self.list.get(if is_over { 0 } else { self.next })?;
         Some(*call as usize)
+    }
+
+    /// Moves on to the call after the next.
+    fn advance(&mut self) {
+        let is_over = self.next == self.list.len() && self.repeat;
+        self.next = if is_over { 1 } else { self.next + 1 };
+        self.made += 1;
     }
 
     /// An exponentially distributed time with this mean, ns.

@@ -48,6 +48,7 @@ pub fn to_fired(outcome: &Outcome, requests: u64, chunks: Chunks) -> Result<Fire
         closed_idle: outcome.closed_idle,
         left_open: outcome.left_open,
         udp: outcome.udp.clone(),
+        tls: outcome.tls.clone(),
         request_chunks: chunks.requests,
         requests,
         accepted_chunks: chunks.accepted,
@@ -78,6 +79,7 @@ pub fn from_fired(fired: &Fired, requests: RequestLog) -> Result<Outcome, String
         external: None,
         cancelled: false,
         udp: fired.udp.clone(),
+        tls: fired.tls.clone(),
     })
 }
 

@@ -259,7 +259,7 @@ fn echo_replies_are_checked() {
 
 #[test]
 fn a_closed_port_is_counted_as_loss_and_refusals() {
-    let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], testkit::free_port()));
     let plan = UdpPlan {
         timeout: Duration::from_millis(200),
         ..plan(100)
@@ -295,6 +295,8 @@ fn a_search_finds_a_pace_or_reports_that_its_time_ran_out() {
         // It ends when it has found a pace; losses on a busy machine only prolong it.
         search: Some(Duration::from_secs(600)),
         pace: Duration::from_micros(200),
+        // Every pace that is too fast costs a time-out.
+        timeout: Duration::from_secs(1),
         ..plan(300)
     });
     let search = outcome.udp.unwrap().search.unwrap();

@@ -16,6 +16,12 @@ pub enum FileError {
     /// It is empty.
     #[error("this file is empty")]
     Empty,
+    /// It is larger than permitted.
+    #[error("this file is larger than {0} bytes")]
+    TooLarge(u64),
+    /// It is a socket, a pipe or a device.
+    #[error("this is not a regular file")]
+    Special,
 }
 
 /// Reads a file that must not be empty.
@@ -32,6 +38,22 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 /// See [`FileError`].
 pub fn check(path: &Path) -> Result<(), FileError> {
     read_up_to(path, 1).map(drop)
+}
+
+/// Reads a regular file of at most `limit` bytes, which may be empty.
+///
+/// # Errors
+/// See [`FileError`].
+pub fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    // Opening a pipe would wait for its writer.
+    if std::fs::metadata(path).is_ok_and(|data| !data.is_dir() && !data.is_file()) {
+        return Err(FileError::Special);
+    }
+    match read_up_to(path, limit + 1) {
+        Ok(bytes) if bytes.len() as u64 > limit => Err(FileError::TooLarge(limit)),
+        Err(FileError::Empty) => Ok(Vec::new()),
+        other => other,
+    }
 }
 
 fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
@@ -78,6 +100,15 @@ mod tests {
         check(&full).unwrap();
         assert!(matches!(check(&empty), Err(FileError::Empty)));
         assert!(matches!(check(folder.path()), Err(FileError::Directory)));
+        assert_eq!(read_small(&full, 4).unwrap(), b"text");
+        assert_eq!(read_small(&empty, 4).unwrap(), b"");
+        assert!(matches!(read_small(&full, 3), Err(FileError::TooLarge(3))));
+        assert!(matches!(read_small(folder.path(), 3), Err(FileError::Directory)));
+        assert!(matches!(
+            read_small(&folder.path().join("none"), 3),
+            Err(FileError::Unreadable(_))
+        ));
+        assert!(matches!(read_small(Path::new("/dev/zero"), 3), Err(FileError::Special)));
         let missing = check(&folder.path().join("missing")).unwrap_err().to_string();
         assert!(
             missing.starts_with("this file cannot be read: No such file"),

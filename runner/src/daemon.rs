@@ -108,7 +108,7 @@ impl Daemon {
                 (Action::Describe(describe), _) => {
                     let (context, queue) = (Arc::clone(&self.context), self.outbox.sender());
                     tokio::spawn(async move {
-                        let facts = facts::facts(&context.host, &describe.platforms).await;
+                        let facts = facts::described(&context.host, &context.catalog, &describe).await;
                         let _ = queue.send((to, Event::Facts(Box::new(facts))));
                     });
                 }

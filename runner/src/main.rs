@@ -10,6 +10,7 @@ use protocol::files::{self, FileError};
 use protocol::toml::{Problem, problems_json, problems_text};
 use runner::cli::{CheckArgs, Cli, Command, Settings};
 use runner::config::Config;
+use runner::services::Catalog;
 use runner::{doctor, limits, serve};
 use tokio::runtime::Runtime;
 
@@ -93,5 +94,9 @@ fn check(CheckArgs { settings, json }: &CheckArgs) -> anyhow::Result<Exit> {
     }
     println!("the configuration is valid");
     print!("{}", facts.iter().map(doctor::render).collect::<String>());
+    if let Ok(config) = config {
+        let catalog = Catalog::new(config.services, config.allow, config.workload);
+        print!("{}", doctor::render_services(&catalog));
+    }
     Ok(Exit::Ok)
 }

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::crash_journal::CrashJournal;
 use crate::daemon::Daemon;
 use crate::execute::Context;
+use crate::services::Catalog;
 use crate::{facts, lock, sweep};
 
 /// Serves until the first SIGTERM or Ctrl-C; a second one ends it immediately. `free_cpus` are for services whose RUN names no CPUs.
@@ -70,12 +71,15 @@ async fn serve_until(
     );
     let outbox = Outbox::new(sender);
     let (events_tx, events) = mpsc::unbounded_channel();
+    let catalog = Catalog::new(config.services, config.allow, host.workload.clone());
     let context = Context {
         host,
         programs: config.programs,
+        // Where a RUN names no CPUs, the ceiling is what they get.
+        free_cpus: catalog.allow().cpus.clone().or(free_cpus),
+        catalog,
         journal,
         page_bytes: facts::page_bytes(),
-        free_cpus,
         sampler: config.sampler,
         slot: Semaphore::new(1),
         events: events_tx,

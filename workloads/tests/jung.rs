@@ -120,7 +120,8 @@ async fn killed_instance_is_taken_over(brokers: &str) {
     seed(platform.gateway, SMALL).await.unwrap();
     let gateway = platform.gateway;
     let driving = tokio::spawn(async move { load(150).send(gateway).await });
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    platform.answered(200).await;
+    assert!(!driving.is_finished(), "the load must outlast the instances");
     for (_, instance) in &seconds {
         platform.kill(*instance).await;
     }
@@ -151,8 +152,7 @@ async fn killed_instance_is_taken_over(brokers: &str) {
 async fn two_instances_share_the_tasks(brokers: &str) {
     let mut platform = Platform::start_on(brokers, &["--partitions", "8"]).await;
     platform.add("auth-manager", 1);
-    platform.ready().await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    platform.shared_by("auth-manager", 2).await;
     platform.ready().await;
     seed(
         platform.gateway,
@@ -279,9 +279,8 @@ async fn killed_and_restarted_broker_loses_nothing() {
     seed(platform.gateway, SMALL).await.unwrap();
     let gateway = platform.gateway;
     let driving = tokio::spawn(async move { load(100).send(gateway).await });
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    platform.answered(200).await;
     kafka.kill().await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!driving.is_finished(), "the load must outlast the broker");
     kafka.restart().await;
     let commands = driving.await.unwrap();

@@ -7,9 +7,12 @@ mod service;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use service::{Service, TIMEOUT};
+
+/// Limit of a service that runs out of file descriptors.
+const DESCRIPTORS: usize = 24;
 
 impl Service {
     fn start(options: &[&str]) -> Self {
@@ -110,7 +113,16 @@ fn connections_over_the_limit_wait() {
 fn running_out_of_descriptors_neither_spins_nor_stops_the_service() {
     let mut service = Service::start_with_few_descriptors();
     let held: Vec<_> = (0..40).map(|_| service.connect()).collect();
-    std::thread::sleep(Duration::from_secs(1));
+    let files = || {
+        std::fs::read_dir(format!("/proc/{}/fd", service.child.id()))
+            .unwrap()
+            .count()
+    };
+    let start = Instant::now();
+    while files() < DESCRIPTORS {
+        assert!(start.elapsed() < TIMEOUT, "only {} descriptors are open", files());
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let before = cpu_ticks(service.child.id());
     std::thread::sleep(Duration::from_secs(1));
     assert!(cpu_ticks(service.child.id()) - before < 30, "busy loop");
@@ -174,7 +186,7 @@ fn port_in_use_is_reported_with_a_remedy() {
 impl Service {
     fn start_with_few_descriptors() -> Self {
         let script = format!(
-            "ulimit -n 24; exec {} tcp --listen 127.0.0.1:0",
+            "ulimit -n {DESCRIPTORS}; exec {} tcp --listen 127.0.0.1:0",
             env!("CARGO_BIN_EXE_workload")
         );
         let mut command = Command::new("sh");

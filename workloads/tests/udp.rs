@@ -7,6 +7,7 @@ mod service;
 use std::collections::HashMap;
 use std::net::UdpSocket;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use service::{Service, TIMEOUT};
@@ -145,18 +146,21 @@ fn signals_exit_with_code_0() {
 fn sigterm_exits_under_load() {
     let mut service = Service::start(&["--batch", "2", "--reply-bytes", "0"]);
     let client = service.client();
-    let done = std::sync::atomic::AtomicBool::new(false);
+    let (done, sent) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+            while !done.load(Ordering::Relaxed) {
                 // Fails once the service has exited.
                 let _ = client.send(b"12345678");
+                sent.fetch_add(1, Ordering::Relaxed);
             }
         });
-        std::thread::sleep(Duration::from_millis(100));
+        while sent.load(Ordering::Relaxed) < 10_000 {
+            std::thread::yield_now();
+        }
         service.signal("-TERM");
         let code = service.exit_code();
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        done.store(true, Ordering::Relaxed);
         assert_eq!(code, Some(0));
     });
 }

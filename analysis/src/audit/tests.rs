@@ -231,7 +231,6 @@ fn the_lag_limit_depends_on_the_schedule_only() {
         think: Think::Constant(Duration::ZERO),
         ramp_up: Duration::ZERO,
         keep_alive: true,
-        mix: vec![],
         cpus: vec![],
     });
     let limits = [

@@ -78,7 +78,7 @@ fn change(one: Option<&Figure>, other: Option<&Figure>, seed: u64) -> Option<Cha
     let ratio = both.and_then(|(one, other)| Some(other.median? / one.median?));
     Some(Change {
         cell: of.cell.to_string(),
-        metric: of.metric.key().to_owned(),
+        metric: of.metric.key().into_owned(),
         unit: of.metric.unit().to_owned(),
         one: one.and_then(side),
         other: other.and_then(side),

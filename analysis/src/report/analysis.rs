@@ -1,9 +1,11 @@
 //! Statistics of every cell, comparisons with the baseline, and drift.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use hdrhistogram::Histogram;
 use loader::Histograms;
+use protocol::facts::ServiceRecord;
 
 use super::load::{ReportError, RunData, Trial, load};
 use super::metric::Metric;
@@ -33,7 +35,7 @@ pub(super) struct CellResult {
     pub requests: u64,
     /// Successful requests of all trials.
     pub ok: u64,
-    /// Every metric, in the order of [`Metric::ALL`].
+    /// Every metric, in the order of [`Metric::ALL`], and those that the load program reports.
     pub metrics: Vec<MetricSummary>,
     /// The response-time histograms of all trials, added.
     pub response: Histogram<u64>,
@@ -86,8 +88,8 @@ pub(super) struct Drift {
 
 impl CellResult {
     /// The summary of a metric.
-    pub fn metric(&self, metric: Metric) -> Option<&MetricSummary> {
-        self.metrics.iter().find(|m| m.metric == metric)
+    pub fn metric(&self, metric: &Metric) -> Option<&MetricSummary> {
+        self.metrics.iter().find(|m| m.metric == *metric)
     }
 }
 
@@ -98,8 +100,8 @@ impl Analysis {
     }
 
     /// The comparison of a cell with the baseline in a metric.
-    pub fn comparison(&self, cell: &CellKey, metric: Metric) -> Option<&Comparison> {
-        self.comparisons.iter().find(|c| c.cell == *cell && c.metric == metric)
+    pub fn comparison(&self, cell: &CellKey, metric: &Metric) -> Option<&Comparison> {
+        self.comparisons.iter().find(|c| c.cell == *cell && c.metric == *metric)
     }
 }
 
@@ -108,9 +110,20 @@ pub(super) fn shown_metrics(cells: &[&CellResult]) -> impl Iterator<Item = Metri
     let has = |metric: &Metric| {
         cells
             .iter()
-            .any(|cell| cell.metric(*metric).is_some_and(|m| m.median.is_some()))
+            .any(|cell| cell.metric(metric).is_some_and(|m| m.median.is_some()))
     };
-    Metric::SHOWN.into_iter().filter(has)
+    // All cells of a table have the same load.
+    let all = cells
+        .iter()
+        .flat_map(|cell| &cell.metrics)
+        .map(|summary| &summary.metric);
+    let mut reported: Vec<Metric> = Vec::new();
+    for metric in all.filter(|metric| matches!(metric, Metric::Reported(_))) {
+        if !reported.contains(metric) {
+            reported.push(metric.clone());
+        }
+    }
+    reported.into_iter().chain(Metric::SHOWN).filter(has)
 }
 
 /// Computes all statistics.
@@ -134,11 +147,18 @@ pub(super) fn analyse(data: &RunData) -> Analysis {
 fn cell_result(data: &RunData, cell: CellKey, seed: u64) -> CellResult {
     let trials: Vec<&Trial> = data.of(&cell).collect();
     let response = data.responses.get(&cell).cloned();
+    let loads = &data.manifest.experiment.loads;
+    let load = loads.iter().find(|load| load.name == cell.load);
+    let reported = load.map(|load| Metric::reported(&load.spec.kind)).unwrap_or_default();
     CellResult {
         n: trials.len(),
         requests: trials.iter().map(|t| t.record.requests.total).sum(),
         ok: trials.iter().map(|t| t.record.requests.ok).sum(),
-        metrics: Metric::ALL.map(|m| summary(m, &trials, seed)).into(),
+        metrics: Metric::ALL
+            .into_iter()
+            .chain(reported)
+            .map(|m| summary(m, &trials, seed))
+            .collect(),
         response: response.unwrap_or_else(|| Histograms::new().response),
         cell,
     }
@@ -171,7 +191,8 @@ fn comparisons(cells: &[CellResult], data: &RunData, seed: u64) -> Vec<Compariso
             ..cell.cell.clone()
         };
         if let Some(base) = cells.iter().find(|c| c.cell == against) {
-            found.extend(Metric::COMPARED.iter().filter_map(|&m| compare(cell, base, m, seed)));
+            let compared = cell.metrics.iter().map(|m| &m.metric).filter(|m| m.is_compared());
+            found.extend(compared.filter_map(|m| compare(cell, base, m, seed)));
         }
     }
     let raw: Vec<f64> = found.iter().map(|c| c.p).collect();
@@ -181,13 +202,13 @@ fn comparisons(cells: &[CellResult], data: &RunData, seed: u64) -> Vec<Compariso
     found
 }
 
-fn compare(cell: &CellResult, base: &CellResult, metric: Metric, seed: u64) -> Option<Comparison> {
+fn compare(cell: &CellResult, base: &CellResult, metric: &Metric, seed: u64) -> Option<Comparison> {
     let (mine, theirs) = (cell.metric(metric)?, base.metric(metric)?);
     let ratio = mine.median? / theirs.median?;
     ratio.is_finite().then_some(())?;
     Some(Comparison {
         cell: cell.cell.clone(),
-        metric,
+        metric: metric.clone(),
         ratio,
         interval: bootstrap::ratio_interval(&mine.values, &theirs.values, seed),
         p: hypothesis::mann_whitney(&mine.values, &theirs.values)?,
@@ -199,7 +220,7 @@ fn drifts(cells: &[CellResult]) -> Vec<Drift> {
     let of = |cell: &CellResult| {
         Some(Drift {
             cell: cell.cell.clone(),
-            trend: hypothesis::mann_kendall(&cell.metric(Metric::ResponseP50)?.values)?,
+            trend: hypothesis::mann_kendall(&cell.metric(&Metric::ResponseP50)?.values)?,
         })
     };
     let mut found: Vec<Drift> = cells.iter().filter_map(of).collect();
@@ -217,6 +238,8 @@ pub struct RunFigures {
     pub manifest: Manifest,
     /// Every compared metric of every cell.
     pub figures: Vec<Figure>,
+    /// What described services were, by `platform.workload.service`: one record, unless it changed between trials.
+    pub services: BTreeMap<String, Vec<ServiceRecord>>,
     /// What was altered, missing or inconsistent in the raw data.
     pub problems: Vec<String>,
 }
@@ -244,10 +267,10 @@ pub fn figures(run: &Path) -> Result<RunFigures, ReportError> {
     let data = load(&RunFolder::at(run))?;
     let analysis = analyse(&data);
     let figures = analysis.cells.iter().flat_map(|cell| {
-        let compared = cell.metrics.iter().filter(|m| Metric::COMPARED.contains(&m.metric));
+        let compared = cell.metrics.iter().filter(|m| m.metric.is_compared());
         compared.map(|summary| Figure {
             cell: cell.cell.clone(),
-            metric: summary.metric,
+            metric: summary.metric.clone(),
             values: summary.values.clone(),
             median: summary.median,
             interval: summary.median_interval,
@@ -255,7 +278,23 @@ pub fn figures(run: &Path) -> Result<RunFigures, ReportError> {
     });
     Ok(RunFigures {
         figures: figures.collect(),
+        services: services(&data),
         manifest: data.manifest,
         problems: data.problems,
     })
+}
+
+fn services(data: &RunData) -> BTreeMap<String, Vec<ServiceRecord>> {
+    let mut services: BTreeMap<String, Vec<ServiceRecord>> = BTreeMap::new();
+    for record in data.trials.iter().map(|trial| &trial.record) {
+        let cell = &record.key.trial.cell;
+        for service in record.ready.iter().flat_map(|ready| &ready.services) {
+            let key = format!("{}.{}.{}", cell.platform, cell.workload, service.service);
+            let records = services.entry(key).or_default();
+            if !records.contains(service) {
+                records.push(service.clone());
+            }
+        }
+    }
+    services
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use protocol::Name;
 use protocol::facts::{CpuFacts, HostFacts, KernelFacts, MemoryFacts};
-use protocol::load::{MachineFacts, Scheduling};
+use protocol::load::{Awake, MachineFacts, Scheduling, TlsStats};
 
 use super::format::{Table, count, number};
 use super::load::RunData;
 use super::metric::MIB;
-use crate::store::{LoaderMachine, LoaderRecord};
+use crate::store::{GeneratorRecord, LoaderMachine, LoaderRecord};
 
 /// All rows, as (name, value).
 pub(super) fn hosts(data: &RunData) -> Vec<(String, String)> {
@@ -18,6 +18,8 @@ pub(super) fn hosts(data: &RunData) -> Vec<(String, String)> {
     rows.extend(manifest.loaders.iter().map(loader));
     rows.extend(manifest.hosts.iter().flat_map(host));
     rows.extend(scheduling(data));
+    rows.extend(awake(data));
+    rows.extend(tls(data));
     if !manifest.preflight.met.is_empty() {
         rows.push(("Required and met".to_owned(), manifest.preflight.met.join("; ")));
     }
@@ -31,22 +33,70 @@ pub(super) fn hosts(data: &RunData) -> Vec<(String, String)> {
 
 /// How the kernel scheduled the load generator's threads, if recorded.
 fn scheduling(data: &RunData) -> Option<(String, String)> {
-    let mut counts: BTreeMap<Scheduling, u32> = BTreeMap::new();
-    let generators = data.trials.iter().filter_map(|trial| trial.record.generator.as_ref());
-    for scheduling in generators.filter_map(|generator| generator.scheduling) {
-        *counts.entry(scheduling).or_default() += 1;
-    }
     let word = |scheduling: &Scheduling| match scheduling {
         Scheduling::RealTime => "real-time (SCHED_FIFO, priority 1)",
         Scheduling::GaveUp => "real-time until a thread was busy for more than half of the time",
         Scheduling::Refused => "normal; real-time was refused (needs CAP_SYS_NICE or RLIMIT_RTPRIO)",
         Scheduling::Normal => "normal",
     };
+    counted(
+        data,
+        "Load generator's scheduling",
+        |generator| generator.scheduling,
+        word,
+    )
+}
+
+/// How CPUs were kept awake between requests, if recorded.
+fn awake(data: &RunData) -> Option<(String, String)> {
+    let word = |awake: &Awake| match awake {
+        Awake::Latency => "a wake-up latency of 0 us (/dev/cpu_dma_latency)",
+        Awake::IdlePriority => "a process of idle priority on each virtual CPU, among the other programs of its host",
+        Awake::ControlGroups => {
+            "not; idle priority does not yield to other control groups (start it in the root control group)"
+        }
+        Awake::Denied => "not; /dev/cpu_dma_latency is missing or needs root",
+    };
+    counted(
+        data,
+        "Load generator's CPUs kept awake by",
+        |generator| generator.awake,
+        word,
+    )
+}
+
+/// A row with the number of trials of each value.
+fn counted<T: Ord>(
+    data: &RunData,
+    row: &str,
+    value: impl Fn(&GeneratorRecord) -> Option<T>,
+    word: impl Fn(&T) -> &'static str,
+) -> Option<(String, String)> {
+    let mut counts: BTreeMap<T, u32> = BTreeMap::new();
+    let generators = data.trials.iter().filter_map(|trial| trial.record.generator.as_ref());
+    for value in generators.filter_map(value) {
+        *counts.entry(value).or_default() += 1;
+    }
     let lines: Vec<_> = counts
         .iter()
-        .map(|(scheduling, n)| format!("{}: {n} trials", word(scheduling)))
+        .map(|(value, n)| format!("{}: {n} trials", word(value)))
         .collect();
-    (!lines.is_empty()).then(|| ("Load generator's scheduling".to_owned(), lines.join("; ")))
+    (!lines.is_empty()).then(|| (row.to_owned(), lines.join("; ")))
+}
+
+/// The TLS handshakes of all loads, if any was encrypted.
+fn tls(data: &RunData) -> Option<(String, String)> {
+    let mut all = TlsStats::default();
+    let stats = data.trials.iter().filter_map(|trial| trial.record.tls.as_ref());
+    stats.for_each(|stats| all.add(stats));
+    let suites: Vec<_> = all.suites.keys().map(String::as_str).collect();
+    let line = format!(
+        "{} full and {} resumed; {}",
+        count(all.full),
+        count(all.resumed),
+        suites.join(", ")
+    );
+    (!suites.is_empty()).then(|| ("TLS handshakes of the loads".to_owned(), line))
 }
 
 fn controller(c: &MachineFacts) -> Vec<(String, String)> {

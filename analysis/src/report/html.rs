@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use protocol::Name;
+use protocol::load::Better;
 
 use super::analysis::{Analysis, CellResult, Comparison, shown_metrics};
 use super::banners::{self, Banner, Tone};
@@ -25,7 +26,7 @@ h2{font-size:21px;margin:44px 0 12px;padding-top:14px;border-top:1px solid var(-
 th,td{padding:6px 14px 6px 0;text-align:right;border-bottom:1px solid var(--line);vertical-align:top;white-space:nowrap}\
 th:first-child,td:first-child{text-align:left}thead th{border-bottom:2px solid var(--soft)}td small,th small{color:var(--soft);font-weight:400;display:block;font-size:12.5px}\
 .key td:last-child{text-align:left;white-space:normal}.key td:first-child{color:var(--soft)}\
-.up{color:#c44e00}.down{color:#00805c}@media (prefers-color-scheme:dark){.up{color:#f5914d}.down{color:#3fc79a}}\
+.worse{color:#c44e00}.better{color:#00805c}@media (prefers-color-scheme:dark){.worse{color:#f5914d}.better{color:#3fc79a}}\
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:26px;margin-top:22px}figure{margin:0}figure svg{width:100%;height:auto;display:block}\
 figcaption{color:var(--soft);font-size:13px;margin-top:4px}.findings{font-size:17px;padding-left:22px}.findings li{margin:4px 0}\
 pre{overflow:auto;background:color-mix(in srgb,var(--soft) 10%,var(--paper));padding:12px;border-radius:4px;font-size:13px}\
@@ -164,14 +165,15 @@ fn table(data: &RunData, analysis: &Analysis, cells: &[&CellResult]) -> String {
     }
     html.push_str("</tr>\n");
     for metric in shown_metrics(cells) {
-        row(&mut html, analysis, cells, metric, baseline);
+        row(&mut html, analysis, cells, &metric, baseline);
     }
     html.push_str("</tbody></table></div>\n");
     html
 }
 
-fn row(html: &mut String, analysis: &Analysis, cells: &[&CellResult], metric: Metric, baseline: &Name) {
-    let _ = write!(html, "<tr><td>{}<small>{}</small></td>", metric.title(), metric.unit());
+fn row(html: &mut String, analysis: &Analysis, cells: &[&CellResult], metric: &Metric, baseline: &Name) {
+    let (title, unit) = (metric.title(), metric.unit());
+    let _ = write!(html, "<tr><td>{}<small>{}</small></td>", escape(&title), escape(unit));
     for cell in cells {
         html.push_str(&value(cell, metric));
         if cell.cell.platform != *baseline {
@@ -190,7 +192,7 @@ fn small(text: Option<String>) -> String {
     text.map_or_else(String::new, |t| format!("<small>{t}</small>"))
 }
 
-fn value(cell: &CellResult, metric: Metric) -> String {
+fn value(cell: &CellResult, metric: &Metric) -> String {
     let Some(summary) = cell.metric(metric) else {
         return "<td>–</td>".to_owned();
     };
@@ -205,8 +207,9 @@ fn value(cell: &CellResult, metric: Metric) -> String {
 fn ratio(c: &Comparison) -> String {
     let class = match c {
         c if c.p >= 0.05 => "",
-        c if c.delta > 0.0 => "up",
-        _ => "down",
+        c if c.metric.better() == Better::Neither => "",
+        c if (c.delta > 0.0) == (c.metric.better() == Better::Lower) => "worse",
+        _ => "better",
     };
     let interval = small(interval(c.interval));
     format!(

@@ -118,7 +118,7 @@ pub(super) fn platforms(data: &RunData, analysis: &Analysis) -> Vec<(Name, Platf
 }
 
 fn cell(data: &RunData, result: &super::analysis::CellResult) -> CellJson {
-    let by_key = |m: &MetricSummary| (m.metric.key().to_owned(), MetricResult::of(m));
+    let by_key = |m: &MetricSummary| (m.metric.key().into_owned(), MetricResult::of(m));
     CellJson {
         workload: result.cell.workload.clone(),
         load: result.cell.load.clone(),
@@ -157,10 +157,10 @@ fn services(data: &RunData, cell: &CellKey) -> BTreeMap<Name, BTreeMap<String, M
                 .cloned()
         };
         let used: Vec<ServiceUsage> = trials.iter().filter_map(used).collect();
-        let one = |&(metric, value): &Figure| {
+        let one = |(metric, value): &Figure| {
             let values = used.iter().map(value).collect();
-            let summary = summarise(metric, values, data.manifest.experiment.seed);
-            (metric.key().to_owned(), MetricResult::of(&summary))
+            let summary = summarise(metric.clone(), values, data.manifest.experiment.seed);
+            (metric.key().into_owned(), MetricResult::of(&summary))
         };
         figures.iter().map(one).collect()
     };

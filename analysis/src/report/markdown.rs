@@ -89,9 +89,9 @@ fn table(text: &mut String, cells: &[&CellResult]) {
     }
     text.push('\n');
     for metric in shown_metrics(cells) {
-        let _ = write!(text, "| {}, {} |", metric.title(), metric.unit());
+        let _ = write!(text, "| {}, {} |", plain(&metric.title()), plain(metric.unit()));
         for cell in cells {
-            let summary = cell.metric(metric);
+            let summary = cell.metric(&metric);
             let _ = write!(text, " {}", maybe(summary.and_then(|s| s.median)));
             if let Some(interval) = summary.and_then(|s| interval(s.median_interval)) {
                 let _ = write!(text, " [{interval}]");
@@ -121,7 +121,7 @@ fn tests(text: &mut String, cells: &[&CellResult], analysis: &Analysis) {
             text,
             "| {} | {} | {} | {} | {} | {:+.2} {} |",
             c.cell.platform,
-            c.metric.title(),
+            plain(&c.metric.title()),
             number(c.ratio),
             interval(c.interval).unwrap_or_else(|| "– (n < 6)".to_owned()),
             p_value(c.p),

@@ -1,12 +1,18 @@
 //! The reported metrics: one value per trial.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use protocol::Name;
+use protocol::load::{Better, FigureSpec, LoadKind, RunsLoad};
+
 use super::load::Trial;
 use crate::stats::usage::ServiceUsage;
 use crate::store::TrialRecord;
 use loader::StreamStats;
 
 /// A metric of a trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
     /// Successful replies per second of the window.
     Throughput,
@@ -42,6 +48,30 @@ pub enum Metric {
     Reordered,
     /// Packets per second at the fastest loss-free pace.
     LossFree,
+    /// A figure in the output of a load program.
+    Reported(Arc<Reported>),
+}
+
+/// A figure in the output of a load program, as the experiment declares it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reported {
+    name: Name,
+    program: String,
+    unit: String,
+    better: Better,
+    is_compared: bool,
+}
+
+impl Reported {
+    fn of(program: &str, figure: &FigureSpec) -> Self {
+        Self {
+            name: figure.name.clone(),
+            program: program.to_owned(),
+            unit: figure.unit.clone(),
+            better: figure.better,
+            is_compared: figure.compare,
+        }
+    }
 }
 
 impl Metric {
@@ -83,7 +113,8 @@ impl Metric {
         Self::LossFree,
     ];
 
-    /// The metrics compared with the baseline; lower is better in all of them. Few, since every test costs power.
+    /// The metrics compared with the baseline, besides those that a load program reports; lower is better in all of them. Few, since every test
+    /// costs power.
     pub const COMPARED: [Self; 6] = [
         Self::ResponseP50,
         Self::ResponseP99,
@@ -93,10 +124,43 @@ impl Metric {
         Self::TotalTime,
     ];
 
+    /// The figures that a load's program reports.
+    pub fn reported(load: &LoadKind) -> Vec<Self> {
+        let metric = |program: &str, figure: &FigureSpec| Self::Reported(Arc::new(Reported::of(program, figure)));
+        match load {
+            LoadKind::Command(load) => load.figures.iter().map(|figure| metric(load.title(), figure)).collect(),
+            LoadKind::Runs(_) => {
+                let figures = RunsLoad::figures();
+                figures.iter().map(|figure| metric(RunsLoad::PROGRAM, figure)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether platforms are compared in it.
+    #[must_use]
+    pub fn is_compared(&self) -> bool {
+        match self {
+            Self::Reported(figure) => figure.is_compared,
+            own => Self::COMPARED.contains(own),
+        }
+    }
+
+    /// Which values are better.
+    #[must_use]
+    pub fn better(&self) -> Better {
+        match self {
+            Self::Throughput | Self::LossFree => Better::Higher,
+            Self::Reported(figure) => figure.better,
+            _ => Better::Lower,
+        }
+    }
+
     /// The key in JSON.
     #[must_use]
-    pub const fn key(self) -> &'static str {
-        match self {
+    pub fn key(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Reported(figure) => return Cow::Owned(format!("reported.{}", figure.name)),
             Self::Throughput => "throughput",
             Self::ResponseMean => "response_mean",
             Self::ResponseP50 => "response_p50",
@@ -114,13 +178,14 @@ impl Metric {
             Self::Lost => "packets_lost",
             Self::Reordered => "packets_reordered",
             Self::LossFree => "loss_free_rate",
-        }
+        })
     }
 
     /// The name in tables.
     #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
+    pub fn title(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Reported(figure) => return Cow::Owned(format!("{} ({})", figure.name, figure.program)),
             Self::Throughput => "Throughput",
             Self::ResponseMean => "Response time, mean",
             Self::ResponseP50 => "Response time, median",
@@ -138,13 +203,14 @@ impl Metric {
             Self::Lost => "Packets lost",
             Self::Reordered => "Packets reordered",
             Self::LossFree => "Highest loss-free rate",
-        }
+        })
     }
 
     /// The unit.
     #[must_use]
-    pub const fn unit(self) -> &'static str {
+    pub fn unit(&self) -> &str {
         match self {
+            Self::Reported(figure) => &figure.unit,
             Self::Throughput => "req/s",
             Self::Failed | Self::Lost | Self::Reordered => "%",
             Self::LossFree => "packets/s",
@@ -155,12 +221,15 @@ impl Metric {
     }
 
     /// The value for a trial; `None` if the trial does not have it.
-    pub(super) fn value(self, trial: &Trial) -> Option<f64> {
+    pub(super) fn value(&self, trial: &Trial) -> Option<f64> {
         let record = &trial.record;
         let response = record.latency.as_ref().map(|l| &l.response).filter(|r| r.count > 0);
         let ms = |ns: f64| ns / 1e6;
         let used = |f: fn(&ServiceUsage) -> f64| sum(record, f);
         match self {
+            Self::Reported(figure) => record.external.as_ref()?.figure(&figure.name),
+            // The window of a program that does not report requests is longer than the time in which it sent some.
+            Self::Throughput if matches!(record.load.kind, LoadKind::Command(_)) && !reports_requests(record) => None,
             Self::Throughput => {
                 let window_ns = record
                     .window
@@ -193,6 +262,11 @@ impl Metric {
             }
         }
     }
+}
+
+/// Whether every request is known.
+fn reports_requests(record: &TrialRecord) -> bool {
+    record.external.as_ref().is_none_or(|external| external.requests)
 }
 
 /// A percentile, unless the external program does not report it, which is stored as 0.

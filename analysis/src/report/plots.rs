@@ -69,9 +69,9 @@ pub(super) fn draw(data: &RunData, analysis: &Analysis) -> Vec<Plot> {
             [
                 group.latency(),
                 group.profile(),
-                group.trials("trials", Metric::ResponseP50, TRIALS),
+                group.trials("trials", &Metric::ResponseP50, TRIALS),
                 group.over_run(),
-                group.trials("startup", Metric::StartUp, STARTUP),
+                group.trials("startup", &Metric::StartUp, STARTUP),
                 group.cpu(),
                 group.ram(),
             ]
@@ -169,7 +169,7 @@ impl Group<'_> {
     }
 
     /// A metric of every trial, by platform.
-    fn trials(&self, kind: &str, metric: Metric, caption: &str) -> Option<Plot> {
+    fn trials(&self, kind: &str, metric: &Metric, caption: &str) -> Option<Plot> {
         let cells: Vec<_> = self
             .platforms()
             .filter_map(|(i, c)| Some((i, self.analysis.cell(&c)?)))

@@ -6,10 +6,12 @@ use super::analysis::{Analysis, CellResult, Comparison};
 use super::format::{count, interval, number, p_value};
 use super::load::RunData;
 use super::metric::Metric;
+use crate::audit;
 use crate::stats::bootstrap::RESAMPLES;
 use crate::stats::hypothesis;
+use crate::store::{LoadRecord, Rule};
 use crate::text::counted;
-use protocol::load::{LoadKind, SearchLimit, StreamStats, Think, UdpStats, Wait};
+use protocol::load::{CommandLoad, LoadKind, SearchLimit, StreamStats, Think, UdpStats, Wait};
 
 /// The title.
 pub(super) fn title(data: &RunData) -> String {
@@ -112,7 +114,16 @@ fn describe(load: &LoadKind) -> String {
             jmeter.users,
             jmeter.think.as_secs_f64()
         ),
+        LoadKind::Command(command) => program(command),
         LoadKind::None(_) => format!("no load for {seconds} s"),
+        LoadKind::Runs(load) => format!(
+            "{} of the program, one after the other{}; response times include the request of each",
+            counted(load.runs as usize, "run"),
+            match load.warm_up_runs {
+                0 => String::new(),
+                warm_up => format!(", after {} for warm-up", counted(warm_up as usize, "run")),
+            }
+        ),
         LoadKind::Udp(udp) => {
             let pace = match udp.pace.as_nanos() {
                 0 => "as fast as possible".to_owned(),
@@ -129,6 +140,24 @@ fn describe(load: &LoadKind) -> String {
             format!("closed loop of {count} connections without think time for {seconds} s, {connections}")
         }
     }
+}
+
+/// A load program, as a phrase.
+fn program(load: &CommandLoad) -> String {
+    let mut text = format!("the load program {}", load.title());
+    let parameters: Vec<_> = load
+        .parameters
+        .iter()
+        .map(|(name, value)| format!("{name} = {value}"))
+        .collect();
+    if !parameters.is_empty() {
+        text += &format!(" with {}", parameters.join(", "));
+    }
+    match load.timing.duration {
+        time if time.is_zero() => text += ", until it ends",
+        time => text += &format!(", for {} s", time.as_secs_f64()),
+    }
+    text
 }
 
 /// The findings: significant comparisons, and how many were not significant.
@@ -187,11 +216,11 @@ fn untested_ratios(analysis: &Analysis, baseline: &Name) -> Vec<String> {
         .iter()
         .filter(|c| c.cell.platform != *baseline && c.n > 0 && c.n < hypothesis::MIN_TRIALS);
     let one = |cell: &CellResult| {
-        let ratio = |metric: Metric| {
+        let ratio = |metric: &Metric| {
             let c = analysis.comparison(&cell.cell, metric)?;
-            Some(format!("{} {}\u{a0}×", lower_first(metric.title()), number(c.ratio)))
+            Some(format!("{} {}\u{a0}×", lower_first(&metric.title()), number(c.ratio)))
         };
-        let ratios: Vec<_> = Metric::COMPARED.iter().filter_map(|&m| ratio(m)).collect();
+        let ratios: Vec<_> = cell.metrics.iter().filter_map(|m| ratio(&m.metric)).collect();
         format!(
             "{}, {} vs {baseline}: {} (medians of {} trials, too few for a test).",
             cell.cell.load,
@@ -209,7 +238,7 @@ fn comparison(c: &Comparison, baseline: &Name) -> String {
         "{}, {}: {} is {}{within} times that of {baseline} (p {}, {} effect).",
         c.cell.load,
         c.cell.platform,
-        lower_first(c.metric.title()),
+        lower_first(&c.metric.title()),
         number(c.ratio),
         p_value(c.p),
         crate::stats::hypothesis::magnitude(c.delta)
@@ -248,7 +277,7 @@ pub(super) fn method(data: &RunData, analysis: &Analysis) -> Vec<String> {
     } else {
         " The load generator's threads slept while they waited for replies, so response times include the kernel's wake-up time (wait = \"sleep\")."
     };
-    vec![
+    let mut lines = vec![
         format!("Order: {order}; seed {}, {} blocks, up to {} attempts per trial.", e.seed, e.iterations, e.max_attempts),
         format!("Limits of every service: {limits}. Every trial is a fresh deployment, and its teardown is verified."),
         format!("Load: response time counts from the scheduled time of a request, so in an open loop a stall of the service or of the load generator counts in full (no coordinated omission). Percentiles are of successful requests.{wait}"),
@@ -262,7 +291,32 @@ pub(super) fn method(data: &RunData, analysis: &Analysis) -> Vec<String> {
         ),
         "Every attempt is audited (request counts, Little's law, load generator lag, bodies, samples, steal, leftovers). Invalid attempts are kept, excluded, and tried again; the first valid attempt of a trial counts.".to_owned(),
         "This report is a function of the raw data: controller report verifies their SHA-256 checksums and regenerates it. Formulas: docs/metrics.md.".to_owned(),
-    ]
+    ];
+    lines.extend(programs(data));
+    lines
+}
+
+/// What is known of the programs of others that generated loads, and which rules of the audit do not apply to them: a line for each load.
+fn programs(data: &RunData) -> Vec<String> {
+    let experiment = &data.manifest.experiment;
+    let line = |load: &LoadRecord| {
+        let mut trials = data.trials.iter().map(|trial| &trial.record);
+        let record = trials.find(|record| record.key.trial.cell.load == load.name && record.external.is_some())?;
+        let external = record.external.as_ref()?;
+        let version = external
+            .version
+            .as_ref()
+            .map_or_else(String::new, |version| format!(" ({version})"));
+        let rules: Vec<_> = audit::not_applicable(record).into_iter().map(Rule::title).collect();
+        Some(format!(
+            "Load {} is generated by {}{version}, whose own figures are marked with its name. It does not report {}, so these rules of the audit do not apply: {}.",
+            load.name,
+            external.program,
+            external.absent.join(", "),
+            rules.join(", ")
+        ))
+    };
+    experiment.loads.iter().filter_map(line).collect()
 }
 
 /// One line per cell, over all its trials; none unless the load is a packet stream.

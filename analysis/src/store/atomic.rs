@@ -62,13 +62,15 @@ pub fn read_versioned<T: DeserializeOwned>(
         format: u32,
     }
     let Number { format } = read_json(path)?;
+    let upgraded = || {
+        let mut value: Value = read_json(path)?;
+        let upgraded = upgrade(&mut value).and_then(|()| serde_json::from_value(value));
+        upgraded.map_err(|e| StoreError::malformed(path, 0, e))
+    };
     match format {
-        ..FORMAT => {
-            let mut value: Value = read_json(path)?;
-            let upgraded = upgrade(&mut value).and_then(|()| serde_json::from_value(value));
-            upgraded.map_err(|e| StoreError::malformed(path, 0, e))
-        }
-        FORMAT => read_json(path),
+        ..FORMAT => upgraded(),
+        // The current format also has had fields that are read, but no longer written.
+        FORMAT => read_json(path).or_else(|error| upgraded().map_err(|_| error)),
         later => Err(StoreError::Format {
             path: path.to_owned(),
             found: later,

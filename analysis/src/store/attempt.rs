@@ -128,6 +128,21 @@ impl AttemptWriter {
         Ok(())
     }
 
+    /// Writes `log/load.<name>`, the output of a load program.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn outputs(&mut self, outputs: &[(String, String)]) -> Result<(), StoreError> {
+        if !outputs.is_empty() {
+            let folder = self.temporary.join("log");
+            fs::create_dir_all(&folder).at(&folder, "create the directory")?;
+        }
+        for (name, text) in outputs {
+            self.bytes(&format!("log/load.{name}"), text.as_bytes())?;
+        }
+        Ok(())
+    }
+
     /// Writes `trial.json` with the checksums of the other files, and renames the directory. Returns the checksums of all files, for the journal.
     ///
     /// # Errors

@@ -1,13 +1,13 @@
-//! Reading files of results format 2, whose loads were serialised differently.
+//! Reading files of results format 2, whose loads were serialised differently, and earlier ones of format 3, where users had their mix.
 
 use std::time::Duration;
 
 use protocol::load::{
-    Arrivals, Bounds, HttperfLoad, JmeterLoad, Limit, LoadKind, LoadSpec, MaxLoad, NoLoad, RampLoad, RateLoad, Think,
-    Timing, UdpLoad, UserRequests, UsersLoad, Wait,
+    Arrivals, Bounds, HttpRequests, HttperfLoad, JmeterLoad, Limit, LoadKind, LoadSpec, MaxLoad, NoLoad, RampLoad,
+    RateLoad, Think, Timing, UdpLoad, UserRequests, UsersLoad, Wait,
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A load of format 2.
 #[derive(Deserialize)]
@@ -197,7 +197,6 @@ impl LoadV2 {
                 },
                 ramp_up: Duration::ZERO,
                 keep_alive,
-                mix: Vec::new(),
                 cpus,
             }),
             PaceV2::Max(max) => LoadKind::Max(MaxLoad {
@@ -230,7 +229,12 @@ impl LoadV2 {
                 cpus,
             }),
         };
-        LoadSpec { kind, wait: self.wait }
+        LoadSpec {
+            kind,
+            wait: self.wait,
+            keep_awake: false,
+            http: HttpRequests::default(),
+        }
     }
 }
 
@@ -240,11 +244,25 @@ fn upgrade_load(value: &mut Value) -> serde_json::Result<()> {
     Ok(())
 }
 
-/// Converts `trial.json` of format 2 to the current format.
+/// Moves the mix of users to the requests of the load, unless it is the default.
+fn move_mix(load: &mut Value) {
+    let users = load.pointer_mut("/kind/users").and_then(Value::as_object_mut);
+    let mix = users.and_then(|users| users.remove("mix"));
+    let is_default = |mix: &Value| mix.as_array().is_none_or(Vec::is_empty) || mix[0]["label"] == "";
+    if let Some(mix) = mix.filter(|mix| !is_default(mix)) {
+        load["http"] = json!({ "requests": mix });
+    }
+}
+
+/// Converts `trial.json` of an earlier format to the current one.
 ///
 /// # Errors
 /// A load that format 2 does not define.
 pub(super) fn upgrade_trial(trial: &mut Value) -> serde_json::Result<()> {
+    if trial["format"] != 2 {
+        trial.get_mut("load").into_iter().for_each(move_mix);
+        return Ok(());
+    }
     upgrade_load(&mut trial["load"])?;
     let deviations = trial.as_object_mut().and_then(|fields| fields.remove("deviations"));
     if let Some(ready) = trial["ready"].as_object_mut() {
@@ -256,15 +274,46 @@ pub(super) fn upgrade_trial(trial: &mut Value) -> serde_json::Result<()> {
     Ok(())
 }
 
-/// Converts `manifest.json` of format 2 to the current format.
+/// Converts `manifest.json` of an earlier format to the current one.
 ///
 /// # Errors
 /// A load that format 2 does not define.
 pub(super) fn upgrade_manifest(manifest: &mut Value) -> serde_json::Result<()> {
-    let loads = manifest["experiment"]["loads"].as_array_mut();
+    let is_current = manifest["format"] != 2;
+    let loads = manifest.pointer_mut("/experiment/loads").and_then(Value::as_array_mut);
     loads.into_iter().flatten().try_for_each(|load| {
+        if is_current {
+            load.get_mut("spec").into_iter().for_each(move_mix);
+            return Ok(());
+        }
         let order = load.as_object_mut().and_then(|fields| fields.remove("order"));
         load["spec"] = order.unwrap_or_default();
         upgrade_load(&mut load["spec"])
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mix_of_users_becomes_the_requests_of_the_load() {
+        let load = |mix: Value| {
+            let timing = json!({"warm_up_ns": 0, "duration_ns": 1, "timeout_ns": 1});
+            let users = json!({
+                "users": 2, "timing": timing, "requests": null, "think": {"constant_ns": 0}, "ramp_up_ns": 0, "keep_alive": true, "mix": mix, "cpus": []
+            });
+            let mut load = json!({"kind": {"users": users}, "wait": "sleep"});
+            move_mix(&mut load);
+            serde_json::from_value::<LoadSpec>(load).unwrap().http
+        };
+        assert!(load(json!([{"path": "/", "label": "", "share": 1}])).is_plain());
+        let http = load(json!([{"path": "/a", "label": "a", "share": 3}, {"path": "/b", "label": "b", "share": 1}]));
+        let found: Vec<_> = http
+            .requests
+            .iter()
+            .map(|r| (r.path.as_str(), r.label.as_str(), r.weight))
+            .collect();
+        assert_eq!(found, [("/a", "a", 3), ("/b", "b", 1)]);
+    }
 }

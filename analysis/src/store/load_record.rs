@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
-use loader::external::External;
+use loader::external::{External, Figure};
 use loader::latency::Distribution;
-use loader::{Counts, Histograms, Knee, Label, Outcome, Ramp, Request, Scheduling, Step, StepVerdict};
+use loader::{Awake, Counts, Histograms, Knee, Label, Outcome, Ramp, Request, Scheduling, Step, StepVerdict};
 use protocol::Name;
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +91,9 @@ pub struct GeneratorRecord {
     /// How the kernel scheduled the threads; absent if the program does not report it, and in older records.
     #[serde(default)]
     pub scheduling: Option<Scheduling>,
+    /// How CPUs were kept awake between requests; absent if they were not to be, and in older records.
+    #[serde(default)]
+    pub awake: Option<Awake>,
 }
 
 impl GeneratorRecord {
@@ -107,6 +110,7 @@ impl GeneratorRecord {
             closed_idle: outcome.closed_idle,
             left_open: outcome.left_open,
             scheduling: usage.scheduling,
+            awake: usage.awake,
         }
     }
 }
@@ -226,20 +230,72 @@ pub struct ExternalRecord {
     pub absent: Vec<String>,
     /// Whether it reports every request; otherwise `requests.jtl` and `latency.hdr` are empty.
     pub requests: bool,
+    /// Whether it reports how many requests succeeded and failed.
+    #[serde(default = "yes")]
+    pub counts: bool,
     /// Its own output, if short.
     pub report: String,
+    /// The file that was run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// SHA-256 of that file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// What it says of its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The arguments that it was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
+    /// The figures that the experiment declares.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<FigureRecord>,
+}
+
+/// Programs of earlier releases reported their counts.
+const fn yes() -> bool {
+    true
+}
+
+/// A figure in the output of a load program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FigureRecord {
+    /// Its name.
+    pub name: Name,
+    /// Its value; `None`: the output does not tell it.
+    pub value: Option<f64>,
+    /// Its unit.
+    pub unit: String,
 }
 
 impl ExternalRecord {
     /// The record of a program's result.
     #[must_use]
     pub fn of(external: &External) -> Self {
+        let figure = |figure: &Figure| FigureRecord {
+            name: figure.spec.name.clone(),
+            value: figure.value,
+            unit: figure.spec.unit.clone(),
+        };
         Self {
-            program: external.program.to_owned(),
+            program: external.program.clone(),
             absent: external.absent.iter().map(|&word| word.to_owned()).collect(),
             requests: external.requests,
+            counts: external.counts,
             report: external.report.clone(),
+            path: external.path.clone(),
+            sha256: external.sha256.clone(),
+            version: external.version.clone(),
+            arguments: external.arguments.clone(),
+            figures: external.figures.iter().map(figure).collect(),
         }
+    }
+
+    /// The value of a figure, if there is one.
+    #[must_use]
+    pub fn figure(&self, name: &Name) -> Option<f64> {
+        self.figures.iter().find(|figure| figure.name == *name)?.value
     }
 }
 

@@ -34,8 +34,8 @@ pub use error::StoreError;
 pub use journal::{Journal, Progress, TrialProgress};
 pub use jtl::{JtlContext, JtlReader};
 pub use load_record::{
-    ExternalRecord, GeneratorRecord, KneeRecord, LabelRecord, LabelTallies, LoaderRecord, RampRecord, RequestCounts,
-    external_response,
+    ExternalRecord, FigureRecord, GeneratorRecord, KneeRecord, LabelRecord, LabelTallies, LoaderRecord, RampRecord,
+    RequestCounts, external_response,
 };
 pub use loader::latency::{Distribution, Latency};
 pub use manifest::{

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use protocol::event::Ready;
 use protocol::facts::HostState;
-use protocol::load::{Little, LoadSpec, UdpStats};
+use protocol::load::{Little, LoadSpec, TlsStats, UdpStats};
 use protocol::spec::{Emulation, PlatformSpec};
 use protocol::summary::Summary;
 use protocol::{AttemptId, Name};
@@ -184,6 +184,9 @@ pub struct TrialRecord {
     /// Figures of a packet stream; `None`: another load.
     #[serde(default)]
     pub udp: Option<UdpStats>,
+    /// TLS handshakes of the load; `None`: a load without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsStats>,
     /// CPU and memory in the measurement window, per service.
     pub resources: Vec<ServiceUsage>,
     /// The resource breakdown of the measurement window; `None`: there was no window, or no samples.

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 const REDACTED: &str = "\"***\"";
 
 /// Words that mark a key, together with its tables, as secret: all of librdkafka's, and likely others.
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 14] = [
     "password",
     "passphrase",
     "secret",
@@ -22,6 +22,11 @@ const WORDS: [&str; 10] = [
     "private.key",
     "private_key",
     "oauthbearer.config",
+    // Header fields of requests.
+    "authorization",
+    "cookie",
+    "api-key",
+    "api_key",
 ];
 
 /// The text with every secret replaced.
@@ -125,6 +130,11 @@ mod tests {
              \"sasl.password\" = \"***\"\nport = [1, # one\n 2]\n\"a#password\".b = \"***\"\n"
         );
         assert!(!redacted("password = \"hunter2").contains("hunter2"));
+        let header = "headers = { Accept = \"*/*\", Authorization = \"Bearer hunter2\" }\n";
+        assert_eq!(
+            redacted(header),
+            "headers = { Accept = \"*/*\", Authorization = \"***\" }\n"
+        );
     }
 
     /// A string in one of TOML's four forms, multi-line where the form allows.

@@ -23,6 +23,9 @@ pub struct Verdict {
     pub validity: Validity,
     /// The reasons, most severe first.
     pub reasons: Vec<Reason>,
+    /// Rules that do not apply, since the program that generated the load does not report what they need.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_applicable: Vec<Rule>,
 }
 
 /// A violation of a rule.
@@ -110,6 +113,7 @@ impl Verdict {
         Self {
             validity: reasons.first().map_or(Validity::Valid, |r| r.validity),
             reasons,
+            not_applicable: Vec::new(),
         }
     }
 }

@@ -90,7 +90,7 @@ impl Options {
         Target {
             address: self.address,
             path: self.path.clone(),
-            expect: Expect { status: 200, body },
+            expect: Expect::ok(body),
         }
     }
 }
@@ -99,7 +99,7 @@ fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let engine: Box<dyn Engine> = match options.max {
         Some(connections) => Box::new(Max::new(&options.max_plan(connections), &options.target())?),
-        None => Box::new(Rate::new(options.plan(), options.target())?),
+        None => Box::new(Rate::new(options.plan(), &options.target())?),
     };
     let outcome = engine.run(&Control::new())?;
     print_outcome(&outcome);

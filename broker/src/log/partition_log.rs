@@ -112,12 +112,12 @@ impl PartitionLog {
         Ok(end)
     }
 
-    /// PartitionLog start offset: the first readable offset.
+    /// Log start offset: the first readable offset.
     pub fn start(&self) -> i64 {
         self.start
     }
 
-    /// PartitionLog end offset: the offset of the next record. On a single node this is also the high watermark.
+    /// Log end offset: the offset of the next record. On a single node this is also the high watermark.
     pub fn end(&self) -> i64 {
         self.end
     }

@@ -1,4 +1,4 @@
-//! PartitionLog recovery after random damage, and retention.
+//! Recovery of a partition log after random damage, and retention.
 
 use std::fs;
 use std::path::Path;

@@ -16,7 +16,7 @@ pub struct TopicSettings {
     pub retention_bytes: Option<i64>,
 }
 
-/// Why a setting was unsupported.
+/// Why a setting was refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
     /// No such setting.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use protocol::command::Describe;
 use protocol::facts::HostState;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +36,7 @@ pub async fn wait(
     }
     let (began, mut previous, mut reported) = (Instant::now(), None, None::<Instant>);
     loop {
-        let facts = link.describe(&[], experiment.deadlines.runner);
+        let facts = link.describe(Describe::default(), experiment.deadlines.runner);
         let Some(facts) = shutdown.run_until_cancelled(facts).await.transpose()? else {
             return Ok(None);
         };

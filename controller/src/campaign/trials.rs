@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use protocol::command::Describe;
 use protocol::facts::HostFacts;
 use tokio_util::sync::CancellationToken;
 
@@ -140,7 +141,7 @@ impl<'a> Trials<'a> {
             self.record_outcome(task, &record, began, progress);
             if matches!(end, End::NoAnswer(_)) {
                 // A runner that is restarting answers again; one that is gone ends the run, which can be resumed.
-                let answer = session.link.describe(&[], self.experiment.deadlines.runner);
+                let answer = session.link.describe(Describe::default(), self.experiment.deadlines.runner);
                 shutdown.run_until_cancelled(answer).await.transpose()?;
             }
         }

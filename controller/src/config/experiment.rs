@@ -1,4 +1,4 @@
-//! The checked experiment: everything is a choice already made, nothing is a text still to be understood.
+//! The checked experiment: every value is typed, and no text remains to be parsed.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,68 +7,87 @@ use std::time::Duration;
 
 use analysis::store::{ExperimentRecord, LoadRecord, PlatformRecord, Skip, WorkloadRecord};
 use protocol::ids::Name;
+use protocol::load::LoadKind;
 use protocol::spec::{PlatformSpec, Resources};
 
 use super::host::{Band, HostNeeds};
-use super::workloads::{Load, Workload, WorkloadKind};
+use super::workloads::{Load, ServiceEntry, Workload, WorkloadKind};
 
-/// What one `experiments.toml` describes.
+/// The experiment that an `experiments.toml` describes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Experiment {
-    /// Its name, the folder in `results/`.
+    /// Its name, which is that of its directory in `results/`.
     pub name: Name,
-    /// The number of blocks: trials of every cell.
+    /// The number of blocks, that is, trials per cell.
     pub iterations: u32,
     /// The seed of the order of trials and of Poisson arrivals.
     pub seed: u64,
     /// The order of trials.
     pub order: Order,
-    /// How often a trial is tried at most.
+    /// The maximum number of attempts per trial.
     pub max_attempts: u32,
-    /// The platform that ratios are taken to; the first one if not said.
+    /// The platform with which the others are compared; by default the first one.
     pub baseline: Name,
-    /// The folder that holds `<experiment>/<run>/`.
+    /// The results directory, which contains `<experiment>/<run>/`.
     pub results: PathBuf,
-    /// The controller's own name, which runners hold against others.
+    /// The controller's name, by which runners distinguish it from others.
     pub controller: Name,
     /// The host whose runner deploys the services.
     pub host: Name,
-    /// How the controller and the runners talk.
+    /// The connection between controller and runners.
     pub kafka: Kafka,
-    /// The platforms, in the file's order.
+    /// The platforms, in the order of the file.
     pub platforms: Vec<Platform>,
-    /// The workloads, in the file's order.
+    /// The workloads, in the order of the file.
     pub workloads: Vec<Workload>,
-    /// The loads, in the file's order.
+    /// The loads, in the order of the file.
     pub loads: Vec<Load>,
-    /// The loaders that fire together; empty: the controller fires the load itself.
+    /// The loaders over which each load is split; empty: the controller generates the load itself.
     pub loaders: Vec<Name>,
     /// Cells that are left out.
     pub skips: Vec<Skip>,
-    /// The limits that every service gets.
+    /// The limits of every service.
     pub resources: Resources,
-    /// The distance of two samples.
+    /// The sampling interval.
     pub sampling_interval: Duration,
-    /// How long the whole host is measured just before each trial's services start; zero: not at all.
+    /// How long the whole host is measured just before the services of each trial start; zero: not at all.
     pub idle_window: Duration,
     /// How long each phase may take.
     pub deadlines: PhaseDeadlines,
-    /// What the host must be like before the run begins.
+    /// The requirements on the host at the start of the run.
     pub host_needs: HostNeeds,
-    /// What it must be like again before every trial.
+    /// The limits within which the host must be before every trial.
     pub band: Band,
 }
 
 impl Experiment {
-    /// Whether a cell is left out, or is none since the load cannot be fired at the workload.
+    /// Whether a cell is left out, explicitly or because the load does not suit the workload.
     #[must_use]
     pub fn skips(&self, platform: &Name, workload: &Workload, load: &Load) -> bool {
         let mut skips = self.skips.iter();
+        let is_of_another_task = match (&workload.kind, &load.spec.kind) {
+            (WorkloadKind::Service(task), LoadKind::Runs(runs)) => !task.is_run_by(runs),
+            _ => false,
+        };
         !load.spec.kind.supports(workload.kind.transport())
+            || is_of_another_task
             || skips.any(|skip| skip.covers(platform, &workload.name, &load.name))
     }
 
-    /// Whether a load is fired at a workload on any platform.
+    /// Every described service, with the index of its workload.
+    #[must_use]
+    pub fn described(&self) -> Vec<(usize, &ServiceEntry)> {
+        let workloads = self.workloads.iter().enumerate();
+        let services = workloads.filter_map(|(index, workload)| match &workload.kind {
+            WorkloadKind::Service(service) => Some((index, service)),
+            _ => None,
+        });
+        services
+            .flat_map(|(index, service)| service.services().map(move |entry| (index, entry)))
+            .collect()
+    }
+
+    /// Whether a load is applied to a workload on any platform.
     #[must_use]
     pub fn pairs(&self, workload: &Workload, load: &Load) -> bool {
         let mut platforms = self.platforms.iter();
@@ -79,82 +98,82 @@ impl Experiment {
 /// The order of trials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Every block holds one trial of every cell, in seeded random order.
+    /// Every block contains one trial of every cell, in seeded random order.
     RandomizedBlocks,
-    /// All trials of a cell, then all of the next, as older studies do; drift of the host then looks like an effect.
+    /// All trials of a cell, then all of the next, as in older studies; drift of the host then looks like an effect.
     Batch,
 }
 
-/// How the controller and the runners talk.
+/// The connection between controller and runners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kafka {
-    /// Which broker.
+    /// The broker.
     pub brokers: Brokers,
-    /// Stands in front of every topic's name.
+    /// Kafka topic prefix.
     pub prefix: String,
-    /// Partitions of a topic that has to be made.
+    /// Partitions of new topics.
     pub partitions: i32,
-    /// Replication factor of a topic that has to be made.
+    /// Replication factor of new topics.
     pub replication: i32,
-    /// How long a topic that has to be made keeps its messages.
+    /// Retention of new topics.
     pub retention: Duration,
-    /// Options of librdkafka, handed on as they are (`security.protocol`, `sasl.username`, ...).
+    /// Options of librdkafka, passed on unchanged (`security.protocol`, `sasl.username`, ...).
     pub options: BTreeMap<String, String>,
-    /// A file with the key that messages are signed with.
+    /// The file with the signing key.
     pub key_file: Option<PathBuf>,
 }
 
-/// Which broker carries the conversation.
+/// The broker between controller and runners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Brokers {
-    /// One of our own inside the controller.
+    /// This project's broker in the controller's process.
     Embedded(EmbeddedBroker),
     /// Apache Kafka at these `host:port`, separated by commas.
     External(String),
 }
 
-/// The broker inside the controller.
+/// The broker in the controller's process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddedBroker {
-    /// Where it listens; `127.0.0.1:9092` by default.
+    /// The address on which it listens; by default `127.0.0.1:9092`.
     pub listen: SocketAddr,
-    /// What it tells clients to connect to, `host:port`; the address it listens on if not said.
+    /// The `host:port` that it advertises to clients; by default the address on which it listens.
     pub advertise: Option<String>,
-    /// Where it keeps its files; `<results>/.broker` by default.
+    /// Its data directory; by default `<results>/.broker`.
     pub data: PathBuf,
 }
 
 /// A platform of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
-    /// Its name in cells and reports; the kind's word by default.
+    /// Its name in cells and reports; by default its kind.
     pub name: Name,
     /// What it is.
     pub spec: PlatformSpec,
-    /// `true`: left out with a loud line if its need is not met; `false`: the run is refused.
+    /// `true`: left out with a note if unavailable; `false`: the run is refused.
     pub optional: bool,
 }
 
 /// How long each phase may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PhaseDeadlines {
-    /// How long the runner may be away when the run begins, and after an attempt whose runner fell silent.
+    /// How long the runner may be unavailable when the run begins, and after an attempt during which it stopped responding.
     pub runner: Duration,
-    /// From the first RUN to ACCEPTED, and any other answer that takes no work.
+    /// From the first RUN to ACCEPTED, and any other answer that involves no work.
     pub answer: Duration,
-    /// Making the image.
+    /// Building an image.
     pub prepare: Duration,
-    /// From the start to the first replies.
+    /// From the start of the services to their first correct replies.
     pub ready: Duration,
-    /// Filling the services before READY.
+    /// Seeding the services before READY.
     pub seed: Duration,
-    /// Without a word of the controller the runner ends the trial after this.
+    /// A runner that has not heard from its controller for this long ends the trial.
     pub lease: Duration,
-    /// From asking a service to end to killing it.
+    /// From SIGTERM to SIGKILL of a service.
     pub grace: Duration,
 }
 
-/// What reports need, and nothing that could be a secret.
+/// The part of it that reports need, without secrets.
 impl From<&Experiment> for ExperimentRecord {
     fn from(experiment: &Experiment) -> Self {
         let platforms = experiment.platforms.iter().map(|platform| PlatformRecord {
@@ -163,7 +182,7 @@ impl From<&Experiment> for ExperimentRecord {
         });
         let loads = experiment.loads.iter().map(|load| LoadRecord {
             name: load.name.clone(),
-            spec: load.spec.clone(),
+            spec: load.spec.without_secrets(),
         });
         Self {
             name: experiment.name.clone(),
@@ -191,6 +210,7 @@ fn record(workload: &Workload) -> WorkloadRecord {
     let what = match &workload.kind {
         WorkloadKind::Tcp(tcp) => format!("HTTP/1.1 over TCP, {} bytes a reply", tcp.reply_bytes),
         WorkloadKind::Jung(jung) => jung.summary(),
+        WorkloadKind::Service(service) => service.summary(),
         WorkloadKind::Udp(udp) => match udp.letters {
             Some(letters) => format!("UDP, {letters} letters and the packet's number a reply"),
             None => "UDP, an echo".to_owned(),

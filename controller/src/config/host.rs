@@ -1,34 +1,34 @@
-//! What a host must be like before a run begins, and between its trials.
+//! Requirements on a host at the start of a run, and limits between its trials.
 
 use std::time::Duration;
 
 use protocol::spec::CpuSet;
 
-/// `[host]`: what is required of the host that the services run on.
+/// `[host]`: requirements on the host of the services.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostNeeds {
-    /// What is required, in the order of the reference.
+    /// The requirements, in the order of the reference.
     pub needs: Vec<Need>,
-    /// The keys of those that may be unmet.
+    /// The keys of requirements that may be unmet.
     pub waived: Vec<String>,
 }
 
-/// One thing that is required.
+/// A requirement.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Need {
-    /// The frequency governor of all CPUs.
+    /// The CPU frequency governor.
     Governor(String),
-    /// Whether the clock may rise above its base.
+    /// Whether turbo frequencies are enabled.
     Turbo(bool),
-    /// Whether cores run several threads.
+    /// Whether simultaneous multithreading is enabled.
     Smt(bool),
-    /// The idle states that may be enabled; no other may.
+    /// The only idle states that may be enabled.
     CStates(Vec<String>),
     /// Address space randomisation.
     Aslr(u8),
     /// The mode of transparent huge pages.
     Thp(String),
-    /// Whether equal pages are merged.
+    /// Whether kernel same-page merging is enabled.
     Ksm(bool),
     /// Whether there is swap space.
     Swap(bool),
@@ -36,56 +36,56 @@ pub enum Need {
     Clocksource(String),
     /// The cgroup version.
     Cgroup(u8),
-    /// The kernel's release.
+    /// The kernel release.
     Kernel(String),
-    /// The microcode's revision.
+    /// The microcode revision.
     Microcode(String),
-    /// No virtual machine.
+    /// The host is not a virtual machine.
     BareMetal(bool),
-    /// The CPUs that the scheduler leaves alone.
+    /// The CPUs that are isolated from the scheduler.
     Isolated(CpuSet),
-    /// The highest load average over one minute.
+    /// The maximum load average over one minute.
     MaxLoad(f64),
-    /// The least memory that is free, MiB.
+    /// The minimum available memory, MiB.
     MinFreeMib(u64),
-    /// The highest temperature of any sensor, degrees Celsius.
+    /// The maximum temperature of any sensor, degrees Celsius.
     MaxTemperature(f64),
-    /// Services, runner and (on the same machine) generator have no CPU in common.
+    /// Services, runner and, on the same machine, the load generator share no CPUs.
     Disjoint(bool),
 }
 
-/// `[band]`: what the host must be like again before the next trial begins.
+/// `[band]`: limits within which the host must be before a trial begins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Band {
-    /// The highest load average over one minute.
+    /// The maximum load average over one minute.
     pub max_load: Option<f64>,
-    /// The highest share of all CPUs that is busy over a second, percent.
+    /// The maximum CPU utilization over a second, percent.
     pub max_busy: Option<f64>,
-    /// The highest temperature of any sensor, degrees Celsius.
+    /// The maximum temperature of any sensor, degrees Celsius.
     pub max_temperature: Option<f64>,
-    /// The most that the hottest sensor may be above what it was when the run began, kelvin.
+    /// The maximum rise of the hottest sensor since the start of the run, kelvin.
     pub max_warming: Option<f64>,
-    /// The most that waits to be written to disks, MiB.
+    /// The maximum amount of dirty memory, MiB.
     pub max_dirty_mib: Option<u64>,
-    /// The least memory that is free, MiB.
+    /// The minimum available memory, MiB.
     pub min_free_mib: Option<u64>,
-    /// How long is waited for it.
+    /// How long to wait for it.
     pub deadline: Duration,
-    /// What happens then.
+    /// What to do after that.
     pub otherwise: Otherwise,
 }
 
-/// What happens when the host does not come back in band in time.
+/// What to do if the host is not within the limits in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Otherwise {
-    /// The trial is made and marked suspect.
+    /// The trial is run and marked suspect.
     Suspect,
     /// The run ends; it can be resumed.
     Stop,
 }
 
 impl Band {
-    /// Whether anything is asked for.
+    /// Whether it has any limit.
     #[must_use]
     pub const fn asks(&self) -> bool {
         self.max_load.is_some()

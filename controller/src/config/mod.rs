@@ -5,6 +5,7 @@
 mod check;
 mod experiment;
 mod host;
+pub mod presets;
 mod raw;
 #[cfg(test)]
 pub(crate) mod testing;

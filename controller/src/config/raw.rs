@@ -1,13 +1,18 @@
-//! The experiment file as written: every key, of the right type or reported as a problem; nothing is decided yet.
+//! The raw experiment file: every key has the right type or is reported as a problem. Values are checked later.
+
+mod command;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use protocol::description::{self, RawDescription};
 use protocol::raw_table;
 use protocol::spec::CpuSet;
-use protocol::toml::{Document, Problem, Section, Table};
+use protocol::toml::{Document, Field, Problem, Section, Table};
 
-/// What an experiment file may hold.
+pub use command::{RawCommand, RawFigure, RawFile, RawParameter, RawPreset, RawPresetUse, RawProgram};
+
+/// An experiment file.
 #[derive(Clone, Debug)]
 pub struct RawExperiment {
     /// The file's name.
@@ -16,13 +21,13 @@ pub struct RawExperiment {
     pub head: RawHead,
     /// `[kafka]`.
     pub kafka: RawKafka,
-    /// Every `[[platform]]`.
+    /// All `[[platform]]` tables.
     pub platforms: Vec<RawPlatform>,
-    /// Every `[[workload]]`.
+    /// All `[[workload]]` tables.
     pub workloads: Vec<RawWorkload>,
-    /// Every `[[load]]`.
+    /// All `[[load]]` tables.
     pub loads: Vec<RawLoad>,
-    /// Every `[[skip]]`.
+    /// All `[[skip]]` tables.
     pub skips: Vec<RawSkip>,
     /// `[resources]`.
     pub resources: RawResources,
@@ -39,14 +44,22 @@ pub struct RawExperiment {
 }
 
 impl RawExperiment {
-    /// Every table of the file with its keys, for the reference and its test.
+    /// All tables of the file with their keys, for the reference and its test.
     pub const TABLES: &[(&str, &[&str])] = &[
         ("[experiment]", RawHead::KEYS),
         ("[kafka]", RawKafkaKeys::KEYS),
         ("[[platform]]", RawPlatform::KEYS),
-        ("[[workload]]", RawWorkload::KEYS),
+        ("[[workload]]", RawWorkloadKeys::KEYS),
+        ("[[workload.service]]", RawServiceKeys::KEYS),
+        ("[[workload.service]]", description::RawKeys::KEYS),
         ("[[load]]", RawLoadKeys::KEYS),
-        ("[[load.mix]]", RawMix::KEYS),
+        ("[[load.request]]", RawRequestKeys::KEYS),
+        ("[load.request.expect]", RawExpect::KEYS),
+        ("[load.tls]", RawTls::KEYS),
+        ("[[load]]", RawProgram::KEYS),
+        ("[[load]]", RawPresetUse::KEYS),
+        ("[[load.figure]]", RawFigure::KEYS),
+        ("[[load.file]]", RawFile::KEYS),
         ("[[skip]]", RawSkip::KEYS),
         ("[resources]", RawResources::KEYS),
         ("[sampling]", RawSampling::KEYS),
@@ -56,10 +69,10 @@ impl RawExperiment {
         ("[generator]", RawGenerator::KEYS),
     ];
 
-    /// Reads a text, with the problems of types and unknown keys, which do not keep the rest from being checked.
+    /// Parses a text. Wrong types and unknown keys are returned as problems, so that the rest can still be checked.
     ///
     /// # Errors
-    /// Every line that is not TOML.
+    /// All syntax errors.
     pub(super) fn parse(file: &str, text: &str) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let document = Document::parse(file, text)?;
         let mut problems = Vec::new();
@@ -74,7 +87,11 @@ impl RawExperiment {
             head: one(root.table("experiment"), RawHead::read, problems),
             kafka: RawKafka::read(root.table("kafka"), problems),
             platforms: many(root.tables("platform"), RawPlatform::read, problems),
-            workloads: many(root.tables("workload"), RawWorkload::read, problems),
+            workloads: root
+                .tables("workload")
+                .into_iter()
+                .map(|table| RawWorkload::read(table, problems))
+                .collect(),
             loads: root
                 .tables("load")
                 .into_iter()
@@ -114,23 +131,23 @@ raw_table! {
         seed: integer -> i64,
         /// The order of trials.
         order: string -> String,
-        /// How often a trial is tried at most.
+        /// The maximum number of attempts per trial.
         max_attempts: integer -> i64,
-        /// The platform that ratios are taken to.
+        /// The platform with which the others are compared.
         baseline: string -> String,
-        /// The folder of all results.
+        /// The results directory.
         results: string -> String,
         /// The controller's name.
         controller: string -> String,
-        /// The host whose runner deploys.
+        /// The host whose runner deploys the services.
         host: string -> String,
     }
 }
 
 raw_table! {
-    /// The keys of `[kafka]` but `[kafka.options]`.
+    /// The keys of `[kafka]`, without `[kafka.options]`.
     RawKafkaKeys {
-        /// `embedded` or addresses.
+        /// `embedded`, or the addresses of external brokers.
         brokers: list -> Vec<String>,
         /// Kafka topic prefix.
         prefix: string -> String,
@@ -142,102 +159,169 @@ raw_table! {
         retention: duration -> Duration,
         /// The file with the signing key.
         key_file: string -> String,
-        /// Where the embedded broker listens.
+        /// The address on which the embedded broker listens.
         listen: string -> String,
-        /// What the embedded broker tells clients to connect to.
+        /// The address that the embedded broker advertises to clients.
         advertise: string -> String,
-        /// Where the embedded broker keeps its files.
+        /// The data directory of the embedded broker.
         data: string -> String,
     }
 }
 
 raw_table! {
-    /// `[[platform]]`, of every kind.
+    /// `[[platform]]`, of any kind.
     RawPlatform {
-        /// What it is.
+        /// Its kind.
         kind: string -> String,
         /// Its name.
         name: string -> String,
-        /// Whether it may be left out.
+        /// Whether it is left out if unavailable.
         optional: boolean -> bool,
-        /// docker: whose engine.
+        /// docker: the engine's product.
         engine: string -> String,
-        /// docker: where the engine listens.
+        /// docker: the engine's socket.
         socket: string -> String,
-        /// docker: what runs the containers.
+        /// docker: the container runtime.
         runtime: string -> String,
         /// docker: whether the port is published on the host.
         publish: boolean -> bool,
-        /// docker: an image that is already there.
+        /// docker: an existing image.
         image: string -> String,
-        /// guests: the description on the runner's host.
+        /// guests: the name of a description on the runner's host.
         guest: string -> String,
-        /// docker, guests: how they are reached.
+        /// docker, guests: the kind of network.
         network: string -> String,
-        /// guests: whether vhost-net moves the packets.
+        /// guests: whether vhost-net is used.
         vhost: boolean -> bool,
-        /// guests: what executes their instructions.
+        /// guests: KVM or emulation.
         acceleration: string -> String,
-        /// guests: virtual CPUs.
+        /// guests: number of virtual CPUs.
         vcpus: integer -> i64,
-        /// fake: how long a start takes, ms.
+        /// fake: duration of a start, ms.
         start_ms: integer -> i64,
-        /// fake: where it fails.
+        /// fake: the stage that fails.
         fail: string -> String,
     }
 }
 
 raw_table! {
-    /// `[[workload]]`, of every kind.
-    RawWorkload {
-        /// What it is.
+    /// `[[workload]]`, of any kind, but the keys of its service and its tables.
+    RawWorkloadKeys {
+        /// Its kind.
         kind: string -> String,
         /// Its name.
         name: string -> String,
-        /// tcp: the port. jung: the API gateway's.
+        /// tcp, udp: the service's port; jung: that of the API gateway.
         port: integer -> i64,
-        /// tcp: the length of the body, bytes; udp: how many letters a reply begins with.
+        /// tcp: length of the body, bytes; udp: number of letters at the start of a reply.
         reply_bytes: bytes -> i64,
-        /// tcp: how many of the service.
+        /// tcp: number of instances.
         copies: integer -> i64,
-        /// jung: users.
+        /// jung: number of users.
         users: integer -> i64,
-        /// jung: devices of each user.
+        /// jung: devices per user.
         devices: integer -> i64,
-        /// jung: rules of each device.
+        /// jung: rules per device.
         rules: integer -> i64,
-        /// jung: first readings of each device.
+        /// jung: initial readings per device.
         readings: integer -> i64,
-        /// jung: `GET /users/<u>` of each user.
+        /// jung: `GET /users/<u>` requests per user.
         get_user: integer -> i64,
-        /// jung: `GET .../devices/<d>` of each user.
+        /// jung: `GET .../devices/<d>` requests per user.
         get_device: integer -> i64,
-        /// jung: `GET .../readings` of each user.
+        /// jung: `GET .../readings` requests per user.
         get_readings: integer -> i64,
-        /// jung: `POST .../commands` of each user.
+        /// jung: `POST .../commands` requests per user.
         post_command: integer -> i64,
-        /// jung: tasks under way at a time in each service.
+        /// jung: concurrent tasks per service.
         concurrency: integer -> i64,
-        /// jung: how many instances can share the tasks of a service.
+        /// jung: partitions per topic, which limits the instances that share the tasks of a service.
         partitions: integer -> i64,
-        /// jung: how many there are of each service.
+        /// jung: instances per service.
         instances: counts -> Vec<(String, i64)>,
-        /// jung: the services that are processes of the target host whatever the platform.
+        /// jung: services that always run as native processes, whatever the platform.
         beside: list -> Vec<String>,
-        /// jung: the broker that the services talk through.
+        /// jung: the broker through which the services communicate.
         kafka: string -> String,
-        /// jung: where the runner starts that broker.
+        /// jung: the port of that broker.
         kafka_port: integer -> i64,
-        /// jung: where the device gateway tells what its devices did.
+        /// jung: the port of the device gateway's record.
         device_port: integer -> i64,
-        /// jung: how long a service waits for another.
+        /// jung: how long a service waits for a reply of another.
         reply_timeout: duration -> Duration,
-        /// udp: whether it answers with the packet itself.
+        /// udp: whether the reply is a copy of the packet.
         echo: boolean -> bool,
-        /// udp: sockets on its port.
+        /// udp: number of sockets on the port.
         sockets: integer -> i64,
-        /// udp: the receive buffer of each socket, bytes.
+        /// udp: receive buffer per socket, bytes.
         receive_buffer: bytes -> i64,
+        /// task: number of measured runs.
+        runs: integer -> i64,
+        /// task: number of runs before them.
+        warm_up_runs: integer -> i64,
+        /// task: how long a run may take.
+        time_limit: duration -> Duration,
+    }
+}
+
+raw_table! {
+    /// The keys of `[[workload.service]]`, of which `[[workload]]` has all but its own name if it has one service.
+    RawServiceKeys {
+        /// Its name.
+        name: string -> String,
+        /// The description on the target host.
+        description: string -> String,
+        /// Whether it is a process of the target host on every platform.
+        beside: boolean -> bool,
+    }
+}
+
+/// A service: by the name of its description, or described here.
+#[derive(Clone, Debug)]
+pub struct RawService {
+    /// Its own keys.
+    pub keys: RawServiceKeys,
+    /// Its description, or the parameters of the named one.
+    pub inline: RawDescription,
+}
+
+impl RawService {
+    fn read(table: &mut Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        Self {
+            keys: RawServiceKeys::read(table),
+            inline: RawDescription::read(table, problems),
+        }
+    }
+}
+
+/// `[[workload]]`, of every kind.
+#[derive(Clone, Debug)]
+pub struct RawWorkload {
+    /// The keys of `[[workload]]` itself.
+    pub keys: RawWorkloadKeys,
+    /// service: its only service.
+    pub service: RawService,
+    /// service: `[[workload.service]]`, if it has several.
+    pub services: Vec<RawService>,
+}
+
+impl RawWorkload {
+    fn read(mut table: Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        let services = table.tables("service");
+        let raw = Self {
+            keys: RawWorkloadKeys::read(&mut table),
+            service: RawService::read(&mut table, problems),
+            services: services
+                .into_iter()
+                .map(|mut table| {
+                    let service = RawService::read(&mut table, problems);
+                    table.end(problems);
+                    service
+                })
+                .collect(),
+        };
+        table.end(problems);
+        raw
     }
 }
 
@@ -256,11 +340,11 @@ raw_table! {
 raw_table! {
     /// `[resources]`.
     RawResources {
-        /// The services' CPUs.
+        /// The CPUs of the services.
         cpuset: cpus -> CpuSet,
         /// The NUMA nodes of the services' memory.
         mems: cpus -> CpuSet,
-        /// Each service's memory, MiB.
+        /// Memory limit per service, MiB.
         memory_mib: mib -> i64,
     }
 }
@@ -268,7 +352,7 @@ raw_table! {
 raw_table! {
     /// `[sampling]`.
     RawSampling {
-        /// The distance of two samples.
+        /// The sampling interval.
         interval: duration -> Duration,
         /// How long the idle host is measured before each trial.
         idle: duration -> Duration,
@@ -278,19 +362,19 @@ raw_table! {
 raw_table! {
     /// `[deadlines]`.
     RawDeadlines {
-        /// For a runner that is away.
+        /// For a runner to become available.
         runner: duration -> Duration,
-        /// For an answer that takes no work.
+        /// For an answer that involves no work.
         answer: duration -> Duration,
-        /// For making the image.
+        /// For building an image.
         prepare: duration -> Duration,
-        /// From the start to the first replies.
+        /// From the start of the services to their first correct replies.
         ready: duration -> Duration,
-        /// For filling the services before READY.
+        /// For seeding the services before READY.
         seed: duration -> Duration,
-        /// Without a word of the controller.
+        /// How long the runner continues without hearing from its controller.
         lease: duration -> Duration,
-        /// From asking to killing.
+        /// From SIGTERM to SIGKILL.
         grace: duration -> Duration,
     }
 }
@@ -298,11 +382,11 @@ raw_table! {
 raw_table! {
     /// `[host]`.
     RawHost {
-        /// The frequency governor.
+        /// The CPU frequency governor.
         governor: string -> String,
-        /// Whether the clock may rise above its base.
+        /// Whether turbo frequencies are enabled.
         turbo: boolean -> bool,
-        /// Whether cores run several threads.
+        /// Whether simultaneous multithreading is enabled.
         smt: boolean -> bool,
         /// The idle states that may be enabled.
         c_states: list -> Vec<String>,
@@ -310,7 +394,7 @@ raw_table! {
         aslr: integer -> i64,
         /// Transparent huge pages.
         thp: string -> String,
-        /// Whether equal pages are merged.
+        /// Whether kernel same-page merging is enabled.
         ksm: boolean -> bool,
         /// Whether there is swap space.
         swap: boolean -> bool,
@@ -318,23 +402,23 @@ raw_table! {
         clocksource: string -> String,
         /// The cgroup version.
         cgroup: integer -> i64,
-        /// The kernel's release.
+        /// The kernel release.
         kernel: string -> String,
-        /// The microcode's revision.
+        /// The microcode revision.
         microcode: string -> String,
-        /// No virtual machine.
+        /// Whether the host must not be a virtual machine.
         bare_metal: boolean -> bool,
-        /// CPUs that the scheduler leaves alone.
+        /// CPUs that are isolated from the scheduler.
         isolated: cpus -> CpuSet,
-        /// The highest load average.
+        /// The maximum load average.
         max_load: number -> f64,
-        /// The least free memory.
+        /// The minimum available memory.
         min_free_mib: mib -> i64,
-        /// The highest temperature.
+        /// The maximum temperature.
         max_temperature: number -> f64,
-        /// No CPU in common.
+        /// Whether load generator and services must not share CPUs.
         disjoint: boolean -> bool,
-        /// Which of these may be unmet.
+        /// Requirements that may be unmet.
         waive: list -> Vec<String>,
     }
 }
@@ -342,21 +426,21 @@ raw_table! {
 raw_table! {
     /// `[band]`.
     RawBand {
-        /// The highest load average.
+        /// The maximum load average.
         max_load: number -> f64,
-        /// The highest share of the CPUs that is busy.
+        /// The maximum CPU utilization.
         max_busy: number -> f64,
-        /// The highest temperature.
+        /// The maximum temperature.
         max_temperature: number -> f64,
-        /// The most above the run's start.
+        /// The maximum rise of the temperature since the start of the run.
         max_warming: number -> f64,
-        /// The most that waits for disks.
+        /// The maximum amount of dirty memory.
         max_dirty_mib: mib -> i64,
-        /// The least free memory.
+        /// The minimum available memory.
         min_free_mib: mib -> i64,
-        /// How long is waited.
+        /// How long to wait.
         deadline: duration -> Duration,
-        /// What happens then.
+        /// What to do after that.
         otherwise: string -> String,
     }
 }
@@ -364,11 +448,13 @@ raw_table! {
 raw_table! {
     /// `[generator]`.
     RawGenerator {
-        /// The CPUs of every load that names none.
+        /// The CPUs of all loads that set none.
         cpus: cpus -> CpuSet,
-        /// Whether it sleeps while there is nothing to do.
+        /// Whether threads sleep or spin while they wait.
         wait: string -> String,
-        /// The machines that the load is split over.
+        /// Whether CPUs are kept awake between requests.
+        keep_awake: boolean -> bool,
+        /// The loaders over which each load is split.
         loaders: list -> Vec<String>,
     }
 }
@@ -378,7 +464,7 @@ raw_table! {
 pub struct RawKafka {
     /// The keys of `[kafka]` itself.
     pub keys: RawKafkaKeys,
-    /// `[kafka.options]`, where it stands.
+    /// The location of `[kafka.options]`.
     pub options_section: Section,
     /// `[kafka.options]`: options of librdkafka.
     pub options: BTreeMap<String, String>,
@@ -398,102 +484,193 @@ impl RawKafka {
 }
 
 raw_table! {
-    /// The keys of `[[load]]`, of every kind, but `[[load.mix]]`.
+    /// The keys of `[[load]]`, of any kind, without those of its requests.
     RawLoadKeys {
-        /// What it is.
+        /// Its kind.
         kind: string -> String,
         /// Its name.
         name: string -> String,
-        /// The measured window.
+        /// The measurement window.
         duration: duration -> Duration,
-        /// Before the measured window.
+        /// The warm-up before the measurement window.
         warm_up: duration -> Duration,
-        /// After which a request has failed.
+        /// The time after which a request has failed.
         timeout: duration -> Duration,
-        /// Whether connections stay open.
+        /// Whether connections are reused.
         keep_alive: boolean -> bool,
-        /// The generator's CPUs.
+        /// The CPUs of the load generator.
         cpus: cpus -> CpuSet,
-        /// rate: requests a second.
+        /// rate: requests per second.
         rate: number -> f64,
-        /// rate: when requests are due.
+        /// rate: the distribution of the scheduled times.
         arrivals: string -> String,
-        /// rate: the most by which a request is late at random.
+        /// rate: the maximum random delay of a request.
         jitter: duration -> Duration,
         /// ramp: the first rate.
         from: number -> f64,
         /// ramp: the last rate.
         to: number -> f64,
-        /// ramp: the distance of two steps.
+        /// ramp: the increment between two steps.
         step: number -> f64,
-        /// ramp: how many requests may fail, percent.
+        /// ramp: the maximum share of failed requests, percent.
         max_errors: number -> f64,
-        /// ramp: the response time that may not be exceeded.
+        /// ramp: the maximum response time.
         max_response: duration -> Duration,
-        /// ramp: at this percentile.
+        /// ramp: the percentile to which `max_response` applies.
         percentile: number -> f64,
-        /// ramp: how narrow the bracket must be, percent.
+        /// ramp: the required width of the bracket, percent.
         resolution: number -> f64,
-        /// ramp: how often both of its ends are tried again.
+        /// ramp: how often both ends of the bracket are repeated.
         repeats: integer -> i64,
-        /// users: how many.
+        /// users: number of users.
         users: integer -> i64,
-        /// users: the calls of each.
+        /// users: requests per user.
         requests: integer -> i64,
-        /// users: the first calls of each, which are not measured.
+        /// users: initial requests per user that are not measured.
         warm_up_requests: integer -> i64,
-        /// users: the pause between a reply and the next call.
+        /// users: the pause between a reply and the next request.
         think_time: duration -> Duration,
-        /// users: how the pause is distributed.
+        /// users: the distribution of the think time.
         think: string -> String,
-        /// users: the time over which they begin.
+        /// users: the period over which the users start.
         ramp_up: duration -> Duration,
-        /// max: how many.
+        /// max: number of connections.
         connections: integer -> i64,
-        /// httperf: requests on each connection.
+        /// httperf: requests per connection.
         calls: integer -> i64,
-        /// udp: how many packets.
+        /// udp: number of packets.
         packets: integer -> i64,
-        /// udp: the length of each, bytes.
+        /// udp: packet size, bytes.
         size: bytes -> i64,
-        /// udp: the distance of two packets.
+        /// udp: the interval between two packets.
         pace: duration -> Duration,
-        /// udp: packets under way at most.
+        /// udp: the maximum number of packets in flight.
         window: integer -> i64,
-        /// udp: how long the fastest pace without loss is looked for.
+        /// udp: the duration of the search for the fastest pace without loss.
         search: duration -> Duration,
+        /// HTTP: which of several requests comes next.
+        order: string -> String,
+        /// HTTP: the value of the header field `Host`.
+        host: string -> String,
     }
 }
 
 raw_table! {
-    /// `[[load.mix]]`.
-    RawMix {
-        /// Path and query.
-        path: string -> String,
+    /// `[[load.request]]`, but for its `expect`. A load with one request has these keys itself.
+    RawRequestKeys {
         /// What it is called in results.
         label: string -> String,
         /// How often it comes.
-        share: integer -> i64,
+        weight: integer -> i64,
+        /// The method.
+        method: string -> String,
+        /// Path and query.
+        path: string -> String,
+        /// Header fields.
+        headers: strings -> Vec<(String, String)>,
+        /// The body.
+        body: string -> String,
+        /// The file with the body.
+        body_file: string -> String,
+        /// Whether there are placeholders.
+        template: boolean -> bool,
     }
 }
 
-/// `[[load]]` with its `[[load.mix]]`.
+raw_table! {
+    /// `expect` of a request: what its reply must be.
+    RawExpect {
+        /// The status, or several.
+        status: integers -> Vec<i64>,
+        /// The length of the body.
+        length: bytes -> i64,
+        /// The body.
+        body: string -> String,
+        /// A part of the body.
+        contains: string -> String,
+        /// What matches in the body.
+        regex: string -> String,
+        /// Values of the body by JSON pointer.
+        json: scalars -> Vec<(String, serde_json::Value)>,
+        /// The SHA-256 of the body.
+        sha256: string -> String,
+    }
+}
+
+raw_table! {
+    /// `[load.tls]`.
+    RawTls {
+        /// The file with the certificates of the authorities.
+        ca: string -> String,
+        /// Whether every certificate is accepted.
+        insecure: boolean -> bool,
+        /// Whether new connections resume sessions.
+        session_reuse: boolean -> bool,
+    }
+}
+
+/// A request with its `expect`.
+#[derive(Clone, Debug)]
+pub struct RawRequest {
+    /// The keys of the request itself.
+    pub keys: RawRequestKeys,
+    /// `expect`.
+    pub expect: RawExpect,
+}
+
+impl RawRequest {
+    fn read(table: &mut Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        let expect = one(table.table("expect"), RawExpect::read, problems);
+        let keys = RawRequestKeys::read(table);
+        Self { keys, expect }
+    }
+
+    /// Whether there is an `expect`, even an empty one.
+    #[must_use]
+    pub const fn has_expect(&self) -> bool {
+        self.expect.section.line.is_some()
+    }
+}
+
+/// `[[load]]` with its requests.
 #[derive(Clone, Debug)]
 pub struct RawLoad {
-    /// The keys of `[[load]]` itself.
+    /// The keys of every kind of load.
     pub keys: RawLoadKeys,
-    /// users: what they ask for.
-    pub mix: Vec<RawMix>,
+    /// The keys of a load with one request.
+    pub request: RawRequest,
+    /// Every `[[load.request]]`.
+    pub requests: Vec<RawRequest>,
+    /// `[load.tls]`.
+    pub tls: RawTls,
+    /// command: the preset.
+    pub preset: RawPresetUse,
+    /// command: the program.
+    pub command: RawCommand,
 }
 
 impl RawLoad {
     fn read(mut table: Table<'_>, problems: &mut Vec<Problem>) -> Self {
-        let mix = table.tables("mix");
-        let keys = RawLoadKeys::read(&mut table);
+        let requests = table.tables("request").into_iter().map(|mut table| {
+            let request = RawRequest::read(&mut table, problems);
+            table.end(problems);
+            request
+        });
+        let requests = requests.collect();
+        let load = Self {
+            requests,
+            tls: one(table.table("tls"), RawTls::read, problems),
+            request: RawRequest::read(&mut table, problems),
+            keys: RawLoadKeys::read(&mut table),
+            preset: RawPresetUse::read(&mut table),
+            command: RawCommand::read(&mut table, problems),
+        };
         table.end(problems);
-        Self {
-            keys,
-            mix: many(mix, RawMix::read, problems),
-        }
+        load
+    }
+
+    /// The keys that are there, without their values.
+    pub fn given(&self) -> Vec<Field<()>> {
+        [self.keys.given(), self.preset.given(), self.command.program.given()].concat()
     }
 }

@@ -33,7 +33,7 @@ fn closed_loops() {
     let text = GOOD.replace(
         "kind = \"rate\"\nname",
         "kind = \"max\"\nname = \"m\"\nconnections = 4\nduration = \"5s\"\n[[load]]\nkind = \"users\"\nname = \"u\"\nusers = 3\nrequests = 9\n\
-         warm_up_requests = 2\nthink = \"exponential\"\nthink_time = \"5ms\"\nmix = [{ path = \"/\", share = 2 }, { path = \"/x\", label = \"x\" }]\n\
+         warm_up_requests = 2\nthink = \"exponential\"\nthink_time = \"5ms\"\nrequest = [{ weight = 2 }, { path = \"/x\", label = \"x\" }]\n\
          [[load]]\nkind = \"rate\"\nname",
     );
     let loads = parse("x.toml", &text, &Overrides::default()).unwrap().experiment.loads;
@@ -44,12 +44,12 @@ fn closed_loops() {
     assert_eq!(users.requests, Some(UserRequests { each: 9, warm_up: 2 }));
     assert_eq!(users.think, Think::Exponential(std::time::Duration::from_millis(5)));
     assert!(users.timing.warm_up.is_zero());
-    let mix: Vec<_> = users
-        .mix
-        .iter()
-        .map(|p| (p.path.as_str(), p.label.as_str(), p.share))
+    let requests = loads[1].spec.http.requests.iter();
+    let mix: Vec<_> = requests
+        .map(|r| (r.path.as_str(), r.label.as_str(), r.weight))
         .collect();
     assert_eq!(mix, [("/", "/", 2), ("/x", "x", 1)]);
+    assert!(loads[0].spec.http.is_plain());
 }
 
 #[test]
@@ -73,12 +73,12 @@ users = 2
 requests = 3
 warm_up = "1s"
 warm_up_requests = 3
-[[load.mix]]
+[[load.request]]
 path = "x y"
-[[load.mix]]
+[[load.request]]
 path = "/a"
-shares = 2
-[[load.mix]]
+weights = 2
+[[load.request]]
 path = "/b"
 label = "/a"
 [[load]]
@@ -86,7 +86,7 @@ kind = "max"
 name = "c"
 duration = "5s"
 users = 2
-[[load.mix]]
+[[load.request]]
 path = "/"
 [[load]]
 kind = "users"
@@ -99,12 +99,11 @@ warm_up_requests = 3
     x.toml:12: [[load]] "a": rate = 5: a load of kind "users" has no such key; remove it; it belongs to kind = "rate" and kind = "httperf"
     x.toml:18: [[load]] "b": warm_up = "1s": a load with `requests` warms up by requests; write warm_up_requests = 5 instead
     x.toml:19: [[load]] "b": warm_up_requests = 3: no request of a user would be measured; write fewer than `requests`
-    x.toml:21: [[load.mix]] 1: path = "x y": a path begins with / and consists of printable ASCII without spaces; write e.g. "/users?page=1"
-    x.toml:24: [[load.mix]] 2: shares = 2: unknown key; did you mean share?
-    x.toml:27: [[load.mix]] 3: label = "/a": the label "/a" is already taken; give each part a label of its own
+    x.toml:21: [[load.request]] 1: path = "x y": a path begins with / and consists of printable ASCII without spaces; write e.g. "/users?page=1"
+    x.toml:24: [[load.request]] 2: weights = 2: unknown key; did you mean weight?
+    x.toml:27: [[load.request]] 3: label = "/a": the label "/a" is already taken; give each request a label of its own
     x.toml:28: [[load]] "c": connections: this key is missing; write e.g. connections = 64
     x.toml:32: [[load]] "c": users = 2: a load of kind "max" has no such key; remove it; it belongs to kind = "users" and kind = "jmeter"
-    x.toml:33: [[load.mix]] 1: only users have a mix; remove it, or write kind = "users"
     x.toml:35: [[load]] "d": duration: this key is missing; write e.g. duration = "10s", or requests = 100
     x.toml:39: [[load]] "d": warm_up_requests = 3: only a load with `requests` has it; remove it, or write requests = 100
     "#);
@@ -392,11 +391,11 @@ fn what_jung_cannot_be() {
     "#);
     let text = format!(
         "{JUNG}users = 3\n[[load]]\nkind = \"rate\"\nname = \"r\"\nrate = 4\nduration = \"5s\"\n\
-         [[load]]\nkind = \"users\"\nname = \"u\"\nusers = 4\nrequests = 5\n[[load.mix]]\npath = \"/\"\n"
+         [[load]]\nkind = \"users\"\nname = \"u\"\nusers = 4\nrequests = 5\n[[load.request]]\npath = \"/\"\n"
     );
     insta::assert_snapshot!(problems(&text), @r#"
     x.toml:9: [[load]] "r": kind = "rate": the requests of workload jung are those of users; write kind = "users"
+    x.toml:13: [[load]] "u": workload jung defines what its users ask for; leave the load's requests out; the workload's get_user, get_device, get_readings and post_command say how often
     x.toml:16: [[load]] "u": users = 4: workload jung has 3 users; write no more, or give the workload more
-    x.toml:18: [[load.mix]] 1: workload jung defines what its users ask for; leave [[load.mix]] out; the workload's get_user, get_device, get_readings and post_command say how often
     "#);
 }

@@ -9,7 +9,6 @@ use protocol::event::{Refused, RefusedReason};
 use protocol::facts::HostFacts;
 use protocol::ids::{AttemptId, MessageId, Name};
 use protocol::load::MachineFacts;
-use protocol::spec::PlatformSpec;
 use protocol::{Command, Envelope, Event};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -110,13 +109,12 @@ pub fn links<'a>(
 }
 
 impl Link {
-    /// Requests the host facts, and whether the platforms are available.
+    /// Requests the host facts, and whether the platforms and services are available.
     ///
     /// # Errors
     /// See [`LinkError`].
-    pub async fn describe(&self, platforms: &[PlatformSpec], within: Duration) -> Result<HostFacts, LinkError> {
-        let platforms = platforms.to_vec();
-        let mut request = Request::new(self, Command::Describe(Describe { platforms }));
+    pub async fn describe(&self, describe: Describe, within: Duration) -> Result<HostFacts, LinkError> {
+        let mut request = Request::new(self, Command::Describe(describe));
         match request.reply(within).await?.body {
             Event::Facts(facts) => Ok(*facts),
             Event::Loader(_) => Err(self.refused(
@@ -131,8 +129,7 @@ impl Link {
     /// # Errors
     /// See [`LinkError`].
     pub async fn describe_loader(&self, within: Duration) -> Result<MachineFacts, LinkError> {
-        let platforms = Vec::new();
-        let mut request = Request::new(self, Command::Describe(Describe { platforms }));
+        let mut request = Request::new(self, Command::Describe(Describe::default()));
         let reply = request.reply(within).await.map_err(|error| match error {
             LinkError::Silent {
                 host, waited, cause, ..

@@ -38,9 +38,14 @@ impl WindowEdges {
                     .then_some(Duration::ZERO),
                 end: None,
             },
-            LoadKind::Udp(_) => Self { end: None, ..planned },
+            // A program that is told a duration takes a little longer; one that is not ends when it is done.
+            LoadKind::Udp(_) | LoadKind::Command(_) => Self { end: None, ..planned },
             // The window of a search ends with the search.
             LoadKind::Ramp(_) => Self { begin: None, end: None },
+            LoadKind::Runs(runs) => Self {
+                begin: (runs.warm_up_runs == 0).then_some(Duration::ZERO),
+                end: None,
+            },
         }
     }
 

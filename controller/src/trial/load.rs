@@ -17,7 +17,7 @@ use crate::fleet::SharedFleet;
 use crate::peer::clock::Exchange;
 use crate::peer::link::Link;
 use analysis::store::{LoaderRecord, ReadbackRecord};
-use loader::{Control, Engine, LoadError, Outcome, Progress, check_reachable};
+use loader::{Control, Engine, LoadError, Outcome, Progress, check_reachable, check_tls};
 
 /// The number of PING exchanges with the runner before the load, and again after it.
 const EXCHANGES: u32 = 8;
@@ -116,7 +116,8 @@ impl Load {
         self.unless_aborted(async {
             // Loaders check it themselves.
             if self.fleet.is_none() {
-                check_reachable(spec.probe(), endpoint).await?;
+                check_reachable(&spec.contact(), endpoint).await?;
+                check_tls(&spec.load, endpoint).await?;
             }
             self.measure_clock(&mut result.exchanges).await
         })
@@ -142,7 +143,8 @@ impl Load {
             }
             self.measure_clock(&mut result.exchanges).await
         })
-        .await
+        .await?;
+        result.outcome.as_ref().and_then(failure_of).map_or(Ok(()), Err)
     }
 
     async fn measure_clock(&self, exchanges: &mut Vec<Exchange>) -> Result<(), String> {
@@ -155,6 +157,13 @@ impl Load {
         let done = self.cancelled.run_until_cancelled(work).await;
         done.unwrap_or_else(aborted)
     }
+}
+
+/// Why a load program failed, whose output is kept all the same; `None`: it did not, or the load is one of our engines.
+fn failure_of(outcome: &Outcome) -> Option<String> {
+    let external = outcome.external.as_ref()?;
+    let why = external.failure.as_ref()?;
+    Some(format!("{} failed: {why}", external.program))
 }
 
 /// The instant at which a load starts; pending if it never does.

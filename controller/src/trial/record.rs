@@ -37,6 +37,9 @@ pub fn store(
     if let Some(outcome) = &outcome {
         labels = store_requests(&mut writer, spec, &attempt, outcome)?;
         writer.histograms(&outcome.histograms, length(outcome))?;
+        if let Some(external) = &outcome.external {
+            writer.outputs(&external.outputs)?;
+        }
     }
     writer.samples(attempt.batches.as_slice())?;
     if let End::Failed(Failed { logs, .. }) = &attempt.end {
@@ -108,7 +111,7 @@ fn record(spec: &AttemptSpec, attempt: &AttemptOutcome, outcome: Option<&Outcome
         started: attempt.started,
         ended: attempt.ended,
         settle: None,
-        load: spec.load.clone(),
+        load: spec.load.without_secrets(),
         ready: attempt.ready.clone(),
         clock: clock.as_ref().map(|clock| clock_offset(clock, attempt)),
         window,
@@ -135,6 +138,7 @@ fn record(spec: &AttemptSpec, attempt: &AttemptOutcome, outcome: Option<&Outcome
             ticks_per_s: facts.clock_ticks_per_s,
         },
         udp: outcome.and_then(|outcome| outcome.udp.clone()),
+        tls: outcome.and_then(|outcome| outcome.tls.clone()),
         resources,
         breakdown,
         summary: match &attempt.end {

@@ -1,9 +1,11 @@
-//! A service that cannot start, and one that is killed under load.
+//! A service that cannot start, one that is killed under load, and loads that cannot run.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use testkit::wait::until;
 
 use crate::agree::{agree, agree_so_far};
 use crate::experiment::Experiment;
@@ -39,22 +41,61 @@ fn the_port_of_the_service_is_in_use() {
 #[test]
 fn a_load_that_cannot_run() {
     let lab = Lab::new();
-    let _runner = lab.runner();
-    let load = |name: &str, cpus: &str| {
-        format!(
-            "[[load]]\nkind = \"max\"\nname = \"{name}\"\nconnections = 2\nduration = \"500ms\"\nwarm_up = \"100ms\"\n{cpus}\n"
-        )
-    };
     let experiment = Experiment {
-        max_attempts: 2,
-        iterations: 1,
-        loads: load("nowhere", "cpus = \"999\"") + &load("somewhere", ""),
+        loads: max("nowhere", 2, "cpus = \"999\""),
         ..lab.experiment()
     };
-    // Rejected before anything is deployed.
     let said = lab.run(&experiment, 3);
     assert!(said.contains("are online, not 999"), "{said}");
     assert!(!lab.path("results/small").exists(), "{said}");
+}
+
+/// The limit on open files is lowered after the checks and before the first trial, so the larger load is refused at its start.
+#[test]
+fn a_load_that_fails_at_its_start_is_reported_and_retried() {
+    let lab = Lab::new();
+    let experiment = Experiment {
+        max_attempts: 2,
+        iterations: 1,
+        loads: max("large", 300, "") + &max("small", 2, ""),
+        ..lab.experiment()
+    };
+    lab.write(&experiment);
+    let mut controller = lab.controller(&[]);
+    until("the controller waits for the runner", || {
+        TcpStream::connect(&lab.broker).is_ok()
+    });
+    let limited = Command::new("prlimit")
+        .args(["--nofile=400:400", "--pid", &controller.id().to_string()])
+        .status();
+    assert!(limited.unwrap().success());
+    let _runner = lab.runner();
+    let said = controller.ends_with(8);
+    assert!(
+        said.contains("given up after 2 attempts") && said.contains("raise the hard limit"),
+        "{said}"
+    );
+    let run = lab.run_folder();
+    let agreed = agree_so_far(&run);
+    let (large, small): (Vec<_>, Vec<_>) = agreed
+        .attempts
+        .iter()
+        .partition(|attempt| attempt.cell.ends_with(".large"));
+    assert_eq!(large.len(), 2, "{agreed:?}");
+    for attempt in large {
+        assert!(!attempt.counts(), "{attempt:?}");
+        assert!(attempt.reasons.contains("this process may open 400"), "{attempt:?}");
+    }
+    assert!(!small.is_empty(), "the run continues: {agreed:?}");
+    let report = std::fs::read_to_string(run.join("report.md")).unwrap();
+    assert!(report.contains("this process may open 400"), "{report}");
+}
+
+/// A `[[load]]` table of a closed loop without think time.
+fn max(name: &str, connections: u32, more: &str) -> String {
+    format!(
+        "[[load]]\nkind = \"max\"\nname = \"{name}\"\nconnections = {connections}\nduration = \"500ms\"\nwarm_up = \"100ms\"\n{more}\n"
+    )
 }
 
 /// The search for the highest rate, from the experiment file to the report.
@@ -86,7 +127,7 @@ fn a_ramp_reports_its_knee() {
 fn kill_9_of_the_service_under_load() {
     let lab = Lab::new();
     let _runner = lab.runner();
-    lab.write(&lab.experiment().with_loads(&[("r100", 100, 4)]));
+    lab.write(&lab.experiment().with_loads(&[("r100", 100, 4)]).with_blocks(1));
     let mut controller = lab.controller(&[]);
     controller.wait_for(": load");
     let services = services(&lab);

@@ -68,6 +68,7 @@ results = "results"
 
 [sampling]
 interval = "{interval}"
+idle = "200ms"
 
 [deadlines]
 {deadlines}

@@ -59,10 +59,12 @@ impl Kafka {
         }
     }
 
+    /// Kills it, and waits until it is gone: a JVM takes a moment, during which the script would take it for running.
     fn kill(&self) {
         let pid = std::fs::read_to_string(self.folder.join("1/pid")).unwrap();
-        let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        let pid = pid.trim().parse().unwrap();
+        testkit::process::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        testkit::wait::until("the end of Kafka", || !testkit::process::is_alive(pid));
     }
 
     /// Restarts it with the same port and files.

@@ -11,7 +11,7 @@ use crate::experiment::{Experiment, load};
 use crate::lab::{Lab, program};
 
 /// The names of a lab's loaders.
-fn names(lab: &Lab) -> [String; 2] {
+pub fn names(lab: &Lab) -> [String; 2] {
     ["a", "b"].map(|letter| format!("{letter}-{}", lab.host))
 }
 
@@ -24,7 +24,7 @@ fn experiment(lab: &Lab, loads: &str) -> Experiment {
     }
 }
 
-fn loader(lab: &Lab, name: &str) -> Running {
+pub fn loader(lab: &Lab, name: &str) -> Running {
     let mut command = program("loader");
     command
         .args(["--as", name, "--brokers", &lab.broker, "--prefix", &lab.prefix()])

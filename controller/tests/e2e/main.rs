@@ -17,29 +17,37 @@ mod docker;
 mod docker_breaks;
 #[path = "../../../deploy/tests/guests/echo.rs"]
 mod echo;
+/// Runs of which no figure is compared. Each guest uses one core, so `test.sh` runs two of these tests at a time.
+#[path = "."]
+mod emulated {
+    mod guest_breaks;
+    mod guests;
+    mod hermit;
+    mod includeos;
+    mod osv;
+    mod osv_built;
+    mod osv_image;
+}
 mod experiment;
-mod guest_breaks;
 mod guest_lab;
-mod guests;
-mod hermit;
-mod includeos;
+mod http;
 mod jung;
 mod kafka;
 #[path = "../../../deploy/tests/guests/kernel.rs"]
 mod kernel;
 mod lab;
+mod load_programs;
 mod loaders;
 mod namespaces;
-mod osv;
-mod osv_built;
-mod osv_image;
 mod packets;
 mod report;
 mod required;
 mod resume;
 mod runtimes;
+mod services;
 mod shipped;
 mod sums;
+mod tasks;
 mod whole;
 #[path = "../../../deploy/tests/guests/whole_image.rs"]
 mod whole_image;

@@ -58,6 +58,11 @@ impl Engine {
         }
     }
 
+    /// Part of the cgroup paths of all its containers and of their shims, and of no other engine's.
+    pub fn cgroup(&self) -> String {
+        format!("/jung-engine-{}/", self.netns.file_name().unwrap().display())
+    }
+
     /// Runs a test on a thread in the engine's network namespace, where its containers can be reached.
     pub fn within<F: Future<Output = ()>>(&self, test: impl FnOnce() -> F + Send) {
         let netns = std::fs::File::open(&self.netns).unwrap();

@@ -13,9 +13,6 @@ use crate::LONG;
 use crate::engine::Engine;
 use crate::lab::{Lab, name};
 
-/// Part of the cgroup paths of all containers of `deploy/docker/engine.sh`, and of their shims.
-const ENGINE_CGROUP: &str = "/jung-engine-";
-
 fn spec(engine: &Engine, runtime: Option<&str>) -> DockerSpec {
     DockerSpec {
         engine: engine.kind,
@@ -55,7 +52,7 @@ async fn run_two_services(lab: &Lab, processes_of_one: usize) {
     lab.driver.prepare(&deployment).await.unwrap();
     let running = lab.driver.start(&deployment).await.unwrap();
     let started = running.services().to_vec();
-    ready::wait(&deployment.services, &started, LONG).await.unwrap();
+    ready::wait(&deployment, &lab.runner, &started, LONG).await.unwrap();
     let containers = lab.containers().await;
     assert_eq!(containers.len(), 2);
     for started in &started {
@@ -179,12 +176,19 @@ fn a_runtime_that_fails_to_start_leaves_no_process() {
         let lab = Lab::new(spec(&engine, Some("broken")));
         let deployment = lab.deployment(&[lab.tcp("one", &[])]);
         lab.driver.prepare(&deployment).await.unwrap();
-        let before = processes(ENGINE_CGROUP);
+        let usual = Lab::new(spec(&engine, None));
+        let running = usual
+            .driver
+            .start(&usual.deployment(&[usual.tcp("two", &[])]))
+            .await
+            .unwrap();
+        assert_ne!(processes(&engine.cgroup()), [] as [u32; 0]);
+        running.stop().await;
         let error = lab.driver.start(&deployment).await.unwrap_err().to_string();
         assert!(error.contains("no start today"), "{error}");
         assert_eq!(lab.containers().await, [] as [String; 0]);
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!(processes(ENGINE_CGROUP), before);
+        assert_eq!(processes(&engine.cgroup()), [] as [u32; 0]);
 
         let unmet = unmet(&engine, "kata").await;
         assert!(

@@ -6,20 +6,24 @@ use protocol::summary::Exit;
 
 use crate::lab::{Lab, ask, bridge, name, ready, reports_its_exit_code, tcp, user};
 
+/// The first trial is on a bridge, the second behind a forwarded port.
 #[tokio::test]
 #[ignore = "needs QEMU"]
 async fn two_consecutive_trials_are_independent() {
-    let lab = Lab::new(bridge());
+    let mut lab = Lab::new(bridge());
     let disk = lab.debian();
     let services = [tcp("one_a")];
     let before = std::fs::metadata(&disk).unwrap();
-    for _ in 0..2 {
+    for network in [bridge(), user()] {
+        lab.network = network;
         let deployment = lab.deployment("debian", &services);
         let driver = lab.driver("debian");
         driver.prepare(&deployment).await.unwrap();
         let mut running = driver.start(&deployment).await.unwrap();
         ready(&services, &mut running).await.unwrap();
-        ask(running.services()[0].endpoint.unwrap(), 20).await;
+        let endpoint = running.services()[0].endpoint.unwrap();
+        assert_eq!(endpoint.ip() == lab.host.address, lab.network == user(), "{endpoint}");
+        ask(endpoint, 20).await;
         let stopped = running.stop().await;
         assert_eq!(stopped.exits, [(name("one_a"), Exit::Code(0))], "{}", lab.log("one_a"));
         assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());
@@ -47,19 +51,6 @@ async fn the_exit_code_of_a_failed_workload_is_reported() {
     let lab = Lab::new(user());
     lab.debian();
     reports_its_exit_code(&lab, "debian").await;
-}
-
-#[tokio::test]
-#[ignore = "needs QEMU"]
-async fn it_serves_through_a_forwarded_port() {
-    let lab = Lab::new(user());
-    lab.debian();
-    let services = [tcp("one")];
-    let mut running = lab.start("debian", &services).await;
-    ready(&services, &mut running).await.unwrap();
-    ask(running.services()[0].endpoint.unwrap(), 20).await;
-    assert_eq!(running.stop().await.teardown.leftovers, Vec::<String>::new());
-    lab.assert_clean().await;
 }
 
 #[tokio::test]

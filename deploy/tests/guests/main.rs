@@ -8,24 +8,28 @@
 //! `deploy/build-workload.sh` and `deploy/linux/build-init.sh` build what runs in the guests.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod acceleration;
-mod cloud;
 mod cloud_hypervisor;
 mod echo;
-mod ends;
+/// Each guest uses one core, so `test.sh` runs two of these tests at a time.
+#[path = "."]
+mod emulated {
+    mod acceleration;
+    mod cloud;
+    mod ends;
+    mod hermit;
+    mod includeos;
+    mod linux;
+    mod osv;
+    mod osv_built;
+    mod osv_image;
+    mod refusals;
+    mod shares;
+    mod up;
+}
 mod firecracker;
-mod hermit;
-mod includeos;
 mod kernel;
 mod lab;
-mod linux;
-mod osv;
-mod osv_built;
-mod osv_image;
-mod refusals;
 #[path = "../services/mod.rs"]
 mod services;
-mod shares;
-mod up;
 mod whole_image;
 mod with_kvm;

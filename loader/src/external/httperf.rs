@@ -100,7 +100,7 @@ impl Engine for Httperf {
         errors.push((ErrorKind::WrongStatus, wrong));
         let [min, mean, max, median, sd] = report.connection_ms.map(|ms| ms * 1e6);
         let external = External {
-            program: "httperf",
+            program: "httperf".to_owned(),
             absent: &[
                 "single requests",
                 "p90 and above",
@@ -108,17 +108,18 @@ impl Engine for Httperf {
                 "bodies",
                 "Little's law",
             ],
-            requests: false,
+            counts: true,
             // The lifetime of a connection is a response time only if it carries one request.
             response_ns: (self.plan.calls == 1 && report.good > 0).then_some([min, mean, sd, median, max]),
             report: text,
+            ..External::default()
         };
         let length = (started, report.duration);
         Ok(Outcome::of_sums(
             (due, report.good),
             &errors,
             length,
-            &self.target,
+            self.target.url(),
             external,
         ))
     }

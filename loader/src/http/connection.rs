@@ -1,18 +1,18 @@
 //! A connection with its current request, and the table of connections of a thread.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::io;
 use std::time::Duration;
 
 use mio::Token;
 use mio::event::Event;
-use mio::net::TcpStream;
+use protocol::load::TlsStats;
 use slab::Slab;
 use socket2::SockRef;
 
 use super::pacer::Due;
-use crate::call::Call;
+use super::stream::Stream;
+use crate::call::CallBytes;
 use crate::clock::Clock;
 use crate::error::ErrorKind;
 use crate::reply::{Fed, ReplyReader};
@@ -24,13 +24,15 @@ const MAX_READS: usize = 4;
 /// A connection.
 #[derive(Debug)]
 pub struct Connection<'a> {
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// Its number within its thread.
     pub number: u32,
     pub phase: Phase,
     /// Its request, unless it is idle or closing.
     pub request: Option<Outstanding<'a>>,
     reader: ReplyReader,
+    /// The bytes of its request, if it was made from a template.
+    pub rendered: Vec<u8>,
 }
 
 /// The phase of a connection.
@@ -38,6 +40,8 @@ pub struct Connection<'a> {
 pub enum Phase {
     /// Being established.
     Connecting,
+    /// In the TLS handshake.
+    Handshaking,
     /// Without a request.
     Idle,
     /// With an outstanding request.
@@ -124,29 +128,29 @@ impl<'a> Outstanding<'a> {
 pub struct Context<'b> {
     pub clock: Clock,
     pub buffer: &'b mut [u8],
+    /// Counts TLS handshakes.
+    pub tls: &'b mut TlsStats,
 }
 
 impl<'a> Connection<'a> {
-    /// Starts to connect, for a request.
-    pub fn open(address: SocketAddr, number: u32, request: Outstanding<'a>) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        Ok(Self {
-            stream,
-            number,
+    /// A connection that is being established, for a request.
+    pub fn connecting(stream: Stream, number: u32, request: Outstanding<'a>) -> Self {
+        Self {
             phase: Phase::Connecting,
             request: Some(request),
-            reader: ReplyReader::new(),
-        })
+            ..Self::idle(stream, number)
+        }
     }
 
     /// An established connection without a request.
-    pub fn idle(stream: TcpStream, number: u32) -> Self {
+    pub fn idle(stream: Stream, number: u32) -> Self {
         Self {
             stream,
             number,
             phase: Phase::Idle,
             request: None,
             reader: ReplyReader::new(),
+            rendered: Vec::new(),
         }
     }
 
@@ -164,6 +168,7 @@ impl<'a> Connection<'a> {
         match self.phase {
             Phase::Idle | Phase::Closing => self.check_closed(is_closed, context),
             Phase::Connecting => self.on_connected(event, context).unwrap_or_else(|step| step),
+            Phase::Handshaking => self.handshake(context).unwrap_or_else(|step| step),
             Phase::Busy => self.transfer(event, context).unwrap_or_else(|step| step),
         }
     }
@@ -186,27 +191,47 @@ impl<'a> Connection<'a> {
     /// Closes the connection with a reset, which frees the local port immediately.
     pub fn abort(self) {
         // If this fails, the socket is closed normally and only its port is in use longer.
-        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(self.stream.socket()).set_linger(Some(Duration::ZERO));
     }
 
     fn on_connected(&mut self, event: &Event, context: &mut Context<'_>) -> Result<Step, Step> {
         if event.is_error() || event.is_read_closed() {
-            if let Ok(Some(error)) = self.stream.take_error() {
+            if let Ok(Some(error)) = self.stream.socket().take_error() {
                 return Err(Step::Failed(context.clock.now_ns(), ErrorKind::of_connect(&error)));
             }
         } else if !event.is_writable() {
             return Ok(Step::Wait);
         }
-        self.phase = Phase::Busy;
-        if let Some(request) = &mut self.request {
-            request.connected_ns = Some(context.clock.now_ns());
+        if self.stream.is_encrypted() {
+            self.phase = Phase::Handshaking;
+            return self.handshake(context);
         }
+        self.connected(context.clock);
         self.transfer(event, context)
     }
 
+    fn connected(&mut self, clock: Clock) {
+        self.phase = Phase::Busy;
+        if let Some(request) = &mut self.request {
+            request.connected_ns = Some(clock.now_ns());
+        }
+    }
+
+    /// Continues the TLS handshake, and sends the request when it is complete.
+    fn handshake(&mut self, context: &mut Context<'_>) -> Result<Step, Step> {
+        let done = self.stream.handshake(context.tls);
+        let failed = |error| Step::Failed(context.clock.now_ns(), ErrorKind::of_transfer(&error));
+        if !done.map_err(failed)? {
+            return Ok(Step::Wait);
+        }
+        self.connected(context.clock);
+        self.write(context.clock)?;
+        // What arrived with the last message of the handshake triggers no further event.
+        self.read(false, context)
+    }
+
     fn transfer(&mut self, event: &Event, context: &mut Context<'_>) -> Result<Step, Step> {
-        let unsent = self.request.is_some_and(|r| r.written < r.due.call.bytes.len());
-        if unsent && event.is_writable() {
+        if event.is_writable() && self.has_unsent() {
             self.write(context.clock)?;
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
@@ -215,11 +240,22 @@ impl<'a> Connection<'a> {
         Ok(Step::Wait)
     }
 
+    fn has_unsent(&self) -> bool {
+        let unsent = |request: &Outstanding<'_>| match &request.due.call.bytes {
+            CallBytes::Fixed(bytes) => request.written < bytes.len(),
+            CallBytes::Template(_) => request.written < self.rendered.len(),
+        };
+        self.request.as_ref().is_some_and(unsent) || self.stream.wants_write()
+    }
+
     fn write(&mut self, clock: Clock) -> Result<Step, Step> {
         let Some(request) = &mut self.request else {
             return Ok(Step::Wait);
         };
-        let bytes = &request.due.call.bytes;
+        let bytes: &[u8] = match &request.due.call.bytes {
+            CallBytes::Fixed(bytes) => bytes,
+            CallBytes::Template(_) => &self.rendered,
+        };
         while request.written < bytes.len() {
             match self.stream.write(&bytes[request.written..]) {
                 Ok(written) => request.written += written,
@@ -228,6 +264,8 @@ impl<'a> Connection<'a> {
                 Err(error) => return Err(Step::Failed(clock.now_ns(), ErrorKind::of_transfer(&error))),
             }
         }
+        let flushed = self.stream.flush();
+        flushed.map_err(|error| Step::Failed(clock.now_ns(), ErrorKind::of_transfer(&error)))?;
         Ok(Step::Wait)
     }
 
@@ -242,6 +280,11 @@ impl<'a> Connection<'a> {
                 Ok(read) => read,
                 Err(error) if would_block(&error) => return Ok(Step::Wait),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // A TLS connection that ends without notice: a body that only this end delimits may be incomplete.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    let kind = self.reader.end(expect).err().unwrap_or(ErrorKind::ShortBody);
+                    return Err(Step::Failed(context.clock.now_ns(), kind));
+                }
                 Err(error) => return Err(Step::Failed(context.clock.now_ns(), ErrorKind::of_transfer(&error))),
             };
             let now_ns = context.clock.now_ns();
@@ -259,7 +302,9 @@ impl<'a> Connection<'a> {
                 Fed::Done(used) if used < read => return Err(Step::Failed(now_ns, ErrorKind::TrailingBytes)),
                 Fed::Done(_) => return Ok(Step::Done(now_ns, self.next(is_closed))),
                 // A short read has emptied the socket; the next byte triggers a new event.
-                Fed::More if read < context.buffer.len() && !is_closed => return Ok(Step::Wait),
+                Fed::More if read < context.buffer.len() && !is_closed && !self.stream.is_encrypted() => {
+                    return Ok(Step::Wait);
+                }
                 Fed::More => {}
             }
         }

@@ -28,6 +28,7 @@ pub struct EventLoop<'a, P> {
     pacer: P,
     poll_wait: PollWait,
     scheduling: Scheduling,
+    templates: bool,
     control: &'a Control,
 }
 
@@ -44,6 +45,7 @@ impl<'a, P: Pacer<'a>> EventLoop<'a, P> {
             } else {
                 Scheduling::Normal
             },
+            templates: setup.templates,
             control,
         }
     }
@@ -64,6 +66,11 @@ impl<'a, P: Pacer<'a>> EventLoop<'a, P> {
             progress.publish(self.transport.tally.progress);
             if self.is_done() {
                 break;
+            }
+            if self.templates
+                && let Some(due) = self.pacer.upcoming()
+            {
+                self.transport.prepare(due);
             }
             self.wait(&mut events).map_err(|source| LoadError::System {
                 what: "wait for events",

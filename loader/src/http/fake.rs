@@ -157,10 +157,7 @@ pub fn call() -> crate::call::Call {
     crate::call::Call {
         address: ([127, 0, 0, 1], 1).into(),
         label: 0,
-        bytes: b"GET / HTTP/1.1\r\n\r\n".as_slice().into(),
-        expect: Expect {
-            status: 200,
-            body: BodyRule::Any,
-        },
+        bytes: b"GET / HTTP/1.1\r\n\r\n".to_vec().into(),
+        expect: Expect::ok(BodyRule::Any),
     }
 }

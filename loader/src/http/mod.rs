@@ -8,6 +8,8 @@
 //! A [`transport::HttpTransport`] sends requests and does not know when they are due. A [`Pacer`] decides only that: by a schedule (`rate`), or by its
 //! users (`users`, `max`). Each thread has one of each; threads share nothing during the load except the cancellation flag. The request path does not
 //! allocate: requests are encoded in advance, replies are checked in the read buffer, and tables are pre-sized (`tests/load_allocations.rs` checks this).
+//! A request with placeholders is made while its thread waits for its time, if it waits. Only TLS, checks of JSON, and such requests on new connections
+//! allocate.
 
 mod connection;
 mod event_loop;
@@ -15,6 +17,7 @@ mod event_loop;
 pub mod fake;
 mod pacer;
 mod poll_wait;
+mod stream;
 mod threads;
 mod transport;
 

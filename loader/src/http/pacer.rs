@@ -9,6 +9,8 @@ use crate::error::ErrorKind;
 #[derive(Debug, Clone, Copy)]
 pub struct Due<'a> {
     pub call: &'a Call,
+    /// Its number in the whole load, from 0; closed loops leave numbers out.
+    pub number: u64,
     /// Scheduled time, ns from the start of the run.
     pub at_ns: u64,
     pub warm_up: bool,
@@ -66,6 +68,11 @@ pub trait Pacer<'a> {
 
     /// Fails requests that have timed out before they were sent.
     fn expire(&mut self, _transport: &mut impl Transport<'a>, _now_ns: u64) {}
+
+    /// The next request, if it is known before it is due.
+    fn upcoming(&self) -> Option<Due<'a>> {
+        None
+    }
 
     /// When the next request is due, with a precision of microseconds.
     fn next_ns(&self) -> Option<u64>;

@@ -19,6 +19,7 @@ use crate::limits;
 use crate::log::{LogWriter, Spill};
 use crate::outcome::{Origin, Outcome};
 use crate::tally::Tally;
+use crate::tls::Tls;
 
 /// Time from the point at which all threads are ready to the start of the run.
 const HEAD_START: Duration = Duration::from_millis(2);
@@ -44,6 +45,10 @@ pub struct Setup {
     pub window: Range<u64>,
     /// Labels of the requests.
     pub labels: Vec<Label>,
+    /// How connections are encrypted, if they are.
+    pub tls: Option<Tls>,
+    /// Whether requests are made from templates.
+    pub templates: bool,
 }
 
 /// The results of a thread.
@@ -74,6 +79,7 @@ impl Setup {
             labels: self.labels.clone(),
             threads: self.threads(),
             cancelled: control.is_cancelled(),
+            tls: self.tls.as_ref().map(|_| std::mem::take(&mut tally.tls)),
             ..Outcome::of(tally, origin, spill.finish(logs)?)
         })
     }

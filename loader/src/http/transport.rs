@@ -13,12 +13,15 @@ use mio::{Interest, Poll, Token};
 
 use super::connection::{Connection, ConnectionTable, Context, Next, Outstanding, Phase, Step};
 use super::pacer::{Due, Ended, Transport};
+use super::stream::Stream;
 use super::threads::{Setup, share};
+use crate::call::CallBytes;
 use crate::clock::{Clock, Timer, nanos};
 use crate::error::{ErrorKind, LoadError};
 use crate::log::LogWriter;
 use crate::request::Request;
 use crate::tally::Tally;
+use crate::tls::{Tls, TlsClient, TlsStream};
 
 const TIMER: Token = Token(usize::MAX);
 /// Size of the read buffer of a thread.
@@ -50,7 +53,11 @@ pub struct HttpTransport<'a> {
     serial: u64,
     timeout_ns: u64,
     keeps_alive: bool,
+    tls: Option<TlsClient>,
     buffer: Box<[u8]>,
+    /// A request made from a template before it is due, and its number.
+    prepared: Vec<u8>,
+    prepared_number: Option<u64>,
 }
 
 /// The time-out of a request.
@@ -86,26 +93,78 @@ impl<'a> HttpTransport<'a> {
             serial: 0,
             timeout_ns: nanos(setup.timeout),
             keeps_alive: setup.keeps_alive,
+            tls: setup.tls.as_ref().map(Tls::client).transpose()?,
+            prepared: Vec::new(),
+            prepared_number: None,
             buffer: vec![0; BUFFER].into_boxed_slice(),
         })
     }
 
-    /// Opens idle connections before the run. Stops at the first failure: the first request that needs one opens a connection itself.
+    /// Opens idle connections before the run, including TLS handshakes. Stops at the first failure: the first request that needs one opens a connection itself.
     pub fn fill_pool(&mut self, address: SocketAddr, connections: usize) {
         let timeout = Duration::from_nanos(self.timeout_ns).min(POOL_TIMEOUT);
         for _ in 0..connections {
             let Ok(stream) = StdStream::connect_timeout(&address, timeout) else {
                 return;
             };
-            if stream.set_nonblocking(true).is_err() || stream.set_nodelay(true).is_err() {
+            let Ok(stream) = self.established(stream, address) else {
                 return;
-            }
+            };
             let (token, number) = self.table.reserve();
-            let mut connection = Connection::idle(TcpStream::from_std(stream), number);
+            let mut connection = Connection::idle(stream, number);
             if self.watch(&mut connection, token).is_ok() {
                 self.table.insert(connection);
                 self.table.release(token);
             }
+        }
+    }
+
+    /// A connected socket as a stream, after the TLS handshake if there is one.
+    fn established(&mut self, stream: StdStream, address: SocketAddr) -> io::Result<Stream> {
+        stream.set_nodelay(true)?;
+        let Some(client) = &self.tls else {
+            stream.set_nonblocking(true)?;
+            return Ok(Stream::Plain(TcpStream::from_std(stream)));
+        };
+        let timeout = Duration::from_nanos(self.timeout_ns).min(POOL_TIMEOUT);
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
+        let session = client.handshake(address, &stream)?;
+        stream.set_nonblocking(true)?;
+        let tls = TlsStream::established(TcpStream::from_std(stream), session);
+        tls.count(&mut self.tally.tls);
+        Ok(Stream::Tls(Box::new(tls)))
+    }
+
+    /// A socket that is being connected.
+    fn connecting(&self, address: SocketAddr) -> io::Result<Stream> {
+        let stream = TcpStream::connect(address)?;
+        if self.keeps_alive || self.tls.is_some() {
+            stream.set_nodelay(true)?;
+        }
+        Ok(match &self.tls {
+            None => Stream::Plain(stream),
+            Some(client) => Stream::Tls(Box::new(client.open(address, stream)?)),
+        })
+    }
+
+    /// Makes a request from its template before it is due.
+    pub(super) fn prepare(&mut self, due: Due<'a>) {
+        if let CallBytes::Template(template) = &due.call.bytes
+            && self.prepared_number != Some(due.number)
+        {
+            template.render(due.number, &mut self.prepared);
+            self.prepared_number = Some(due.number);
+        }
+    }
+
+    /// Gives a connection the request that was made last.
+    fn hand_over(&mut self, token: Token, due: Due<'a>) {
+        if let CallBytes::Template(_) = due.call.bytes
+            && let Some(connection) = self.table.get(token)
+        {
+            std::mem::swap(&mut connection.rendered, &mut self.prepared);
+            self.prepared_number = None;
         }
     }
 
@@ -125,9 +184,11 @@ impl<'a> HttpTransport<'a> {
 
     fn watch(&self, connection: &mut Connection<'a>, token: Token) -> io::Result<()> {
         // Both interests from the start: edge-triggered, the writable interest costs one event per connection and no system call.
-        self.poll
-            .registry()
-            .register(&mut connection.stream, token, Interest::READABLE | Interest::WRITABLE)
+        self.poll.registry().register(
+            connection.stream.socket_mut(),
+            token,
+            Interest::READABLE | Interest::WRITABLE,
+        )
     }
 
     /// Handles an event.
@@ -141,6 +202,7 @@ impl<'a> HttpTransport<'a> {
             let mut context = Context {
                 clock: self.clock,
                 buffer: &mut self.buffer,
+                tls: &mut self.tally.tls,
             };
             let step = step(connection, &mut context);
             self.apply(token, step);
@@ -268,6 +330,8 @@ impl<'a> Transport<'a> for HttpTransport<'a> {
         if self.table.get(token).is_none_or(|c| c.phase != Phase::Idle) {
             return false;
         }
+        self.prepare(due);
+        self.hand_over(token, due);
         let request = self.begin(due, token);
         let clock = self.clock;
         let Some(connection) = self.table.get(token) else {
@@ -281,16 +345,18 @@ impl<'a> Transport<'a> for HttpTransport<'a> {
 
     fn connect(&mut self, due: Due<'a>) {
         let (token, number) = self.table.reserve();
+        self.prepare(due);
         let request = self.begin(due, token);
-        let opened = Connection::open(due.call.address, number, request).and_then(|mut connection| {
-            if self.keeps_alive {
-                connection.stream.set_nodelay(true)?;
-            }
+        let opened = self.connecting(due.call.address).and_then(|stream| {
+            let mut connection = Connection::connecting(stream, number, request);
             self.watch(&mut connection, token)?;
             Ok(connection)
         });
         match opened {
-            Ok(connection) => self.table.insert(connection),
+            Ok(connection) => {
+                self.table.insert(connection);
+                self.hand_over(token, due);
+            }
             Err(error) => {
                 let now_ns = self.clock.now_ns();
                 self.end(&request, 0, number, Some(ErrorKind::of_connect(&error)), now_ns, None);
@@ -315,10 +381,9 @@ impl HttpTransport<'_> {
             }
             self.deadlines.pop_front();
             if let Some(phase) = phase {
-                let kind = if phase == Phase::Connecting {
-                    ErrorKind::ConnectTimeout
-                } else {
-                    ErrorKind::Timeout
+                let kind = match phase {
+                    Phase::Connecting | Phase::Handshaking => ErrorKind::ConnectTimeout,
+                    Phase::Idle | Phase::Busy | Phase::Closing => ErrorKind::Timeout,
                 };
                 self.apply(deadline.token, Step::Failed(now_ns, kind));
             }

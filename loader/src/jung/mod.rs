@@ -18,7 +18,7 @@ use crate::Engine;
 use crate::call::{Call, Label, Message};
 use crate::engine::{EngineSpec, extent, paced};
 use crate::error::LoadError;
-use crate::target::{BodyRule, BodyValidator, Expect};
+use crate::target::{BodyRule, BodyValidator, Expect, StatusRule};
 use crate::users::{Script, Users, UsersPlan};
 
 /// The commands that the platform accepted: each has to reach its device.
@@ -68,7 +68,7 @@ pub(crate) fn engine(
     accepted: &AcceptedCommands,
 ) -> Result<Box<dyn Engine + Send>, LoadError> {
     let EngineSpec {
-        load: LoadSpec { kind, wait },
+        load: LoadSpec { kind, wait, .. },
         part,
         seed,
         address,
@@ -141,8 +141,8 @@ fn calls(
             label: place(planned.endpoint),
             bytes: message.to_bytes(address)?.into(),
             expect: Expect {
-                status: planned.endpoint.right_status(),
-                body: BodyRule::Validated(judge(user, jung.devices, planned, accepted)),
+                status: StatusRule::One(planned.endpoint.right_status()),
+                ..Expect::ok(BodyRule::Validated(judge(user, jung.devices, planned, accepted)))
             },
         })
     };

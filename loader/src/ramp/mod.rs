@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use search::{Knee, KneeSearch};
 
 use super::Engine;
+use super::calls::Calls;
 use super::clock::nanos;
 use super::control::Control;
 use super::error::{ErrorKind, LoadError};
@@ -120,15 +121,24 @@ fn evaluate(limit: &Limit, rate_per_s: f64, outcome: &Outcome) -> Step {
 #[derive(Debug, Clone)]
 pub struct RampSearch {
     plan: RampPlan,
-    target: Target,
+    calls: Calls,
 }
 
 impl RampSearch {
-    /// Checks the plan and builds the engine.
+    /// Checks the plan and builds the engine for a plain GET.
+    ///
+    /// # Errors
+    /// Problems of the plan or the target.
+    pub fn new(plan: RampPlan, target: &Target) -> Result<Self, LoadError> {
+        let calls = Calls::get(target, plan.step.keeps_alive())?;
+        Self::of_calls(plan, calls)
+    }
+
+    /// Checks the plan and builds the engine for these calls.
     ///
     /// # Errors
     /// Problems of the plan.
-    pub fn new(plan: RampPlan, target: Target) -> Result<Self, LoadError> {
+    pub fn of_calls(plan: RampPlan, calls: Calls) -> Result<Self, LoadError> {
         let Bounds {
             from,
             to,
@@ -142,11 +152,11 @@ impl RampSearch {
         if !(from <= to && resolution > 0.0 && resolution < 1.0) {
             return Err(LoadError::Ramp);
         }
-        Ok(Self { plan, target })
+        Ok(Self { plan, calls })
     }
 
     fn run_at(&self, rate: f64, control: &Control) -> Result<Outcome, LoadError> {
-        Rate::new(self.plan.at(rate), self.target.clone())?.run(control)
+        Rate::of_calls(self.plan.at(rate), self.calls.clone())?.run(control)
     }
 }
 

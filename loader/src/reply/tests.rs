@@ -3,10 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::target::BodyValidator;
 
-const EXPECT: Expect = Expect {
-    status: 200,
-    body: BodyRule::Repeat { byte: b'A', count: 5 },
-};
+const EXPECT: Expect = Expect::ok(BodyRule::Repeat { byte: b'A', count: 5 });
 
 /// Reads `pieces` and the end of the connection: the verdict, the status, whether the connection is kept, and the number of remaining bytes.
 fn read(pieces: &[&[u8]]) -> (Result<(), ErrorKind>, u16, bool, usize) {
@@ -163,10 +160,7 @@ proptest! {
 #[test]
 fn a_validator_receives_the_whole_body() {
     let validator = BodyValidator::new(|body| body == b"{\"id\":7}");
-    let expect = Expect {
-        status: 200,
-        body: BodyRule::Validated(validator),
-    };
+    let expect = Expect::ok(BodyRule::Validated(validator));
     let mut reader = ReplyReader::new();
     let mut verdict = |text: &str, piece: usize| {
         reader.reset();

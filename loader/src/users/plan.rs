@@ -10,6 +10,7 @@ use crate::error::LoadError;
 use crate::http::window;
 use crate::part::Part;
 use crate::rate::{DEFAULT_SPIN, check_time};
+use crate::tls::Tls;
 use protocol::load::Wait;
 
 /// The plan of a closed-loop load.
@@ -39,6 +40,8 @@ pub struct UsersPlan {
     pub spin: Duration,
     /// Whether threads sleep.
     pub wait: Wait,
+    /// How connections are encrypted, if they are.
+    pub tls: Option<Tls>,
 }
 
 /// The calls of one user, in order.
@@ -105,6 +108,7 @@ impl UsersPlan {
             cpus: Vec::new(),
             spin: DEFAULT_SPIN,
             wait: Wait::Sleep,
+            tls: None,
         }
     }
 
@@ -214,11 +218,8 @@ mod tests {
         let call = Call {
             address: ([127, 0, 0, 1], 1).into(),
             label: 0,
-            bytes: b"GET / HTTP/1.1\r\n\r\n".as_slice().into(),
-            expect: Expect {
-                status: 200,
-                body: BodyRule::Any,
-            },
+            bytes: b"GET / HTTP/1.1\r\n\r\n".to_vec().into(),
+            expect: Expect::ok(BodyRule::Any),
         };
         let label = Label {
             name: "a".into(),

@@ -32,16 +32,13 @@ fn run(server: &Scripted, from: f64, to: f64) -> Outcome {
         },
         step,
     };
-    let expect = Expect {
-        status: 200,
-        body: BodyRule::Length(5),
-    };
+    let expect = Expect::ok(BodyRule::Length(5));
     let target = Target {
         address: server.address,
         path: "/".into(),
         expect,
     };
-    RampSearch::new(plan, target).unwrap().run(&Control::new()).unwrap()
+    RampSearch::new(plan, &target).unwrap().run(&Control::new()).unwrap()
 }
 
 /// A server with a service time of 10 ms has a queue that grows by (rate - 100) per second: from 137/s on, the last request waits longer than 150 ms after

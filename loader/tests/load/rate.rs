@@ -1,6 +1,6 @@
 //! The engine `rate`.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,7 @@ const KEEP_ALIVE: Connections = Connections::KeepAlive { pool: 2, at_most: 64 };
 const PER_REQUEST: Connections = Connections::PerRequest { at_most: None };
 
 fn target(address: SocketAddr, count: u64) -> Target {
-    let expect = Expect {
-        status: 200,
-        body: BodyRule::Repeat { byte: b'A', count },
-    };
+    let expect = Expect::ok(BodyRule::Repeat { byte: b'A', count });
     Target {
         address,
         path: "/".into(),
@@ -31,7 +28,7 @@ fn plan(rate_per_s: f64, millis: u64) -> RatePlan {
 }
 
 fn run(plan: RatePlan, target: &Target) -> Outcome {
-    Rate::new(plan, target.clone()).unwrap().run(&Control::new()).unwrap()
+    Rate::new(plan, target).unwrap().run(&Control::new()).unwrap()
 }
 
 /// Ten requests to a scripted server: all must fail with `kind`.
@@ -180,7 +177,7 @@ fn bytes_after_the_reply() {
 
 #[test]
 fn connection_refused() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = SocketAddr::from(([127, 0, 0, 1], testkit::free_port()));
     for connections in [PER_REQUEST, KEEP_ALIVE] {
         let outcome = run(
             RatePlan {
@@ -284,7 +281,7 @@ fn cancellation_ends_the_load_with_the_results_so_far() {
         timeout: Duration::from_secs(60),
         ..plan(100.0, 60_000)
     };
-    let engine = Rate::new(plan, target(server.address, 5)).unwrap();
+    let engine = Rate::new(plan, &target(server.address, 5)).unwrap();
     let watched = Arc::clone(&control);
     let load = std::thread::spawn(move || engine.run(&watched).unwrap());
     let start = Instant::now();
@@ -381,7 +378,7 @@ fn a_stall_appears_in_the_percentiles_as_computed() {
 fn loads_beyond_the_machines_limits_are_refused() {
     let target = target(([127, 0, 0, 1], 1).into(), 5);
     let refused = |plan| {
-        Rate::new(plan, target.clone())
+        Rate::new(plan, &target)
             .and_then(|engine| engine.run(&Control::new()))
             .unwrap_err()
     };

@@ -1,7 +1,7 @@
 //! The engine `users`.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,10 +30,7 @@ fn calls(address: SocketAddr, count: u16, keep_alive: bool) -> (Vec<Call>, Vec<L
         .map(|label| {
             let path = format!("/{label}");
             let bytes = Message::get(&path, keep_alive).to_bytes(address).unwrap();
-            let expect = Expect {
-                status: 200,
-                body: BodyRule::Exact(path.as_bytes().into()),
-            };
+            let expect = Expect::ok(BodyRule::Exact(path.as_bytes().into()));
             let call = Call {
                 address,
                 label,
@@ -255,7 +252,7 @@ fn users_continue_after_incorrect_replies() {
 
 #[test]
 fn connection_errors_are_retried_after_a_pause() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = SocketAddr::from(([127, 0, 0, 1], testkit::free_port()));
     let outcome = run(plan(free, &[&[0]], window(0, 300)));
     let refused = outcome.counts.of(ErrorKind::ConnectRefused);
     assert_eq!(refused, outcome.counts.due);

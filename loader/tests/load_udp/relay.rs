@@ -163,10 +163,10 @@ fn run(anomalies: Anomalies, seed: u64) -> (UdpStats, Forwarded) {
             let count = |packet: &[u8]| number(&packet[packet.len() - 8..]);
             direction(&back, 1).run(&stopped, count, send, |packet, _| !is_query(packet))
         });
-        // The window is small enough that no socket buffer can overflow.
+        // The window is small enough that no socket buffer can overflow. A lost packet occupies its place until the time-out.
         let plan = UdpPlan {
             window: Some(64),
-            timeout: Duration::from_secs(3),
+            timeout: Duration::from_secs(if anomalies.lost > 0.0 { 1 } else { 20 }),
             ..UdpPlan::new(PACKETS)
         };
         let outcome = Udp::new(plan, front.local_addr().unwrap())

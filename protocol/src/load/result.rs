@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::http::TlsStats;
 use super::udp::UdpStats;
 
 /// The body of PREPARED: nothing. The load's threads and connections exist and wait for START.
@@ -54,6 +55,9 @@ pub struct Fired {
     /// UDP statistics, for a load of kind `udp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp: Option<UdpStats>,
+    /// TLS handshakes, for a load over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsStats>,
     /// Number of chunks of [`Stream::Requests`].
     pub request_chunks: u64,
     /// Number of requests in them.
@@ -116,6 +120,20 @@ pub enum Scheduling {
     Normal,
 }
 
+/// How CPUs were kept from sleeping between requests. Ordered: the greatest of several load machines is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Awake {
+    /// By a wake-up latency of 0 us in `/dev/cpu_dma_latency`.
+    Latency,
+    /// Virtual CPUs: by a process of idle priority on each.
+    IdlePriority,
+    /// Not at all: idle priority does not yield to other control groups with CPU weights.
+    ControlGroups,
+    /// Not at all: `/dev/cpu_dma_latency` is missing or needs root.
+    Denied,
+}
+
 /// CPU usage of threads from the start of the load to their end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,6 +151,9 @@ pub struct Usage {
     /// How they were scheduled; absent for UDP loads and for loaders that do not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduling: Option<Scheduling>,
+    /// How CPUs were kept awake; absent if they were not to be, and for loads by other programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awake: Option<Awake>,
 }
 
 impl Little {
@@ -155,6 +176,7 @@ impl Usage {
             spun_ns: self.spun_ns + other.spun_ns,
             busiest_ppm: self.busiest_ppm.max(other.busiest_ppm),
             scheduling: self.scheduling.max(other.scheduling),
+            awake: self.awake.max(other.awake),
         }
     }
 

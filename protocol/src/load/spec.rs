@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::command::CommandLoad;
+use super::http::HttpRequests;
+use super::runs::RunsLoad;
 use crate::spec::CpuSet;
 
 /// A load.
@@ -16,9 +19,33 @@ pub struct LoadSpec {
     /// Whether the load generator's threads sleep while idle.
     #[serde(default)]
     pub wait: Wait,
+    /// Whether CPUs are kept from sleeping while the load runs.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub keep_awake: bool,
+    /// The requests of a load of HTTP requests.
+    #[serde(default, skip_serializing_if = "HttpRequests::is_plain")]
+    pub http: HttpRequests,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+const fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 impl LoadSpec {
+    /// The same for results: see [`HttpRequests::without_secrets`].
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        Self {
+            http: self.http.without_secrets(),
+            ..self.clone()
+        }
+    }
+
     /// Pins the load generator, unless the load itself specifies CPUs.
     pub fn pin(&mut self, cpus: &CpuSet) {
         if self.kind.cpus().is_empty() {
@@ -61,6 +88,26 @@ pub enum Transport {
     Http,
     /// Numbered UDP packets.
     Udp,
+    /// Another protocol over TCP.
+    Tcp,
+    /// Nothing: the program is a task, which is run again and again.
+    Task,
+}
+
+impl Transport {
+    /// Its name in configuration files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Task => "task",
+        }
+    }
+
+    /// Those of services.
+    pub const OF_SERVICES: [Self; 3] = [Self::Http, Self::Udp, Self::Tcp];
 }
 
 /// The kinds of load.
@@ -79,10 +126,14 @@ pub enum LoadKind {
     Httperf(HttperfLoad),
     /// Apache JMeter.
     Jmeter(JmeterLoad),
+    /// A program of the user's.
+    Command(Box<CommandLoad>),
     /// No load.
     None(NoLoad),
     /// A stream of UDP packets.
     Udp(UdpLoad),
+    /// Runs of a task.
+    Runs(RunsLoad),
 }
 
 /// Durations of a load.
@@ -197,8 +248,6 @@ pub struct UsersLoad {
     pub ramp_up: Duration,
     /// `true`: each user keeps its connection; `false`: one connection per request.
     pub keep_alive: bool,
-    /// The request mix.
-    pub mix: Vec<MixPart>,
     /// The CPUs that the load generator's threads are pinned to; empty: not pinned.
     pub cpus: Vec<u32>,
 }
@@ -233,18 +282,6 @@ impl Think {
             Self::Constant(mean) | Self::Exponential(mean) => mean,
         }
     }
-}
-
-/// An entry of the request mix.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MixPart {
-    /// Path and query.
-    pub path: String,
-    /// Its name in results.
-    pub label: String,
-    /// Its weight relative to the other entries.
-    pub share: u32,
 }
 
 /// Closed loop at full speed.
@@ -338,6 +375,10 @@ impl LoadKind {
     pub fn supports(&self, transport: Transport) -> bool {
         match self {
             Self::None(_) => true,
+            Self::Runs(_) => transport == Transport::Task,
+            Self::Command(command) => {
+                transport != Transport::Task && command.transport.is_none_or(|own| own == transport)
+            }
             Self::Udp(_) => transport == Transport::Udp,
             _ => transport == Transport::Http,
         }
@@ -353,8 +394,23 @@ impl LoadKind {
             Self::Max(load) => &load.timing,
             Self::Httperf(load) => &load.timing,
             Self::Jmeter(load) => &load.timing,
+            Self::Command(load) => &load.timing,
             Self::None(load) => &load.timing,
             Self::Udp(load) => &load.timing,
+            Self::Runs(load) => &load.timing,
+        }
+    }
+
+    /// The longest time from the start of the load to its end.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        let timing = self.timing();
+        match self {
+            Self::Command(load) => load.longest(),
+            Self::Runs(load) => timing
+                .timeout
+                .saturating_mul(load.runs.saturating_add(load.warm_up_runs)),
+            _ => timing.warm_up + timing.duration + timing.timeout,
         }
     }
 
@@ -377,17 +433,23 @@ impl LoadKind {
             Self::Max(load) => load.keep_alive,
             Self::Httperf(load) => load.calls > 1,
             Self::Jmeter(load) => load.keep_alive,
-            Self::None(_) | Self::Udp(_) => false,
+            Self::Command(_) | Self::None(_) | Self::Udp(_) | Self::Runs(_) => false,
         }
+    }
+
+    /// Whether our HTTP engines send it, so that [`LoadSpec::http`] applies.
+    #[must_use]
+    pub const fn is_http(&self) -> bool {
+        matches!(self, Self::Rate(_) | Self::Ramp(_) | Self::Users(_) | Self::Max(_))
     }
 
     /// Whether the load is a closed loop.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         match self {
-            Self::Users(_) | Self::Max(_) | Self::Jmeter(_) => true,
+            Self::Users(_) | Self::Max(_) | Self::Jmeter(_) | Self::Runs(_) => true,
             Self::Udp(udp) => udp.window.is_some(),
-            Self::Rate(_) | Self::Ramp(_) | Self::Httperf(_) | Self::None(_) => false,
+            Self::Rate(_) | Self::Ramp(_) | Self::Httperf(_) | Self::Command(_) | Self::None(_) => false,
         }
     }
 
@@ -397,7 +459,9 @@ impl LoadKind {
         match self {
             Self::Rate(_) | Self::Users(_) | Self::Max(_) => true,
             Self::Udp(udp) => udp.search.is_none(),
-            Self::Ramp(_) | Self::Httperf(_) | Self::Jmeter(_) | Self::None(_) => false,
+            Self::Ramp(_) | Self::Httperf(_) | Self::Jmeter(_) | Self::Command(_) | Self::None(_) | Self::Runs(_) => {
+                false
+            }
         }
     }
 
@@ -410,6 +474,7 @@ impl LoadKind {
             }
             Self::None(_) => Some(0.0),
             Self::Udp(udp) => Some(udp.packets as f64),
+            Self::Runs(load) => Some(load.runs.into()),
             _ => None,
         }
     }
@@ -424,8 +489,10 @@ impl LoadKind {
             Self::Max(load) => &load.cpus,
             Self::Httperf(load) => &load.cpus,
             Self::Jmeter(load) => &load.cpus,
+            Self::Command(load) => &load.cpus,
             Self::None(_) => &[],
             Self::Udp(load) => &load.cpus,
+            Self::Runs(load) => &load.cpus,
         }
     }
 
@@ -438,8 +505,10 @@ impl LoadKind {
             Self::Max(load) => &mut load.cpus,
             Self::Httperf(load) => &mut load.cpus,
             Self::Jmeter(load) => &mut load.cpus,
+            Self::Command(load) => &mut load.cpus,
             Self::None(_) => return,
             Self::Udp(load) => &mut load.cpus,
+            Self::Runs(load) => &mut load.cpus,
         };
         cpus.cpus().clone_into(own);
     }
@@ -470,7 +539,7 @@ impl fmt::Display for Arrivals {
 }
 
 /// (De)serializes durations as whole nanoseconds.
-mod ns {
+pub(super) mod ns {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -97,6 +97,11 @@ impl<'a> TableCheck<'a> {
         self.problems.push(problem);
     }
 
+    /// Adds problems of another file.
+    pub fn add(&mut self, problems: Vec<Problem>) {
+        self.problems.extend(problems);
+    }
+
     /// Reports a problem with the table as a whole.
     pub fn table_error(&mut self, fault: Fault) {
         self.problems.push(self.section.problem(fault));

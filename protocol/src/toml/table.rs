@@ -11,7 +11,7 @@ use super::field::{Field, Given, Section, cut};
 use super::problem::{Fault, Problem, did_you_mean};
 use super::units::parse_duration;
 use super::value;
-use crate::spec::CpuSet;
+use crate::spec::{CpuSet, Parameter};
 
 /// The tables of a file with their keys, for unknown keys that belong elsewhere.
 pub type Homes = &'static [(&'static str, &'static [&'static str])];
@@ -83,6 +83,18 @@ impl<'a> Table<'a> {
         self.field(key, integer)
     }
 
+    /// An integer, or a list of them.
+    pub fn integers(&mut self, key: &'static str) -> Field<Vec<i64>> {
+        let fault = || Fault::new("expected an integer, or a list of them", "write e.g. 200 or [200, 204]");
+        self.field(key, |value| match value {
+            DeValue::Array(items) => {
+                let items = items.iter().map(|item| integer(item.get_ref()).ok());
+                items.collect::<Option<_>>().ok_or_else(fault)
+            }
+            value => integer(value).map(|one| vec![one]).map_err(|_| fault()),
+        })
+    }
+
     /// An integer, which may be in quotation marks.
     pub fn quotable_integer(&mut self, key: &'static str) -> Field<i64> {
         self.field(key, |value| match value {
@@ -115,6 +127,15 @@ impl<'a> Table<'a> {
         self.field(key, |value| {
             let string = |item: &DeValue<'_>| item.as_str().map(str::to_owned);
             list(value, string).ok_or_else(|| Fault::new("expected a list of strings", "write e.g. [\"one\", \"two\"]"))
+        })
+    }
+
+    /// A list of strings that may hold commas: `["a, b", "c"]`.
+    pub fn items(&mut self, key: &'static str) -> Field<Vec<String>> {
+        self.field(key, |value| {
+            let string = |item: &DeValue<'_>| item.as_str().map(str::to_owned);
+            let array = value.as_array().and_then(|_| list(value, string));
+            array.ok_or_else(|| Fault::new("expected a list of strings", "write e.g. [\"one\", \"two\"]"))
         })
     }
 
@@ -160,6 +181,21 @@ impl<'a> Table<'a> {
         self.by_name(key, fault, |value| integer(value).ok())
     }
 
+    /// Values of parameters by name, as a table.
+    pub fn parameters(&mut self, key: &'static str) -> Field<Vec<(String, Parameter)>> {
+        let fault = || {
+            Fault::new(
+                "expected integers, texts, true or false by name",
+                "write e.g. { port = 8080, policy = \"allkeys-lru\" }",
+            )
+        };
+        self.by_name(key, fault, |value| match value {
+            DeValue::String(text) => Some(Parameter::from(&**text)),
+            DeValue::Boolean(flag) => Some(Parameter::Boolean(*flag)),
+            value => integer(value).ok().map(Parameter::Integer),
+        })
+    }
+
     /// Strings by name, as a table.
     pub fn strings(&mut self, key: &'static str) -> Field<Vec<(String, String)>> {
         let fault = || {
@@ -169,6 +205,29 @@ impl<'a> Table<'a> {
             )
         };
         self.by_name(key, fault, |value| value.as_str().map(str::to_owned))
+    }
+
+    /// Strings, numbers, `true` and `false` by name, as JSON.
+    pub fn scalars(&mut self, key: &'static str) -> Field<Vec<(String, serde_json::Value)>> {
+        let fault = || {
+            Fault::new(
+                "expected strings, numbers, true or false by name",
+                "write e.g. { \"/one\" = 1, \"/two\" = \"b\" }",
+            )
+        };
+        self.by_name(key, fault, |value| match value {
+            DeValue::Integer(_) => integer(value).ok().map(Into::into),
+            DeValue::Float(number) => number.as_str().parse::<f64>().ok().map(Into::into),
+            DeValue::Boolean(flag) => Some((*flag).into()),
+            DeValue::String(text) => Some(text.as_ref().into()),
+            _ => None,
+        })
+    }
+
+    /// Strings, numbers, `true` or `false` by name, as a table; each is taken as its text.
+    pub fn words(&mut self, key: &'static str) -> Field<Vec<(String, String)>> {
+        let fault = || Fault::new("expected values by name", "write e.g. { one = 1, two = \"b\" }");
+        self.by_name(key, fault, plain)
     }
 
     fn by_name<T>(
@@ -194,6 +253,8 @@ impl<'a> Table<'a> {
             shown: String::new(),
             given: Given::Absent,
         };
+        // A key that two structs read has its problem once.
+        let is_new = !self.asked.contains(&key);
         let Some((document, value)) = self.find(key) else {
             return field;
         };
@@ -203,24 +264,34 @@ impl<'a> Table<'a> {
         field.given = Given::Invalid;
         match read(value.get_ref()) {
             Ok(read) => field.given = Given::Value(read),
-            Err(fault) => self.problems.push(self.section.field_problem(&field, fault)),
+            Err(fault) if is_new => self.problems.push(self.section.field_problem(&field, fault)),
+            Err(_) => {}
         }
         field
     }
 
     /// The value of a key, in the first layer that has it.
     fn find(&mut self, key: &'static str) -> Option<(&'a Document<'a>, &'a Spanned<DeValue<'a>>)> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         let mut layers = self.layers.iter();
         layers.find_map(|layer| Some((layer.document, layer.table.get(key)?)))
+    }
+
+    /// The table under a key if there is one; see [`Self::table`].
+    #[must_use]
+    pub fn table_if_given(&mut self, key: &'static str) -> Option<Self> {
+        let is_given = self.layers.iter().any(|layer| layer.table.contains_key(key));
+        is_given.then(|| self.table(key))
     }
 
     /// The table under a key, e.g. `[kafka]`, of all layers; an empty one if there is none.
     #[must_use]
     pub fn table(&mut self, key: &'static str) -> Self {
-        let label = match self.section.label.trim_matches(['[', ']']) {
-            "" => format!("[{key}]"),
-            outer => format!("[{outer}.{key}]"),
+        let label = match self.section.label.split(['[', ']']).find(|part| !part.is_empty()) {
+            None => format!("[{key}]"),
+            Some(outer) => format!("[{outer}.{key}]"),
         };
         let section = match self.find(key) {
             Some((document, value)) => located(document, label, value),

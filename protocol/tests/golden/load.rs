@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use protocol::command::TrialRef;
 use protocol::load::{
-    Arrivals, Chunk, EchoSpec, Fired, HostCounters, JungMix, JungSpec, LettersSpec, Little, LoadKind, LoadSpec,
-    MachineFacts, MaxLoad, MixPart, PartSpec, Prepare, Prepared, Progress, RateLoad, RequestLabel, ServiceCounters,
-    Start, Stream, StreamStats, Tally, TargetSpec, Think, Timing, UdpLoad, UdpStats, Usage, UserRequests, UsersLoad,
-    Wait,
+    Arrivals, Body, Chunk, DescribedSpec, EchoSpec, Expectation, Fired, HostCounters, HttpRequest, HttpRequests,
+    JungMix, JungSpec, LettersSpec, Little, LoadKind, LoadSpec, MachineFacts, MaxLoad, Method, PartSpec, Prepare,
+    Prepared, Progress, RateLoad, RequestLabel, RequestOrder, ServiceCounters, Start, Stream, StreamStats, Tally,
+    TargetSpec, Think, Timing, TlsSpec, TlsStats, Trust, UdpLoad, UdpStats, Usage, UserRequests, UsersLoad, Wait,
 };
 use protocol::{Command, Event};
 
@@ -21,6 +21,10 @@ const TIMING: Timing = Timing {
 };
 
 fn prepare(kind: LoadKind, target: TargetSpec) -> Command {
+    prepare_http(kind, HttpRequests::default(), target)
+}
+
+fn prepare_http(kind: LoadKind, http: HttpRequests, target: TargetSpec) -> Command {
     Command::Prepare(Box::new(Prepare {
         trial: TrialRef {
             experiment: name("first"),
@@ -28,7 +32,12 @@ fn prepare(kind: LoadKind, target: TargetSpec) -> Command {
             block: 1,
             attempt: 2,
         },
-        load: LoadSpec { kind, wait: Wait::Spin },
+        load: LoadSpec {
+            kind,
+            wait: Wait::Spin,
+            keep_awake: true,
+            http,
+        },
         part: PartSpec { index: 1, of: 3 },
         target,
         address: "10.0.0.2:8080".parse().unwrap(),
@@ -63,11 +72,6 @@ fn loader_commands() {
         think: Think::Exponential(Duration::from_micros(1)),
         ramp_up: Duration::ZERO,
         keep_alive: true,
-        mix: vec![MixPart {
-            path: "/a".into(),
-            label: "a".into(),
-            share: 3,
-        }],
         cpus: vec![],
     });
     let jung = TargetSpec::Jung(JungSpec {
@@ -81,7 +85,12 @@ fn loader_commands() {
         keep_alive: true,
         cpus: vec![],
     });
-    check("prepare-max", prepare(max, letters));
+    check("prepare-max", prepare(max.clone(), letters.clone()));
+    check(
+        "prepare-described",
+        prepare(max.clone(), TargetSpec::Described(DescribedSpec {})),
+    );
+    check("prepare-http", prepare_http(max, http(), letters));
     let udp = LoadKind::Udp(UdpLoad {
         packets: 100_000,
         size: 1000,
@@ -93,6 +102,43 @@ fn loader_commands() {
     });
     check("prepare-udp", prepare(udp, TargetSpec::Echo(EchoSpec {})));
     check("start", Command::Start(Start { clock_ns: 17 }));
+}
+
+/// Requests with everything that they can have.
+fn http() -> HttpRequests {
+    let post = HttpRequest {
+        label: "order".into(),
+        method: Method::Post,
+        headers: vec![("Content-Type".into(), "application/json".into())],
+        body: Some(Body::of(b"{\"id\": {seq}}".to_vec())),
+        template: true,
+        weight: 3,
+        expect: Some(Expectation {
+            status: vec![200, 201],
+            length: Some(1000),
+            body: Some("all".into()),
+            contains: Some("a".into()),
+            regex: Some("l+".into()),
+            json: BTreeMap::from([("/id".to_owned(), 7.into())]),
+            sha256: Some("0".repeat(64)),
+        }),
+        ..HttpRequest::get("/orders/{seq}")
+    };
+    let put = HttpRequest {
+        label: "/image".into(),
+        method: Method::Put,
+        body: Some(Body::of(vec![0xff, 0xd8])),
+        ..HttpRequest::get("/image")
+    };
+    HttpRequests {
+        requests: vec![post, put],
+        order: RequestOrder::Sequence,
+        host: Some("shop.example".into()),
+        tls: Some(TlsSpec {
+            trust: Trust::Ca("-----BEGIN CERTIFICATE-----".into()),
+            session_reuse: true,
+        }),
+    }
 }
 
 #[test]
@@ -161,6 +207,7 @@ fn fired() -> Fired {
             wall_ns: 3,
             busiest_ppm: 4,
             scheduling: None,
+            awake: None,
         },
         threads: 2,
         closed_idle: 1,
@@ -189,6 +236,11 @@ fn fired() -> Fired {
                 sockets: 1,
             }),
             search: None,
+        }),
+        tls: Some(TlsStats {
+            full: 1,
+            resumed: 99,
+            suites: BTreeMap::from([("TLSv1_3 TLS13_AES_256_GCM_SHA384".to_owned(), 100)]),
         }),
         request_chunks: 1,
         requests: 100,

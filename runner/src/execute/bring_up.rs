@@ -1,4 +1,4 @@
-//! The first part of an attempt: from ACCEPTED to seeded services that reply.
+//! The first part of an attempt: from the resolved services to those that are seeded and reply.
 //!
 //! The platform is not probed again: DESCRIBE has proven it. What has changed since, such as an engine that was stopped, fails here with an error that
 //! names it.
@@ -9,20 +9,24 @@ use std::time::{Duration, Instant};
 
 use deploy::native::run_to_completion;
 use deploy::ready;
-use deploy::{AnyDriver, Driver};
+use deploy::seed::{self, Seeding};
+use deploy::{AnyDriver, DeploymentSpec, Driver, Service};
 use protocol::Event;
+use protocol::command::Run;
 use protocol::event::{Accepted, IdleWindow, Refused, RefusedReason, Stage};
-use protocol::spec::ServiceSpec;
-use protocol::spec::{SEED, SeedSpec};
+use protocol::facts::{ServiceRecord, Unmet};
+use protocol::spec::{NativeSpec, PlatformSpec, SEED, SeedSpec, ServiceSpec};
 use protocol::summary::Exit;
 
-use super::attempt::{Attempt, Deadline, ended};
+use super::attempt::{Attempt, Context, Deadline, ended};
 use super::deployments::{Deployments, ns};
 use super::outcome::{Outcome, describe};
-use super::plan::Planner;
+use super::plan::{self, PlacedService, PlannedDeployment, Planner};
 use crate::kernel_log::{self, KernelLog};
 use crate::sampler::host::host_use;
 use crate::sampler::parse;
+use crate::services::Catalog;
+use crate::validate::{self, Listener};
 
 /// The result of a start.
 #[derive(Debug)]
@@ -33,23 +37,47 @@ pub(super) struct StartResult {
     pub(super) seeded: Option<Duration>,
     /// The whole host just before the first driver was called.
     pub(super) idle: Option<IdleWindow>,
+    /// What the described services are.
+    pub(super) services: Vec<ServiceRecord>,
 }
 
 impl Attempt {
-    /// Accepts the RUN and starts all services. Whatever was started is in `deployments`, also on error.
+    /// Resolves the services, accepts the RUN, and starts all services. Whatever was started is in `deployments`, also on error.
     pub(super) async fn bring_up(&mut self, deployments: &mut Deployments) -> Result<StartResult, Outcome> {
-        let (context, run, logs) = (Arc::clone(&self.context), Arc::clone(&self.run), self.logs());
-        let broker = run.broker.as_ref();
-        if let Some(why) = broker.and_then(|broker| context.programs.missing(broker.program)) {
-            let reason = RefusedReason::Unmet;
-            return Err(Outcome::Refused(Refused { reason, why }));
-        }
+        let run = Arc::clone(&self.run);
+        let services = self.resolve().await?;
         self.report(Event::Accepted(Accepted {}));
         let prepare = Deadline::after_ms(run.deadlines.prepare_ms);
-        if broker.is_some() {
-            let driver = AnyDriver::for_platform(&run.platform, &context.host);
+        if run.broker.is_some() || plan::need_addresses(&services) {
+            let driver = AnyDriver::for_platform(&run.platform, &self.context.host);
             self.gateway = self.phase(Stage::Prepare, prepare, driver.host_gateway()).await?;
         }
+        self.start(deployments, services, prepare).await
+    }
+
+    /// What the RUN's services are on this host, as far as they are allowed.
+    async fn resolve(&mut self) -> Result<Vec<PlacedService>, Outcome> {
+        let (context, run) = (Arc::clone(&self.context), Arc::clone(&self.run));
+        // Files are read and hashed.
+        let resolving = tokio::task::spawn_blocking(move || resolve(&context, &run));
+        let resolved = tokio::select! {
+            resolved = resolving => resolved,
+            reason = ended(&mut self.end_rx) => return Err(Outcome::Ended(reason, Stage::Prepare)),
+        };
+        let panicked = |error| {
+            let why = format!("internal error of the runner: {error}");
+            Err(Outcome::Failed(Stage::Prepare, why))
+        };
+        resolved.map_or_else(panicked, |resolved| resolved.map_err(Outcome::Refused))
+    }
+
+    async fn start(
+        &mut self,
+        deployments: &mut Deployments,
+        services: Vec<PlacedService>,
+        prepare: Deadline,
+    ) -> Result<StartResult, Outcome> {
+        let (context, run, logs) = (Arc::clone(&self.context), Arc::clone(&self.run), self.logs());
         let planner = Planner {
             host: &context.host,
             programs: &context.programs,
@@ -58,30 +86,43 @@ impl Attempt {
             gateway: self.gateway,
             free_cpus: context.free_cpus.as_ref(),
         };
-        let planned = planner.plan(&run);
+        let planned = planner.plan(&run, &services);
         let start = Instant::now();
-        for one in &planned {
+        for one in planned.iter().filter(|one| !one.needs_addresses) {
             let work = one.driver.prepare(&one.deployment);
             self.phase(Stage::Prepare, prepare, work).await?;
         }
-        let prepared = start.elapsed();
+        let mut prepared = start.elapsed();
         let idle = self.idle().await?;
         self.kernel_log = KernelLog::from_now(kernel_log::DEVICE.as_ref()).ok();
         let ready = Deadline::after_ms(run.deadlines.ready_ms);
-        for one in &planned {
-            let called = Instant::now();
-            let running = self
-                .phase(Stage::Start, ready, one.driver.start(&one.deployment))
-                .await?;
-            deployments.push(running, called);
-            self.first_replies(deployments, &one.deployment.services, ready.left())
-                .await?;
+        let beside = services.iter().filter(|placed| !placed.place.is_platform());
+        let beside = beside.map(|placed| placed.resolved.service.name.clone()).collect();
+        for mut one in planned {
+            if one.needs_addresses {
+                let endpoints = deployments.endpoints();
+                one = one
+                    .with_addresses(&endpoints, (&beside, self.gateway))
+                    .map_err(|why| Outcome::Failed(Stage::Prepare, why))?;
+                let (start, deadline) = (Instant::now(), Deadline::after_ms(run.deadlines.prepare_ms));
+                let work = one.driver.prepare(&one.deployment);
+                self.phase(Stage::Prepare, deadline, work).await?;
+                prepared += start.elapsed();
+            }
+            self.start_one(deployments, &one, ready).await?;
         }
-        let seeded = match &run.seed {
-            Some(seed) => Some(self.seed(deployments, seed).await?),
-            None => None,
-        };
-        Ok(StartResult { prepared, seeded, idle })
+        let seeded = self.seed_all(deployments, &services).await?;
+        let records = services.into_iter().filter_map(|placed| placed.resolved.record);
+        let records = records.map(|record| ServiceRecord {
+            image: deployments.image(&record.service),
+            ..record
+        });
+        Ok(StartResult {
+            prepared,
+            seeded,
+            idle,
+            services: records.collect(),
+        })
     }
 
     /// Measures the whole host while nothing of the attempt runs.
@@ -93,18 +134,36 @@ impl Attempt {
         }
     }
 
+    async fn start_one(
+        &mut self,
+        deployments: &mut Deployments,
+        planned: &PlannedDeployment,
+        deadline: Deadline,
+    ) -> Result<(), Outcome> {
+        let called = Instant::now();
+        let work = planned.driver.start(&planned.deployment);
+        let running = self.phase(Stage::Start, deadline, work).await?;
+        deployments.push(running, called);
+        self.first_replies(deployments, &planned.deployment, deadline.left())
+            .await
+    }
+
     /// Waits for the first correct reply of every service of the newest deployment; fails at once if a service exits.
     async fn first_replies(
         &mut self,
         deployments: &mut Deployments,
-        services: &[ServiceSpec],
+        deployment: &DeploymentSpec,
         timeout: Duration,
     ) -> Result<(), Outcome> {
-        let started = deployments.newest();
+        let (started, runner) = (deployments.newest(), self.context.host.runner.clone());
         let replies = tokio::select! {
-            replies = ready::wait(services, &started, timeout) => {
-                replies.map_err(|error| Outcome::Failed(Stage::Ready, error.to_string()))?
-            }
+            replies = ready::wait(deployment, &runner, &started, timeout) => match replies {
+                Ok(replies) => replies,
+                Err(error) => {
+                    let where_it_listens = deployments.describe_listeners(&error.service);
+                    return Err(Outcome::Failed(Stage::Ready, format!("{error}{where_it_listens}")));
+                }
+            },
             (service, exit) = deployments.ended() => {
                 let why = format!("service {service} exited before its first reply ({})", describe(&exit));
                 return Err(Outcome::Failed(Stage::Ready, why));
@@ -115,7 +174,58 @@ impl Attempt {
         Ok(())
     }
 
-    /// Seeds the services; returns how long it took.
+    /// Seeds the described services, each by its own description, and then all by the RUN's seed; returns how long it took, `None` if there is nothing to
+    /// do.
+    async fn seed_all(
+        &mut self,
+        deployments: &mut Deployments,
+        services: &[PlacedService],
+    ) -> Result<Option<Duration>, Outcome> {
+        let (run, start) = (Arc::clone(&self.run), Instant::now());
+        let deadline = Deadline::after_ms(run.deadlines.seed_ms);
+        let mut services = services
+            .iter()
+            .map(|placed| &placed.resolved.service)
+            .filter(|service| seed::is_needed(service));
+        let mut is_seeded = run.seed.is_some();
+        for service in services.by_ref() {
+            is_seeded = true;
+            self.seed_one(deployments, service, deadline).await?;
+        }
+        if let Some(seed) = &run.seed {
+            self.seed(deployments, seed).await?;
+        }
+        Ok(is_seeded.then(|| start.elapsed()))
+    }
+
+    async fn seed_one(
+        &mut self,
+        deployments: &mut Deployments,
+        service: &Service,
+        deadline: Deadline,
+    ) -> Result<(), Outcome> {
+        let (host, attempt, logs) = (self.context.host.clone(), self.id, self.logs());
+        let endpoints = deployments.endpoints();
+        let endpoint = endpoints.iter().find(|endpoint| endpoint.service == service.name);
+        let seeding = Seeding {
+            host: &host,
+            attempt,
+            service,
+            endpoint: endpoint.map(|endpoint| endpoint.address),
+            logs: &logs,
+        };
+        let work = async { Ok(seeding.run().await) };
+        let seeding = self.phase(Stage::Seed, deadline, work);
+        let failed = |why: String| Outcome::Failed(Stage::Seed, why);
+        tokio::select! {
+            done = seeding => done?.map_err(failed),
+            (service, exit) = deployments.ended() => {
+                Err(failed(format!("service {service} exited while it was being seeded ({})", describe(&exit))))
+            }
+        }
+    }
+
+    /// Runs the RUN's seed; returns how long it took.
     async fn seed(&mut self, deployments: &mut Deployments, seed: &SeedSpec) -> Result<Duration, Outcome> {
         let (host, attempt, logs) = (self.context.host.clone(), self.id, self.logs());
         let failed = |why: String| Outcome::Failed(Stage::Seed, why);
@@ -143,6 +253,51 @@ impl Attempt {
             ))),
         }
     }
+}
+
+/// What a RUN's services are on this host. Nothing is started before all of them, the platform and the resources are allowed.
+fn resolve(context: &Context, run: &Run) -> Result<Vec<PlacedService>, Refused> {
+    let refused = |reason, why| Refused { reason, why };
+    let unmet = |unmet: Unmet| refused(RefusedReason::Unmet, format!("{}: {}", unmet.need, unmet.remedy));
+    let (allow, services) = (context.catalog.allow(), run.services.iter());
+    let services = allow
+        .platform(&run.platform)
+        .and_then(|()| allow.resources(&run.resources))
+        .and_then(|()| services.map(|spec| place(&context.catalog, spec, &run.platform)).collect());
+    let services: Vec<PlacedService> = services.map_err(unmet)?;
+    let listeners = services.iter().map(|placed| Listener::from(&placed.resolved.service));
+    let mut problems = validate::port_problems(listeners, run.broker.as_ref());
+    problems.extend(plan::address_problems(&services));
+    if !problems.is_empty() {
+        return Err(refused(RefusedReason::Invalid, problems.join("; ")));
+    }
+    let broker = run.broker.as_ref();
+    match broker.and_then(|broker| context.programs.missing(broker.program)) {
+        Some(why) => Err(refused(RefusedReason::Unmet, why)),
+        None => Ok(services),
+    }
+}
+
+/// One service of a RUN on a platform, or beside it.
+fn place(catalog: &Catalog, spec: &ServiceSpec, platform: &PlatformSpec) -> Result<PlacedService, Unmet> {
+    let mut resolved = catalog.resolve(spec)?;
+    let native = PlatformSpec::Native(NativeSpec {});
+    let platform = if spec.place.is_platform() {
+        platform
+    } else {
+        &native
+    };
+    catalog.check(&resolved.service, platform)?;
+    let description = resolved.service.description().map(|described| described.description());
+    if !description.is_some_and(|description| description.runs_native_program(platform.kind()))
+        && let Some(record) = &mut resolved.record
+    {
+        record.program = None;
+    }
+    Ok(PlacedService {
+        place: spec.place,
+        resolved,
+    })
 }
 
 /// Reads the CPU time of the whole host twice, `length` apart; `None`: `length` is 0, or it cannot be read. `proc_root` is `/proc` except in tests.

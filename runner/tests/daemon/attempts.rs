@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use protocol::command::{Describe, Ping};
 use protocol::event::{RefusedReason, Stage};
@@ -24,7 +25,11 @@ async fn a_complete_attempt_on_the_native_platform() {
             fail: Some(FakeFailure::Probe),
         }),
     ];
-    controller.send(None, Command::Describe(Describe { platforms }));
+    let describe = Describe {
+        platforms,
+        ..Describe::default()
+    };
+    controller.send(None, Command::Describe(describe));
     let Event::Facts(facts) = controller.answer().await else {
         panic!("not FACTS")
     };
@@ -159,11 +164,13 @@ async fn an_expired_lease_ends_the_attempt() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
     let mut run = native();
+    let lease = Duration::from_millis(1500);
     run.deadlines.lease_ms = 1500;
     let (attempt, ready) = controller.ready(&run).await;
-    for _ in 0..8 {
-        tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    let begun = Instant::now();
+    while begun.elapsed() < 2 * lease {
         controller.renew(attempt);
+        tokio::time::sleep(lease / 30).await;
     }
     // It still runs, although twice the lease has passed.
     TcpStream::connect(ready.endpoints[0].address).unwrap();

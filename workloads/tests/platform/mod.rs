@@ -9,14 +9,20 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 use workloads::jung::Client;
 
-/// Allows one platform at a time, because each has eight processes.
-static PLATFORM_LOCK: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// Allows two platforms at a time, because each has eight processes.
+static PLATFORMS: Semaphore = Semaphore::const_new(2);
+
+/// Timeout for events that must happen.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// All services; the order of startup does not matter.
 const SERVICES: [&str; 8] = [
@@ -47,7 +53,7 @@ pub struct Platform {
     options: Vec<String>,
     instances: Vec<Instance>,
     folder: TempDir,
-    _lock: tokio::sync::MutexGuard<'static, ()>,
+    _permit: SemaphorePermit<'static>,
 }
 
 struct Instance {
@@ -67,9 +73,9 @@ fn free_address() -> SocketAddr {
 impl Platform {
     /// Starts one instance of each service with these brokers, and waits until the health check succeeds.
     pub async fn start_on(brokers: &str, options: &[&str]) -> Self {
-        let lock = PLATFORM_LOCK.lock().await;
+        let permit = PLATFORMS.acquire().await.unwrap();
         let mut platform = Self {
-            _lock: lock,
+            _permit: permit,
             gateway: free_address(),
             admin: free_address(),
             prefix: format!("test-{}-", Uuid::new_v4().simple()),
@@ -115,9 +121,48 @@ impl Platform {
             .all(|it| it.child.try_wait().unwrap().is_none())
     }
 
+    /// Waits until this many instances share the tasks of a service.
+    pub async fn shared_by(&self, service: &str, instances: usize) {
+        let group = format!("{}{service}", self.prefix);
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .create()
+            .unwrap();
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            let listed = consumer.client().fetch_group_list(Some(&group), TIMEOUT).unwrap();
+            let states: Vec<_> = listed
+                .groups()
+                .iter()
+                .map(|it| (it.state(), it.members().len()))
+                .collect();
+            if states == [("Stable", instances)] {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{group}: {states:?}\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until the API gateway has received this many further results.
+    pub async fn answered(&self, count: u64) {
+        let mut client = Client::new(self.gateway, Some(("user-0", "secret-0")));
+        let deadline = Instant::now() + TIMEOUT;
+        let mut first = None;
+        loop {
+            let stats: Value = client.get("/stats").await.unwrap();
+            let answered = stats["answered"].as_u64().unwrap();
+            if answered >= *first.get_or_insert(answered) + count {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{stats}\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits until the health check succeeds.
     pub async fn ready(&self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let mut client = Client::new(self.gateway, None);
             let answer = client.send(Method::GET, "/health", None).await;
@@ -188,6 +233,14 @@ impl Platform {
     }
 }
 
+impl Drop for Platform {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- output of the services:\n{}", self.logs());
+        }
+    }
+}
+
 /// A broker in this process.
 pub struct EmbeddedBroker {
     broker: broker::Broker,
@@ -238,11 +291,17 @@ impl Kafka {
         &self.address
     }
 
-    /// Kills Kafka with SIGKILL.
+    /// Kills Kafka with SIGKILL, and waits until it is gone: a JVM takes a moment, during which the script would take it for running.
     pub async fn kill(&mut self) {
         let pid = std::fs::read_to_string(self.folder.path().join("1/pid")).unwrap();
         let status = Command::new("kill").args(["-9", pid.trim()]).status().await.unwrap();
         assert!(status.success());
+        let deadline = Instant::now() + TIMEOUT;
+        let command = format!("/proc/{}/cmdline", pid.trim());
+        while std::fs::read(&command).is_ok_and(|line| !line.is_empty()) {
+            assert!(Instant::now() < deadline, "Kafka does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Restarts Kafka on the same port.

@@ -13,7 +13,7 @@ use crate::store::{
     AttemptKey, CellKey, Distribution, FORMAT, GeneratorRecord, Latency, RequestCounts, SamplingRecord, TrialKey,
     TrialRecord, Window,
 };
-use protocol::load::{Arrivals, Little, LoadKind, LoadSpec, RateLoad, Timing, Wait};
+use protocol::load::{Arrivals, HttpRequests, Little, LoadKind, LoadSpec, RateLoad, Timing, Wait};
 
 pub(super) const S: u64 = 1_000_000_000;
 
@@ -58,6 +58,8 @@ pub(super) fn valid_record() -> TrialRecord {
                 cpus: vec![],
             }),
             wait: Wait::Sleep,
+            keep_awake: true,
+            http: HttpRequests::default(),
         },
         ready: Some(Ready {
             clock_ns: 0,
@@ -69,6 +71,7 @@ pub(super) fn valid_record() -> TrialRecord {
             placement: vec![],
             deviations: vec![],
             emulation: None,
+            services: vec![],
         }),
         clock: None,
         window: Some(Window {
@@ -114,6 +117,7 @@ pub(super) fn valid_record() -> TrialRecord {
             ticks_per_s: 100,
         },
         udp: None,
+        tls: None,
         resources: vec![ServiceUsage {
             service: name("tcp"),
             processes: 1,

@@ -270,19 +270,3 @@ fn a_directory_that_is_not_a_run_is_an_error() {
     assert!(matches!(error, ReportError::NotARun { .. }));
     assert!(error.to_string().contains("no manifest.json"));
 }
-
-#[test]
-#[ignore = "needs eyes: writes a run to $JUNG_SYNTHETIC and its report"]
-fn a_run_to_look_at() {
-    let results = std::env::var_os("JUNG_SYNTHETIC").expect("JUNG_SYNTHETIC names a folder");
-    let number = |name: &str, or: u32| std::env::var(name).map_or(or, |text| text.parse().unwrap());
-    let script = Script {
-        blocks: number("JUNG_BLOCKS", 10),
-        seconds: number("JUNG_SECONDS", 10).into(),
-        rates: vec![500, number("JUNG_RATE", 1000)],
-        trouble: true,
-        finished: true,
-    };
-    let run = synthetic::write(Path::new(&results), &script);
-    eprintln!("{}", rebuild(&run).unwrap().html.display());
-}

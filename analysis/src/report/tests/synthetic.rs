@@ -20,7 +20,7 @@ use crate::stats::usage::{self, SampleWindow};
 use crate::store::journal::{AttemptFinished, JournalEvent, RunEnded, TrialStarted};
 use crate::store::*;
 use loader::{Histograms, Label, Request};
-use protocol::load::{Arrivals, LoadKind, LoadSpec, MachineFacts, RateLoad, Timing, Transport, Wait};
+use protocol::load::{Arrivals, HttpRequests, LoadKind, LoadSpec, MachineFacts, RateLoad, Timing, Transport, Wait};
 
 pub const S: u64 = 1_000_000_000;
 const WARM_UP: u64 = S;
@@ -81,6 +81,8 @@ fn load_spec(rate: u32, seconds: u64) -> LoadSpec {
             cpus: vec![],
         }),
         wait: Wait::Sleep,
+        keep_awake: true,
+        http: HttpRequests::default(),
     }
 }
 
@@ -192,6 +194,7 @@ fn host() -> HostFacts {
         now: HostState::default(),
         programs: vec![],
         platforms: vec![],
+        services: vec![],
     }
 }
 
@@ -284,6 +287,7 @@ fn attempt(
                 vec![]
             },
             emulation: None,
+            services: vec![],
         }),
         clock: Some(ClockOffset {
             offset_ns: -12,
@@ -309,6 +313,7 @@ fn attempt(
             ticks_per_s: 100,
         },
         udp: None,
+        tls: None,
         resources: usage::usage(&all, sample_window),
         breakdown: resource_breakdown(
             &all,

@@ -21,7 +21,9 @@ use clap::Parser;
 use controller::trial::workload::truth;
 use loader::jung::AcceptedCommands;
 use loader::{Control, EngineSpec, Outcome, Part, build_engine};
-use protocol::load::{JungMix, JungSpec, LoadKind, LoadSpec, TargetSpec, Think, Timing, UserRequests, UsersLoad, Wait};
+use protocol::load::{
+    HttpRequests, JungMix, JungSpec, LoadKind, LoadSpec, TargetSpec, Think, Timing, UserRequests, UsersLoad, Wait,
+};
 use workloads::jung::seed::{Amounts, seed};
 
 use platform::Platform;
@@ -133,12 +135,13 @@ fn users_load(users: u32) -> LoadSpec {
         think: Think::Constant(Duration::ZERO),
         ramp_up: Duration::ZERO,
         keep_alive: true,
-        mix: Vec::new(),
         cpus: Vec::new(),
     });
     LoadSpec {
         kind,
         wait: Wait::Sleep,
+        keep_awake: true,
+        http: HttpRequests::default(),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use loader::{BodyRule, Connections, Control, Engine, Expect, Max, MaxPlan, Outcome, Rate, RatePlan, Target};
+use loader::{
+    BodyRule, Connections, Control, Engine, Expect, KeptAwake, Max, MaxPlan, Outcome, Rate, RatePlan, Target,
+};
 use protocol::load::Wait;
 
 use super::Bench;
@@ -11,10 +13,7 @@ use super::servers::{BODY, Server};
 /// A thousand letters A from a server.
 pub fn target(address: std::net::SocketAddr) -> Target {
     let count = BODY as u64;
-    let expect = Expect {
-        status: 200,
-        body: BodyRule::Repeat { byte: b'A', count },
-    };
+    let expect = Expect::ok(BodyRule::Repeat { byte: b'A', count });
     Target {
         address,
         path: "/".to_owned(),
@@ -58,10 +57,10 @@ pub fn rate_by(
         wait,
         ..RatePlan::new(rate, Duration::from_secs_f64(seconds))
     };
-    Ok(Rate::new(plan, target(server.address))?.run(&Control::new())?)
+    Ok(Rate::new(plan, &target(server.address))?.run(&Control::new())?)
 }
 
-/// At a rate on a pool of 32 connections, with threads that are scheduled in real time or like any other.
+/// As trials are: the CPUs kept awake, at a rate on a pool of 32 connections, with threads that are scheduled in real time or like any other.
 pub fn rate_scheduled(real_time: bool, bench: &Bench, server: &Server, rate: f64) -> anyhow::Result<Outcome> {
     let plan = RatePlan {
         warm_up: Duration::from_secs(1),
@@ -73,7 +72,8 @@ pub fn rate_scheduled(real_time: bool, bench: &Bench, server: &Server, rate: f64
         real_time,
         ..RatePlan::new(rate, Duration::from_secs_f64(bench.seconds))
     };
-    Ok(Rate::new(plan, target(server.address))?.run(&Control::new())?)
+    let engine = Box::new(Rate::new(plan, &target(server.address))?);
+    Ok(KeptAwake(engine).run(&Control::new())?)
 }
 
 /// CPU time of the engine for each request, us.

@@ -62,7 +62,8 @@ impl Late {
 /// Arrival times since they were last asked for.
 fn arrivals(server: &Server) -> anyhow::Result<Vec<u64>> {
     let mut stream = TcpStream::connect(server.address)?;
-    write!(stream, "{ARRIVALS}HTTP/1.0\r\n\r\n")?;
+    // In one piece: the server closes after its first read, and what it has not read then resets the connection.
+    stream.write_all(format!("{ARRIVALS}HTTP/1.0\r\n\r\n").as_bytes())?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     Ok(text.lines().map(str::parse).collect::<Result<_, _>>()?)

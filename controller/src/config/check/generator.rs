@@ -5,6 +5,7 @@ use protocol::load::{LoadKind, Wait};
 use protocol::spec::CpuSet;
 use protocol::toml::{Fault, Problem, TableCheck, value};
 
+use super::task;
 use crate::config::raw::{RawExperiment, RawGenerator, RawLoad};
 use crate::config::{Experiment, Load};
 
@@ -13,6 +14,7 @@ use crate::config::{Experiment, Load};
 pub(super) struct Generator {
     cpus: Option<CpuSet>,
     wait: Wait,
+    keep_awake: bool,
 }
 
 /// Checks `[generator]`; `None`: a problem is reported.
@@ -21,9 +23,11 @@ pub(super) fn check(raw: &RawGenerator, problems: &mut Vec<Problem>) -> Option<G
     let cpus = table.optional(&raw.cpus, value::any);
     let words = [Wait::Sleep, Wait::Spin].map(|wait| (wait.as_str(), wait));
     let wait = table.or(&raw.wait, Wait::default(), value::choice(&words));
+    let keep_awake = table.or(&raw.keep_awake, true, value::any);
     Some(Generator {
         cpus: cpus?,
         wait: wait?,
+        keep_awake: keep_awake?,
     })
 }
 
@@ -35,6 +39,7 @@ impl Generator {
                 load.spec.pin(cpus);
             }
             load.spec.wait = self.wait;
+            load.spec.keep_awake = self.keep_awake;
             if self.wait == Wait::Spin && is_own_engine(&load.spec.kind) && load.spec.kind.cpus().is_empty() {
                 let what = format!(
                     "threads that never sleep need CPUs of their own, and load {:?} has none",
@@ -51,7 +56,10 @@ impl Generator {
 
 /// Whether one of our engines fires it.
 fn is_own_engine(kind: &LoadKind) -> bool {
-    !matches!(kind, LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::None(_))
+    !matches!(
+        kind,
+        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) | LoadKind::None(_) | LoadKind::Runs(_)
+    )
 }
 
 /// The most loaders of an experiment.
@@ -107,6 +115,18 @@ pub(super) fn check_split(raw: &RawExperiment, experiment: &Experiment, problems
             report(raw, key, fault, problems);
         }
     }
+    for (raw, _) in raw
+        .workloads
+        .iter()
+        .zip(&experiment.workloads)
+        .filter(|(_, it)| task::is_task(it))
+    {
+        let fault = Fault::new(
+            "runs of a task cannot be split over loaders",
+            "remove `loaders` from [generator]",
+        );
+        TableCheck::new(&raw.keys.section, problems).error(&raw.keys.kind, fault);
+    }
 }
 
 /// The key that a problem is noted with.
@@ -154,7 +174,7 @@ fn unsplittable(load: &Load, loaders: usize) -> Option<(Key, Fault)> {
         return Some((Key::Cpus, Fault::new(what, "name fewer CPUs or fewer loaders")));
     }
     match &load.spec.kind {
-        LoadKind::Ramp(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) => {
+        LoadKind::Ramp(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) | LoadKind::Runs(_) => {
             let what = "a load of this kind cannot be split over loaders";
             Some((Key::Kind, Fault::new(what, whole)))
         }

@@ -68,6 +68,8 @@ pub(super) fn whole(raw: &RawExperiment, experiment: &Experiment, problems: &mut
         );
         match &load.spec.kind {
             LoadKind::Udp(udp) if short(udp.expected()) => table.warn(&raw_load.keys.packets, fault),
+            // It ends by itself.
+            LoadKind::Command(command) if command.timing.duration.is_zero() => {}
             kind if short(kind.timing().duration) => table.warn(&raw_load.keys.duration, fault),
             _ => {}
         }
@@ -106,7 +108,7 @@ fn partners(raw: &RawExperiment, experiment: &Experiment, problems: &mut Vec<Pro
                 "no load of the file goes with this workload",
                 "a [[workload]] of kind \"udp\" needs a [[load]] of kind \"udp\", all others one of another kind",
             );
-            TableCheck::new(&raw.section, problems).error(&raw.kind, fault);
+            TableCheck::new(&raw.keys.section, problems).error(&raw.keys.kind, fault);
         }
     }
 }

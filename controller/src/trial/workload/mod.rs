@@ -23,5 +23,17 @@ pub fn plan(workload: &Workload, attempt: AttemptId, limits: &PhaseDeadlines) ->
         WorkloadKind::Tcp(tcp) => tcp::plan(&workload.name, tcp),
         WorkloadKind::Udp(udp) => udp::plan(&workload.name, udp),
         WorkloadKind::Jung(jung) => jung::plan(jung, attempt, limits),
+        WorkloadKind::Service(service) => WorkloadPlan {
+            // The first may need the others.
+            services: service
+                .others
+                .iter()
+                .chain([&service.front])
+                .map(|entry| entry.spec.clone())
+                .collect(),
+            broker: None,
+            seed: None,
+            entry: service.front.spec.name.clone(),
+        },
     }
 }

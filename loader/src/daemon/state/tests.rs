@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use protocol::command::{Describe, Ping, Renew, Stop, StopReason, TrialRef};
-use protocol::load::{EchoSpec, LoadKind, LoadSpec, MaxLoad, PartSpec, Start, TargetSpec, Timing, Wait};
+use protocol::load::{EchoSpec, HttpRequests, LoadKind, LoadSpec, MaxLoad, PartSpec, Start, TargetSpec, Timing, Wait};
 use protocol::{Epoch, Name};
 use uuid::Uuid;
 
@@ -41,6 +41,8 @@ fn prepare(index: u32) -> Command {
                 cpus: vec![],
             }),
             wait: Wait::Sleep,
+            keep_awake: true,
+            http: HttpRequests::default(),
         },
         part: PartSpec { index, of: 2 },
         target: TargetSpec::Echo(EchoSpec {}),
@@ -143,7 +145,10 @@ fn one_load_at_a_time() {
         names(&state.on_command(command("a", 1, 2, prepare(0)), now)),
         ["prepare"]
     );
-    let describe = Command::Describe(Describe { platforms: vec![] });
+    let describe = Command::Describe(Describe {
+        platforms: vec![],
+        services: vec![],
+    });
     assert_eq!(
         names(&state.on_command(command("a", 2, 9, describe), now)),
         ["cancel", "FAILED stopped", "facts"],

@@ -1,5 +1,7 @@
 //! `[[load]]`.
 
+mod command;
+mod http;
 mod users;
 
 use std::path::Path;
@@ -30,14 +32,17 @@ struct Kind {
     word: &'static str,
     /// Its keys besides the common ones.
     keys: &'static [&'static str],
+    /// Whether it sends HTTP requests that `[[load.request]]` describes.
+    is_http: bool,
     check: fn(&RawLoad, &mut TableCheck<'_>) -> Option<LoadKind>,
 }
 
 /// Every kind of load.
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind {
         word: "rate",
-        keys: &["duration", "keep_alive", "rate", "arrivals", "jitter"],
+        keys: &["duration", "keep_alive", "order", "host", "rate", "arrivals", "jitter"],
+        is_http: true,
         check: |raw, table| rate(&raw.keys, table).map(LoadKind::Rate),
     },
     Kind {
@@ -45,6 +50,8 @@ const KINDS: [Kind; 8] = [
         keys: &[
             "duration",
             "keep_alive",
+            "order",
+            "host",
             "arrivals",
             "from",
             "to",
@@ -55,6 +62,7 @@ const KINDS: [Kind; 8] = [
             "resolution",
             "repeats",
         ],
+        is_http: true,
         check: |raw, table| ramp(&raw.keys, table).map(LoadKind::Ramp),
     },
     Kind {
@@ -62,6 +70,8 @@ const KINDS: [Kind; 8] = [
         keys: &[
             "duration",
             "keep_alive",
+            "order",
+            "host",
             "users",
             "requests",
             "warm_up_requests",
@@ -69,31 +79,43 @@ const KINDS: [Kind; 8] = [
             "think",
             "ramp_up",
         ],
-        check: |raw, table| users::check(raw, table).map(LoadKind::Users),
+        is_http: true,
+        check: |raw, table| users::check(&raw.keys, table).map(LoadKind::Users),
     },
     Kind {
         word: "max",
-        keys: &["duration", "keep_alive", "connections"],
+        keys: &["duration", "keep_alive", "order", "host", "connections"],
+        is_http: true,
         check: |raw, table| max(&raw.keys, table).map(LoadKind::Max),
     },
     Kind {
         word: "httperf",
         keys: &["duration", "keep_alive", "rate", "calls"],
+        is_http: false,
         check: |raw, table| httperf(&raw.keys, table).map(LoadKind::Httperf),
     },
     Kind {
         word: "jmeter",
         keys: &["duration", "keep_alive", "users", "think_time"],
+        is_http: false,
         check: |raw, table| jmeter(&raw.keys, table).map(LoadKind::Jmeter),
+    },
+    Kind {
+        word: "command",
+        keys: command::KEYS,
+        is_http: false,
+        check: |raw, table| command::check(raw, table).map(|load| LoadKind::Command(Box::new(load))),
     },
     Kind {
         word: "none",
         keys: &["duration", "keep_alive"],
+        is_http: false,
         check: |raw, table| none(&raw.keys, table).map(LoadKind::None),
     },
     Kind {
         word: "udp",
         keys: &["packets", "size", "pace", "window", "search"],
+        is_http: false,
         check: |raw, table| udp(&raw.keys, table).map(LoadKind::Udp),
     },
 ];
@@ -102,7 +124,10 @@ const KINDS: [Kind; 8] = [
 const COMMON: [&str; 5] = ["kind", "name", "warm_up", "timeout", "cpus"];
 
 /// Checks every `[[load]]`; `None`: a problem is reported.
-pub(super) fn check(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Vec<Load>> {
+pub(super) fn check(raw: &RawExperiment, may_be_none: bool, problems: &mut Vec<Problem>) -> Option<Vec<Load>> {
+    if raw.loads.is_empty() && may_be_none {
+        return Some(Vec::new());
+    }
     let none = ("[[load]]", "add [[load]] and kind, name, rate and duration below it");
     each(&raw.loads, &raw.file, none, problems, one)
 }
@@ -118,19 +143,34 @@ fn one(raw: &RawLoad, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option
     }
     let kind = kind?;
     forbid_others(raw, kind, &mut table);
+    let http = http::check(raw, kind.is_http, &mut table);
     let spec = (kind.check)(raw, &mut table);
     Some(Load {
         name: name?,
         spec: LoadSpec {
             kind: spec?,
             wait: Wait::default(),
+            keep_awake: true,
+            http: http?,
         },
     })
 }
 
+/// The problems of loads on this machine: programs that cannot be run here.
+pub(super) fn on_this_machine(raw: &RawExperiment, loads: &[Load]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (raw, load) in raw.loads.iter().zip(loads) {
+        if let LoadKind::Command(program) = &load.spec.kind {
+            let mut table = TableCheck::new(&raw.keys.section, &mut problems);
+            command::unusable(raw, program, &mut table);
+        }
+    }
+    problems
+}
+
 /// Reports keys of other kinds.
 fn forbid_others(raw: &RawLoad, kind: &Kind, table: &mut TableCheck<'_>) {
-    for field in raw.keys.given() {
+    for field in raw.given() {
         if COMMON.contains(&field.key) || kind.keys.contains(&field.key) {
             continue;
         }
@@ -140,11 +180,15 @@ fn forbid_others(raw: &RawLoad, kind: &Kind, table: &mut TableCheck<'_>) {
         let remedy = format!("remove it; it belongs to {}", owners.join(" and "));
         table.error(&field, Fault::new(what, remedy));
     }
-    if kind.word != "users"
-        && let Some(mix) = raw.mix.first()
-    {
-        let fault = Fault::new("only users have a mix", "remove it, or write kind = \"users\"");
-        table.elsewhere(&mix.section).table_error(fault);
+    if kind.word != "command" {
+        let figures = raw.command.figures.iter().map(|figure| &figure.section);
+        for section in figures.chain(raw.command.files.iter().map(|file| &file.section)) {
+            let fault = Fault::new(
+                "only a program has figures and files",
+                "remove it, or write kind = \"command\"",
+            );
+            table.elsewhere(section).table_error(fault);
+        }
     }
 }
 

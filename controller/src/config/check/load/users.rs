@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use protocol::load::{MixPart, Think, Timing, UserRequests, UsersLoad};
+use protocol::load::{Think, Timing, UserRequests, UsersLoad};
 use protocol::toml::{Fault, TableCheck, value};
 
 use super::{HOUR, cpus, timing, window};
-use crate::config::raw::{RawLoad, RawLoadKeys, RawMix};
+use crate::config::raw::RawLoadKeys;
 
 /// The longest window of a load that ends with its users' requests, unless said otherwise.
 const LONGEST: Duration = HOUR;
 
 /// Closed loop of users.
-pub(super) fn check(raw: &RawLoad, table: &mut TableCheck<'_>) -> Option<UsersLoad> {
-    let keys = &raw.keys;
+pub(super) fn check(keys: &RawLoadKeys, table: &mut TableCheck<'_>) -> Option<UsersLoad> {
     let users = table.required(
         &keys.users,
         "users = 20",
@@ -28,7 +27,6 @@ pub(super) fn check(raw: &RawLoad, table: &mut TableCheck<'_>) -> Option<UsersLo
     );
     let keep_alive = table.or(&keys.keep_alive, true, value::any);
     let cpus = cpus(keys, table);
-    let mix = mix(&raw.mix, table);
     let (timing, requests) = extent?;
     Some(UsersLoad {
         users: users?,
@@ -37,7 +35,6 @@ pub(super) fn check(raw: &RawLoad, table: &mut TableCheck<'_>) -> Option<UsersLo
         think: think?,
         ramp_up: ramp_up?,
         keep_alive: keep_alive?,
-        mix: mix?,
         cpus: cpus?,
     })
 }
@@ -94,70 +91,4 @@ fn think(keys: &RawLoadKeys, table: &mut TableCheck<'_>) -> Option<Think> {
         (true, mean) => Think::Exponential(mean),
         (false, pause) => Think::Constant(pause),
     })
-}
-
-/// What users ask for; the service's root if nothing is said.
-fn mix(raw: &[RawMix], table: &mut TableCheck<'_>) -> Option<Vec<MixPart>> {
-    let root = MixPart {
-        path: "/".to_owned(),
-        label: String::new(),
-        share: 1,
-    };
-    if raw.is_empty() {
-        return Some(vec![root]);
-    }
-    let mut parts: Vec<MixPart> = Vec::new();
-    let mut all = Some(());
-    for raw in raw {
-        match part(raw, &parts, &mut table.elsewhere(&raw.section)) {
-            Some(part) => parts.push(part),
-            None => all = None,
-        }
-    }
-    all.map(|()| parts)
-}
-
-fn part(raw: &RawMix, before: &[MixPart], table: &mut TableCheck<'_>) -> Option<MixPart> {
-    let path = table.required(&raw.path, "path = \"/\"", path);
-    let label = table.optional(&raw.label, label)?;
-    let share = table.or(&raw.share, 1, value::integer("a share", 1..=1000, 1));
-    let (path, share) = (path?, share?);
-    let label = label.unwrap_or_else(|| path.clone());
-    if before.iter().any(|part| part.label == label) {
-        let field = if raw.label.value().is_some() {
-            &raw.label
-        } else {
-            &raw.path
-        };
-        let what = format!("the label {label:?} is already taken");
-        table.error(field, Fault::new(what, "give each part a label of its own"));
-        return None;
-    }
-    Some(MixPart { path, label, share })
-}
-
-#[expect(
-    clippy::ptr_arg,
-    reason = "fields hold a String, and a check takes what a field holds"
-)]
-fn path(text: &String) -> Result<String, Fault> {
-    if text.starts_with('/') && text.len() <= 4096 && text.bytes().all(|b| b.is_ascii_graphic()) {
-        Ok(text.clone())
-    } else {
-        let what = "a path begins with / and consists of printable ASCII without spaces";
-        Err(Fault::new(what, "write e.g. \"/users?page=1\""))
-    }
-}
-
-#[expect(
-    clippy::ptr_arg,
-    reason = "fields hold a String, and a check takes what a field holds"
-)]
-fn label(text: &String) -> Result<String, Fault> {
-    if (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
-        Ok(text.clone())
-    } else {
-        let what = "a label is 1 to 63 printable ASCII characters without spaces";
-        Err(Fault::new(what, "write e.g. \"login\""))
-    }
 }
