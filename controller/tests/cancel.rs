@@ -48,11 +48,14 @@ enum During {
     RunRequest,
     Deployment,
     ReachabilityCheck,
+    TlsHandshake,
     FirstPing,
     LoaderPreparation,
     LoaderRun,
     WarmUp,
     Window,
+    LoadProgram,
+    TaskRun,
     Readback,
     LastPings,
     Stop,
@@ -65,23 +68,34 @@ impl During {
         let workload = match self {
             Self::ReachabilityCheck => "kind = 'udp'",
             Self::Readback => "kind = 'jung'",
+            Self::TaskRun => "kind = 'task'\nname = 't'\n[workload.native]\nprogram = 'true'",
             _ => "kind = 'tcp'",
         };
         let load = match self {
-            Self::ReachabilityCheck => "kind = 'udp'\npackets = 1000\nwindow = 64",
-            Self::Readback => "kind = 'users'\nusers = 1\nduration = '200ms'\nwarm_up = '0s'\ntimeout = '100ms'",
-            Self::WarmUp => "kind = 'rate'\nrate = 10\nduration = '10s'\nwarm_up = '1h'",
-            Self::Window => "kind = 'rate'\nrate = 10\nduration = '1h'\nwarm_up = '0s'",
-            _ => "kind = 'none'\nduration = '200ms'",
-        };
-        let load = match self {
-            Self::LoaderPreparation | Self::LoaderRun => "kind = 'rate'\nrate = 10\nduration = '10s'",
-            _ => load,
+            Self::TaskRun => "",
+            Self::ReachabilityCheck => "[[load]]\nkind = 'udp'\npackets = 1000\nwindow = 64\nname = 'l'",
+            Self::TlsHandshake => {
+                "[[load]]\nkind = 'rate'\nrate = 10\nduration = '1h'\nname = 'l'\n[load.tls]\ninsecure = true"
+            }
+            Self::LoaderPreparation | Self::LoaderRun => {
+                "[[load]]\nkind = 'rate'\nrate = 10\nduration = '10s'\nname = 'l'"
+            }
+            Self::WarmUp => "[[load]]\nkind = 'rate'\nrate = 10\nduration = '10s'\nwarm_up = '1h'\nname = 'l'",
+            Self::Window => "[[load]]\nkind = 'rate'\nrate = 10\nduration = '1h'\nwarm_up = '0s'\nname = 'l'",
+            // It connects to the service, and does not end.
+            Self::LoadProgram => {
+                "[[load]]\nkind = 'command'\nname = 'l'\nprogram = 'bash'\n\
+                 arguments = ['-c', 'exec 3<>/dev/tcp/{host}/{port} && sleep 3600']"
+            }
+            Self::Readback => {
+                "[[load]]\nkind = 'users'\nusers = 1\nduration = '200ms'\nwarm_up = '0s'\ntimeout = '100ms'\nname = 'l'"
+            }
+            _ => "[[load]]\nkind = 'none'\nduration = '200ms'\nname = 'l'",
         };
         experiment(&format!(
             "[experiment]\nname = 'x'\niterations = 1\nhost = 'lab'\n\
              [deadlines]\nanswer = '1h'\nready = '1h'\ngrace = '1h'\nlease = '3s'\n\
-             [[platform]]\nkind = 'native'\n[[workload]]\n{workload}\n[[load]]\nname = 'l'\n{load}\n"
+             [[platform]]\nkind = 'native'\n[[workload]]\n{workload}\n{load}\n"
         ))
     }
 }
@@ -183,8 +197,8 @@ impl Services {
     async fn watch(&self, during: During, cancel: &CancellationToken) {
         match during {
             During::ReachabilityCheck => drop(self.udp.recv_from(&mut [0; 64]).await.unwrap()),
-            During::WarmUp => {
-                // The check of reachability, and the first request.
+            During::TlsHandshake | During::WarmUp | During::LoadProgram | During::TaskRun => {
+                // The check of reachability, and the handshake or first request.
                 let _first = self.http.accept().await.unwrap();
                 let _second = self.http.accept().await.unwrap();
                 cancel.cancel();
@@ -341,6 +355,7 @@ async fn a_run_request_and_a_deployment_are_stopped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_precedes_the_load_is_stopped() {
     is_stopped(During::ReachabilityCheck).await;
+    is_stopped(During::TlsHandshake).await;
     let outcome = is_stopped(During::FirstPing).await;
     assert!(outcome.load.exchanges.is_empty() && outcome.load.outcome.is_none());
 }
@@ -353,7 +368,8 @@ async fn loaders_are_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_is_stopped() {
-    for during in [During::WarmUp, During::Window] {
+    let loads = [During::WarmUp, During::Window, During::LoadProgram, During::TaskRun];
+    for during in loads {
         let outcome = is_stopped(during).await;
         assert!(outcome.load.outcome.unwrap().cancelled, "what was measured is there");
     }

@@ -141,7 +141,9 @@ impl<'a> Trials<'a> {
             self.record_outcome(task, &record, began, progress);
             if matches!(end, End::NoAnswer(_)) {
                 // A runner that is restarting answers again; one that is gone ends the run, which can be resumed.
-                let answer = session.link.describe(Describe::default(), self.experiment.deadlines.runner);
+                let answer = session
+                    .link
+                    .describe(Describe::default(), self.experiment.deadlines.runner);
                 shutdown.run_until_cancelled(answer).await.transpose()?;
             }
         }

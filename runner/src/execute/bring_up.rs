@@ -44,15 +44,57 @@ pub(super) struct StartResult {
 impl Attempt {
     /// Resolves the services, accepts the RUN, and starts all services. Whatever was started is in `deployments`, also on error.
     pub(super) async fn bring_up(&mut self, deployments: &mut Deployments) -> Result<StartResult, Outcome> {
-        let run = Arc::clone(&self.run);
+        let (context, run, logs) = (Arc::clone(&self.context), Arc::clone(&self.run), self.logs());
         let services = self.resolve().await?;
         self.report(Event::Accepted(Accepted {}));
-        let prepare = Deadline::after_ms(run.deadlines.prepare_ms);
+        let deadline = Deadline::after_ms(run.deadlines.prepare_ms);
         if run.broker.is_some() || plan::need_addresses(&services) {
-            let driver = AnyDriver::for_platform(&run.platform, &self.context.host);
-            self.gateway = self.phase(Stage::Prepare, prepare, driver.host_gateway()).await?;
+            let driver = AnyDriver::for_platform(&run.platform, &context.host);
+            self.gateway = self.phase(Stage::Prepare, deadline, driver.host_gateway()).await?;
         }
-        self.start(deployments, services, prepare).await
+        let planner = Planner {
+            host: &context.host,
+            programs: &context.programs,
+            attempt: self.id,
+            logs: &logs,
+            gateway: self.gateway,
+            free_cpus: context.free_cpus.as_ref(),
+        };
+        let planned = planner.plan(&run, &services);
+        let mut prepared = Duration::ZERO;
+        for one in planned.iter().filter(|one| !one.needs_addresses) {
+            prepared += self.prepare(one, deadline).await?;
+        }
+        let idle = self.idle().await?;
+        self.kernel_log = KernelLog::from_now(kernel_log::DEVICE.as_ref()).ok();
+        let ready = Deadline::after_ms(run.deadlines.ready_ms);
+        let beside = services.iter().filter(|placed| !placed.place.is_platform());
+        let beside = beside.map(|placed| placed.resolved.service.name.clone()).collect();
+        for mut one in planned {
+            if one.needs_addresses {
+                let known = one.with_addresses(&deployments.endpoints(), (&beside, self.gateway));
+                one = known.map_err(|why| Outcome::Failed(Stage::Prepare, why))?;
+                let deadline = Deadline::after_ms(run.deadlines.prepare_ms);
+                prepared += self.prepare(&one, deadline).await?;
+            }
+            let called = Instant::now();
+            let work = one.driver.start(&one.deployment);
+            let running = self.phase(Stage::Start, ready, work).await?;
+            deployments.push(running, called);
+            self.first_replies(deployments, &one.deployment, ready.left()).await?;
+        }
+        let seeded = self.seed_all(deployments, &services).await?;
+        let records = services.into_iter().filter_map(|placed| placed.resolved.record);
+        let records = records.map(|record| ServiceRecord {
+            image: deployments.image(&record.service),
+            ..record
+        });
+        Ok(StartResult {
+            prepared,
+            seeded,
+            idle,
+            services: records.collect(),
+        })
     }
 
     /// What the RUN's services are on this host, as far as they are allowed.
@@ -71,58 +113,12 @@ impl Attempt {
         resolved.map_or_else(panicked, |resolved| resolved.map_err(Outcome::Refused))
     }
 
-    async fn start(
-        &mut self,
-        deployments: &mut Deployments,
-        services: Vec<PlacedService>,
-        prepare: Deadline,
-    ) -> Result<StartResult, Outcome> {
-        let (context, run, logs) = (Arc::clone(&self.context), Arc::clone(&self.run), self.logs());
-        let planner = Planner {
-            host: &context.host,
-            programs: &context.programs,
-            attempt: self.id,
-            logs: &logs,
-            gateway: self.gateway,
-            free_cpus: context.free_cpus.as_ref(),
-        };
-        let planned = planner.plan(&run, &services);
+    /// Prepares a deployment; returns how long it took.
+    async fn prepare(&mut self, planned: &PlannedDeployment, deadline: Deadline) -> Result<Duration, Outcome> {
         let start = Instant::now();
-        for one in planned.iter().filter(|one| !one.needs_addresses) {
-            let work = one.driver.prepare(&one.deployment);
-            self.phase(Stage::Prepare, prepare, work).await?;
-        }
-        let mut prepared = start.elapsed();
-        let idle = self.idle().await?;
-        self.kernel_log = KernelLog::from_now(kernel_log::DEVICE.as_ref()).ok();
-        let ready = Deadline::after_ms(run.deadlines.ready_ms);
-        let beside = services.iter().filter(|placed| !placed.place.is_platform());
-        let beside = beside.map(|placed| placed.resolved.service.name.clone()).collect();
-        for mut one in planned {
-            if one.needs_addresses {
-                let endpoints = deployments.endpoints();
-                one = one
-                    .with_addresses(&endpoints, (&beside, self.gateway))
-                    .map_err(|why| Outcome::Failed(Stage::Prepare, why))?;
-                let (start, deadline) = (Instant::now(), Deadline::after_ms(run.deadlines.prepare_ms));
-                let work = one.driver.prepare(&one.deployment);
-                self.phase(Stage::Prepare, deadline, work).await?;
-                prepared += start.elapsed();
-            }
-            self.start_one(deployments, &one, ready).await?;
-        }
-        let seeded = self.seed_all(deployments, &services).await?;
-        let records = services.into_iter().filter_map(|placed| placed.resolved.record);
-        let records = records.map(|record| ServiceRecord {
-            image: deployments.image(&record.service),
-            ..record
-        });
-        Ok(StartResult {
-            prepared,
-            seeded,
-            idle,
-            services: records.collect(),
-        })
+        let work = planned.driver.prepare(&planned.deployment);
+        self.phase(Stage::Prepare, deadline, work).await?;
+        Ok(start.elapsed())
     }
 
     /// Measures the whole host while nothing of the attempt runs.
@@ -132,20 +128,6 @@ impl Attempt {
             idle = measure_idle("/proc".as_ref(), length) => Ok(idle),
             reason = ended(&mut self.end_rx) => Err(Outcome::Ended(reason, Stage::Start)),
         }
-    }
-
-    async fn start_one(
-        &mut self,
-        deployments: &mut Deployments,
-        planned: &PlannedDeployment,
-        deadline: Deadline,
-    ) -> Result<(), Outcome> {
-        let called = Instant::now();
-        let work = planned.driver.start(&planned.deployment);
-        let running = self.phase(Stage::Start, deadline, work).await?;
-        deployments.push(running, called);
-        self.first_replies(deployments, &planned.deployment, deadline.left())
-            .await
     }
 
     /// Waits for the first correct reply of every service of the newest deployment; fails at once if a service exits.
@@ -263,7 +245,11 @@ fn resolve(context: &Context, run: &Run) -> Result<Vec<PlacedService>, Refused> 
     let services = allow
         .platform(&run.platform)
         .and_then(|()| allow.resources(&run.resources))
-        .and_then(|()| services.map(|spec| place(&context.catalog, spec, &run.platform)).collect());
+        .and_then(|()| {
+            services
+                .map(|spec| place(&context.catalog, spec, &run.platform))
+                .collect()
+        });
     let services: Vec<PlacedService> = services.map_err(unmet)?;
     let listeners = services.iter().map(|placed| Listener::from(&placed.resolved.service));
     let mut problems = validate::port_problems(listeners, run.broker.as_ref());
@@ -282,11 +268,7 @@ fn resolve(context: &Context, run: &Run) -> Result<Vec<PlacedService>, Refused> 
 fn place(catalog: &Catalog, spec: &ServiceSpec, platform: &PlatformSpec) -> Result<PlacedService, Unmet> {
     let mut resolved = catalog.resolve(spec)?;
     let native = PlatformSpec::Native(NativeSpec {});
-    let platform = if spec.place.is_platform() {
-        platform
-    } else {
-        &native
-    };
+    let platform = if spec.place.is_platform() { platform } else { &native };
     catalog.check(&resolved.service, platform)?;
     let description = resolved.service.description().map(|described| described.description());
     if !description.is_some_and(|description| description.runs_native_program(platform.kind()))
