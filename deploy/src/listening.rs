@@ -81,6 +81,9 @@ fn parse(table: &str, state: &str, sockets: &BTreeSet<String>, transport: Transp
 fn address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
+    if !matches!(ip.len(), 8 | 32) {
+        return None;
+    }
     let words = ip.as_bytes().chunks(8);
     let mut bytes = Vec::new();
     for word in words {

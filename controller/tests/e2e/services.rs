@@ -105,7 +105,7 @@ fn a_service_that_the_experiment_describes_is_started_if_its_program_is_allowed(
             service["program"]["path"].as_str().unwrap().ends_with("/perl"),
             "{service}"
         );
-        assert_eq!(record["requests"]["succeeded"], 100, "{}", record["requests"]);
+        assert_eq!(record["requests"]["ok"], 100, "{}", record["requests"]);
     }
     assert_no_files(&lab);
 }
@@ -153,7 +153,7 @@ fn nginx_is_measured_by_the_name_of_its_description() {
     lab.run(&experiment(&lab, &workload), 0);
     for record in records(&lab) {
         assert_eq!(record["ready"]["services"][0]["description"], "nginx");
-        assert_eq!(record["requests"]["succeeded"], 100);
+        assert_eq!(record["requests"]["ok"], 100);
         // Master and worker.
         assert!(
             record["resources"][0]["rss_max_bytes"].as_u64().unwrap() > 0,
@@ -207,7 +207,7 @@ fn an_application_has_a_service_beside_the_platform() {
             .map(|service| service["service"].as_str().unwrap())
             .collect();
         assert_eq!(names, ["cache", "nginx"], "the front one is started last");
-        assert_eq!(record["auxiliary"], serde_json::json!(["cache"]));
+        assert_eq!(record["beside"], serde_json::json!(["cache"]));
     }
 }
 
@@ -226,7 +226,7 @@ fn assert_nginx_on(lab: &Lab, platform: &str) {
     let records = records(lab);
     assert_eq!(records.len(), 2);
     for record in records {
-        assert_eq!(record["requests"]["succeeded"], 100, "{record}");
+        assert_eq!(record["requests"]["ok"], 100, "{record}");
         let service = &record["ready"]["services"][0];
         let is_native = record["key"]["trial"]["cell"]["platform"] == "native";
         assert_eq!(service["image"].is_null(), is_native, "{service}");
@@ -322,7 +322,7 @@ fn assert_proxy_on(lab: &Lab, platforms: &str, trials: usize) {
         assert_eq!(agreed.counted().count(), trials);
         for attempt in agreed.counted() {
             let record = json(&run.join(&attempt.folder).join("trial.json"));
-            assert_eq!(record["requests"]["succeeded"], 100, "{record}");
+            assert_eq!(record["requests"]["ok"], 100, "{record}");
         }
     }
     assert_no_files(lab);

@@ -44,7 +44,7 @@ fn assert_ran(lab: &Lab, runs: usize, platforms: usize) {
     assert_eq!(records.len(), platforms);
     let run = lab.run_folder();
     for record in &records {
-        assert_eq!(record["requests"]["succeeded"], runs, "{record}");
+        assert_eq!(record["requests"]["ok"], runs, "{record}");
         let figures = record["external"]["figures"].as_array().unwrap();
         let value = |name: &str| {
             let figure = figures.iter().find(|figure| figure["name"] == name).unwrap();

@@ -163,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    fn plan(text: &str) -> Result<ContainerPlan, DeployError> {
+    fn plan(text: &str, state: &Path) -> Result<ContainerPlan, DeployError> {
         let image = Ensured {
             record: ImageRecord {
                 name: "image:1".into(),
@@ -175,7 +175,6 @@ mod tests {
                 args: vec!["of".into(), "image".into()],
             },
         };
-        let state = tempfile::tempdir().unwrap();
         let description = protocol::description::parse("x", text).unwrap();
         let values = description.values(&BTreeMap::new()).unwrap();
         let described = Described::new(description, values, None, 1000).unwrap();
@@ -187,12 +186,17 @@ mod tests {
             attempt: AttemptId::fresh(),
             service: service.name.clone(),
         };
-        ContainerPlan::new(&service, ("image:1".into(), Some(image)), state.path(), &mark)
+        ContainerPlan::new(&service, ("image:1".into(), Some(image)), state, &mark)
     }
 
     #[test]
     fn what_the_description_leaves_out_is_the_image_s_own() {
-        let plan = plan("parameters = { port = 8080 }\n[container]\nimage = 'nginx'\nport = 80\n").unwrap();
+        let state = tempfile::tempdir().unwrap();
+        let plan = plan(
+            "parameters = { port = 8080 }\n[container]\nimage = 'nginx'\nport = 80\n",
+            state.path(),
+        )
+        .unwrap();
         assert_eq!((plan.entrypoint, plan.args, plan.user), (None, None, None));
         assert_eq!((plan.port, plan.directory), (Some(80), None));
         assert_eq!(plan.binds.len(), 1);
@@ -201,10 +205,11 @@ mod tests {
 
     #[test]
     fn the_port_in_the_container_is_what_files_and_arguments_get() {
+        let state = tempfile::tempdir().unwrap();
         let text = "parameters = { port = 8080 }\n[[file]]\npath = 'a/b'\ncontents = '{listen} {dir}'\n\
                     [container]\nimage = 'x'\nport = 80\nargs = ['{port}', '{address}']\nenv = { A = '{service}' }\nuser = 'www'\n\
                     directory = '{dir}/a'\nvolumes = { '/etc/b' = 'a/b' }\n";
-        let plan = plan(text).unwrap();
+        let plan = plan(text, state.path()).unwrap();
         assert_eq!(plan.args.unwrap(), ["80", "0.0.0.0"]);
         assert_eq!(
             (plan.env, plan.user.unwrap()),
@@ -221,8 +226,9 @@ mod tests {
 
     #[test]
     fn an_image_of_the_program_runs_the_program() {
+        let state = tempfile::tempdir().unwrap();
         let text = "parameters = { port = 8080 }\n[native]\nprogram = '/bin/cat'\nargs = ['{dir}/x', '{port}']\nuser = 'nobody'\n";
-        let plan = plan(text).unwrap();
+        let plan = plan(text, state.path()).unwrap();
         assert_eq!(plan.entrypoint.unwrap(), ["/bin/cat"]);
         assert_eq!(plan.args.unwrap(), ["/service/x", "8080"]);
         assert_eq!(
@@ -233,16 +239,21 @@ mod tests {
 
     #[test]
     fn a_volume_without_its_file_is_named() {
-        let error =
-            plan("[container]\nimage = 'x'\nvolumes = { '/etc/b' = 'b' }\n[ready]\nkind = 'started'\n").unwrap_err();
+        let state = tempfile::tempdir().unwrap();
+        let error = plan(
+            "[container]\nimage = 'x'\nvolumes = { '/etc/b' = 'b' }\n[ready]\nkind = 'started'\n",
+            state.path(),
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("the volume /etc/b is the file b"), "{error}");
     }
 
     #[test]
     fn a_task_runs_what_the_image_runs() {
+        let state = tempfile::tempdir().unwrap();
         let task = "[container]\nimage = 'x'\n%\n[task]\n";
         let whole = |container: &str| {
-            let plan = plan(&task.replace('%', container)).unwrap();
+            let plan = plan(&task.replace('%', container), state.path()).unwrap();
             (plan.entrypoint.unwrap().join(" "), plan.args.unwrap().join(" "))
         };
         let starter = "/service/.jung-task";

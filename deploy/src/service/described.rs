@@ -125,6 +125,7 @@ impl Described {
         if let Some(listen) = listen {
             values.set("listen", listen);
             values.set("address", listen.ip());
+            values.set("port", listen.port());
         }
         values
     }

@@ -53,7 +53,7 @@ env = {{ GREETING = "{{service}} at {{address}}" }}
 #[tokio::test]
 async fn a_described_service_has_its_files_and_leaves_none() {
     let lab = Lab::new();
-    let text = web("[ready]\nbody = '^web at 127.0.0.1 in .*/state/working/.*-web\n as '\n");
+    let text = web("[ready]\nbody = '^web at 127.0.0.1 in .*/state/working/.*-web\\n as '\n");
     let deployment = lab.deployment(&[described(&text, None)]);
     let driver = lab.native();
     driver.prepare(&deployment).await.unwrap();

@@ -41,7 +41,7 @@ fn a_whole_description_is_read() {
     let description = parse("service.toml", NGINX).unwrap();
     insta::assert_json_snapshot!(description);
     assert_eq!(description.missing_form(PlatformKind::Native), None);
-    assert!(description.missing_form(PlatformKind::Osv).is_some());
+    assert!(description.missing_form(PlatformKind::Includeos).is_some());
     let json = serde_json::to_string(&description).unwrap();
     assert_eq!(serde_json::from_str::<ServiceDescription>(&json).unwrap(), description);
 }
@@ -84,7 +84,7 @@ user = "Root"
 "#
     ));
     insta::assert_snapshot!(problems(
-        r#"parameters = { port = 8080, index = "x; load_module /evil.so" }
+        r#"parameters = { port = 8080, page = "x; load_module /evil.so" }
 [native]
 program = "nginx"
 "#

@@ -202,7 +202,7 @@ pub(super) fn check_forms(raw: &RawExperiment, experiment: &mut Experiment, prob
                     load: None,
                 });
             } else {
-                let remedy = "add the table, skip the pair by [[skip]], or write optional = true";
+                let remedy = "add a missing table, skip the pair by [[skip]], or write optional = true";
                 table.error(&raw_platform.kind, Fault::new(what, remedy));
             }
         }
@@ -223,7 +223,8 @@ mod tests {
                         [[load]]\nkind = 'none'\nname = 'idle'\n";
 
     fn workload(text: &str) -> ServiceWorkload {
-        let mut experiment = experiment(&format!("{REST}[[workload]]\nkind = 'service'\n{text}")).unwrap();
+        let with_load = "[[workload]]\nkind = 'tcp'\nname = 'for-the-load'\n";
+        let mut experiment = experiment(&format!("{REST}[[workload]]\nkind = 'service'\n{text}{with_load}")).unwrap();
         match experiment.workloads.remove(0).kind {
             WorkloadKind::Service(service) => service,
             other => panic!("{other:?}"),
@@ -278,13 +279,13 @@ mod tests {
     #[test]
     fn a_platform_without_a_form_is_refused_or_left_out() {
         let service = "[[workload]]\nkind = 'service'\nname = 'web'\nparameters = { port = 8080 }\n[workload.native]\nprogram = 'nginx'\n";
-        let text = format!("{REST}[[platform]]\nkind = 'osv'\n{service}");
+        let text = format!("{REST}[[platform]]\nkind = 'includeos'\n{service}");
         insta::assert_snapshot!(problems(&text));
-        let optional = text.replace("kind = 'osv'", "kind = 'osv'\noptional = true");
+        let optional = text.replace("kind = 'includeos'", "kind = 'includeos'\noptional = true");
         let plan = Plan::new(&experiment(&optional).unwrap());
         let cells: Vec<_> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
         assert_eq!(cells, ["native.web.light", "native.web.idle"]);
-        let skipped = format!("{text}[[skip]]\nplatform = 'osv'\nworkload = 'web'\n");
+        let skipped = format!("{text}[[skip]]\nplatform = 'includeos'\nworkload = 'web'\n");
         assert_eq!(Plan::new(&experiment(&skipped).unwrap()).cells.len(), 2);
     }
 

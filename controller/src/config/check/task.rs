@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn loads_of_services_do_not_go_to_tasks() {
-        let more = "[[workload]]\nkind = 'tcp'\n[[load]]\nkind = 'max'\nname = 'full'\nduration = '9s'\n\
+        let more = "[[workload]]\nkind = 'tcp'\n[[load]]\nkind = 'max'\nname = 'full'\nconnections = 4\nduration = '9s'\n\
                     [[load]]\nkind = 'command'\nname = 'own'\nprogram = 'true'\narguments = ['{port}']\n";
         let cells = cells(&format!("{HEAD}{SORT}{more}"));
         assert_eq!(cells, ["native.sort.runs", "native.tcp.full", "native.tcp.own"]);
