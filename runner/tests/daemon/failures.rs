@@ -1,11 +1,11 @@
 //! Failures of the platform, of a service and of the runner itself.
 
-use protocol::event::Stage;
+use protocol::event::{RefusedReason, Stage};
 use protocol::sample::Subject;
-use protocol::spec::{DockerSpec, FakeFailure, PlatformSpec};
+use protocol::spec::{DockerSpec, FakeFailure, Place, PlatformSpec, ServiceSource, ServiceSpec};
 use protocol::{AttemptId, Event};
 
-use crate::lab::{Lab, fake, is_alive, journaled, native, port_of, run, script_of, until};
+use crate::lab::{Lab, fake, is_alive, journaled, name, native, port_of, run, script_of, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_failure_has_its_stage() {
@@ -77,6 +77,32 @@ async fn leftovers_are_reported_and_stay_in_the_journal() {
     };
     assert!(!summary.teardown.leftovers.is_empty());
     assert_eq!(journaled(&lab), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_not_allowed_is_refused_before_the_others_are_started() {
+    let (lab, marks) = (Lab::new().await, tempfile::tempdir().unwrap());
+    let (_runner, mut controller) = lab.serving().await;
+    let (mut run, mark) = (native(), marks.path().join("started"));
+    let script = script_of(&mut run);
+    *script = format!("touch {}; {script}", mark.display());
+    let allowed = run.clone();
+    let text = "[native]\nprogram = '/bin/sh'\n[ready]\nkind = 'output'\nline = 'ready'\n";
+    let description = protocol::description::parse("service.toml", text).unwrap();
+    run.services.push(ServiceSpec {
+        name: name("shell"),
+        place: Place::Beside,
+        source: ServiceSource::Inline(Box::new(description)),
+    });
+    controller.run(AttemptId::fresh(), &run);
+    let Event::Refused(refused) = controller.answer().await else {
+        panic!("not REFUSED")
+    };
+    assert_eq!(refused.reason, RefusedReason::Unmet);
+    assert!(refused.why.contains("/bin/sh is not allowed"), "{}", refused.why);
+    assert!(!mark.exists(), "the allowed service was started");
+    controller.ready(&allowed).await;
+    assert!(mark.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
