@@ -26,7 +26,7 @@ pub enum WorkloadKind {
     /// Czipri's UDP service.
     Udp(UdpWorkload),
     /// Described services.
-    Service(ServiceWorkload),
+    Service(Box<ServiceWorkload>),
 }
 
 /// A load of the comparison.

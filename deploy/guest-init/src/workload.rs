@@ -127,12 +127,18 @@ mod tests {
 
     #[test]
     fn a_described_service_is_parsed() {
-        let exec = Exec::parse("/bin/x\0/service\033\044\02\0-c\0a b\0A=b=c").unwrap();
+        let exec = Exec::parse("/bin/x\x00/service\x0033\x0044\x002\x00-c\x00a b\x00A=b=c").unwrap();
         assert_eq!((exec.program.as_str(), exec.directory.as_str()), ("/bin/x", "/service"));
         assert_eq!(exec.user, (33, 44));
         assert_eq!(exec.args, ["-c", "a b"]);
         assert_eq!(exec.env[1], ("A".to_owned(), "b=c".to_owned()));
-        for bad in ["", "/x", "/x\0/\00\00\02\0a", "/x\0/\0root\00\00", "/x\0/\00\00\00\0A"] {
+        for bad in [
+            "",
+            "/x",
+            "/x\x00/\x000\x000\x002\x00a",
+            "/x\x00/\x00root\x000\x000",
+            "/x\x00/\x000\x000\x000\x00A",
+        ] {
             assert_eq!(Exec::parse(bad), None, "{bad:?}");
         }
     }

@@ -78,7 +78,7 @@ impl Container {
             .publish
             .and_then(|(bind, _)| Some((service.transport(), (bind, service.port?).into())));
         let warnings = create(docker, config, mark, (service, &plan)).await?;
-        let oom = OomDetector::new(config.runtime.is_podman && config.resources.memory_mib.is_some());
+        let oom = OomDetector::new(config.resources.memory_mib.is_some());
         docker
             .start_container(&name, None)
             .await

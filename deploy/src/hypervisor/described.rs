@@ -198,7 +198,10 @@ mod tests {
         let tree = linux(&web, &described, &folder.path().join("scratch")).unwrap();
         assert_eq!(file(&tree, "bin/server"), b"x");
         let exec = String::from_utf8(file(&tree, "etc/jung/service")).unwrap();
-        assert!(exec.starts_with("/bin/server\0/service\00\00\01\0-v"), "{exec:?}");
+        assert!(
+            exec.starts_with("/bin/server\x00/service\x000\x000\x001\x00-v"),
+            "{exec:?}"
+        );
     }
 
     #[test]

@@ -232,7 +232,7 @@ impl Described {
     /// The program of a readiness probe, with its arguments. `endpoint`: where the service is reached.
     ///
     /// # Errors
-    /// As [`Self::launchable`].
+    /// [`DeployError::Unmet`] for a program that does not exist, or a placeholder without a value.
     pub fn probe_command(
         &self,
         command: &CommandProbe,

@@ -132,7 +132,8 @@ async fn a_missing_image_is_never_pulled() {
         image: Some(image.into()),
         ..DockerSpec::default()
     });
-    let error = lab.driver.prepare(&lab.deployment(&[])).await.unwrap_err();
+    let deployment = lab.deployment(&[lab.tcp("one", &[])]);
+    let error = lab.driver.prepare(&deployment).await.unwrap_err();
     assert!(
         matches!(&error, DeployError::ImageMissing { image: missing, .. } if missing == image),
         "{error}"

@@ -122,10 +122,10 @@ async fn a_service_runs_as_its_user_who_must_reach_its_files() {
     let lab = Lab::new();
     let text = web("user = 'nobody'\n[ready]\nbody = ' as nobody$'\n");
     let deployment = lab.deployment(&[described(&text, None)]);
-    // A temporary folder is closed to others.
+    let above = lab.host.state.parent().unwrap();
+    std::fs::set_permissions(above, std::fs::Permissions::from_mode(0o700)).unwrap();
     let error = lab.native().prepare(&deployment).await.unwrap_err().to_string();
     assert!(error.contains("user nobody cannot enter"), "{error}");
-    let above = lab.host.state.parent().unwrap();
     std::fs::set_permissions(above, std::fs::Permissions::from_mode(0o755)).unwrap();
     let running = lab.native().start(&deployment).await.unwrap();
     ready::wait(

@@ -94,7 +94,6 @@ impl RawDescription {
 ///
 /// # Errors
 /// The first that is not valid.
-#[expect(clippy::ptr_arg, reason = "a check takes what a field holds")]
 pub fn parameters(given: &Vec<(String, Parameter)>) -> Result<BTreeMap<ParameterName, Parameter>, Fault> {
     let mut parameters = BTreeMap::new();
     for (name, default) in given {
@@ -157,9 +156,9 @@ pub(super) fn templates(known: Option<&Values>) -> impl Fn(&Vec<String>) -> Resu
     move |texts| texts.iter().map(template(known)).collect()
 }
 
-fn environment(
-    known: Option<&Values>,
-) -> impl Fn(&Vec<(String, String)>) -> Result<BTreeMap<EnvName, Template>, Fault> {
+type Environment = BTreeMap<EnvName, Template>;
+
+fn environment(known: Option<&Values>) -> impl Fn(&Vec<(String, String)>) -> Result<Environment, Fault> {
     move |pairs| {
         let one = |(name, value): &(String, String)| {
             let name = parsed("name of an environment variable", "use letters, digits and _")(name)?;

@@ -197,6 +197,7 @@ fn http(raw: &RawReady, table: &mut TableCheck<'_>) -> Option<HttpProbe> {
     })
 }
 
+#[expect(clippy::ptr_arg, reason = "a check takes what a field holds")]
 fn pattern(text: &String) -> Result<Pattern, Fault> {
     text.parse::<Pattern>().map_err(|error| {
         let what = format!("invalid regular expression ({})", error.why);
@@ -208,6 +209,7 @@ fn pattern(text: &String) -> Result<Pattern, Fault> {
 }
 
 /// A domain name: labels of 1 to 63 bytes, together at most 253.
+#[expect(clippy::ptr_arg, reason = "a check takes what a field holds")]
 fn domain(text: &String) -> Result<String, Fault> {
     let label = |label: &str| {
         (1..=63).contains(&label.len()) && label.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))

@@ -142,7 +142,11 @@ fn allow(raw: &RawConfig, bus: Option<&BusConfig>, problems: &mut Vec<Problem>) 
     })
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a check can fail")]
+#[expect(
+    clippy::unnecessary_wraps,
+    clippy::ptr_arg,
+    reason = "a check takes what a field holds, and can fail"
+)]
 fn patterns(texts: &Vec<String>) -> Result<Vec<NamePattern>, Fault> {
     Ok(texts.iter().map(|text| NamePattern::new(text)).collect())
 }

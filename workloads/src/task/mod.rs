@@ -62,6 +62,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     std::thread::spawn(move || {
         wait_for(&shutdown);
         on_signal.kill();
+        #[expect(clippy::exit, reason = "the other thread waits for requests or for a program")]
         std::process::exit(0);
     });
     let mut stdout = io::stdout();

@@ -226,7 +226,7 @@ mod tests {
         let with_load = "[[workload]]\nkind = 'tcp'\nname = 'for-the-load'\n";
         let mut experiment = experiment(&format!("{REST}[[workload]]\nkind = 'service'\n{text}{with_load}")).unwrap();
         match experiment.workloads.remove(0).kind {
-            WorkloadKind::Service(service) => service,
+            WorkloadKind::Service(service) => *service,
             other => panic!("{other:?}"),
         }
     }

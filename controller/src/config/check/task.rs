@@ -88,7 +88,8 @@ pub(super) fn loads(
 ) -> Vec<Load> {
     let mut found: Vec<(usize, &RunsLoad)> = Vec::new();
     for (index, workload) in workloads.iter().enumerate() {
-        if let WorkloadKind::Service(ServiceWorkload { runs: Some(runs), .. }) = &workload.kind
+        if let WorkloadKind::Service(service) = &workload.kind
+            && let Some(runs) = &service.runs
             && found.iter().all(|(_, other)| *other != runs)
         {
             found.push((index, runs));

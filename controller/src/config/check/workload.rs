@@ -73,12 +73,13 @@ fn one(raw_workload: &RawWorkload, taken: &mut Unique, problems: &mut Vec<Proble
         Kind::Service => {
             let what = "the port of a service is a parameter of its description";
             table.forbid(&raw.port, what, "write parameters = { port = 8080 }");
-            service::check(raw_workload, name.as_ref(), problems).map(WorkloadKind::Service)
+            service::check(raw_workload, name.as_ref(), problems)
+                .map(|service| WorkloadKind::Service(Box::new(service)))
         }
         Kind::Task => {
             let what = "the port of a task is a parameter of its description";
             table.forbid(&raw.port, what, "write parameters = { port = 8080 }");
-            task::check(raw_workload, name.as_ref(), problems).map(WorkloadKind::Service)
+            task::check(raw_workload, name.as_ref(), problems).map(|service| WorkloadKind::Service(Box::new(service)))
         }
     };
     if !matches!(kind, Some(WorkloadKind::Service(_)) | None) {
