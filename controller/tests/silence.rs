@@ -141,7 +141,7 @@ async fn every_rejected_message_is_a_cause() {
     })
     .await;
     assert!(found.to_string().contains("is not JSON with a version"), "{found}");
-    let newer = VERSION + 1;
+    let newer = u64::from(VERSION) + 1;
     lab.publish(&format!("{{\"version\": {newer}, \"host\": \"lab-3\"}}"))
         .await;
     let found = cause(

@@ -285,10 +285,13 @@ mod tests {
             "{}",
             cause()
         );
-        refuse(&traffic, Some("lab-2"), &EnvelopeError::WrongVersion { given: 3 });
+        let given = u64::from(VERSION) + 1;
+        refuse(&traffic, Some("lab-2"), &EnvelopeError::WrongVersion { given });
         assert_eq!(
             cause(),
-            format!("it uses protocol version 3, this controller version {VERSION}: run the same release on both")
+            format!(
+                "it uses protocol version {given}, this controller version {VERSION}: run the same release on both"
+            )
         );
     }
 
