@@ -357,15 +357,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let catalog = catalog(folder.path(), &[("nginx", WEB)]);
         let native = PlatformSpec::Native(NativeSpec {});
-        let lxc = PlatformSpec::Lxc(protocol::spec::LxcSpec {});
-        let facts = catalog.facts(&named("nginx", &[]), &[native, lxc]);
+        let includeos = PlatformSpec::Includeos(protocol::spec::GuestSpec {
+            guest: name("includeos"),
+            acceleration: protocol::spec::Acceleration::Tcg,
+            network: protocol::spec::GuestNetwork::User(protocol::spec::UserNetSpec {}),
+            vcpus: None,
+        });
+        let facts = catalog.facts(&named("nginx", &[]), &[native, includeos]);
         assert_eq!(facts.unmet[0], None);
         assert!(
             facts.unmet[1]
                 .as_ref()
                 .unwrap()
                 .need
-                .contains("service web cannot run on lxc")
+                .contains("service web cannot run on includeos")
         );
     }
 
