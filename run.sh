@@ -55,7 +55,7 @@ bin=${CARGO_TARGET_DIR:-target}/release
 say "starting a runner on this machine"
 state=${XDG_STATE_HOME:-$HOME/.local/state}/jung
 mkdir -p "$state"
-"$bin/runner" --state "$state" --workload "$workload" --brokers 127.0.0.1:9092 >"$state/runner.log" 2>&1 &
+"$bin/runner" --state "$state" --workload "$workload" --services "$PWD/services" --brokers 127.0.0.1:9092 >"$state/runner.log" 2>&1 &
 runner=$!
 # On SIGTERM the runner stops its services and exits.
 trap 'kill -TERM $runner 2>/dev/null; wait $runner 2>/dev/null || true' EXIT

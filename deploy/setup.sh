@@ -8,7 +8,8 @@ usage: deploy/setup.sh WHAT... [--yes]
 
   build        build dependencies: a C compiler, make, zlib, OpenSSL, and Rust by rustup if cargo is missing
   lint         shellcheck, and cargo-deny, which is built into ~/.cache/jung/tools (takes some minutes, once)
-  test         dependencies of the tests: Java, Maven, kcat, httperf, network tools, QEMU, and the Docker engine, which is not started
+  test         dependencies of the tests: Java, Maven, kcat, httperf, network tools, QEMU, and the Docker engine, nginx, Redis and an
+               image registry, none of which is started
   bench        tools for comparison: sysstat (pidstat) and psutil for `just bench-sampler`; nginx, wrk, httperf, sockperf, Java and Maven
                (JMeter) for `just bench-load`, which installs oha itself
   load-programs  the load programs whose presets are tested, and servers for them, which are not started: wrk, ab, hey, redis-benchmark,
@@ -58,6 +59,26 @@ install_package() {
     say "installed $*"
 }
 
+# Installs packages of daemons without starting them: invoke-rc.d(8) asks this script.
+install_stopped() {
+    policy=/usr/sbin/policy-rc.d
+    if [ -e "$policy" ]; then
+        install_missing "$@"
+        return
+    fi
+    before=$(dpkg-query -W -f '${Package} ' "$@" 2>/dev/null || true)
+    as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy"
+    trap 'as_root rm -f "$policy"' EXIT
+    install_missing "$@"
+    as_root rm -f "$policy"
+    trap - EXIT
+    # Nor when this machine boots, unless they were installed before.
+    [ -d /run/systemd/system ] || return 0
+    for package in "$@"; do
+        case " $before" in *" $package "*) ;; *) as_root systemctl -q disable "$package" 2>/dev/null || true ;; esac
+    done
+}
+
 # Installs those packages that are missing.
 install_missing() {
     missing=
@@ -83,10 +104,12 @@ build_setup() {
 }
 
 test_setup() {
-    install_missing kcat httperf nginx iproute2 iptables util-linux python3 python3-confluent-kafka procps
+    install_missing kcat httperf iproute2 iptables util-linux python3 python3-confluent-kafka procps
     command -v java >/dev/null || install_missing default-jre-headless
     command -v mvn >/dev/null || install_missing maven
     install_missing crun runsc podman lxc openssh-client
+    # Services that the tests measure, and a registry that they pull images from.
+    install_stopped nginx redis-server docker-registry
     install_docker
     # Newer releases have the client in a separate package.
     command -v docker >/dev/null || install_missing docker-cli
@@ -115,21 +138,9 @@ bench_setup() {
     say "the dependencies of the benchmarks are installed (nginx.service need not run: systemctl disable --now nginx)"
 }
 
-# Installs packages of daemons without starting them: invoke-rc.d asks this script.
-install_without_start() {
-    policy=/usr/sbin/policy-rc.d
-    if [ -e "$policy" ]; then install_missing "$@"; return; fi
-    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
-    as_root chmod +x "$policy"
-    code=0
-    (install_missing "$@") || code=$?
-    as_root rm -f "$policy"
-    [ "$code" = 0 ] || exit "$code"
-}
-
 # Of both, only the current version is fetched; another one that is there stays.
 load_programs_setup() {
-    install_without_start wrk apache2-utils hey redis-tools redis-server dnsperf dnsmasq-base iperf3 sysbench postgresql util-linux
+    install_stopped wrk apache2-utils hey redis-tools redis-server dnsperf dnsmasq-base iperf3 sysbench postgresql util-linux
     PATH=$PATH:$HOME/.cargo/bin:/usr/local/go/bin
     cache=${XDG_CACHE_HOME:-$HOME/.cache}/jung
     if [ ! -x "$cache/oha/bin/oha" ]; then

@@ -300,6 +300,7 @@ fn lag_limit_ns(record: &TrialRecord) -> u64 {
         | LoadKind::Httperf(_)
         | LoadKind::Jmeter(_)
         | LoadKind::Command(_)
+        | LoadKind::Runs(_)
         | LoadKind::None(_) => f64::INFINITY,
     };
     ((interval_ns * limits::LAG_INTERVAL_SHARE) as u64).clamp(limits::LAG_MIN_NS, limits::LAG_MAX_NS)

@@ -120,7 +120,7 @@ pub struct HostCheck {
     pub preflight: Preflight,
     /// Unmet requirements, each with its remedy.
     pub unmet: Vec<String>,
-    /// Unavailable platforms.
+    /// Unavailable platforms, and services that cannot run on available ones.
     pub platforms: Vec<String>,
     /// The loaders that answered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -154,11 +154,12 @@ pub async fn check_host(experiment: &Experiment) -> Result<HostCheck, CampaignEr
         let unmet = answer.unmet.as_ref()?;
         Some(format!("{}: {}: {}", platform.name, unmet.need, unmet.remedy))
     });
+    let services = campaign::service_problems(experiment, &facts);
     Ok(HostCheck {
         host: facts.host.to_string(),
         preflight,
         unmet,
-        platforms: platforms.collect(),
+        platforms: platforms.chain(services).collect(),
         loaders: experiment.loaders.iter().zip(&loaders).map(loader_line).collect(),
     })
 }

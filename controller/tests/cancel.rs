@@ -65,6 +65,7 @@ async fn stopped_after(
                     placement: vec![],
                     deviations: vec![],
                     emulation: None,
+                    services: vec![],
                 };
                 events.send(&reply, Event::Ready(ready)).await.unwrap();
             }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use protocol::description::{RawDescription, RawKeys};
+
 /// The project's root.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -143,19 +145,31 @@ fn help_shows_every_command_and_exit_code() {
 }
 
 #[test]
-fn the_reference_has_every_key() {
-    let reference = std::fs::read_to_string(root().join("docs/experiments.md")).unwrap();
-    let mut tables: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (table, keys) in controller::config::RawExperiment::TABLES {
-        tables.entry(table).or_default().extend(*keys);
-    }
+fn the_references_have_every_key() {
+    let tables = |tables: &[(&'static str, &'static [&'static str])]| {
+        let mut merged: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for (table, keys) in tables {
+            merged.entry(format!("`{table}`")).or_default().extend(*keys);
+        }
+        merged
+    };
+    assert_reference("docs/experiments.md", tables(controller::config::RawExperiment::TABLES));
+    let mut description = tables(RawDescription::TABLES);
+    description.insert("Keys of a description".into(), RawKeys::KEYS.to_vec());
+    assert_reference("docs/services.md", description);
+}
+
+#[track_caller]
+fn assert_reference(document: &str, tables: BTreeMap<String, Vec<&str>>) {
+    let reference = std::fs::read_to_string(root().join(document)).unwrap();
     for (table, keys) in tables {
-        let heading = format!("\n## `{table}`\n");
+        let heading = format!("\n## {table}\n");
         let (_, after) = reference.split_once(&heading).unwrap_or_else(|| panic!("no {heading}"));
         let section = after.split("\n## ").next().unwrap();
         let listed: Vec<_> = section
             .lines()
             .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+            .filter(|key| !key.starts_with('"'))
             .collect();
         assert_eq!(listed, keys, "{table}: the keys of the program, in its order");
     }

@@ -184,7 +184,7 @@ stop() {
         kill -KILL "$pid" 2>/dev/null || true
     fi
     forget_cgroups "jung-engine-$netns"
-    [ "$kind" != podman ] || forget_cgroups libpod_parent
+    # libpod_parent stays, as Podman itself leaves it: another Podman may be creating a container there.
     [ ! -e "$own/made-netns" ] || ip netns delete "$netns" 2>/dev/null || true
     rm -rf "$own"
 }

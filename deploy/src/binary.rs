@@ -102,6 +102,20 @@ fn linking(elf: &[u8]) -> Linking {
     })
 }
 
+/// The dynamic loader that a program names (`PT_INTERP`); `None`: it needs none, or is no 64-bit little-endian ELF file.
+pub(crate) fn interpreter(elf: &[u8]) -> Option<String> {
+    let index = headers(elf)?.iter().position(|&kind| kind == PT_INTERP)?;
+    let field = |at: usize| -> Option<usize> {
+        usize::try_from(u64::from_le_bytes(elf.get(at..at.checked_add(8)?)?.try_into().ok()?)).ok()
+    };
+    let size = usize::from(u16::from_le_bytes(elf.get(54..56)?.try_into().ok()?));
+    let header = field(32)?.checked_add(index.checked_mul(size)?)?;
+    let (offset, length) = (field(header.checked_add(8)?)?, field(header.checked_add(32)?)?);
+    let path = elf.get(offset..offset.checked_add(length)?)?;
+    let path = std::str::from_utf8(path).ok()?.trim_end_matches('\0');
+    path.starts_with('/').then(|| path.to_owned())
+}
+
 fn headers(elf: &[u8]) -> Option<Vec<u32>> {
     if !elf.starts_with(b"\x7fELF\x02\x01") {
         return None;
@@ -146,6 +160,13 @@ mod tests {
     async fn this_test_is_dynamic_and_hashed() {
         let binary = Binary::read(&std::env::current_exe().unwrap()).await.unwrap();
         assert_eq!((binary.linking(), binary.sha256().len()), ("dynamic", 64));
+        let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(
+            interpreter(&bytes).unwrap().starts_with("/lib"),
+            "{:?}",
+            interpreter(&bytes)
+        );
+        assert_eq!(interpreter(b"#!/bin/sh\n"), None);
     }
 
     #[tokio::test]
@@ -163,6 +184,7 @@ mod tests {
             linking(&bytes);
             bytes.splice(0..0, *b"\x7fELF\x02\x01");
             linking(&bytes);
+            interpreter(&bytes);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, join_all, select_all};
+use protocol::facts::ImageRecord;
 use protocol::ids::Name;
 use protocol::sample::{Counters, Subject};
 use protocol::size::Size;
@@ -71,6 +72,11 @@ pub(crate) trait Instance: Debug + Send + Sync {
 
     /// When its first output, or that of its guest's console, arrived; `None`: no output yet.
     fn first_output(&self) -> Option<Instant>;
+
+    /// The image that it was started from, if its service is described.
+    fn image(&self) -> Option<ImageRecord> {
+        None
+    }
 
     /// The limits that could not be enforced for it.
     fn deviations(&self) -> &[String] {
@@ -262,6 +268,12 @@ impl Deployment {
         let shared = self.shared.iter().flat_map(|shared| shared.platform_processes());
         let own = self.instances.iter().flat_map(|instance| instance.platform_processes());
         shared.chain(own).collect()
+    }
+
+    /// The image that a described service was started from.
+    #[must_use]
+    pub fn image(&self, service: &Name) -> Option<ImageRecord> {
+        self.instance(service)?.image()
     }
 
     /// The guest that a service runs in; `None`: it is not in a guest.

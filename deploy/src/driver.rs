@@ -1,17 +1,18 @@
 //! What every driver can do, and what it is given.
 
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use protocol::facts::PlatformFacts;
 use protocol::ids::{AttemptId, Name};
-use protocol::spec::{PlatformSpec, Resources, ServiceSpec};
+use protocol::spec::{PlatformSpec, Resources};
 
 use crate::deployment::Deployment;
 use crate::error::DeployError;
 use crate::network::bridge::Bridge;
+use crate::service::Service;
 
 /// What the drivers of a runner know about its host.
 #[derive(Clone, Debug)]
@@ -34,7 +35,7 @@ pub struct DeploymentSpec {
     /// The platform that the services run on.
     pub platform: PlatformSpec,
     /// The services, in start order.
-    pub services: Vec<ServiceSpec>,
+    pub services: Vec<Service>,
     /// The limits of each service.
     pub resources: Resources,
     /// The directory of the services' output: `<logs>/<service>.log`.
@@ -97,40 +98,4 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// See [`DeployError`].
     fn sweep(&self) -> impl Future<Output = Result<Vec<String>, DeployError>> + Send;
-}
-
-/// The service's arguments with `{listen}` replaced by its listen address, if it has one. They are passed to the program as they are: no shell parses them.
-#[must_use]
-pub fn service_args(service: &ServiceSpec, listen: Option<SocketAddr>) -> Vec<String> {
-    let Some(listen) = listen else {
-        return service.args.clone();
-    };
-    service
-        .args
-        .iter()
-        .map(|arg| arg.replace("{listen}", &listen.to_string()))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use protocol::spec::Place;
-    use protocol::spec::{Probe, StartedProbe};
-
-    #[test]
-    fn the_address_is_filled_in_and_nothing_else() {
-        let service = ServiceSpec {
-            name: "tcp".parse().unwrap(),
-            args: ["tcp", "--listen={listen}", "{port}", "; rm -rf $HOME"]
-                .map(String::from)
-                .into(),
-            place: Place::Platform,
-            port: Some(7),
-            ready: Probe::Started(StartedProbe {}),
-        };
-        let args = service_args(&service, Some("127.0.0.1:7".parse().unwrap()));
-        assert_eq!(args, ["tcp", "--listen=127.0.0.1:7", "{port}", "; rm -rf $HOME"]);
-        assert_eq!(service_args(&service, None), service.args, "it has no listen address");
-    }
 }

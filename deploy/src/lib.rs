@@ -7,12 +7,13 @@
 //! | modules | |
 //! |---|---|
 //! | `driver`, `any` | the trait of all drivers, and the enum over them |
+//! | `service` | a service as drivers get it: of the `workload` program, or described |
 //! | `deployment`, `processes` | a running deployment, with its platform's own figures; where its processes are listed |
 //! | [`native`], [`docker`], [`lxc`], [`hypervisor`], [`fake`] | the drivers: host processes, containers of an engine, LXC containers, guests, and one for tests |
 //! | [`guest`] | descriptions of guests, and the images that are built for them |
-//! | [`ready`] | readiness probes |
+//! | [`ready`], [`seed`] | readiness probes; filling services with data |
 //! | [`mark`], `cleanup` | marks leftovers, finds them and removes them |
-//! | [`process`], [`procfs`], [`cgroup`], [`network`], `limits` | the host: processes, `/proc`, cgroups, ports and bridges, available CPUs |
+//! | [`process`], [`procfs`], [`cgroup`], [`network`], `limits`, `listening` | the host: processes, `/proc`, cgroups, ports and bridges, available CPUs, listening sockets |
 //! | [`binary`], `programs`, `size`, `log`, `first_output`, `oom` | small parts that several drivers share |
 
 mod any;
@@ -28,6 +29,7 @@ mod first_output;
 pub mod guest;
 pub mod hypervisor;
 mod limits;
+mod listening;
 mod log;
 pub mod lxc;
 pub mod mark;
@@ -39,11 +41,15 @@ mod processes;
 pub mod procfs;
 mod programs;
 pub mod ready;
+pub mod seed;
+mod service;
 mod size;
 
 pub use any::AnyDriver;
 pub use deployment::{Deployment, GuestInfo, Meter, PlatformProcess, Started, Stopped};
-pub use driver::{DeploymentSpec, Driver, Host, HostGateway, service_args};
+pub use driver::{DeploymentSpec, Driver, Host, HostGateway};
 pub use error::DeployError;
 pub use limits::affinity;
+pub use listening::{Listener, listeners};
 pub use processes::{Processes, Snapshot};
+pub use service::{Described, Program, Service, check_program};

@@ -2,8 +2,8 @@
 //!
 //! A process carries it in its environment, a container in its labels, a cgroup in its path.
 
+use crate::Service;
 use protocol::ids::{AttemptId, Name};
-use protocol::spec::ServiceSpec;
 
 /// The environment variable with the runner's name.
 pub const RUNNER: &str = "JUNG_RUNNER";
@@ -33,7 +33,7 @@ pub struct Mark {
 impl Mark {
     /// The mark of a service of a runner's deployment.
     #[must_use]
-    pub fn of(runner: &Name, attempt: AttemptId, service: &ServiceSpec) -> Self {
+    pub fn of(runner: &Name, attempt: AttemptId, service: &Service) -> Self {
         Self {
             runner: runner.clone(),
             attempt,

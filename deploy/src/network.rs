@@ -11,9 +11,9 @@ pub(crate) use veth::AddressReservation;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
-use protocol::spec::{ServiceSpec, Transport};
+use protocol::spec::Transport;
 
-use crate::DeployError;
+use crate::{DeployError, Service};
 
 /// The address on which a service of this host listens to be reached at `host:port`: that address only, or, if it is not an address of this machine
 /// (which may be behind a NAT), all addresses.
@@ -33,7 +33,7 @@ pub fn listen_address(host: IpAddr, port: u16) -> SocketAddr {
 ///
 /// # Errors
 /// [`DeployError::PortTaken`] with the service and the address, or the reason why a port cannot be used.
-pub fn check_ports<'a>(services: impl IntoIterator<Item = (&'a ServiceSpec, SocketAddr)>) -> Result<(), DeployError> {
+pub fn check_ports<'a>(services: impl IntoIterator<Item = (&'a Service, SocketAddr)>) -> Result<(), DeployError> {
     let claims: Result<Vec<ClaimedPort>, DeployError> = services
         .into_iter()
         .map(|(service, address)| claim(service, address))
@@ -62,7 +62,7 @@ impl ClaimedPort {
     }
 }
 
-fn claim(spec: &ServiceSpec, address: SocketAddr) -> Result<ClaimedPort, DeployError> {
+fn claim(spec: &Service, address: SocketAddr) -> Result<ClaimedPort, DeployError> {
     let service = &spec.name;
     if address.port() == 0 {
         return Err(DeployError::Unmet {
@@ -70,7 +70,7 @@ fn claim(spec: &ServiceSpec, address: SocketAddr) -> Result<ClaimedPort, DeployE
             remedy: "give the workload a port from 1 to 65535".into(),
         });
     }
-    ClaimedPort::new(spec.ready.transport(), address).map_err(|source| match source.kind() {
+    ClaimedPort::new(spec.transport(), address).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => DeployError::PortTaken {
             service: service.clone(),
             address,
@@ -89,21 +89,15 @@ fn claim(spec: &ServiceSpec, address: SocketAddr) -> Result<ClaimedPort, DeployE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::spec::Place;
-    use protocol::spec::{HttpProbe, Probe, UdpProbe};
+    use protocol::spec::{ConnectsProbe, Probe, UdpProbe, WorkloadService};
 
-    fn service(name: &str, port: u16) -> ServiceSpec {
-        ServiceSpec {
-            name: name.parse().unwrap(),
-            place: Place::Platform,
+    fn service(name: &str, port: u16) -> Service {
+        let workload = WorkloadService {
             args: Vec::new(),
             port: Some(port),
-            ready: Probe::Http(HttpProbe {
-                path: "/".into(),
-                status: 200,
-                body_bytes: None,
-            }),
-        }
+            ready: Probe::Connects(ConnectsProbe {}),
+        };
+        Service::workload(name.parse().unwrap(), workload)
     }
 
     #[test]
@@ -134,11 +128,12 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let tcp = service("tcp", address.port());
-        let udp = ServiceSpec {
+        let udp = Service {
             ready: Probe::Udp(UdpProbe {
                 packet: "1".into(),
                 answer: "1".into(),
-            }),
+            })
+            .into(),
             ..service("udp", address.port())
         };
         assert!(is_taken(Transport::Udp, address) && !is_taken(Transport::Tcp, address));

@@ -1,9 +1,9 @@
 //! Detects whether a container was killed for lack of memory where nothing reports it.
 //!
-//! Docker reports `OOMKilled`. Podman 4.3's service always reports false (measured with cgroup v1: conmon writes its note to the service's working
-//! directory), LXC reports nothing, and the container's own counter vanishes with its cgroup. So the host's counter is used: a container with a memory
-//! limit that died of SIGKILL while the kernel's OOM-kill counter increased ran out of memory. An OOM kill of another process during the same trial
-//! could be mistaken for it; that is rare, and still points at memory.
+//! Docker reports `OOMKilled`, at times only after the container's end. Podman 4.3's service always reports false (measured with cgroup v1: conmon
+//! writes its note to the service's working directory), LXC reports nothing, and the container's own counter vanishes with its cgroup. So the host's
+//! counter is used: a container with a memory limit that died of SIGKILL while the kernel's OOM-kill counter increased ran out of memory. An OOM kill
+//! of another process during the same trial could be mistaken for it; that is rare, and still points at memory.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ pub(crate) struct OomDetector {
 }
 
 impl OomDetector {
-    /// Reads the counter. `is_needed`: there is a memory limit, and nothing else reports OOM kills.
+    /// Reads the counter. `is_needed`: there is a memory limit, and nothing else reports OOM kills in time.
     pub(crate) fn new(is_needed: bool) -> Self {
         let text = if is_needed { read() } else { String::new() };
         Self { before: kills(&text) }

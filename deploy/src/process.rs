@@ -18,7 +18,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{self, Signal};
-use nix::unistd::Pid;
+use nix::unistd::{Gid, Pid, Uid};
 use protocol::summary::Exit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -49,7 +49,11 @@ pub struct Launch {
     /// Its arguments, passed as they are: no shell parses them.
     pub args: Vec<String>,
     /// Its whole environment.
-    pub environment: Vec<(&'static str, String)>,
+    pub environment: Vec<(String, String)>,
+    /// Its working directory.
+    pub directory: PathBuf,
+    /// The user and group that it becomes, without any supplementary group; `None`: those of this process. Needs root.
+    pub user: Option<(Uid, Gid)>,
     /// The file to which its standard output and error are appended.
     pub log: PathBuf,
     /// Where its standard output goes instead of the file.
@@ -69,11 +73,19 @@ pub struct Launch {
 impl Launch {
     /// A program without further settings.
     #[must_use]
-    pub fn new(program: PathBuf, args: Vec<String>, environment: Vec<(&'static str, String)>, log: PathBuf) -> Self {
+    pub fn new(
+        program: PathBuf,
+        args: Vec<String>,
+        environment: impl IntoIterator<Item = (impl Into<String>, String)>,
+        log: PathBuf,
+    ) -> Self {
+        let environment = environment.into_iter().map(|(name, value)| (name.into(), value));
         Self {
             program,
             args,
-            environment,
+            environment: environment.collect(),
+            directory: "/".into(),
+            user: None,
             log,
             output: None,
             cgroup_procs: Vec::new(),
@@ -105,7 +117,7 @@ impl Process {
             .args(&launch.args)
             .env_clear()
             .envs(launch.environment)
-            .current_dir("/")
+            .current_dir(launch.directory)
             .stdin(Stdio::null())
             .stdout(
                 launch
@@ -115,13 +127,13 @@ impl Process {
             .stderr(log)
             .process_group(0);
         let (cgroup_procs, affinity, mems) = (launch.cgroup_procs, launch.affinity, launch.mems);
-        let (inherited, read_only) = (launch.inherited, launch.read_only);
+        let (inherited, read_only, user) = (launch.inherited, launch.read_only, launch.user);
         let open_files = OPEN_FILES.get().copied();
         #[expect(
             unsafe_code,
             reason = "only the child itself can join a cgroup before its first instruction"
         )]
-        // SAFETY: between fork and exec the closure only makes system calls (write, setrlimit, sched_setaffinity, set_mempolicy, fcntl, unshare, mount)
+        // SAFETY: between fork and exec the closure only makes system calls (write, setrlimit, sched_setaffinity, set_mempolicy, fcntl, unshare, mount, setuid)
         // on descriptors and memory that the parent prepared; it neither allocates nor takes a lock.
         unsafe {
             command.pre_exec(move || {
@@ -136,7 +148,8 @@ impl Process {
                     fcntl(file, FcntlArg::F_SETFD(FdFlag::empty()))?;
                 }
                 read_only.as_ref().map_or(Ok(()), ReadOnly::enter)?;
-                mems.as_deref().map_or(Ok(()), bind_memory)
+                mems.as_deref().map_or(Ok(()), bind_memory)?;
+                user.map_or(Ok(()), |(user, group)| become_user(user, group))
             });
         }
         let child = command.spawn()?;
@@ -268,6 +281,22 @@ fn bind_memory(nodes: &[u64]) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_set_mempolicy, MPOL_BIND, nodes.as_ptr(), bits) })
 }
 
+/// Becomes a user without supplementary groups. Makes three system calls and nothing else: glibc's functions would wait for threads that a child does not
+/// have.
+fn become_user(user: Uid, group: Gid) -> io::Result<()> {
+    let call = |number, first: libc::c_ulong| {
+        #[expect(
+            unsafe_code,
+            reason = "the functions of libc act on all threads of the parent's image"
+        )]
+        // SAFETY: the second argument is only read by setgroups, for which the first says that there is nothing to read.
+        check(unsafe { libc::syscall(number, first, 0) })
+    };
+    call(libc::SYS_setgroups, 0)?;
+    call(libc::SYS_setgid, group.as_raw().into())?;
+    call(libc::SYS_setuid, user.as_raw().into())
+}
+
 /// A directory that a child process sees read-only, not including file systems mounted below it. Needs root.
 #[derive(Debug)]
 pub struct ReadOnly {
@@ -323,7 +352,7 @@ mod tests {
     use super::*;
 
     fn launch(dir: &Path, script: &str) -> Launch {
-        let environment = vec![("PATH", "/usr/bin:/bin".into())];
+        let environment = [("PATH", "/usr/bin:/bin".to_owned())];
         let args = vec!["-c".into(), script.into()];
         Launch::new("/bin/sh".into(), args, environment, dir.join("log/sh.log"))
     }
@@ -371,6 +400,25 @@ mod tests {
         let mut missing = launch(dir.path(), "");
         missing.program = dir.path().join("nothing");
         assert_eq!(Process::spawn(missing).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    #[ignore = "needs root"]
+    async fn a_user_and_a_directory_are_taken_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+        let launch = Launch {
+            user: Some((nobody.uid, nobody.gid)),
+            directory: "/usr".into(),
+            ..launch(dir.path(), "id -u; id -G; pwd")
+        };
+        let mut process = Process::spawn(launch).unwrap();
+        process.wait().await.unwrap();
+        let expected = format!("{}\n{}\n/usr\n", nobody.uid, nobody.gid);
+        assert_eq!(
+            std::fs::read_to_string(dir.path().join("log/sh.log")).unwrap(),
+            expected
+        );
     }
 
     #[test]

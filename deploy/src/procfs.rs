@@ -1,7 +1,7 @@
 //! What the drivers read from `/proc`: which processes are alive, their parents and environments. A process that vanished is a value, not an error.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::mark::Mark;
 
@@ -69,6 +69,19 @@ impl Procfs {
     #[must_use]
     pub fn mark(&self, pid: u32) -> Option<Mark> {
         Mark::in_environment(&fs::read(self.root.join(pid.to_string()).join("environ")).ok()?)
+    }
+
+    /// The live processes whose working directory is below a directory, which has no links in its path.
+    #[must_use]
+    pub fn working_below(&self, dir: &Path) -> Vec<u32> {
+        let own = self.ancestry(std::process::id());
+        let is_below = |pid: &u32| {
+            let cwd = fs::read_link(self.root.join(pid.to_string()).join("cwd"));
+            cwd.is_ok_and(|cwd| cwd.starts_with(dir))
+        };
+        let mut pids = self.pids();
+        pids.retain(|pid| !own.contains(pid) && is_below(pid) && self.is_alive(*pid));
+        pids
     }
 
     /// The live processes whose mark `wanted` accepts, except this process and its ancestors, whatever their environments contain.

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use deploy::{AnyDriver, Deployment, DeploymentSpec, Driver, Host, ready};
+use deploy::ready::{self, FirstReply, NotReady};
+use deploy::{AnyDriver, Deployment, DeploymentSpec, Driver, Host, Program, Service, Started};
 use protocol::ids::AttemptId;
-use protocol::spec::Place;
-use protocol::spec::{FakeFailure, FakeSpec, HttpProbe, PlatformSpec, Probe, Resources, ServiceSpec, UdpProbe};
+use protocol::spec::{FakeFailure, FakeSpec, HttpProbe, PlatformSpec, Probe, Resources, UdpProbe};
 use protocol::summary::Exit;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -27,22 +27,24 @@ fn stage(fail: Option<FakeFailure>) -> Stage {
         workload: "/nowhere".into(),
         state: dir.path().into(),
     };
-    let service = |name: &str| ServiceSpec {
+    let service = |name: &str| Service {
         name: name.parse().unwrap(),
-        args: Vec::new(),
-        place: Place::Platform,
         port: Some(7),
         ready: Probe::Http(HttpProbe {
             path: "/".into(),
             status: 200,
             body_bytes: Some(500),
-        }),
+            body: None,
+        })
+        .into(),
+        program: Program::Workload(Vec::new()),
     };
-    let two = ServiceSpec {
+    let two = Service {
         ready: Probe::Udp(UdpProbe {
             packet: "12345678".into(),
             answer: "AAA12345678".into(),
-        }),
+        })
+        .into(),
         ..service("two")
     };
     let deployment = DeploymentSpec {
@@ -60,6 +62,10 @@ fn stage(fail: Option<FakeFailure>) -> Stage {
     }
 }
 
+async fn wait(stage: &Stage, started: &[Started], patience: Duration) -> Result<Vec<FirstReply>, NotReady> {
+    ready::wait(&stage.deployment, &"test".parse().unwrap(), started, patience).await
+}
+
 async fn start(stage: &Stage) -> Deployment {
     assert_eq!(stage.driver.probe().await.unmet, None);
     stage.driver.prepare(&stage.deployment).await.unwrap();
@@ -72,13 +78,7 @@ async fn it_serves_and_is_gone_after_stop() {
     let running = start(&stage).await;
     let started = running.services().to_vec();
     assert!(started[0].process_after >= Duration::from_millis(20));
-    assert_eq!(
-        ready::wait(&stage.deployment.services, &started, LONG)
-            .await
-            .unwrap()
-            .len(),
-        2
-    );
+    assert_eq!(wait(&stage, &started, LONG).await.unwrap().len(), 2);
     assert_eq!(running.pids(&"one".parse().unwrap()), [std::process::id()]);
     assert!(stage.deployment.logs.join("one.log").exists());
     let stopped = running.stop().await;
@@ -87,11 +87,7 @@ async fn it_serves_and_is_gone_after_stop() {
         [Exit::Code(0), Exit::Code(0)]
     );
     assert_eq!(stopped.teardown.leftovers, [] as [String; 0]);
-    assert!(
-        ready::wait(&stage.deployment.services, &started, Duration::from_millis(50))
-            .await
-            .is_err()
-    );
+    assert!(wait(&stage, &started, Duration::from_millis(50)).await.is_err());
 }
 
 #[tokio::test]
@@ -111,13 +107,8 @@ async fn it_fails_before_it_runs_if_told_to() {
 async fn it_never_answers_if_told_to() {
     let stage = stage(Some(FakeFailure::Ready));
     let running = start(&stage).await;
-    let wait = ready::wait(
-        &stage.deployment.services,
-        running.services(),
-        Duration::from_millis(1500),
-    )
-    .await;
-    let last = wait.unwrap_err().last;
+    let outcome = wait(&stage, running.services(), Duration::from_millis(1500)).await;
+    let last = outcome.unwrap_err().last;
     assert!(last.contains("no complete reply") || last == "no answer", "{last}");
     assert_eq!(running.stop().await.teardown.leftovers, [] as [String; 0]);
 }
@@ -126,9 +117,7 @@ async fn it_never_answers_if_told_to() {
 async fn it_dies_after_ready_if_told_to() {
     let stage = stage(Some(FakeFailure::Exit));
     let mut running = start(&stage).await;
-    ready::wait(&stage.deployment.services, running.services(), LONG)
-        .await
-        .unwrap();
+    wait(&stage, running.services(), LONG).await.unwrap();
     let (first, exit) = running.ended().await;
     assert_eq!(exit, Exit::Code(1));
     let (second, _) = running.ended().await;

@@ -9,6 +9,7 @@ use crate::error::LoadError;
 use crate::external::command::Command;
 use crate::external::httperf::{Httperf, HttperfPlan};
 use crate::external::jmeter::{Jmeter, JmeterPlan};
+use crate::external::runs::Runs;
 use crate::idle::Idle;
 use crate::jung::{self, AcceptedCommands};
 use crate::max::{Max, MaxPlan};
@@ -57,7 +58,7 @@ pub fn build_engine(spec: EngineSpec<'_>, accepted: &AcceptedCommands) -> Result
             byte: b'A',
             count: letters.count,
         },
-        TargetSpec::Echo(_) => BodyRule::Any,
+        TargetSpec::Echo(_) | TargetSpec::Described(_) => BodyRule::Any,
         TargetSpec::Jung(jung) => return Ok(kept_awake(spec, jung::engine(spec, *jung, accepted)?)),
     };
     Ok(kept_awake(spec, single_service(spec, &Expect::ok(body))?))
@@ -66,7 +67,9 @@ pub fn build_engine(spec: EngineSpec<'_>, accepted: &AcceptedCommands) -> Result
 /// An engine that keeps the CPUs awake while it runs, if the load is one of ours and says so.
 fn kept_awake(spec: EngineSpec<'_>, engine: Box<dyn Engine + Send>) -> Box<dyn Engine + Send> {
     match spec.load.kind {
-        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) | LoadKind::None(_) => engine,
+        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) | LoadKind::None(_) | LoadKind::Runs(_) => {
+            engine
+        }
         _ if spec.load.keep_awake => Box::new(KeptAwake(engine)),
         _ => engine,
     }
@@ -109,6 +112,7 @@ fn single_service(spec: EngineSpec<'_>, expect: &Expect) -> Result<Box<dyn Engin
         LoadKind::Jmeter(load) => Box::new(jmeter(load, target)),
         LoadKind::Command(load) => Box::new(Command::new(load.as_ref().clone(), address, seed)),
         LoadKind::None(load) => Box::new(Idle::new(load.timing.duration)),
+        LoadKind::Runs(load) => Box::new(Runs::new(load.clone(), address)),
         LoadKind::Udp(load) => Box::new(Udp::new(udp_plan(load, (wait, part), expect), address)?),
     })
 }
@@ -130,9 +134,12 @@ pub fn max_load_connections(kind: &LoadKind, part: Part) -> Option<u64> {
         LoadKind::Ramp(load) => Some(ramp_plan(load, Wait::Sleep, 0).step.max_connections()),
         LoadKind::Users(load) => Some(closed(load.users, load.keep_alive, &load.cpus)),
         LoadKind::Max(load) => Some(closed(load.connections, load.keep_alive, &load.cpus)),
-        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) | LoadKind::None(_) | LoadKind::Udp(_) => {
-            None
-        }
+        LoadKind::Httperf(_)
+        | LoadKind::Jmeter(_)
+        | LoadKind::Command(_)
+        | LoadKind::None(_)
+        | LoadKind::Udp(_)
+        | LoadKind::Runs(_) => None,
     }
 }
 

@@ -88,7 +88,7 @@ pub use part::Part;
 pub use protocol::load::Arrivals;
 pub use ramp::{Knee, KneeSearch, Ramp, RampPlan, RampSearch, Step, StepVerdict};
 pub use rate::{Connections, Rate, RatePlan};
-pub use reachability::{check_reachable, check_target, check_tls};
+pub use reachability::{Contact, check_reachable, check_target, check_tls};
 pub use reply::{Fed, ReplyReader};
 pub use request::Request;
 pub use schedule::{Arrival, Schedule};

@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use protocol::load::{LoadKind, LoadSpec, Prepare};
-use protocol::spec::{Probe, UdpProbe};
 use tokio::net::{TcpStream, UdpSocket};
 
 use crate::tls;
@@ -15,15 +14,23 @@ use crate::tls;
 /// # Errors
 /// A message with the problem and the remedy.
 pub async fn check_target(prepare: &Prepare) -> Result<(), String> {
-    let is_udp = matches!(prepare.load.kind, LoadKind::Udp(_));
-    let probe = is_udp.then(|| {
-        Probe::Udp(UdpProbe {
-            packet: "12345678".to_owned(),
-            answer: String::new(),
-        })
-    });
-    check_reachable(probe.as_ref(), prepare.address).await?;
+    let contact = match prepare.load.kind {
+        LoadKind::Udp(_) => Contact::Packet(b"12345678".to_vec()),
+        _ => Contact::Connection,
+    };
+    check_reachable(&contact, prepare.address).await?;
     check_tls(&prepare.load, prepare.address).await
+}
+
+/// How it is checked that a service can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Contact {
+    /// A connection.
+    Connection,
+    /// A packet that is answered.
+    Packet(Vec<u8>),
+    /// It is not checked.
+    Nothing,
 }
 
 /// Checks that the service completes a TLS handshake, if the load is over TLS.
@@ -51,11 +58,12 @@ const RESEND_INTERVAL: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// A message with the problem and the remedy.
-pub async fn check_reachable(probe: Option<&Probe>, address: SocketAddr) -> Result<(), String> {
+pub async fn check_reachable(contact: &Contact, address: SocketAddr) -> Result<(), String> {
     let contact = async {
-        match probe {
-            Some(Probe::Udp(probe)) => exchange(probe.packet.as_bytes(), address).await,
-            _ => TcpStream::connect(address).await.map(drop),
+        match contact {
+            Contact::Packet(packet) => exchange(packet, address).await,
+            Contact::Connection => TcpStream::connect(address).await.map(drop),
+            Contact::Nothing => Ok(()),
         }
     };
     let why = match tokio::time::timeout(TIMEOUT, contact).await {

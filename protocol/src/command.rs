@@ -46,11 +46,14 @@ impl Command {
 }
 
 /// The body of DESCRIBE.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Describe {
     /// The platforms of the experiment.
     pub platforms: Vec<PlatformSpec>,
+    /// Its described services: whether each can run on each platform.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceSpec>,
 }
 
 /// The body of PING: nothing.

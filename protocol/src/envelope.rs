@@ -1,7 +1,7 @@
 //! The envelope of every message: version, identities, time, signature, body.
 //!
 //! ```json
-//! {"version":2,"id":"0192…","in_reply_to":null,"host":"lab-2","attempt":"0192…","epoch":1764000000000,
+//! {"version":3,"id":"0192…","in_reply_to":null,"host":"lab-2","attempt":"0192…","epoch":1764000000000,
 //!  "sender":"night","sent_unix_ms":1764000000123,"signature":"9f…","body":{"RUN":{…}}}
 //! ```
 //!
@@ -17,7 +17,7 @@ use crate::ids::{AttemptId, Epoch, MessageId, Name};
 use crate::sign::SigningKey;
 
 /// The version of the wire format of this crate. It is raised by every change that an older peer would misread.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Maximum message size, bytes: Kafka's default limit of 1,048,588 less room for record headers.
 pub const MAX_BYTES: usize = 1_000_000;

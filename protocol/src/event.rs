@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::HostFacts;
+use crate::facts::{HostFacts, ServiceRecord};
 use crate::ids::Name;
 use crate::load::{Chunk, Fired, MachineFacts, Prepared, Progress};
 use crate::sample::Samples;
@@ -128,6 +128,9 @@ pub struct Ready {
     /// `Some`: guests were emulated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emulation: Option<Emulation>,
+    /// What the described services are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceRecord>,
 }
 
 /// The address to which load is sent.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Name;
+use crate::load::Transport;
 use crate::spec::{CpuSet, PlatformKind};
 
 /// The body of FACTS.
@@ -52,6 +53,55 @@ pub struct HostFacts {
     pub programs: Vec<Program>,
     /// The platforms asked about.
     pub platforms: Vec<PlatformFacts>,
+    /// The described services asked about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceFacts>,
+}
+
+/// Whether a described service can run on this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceFacts {
+    /// The service.
+    pub service: Name,
+    /// What it speaks; `None`: its description cannot be used.
+    pub protocol: Option<Transport>,
+    /// What it is; `None`: its description cannot be used.
+    pub record: Option<ServiceRecord>,
+    /// For each platform asked about: why it cannot run there; `None`: it can.
+    pub unmet: Vec<Option<Unmet>>,
+}
+
+/// What a described service is, by content: two runs with equal records measured the same thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceRecord {
+    /// The service.
+    pub service: Name,
+    /// The description on the target host; `None`: it was in the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<Name>,
+    /// SHA-256 of the description with its parameters and the files beside it, hexadecimal.
+    pub sha256: String,
+    /// The program of the host that it runs, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Program>,
+    /// The image that it was started from, in READY.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRecord>,
+}
+
+/// The image of a container or guest, by content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageRecord {
+    /// The name under which it was found or built.
+    pub name: String,
+    /// What identifies its content: the engine's image id, or a SHA-256.
+    pub id: String,
+    /// Its digests in registries, `name@sha256:...`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<String>,
 }
 
 /// A program on the host, identified by its content.

@@ -3,6 +3,7 @@
 //! * [`ids`] — names, attempts, epochs: validated once, safe in file names and container names afterwards.
 //! * [`envelope`] — the signed and versioned JSON envelope of every message.
 //! * [`command`] — messages of a controller; [`event`] — messages of a runner or loader.
+//! * [`description`] — the reader of descriptions of services.
 //! * [`spec`] — the content of RUN; [`sample`], [`summary`] and [`facts`] — the content of events.
 //! * [`load`] — load specifications, and the messages between controller and loaders.
 //! * [`counter`] — the fixed set of figures that a sample can contain.
@@ -31,6 +32,7 @@ pub mod bus;
 pub mod command;
 pub mod counter;
 pub mod daemon;
+pub mod description;
 pub mod engine;
 pub mod envelope;
 pub mod event;

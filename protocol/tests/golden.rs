@@ -14,11 +14,13 @@ use protocol::command::{Describe, Edge, Ping, Renew, Run, Stop, StopReason, Tria
 use protocol::event::{
     Accepted, Endpoint, Failed, IdleWindow, LogTail, Placement, Pong, Ready, Refused, RefusedReason, Stage, StartUp,
 };
+use protocol::facts::{ImageRecord, Program, ServiceRecord};
 use protocol::sign::SigningKey;
 use protocol::spec::{
     Acceleration, BridgeSpec, BrokerProgram, BrokerSpec, ConnectsProbe, Deadlines, DockerSpec, Emulation, FakeFailure,
-    FakeSpec, GuestNetwork, GuestSpec, HttpProbe, LxcSpec, NativeSpec, Place, PlatformSpec, Probe, Resources, Sampling,
-    SeedSpec, ServiceSpec, StartedProbe, UdpProbe, UserNetSpec,
+    FakeSpec, GuestNetwork, GuestSpec, HttpProbe, LxcSpec, NamedService, NativeSpec, Parameter, Place, PlatformSpec,
+    Probe, Resources, Sampling, SeedSpec, ServiceSource, ServiceSpec, StartedProbe, UdpProbe, UserNetSpec,
+    WorkloadService,
 };
 use protocol::summary::{HostUsage, Teardown};
 use protocol::{AttemptId, Command, Envelope, Epoch, Event, MessageId, Name};
@@ -74,28 +76,121 @@ fn unknown_field_is_refused<B: Serialize + DeserializeOwned + Debug>(golden: &st
 
 fn services() -> Vec<ServiceSpec> {
     vec![
-        ServiceSpec {
-            name: name("tcp"),
-            place: Place::Platform,
-            args: ["tcp", "--listen", "{listen}"].map(str::to_owned).to_vec(),
-            port: Some(8080),
-            ready: Probe::Http(HttpProbe {
+        workload(
+            "tcp",
+            Some(8080),
+            Probe::Http(HttpProbe {
                 path: "/".into(),
                 status: 200,
                 body_bytes: Some(1000),
+                body: None,
             }),
-        },
-        ServiceSpec {
-            name: name("udp"),
-            place: Place::Platform,
-            args: ["udp", "--listen", "{listen}"].map(str::to_owned).to_vec(),
-            port: Some(8081),
-            ready: Probe::Udp(UdpProbe {
+        ),
+        workload(
+            "udp",
+            Some(8081),
+            Probe::Udp(UdpProbe {
                 packet: "12345678".into(),
                 answer: "AAA12345678".into(),
             }),
-        },
+        ),
     ]
+}
+
+fn workload(service: &str, port: Option<u16>, ready: Probe) -> ServiceSpec {
+    ServiceSpec {
+        name: name(service),
+        place: Place::Platform,
+        source: ServiceSource::Workload(WorkloadService {
+            args: [service, "--listen", "{listen}"].map(str::to_owned).to_vec(),
+            port,
+            ready,
+        }),
+    }
+}
+
+/// A service by the name of its description, and one whose description is in the message.
+fn described() -> Vec<ServiceSpec> {
+    let parameters = [
+        ("port", Parameter::Integer(8080)),
+        ("quiet", Parameter::Boolean(true)),
+        ("policy", Parameter::Text("lru".into())),
+    ];
+    let parameters = parameters.map(|(name, value)| (name.parse().unwrap(), value));
+    let text = r#"
+protocol = "tcp"
+parameters = { port = 6379 }
+[[file]]
+path = "redis.conf"
+contents = "port {port}"
+[[file]]
+path = "data"
+bytes = "1KiB"
+fill = "random"
+[[file]]
+path = "run"
+from = "run.sh"
+executable = true
+[native]
+program = "redis-server"
+args = ["{dir}/redis.conf"]
+env = { "LC_ALL" = "C" }
+user = "redis"
+directory = "/"
+include = ["/etc/redis"]
+[container]
+image = "lab:5000/redis:7"
+pull = "always"
+args = ["--port", "{port}"]
+env = { "LC_ALL" = "C" }
+user = "redis"
+port = 6379
+directory = "/data"
+volumes = { "/etc/redis.conf" = "redis.conf" }
+[guest]
+root = "root"
+program = "/redis"
+args = ["{port}"]
+[ready]
+kind = "redis"
+interval = "5ms"
+timeout = "10s"
+[[seed]]
+kind = "command"
+program = "redis-cli"
+args = ["-p", "{port}", "ping"]
+[[seed]]
+kind = "http"
+path = "/{index}"
+[[seed]]
+kind = "redis"
+keys = 1000
+value_bytes = "1KiB"
+"#;
+    let description = protocol::description::parse("golden", text).unwrap();
+    let service = |service: &str, source| ServiceSpec {
+        name: name(service),
+        place: Place::Platform,
+        source,
+    };
+    vec![
+        service(
+            "web",
+            ServiceSource::Named(NamedService {
+                description: name("nginx"),
+                parameters: parameters.into(),
+            }),
+        ),
+        service("cache", ServiceSource::Inline(Box::new(description))),
+    ]
+}
+
+fn run_described() -> Command {
+    let Command::Run(mut run) = run(PlatformSpec::Native(NativeSpec {})) else {
+        panic!("not a RUN")
+    };
+    run.services = described();
+    Command::Run(run)
 }
 
 fn run(platform: PlatformSpec) -> Command {
@@ -123,6 +218,7 @@ fn run(platform: PlatformSpec) -> Command {
             prepare_ms: 60_000,
             ready_ms: 30_000,
             lease_ms: 15_000,
+            seed_ms: 60_000,
             grace_ms: 5000,
         },
     }))
@@ -133,11 +229,9 @@ fn with_surroundings() -> Command {
     let Command::Run(mut run) = run(PlatformSpec::Native(NativeSpec {})) else {
         panic!("not a RUN")
     };
-    let mut silent = services().remove(0);
-    (silent.name, silent.port) = (name("registry"), None);
-    silent.ready = Probe::Started(StartedProbe {});
+    run.services[0] = workload("tcp", Some(8080), Probe::Connects(ConnectsProbe {}));
     run.services[0].place = Place::Beside;
-    run.services[0].ready = Probe::Connects(ConnectsProbe {});
+    let silent = workload("registry", None, Probe::Started(StartedProbe {}));
     run.services.insert(0, silent);
     run.broker = Some(BrokerSpec {
         program: BrokerProgram::Apache,
@@ -179,7 +273,13 @@ fn commands() {
             fail: Some(FakeFailure::Ready),
         }),
     ];
-    check("describe", Command::Describe(Describe { platforms }));
+    check(
+        "describe",
+        Command::Describe(Describe {
+            platforms,
+            services: described(),
+        }),
+    );
     check("ping", Command::Ping(Ping {}));
     check(
         "run",
@@ -190,6 +290,7 @@ fn commands() {
         })),
     );
     check("run-surrounded", with_surroundings());
+    check("run-described", run_described());
     check("renew", Command::Renew(Renew {}));
     check("edge", Command::Edge(Edge {}));
     check(
@@ -242,6 +343,7 @@ fn events() {
             }],
             deviations: vec!["no memory limit".into()],
             emulation: None,
+            services: vec![],
         }),
     );
     check(
@@ -256,6 +358,7 @@ fn events() {
             placement: vec![],
             deviations: vec![],
             emulation: None,
+            services: vec![],
         }),
     );
     check(
@@ -272,6 +375,21 @@ fn events() {
             emulation: Some(Emulation {
                 kvm_failure: Some("/dev/kvm does not exist".into()),
             }),
+            services: vec![ServiceRecord {
+                service: name("web"),
+                description: Some(name("nginx")),
+                sha256: "ab".repeat(32),
+                program: Some(Program {
+                    path: "/usr/sbin/nginx".into(),
+                    bytes: 1_300_000,
+                    sha256: "cd".repeat(32),
+                }),
+                image: Some(ImageRecord {
+                    name: "nginx:1.27".into(),
+                    id: format!("sha256:{}", "ef".repeat(32)),
+                    digests: vec![format!("nginx@sha256:{}", "12".repeat(32))],
+                }),
+            }],
         }),
     );
     check("samples", Event::Samples(samples()));

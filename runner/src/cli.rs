@@ -58,6 +58,9 @@ pub struct Settings {
     /// Statically linked workload program [default: `workload` next to this program, else on the PATH]
     #[arg(long, value_name = "FILE")]
     pub workload: Option<String>,
+    /// Folder of the descriptions of services [default: `services` of the repository in which this program was built]
+    #[arg(long, value_name = "FOLDER")]
+    pub services: Option<String>,
 }
 
 impl Settings {
@@ -71,6 +74,7 @@ impl Settings {
             ("prefix", &self.prefix),
             ("state", &self.state),
             ("workload", &self.workload),
+            ("services", &self.services),
         ];
         Flags(
             all.into_iter()

@@ -106,9 +106,9 @@ impl Daemon {
                     self.outbox.send_now(to, Event::Pong(Pong { clock_ns }));
                 }
                 (Action::Describe(describe), _) => {
-                    let (host, queue) = (self.executors.host().clone(), self.outbox.sender());
+                    let (context, queue) = (self.executors.context(), self.outbox.sender());
                     tokio::spawn(async move {
-                        let facts = facts::facts(&host, &describe.platforms).await;
+                        let facts = facts::described(&context.host, &context.catalog, &describe).await;
                         let _ = queue.send((to, Event::Facts(Box::new(facts))));
                     });
                 }

@@ -3,10 +3,12 @@
 use std::fmt::Write;
 
 use deploy::{AnyDriver, Driver, Host};
-use protocol::facts::{HostFacts, PlatformFacts};
-use protocol::spec::PlatformKind;
+use protocol::Name;
+use protocol::facts::{HostFacts, PlatformFacts, Unmet};
+use protocol::spec::{PlatformKind, ServiceDescription};
 
 use crate::facts;
+use crate::services::Catalog;
 
 /// Probes every platform and describes the host.
 pub async fn probe_all(host: &Host) -> HostFacts {
@@ -15,6 +17,25 @@ pub async fn probe_all(host: &Host) -> HostFacts {
         facts.platforms.push(driver.probe().await);
     }
     facts
+}
+
+/// The descriptions of services as text.
+#[must_use]
+pub fn render_services(catalog: &Catalog) -> String {
+    let line = |(name, read): (Name, Result<ServiceDescription, Unmet>)| match read {
+        Ok(description) => {
+            let kinds = PlatformKind::ALL.into_iter().filter(|kind| *kind != PlatformKind::Fake);
+            let kinds = kinds.filter(|kind| description.missing_form(*kind).is_none());
+            let kinds: Vec<&str> = kinds.map(PlatformKind::as_str).collect();
+            format!(
+                "service {name}: {}, for {}\n",
+                description.protocol.as_str(),
+                kinds.join(", ")
+            )
+        }
+        Err(unmet) => format!("service {name}: unusable: {}; {}\n", unmet.need, unmet.remedy),
+    };
+    catalog.list().into_iter().map(line).collect()
 }
 
 /// The facts as text.

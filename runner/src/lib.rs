@@ -13,6 +13,7 @@
 //!   state folder; [`limits`], the runner's open files and CPUs.
 //! * Control: [`daemon`], the task that owns the [`table`]; [`validate`], of a RUN; [`state`], of an attempt. All but the daemon are pure, as is
 //!   [`lease`](protocol::daemon::lease), which decides whose commands are obeyed.
+//! * Services: [`services`], those that this host describes or allows.
 //! * Work: [`execute`], one task per attempt; [`crash_journal`] and [`sweep`], what survives `kill -9` and its removal.
 //! * Measurement: [`sampler`], [`facts`], [`kernel_log`], [`clock`].
 //!
@@ -31,6 +32,7 @@ pub mod limits;
 pub mod lock;
 pub mod sampler;
 pub mod serve;
+pub mod services;
 pub mod state;
 pub mod sweep;
 pub mod table;

@@ -10,6 +10,7 @@ use protocol::files::{self, FileError};
 use protocol::toml::problems_text;
 use runner::cli::{Cli, Command, Exit, Settings};
 use runner::config::Config;
+use runner::services::Catalog;
 use runner::{doctor, limits, serve};
 use tokio::runtime::Runtime;
 
@@ -80,5 +81,7 @@ fn check(config: &Config, file: Option<&Path>) -> anyhow::Result<Exit> {
     println!("the configuration is valid");
     let facts = Runtime::new()?.block_on(doctor::probe_all(&serve::host(config)));
     print!("{}", doctor::render(&facts));
+    let catalog = Catalog::new(config.services.clone(), config.allow.clone(), config.workload.clone());
+    print!("{}", doctor::render_services(&catalog));
     Ok(Exit::Ok)
 }

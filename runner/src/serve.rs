@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::crash_journal::CrashJournal;
 use crate::daemon::Daemon;
 use crate::execute::Context;
+use crate::services::Catalog;
 use crate::{facts, lock, sweep};
 
 /// The number of commands that are queued for the daemon; more wait in Kafka.
@@ -81,12 +82,15 @@ async fn serve_until(
         commands_tx,
     ));
     let page_bytes = facts::page_bytes();
+    let catalog = Catalog::new(config.services, config.allow, host.workload.clone());
     let context = Context {
         host,
         programs: config.programs,
+        // Where a RUN names no CPUs, the ceiling is what they get.
+        free_cpus: catalog.allow().cpus.clone().or(free_cpus),
+        catalog,
         journal,
         page_bytes,
-        free_cpus,
         sampler: config.sampler,
     };
     Daemon::new(context, crashed, connection).run(commands, shutdown).await;

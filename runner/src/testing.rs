@@ -2,8 +2,10 @@
 
 use protocol::command::{Run, TrialRef};
 use protocol::event::{Failed, Ready, Stage};
-use protocol::spec::Place;
-use protocol::spec::{Deadlines, FakeSpec, HttpProbe, PlatformSpec, Probe, Resources, Sampling, ServiceSpec};
+use protocol::spec::{
+    Deadlines, FakeSpec, HttpProbe, Place, PlatformSpec, Probe, Resources, Sampling, ServiceSource, ServiceSpec,
+    WorkloadService,
+};
 use protocol::summary::{HostUsage, KernelLogSummary, Summary, Teardown};
 use protocol::{Event, Name};
 
@@ -24,13 +26,16 @@ pub fn run(lease_s: u64) -> Run {
         platform: PlatformSpec::Fake(FakeSpec::default()),
         services: vec![ServiceSpec {
             name: name("web"),
-            args: vec!["tcp".to_owned(), "--listen".to_owned(), "{listen}".to_owned()],
             place: Place::Platform,
-            port: Some(18080),
-            ready: Probe::Http(HttpProbe {
-                path: "/".to_owned(),
-                status: 200,
-                body_bytes: Some(1000),
+            source: ServiceSource::Workload(WorkloadService {
+                args: vec!["tcp".to_owned(), "--listen".to_owned(), "{listen}".to_owned()],
+                port: Some(18080),
+                ready: Probe::Http(HttpProbe {
+                    path: "/".to_owned(),
+                    status: 200,
+                    body_bytes: Some(1000),
+                    body: None,
+                }),
             }),
         }],
         broker: None,
@@ -44,6 +49,7 @@ pub fn run(lease_s: u64) -> Run {
             prepare_ms: 60_000,
             ready_ms: 30_000,
             lease_ms: lease_s * 1000,
+            seed_ms: 60_000,
             grace_ms: 2000,
         },
     }
@@ -61,6 +67,7 @@ pub fn ready() -> Ready {
         placement: Vec::new(),
         deviations: Vec::new(),
         emulation: None,
+        services: vec![],
     }
 }
 

@@ -1,7 +1,7 @@
 //! A service that needs nothing of this project.
 
-use protocol::spec::Place;
-use protocol::spec::{HttpProbe, Probe, ServiceSpec};
+use protocol::Name;
+use protocol::spec::{HttpProbe, Probe, WorkloadService};
 
 use crate::{free_port, name};
 
@@ -16,16 +16,16 @@ pub const WEB: &str = r#"exec perl -MIO::Socket::INET -e '
 
 /// A service of a script for `/bin/sh`, on a port of its own, ready when it replies as [`WEB`] does.
 #[must_use]
-pub fn script(service: &str, script: &str) -> ServiceSpec {
-    ServiceSpec {
-        name: name(service),
+pub fn script(service: &str, script: &str) -> (Name, WorkloadService) {
+    let workload = WorkloadService {
         args: vec!["-c".into(), script.into()],
-        place: Place::Platform,
         port: Some(free_port()),
         ready: Probe::Http(HttpProbe {
             path: "/".into(),
             status: 200,
             body_bytes: Some(10),
+            body: None,
         }),
-    }
+    };
+    (name(service), workload)
 }

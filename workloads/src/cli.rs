@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{tcp, udp};
+use crate::{task, tcp, udp};
 
 /// The benchmarked services, in one binary.
 ///
@@ -25,6 +25,8 @@ pub enum Workload {
     /// UDP service that replies to every packet with N times the letter A and the packet's number (Czipri 2016,
     /// chapter 4).
     Udp(udp::Options),
+    /// Runs a program to its end, once for each request.
+    Task(task::Options),
     /// Services of Fraga's IoT benchmark (Fraga 2019, chapter 4).
     #[cfg(feature = "jung")]
     Jung(crate::jung::Options),

@@ -5,6 +5,7 @@
 //! | [`cli`], [`exit`] | command line, errors and exit codes of the binary `workload` |
 //! | [`tcp`] | workload `tcp`: HTTP service, one event loop per thread |
 //! | [`udp`] | workload `udp`: UDP service, one thread per socket |
+//! | [`task`] | workload `task`: runs a program to its end for each request |
 //! | `jung` | workload `jung`: IoT platform of eight services that communicate over Kafka |
 //! | [`listen`], [`limits`], [`shutdown`] | listening sockets, file descriptor limit, termination signals |
 //!
@@ -19,5 +20,6 @@ pub mod jung;
 pub mod limits;
 pub mod listen;
 pub mod shutdown;
+pub mod task;
 pub mod tcp;
 pub mod udp;

@@ -57,10 +57,12 @@ pub fn diff(one: &Path, other: &Path) -> Result<Diff, ReportError> {
     };
     let mut problems = prefixed(&name(one), &a.problems);
     problems.extend(prefixed(&name(other), &b.problems));
+    let mut differences = setup::differences(&a.manifest, &b.manifest);
+    differences.extend(setup::services(&a.services, &b.services));
     Ok(Diff {
         one: name(one),
         other: name(other),
-        setup: setup::differences(&a.manifest, &b.manifest),
+        setup: differences,
         notes: setup::notes(&a.manifest, &b.manifest),
         results: results::changes(&a, &b),
         problems,

@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::facts::HostFacts;
+use protocol::facts::{HostFacts, ServiceRecord};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::store::Manifest;
 
+/// The records of described services, by `platform.workload.service`.
+type Services = BTreeMap<String, Vec<ServiceRecord>>;
+
 /// A value that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Its section: `experiment`, `file`, `controller`, `host NAME`, `preflight`.
+    /// Its section: `experiment`, `file`, `controller`, `host NAME`, `service NAME`, `preflight`.
     pub part: String,
     /// Its path, such as `cpu.governor`; for a file, the line.
     pub what: String,
@@ -45,6 +48,19 @@ pub fn differences(a: &Manifest, b: &Manifest) -> Vec<Difference> {
     found.extend(between("waived", &waived(a), &waived(b)));
     found.extend(between("shared CPUs", &shared(a), &shared(b)));
     found
+}
+
+/// Services whose description, program or image differs, among those that both runs have.
+#[must_use]
+pub fn services(a: &Services, b: &Services) -> Vec<Difference> {
+    // A service that changed within a run has several records.
+    let of = |records: &[ServiceRecord]| match records {
+        [only] => value(only),
+        several => value(&several),
+    };
+    let both = a.iter().filter_map(|(name, one)| Some((name, one, b.get(name)?)));
+    both.flat_map(|(name, one, other)| between(&format!("service {name}"), &of(one), &of(other)))
+        .collect()
 }
 
 /// Changes that are not differences in configuration.

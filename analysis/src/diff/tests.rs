@@ -1,6 +1,7 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use protocol::facts::Program;
+use protocol::facts::{ImageRecord, Program, ServiceRecord};
 use protocol::load::LoadKind;
 
 use super::*;
@@ -41,6 +42,7 @@ fn figures(values: &[f64]) -> RunFigures {
             median: crate::stats::describe::median(values),
             interval: crate::stats::describe::median_interval(values),
         }],
+        services: BTreeMap::new(),
         problems: vec![],
     }
 }
@@ -92,6 +94,41 @@ fn configurations_are_compared_value_by_value() {
     // The first run has no load average, so there is nothing to compare.
     assert_eq!(setup::notes(&one, &other), ["host local was rebooted in between"]);
     assert_eq!(setup::differences(&one, &one), []);
+}
+
+#[test]
+fn a_service_that_changed_is_a_difference() {
+    let record = |digest: &str| ServiceRecord {
+        service: "web".parse().unwrap(),
+        description: Some("nginx".parse().unwrap()),
+        sha256: "11".into(),
+        program: None,
+        image: Some(ImageRecord {
+            name: "lab:5000/nginx:1".into(),
+            id: digest.into(),
+            digests: vec![format!("lab:5000/nginx@{digest}")],
+        }),
+    };
+    let run = |records: Vec<ServiceRecord>| BTreeMap::from([("docker.web.web".to_owned(), records)]);
+    let of = |one: &BTreeMap<_, _>, other: &BTreeMap<_, _>| -> Vec<String> {
+        let found = setup::services(one, other).into_iter();
+        found
+            .map(|d| format!("{}: {}: {:?} {:?}", d.part, d.what, d.one, d.other))
+            .collect()
+    };
+    let (one, other) = (run(vec![record("sha256:1")]), run(vec![record("sha256:2")]));
+    insta::assert_snapshot!(of(&one, &other).join("\n"), @r#"
+    service docker.web.web: image.digests.0: Some("lab:5000/nginx@sha256:1") Some("lab:5000/nginx@sha256:2")
+    service docker.web.web: image.id: Some("sha256:1") Some("sha256:2")
+    "#);
+    assert_eq!(of(&one, &one), [] as [&str; 0]);
+    assert_eq!(
+        of(&one, &BTreeMap::new()),
+        [] as [&str; 0],
+        "the other run has no such service"
+    );
+    let moved = run(vec![record("sha256:1"), record("sha256:2")]);
+    assert!(!of(&one, &moved).is_empty());
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Statistics of every cell, comparisons with the baseline, and drift.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use hdrhistogram::Histogram;
 use loader::Histograms;
+use protocol::facts::ServiceRecord;
 
 use super::load::{ReportError, RunData, Trial, load};
 use super::metric::Metric;
@@ -236,6 +238,8 @@ pub struct RunFigures {
     pub manifest: Manifest,
     /// Every compared metric of every cell.
     pub figures: Vec<Figure>,
+    /// What described services were, by `platform.workload.service`: one record, unless it changed between trials.
+    pub services: BTreeMap<String, Vec<ServiceRecord>>,
     /// What was altered, missing or inconsistent in the raw data.
     pub problems: Vec<String>,
 }
@@ -274,7 +278,23 @@ pub fn figures(run: &Path) -> Result<RunFigures, ReportError> {
     });
     Ok(RunFigures {
         figures: figures.collect(),
+        services: services(&data),
         manifest: data.manifest,
         problems: data.problems,
     })
+}
+
+fn services(data: &RunData) -> BTreeMap<String, Vec<ServiceRecord>> {
+    let mut services: BTreeMap<String, Vec<ServiceRecord>> = BTreeMap::new();
+    for record in data.trials.iter().map(|trial| &trial.record) {
+        let cell = &record.key.trial.cell;
+        for service in record.ready.iter().flat_map(|ready| &ready.services) {
+            let key = format!("{}.{}.{}", cell.platform, cell.workload, service.service);
+            let records = services.entry(key).or_default();
+            if !records.contains(service) {
+                records.push(service.clone());
+            }
+        }
+    }
+    services
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use protocol::Name;
-use protocol::load::{Better, CommandLoad, FigureSpec, LoadKind};
+use protocol::load::{Better, FigureSpec, LoadKind, RunsLoad};
 
 use super::load::Trial;
 use crate::stats::usage::ServiceUsage;
@@ -63,10 +63,10 @@ pub struct Reported {
 }
 
 impl Reported {
-    fn of(load: &CommandLoad, figure: &FigureSpec) -> Self {
+    fn of(program: &str, figure: &FigureSpec) -> Self {
         Self {
             name: figure.name.clone(),
-            program: load.title().to_owned(),
+            program: program.to_owned(),
             unit: figure.unit.clone(),
             better: figure.better,
             is_compared: figure.compare,
@@ -126,11 +126,15 @@ impl Metric {
 
     /// The figures that a load's program reports.
     pub fn reported(load: &LoadKind) -> Vec<Self> {
-        let LoadKind::Command(load) = load else {
-            return Vec::new();
-        };
-        let metric = |figure| Self::Reported(Arc::new(Reported::of(load, figure)));
-        load.figures.iter().map(metric).collect()
+        let metric = |program: &str, figure: &FigureSpec| Self::Reported(Arc::new(Reported::of(program, figure)));
+        match load {
+            LoadKind::Command(load) => load.figures.iter().map(|figure| metric(load.title(), figure)).collect(),
+            LoadKind::Runs(_) => {
+                let figures = RunsLoad::figures();
+                figures.iter().map(|figure| metric(RunsLoad::PROGRAM, figure)).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Whether platforms are compared in it.

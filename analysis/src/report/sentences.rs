@@ -116,6 +116,14 @@ fn describe(load: &LoadKind) -> String {
         ),
         LoadKind::Command(command) => program(command),
         LoadKind::None(_) => format!("no load for {seconds} s"),
+        LoadKind::Runs(load) => format!(
+            "{} of the program, one after the other{}; response times include the request of each",
+            counted(load.runs as usize, "run"),
+            match load.warm_up_runs {
+                0 => String::new(),
+                warm_up => format!(", after {} for warm-up", counted(warm_up as usize, "run")),
+            }
+        ),
         LoadKind::Udp(udp) => {
             let pace = match udp.pace.as_nanos() {
                 0 => "as fast as possible".to_owned(),

@@ -15,4 +15,4 @@ mod trials;
 
 pub use error::CampaignError;
 pub use run::{Finished, Options, run};
-pub use session::{Session, bus_config};
+pub use session::{Session, bus_config, service_problems};

@@ -18,7 +18,7 @@ use crate::preflight::generator::GeneratorHost;
 use crate::progress::Progress;
 use analysis::report::{self, ReportPaths};
 use analysis::store::journal::{Entry, JournalEvent, RunEnded};
-use analysis::store::{Journal, LoaderMachine, Manifest, Preflight, RunFolder, Source};
+use analysis::store::{CellKey, Journal, LoaderMachine, Manifest, Preflight, RunFolder, Source};
 
 /// The inputs of a run besides the experiment.
 #[derive(Clone, Debug)]
@@ -173,6 +173,15 @@ fn resume(
     for (index, platform) in experiment.platforms.iter().enumerate() {
         if !takes_part(platform) {
             plan = plan.without_platform(index);
+        }
+    }
+    // Cells of services that could not run were left out when the run began.
+    for (p, platform) in experiment.platforms.iter().enumerate() {
+        for (w, workload) in experiment.workloads.iter().enumerate() {
+            let is_planned = |cell: &CellKey| cell.platform == platform.name && cell.workload == workload.name;
+            if !manifest.plan.iter().any(|planned| is_planned(&planned.trial.cell)) {
+                plan = plan.without_workload(p, w);
+            }
         }
     }
     let (plan, _) = session::usable_plan(experiment, plan, facts, takes_part)?;

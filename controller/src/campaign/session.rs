@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use broker::{Broker, StartError};
 use protocol::bus::{BusConfig, connect_controller};
+use protocol::command::Describe;
 use protocol::envelope::unix_ms;
 use protocol::facts::HostFacts;
 use protocol::ids::Epoch;
-use protocol::load::MachineFacts;
+use protocol::load::{MachineFacts, Transport};
 use protocol::sign::SigningKey;
-use protocol::spec::PlatformSpec;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::error::CampaignError;
-use crate::config::{Brokers, EmbeddedBroker, Experiment, Kafka, Platform};
+use crate::config::{Brokers, EmbeddedBroker, Experiment, Kafka, Platform, WorkloadKind};
 use crate::fleet::{Fleet, SharedFleet};
 use crate::peer::demux::events_by_host;
 use crate::peer::link::Link;
@@ -78,13 +78,14 @@ impl Session {
         experiment: &Experiment,
         shutdown: &CancellationToken,
     ) -> Result<HostFacts, CampaignError> {
-        let specs: Vec<PlatformSpec> = experiment
-            .platforms
-            .iter()
-            .map(|platform| platform.spec.clone())
-            .collect();
+        let platforms = experiment.platforms.iter();
+        let services = experiment.described().into_iter();
+        let describe = Describe {
+            platforms: platforms.map(|platform| platform.spec.clone()).collect(),
+            services: services.map(|(_, entry)| entry.spec.clone()).collect(),
+        };
         tokio::select! {
-            facts = self.link.describe(&specs, experiment.deadlines.runner) => Ok(facts?),
+            facts = self.link.describe(describe, experiment.deadlines.runner) => Ok(facts?),
             () = shutdown.cancelled() => Err(CampaignError::Interrupted),
         }
     }
@@ -167,10 +168,12 @@ pub fn bus_config(kafka: &Kafka, brokers: String) -> Result<BusConfig, CampaignE
     })
 }
 
-/// The plan without unavailable platforms that are not `required`, and a line for each of those.
+/// The plan without unavailable platforms that are not `required`, and without the cells of services that cannot run on such a platform; with a line
+/// for each of those.
 ///
 /// # Errors
-/// [`CampaignError::Unmet`] if a `required` platform is unavailable, or none is available.
+/// [`CampaignError::Unmet`] if a `required` platform is unavailable or lacks a service, if a service is not what the experiment says, or if no cell is
+/// left.
 pub fn usable_plan(
     experiment: &Experiment,
     mut plan: Plan,
@@ -192,6 +195,16 @@ pub fn usable_plan(
             left_out.push(format!("{line} (optional, left out)"));
         }
     }
+    for lack in lacking_services(experiment, facts) {
+        let Some(index) = lack.platform.filter(|&index| !required(&experiment.platforms[index])) else {
+            refused.push(lack.line);
+            continue;
+        };
+        if plan.has(index, lack.workload) {
+            plan = plan.without_workload(index, lack.workload);
+            left_out.push(format!("{} (optional, left out)", lack.line));
+        }
+    }
     if refused.is_empty() && plan.trials.is_empty() {
         refused.clone_from(&left_out);
     }
@@ -200,6 +213,73 @@ pub fn usable_plan(
     } else {
         Err(CampaignError::Unmet { platforms: refused })
     }
+}
+
+/// A service that cannot run as the experiment says.
+struct Lack {
+    /// The platform on which it cannot; `None`: on none.
+    platform: Option<usize>,
+    workload: usize,
+    line: String,
+}
+
+/// The services that cannot run on platforms that are available, for cells of the plan.
+fn lacking_services(experiment: &Experiment, facts: &HostFacts) -> Vec<Lack> {
+    let mut lacking: Vec<Lack> = Vec::new();
+    // Replies are in the order of the requested services and platforms.
+    for ((workload, entry), answer) in experiment.described().into_iter().zip(&facts.services) {
+        let name = &experiment.workloads[workload].name;
+        let is_front = matches!(&experiment.workloads[workload].kind, WorkloadKind::Service(it) if it.front == *entry);
+        if let Some(protocol) = answer
+            .protocol
+            .filter(|&protocol| is_front && protocol != entry.protocol)
+        {
+            lacking.push(Lack {
+                platform: None,
+                workload,
+                line: match (protocol, entry.protocol) {
+                    (Transport::Task, _) => {
+                        format!("workload {name}: its description is that of a task: write kind = \"task\"")
+                    }
+                    (_, Transport::Task) => format!(
+                        "workload {name}: its description is that of a service: write kind = \"service\", or add [task] to the description"
+                    ),
+                    _ => format!(
+                        "workload {name}: its service speaks {0:?}, not {1:?}: write protocol = {0:?} in the experiment",
+                        protocol.as_str(),
+                        entry.protocol.as_str()
+                    ),
+                },
+            });
+            continue;
+        }
+        let platforms = experiment.platforms.iter().zip(&answer.unmet).enumerate();
+        for (index, (platform, unmet)) in platforms {
+            let is_used = experiment
+                .loads
+                .iter()
+                .any(|load| !experiment.skips(&platform.name, &experiment.workloads[workload], load));
+            let is_available = facts.platforms.get(index).is_none_or(|facts| facts.unmet.is_none());
+            if let (Some(unmet), true, true) = (unmet, is_used, is_available) {
+                lacking.push(Lack {
+                    platform: Some(index),
+                    workload,
+                    line: format!(
+                        "workload {name} on platform {}: {}: {}",
+                        platform.name, unmet.need, unmet.remedy
+                    ),
+                });
+            }
+        }
+    }
+    lacking
+}
+
+/// The lines about services that cannot run on this host as the experiment says.
+#[must_use]
+pub fn service_problems(experiment: &Experiment, facts: &HostFacts) -> Vec<String> {
+    let lacking = lacking_services(experiment, facts);
+    lacking.into_iter().map(|lack| lack.line).collect()
 }
 
 /// A run can only be resumed with its own experiment file and without overrides that change the experiment: anything else would

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use protocol::command::Describe;
 use protocol::facts::HostState;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +37,7 @@ pub async fn wait(
     let (began, mut previous, mut reported) = (Instant::now(), None, None::<Instant>);
     loop {
         let facts = tokio::select! {
-            facts = link.describe(&[], experiment.deadlines.runner) => facts?,
+            facts = link.describe(Describe::default(), experiment.deadlines.runner) => facts?,
             () = shutdown.cancelled() => return Ok(None),
         };
         let exceeded = exceeded(limits, start, previous.as_ref(), &facts.now);

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use analysis::store::{ExperimentRecord, LoadRecord, PlatformRecord, Skip, WorkloadRecord};
 use protocol::ids::Name;
+use protocol::load::LoadKind;
 use protocol::spec::{PlatformSpec, Resources};
 
 use super::host::{Band, HostNeeds};
-use super::workloads::{Load, Workload, WorkloadKind};
+use super::workloads::{Load, ServiceEntry, Workload, WorkloadKind};
 
 /// The experiment that an `experiments.toml` describes.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,8 +65,26 @@ impl Experiment {
     #[must_use]
     pub fn skips(&self, platform: &Name, workload: &Workload, load: &Load) -> bool {
         let mut skips = self.skips.iter();
+        let is_of_another_task = match (&workload.kind, &load.spec.kind) {
+            (WorkloadKind::Service(task), LoadKind::Runs(runs)) => !task.is_run_by(runs),
+            _ => false,
+        };
         !load.spec.kind.supports(workload.kind.transport())
+            || is_of_another_task
             || skips.any(|skip| skip.covers(platform, &workload.name, &load.name))
+    }
+
+    /// Every described service, with the index of its workload.
+    #[must_use]
+    pub fn described(&self) -> Vec<(usize, &ServiceEntry)> {
+        let workloads = self.workloads.iter().enumerate();
+        let services = workloads.filter_map(|(index, workload)| match &workload.kind {
+            WorkloadKind::Service(service) => Some((index, service)),
+            _ => None,
+        });
+        services
+            .flat_map(|(index, service)| service.services().map(move |entry| (index, entry)))
+            .collect()
     }
 
     /// Whether a load is applied to a workload on any platform.
@@ -191,6 +210,7 @@ fn record(workload: &Workload) -> WorkloadRecord {
     let what = match &workload.kind {
         WorkloadKind::Tcp(tcp) => format!("HTTP/1.1 over TCP, {} bytes a reply", tcp.reply_bytes),
         WorkloadKind::Jung(jung) => jung.summary(),
+        WorkloadKind::Service(service) => service.summary(),
         WorkloadKind::Udp(udp) => match udp.letters {
             Some(letters) => format!("UDP, {letters} letters and the packet's number a reply"),
             None => "UDP, an echo".to_owned(),

@@ -5,6 +5,7 @@ mod command;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use protocol::description::{self, RawDescription};
 use protocol::raw_table;
 use protocol::spec::CpuSet;
 use protocol::toml::{Document, Field, Problem, Section, Table};
@@ -48,7 +49,9 @@ impl RawExperiment {
         ("[experiment]", RawHead::KEYS),
         ("[kafka]", RawKafkaKeys::KEYS),
         ("[[platform]]", RawPlatform::KEYS),
-        ("[[workload]]", RawWorkload::KEYS),
+        ("[[workload]]", RawWorkloadKeys::KEYS),
+        ("[[workload.service]]", RawServiceKeys::KEYS),
+        ("[[workload.service]]", description::RawKeys::KEYS),
         ("[[load]]", RawLoadKeys::KEYS),
         ("[[load.request]]", RawRequestKeys::KEYS),
         ("[load.request.expect]", RawExpect::KEYS),
@@ -84,7 +87,11 @@ impl RawExperiment {
             head: one(root.table("experiment"), RawHead::read, problems),
             kafka: RawKafka::read(root.table("kafka"), problems),
             platforms: many(root.tables("platform"), RawPlatform::read, problems),
-            workloads: many(root.tables("workload"), RawWorkload::read, problems),
+            workloads: root
+                .tables("workload")
+                .into_iter()
+                .map(|table| RawWorkload::read(table, problems))
+                .collect(),
             loads: root
                 .tables("load")
                 .into_iter()
@@ -198,8 +205,8 @@ raw_table! {
 }
 
 raw_table! {
-    /// `[[workload]]`, of any kind.
-    RawWorkload {
+    /// `[[workload]]`, of any kind, but the keys of its service and its tables.
+    RawWorkloadKeys {
         /// Its kind.
         kind: string -> String,
         /// Its name.
@@ -248,6 +255,73 @@ raw_table! {
         sockets: integer -> i64,
         /// udp: receive buffer per socket, bytes.
         receive_buffer: bytes -> i64,
+        /// task: number of measured runs.
+        runs: integer -> i64,
+        /// task: number of runs before them.
+        warm_up_runs: integer -> i64,
+        /// task: how long a run may take.
+        time_limit: duration -> Duration,
+    }
+}
+
+raw_table! {
+    /// The keys of `[[workload.service]]`, of which `[[workload]]` has all but its own name if it has one service.
+    RawServiceKeys {
+        /// Its name.
+        name: string -> String,
+        /// The description on the target host.
+        description: string -> String,
+        /// Whether it is a process of the target host on every platform.
+        beside: boolean -> bool,
+    }
+}
+
+/// A service: by the name of its description, or described here.
+#[derive(Clone, Debug)]
+pub struct RawService {
+    /// Its own keys.
+    pub keys: RawServiceKeys,
+    /// Its description, or the parameters of the named one.
+    pub inline: RawDescription,
+}
+
+impl RawService {
+    fn read(table: &mut Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        Self {
+            keys: RawServiceKeys::read(table),
+            inline: RawDescription::read(table, problems),
+        }
+    }
+}
+
+/// `[[workload]]`, of every kind.
+#[derive(Clone, Debug)]
+pub struct RawWorkload {
+    /// The keys of `[[workload]]` itself.
+    pub keys: RawWorkloadKeys,
+    /// service: its only service.
+    pub service: RawService,
+    /// service: `[[workload.service]]`, if it has several.
+    pub services: Vec<RawService>,
+}
+
+impl RawWorkload {
+    fn read(mut table: Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        let services = table.tables("service");
+        let raw = Self {
+            keys: RawWorkloadKeys::read(&mut table),
+            service: RawService::read(&mut table, problems),
+            services: services
+                .into_iter()
+                .map(|mut table| {
+                    let service = RawService::read(&mut table, problems);
+                    table.end(problems);
+                    service
+                })
+                .collect(),
+        };
+        table.end(problems);
+        raw
     }
 }
 

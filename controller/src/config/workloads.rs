@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use protocol::ids::Name;
-use protocol::load::{JungMix, LoadSpec, Transport};
-use protocol::spec::BrokerProgram;
-use protocol::spec::CpuSet;
+use protocol::load::{JungMix, LoadSpec, RunsLoad, Transport};
+use protocol::spec::{BrokerProgram, CpuSet, ServiceSource, ServiceSpec};
 
 /// A workload of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +25,8 @@ pub enum WorkloadKind {
     Jung(Box<JungWorkload>),
     /// Czipri's UDP service.
     Udp(UdpWorkload),
+    /// Described services.
+    Service(Box<ServiceWorkload>),
 }
 
 /// A load of the comparison.
@@ -52,7 +53,79 @@ impl WorkloadKind {
         match self {
             Self::Tcp(_) | Self::Jung(_) => Transport::Http,
             Self::Udp(_) => Transport::Udp,
+            Self::Service(service) => service.front.protocol,
         }
+    }
+}
+
+/// Services of others: one, or several of an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceWorkload {
+    /// The first, which the load goes to.
+    pub front: ServiceEntry,
+    /// The others, in the file's order.
+    pub others: Vec<ServiceEntry>,
+    /// The runs of the first, if it is a task.
+    pub runs: Option<RunsLoad>,
+}
+
+impl ServiceWorkload {
+    /// All of them, in the file's order.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceEntry> {
+        std::iter::once(&self.front).chain(&self.others)
+    }
+
+    /// Whether a load is the runs of this task.
+    #[must_use]
+    pub fn is_run_by(&self, load: &RunsLoad) -> bool {
+        // The generator's CPUs are set for all loads.
+        let unpinned = RunsLoad {
+            cpus: Vec::new(),
+            ..load.clone()
+        };
+        self.runs.as_ref() == Some(&unpinned)
+    }
+
+    /// In a line for reports.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let each: Vec<String> = self.services().map(ServiceEntry::summary).collect();
+        each.join("; ")
+    }
+}
+
+/// A described service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceEntry {
+    /// What it speaks.
+    pub protocol: Transport,
+    /// Its name and its description.
+    pub spec: ServiceSpec,
+}
+
+impl ServiceEntry {
+    fn summary(&self) -> String {
+        let beside = if self.spec.place.is_platform() {
+            ""
+        } else {
+            ", beside the platform"
+        };
+        let what = match &self.spec.source {
+            ServiceSource::Named(named) => {
+                let set = named.parameters.iter().map(|(name, value)| format!(" {name}={value}"));
+                format!(
+                    "the target host's description {}{}",
+                    named.description,
+                    set.collect::<String>()
+                )
+            }
+            ServiceSource::Inline(description) => match &description.native {
+                Some(native) => format!("{}, as the experiment file describes it", native.program),
+                None => "as the experiment file describes it".to_owned(),
+            },
+            ServiceSource::Workload(_) => "the workload program".to_owned(),
+        };
+        format!("{}: {what}{beside}", self.spec.name)
     }
 }
 

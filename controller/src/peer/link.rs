@@ -9,7 +9,6 @@ use protocol::event::{Refused, RefusedReason};
 use protocol::facts::HostFacts;
 use protocol::ids::{AttemptId, MessageId, Name};
 use protocol::load::MachineFacts;
-use protocol::spec::PlatformSpec;
 use protocol::{Command, Envelope, Event};
 use tokio::time::timeout;
 
@@ -98,15 +97,12 @@ impl Link {
         }
     }
 
-    /// Requests the host facts, and whether the platforms are available.
+    /// Requests the host facts, and whether the platforms and services are available.
     ///
     /// # Errors
     /// See [`LinkError`].
-    pub async fn describe(&mut self, platforms: &[PlatformSpec], within: Duration) -> Result<HostFacts, LinkError> {
-        let request = Command::Describe(Describe {
-            platforms: platforms.to_vec(),
-        });
-        match self.request(request, within).await? {
+    pub async fn describe(&mut self, describe: Describe, within: Duration) -> Result<HostFacts, LinkError> {
+        match self.request(Command::Describe(describe), within).await? {
             Event::Facts(facts) => Ok(*facts),
             Event::Loader(_) => Err(self.refused(
                 "it is a loader, but services are deployed by a runner: start `runner` on the target host under another name, and set `host` to it",
@@ -120,7 +116,7 @@ impl Link {
     /// # Errors
     /// See [`LinkError`].
     pub async fn describe_loader(&mut self, within: Duration) -> Result<MachineFacts, LinkError> {
-        let request = Command::Describe(Describe { platforms: Vec::new() });
+        let request = Command::Describe(Describe::default());
         match self.request(request, within).await {
             Ok(Event::Loader(facts)) => Ok(*facts),
             Ok(Event::Facts(_)) => Err(self.refused(

@@ -80,6 +80,24 @@ impl Plan {
         &self.cells[trial.cell]
     }
 
+    /// Whether there is a trial of a workload on a platform (indices into the experiment's lists).
+    #[must_use]
+    pub fn has(&self, platform: usize, workload: usize) -> bool {
+        let mut cells = self.trials.iter().map(|trial| &self.cells[trial.cell]);
+        cells.any(|cell| cell.platform == platform && cell.workload == workload)
+    }
+
+    /// The plan without the trials of a workload on a platform, like [`Self::without_platform`].
+    #[must_use]
+    pub fn without_workload(mut self, platform: usize, workload: usize) -> Self {
+        let cells = &self.cells;
+        self.trials.retain(|trial| {
+            let cell = &cells[trial.cell];
+            cell.platform != platform || cell.workload != workload
+        });
+        self
+    }
+
     /// The plan without the trials of a platform (an index into [`Experiment::platforms`]). The order and numbers of the others,
     /// and all cells, stay the same.
     #[must_use]

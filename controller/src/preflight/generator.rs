@@ -134,9 +134,12 @@ fn connection_key(kind: &LoadKind) -> Option<(&'static str, &'static str)> {
         LoadKind::Ramp(_) => Some(("to", "or lower to x timeout")),
         LoadKind::Users(_) => Some(("users", "or lower the number of users")),
         LoadKind::Max(_) => Some(("connections", "or lower the number of connections")),
-        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) | LoadKind::None(_) | LoadKind::Udp(_) => {
-            None
-        }
+        LoadKind::Httperf(_)
+        | LoadKind::Jmeter(_)
+        | LoadKind::Command(_)
+        | LoadKind::None(_)
+        | LoadKind::Udp(_)
+        | LoadKind::Runs(_) => None,
     }
 }
 

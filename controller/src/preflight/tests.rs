@@ -68,6 +68,7 @@ fn ideal_host() -> HostFacts {
         },
         programs: vec![],
         platforms: vec![],
+        services: vec![],
     }
 }
 

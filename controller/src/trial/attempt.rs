@@ -276,7 +276,7 @@ impl<'a> AttemptDriver<'a> {
         let (link, spec, exchanges) = (&mut *self.link, self.spec, &mut self.exchanges);
         let work = async {
             if let Some(endpoint) = endpoint {
-                loader::check_reachable(spec.probe(), endpoint).await?;
+                loader::check_reachable(&spec.contact(), endpoint).await?;
                 loader::check_tls(&spec.load, endpoint).await?;
             }
             for _ in 0..EXCHANGES {

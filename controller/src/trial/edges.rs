@@ -46,6 +46,10 @@ impl WindowEdges {
             LoadKind::Udp(_) | LoadKind::Command(_) => Self { end: None, ..planned },
             // The window of a search ends with the search.
             LoadKind::Ramp(_) => Self { begin: None, end: None },
+            LoadKind::Runs(runs) => Self {
+                begin: (runs.warm_up_runs == 0).then_some(Duration::ZERO),
+                end: None,
+            },
         }
     }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use protocol::command::{Run, TrialRef};
 use protocol::event::Ready;
-use protocol::load::{EchoSpec, JungSpec, LettersSpec, LoadKind, LoadSpec, PartSpec, Prepare, TargetSpec};
-use protocol::spec::BROKER;
-use protocol::spec::{Deadlines, Probe, Sampling};
+use protocol::load::{
+    DescribedSpec, EchoSpec, JungSpec, LettersSpec, LoadKind, LoadSpec, PartSpec, Prepare, TargetSpec, Transport,
+};
+use protocol::spec::{BROKER, Deadlines, Probe, Sampling, ServiceSource};
 use protocol::{AttemptId, Name};
 
 use super::edges::WindowEdges;
@@ -17,7 +18,7 @@ use crate::config::{Experiment, Load, Platform, Workload, WorkloadKind};
 use crate::fleet::FleetLoad;
 use analysis::store::AttemptKey;
 use loader::jung::AcceptedCommands;
-use loader::{Engine, LoadError, Part, build_engine};
+use loader::{Contact, Engine, LoadError, Part, build_engine};
 
 /// The specification of an attempt.
 #[derive(Clone, Debug)]
@@ -134,6 +135,7 @@ impl AttemptSpec {
             }
             LoadKind::Users(users) => users.requests.map(|list| u64::from(list.each) * u64::from(users.users)),
             LoadKind::Udp(udp) => Some(udp.packets),
+            LoadKind::Runs(runs) => Some(u64::from(runs.warm_up_runs) + u64::from(runs.runs)),
             LoadKind::Ramp(_)
             | LoadKind::Max(_)
             | LoadKind::Httperf(_)
@@ -158,18 +160,28 @@ impl AttemptSpec {
         found.map(|endpoint| endpoint.address)
     }
 
-    /// The readiness probe of the service under load.
+    /// How it is checked that the load will reach the service.
     #[must_use]
-    pub fn probe(&self) -> Option<&Probe> {
+    pub fn contact(&self) -> Contact {
         let entry = self.run.services.iter().find(|service| service.name == self.entry);
-        entry.map(|service| &service.ready)
+        let probe = entry.and_then(|service| match &service.source {
+            ServiceSource::Workload(workload) => Some(&workload.ready),
+            ServiceSource::Inline(description) => Some(&description.ready.probe),
+            ServiceSource::Named(_) => None,
+        });
+        match (probe, self.workload.transport()) {
+            (Some(Probe::Udp(probe)), _) => Contact::Packet(probe.packet.clone().into_bytes()),
+            // What it would answer is not known here.
+            (_, Transport::Udp) => Contact::Nothing,
+            (_, Transport::Http | Transport::Tcp | Transport::Task) => Contact::Connection,
+        }
     }
 
     /// The service that the readback queries, for workloads that have one.
     #[must_use]
     pub fn witness(&self, ready: &Ready) -> Option<SocketAddr> {
         match &self.workload {
-            WorkloadKind::Tcp(_) | WorkloadKind::Udp(_) => None,
+            WorkloadKind::Tcp(_) | WorkloadKind::Udp(_) | WorkloadKind::Service(_) => None,
             WorkloadKind::Jung(_) => Self::endpoint(ready, &truth::witness()),
         }
     }
@@ -243,6 +255,7 @@ fn target(workload: &WorkloadKind) -> TargetSpec {
             Some(count) => letters(count.into()),
             None => TargetSpec::Echo(EchoSpec {}),
         },
+        WorkloadKind::Service(_) => TargetSpec::Described(DescribedSpec {}),
         WorkloadKind::Jung(jung) => TargetSpec::Jung(JungSpec {
             devices: jung.amounts.devices,
             mix: jung.mix,
@@ -256,6 +269,7 @@ fn runner_deadlines(experiment: &Experiment) -> Deadlines {
         prepare_ms: millis(limits.prepare),
         ready_ms: millis(limits.ready),
         lease_ms: millis(limits.lease),
+        seed_ms: millis(limits.seed),
         grace_ms: millis(limits.grace),
     }
 }

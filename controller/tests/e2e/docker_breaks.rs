@@ -3,6 +3,7 @@
 use crate::agree::agree;
 use crate::docker::containers;
 use crate::lab::Lab;
+use crate::services::{runner, shipped};
 
 #[test]
 #[ignore = "needs Docker"]
@@ -37,12 +38,19 @@ fn kill_9_of_the_runner_while_a_container_runs() {
 #[ignore = "needs Docker"]
 fn a_missing_image() {
     let lab = Lab::new();
-    let _runner = lab.runner();
-    let experiment = lab.experiment();
-    let said = lab.run(
-        &experiment.with_platforms("[[platform]]\nkind = \"docker\"\nimage = \"no-such:1\"\n"),
-        6,
-    );
+    let experiment = lab
+        .experiment()
+        .with_platforms("[[platform]]\nkind = \"docker\"\nimage = \"no-such:1\"\n");
+    {
+        let _runner = lab.runner();
+        let said = lab.run(&experiment, 6);
+        assert!(
+            said.contains("the image no-such:1 is not allowed on this host"),
+            "{said}"
+        );
+    }
+    let _runner = runner(&lab, &shipped(), "images = [\"no-such:*\"]");
+    let said = lab.run(&experiment, 6);
     assert!(said.contains("platform docker is unavailable"), "{said}");
     assert!(said.contains("image no-such:1"), "{said}");
     lab.assert_no_run();

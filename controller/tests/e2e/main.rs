@@ -44,8 +44,10 @@ mod report;
 mod required;
 mod resume;
 mod runtimes;
+mod services;
 mod shipped;
 mod sums;
+mod tasks;
 mod whole;
 #[path = "../../../deploy/tests/guests/whole_image.rs"]
 mod whole_image;

@@ -1,7 +1,7 @@
 //! `guest-init`: the first process of a Linux guest whose root is an initramfs.
 //!
 //! It loads the modules in `/modules` in the order of their names, configures `eth0` from the kernel command line (`jung.ip`, `jung.mask`, `jung.gateway`),
-//! mounts shares (`jung.mount`), starts `/workload` (or `jung.workload`) with the arguments after `--`, obeys the power button, and powers the machine off when
+//! mounts shares (`jung.mount`), starts the service that `/etc/jung/service` describes, else `/workload` (or `jung.workload`) with the arguments after `--`, obeys the power button, and powers the machine off when
 //! the workload has ended. It logs each step to the console in a line that begins with `guest-init: `, which the runner reads.
 
 mod button;
@@ -38,12 +38,10 @@ fn run() -> Result<i32, String> {
         network::configure(address)?;
     }
     mounts::mount_shares(&command_line.shares)?;
-    let workload = workload::start(&command_line.workload, std::env::args().skip(1))?;
-    println!(
-        "guest-init: started {} as process {}",
-        command_line.workload,
-        workload.id()
-    );
+    let exec = workload::Exec::new(&command_line.workload, std::env::args().skip(1))?;
+    let program = exec.program.clone();
+    let workload = exec.start()?;
+    println!("guest-init: started {program} as process {}", workload.id());
     button::watch(workload.id());
     workload::wait(workload)
 }

@@ -1,22 +1,21 @@
 //! The configuration of a container, as a pure function of its deployment.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, PortBinding, ResourcesUlimits};
 use nix::sys::resource::{Resource, getrlimit};
-use protocol::spec::{Resources, ServiceSpec};
+use protocol::spec::Resources;
 
+use super::plan::ContainerPlan;
 use super::runtime::Runtime;
+use crate::Service;
 use crate::mark::Mark;
-use crate::service_args;
 
 /// What the containers of a deployment have in common.
 #[derive(Clone, Debug)]
 pub(super) struct ContainerConfig {
-    /// The name of the image.
-    pub(super) image: String,
     /// The limits of each container.
     pub(super) resources: Resources,
     /// The directory of the services' logs.
@@ -32,9 +31,14 @@ pub(super) struct ContainerConfig {
 /// The request that creates the container of a service.
 ///
 /// Without restarts, health checks and an init process: nothing runs beside the service, and its end is the end of the container.
-pub(super) fn create_body(config: &ContainerConfig, mark: &Mark, service: &ServiceSpec) -> ContainerCreateBody {
+pub(super) fn create_body(
+    config: &ContainerConfig,
+    mark: &Mark,
+    service: &Service,
+    plan: &ContainerPlan,
+) -> ContainerCreateBody {
     let resources = &config.resources;
-    let port = service.port.map(|port| format!("{port}/{}", service.ready.transport()));
+    let port = plan.port.map(|port| format!("{port}/{}", service.transport()));
     let memory = resources
         .memory_mib
         .map(|mib| i64::try_from(mib.saturating_mul(1 << 20)).unwrap_or(i64::MAX));
@@ -45,10 +49,14 @@ pub(super) fn create_body(config: &ContainerConfig, mark: &Mark, service: &Servi
         };
         HashMap::from([(port, Some(vec![binding]))])
     });
-    let listen = service.port.map(|port| (Ipv4Addr::UNSPECIFIED, port).into());
+    let (env, binds) = (plan.env.clone(), plan.binds.clone());
     ContainerCreateBody {
-        image: Some(config.image.clone()),
-        cmd: Some(service_args(service, listen)),
+        image: Some(plan.image.clone()),
+        entrypoint: plan.entrypoint.clone(),
+        cmd: plan.args.clone(),
+        env: (!env.is_empty()).then_some(env),
+        user: plan.user.clone(),
+        working_dir: plan.directory.clone(),
         labels: Some(mark.labels().map(|(key, value)| (key.to_owned(), value)).into()),
         exposed_ports: port.map(|port| vec![port]),
         host_config: Some(HostConfig {
@@ -57,6 +65,7 @@ pub(super) fn create_body(config: &ContainerConfig, mark: &Mark, service: &Servi
             memory_swap: memory,
             cpuset_cpus: resources.cpuset.as_ref().map(ToString::to_string),
             cpuset_mems: resources.mems.as_ref().map(ToString::to_string),
+            binds: (!binds.is_empty()).then_some(binds),
             port_bindings: bindings,
             network_mode: config.network.clone(),
             runtime: config.runtime.requested.clone(),
@@ -105,8 +114,7 @@ fn own_limits() -> Vec<ResourcesUlimits> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::spec::Place;
-    use protocol::spec::{HttpProbe, Probe, UdpProbe};
+    use protocol::spec::{ConnectsProbe, Probe, UdpProbe, WorkloadService};
 
     fn runsc() -> Runtime {
         Runtime {
@@ -116,11 +124,7 @@ mod tests {
     }
 
     fn json(resources: Resources, publish: Option<IpAddr>) -> serde_json::Value {
-        let ready = Probe::Http(HttpProbe {
-            path: "/".into(),
-            status: 200,
-            body_bytes: None,
-        });
+        let ready = Probe::Connects(ConnectsProbe {});
         json_of(runsc(), ready, resources, publish)
     }
 
@@ -131,22 +135,22 @@ mod tests {
             attempt,
             service: "tcp".parse().unwrap(),
         };
-        let service = ServiceSpec {
-            name: "tcp".parse().unwrap(),
-            place: Place::Platform,
+        let workload = WorkloadService {
             args: ["tcp", "--listen", "{listen}"].map(String::from).into(),
             port: Some(8080),
             ready,
         };
+        let service = Service::workload("tcp".parse().unwrap(), workload);
         let config = ContainerConfig {
-            image: "image:1".into(),
             resources,
             logs: "/nowhere".into(),
             publish: publish.map(|address| (address, address)),
             network: Some("jb01234567".into()),
             runtime,
         };
-        serde_json::to_value(create_body(&config, &mark, &service)).unwrap()
+        let image = ("image:1".into(), None);
+        let plan = ContainerPlan::new(&service, image, "/nowhere".as_ref(), &mark).unwrap();
+        serde_json::to_value(create_body(&config, &mark, &service, &plan)).unwrap()
     }
 
     #[test]

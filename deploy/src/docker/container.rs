@@ -8,8 +8,9 @@ use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptionsBuilder};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
+use protocol::facts::ImageRecord;
 use protocol::ids::Name;
-use protocol::spec::{ServiceSpec, Transport};
+use protocol::spec::Transport;
 use protocol::summary::Exit;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 use super::config::{self, ContainerConfig};
 use super::engine::{engine_error, is_missing};
 use super::overhead::RunningContainer;
+use super::plan::ContainerPlan;
 use super::{engine, exit, image, remove, size};
 use crate::cgroup::Layout;
 use crate::deployment::{Instance, InstanceStopped, Started};
@@ -26,7 +28,8 @@ use crate::first_output::FirstOutput;
 use crate::mark::Mark;
 use crate::oom::OomDetector;
 use crate::procfs::Procfs;
-use crate::{DeployError, Processes, network, process};
+use crate::service::ServiceDir;
+use crate::{DeployError, Processes, Service, network, process};
 
 /// How long a killed container may take to end, and its last output to arrive.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,6 +45,10 @@ pub(super) struct Container {
     service: Name,
     name: String,
     image: String,
+    /// What the image is, if the service is described.
+    record: Option<ImageRecord>,
+    /// The files of a described service.
+    dir: Option<ServiceDir>,
     pid: u32,
     /// When the engine confirmed the start.
     exists_since: Instant,
@@ -63,15 +70,15 @@ impl Container {
         docker: &bollard::Docker,
         config: &ContainerConfig,
         mark: &Mark,
-        service: &ServiceSpec,
+        (service, plan): (&Service, ContainerPlan),
     ) -> Result<Self, DeployError> {
         let name = mark.container();
         let log = open_log(&config.logs.join(format!("{}.log", service.name)))?;
         let published = config
             .publish
-            .and_then(|(bind, _)| Some((service.ready.transport(), (bind, service.port?).into())));
-        let warnings = create(docker, config, mark, service).await?;
-        let oom = OomDetector::new(config.runtime.is_podman && config.resources.memory_mib.is_some());
+            .and_then(|(bind, _)| Some((service.transport(), (bind, service.port?).into())));
+        let warnings = create(docker, config, mark, (service, &plan)).await?;
+        let oom = OomDetector::new(config.resources.memory_mib.is_some());
         docker
             .start_container(&name, None)
             .await
@@ -92,12 +99,16 @@ impl Container {
         };
         let first_output = FirstOutput::default();
         let log = copy_log(docker.clone(), name.clone(), log, first_output.clone());
-        let reached = config.publish.map_or(location.address, |(_, reached)| reached);
+        // A published port is the host's; another is the container's own.
+        let endpoint = match config.publish {
+            Some((_, reached)) => service.port.map(|port| (reached, port).into()),
+            None => plan.port.map(|port| (location.address, port).into()),
+        };
         Ok(Self {
             service: service.name.clone(),
             pid: location.pid,
             exists_since,
-            endpoint: service.port.map(|port| (reached, port).into()),
+            endpoint,
             address: location.address,
             published,
             cgroup: location.cgroup,
@@ -107,7 +118,9 @@ impl Container {
             log: tokio::spawn(log),
             first_output,
             docker: docker.clone(),
-            image: config.image.clone(),
+            image: plan.image,
+            record: plan.record,
+            dir: plan.dir,
             name,
         })
     }
@@ -175,6 +188,10 @@ impl Instance for Container {
         }
     }
 
+    fn image(&self) -> Option<ImageRecord> {
+        self.record.clone()
+    }
+
     /// When it arrived from the engine.
     fn first_output(&self) -> Option<Instant> {
         self.first_output.at()
@@ -203,14 +220,16 @@ impl Instance for Container {
                 self.log.abort();
             }
             let sizes = timeout(KILL_TIMEOUT, size::of(&self.docker, &self.name, &self.image)).await;
+            let written = self.dir.as_ref().map(ServiceDir::written);
             let mut leftovers = remove::remove(&self.docker, &self.name).await;
+            leftovers.extend(self.dir.take().and_then(ServiceDir::remove));
             if let Some((transport, address)) = self.published {
                 leftovers.extend(remove::wait_for_port(transport, address).await);
             }
             InstanceStopped {
                 exit,
                 leftovers,
-                sizes: sizes.unwrap_or_default(),
+                sizes: sizes.unwrap_or_default().into_iter().chain(written).collect(),
             }
         })
     }
@@ -227,17 +246,17 @@ async fn create(
     docker: &bollard::Docker,
     config: &ContainerConfig,
     mark: &Mark,
-    service: &ServiceSpec,
+    (service, plan): (&Service, &ContainerPlan),
 ) -> Result<Vec<String>, DeployError> {
     let options = CreateContainerOptionsBuilder::new().name(&mark.container()).build();
-    let body = config::create_body(config, mark, service);
+    let body = config::create_body(config, mark, service, plan);
     match docker.create_container(Some(options), body).await {
         Ok(created) => Ok(created
             .warnings
             .into_iter()
             .filter(|warning| !warning.is_empty())
             .collect()),
-        Err(error) if is_missing(&error) => Err(image::missing(&config.image)),
+        Err(error) if is_missing(&error) => Err(image::missing(&plan.image)),
         Err(error) => Err(engine_error(&error)),
     }
 }
@@ -245,7 +264,7 @@ async fn create(
 /// Why the start failed. The port may have been taken since it was checked.
 fn start_error(
     error: &bollard::errors::Error,
-    service: &ServiceSpec,
+    service: &Service,
     published: Option<(Transport, SocketAddr)>,
 ) -> DeployError {
     match published {
@@ -304,7 +323,7 @@ fn running_pid(inspect: &ContainerInspectResponse) -> Option<u32> {
 fn locate(
     inspect: &ContainerInspectResponse,
     cgroups: &str,
-    service: &ServiceSpec,
+    service: &Service,
     oom: OomDetector,
 ) -> Result<Location, DeployError> {
     let failed = |message: String| DeployError::Platform {

@@ -20,13 +20,15 @@ mod meter;
 mod network;
 mod orphans;
 mod overhead;
+mod plan;
 mod remove;
 mod runtime;
 mod shared;
 mod size;
+mod source;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use protocol::facts::PlatformFacts;
@@ -36,11 +38,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::mark::Mark;
 use crate::network::bridge::Bridge;
+use crate::service::{Service, sweep_dirs};
 use crate::{DeployError, Deployment, DeploymentSpec, Driver, Host, HostGateway, limits};
 
 use address::Address;
 use config::ContainerConfig;
 use network::Network;
+use plan::ContainerPlan;
 use runtime::Runtime;
 use shared::DockerShared;
 
@@ -52,8 +56,8 @@ pub struct Docker {
     engine: OnceCell<bollard::Docker>,
     /// The OCI runtime.
     runtime: OnceCell<Runtime>,
-    /// The name of the image that was prepared last.
-    image: Mutex<Option<String>>,
+    /// What was prepared for the next deployment, by container.
+    plans: Mutex<BTreeMap<String, ContainerPlan>>,
     /// The network that was prepared last, until a deployment takes it.
     network: Mutex<Option<Network>>,
 }
@@ -67,7 +71,7 @@ impl Docker {
             host: host.clone(),
             engine: OnceCell::new(),
             runtime: OnceCell::new(),
-            image: Mutex::new(None),
+            plans: Mutex::default(),
             network: Mutex::new(None),
         }
     }
@@ -109,14 +113,28 @@ impl Docker {
         }
     }
 
-    fn prepared_image(&self) -> Option<String> {
-        self.image.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn plans(&self) -> MutexGuard<'_, BTreeMap<String, ContainerPlan>> {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ensure_image(&self) -> Result<String, DeployError> {
-        let name = image::ensure(self.engine().await?, &self.spec, &self.host.workload).await?;
-        *self.image.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.clone());
-        Ok(name)
+    /// What a service's container is started from: its image, which is there afterwards, and its files.
+    async fn plan(&self, service: &Service, mark: &Mark) -> Result<ContainerPlan, DeployError> {
+        let engine = self.engine().await?;
+        let image = match service.description() {
+            Some(described) => {
+                let (image, record) = source::ensure(engine, described).await?;
+                (image, Some(record))
+            }
+            None => (image::ensure(engine, &self.spec, &self.host.workload).await?, None),
+        };
+        let (service, state, mark) = (service.clone(), self.host.state.clone(), mark.clone());
+        let planned = tokio::task::spawn_blocking(move || ContainerPlan::new(&service, image, &state, &mark));
+        planned.await.unwrap_or_else(|error| {
+            Err(DeployError::Platform {
+                platform: "docker",
+                message: error.to_string(),
+            })
+        })
     }
 
     async fn facts(&self, details: &mut BTreeMap<String, String>) -> Result<(), DeployError> {
@@ -154,10 +172,6 @@ impl Docker {
         deployment: &DeploymentSpec,
         network: Option<&Network>,
     ) -> Result<ContainerConfig, DeployError> {
-        let image = match self.prepared_image() {
-            Some(image) => image,
-            None => self.ensure_image().await?,
-        };
         let publish = self.spec.publish.then(|| {
             (
                 crate::network::listen_address(self.host.address, 0).ip(),
@@ -173,7 +187,6 @@ impl Docker {
             )?;
         }
         Ok(ContainerConfig {
-            image,
             publish,
             network: network.map(Network::name),
             runtime: self.runtime().await?.clone(),
@@ -208,9 +221,13 @@ impl Driver for Docker {
         Ok(Some(HostGateway { bind, seen }))
     }
 
-    async fn prepare(&self, _deployment: &DeploymentSpec) -> Result<(), DeployError> {
+    async fn prepare(&self, deployment: &DeploymentSpec) -> Result<(), DeployError> {
         self.runtime().await?;
-        self.ensure_image().await?;
+        for service in &deployment.services {
+            let mark = Mark::of(&self.host.runner, deployment.attempt, service);
+            let plan = self.plan(service, &mark).await?;
+            self.plans().insert(mark.container(), plan);
+        }
         let network = self.network().await?;
         *self.network.lock().unwrap_or_else(PoisonError::into_inner) = network;
         Ok(())
@@ -223,21 +240,21 @@ impl Driver for Docker {
         let config = self.config(deployment, network.as_ref()).await?;
         let engine = self.engine().await?.clone();
         let shared = DockerShared::new(self.address(), engine, network);
-        let services: Vec<_> = deployment
-            .services
-            .iter()
-            .map(|service| {
-                (
-                    Mark::of(&self.host.runner, deployment.attempt, service),
-                    service.clone(),
-                )
-            })
-            .collect();
+        let mut services = Vec::new();
+        for service in &deployment.services {
+            let mark = Mark::of(&self.host.runner, deployment.attempt, service);
+            let prepared = self.plans().remove(&mark.container());
+            let plan = match prepared {
+                Some(plan) => plan,
+                None => self.plan(service, &mark).await?,
+            };
+            services.push((mark, service.clone(), plan));
+        }
         // The engine may still execute a request whose future is dropped. So a task of its own completes all requests, and removes what it has created if
         // the caller is gone.
         let cancelled = CancellationToken::new();
         let _cancel = cancelled.clone().drop_guard();
-        let task = tokio::spawn(async move { shared.start(&config, &services, &cancelled).await });
+        let task = tokio::spawn(async move { shared.start(&config, services, &cancelled).await });
         let panicked = |error| DeployError::Platform {
             platform: "docker",
             message: format!("the start panicked: {error}"),
@@ -255,6 +272,7 @@ impl Driver for Docker {
             Ok(engine) => {
                 let mut found = remove::sweep(engine, &self.host.runner).await?;
                 found.extend(network::sweep(engine, &self.host.runner).await);
+                found.extend(sweep_dirs(&self.host.state).await);
                 Ok(found)
             }
             // Without an engine, or the permission to use it, this runner has no containers. But Podman's containers outlive its service, so a configured

@@ -2,7 +2,6 @@
 
 use futures_util::future::BoxFuture;
 use protocol::sample::{Counters, ServiceRef, Subject};
-use protocol::spec::ServiceSpec;
 use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
@@ -12,10 +11,11 @@ use super::container::Container;
 use super::meter::EngineMeter;
 use super::network::Network;
 use super::overhead::{self, RunningContainer};
+use super::plan::ContainerPlan;
 use super::remove;
-use crate::DeployError;
 use crate::deployment::{Meter, MeterSource, PlatformProcess, Shared, start_all};
 use crate::mark::Mark;
+use crate::{DeployError, Service};
 
 use crate::procfs::Procfs;
 
@@ -49,17 +49,18 @@ impl DockerShared {
     pub(super) async fn start(
         mut self,
         config: &ContainerConfig,
-        services: &[(Mark, ServiceSpec)],
+        services: Vec<(Mark, Service, ContainerPlan)>,
         cancelled: &CancellationToken,
     ) -> Result<(Self, Vec<Container>), DeployError> {
         // The caller may be gone; dropping `self` removes the network.
         if cancelled.is_cancelled() {
             return Ok((self, Vec::new()));
         }
-        self.names = services.iter().map(|(mark, _)| mark.container()).collect();
-        let starting = services
-            .iter()
-            .map(|(mark, service)| Container::start(&self.docker, config, mark, service));
+        self.names = services.iter().map(|(mark, ..)| mark.container()).collect();
+        let starting = services.into_iter().map(|(mark, service, plan)| {
+            let docker = &self.docker;
+            async move { Container::start(docker, config, &mark, (&service, plan)).await }
+        });
         match start_all(starting).await {
             Ok(containers) => {
                 self.containers = containers.iter().map(Container::running).collect();

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::spec::{Probe, ServiceSpec, Transport, UdpProbe};
+use protocol::spec::{Probe, Transport, UdpProbe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use crate::DeployError;
+use crate::{DeployError, Service};
 
 /// Length of the body where the probe accepts any, bytes: that of the `tcp` workload.
 const BODY_BYTES: u64 = 1000;
@@ -45,8 +45,8 @@ pub(super) struct Server {
 
 impl Server {
     /// Listens on a free loopback port and writes a line to the service's log.
-    pub(super) async fn start(service: &ServiceSpec, behaviour: Behaviour, logs: &Path) -> Result<Self, DeployError> {
-        let (address, task) = listen(&service.ready, behaviour)
+    pub(super) async fn start(service: &Service, behaviour: Behaviour, logs: &Path) -> Result<Self, DeployError> {
+        let (address, task) = listen(service.probe(), behaviour)
             .await
             .map_err(|source| DeployError::Io {
                 what: format!("listening for fake service {}", service.name),
@@ -59,7 +59,7 @@ impl Server {
             return Err(DeployError::Io { what, source });
         }
         Ok(Self {
-            transport: service.ready.transport(),
+            transport: service.transport(),
             address,
             task,
         })
@@ -109,6 +109,10 @@ fn write_log(path: &Path, line: &str) -> std::io::Result<()> {
 /// Opens the endpoint that the probe expects, and serves it.
 async fn listen(probe: &Probe, behaviour: Behaviour) -> std::io::Result<(SocketAddr, JoinHandle<()>)> {
     match probe {
+        Probe::Dns(_) | Probe::Redis(_) | Probe::Output(_) | Probe::Command(_) => Err(std::io::Error::new(
+            std::io::ErrorKind::Unsupported,
+            "the fake platform answers the probes http, tcp and udp only",
+        )),
         Probe::Http(_) | Probe::Connects(_) | Probe::Started(_) => {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
             let address = listener.local_addr()?;

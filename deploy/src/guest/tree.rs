@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest as _, Sha256};
+
+use super::linux::initramfs::{self, TooLarge};
+
 /// A node of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
@@ -55,6 +59,18 @@ impl Tree {
     #[must_use]
     pub const fn root(&self) -> &BTreeMap<String, Node> {
         &self.root
+    }
+
+    /// SHA-256 of its contents, in hexadecimal: of an archive of it, whose format does not matter.
+    ///
+    /// # Errors
+    /// A file that is too large for any image.
+    pub fn sha256(&self) -> Result<String, TooLarge> {
+        let archive = initramfs::write(self)?;
+        Ok(Sha256::digest(&archive)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
     }
 
     /// Adds a directory and its parents at an absolute path, unless it exists.

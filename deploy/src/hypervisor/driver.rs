@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use futures_util::future::try_join_all;
 use protocol::facts::PlatformFacts;
-use protocol::spec::{GuestNetwork, GuestSpec, PlatformKind, Probe, Resources, ServiceSpec};
+use protocol::spec::{GuestNetwork, GuestSpec, PlatformKind, Probe, Resources};
 use tokio::sync::Mutex;
 
 use super::context::Context;
@@ -22,7 +22,9 @@ use crate::cgroup::Layout;
 use crate::guest::Guest;
 use crate::mark::Mark;
 use crate::network::bridge::{Bridge, Tap};
-use crate::{DeployError, Deployment, DeploymentSpec, Driver, Host, HostGateway, Meter, cleanup, limits, network};
+use crate::{
+    DeployError, Deployment, DeploymentSpec, Driver, Host, HostGateway, Meter, Service, cleanup, limits, network,
+};
 
 /// The driver for guests of QEMU and the other hypervisors.
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl GuestDriver {
         &self,
         network: &GuestNetwork,
         guest: &Guest,
-        service: &ServiceSpec,
+        service: &Service,
     ) -> Result<(NetConfig, Option<Tap>), DeployError> {
         match network {
             GuestNetwork::User(_) => Ok((NetConfig::user_mode(self.context.host.address, service.port)?, None)),
@@ -84,14 +86,14 @@ impl GuestDriver {
         &self,
         deployment: &DeploymentSpec,
         prepared: &mut Prepared,
-        service: &ServiceSpec,
+        service: &Service,
     ) -> Result<Vm, DeployError> {
         let spec = self.context.spec()?;
         let (mut net, tap) = self.net_config(&spec.network, &prepared.guest, service)?;
         let ssh = prepared.keys.as_ref().map(|_| net.reach_port(ssh::PORT)).transpose()?;
         let osv_api = prepared.guest.rest.map(|port| net.reach_port(port)).transpose()?;
         let overlays = prepared.overlays.remove(&service.name).unwrap_or_default();
-        let plan = prepared.plan();
+        let plan = prepared.plan(&service.name);
         let mut files = plan
             .files(&self.context.host.state, deployment.attempt, service, &net, overlays)
             .await?;
@@ -117,6 +119,7 @@ impl GuestDriver {
             osv_api,
             tap,
             sizes: plan.sizes(),
+            record: service.description().and_then(|_| plan.record()),
             files,
         })
     }
@@ -182,7 +185,7 @@ impl Driver for GuestDriver {
         }
         let has_no_port = |vm: &&mut Vm| {
             let service = spec.services.iter().find(|service| service.name == *vm.service());
-            service.is_some_and(|service| matches!(service.ready, Probe::Started(_)))
+            service.is_some_and(|service| matches!(service.probe(), Probe::Started(_)))
         };
         try_join_all(vms.iter_mut().filter(has_no_port).map(Vm::wait_until_up)).await?;
         let osv_api = |vm: &Vm| Some((vm.service().clone(), vm.osv_api()?));

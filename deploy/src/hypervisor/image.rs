@@ -1,4 +1,4 @@
-//! The images that are built for guests from the workload program, once for the same contents.
+//! The images that are built for guests from the workload program or a described service, once for the same contents.
 //!
 //! They are in `<state>/guests/images` under the hash of their contents, so another workload gets another image, and an old image is never mistaken for it.
 
@@ -16,6 +16,9 @@ use crate::guest::multiboot;
 use crate::guest::osv::{disk, program, rofs};
 use crate::guest::tree::{Device, Tree};
 use crate::guest::{CloudImage, CloudStart, Guest, Image, InitramfsImage};
+use crate::service::{Described, Service};
+
+use super::described;
 
 /// What OSv mounts on the empty directories of its root.
 const FSTAB: &str = "none /dev devfs defaults 0 0\nnone /proc procfs defaults 0 0\nnone /sys sysfs defaults 0 0\nnone /tmp ramfs defaults 0 0\n";
@@ -35,15 +38,35 @@ pub(super) enum BuiltImage {
     Program(PathBuf),
 }
 
+/// What a guest runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Payload<'a> {
+    /// The workload program.
+    pub(super) workload: &'a Path,
+    /// A described service instead of it, and where its files are written meanwhile.
+    pub(super) described: Option<(&'a Service, &'a Described, &'a Path)>,
+}
+
 /// Builds a guest's image unless it exists.
 ///
 /// # Errors
-/// [`DeployError`] with the file that is missing or does not fit.
-pub(super) fn build(guest: &Guest, workload: &Path, state: &Path) -> Result<BuiltImage, DeployError> {
+/// [`DeployError`] with the file that is missing or does not fit, or a described service that the guest cannot run.
+pub(super) fn build(guest: &Guest, payload: Payload<'_>, state: &Path) -> Result<BuiltImage, DeployError> {
+    let workload = payload.workload;
     match &guest.image {
-        Image::None => Ok(BuiltImage::Nothing),
+        Image::None => match payload.described {
+            Some((service, described, _)) if described.description().guest.is_none() => Err(DeployError::Unmet {
+                need: format!("the guest's image is not built, so service {} must be part of it", service.name),
+                remedy: "add [guest] to the description of a service that is in the image, or use a guest whose image is built (initramfs, rofs)".into(),
+            }),
+            _ => Ok(BuiltImage::Nothing),
+        },
+        Image::Cloud(_) if payload.described.is_some() => Err(DeployError::Unmet {
+            need: "a described service cannot be put into a guest with image = \"cloud\"".into(),
+            remedy: "use a guest with an initramfs (preset = \"linux\")".into(),
+        }),
         Image::Initramfs(image) => {
-            let tree = linux_tree(guest, image, workload)?;
+            let tree = linux_tree(guest, image, payload)?;
             let bytes = initramfs::write(&tree).map_err(image_error)?;
             store(state, "initramfs", "cpio", &bytes).map(BuiltImage::Initramfs)
         }
@@ -55,12 +78,12 @@ pub(super) fn build(guest: &Guest, workload: &Path, state: &Path) -> Result<Buil
             store(state, "program", "raw", &bytes).map(BuiltImage::Program)
         }
         Image::Rofs(_) => {
-            let tree = osv_tree(guest, workload)?;
+            let tree = osv_tree(guest, payload)?;
             let file_system = rofs::write(&tree).map_err(image_error)?;
             let bytes = disk::with_partition(&file_system).map_err(image_error)?;
             store(state, "rofs", "raw", &bytes).map(BuiltImage::Disk)
         }
-        Image::Virtiofs(_) => store_dir(state, &osv_tree(guest, workload)?).map(BuiltImage::Root),
+        Image::Virtiofs(_) => store_dir(state, &osv_tree(guest, payload)?).map(BuiltImage::Root),
     }
 }
 
@@ -81,14 +104,21 @@ pub(super) fn kernel(described: &Path, bytes: &[u8], state: &Path) -> Result<Pat
     }
 }
 
-/// `guest-init`, the workload, the modules (numbered to keep their order), and the console that the kernel opens for the first process.
-fn linux_tree(guest: &Guest, image: &InitramfsImage, workload: &Path) -> Result<Tree, DeployError> {
+/// `guest-init`, the workload or a described service, the modules (numbered to keep their order), and the console that the kernel opens for the first
+/// process.
+fn linux_tree(guest: &Guest, image: &InitramfsImage, payload: Payload<'_>) -> Result<Tree, DeployError> {
     let mut tree = Tree::default();
-    let default = || workload.with_file_name("guest-init");
+    let default = || payload.workload.with_file_name("guest-init");
     let init = image.init.clone().unwrap_or_else(default);
     let remedy = "build it with deploy/linux/build-init.sh, or set `init` in the guest's description";
+    match payload.described {
+        Some((service, described, scratch)) => {
+            tree = described::linux(service, described, scratch)?;
+            add_files(&mut tree, guest)?;
+        }
+        None => add_program_and_files(&mut tree, guest, read_workload(payload.workload)?)?,
+    }
     tree.file("/init", read(&init, remedy)?, true).map_err(image_error)?;
-    add_program_and_files(&mut tree, guest, read_workload(workload)?)?;
     let loaded = modules::in_order(&image.modules, &image.load).map_err(image_error)?;
     for (number, (name, bytes)) in loaded.into_iter().enumerate() {
         tree.file(&format!("/modules/{number:02}-{name}.ko"), bytes, false)
@@ -99,9 +129,18 @@ fn linux_tree(guest: &Guest, image: &InitramfsImage, workload: &Path) -> Result<
     Ok(tree)
 }
 
-fn osv_tree(guest: &Guest, workload: &Path) -> Result<Tree, DeployError> {
+fn osv_tree(guest: &Guest, payload: Payload<'_>) -> Result<Tree, DeployError> {
     let mut tree = Tree::default();
-    add_program_and_files(&mut tree, guest, program::for_osv(read_workload(workload)?))?;
+    match payload.described {
+        Some((service, described, scratch)) => {
+            tree = described::osv(service, described, scratch)?;
+            add_files(&mut tree, guest)?;
+        }
+        None => {
+            let program = program::for_osv(read_workload(payload.workload)?);
+            add_program_and_files(&mut tree, guest, program)?;
+        }
+    }
     for dir in ["/dev", "/proc", "/sys", "/tmp"] {
         tree.dir(dir).map_err(image_error)?;
     }
@@ -118,6 +157,11 @@ fn read_workload(path: &Path) -> Result<Vec<u8>, DeployError> {
 
 fn add_program_and_files(tree: &mut Tree, guest: &Guest, program: Vec<u8>) -> Result<(), DeployError> {
     tree.file("/workload", program, true).map_err(image_error)?;
+    add_files(tree, guest)
+}
+
+/// The files that the guest's description adds.
+fn add_files(tree: &mut Tree, guest: &Guest) -> Result<(), DeployError> {
     for (inside, outside) in &guest.files {
         let bytes = read(outside, "correct `files` in the guest's description")?;
         tree.file(inside, bytes, true).map_err(image_error)?;
@@ -132,7 +176,7 @@ fn read(path: &Path, remedy: &str) -> Result<Vec<u8>, DeployError> {
     })
 }
 
-fn image_error(error: impl std::fmt::Display) -> DeployError {
+pub(super) fn image_error(error: impl std::fmt::Display) -> DeployError {
     DeployError::Platform {
         platform: "guest image",
         message: error.to_string(),
@@ -193,6 +237,14 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn build(guest: &Guest, workload: &Path, state: &Path) -> Result<BuiltImage, DeployError> {
+        let payload = Payload {
+            workload,
+            described: None,
+        };
+        super::build(guest, payload, state)
+    }
 
     fn guest(text: &str) -> Guest {
         Guest::parse(Path::new("x.toml"), text).unwrap()

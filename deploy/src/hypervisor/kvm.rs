@@ -82,7 +82,7 @@ async fn boot(context: &Context, deployment: &DeploymentSpec, prepared: &Prepare
     let (net, attempt) = (NetConfig::with_forwards(Vec::new()), AttemptId::fresh());
     let plan = Plan {
         accelerator: Accelerator::Kvm,
-        ..prepared.plan()
+        ..prepared.plan(&service.name)
     };
     let files = plan
         .files(&context.host.state, attempt, service, &net, overlays)
@@ -109,6 +109,7 @@ async fn boot(context: &Context, deployment: &DeploymentSpec, prepared: &Prepare
         osv_api: None,
         tap: None,
         sizes: Vec::new(),
+        record: None,
         files,
     })?;
     let verdict = observe(&mut vm, &log).await;

@@ -16,6 +16,7 @@
 
 pub mod console;
 mod context;
+mod described;
 mod driver;
 mod evidence;
 mod files;

@@ -3,10 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::path::Path;
 
+use protocol::facts::ImageRecord;
 use protocol::ids::AttemptId;
 use protocol::size::{Part, Size};
-use protocol::spec::{GuestSpec, Resources, ServiceSpec};
+use protocol::spec::{GuestSpec, Resources};
 
+use super::described;
 use super::files::{GuestFiles, Overlay, TempFile};
 use super::image::BuiltImage;
 use super::spec::{Accelerator, VmDisk, VmNetwork, VmSpec};
@@ -16,7 +18,7 @@ use crate::guest::template::{self, Template, UnsafeArgument, Values};
 use crate::guest::{Disk, DiskFormat, Guest, Image, ROOT, Share};
 use crate::network::bridge::Tap;
 use crate::network::subnet::{MASK, mac, mac_text};
-use crate::{DeployError, network, service_args, size};
+use crate::{DeployError, Service, network, size};
 
 /// The host's address as seen by guests on QEMU's user-mode network.
 pub(super) const USER_NET_HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
@@ -125,7 +127,7 @@ impl Plan<'_> {
         &self,
         state: &Path,
         attempt: AttemptId,
-        service: &ServiceSpec,
+        service: &Service,
         net: &NetConfig,
         mut overlays: Vec<Overlay>,
     ) -> Result<GuestFiles, DeployError> {
@@ -153,7 +155,7 @@ impl Plan<'_> {
     ///
     /// # Errors
     /// [`DeployError::Unmet`] for an argument that a guest's command line cannot carry.
-    pub(super) fn vm(&self, service: &ServiceSpec, net: &NetConfig, files: &GuestFiles) -> Result<VmSpec, DeployError> {
+    pub(super) fn vm(&self, service: &Service, net: &NetConfig, files: &GuestFiles) -> Result<VmSpec, DeployError> {
         let fill = |template: &Option<Template>| self.fill_in(template.as_ref(), service, net);
         Ok(VmSpec {
             vmm: self.guest.vmm,
@@ -188,10 +190,10 @@ impl Plan<'_> {
     fn fill_in(
         &self,
         template: Option<&Template>,
-        service: &ServiceSpec,
+        service: &Service,
         net: &NetConfig,
     ) -> Result<Option<String>, DeployError> {
-        let args = service_args(service, service.port.map(|port| (net.ip, port).into()));
+        let args = self.args(service, net)?;
         let values = Values {
             ip: net.ip,
             mask: MASK,
@@ -202,6 +204,33 @@ impl Plan<'_> {
         };
         let text = template.map(|template| template.fill(&values));
         text.transpose().map_err(|error| unsafe_argument(service, &error))
+    }
+
+    /// The arguments that the guest gets at its start; a described service in an initramfs has them in a file.
+    fn args(&self, service: &Service, net: &NetConfig) -> Result<Vec<String>, DeployError> {
+        match (service.description(), self.image) {
+            (Some(_), BuiltImage::Initramfs(_)) => Ok(Vec::new()),
+            (Some(described), _) => described::args(service, described, net.ip),
+            (None, _) => Ok(service.workload_args(service.port.map(|port| (net.ip, port).into()))),
+        }
+    }
+
+    /// The image that was built for a guest, by content; `None`: none was.
+    pub(super) fn record(&self) -> Option<ImageRecord> {
+        let (BuiltImage::Initramfs(path) | BuiltImage::Root(path) | BuiltImage::Disk(path) | BuiltImage::Program(path)) =
+            self.image
+        else {
+            return None;
+        };
+        // Images are named after the hash of their contents.
+        let name = path.file_stem()?.to_string_lossy().into_owned();
+        Some(ImageRecord {
+            id: name
+                .rsplit_once('-')
+                .map_or_else(|| name.clone(), |(_, hash)| hash.to_owned()),
+            name,
+            digests: Vec::new(),
+        })
     }
 
     /// The sizes of what a guest boots from.
@@ -283,13 +312,8 @@ impl Plan<'_> {
 }
 
 /// The seed that the cloud-init of a service's guest reads.
-fn seed(
-    attempt: AttemptId,
-    service: &ServiceSpec,
-    net: &NetConfig,
-    keys: Option<&Keys>,
-) -> Result<Vec<u8>, DeployError> {
-    let args = service_args(service, service.port.map(|port| (net.ip, port).into()));
+fn seed(attempt: AttemptId, service: &Service, net: &NetConfig, keys: Option<&Keys>) -> Result<Vec<u8>, DeployError> {
+    let args = service.workload_args(service.port.map(|port| (net.ip, port).into()));
     template::check(&args).map_err(|error| unsafe_argument(service, &error))?;
     let seed = Seed {
         instance: &format!("{attempt}-{}", service.name),
@@ -307,7 +331,7 @@ fn seed(
     })
 }
 
-fn unsafe_argument(service: &ServiceSpec, error: &UnsafeArgument) -> DeployError {
+fn unsafe_argument(service: &Service, error: &UnsafeArgument) -> DeployError {
     DeployError::Unmet {
         need: format!("service {}: {error}", service.name),
         remedy: "change the workload's parameters, or run it on another platform".into(),

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use protocol::ids::{AttemptId, Name};
 use protocol::spec::{Acceleration, Emulation, GuestNetwork};
 use tracing::warn;
 
 use super::context::Context;
-use super::image;
+use super::image::{self, BuiltImage, Payload};
 use super::kvm::{self, Verdict};
 use super::plan::size;
 use super::prepared::Prepared;
@@ -17,7 +18,9 @@ use super::spec::Accelerator;
 use super::ssh::Keys;
 use super::virtiofsd;
 use crate::guest::{Guest, Vmm};
-use crate::{DeployError, DeploymentSpec};
+use crate::mark::Mark;
+use crate::service::{Service, dir_path};
+use crate::{DeployError, DeploymentSpec, Host};
 
 /// Reads the description, builds the image, creates the overlays and decides on the acceleration.
 pub(super) async fn prepare(context: &Context, deployment: &DeploymentSpec) -> Result<Prepared, DeployError> {
@@ -30,13 +33,13 @@ pub(super) async fn prepare(context: &Context, deployment: &DeploymentSpec) -> R
         .then(|| virtiofsd::program(&guest))
         .transpose()?;
     virtiofsd::check(&guest)?;
-    let (workload, state) = (context.host.workload.clone(), context.host.state.clone());
+    let (host, attempt, services) = (context.host.clone(), deployment.attempt, deployment.services.clone());
     let built = tokio::task::spawn_blocking(move || {
-        let guest = with_kernel(guest, &state)?;
-        let image = image::build(&guest, &workload, &state)?;
-        Ok((guest, image))
+        let guest = with_kernel(guest, &host.state)?;
+        let images = images(&guest, &host, attempt, &services)?;
+        Ok((guest, images))
     });
-    let (guest, image) = built.await.unwrap_or_else(|error| {
+    let (guest, images) = built.await.unwrap_or_else(|error| {
         Err(DeployError::Platform {
             platform: "guest image",
             message: error.to_string(),
@@ -48,7 +51,7 @@ pub(super) async fn prepare(context: &Context, deployment: &DeploymentSpec) -> R
         program,
         virtiofsd,
         guest,
-        image,
+        images,
         accelerator: Accelerator::Tcg,
         vcpus,
         memory_mib,
@@ -82,6 +85,36 @@ pub(super) async fn prepare(context: &Context, deployment: &DeploymentSpec) -> R
         prepared.overlays.insert(service.name.clone(), overlays);
     }
     Ok(prepared)
+}
+
+/// The image of each service.
+fn images(
+    guest: &Guest,
+    host: &Host,
+    attempt: AttemptId,
+    services: &[Service],
+) -> Result<BTreeMap<Name, BuiltImage>, DeployError> {
+    let mut images = BTreeMap::new();
+    let mut of_workload: Option<BuiltImage> = None;
+    for service in services {
+        let scratch = dir_path(&host.state, &Mark::of(&host.runner, attempt, service))?;
+        let described = service.description();
+        let image = match (described, &of_workload) {
+            (None, Some(image)) => image.clone(),
+            _ => {
+                let payload = Payload {
+                    workload: &host.workload,
+                    described: described.map(|described| (service, &**described, scratch.as_path())),
+                };
+                image::build(guest, payload, &host.state)?
+            }
+        };
+        if described.is_none() {
+            of_workload = Some(image.clone());
+        }
+        images.insert(service.name.clone(), image);
+    }
+    Ok(images)
 }
 
 /// KVM where it is wanted and verified; emulation is recorded, and never silent.

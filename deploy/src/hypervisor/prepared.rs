@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use protocol::ids::{AttemptId, Name};
-use protocol::spec::{Emulation, ServiceSpec};
+use protocol::spec::Emulation;
 
 use super::console::Patterns;
 use super::files::Overlay;
@@ -13,8 +13,8 @@ use super::plan::Plan;
 use super::spec::Accelerator;
 use super::ssh::Keys;
 use super::vm::Programs;
-use crate::DeployError;
 use crate::guest::Guest;
+use crate::{DeployError, Service};
 
 /// What the guests of a deployment are started from.
 #[derive(Debug)]
@@ -24,7 +24,8 @@ pub(super) struct Prepared {
     /// Set if the guests have shares.
     pub(super) virtiofsd: Option<PathBuf>,
     pub(super) guest: Guest,
-    pub(super) image: BuiltImage,
+    /// By service.
+    pub(super) images: BTreeMap<Name, BuiltImage>,
     pub(super) accelerator: Accelerator,
     pub(super) vcpus: u32,
     pub(super) memory_mib: u64,
@@ -38,11 +39,11 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// What is the same for all guests.
-    pub(super) const fn plan(&self) -> Plan<'_> {
+    /// What the guest of a service is started from.
+    pub(super) fn plan(&self, service: &Name) -> Plan<'_> {
         Plan {
             guest: &self.guest,
-            image: &self.image,
+            image: self.images.get(service).unwrap_or(&BuiltImage::Nothing),
             accelerator: self.accelerator,
             vcpus: self.vcpus,
             memory_mib: self.memory_mib,
@@ -72,7 +73,7 @@ impl Prepared {
         &self,
         state: &Path,
         attempt: AttemptId,
-        service: &ServiceSpec,
+        service: &Service,
     ) -> Result<Vec<Overlay>, DeployError> {
         let mut overlays = Vec::new();
         for (number, disk) in self.guest.disks.iter().filter(|disk| disk.writable).enumerate() {

@@ -15,7 +15,7 @@ use crate::guest::{Guest, Vmm};
 use crate::programs::{self, find};
 
 /// How to install QEMU.
-pub(super) const REMEDY: &str = "run deploy/linux/setup-context.sh (Debian: qemu-system-x86 and qemu-utils)";
+pub(super) const REMEDY: &str = "run deploy/linux/setup-qemu.sh (Debian: qemu-system-x86 and qemu-utils)";
 
 /// The first unmet need. `details` gets what tells this installation from another.
 pub(super) async fn unmet(context: &Context, details: &mut BTreeMap<String, String>) -> Option<Unmet> {

@@ -110,17 +110,18 @@ impl Virtiofsd {
         let mut environment = vec![("PATH", "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())];
         environment.extend(config.mark.environment());
         let read_only = (!share.writable).then(|| ReadOnly::of(&share.path));
-        let process = Process::spawn(Launch {
-            program: config.program.to_owned(),
-            args: arguments(&listener, share),
+        let launch = Launch::new(
+            config.program.to_owned(),
+            arguments(&listener, share),
             environment,
-            log: log.clone(),
-            output: None,
-            cgroup_procs: Vec::new(),
+            log.clone(),
+        );
+        let process = Process::spawn(Launch {
             affinity: config.affinity,
             mems: config.mems.clone(),
             inherited: vec![listener],
             read_only: read_only.transpose().map_err(failed)?,
+            ..launch
         });
         let process = process.map_err(failed)?;
         let tag = share.tag.clone();

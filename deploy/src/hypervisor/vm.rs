@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use protocol::facts::ImageRecord;
 use protocol::ids::Name;
 use protocol::size::Size;
 use protocol::spec::Resources;
@@ -85,6 +86,8 @@ pub(super) struct Start<'a> {
     pub(super) tap: Option<Tap>,
     /// The sizes of what it boots from.
     pub(super) sizes: Vec<Size>,
+    /// The image that was built for it, if its service is described.
+    pub(super) record: Option<ImageRecord>,
     /// Its files.
     pub(super) files: GuestFiles,
 }
@@ -136,6 +139,7 @@ pub(super) struct Vm {
     ssh: Option<SocketAddr>,
     osv_api: Option<SocketAddr>,
     sizes: Vec<Size>,
+    record: Option<ImageRecord>,
     cgroup: Option<Cgroup>,
     deviations: Vec<String>,
     end: Option<GuestEnd>,
@@ -185,16 +189,17 @@ impl Vm {
             .map_or_else(|| Ok(Vec::new()), Cgroup::procs_files)
             .and_then(|cgroup_procs| {
                 Process::spawn(Launch {
-                    program: start.programs.vmm.to_owned(),
-                    args: args(&spec),
-                    environment,
-                    log: start.log.clone(),
                     output,
                     cgroup_procs,
                     affinity: start.resources.cpuset.as_ref().and_then(limits::affinity),
                     mems: start.resources.mems.as_ref().map(limits::nodemask),
                     inherited: connections,
-                    read_only: None,
+                    ..Launch::new(
+                        start.programs.vmm.to_owned(),
+                        args(&spec),
+                        environment,
+                        start.log.clone(),
+                    )
                 })
             });
         let process = spawned.map_err(|source| {
@@ -226,6 +231,7 @@ impl Vm {
             ssh: start.ssh,
             osv_api: start.osv_api,
             sizes: start.sizes,
+            record: start.record,
             cgroup,
             deviations,
             end: None,

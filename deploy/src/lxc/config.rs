@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use protocol::spec::Resources;
 
+use super::plan::ContainerPlan;
 use crate::cgroup::{Layout, limits_swap};
 use crate::mark::{self, Mark};
 use crate::network::bridge::Bridge;
 use crate::network::subnet::{mac, mac_text};
+use crate::service::root;
 
 /// The program that starts a container and monitors it.
 pub(super) const STARTER: &str = "lxc-start";
@@ -25,8 +27,6 @@ pub(super) struct SharedConfig {
     pub(super) starter: PathBuf,
     /// The host's cgroup layout.
     pub(super) layout: Layout,
-    /// The root file system.
-    pub(super) root: PathBuf,
     /// Where each container has a directory.
     pub(super) containers: PathBuf,
     /// The bridge that they are connected to.
@@ -42,8 +42,8 @@ pub(super) struct SharedConfig {
 pub(super) struct Config<'a> {
     /// Its mark.
     pub(super) mark: &'a Mark,
-    /// Its root file system.
-    pub(super) root: &'a Path,
+    /// What it is started from.
+    pub(super) plan: &'a ContainerPlan,
     /// The bridge.
     pub(super) bridge: String,
     /// The host's end of its veth.
@@ -81,7 +81,7 @@ impl Config<'_> {
             let _ = writeln!(text, "lxc.{key} = {value}");
         };
         put("uts.name", &self.mark.service.as_str().replace('_', "-"));
-        put("rootfs.path", &format_args!("dir:{}", self.root.display()));
+        put("rootfs.path", &format_args!("dir:{}", self.plan.root.display()));
         // All containers share it.
         put("rootfs.options", &"ro");
         put("mount.auto", &"proc:mixed sys:ro");
@@ -116,6 +116,29 @@ impl Config<'_> {
         );
         for (key, value) in self.mark.environment() {
             put("environment", &format_args!("{key}={value}"));
+        }
+        for (key, value) in &self.plan.env {
+            put("environment", &format_args!("{key}={value}"));
+        }
+        if let Some(dir) = &self.plan.dir {
+            let inside = root::DIR.trim_start_matches('/');
+            put(
+                "mount.entry",
+                &format_args!("{} {inside} none bind,rw 0 0", dir.path().display()),
+            );
+            for volatile in ["tmp", "run"] {
+                put(
+                    "mount.entry",
+                    &format_args!("tmpfs {volatile} tmpfs rw,nosuid,nodev,mode=1777 0 0"),
+                );
+            }
+        }
+        if let Some(directory) = &self.plan.directory {
+            put("init.cwd", &directory.display());
+        }
+        if let Some(user) = &self.plan.user {
+            put("init.uid", &user.uid);
+            put("init.gid", &user.gid);
         }
         put("log.file", &self.log.display());
         // How the container ended is logged at this level.
@@ -165,9 +188,19 @@ mod tests {
             mems: Some("0".parse().unwrap()),
             memory_mib: Some(64),
         };
+        let plan = ContainerPlan {
+            root: "/s/lxc/root-1".into(),
+            program: "/workload".into(),
+            args: None,
+            env: Vec::new(),
+            user: None,
+            directory: None,
+            dir: None,
+            record: None,
+        };
         let config = Config {
             mark: &mark,
-            root: Path::new("/s/lxc/root-1"),
+            plan: &plan,
             bridge: "jb0".into(),
             interface: "jt0-2".into(),
             address: Ipv4Addr::new(10, 213, 0, 2),

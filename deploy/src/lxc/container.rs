@@ -7,14 +7,14 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
+use protocol::facts::ImageRecord;
 use protocol::size::Part;
-use protocol::spec::ServiceSpec;
 use protocol::summary::Exit;
 use tokio::time::sleep;
 
 use super::config::{self, STARTER, SharedConfig};
 use super::files::Files;
-use super::rootfs::PROGRAM;
+use super::plan::ContainerPlan;
 use crate::cgroup::Cgroup;
 use crate::deployment::{Instance, InstanceStopped, PlatformProcess, Started};
 use crate::first_output::OutputWatch;
@@ -24,7 +24,8 @@ use crate::oom::OomDetector;
 use crate::process::{Launch, Process};
 use crate::processes::in_cgroup;
 use crate::procfs::Procfs;
-use crate::{DeployError, Processes, cleanup, log, service_args, size};
+use crate::service::ServiceDir;
+use crate::{DeployError, Processes, Service, cleanup, log, size};
 
 /// Polling interval for the service's program to run: the most by which `process_after` is late.
 const POLL: Duration = Duration::from_millis(2);
@@ -39,7 +40,7 @@ pub(super) struct Container {
     pid: u32,
     exists_since: Instant,
     endpoint: Option<SocketAddr>,
-    program: PathBuf,
+    plan: ContainerPlan,
     log: PathBuf,
     /// Its cgroup in the first hierarchy that is used.
     cgroup: PathBuf,
@@ -54,17 +55,23 @@ pub(super) struct Container {
 
 impl Container {
     /// Starts a service, and returns once its program runs. On error nothing of it is left.
-    pub(super) async fn start(shared: &SharedConfig, mark: Mark, service: &ServiceSpec) -> Result<Self, DeployError> {
+    pub(super) async fn start(
+        shared: &SharedConfig,
+        mark: Mark,
+        service: &Service,
+        plan: ContainerPlan,
+    ) -> Result<Self, DeployError> {
         let address = AddressReservation::new(&shared.bridge)?;
-        let files = Files::write(shared, &mark, &address)?;
+        let files = Files::write(shared, &mark, &plan, &address)?;
         let log = shared.logs.join(format!("{}.log", service.name));
         let output = OutputWatch::create(&log);
         let oom = OomDetector::new(shared.resources.memory_mib.is_some());
         let root = shared.layout.roots().into_iter().next().unwrap_or_default();
         let endpoint = service.port.map(|port| (address.ip(), port).into());
+        let args = plan.args.clone().unwrap_or_else(|| service.workload_args(endpoint));
         let monitor = Process::spawn(Launch::new(
             shared.starter.clone(),
-            files.arguments(service_args(service, endpoint)),
+            files.arguments(&plan.program, args),
             environment(&mark),
             log.clone(),
         ));
@@ -79,7 +86,7 @@ impl Container {
             exists_since: Instant::now(),
             monitor,
             endpoint,
-            program: shared.root.join(PROGRAM),
+            plan,
             log,
             output,
             oom,
@@ -99,10 +106,10 @@ impl Container {
 
     /// Waits until the service's program runs.
     async fn wait_until_running(&mut self) -> Result<(), DeployError> {
-        let procfs = Procfs::default();
+        let (procfs, name) = (Procfs::default(), self.plan.process_name());
         loop {
             // Until its exec the process is still called lxc-start.
-            let runs = |pid: &u32| procfs.name(*pid).as_deref() == Some(PROGRAM);
+            let runs = |pid: &u32| procfs.name(*pid).as_ref() == Some(&name);
             if let Some(pid) = in_cgroup(&self.cgroup).into_iter().find(runs) {
                 self.pid = pid;
                 self.exists_since = Instant::now();
@@ -170,6 +177,10 @@ impl Instance for Container {
         }
     }
 
+    fn image(&self) -> Option<ImageRecord> {
+        self.plan.record.clone()
+    }
+
     fn first_output(&self) -> Option<Instant> {
         self.output.as_ref()?.at()
     }
@@ -209,12 +220,19 @@ impl Instance for Container {
                 }
             };
             self.exit = Some(exit.clone());
-            let leftovers = self.clean_up().await;
+            let written = self.plan.dir.as_ref().map(ServiceDir::written);
+            let mut leftovers = self.clean_up().await;
+            leftovers.extend(self.plan.dir.take().and_then(ServiceDir::remove));
             self.stopped = true;
+            let inside = self.plan.program.strip_prefix("/").unwrap_or(&self.plan.program);
+            let root = match self.plan.record {
+                Some(_) => Some(size::tree(Part::RootFs, &self.plan.root)),
+                None => size::file(Part::Program, &self.plan.root.join(inside)),
+            };
             InstanceStopped {
                 exit,
                 leftovers,
-                sizes: size::file(Part::Program, &self.program).into_iter().collect(),
+                sizes: root.into_iter().chain(written).collect(),
             }
         })
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use protocol::summary::Exit;
 
 use super::config::{self, Config, SharedConfig};
-use super::rootfs::PROGRAM;
+use super::plan::ContainerPlan;
 use crate::DeployError;
 use crate::mark::Mark;
 use crate::network::AddressReservation;
@@ -24,14 +24,19 @@ pub(super) struct Files {
 
 impl Files {
     /// Writes the configuration file.
-    pub(super) fn write(shared: &SharedConfig, mark: &Mark, address: &AddressReservation) -> Result<Self, DeployError> {
+    pub(super) fn write(
+        shared: &SharedConfig,
+        mark: &Mark,
+        plan: &ContainerPlan,
+        address: &AddressReservation,
+    ) -> Result<Self, DeployError> {
         let files = Self {
             containers: shared.containers.clone(),
             name: mark.container(),
         };
         let config = Config {
             mark,
-            root: &shared.root,
+            plan,
             bridge: address.bridge(),
             interface: address.interface(),
             address: address.ip(),
@@ -61,8 +66,8 @@ impl Files {
         self.directory().join("lxc.log")
     }
 
-    /// The arguments of `lxc-start`; those of the service are passed on as they are.
-    pub(super) fn arguments(&self, service: Vec<String>) -> Vec<String> {
+    /// The arguments of `lxc-start`; those of the service's program are passed on as they are.
+    pub(super) fn arguments(&self, program: &Path, service: Vec<String>) -> Vec<String> {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let own = [
             "--foreground".to_owned(),
@@ -70,7 +75,7 @@ impl Files {
             format!("--lxcpath={}", text(&self.containers)),
             format!("--rcfile={}", text(&self.config())),
             "--".to_owned(),
-            format!("/{PROGRAM}"),
+            text(program),
         ];
         own.into_iter().chain(service).collect()
     }

@@ -1,4 +1,5 @@
-//! `lxc`: a service is an LXC container whose root file system holds the static workload and nothing else.
+//! `lxc`: a service is an LXC container whose root file system holds the static workload, or the program of a description with its libraries, and nothing
+//! else.
 //!
 //! ```text
 //! runner ── lxc-start (monitor, overhead) ── /workload (service)      cgroup   jung-<runner>/<attempt>-<service>
@@ -16,10 +17,12 @@
 mod config;
 mod container;
 mod files;
+mod plan;
 mod rootfs;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use protocol::facts::PlatformFacts;
@@ -30,10 +33,12 @@ use crate::deployment::start_all;
 use crate::mark::{self, Mark};
 use crate::network::bridge::Bridge;
 use crate::programs::{self, find};
+use crate::service::sweep_dirs;
 use crate::{DeployError, Deployment, DeploymentSpec, Driver, Host, HostGateway, cleanup, limits};
 
 use config::{STARTER, SharedConfig};
 use container::Container;
+use plan::ContainerPlan;
 
 /// How to install LXC.
 const REMEDY: &str = "run deploy/setup.sh lxc (Debian: lxc)";
@@ -43,6 +48,8 @@ const REMEDY: &str = "run deploy/setup.sh lxc (Debian: lxc)";
 pub struct Lxc {
     host: Host,
     layout: Option<Layout>,
+    /// What was prepared for the next deployment, by container.
+    plans: Mutex<BTreeMap<String, ContainerPlan>>,
 }
 
 impl Lxc {
@@ -52,7 +59,12 @@ impl Lxc {
         Self {
             host: host.clone(),
             layout: Layout::of_this_host(),
+            plans: Mutex::default(),
         }
+    }
+
+    fn plans(&self) -> MutexGuard<'_, BTreeMap<String, ContainerPlan>> {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The directory of its files.
@@ -111,8 +123,13 @@ impl Driver for Lxc {
         HostGateway::on_bridge(&self.host.runner).map(Some)
     }
 
-    async fn prepare(&self, _spec: &DeploymentSpec) -> Result<(), DeployError> {
-        rootfs::create(&self.directory(), &self.host.workload).await.map(drop)
+    async fn prepare(&self, spec: &DeploymentSpec) -> Result<(), DeployError> {
+        for service in &spec.services {
+            let mark = Mark::of(&self.host.runner, spec.attempt, service);
+            let plan = ContainerPlan::new(&self.host, &self.directory(), service, &mark).await?;
+            self.plans().insert(mark.container(), plan);
+        }
+        Ok(())
     }
 
     async fn start(&self, spec: &DeploymentSpec) -> Result<Deployment, DeployError> {
@@ -121,16 +138,23 @@ impl Driver for Lxc {
         let shared = SharedConfig {
             starter: find(STARTER, REMEDY)?,
             layout: self.layout()?.clone(),
-            root: rootfs::create(&self.directory(), &self.host.workload).await?,
             containers: self.containers(),
             bridge: Bridge::of(&self.host.runner),
             resources: spec.resources.clone(),
             logs: spec.logs.clone(),
         };
-        let starting = spec.services.iter().map(|service| {
+        let mut services = Vec::new();
+        for service in &spec.services {
             let mark = Mark::of(&self.host.runner, spec.attempt, service);
-            Container::start(&shared, mark, service)
-        });
+            let prepared = self.plans().remove(&mark.container());
+            let plan = match prepared {
+                Some(plan) => plan,
+                None => ContainerPlan::new(&self.host, &self.directory(), service, &mark).await?,
+            };
+            services.push((mark, service, plan));
+        }
+        let services = services.into_iter();
+        let starting = services.map(|(mark, service, plan)| Container::start(&shared, mark, service, plan));
         Ok(Deployment::new(called, spec.grace, start_all(starting).await?))
     }
 
@@ -145,6 +169,7 @@ impl Driver for Lxc {
             found
         });
         found.extend(swept.await.unwrap_or_default());
+        found.extend(sweep_dirs(&self.host.state).await);
         Ok(found)
     }
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::DeployError;
 use crate::binary::Binary;
+use crate::guest::directory;
+use crate::guest::tree::Tree;
 
 /// The program's name in the root file system.
 pub(super) const PROGRAM: &str = "workload";
@@ -16,7 +18,12 @@ pub(super) const PROGRAM: &str = "workload";
 /// [`DeployError::Unmet`] if the program is not static, or the path contains what an LXC configuration cannot carry.
 pub(super) async fn path(dir: &Path, workload: &Path) -> Result<PathBuf, DeployError> {
     let binary = Binary::read_static(workload, "the container").await?;
-    let root = dir.join(format!("root-{}", &binary.sha256()[..16]));
+    named(dir, binary.sha256())
+}
+
+/// The directory of the root file system with this hash.
+fn named(dir: &Path, hash: &str) -> Result<PathBuf, DeployError> {
+    let root = dir.join(format!("root-{}", &hash[..16]));
     let root = std::path::absolute(&root).map_err(|source| DeployError::Io {
         what: format!("finding {}", root.display()),
         source,
@@ -46,6 +53,38 @@ pub(super) async fn create(dir: &Path, workload: &Path) -> Result<PathBuf, Deplo
             source,
         }),
     }
+}
+
+/// Creates a root file system of a tree, completely or not at all, unless it exists. Returns it with the hash of the tree.
+///
+/// # Errors
+/// Those of [`path`], or [`DeployError::Io`].
+pub(super) fn of_tree(dir: &Path, tree: &Tree) -> Result<(PathBuf, String), DeployError> {
+    let hash = tree.sha256().map_err(|error| DeployError::Platform {
+        platform: "lxc",
+        message: error.to_string(),
+    })?;
+    let root = named(dir, &hash)?;
+    let write = || -> io::Result<()> {
+        if root.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(dir)?;
+        let new = root.with_extension(format!("new-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&new);
+        directory::write(tree, &new)?;
+        match fs::rename(&new, &root) {
+            // Another task of this runner was faster.
+            Err(_) if root.is_dir() => fs::remove_dir_all(&new),
+            outcome => outcome,
+        }
+    };
+    let written = write();
+    written.map_err(|source| DeployError::Io {
+        what: format!("creating the root file system {}", root.display()),
+        source,
+    })?;
+    Ok((root, hash))
 }
 
 fn write(root: &Path, workload: &Path) -> io::Result<()> {

@@ -3,6 +3,7 @@
 mod service;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ use crate::cgroup::{self, Layout};
 use crate::deployment::start_all;
 use crate::mark::{self, Mark};
 use crate::process::{self, Launch, Process};
+use crate::service::{PreparedDirs, Program, Service, sweep_dirs};
 use crate::{DeployError, Deployment, DeploymentSpec, Driver, Host, cleanup, limits, network};
 
 use service::{NativeService, absolute};
@@ -26,6 +28,8 @@ use service::{NativeService, absolute};
 pub struct Native {
     host: Host,
     layout: Option<Layout>,
+    /// Files that were written for the next deployment.
+    prepared: PreparedDirs,
 }
 
 impl Native {
@@ -35,6 +39,7 @@ impl Native {
         Self {
             host: host.clone(),
             layout: Layout::of_this_host(),
+            prepared: PreparedDirs::default(),
         }
     }
 
@@ -44,7 +49,14 @@ impl Native {
         Self {
             host: host.clone(),
             layout: None,
+            prepared: PreparedDirs::default(),
         }
+    }
+
+    /// Where a service listens.
+    fn listen(&self, service: &Service) -> Option<SocketAddr> {
+        let port = service.port?;
+        Some(network::listen_address(self.host.address, port))
     }
 }
 
@@ -72,13 +84,28 @@ impl Driver for Native {
         }
     }
 
-    async fn prepare(&self, _spec: &DeploymentSpec) -> Result<(), DeployError> {
-        let workload = &self.host.workload;
-        let what = || format!("reading the workload program {}", workload.display());
-        tokio::fs::metadata(workload)
-            .await
-            .map(drop)
-            .map_err(|source| DeployError::Io { what: what(), source })
+    /// Writes the files of described services.
+    async fn prepare(&self, spec: &DeploymentSpec) -> Result<(), DeployError> {
+        let (driver, spec) = (self.clone(), spec.clone());
+        let write = move || {
+            for service in &spec.services {
+                let Program::Described(described) = &service.program else {
+                    let workload = &driver.host.workload;
+                    std::fs::metadata(workload).map_err(|source| DeployError::Io {
+                        what: format!("reading the workload program {}", workload.display()),
+                        source,
+                    })?;
+                    continue;
+                };
+                let mark = Mark::of(&driver.host.runner, spec.attempt, service);
+                let listen = driver.listen(service);
+                let dir = service::write_files(&driver.host, &mark, service, described, listen)?;
+                driver.prepared.put(dir);
+            }
+            Ok(())
+        };
+        let written = tokio::task::spawn_blocking(write).await;
+        written.unwrap_or_else(|fault| Err(panicked(&fault)))
     }
 
     async fn start(&self, spec: &DeploymentSpec) -> Result<Deployment, DeployError> {
@@ -87,12 +114,7 @@ impl Driver for Native {
         let listeners: Vec<_> = spec
             .services
             .iter()
-            .map(|service| {
-                let listen = service
-                    .port
-                    .map(|port| network::listen_address(self.host.address, port));
-                (service, listen)
-            })
+            .map(|service| (service, self.listen(service)))
             .collect();
         network::check_ports(
             listeners
@@ -102,8 +124,8 @@ impl Driver for Native {
         // Each on its own thread: joining a cgroup waits for the kernel, and should not delay the next service.
         let starting = listeners.into_iter().map(|(service, listen)| {
             let (host, layout) = (self.host.clone(), self.layout.clone());
-            let (spec, service) = (spec.clone(), service.clone());
-            let start = move || NativeService::start(&host, layout.as_ref(), &spec, &service, listen);
+            let (spec, service, prepared) = (spec.clone(), service.clone(), self.prepared.clone());
+            let start = move || NativeService::start(&host, layout.as_ref(), &spec, &service, (listen, &prepared));
             tokio::task::spawn_blocking(start).unwrap_or_else(|fault| Err(panicked(&fault)))
         });
         Ok(Deployment::new(called, spec.grace, start_all(starting).await?))
@@ -111,6 +133,7 @@ impl Driver for Native {
 
     async fn sweep(&self) -> Result<Vec<String>, DeployError> {
         let mut found = cleanup::kill_marked(&self.host.runner).await;
+        found.extend(sweep_dirs(&self.host.state).await);
         if let Some(layout) = self.layout.clone() {
             let group = mark::cgroup_group(&self.host.runner);
             let swept = tokio::task::spawn_blocking(move || cgroup::sweep(&layout, &group)).await;
@@ -145,7 +168,7 @@ pub async fn run_to_completion(
     let mut process = Process::spawn(Launch::new(
         program.clone(),
         args.to_vec(),
-        mark.environment().into(),
+        mark.environment(),
         logs.join(format!("{name}.log")),
     ))
     .map_err(failed)?;

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
+use nix::unistd::User;
 use protocol::size::Part;
-use protocol::spec::{ServiceSpec, Transport};
+use protocol::spec::Transport;
 use protocol::summary::Exit;
 
 use crate::cgroup::{self, Cgroup, Layout};
@@ -15,7 +17,8 @@ use crate::deployment::{Instance, InstanceStopped, Started};
 use crate::first_output::OutputWatch;
 use crate::mark::Mark;
 use crate::process::{self, Launch, Process};
-use crate::{DeployError, DeploymentSpec, Host, Processes, cleanup, limits, network, service_args, size};
+use crate::service::{Described, PreparedDirs, Program, Service, ServiceDir, dir_path};
+use crate::{DeployError, DeploymentSpec, Host, Processes, cleanup, limits, network, size};
 
 /// One service as a process. Dropping it kills the process and its descendants.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(super) struct NativeService {
     output: Option<OutputWatch>,
     deviations: Vec<String>,
     stopped: bool,
+    /// Its files, if it is described. Dropped after the process is killed.
+    dir: Option<ServiceDir>,
 }
 
 impl NativeService {
@@ -40,26 +45,35 @@ impl NativeService {
         host: &Host,
         layout: Option<&Layout>,
         deployment: &DeploymentSpec,
-        service: &ServiceSpec,
-        listen: Option<SocketAddr>,
+        service: &Service,
+        (listen, prepared): (Option<SocketAddr>, &PreparedDirs),
     ) -> Result<Self, DeployError> {
         let mark = Mark::of(&host.runner, deployment.attempt, service);
-        let program = absolute(&host.workload)?;
+        let Command {
+            program,
+            args,
+            env,
+            directory,
+            user,
+            dir,
+        } = Command::of(host, &mark, service, listen, prepared)?;
         let log = deployment.logs.join(format!("{}.log", service.name));
         let output = OutputWatch::create(&log);
         let (mut cgroup, mut deviations) = cgroup::for_service(layout, &mark, &deployment.resources);
         let mut environment = vec![(
-            "PATH",
+            "PATH".to_owned(),
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
         )];
-        environment.extend(mark.environment());
+        environment.extend(env);
+        environment.extend(mark.environment().map(|(name, value)| (name.to_owned(), value)));
         let launch = |cgroup: &Option<Cgroup>| {
-            let args = service_args(service, listen);
             Ok(Launch {
                 cgroup_procs: cgroup.as_ref().map_or_else(|| Ok(Vec::new()), Cgroup::procs_files)?,
                 affinity: deployment.resources.cpuset.as_ref().and_then(limits::affinity),
                 mems: deployment.resources.mems.as_ref().map(limits::nodemask),
-                ..Launch::new(program.clone(), args, environment.clone(), log.clone())
+                directory: directory.clone(),
+                user: user.as_ref().map(|user| (user.uid, user.gid)),
+                ..Launch::new(program.clone(), args.clone(), environment.clone(), log.clone())
             })
         };
         let mut outcome = launch(&cgroup).and_then(Process::spawn);
@@ -74,7 +88,7 @@ impl NativeService {
                 endpoint: service.port.map(|port| (host.address, port).into()),
                 mark,
                 listen,
-                transport: service.ready.transport(),
+                transport: service.transport(),
                 process,
                 exists_since: Instant::now(),
                 program,
@@ -82,6 +96,7 @@ impl NativeService {
                 output,
                 deviations,
                 stopped: false,
+                dir,
             }),
             Err(source) => {
                 if let Some(cgroup) = cgroup {
@@ -144,11 +159,14 @@ impl Instance for NativeService {
             if let Some(listen) = self.listen.filter(taken) {
                 leftovers.push(format!("port {listen} of {}", mark.service));
             }
+            let written = self.dir.as_ref().map(ServiceDir::written);
+            leftovers.extend(self.dir.take().and_then(ServiceDir::remove));
             self.stopped = true;
+            let program = size::file(Part::Program, &self.program);
             InstanceStopped {
                 exit,
                 leftovers,
-                sizes: size::file(Part::Program, &self.program).into_iter().collect(),
+                sizes: program.into_iter().chain(written).collect(),
             }
         })
     }
@@ -159,6 +177,96 @@ impl Drop for NativeService {
         if !self.stopped {
             cleanup::kill_service_detached(&self.mark, self.process.pid(), self.cgroup.take());
         }
+    }
+}
+
+/// What is started for a service.
+struct Command {
+    program: PathBuf,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    directory: PathBuf,
+    user: Option<User>,
+    dir: Option<ServiceDir>,
+}
+
+impl Command {
+    fn of(
+        host: &Host,
+        mark: &Mark,
+        service: &Service,
+        listen: Option<SocketAddr>,
+        prepared: &PreparedDirs,
+    ) -> Result<Self, DeployError> {
+        let Program::Described(described) = &service.program else {
+            return Ok(Self {
+                program: absolute(&host.workload)?,
+                args: service.workload_args(listen),
+                env: Vec::new(),
+                directory: "/".into(),
+                user: None,
+                dir: None,
+            });
+        };
+        let dir = match prepared.take(&dir_path(&host.state, mark)?) {
+            Some(dir) => dir,
+            None => write_files(host, mark, service, described, listen)?,
+        };
+        let values = described.values(service.name.as_str(), listen, dir.path());
+        let launchable = described.launchable(&values, dir.path())?;
+        Ok(Self {
+            program: launchable.program,
+            args: launchable.args,
+            env: launchable.env,
+            directory: launchable.directory,
+            user: described.host_user()?,
+            dir: Some(dir),
+        })
+    }
+}
+
+/// Writes the files of a described service. They belong to the user that it runs as.
+pub(super) fn write_files(
+    host: &Host,
+    mark: &Mark,
+    service: &Service,
+    described: &Described,
+    listen: Option<SocketAddr>,
+) -> Result<ServiceDir, DeployError> {
+    let path = dir_path(&host.state, mark)?;
+    let values = described.values(service.name.as_str(), listen, &path);
+    described.launchable(&values, &path)?;
+    let user = described.host_user()?;
+    let dir = ServiceDir::create(path, described, &values, user.as_ref())?;
+    match &user {
+        Some(user) => check_access(dir.path(), user).map(|()| dir),
+        None => Ok(dir),
+    }
+}
+
+/// Checks that a user can reach a directory: that every directory above it can be entered.
+fn check_access(dir: &Path, user: &User) -> Result<(), DeployError> {
+    let is_closed = |above: &&Path| {
+        let Ok(metadata) = above.metadata() else { return false };
+        let enters = if metadata.uid() == user.uid.as_raw() {
+            0o100
+        } else if metadata.gid() == user.gid.as_raw() {
+            0o010
+        } else {
+            0o001
+        };
+        metadata.mode() & enters == 0
+    };
+    match dir.ancestors().find(is_closed) {
+        None => Ok(()),
+        Some(closed) => Err(DeployError::Unmet {
+            need: format!(
+                "user {} cannot enter {}, below which the service's files are",
+                user.name,
+                closed.display()
+            ),
+            remedy: "choose another state folder (--state), or remove `user` from the description".into(),
+        }),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::spec::HttpProbe;
+use regex::bytes::Regex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -54,6 +55,16 @@ pub(super) enum ProbeFailure {
         /// The probe's.
         expected: u16,
     },
+    /// The body does not match.
+    #[error("the body of {got} bytes does not match {expected:?}; it begins with {begin:?}")]
+    Mismatch {
+        /// The reply's length.
+        got: usize,
+        /// The probe's pattern.
+        expected: String,
+        /// The beginning of the body.
+        begin: String,
+    },
     /// The body has another length.
     #[error("got a body of {got} bytes, expected {expected}")]
     Body {
@@ -64,10 +75,47 @@ pub(super) enum ProbeFailure {
     },
 }
 
-/// Sends one request.
-pub(super) async fn probe(probe: &HttpProbe, address: SocketAddr) -> Result<(), ProbeFailure> {
-    let reply = get(&probe.path, address, &mut Vec::new()).await?;
-    check(probe, &reply)
+/// A request with what is expected of its reply.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    probe: &'a HttpProbe,
+    body: Option<Regex>,
+}
+
+impl<'a> Request<'a> {
+    /// That of a probe.
+    ///
+    /// # Errors
+    /// The pattern of the body is none.
+    pub(super) fn new(probe: &'a HttpProbe) -> Result<Self, String> {
+        let body = probe.body.as_ref().map(|pattern| Regex::new(pattern.as_str()));
+        Ok(Self {
+            probe,
+            body: body.transpose().map_err(|error| error.to_string())?,
+        })
+    }
+
+    /// Sends it once. Returns when the reply was complete.
+    pub(super) async fn probe(&self, address: SocketAddr) -> Result<Instant, ProbeFailure> {
+        let mut read = Vec::new();
+        let reply = get(&self.probe.path, address, &mut read).await?;
+        let at = Instant::now();
+        check(self.probe, &reply)?;
+        let body = &read[reply.head_bytes..];
+        let body = if reply.chunked {
+            unchunked(body)
+        } else {
+            body[..reply.body_bytes.min(body.len())].to_vec()
+        };
+        match &self.body {
+            Some(pattern) if !pattern.is_match(&body) => Err(ProbeFailure::Mismatch {
+                got: body.len(),
+                expected: pattern.as_str().to_owned(),
+                begin: String::from_utf8_lossy(&body).chars().take(60).collect(),
+            }),
+            _ => Ok(at),
+        }
+    }
 }
 
 /// The body of a reply with status 200. Chunked replies are not supported.
@@ -80,6 +128,7 @@ pub(crate) async fn body(address: SocketAddr, path: &str) -> io::Result<Vec<u8>>
         path: path.to_owned(),
         status: 200,
         body_bytes: None,
+        body: None,
     };
     let reply = get(path, address, &mut read).await;
     let checked = reply.and_then(|reply| check(&probe, &reply).map(|()| reply));
@@ -95,12 +144,26 @@ async fn get(path: &str, address: SocketAddr, read: &mut Vec<u8>) -> Result<Repl
         .await
         .map_err(|_| ProbeFailure::ConnectTimeout)??;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAccept: */*\r\n\r\n",);
-    let reply = timeout(REPLY_TIMEOUT, async {
-        stream.write_all(request.as_bytes()).await?;
-        receive(&mut stream, read).await
-    })
-    .await;
+    let reply = timeout(REPLY_TIMEOUT, send(&mut stream, request.as_bytes(), read)).await;
     reply.map_err(|_| ProbeFailure::ReplyTimeout { read: read.len() })?
+}
+
+async fn send(stream: &mut TcpStream, request: &[u8], read: &mut Vec<u8>) -> Result<Reply, ProbeFailure> {
+    stream.write_all(request).await?;
+    receive(stream, read).await
+}
+
+/// Sends a request over a connection of its own. Returns the status of the complete reply.
+///
+/// # Errors
+/// No connection, or no complete reply in time.
+pub(crate) async fn exchange(request: &[u8], address: SocketAddr, limit: Duration) -> io::Result<u16> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await?;
+        send(&mut stream, request, &mut Vec::new()).await
+    };
+    let reply = timeout(limit, exchange).await.map_err(io::Error::from)?;
+    reply.map(|reply| reply.status).map_err(io::Error::other)
 }
 
 /// The relevant parts of a reply.
@@ -181,15 +244,36 @@ fn parse(read: &[u8], ended: bool) -> Result<Option<Reply>, ProbeFailure> {
 fn chunked_bytes(mut body: &[u8]) -> Option<usize> {
     let mut total = 0_usize;
     loop {
-        let line = body.windows(2).position(|window| window == b"\r\n")?;
-        let size = std::str::from_utf8(&body[..line]).ok()?.split(';').next()?.trim();
-        let size = usize::from_str_radix(size, 16).ok()?;
-        if size == 0 {
+        let (chunk, rest) = chunk(body)?;
+        if chunk.is_empty() {
             return Some(total);
         }
-        total = total.checked_add(size)?;
-        body = body.get((line + 2).checked_add(size)?.checked_add(2)?..)?;
+        total = total.checked_add(chunk.len())?;
+        body = rest;
     }
+}
+
+/// A chunked body without its framing, as far as it is complete.
+fn unchunked(mut body: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Some((chunk, rest)) = chunk(body).filter(|(chunk, _)| !chunk.is_empty()) {
+        all.extend_from_slice(chunk);
+        body = rest;
+    }
+    all
+}
+
+/// The first chunk of a body, and what follows it; the last chunk is empty. `None`: incomplete.
+fn chunk(body: &[u8]) -> Option<(&[u8], &[u8])> {
+    let line = body.windows(2).position(|window| window == b"\r\n")?;
+    let size = std::str::from_utf8(&body[..line]).ok()?.split(';').next()?.trim();
+    let size = usize::from_str_radix(size, 16).ok()?;
+    let rest = &body[line + 2..];
+    if size == 0 {
+        return Some((&[], rest));
+    }
+    let after = rest.get(size.checked_add(2)?..)?;
+    Some((&rest[..size], after))
 }
 
 #[cfg(test)]
@@ -222,10 +306,9 @@ mod tests {
     fn a_chunked_reply_is_counted_without_its_framing() {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         assert_eq!(whole(&format!("{head}3\r\nAAA\r\n"), false), None);
-        assert_eq!(
-            whole(&format!("{head}3\r\nAAA\r\nA;x=1\r\n0123456789\r\n0\r\n\r\n"), false),
-            Some((200, 13))
-        );
+        let body = "3\r\nAAA\r\nA;x=1\r\n0123456789\r\n0\r\n\r\n";
+        assert_eq!(whole(&format!("{head}{body}"), false), Some((200, 13)));
+        assert_eq!(unchunked(body.as_bytes()), b"AAA0123456789");
     }
 
     #[test]
@@ -242,6 +325,7 @@ mod tests {
             let _ = parse(&tail, ended);
             for head in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"] {
                 let _ = parse(&[head.as_bytes(), &tail].concat(), ended);
+                unchunked(&tail);
             }
         }
     }

@@ -2,8 +2,15 @@
 //!
 //! An open port alone proves nothing where a forwarder or proxy is in front of the service, so a request is sent and its reply checked. The wait does
 //! not notice that a service dies: race it against [`Deployment::ended`](crate::Deployment::ended).
+//!
+//! | modules | probes |
+//! |---|---|
+//! | `http`, `tcp`, `udp` | that talk to the service |
+//! | `local` | that look at its output, or run a program |
 
 pub(crate) mod http;
+mod local;
+mod tcp;
 mod udp;
 
 use std::net::SocketAddr;
@@ -13,13 +20,12 @@ use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use futures_util::stream::FuturesUnordered;
 use protocol::ids::Name;
-use protocol::spec::{Probe, ServiceSpec, UdpProbe};
-use tokio::net::TcpStream;
+use protocol::spec::{Probe, Readiness};
 use tokio::time::{sleep, timeout_at};
 
-use crate::Started;
+use crate::{DeploymentSpec, Service, Started};
 
-use udp::{ProbeFailure, UdpProber};
+use udp::{Exchange, ProbeFailure, UdpProber};
 
 /// Interval between attempts at first. It bounds the error of the start-up time.
 const FAST_INTERVAL: Duration = Duration::from_millis(2);
@@ -67,20 +73,33 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// Probes all services in parallel until each has replied correctly, for at most `patience`. The replies are in the order of `started`.
+/// Probes all services in parallel until each has replied correctly, for at most `patience`. The replies are in the order of `started`. Programs of
+/// probes carry the mark of the runner.
 ///
 /// # Errors
-/// [`NotReady`] for the first service that ran out of time or is not among `services`.
+/// [`NotReady`] for the first service that ran out of time or is not in the deployment.
 pub async fn wait(
-    services: &[ServiceSpec],
+    deployment: &DeploymentSpec,
+    runner: &Name,
     started: &[Started],
     patience: Duration,
 ) -> Result<Vec<FirstReply>, NotReady> {
-    let until = Instant::now() + patience;
     try_join_all(started.iter().map(|started| async move {
-        let spec = services.iter().find(|service| service.name == started.service);
-        let outcome = match spec {
-            Some(spec) => first_reply(&spec.ready, started, until).await,
+        let mut services = deployment.services.iter();
+        let service = services.find(|service| service.name == started.service);
+        let waited = service
+            .and_then(|service| service.ready.timeout())
+            .map_or(patience, |own| own.min(patience));
+        let outcome = match service {
+            Some(service) => {
+                let subject = Subject {
+                    deployment,
+                    runner,
+                    service,
+                    endpoint: started.endpoint,
+                };
+                subject.first_reply(Instant::now() + waited).await
+            }
             None => Err("it is not among the services of this attempt".into()),
         };
         match outcome {
@@ -91,7 +110,7 @@ pub async fn wait(
             Err(last) => Err(NotReady {
                 service: started.service.clone(),
                 address: Address(started.endpoint),
-                waited: patience,
+                waited,
                 last,
             }),
         }
@@ -99,37 +118,64 @@ pub async fn wait(
     .await
 }
 
-/// Probes a service until it replies correctly. The error is the result of the last attempt that finished.
-async fn first_reply(probe: &Probe, started: &Started, until: Instant) -> Result<Instant, String> {
-    if matches!(probe, Probe::Started(_)) {
-        return Ok(Instant::now());
-    }
-    let Some(address) = started.endpoint else {
-        return Err("it has no address to probe".to_owned());
-    };
-    match probe {
-        Probe::Udp(probe) => probe_udp(probe, address, until).await,
-        _ => probe_tcp(probe, address, until).await,
+/// A service that is probed.
+#[derive(Clone, Copy, Debug)]
+struct Subject<'a> {
+    deployment: &'a DeploymentSpec,
+    /// The runner's name.
+    runner: &'a Name,
+    service: &'a Service,
+    endpoint: Option<SocketAddr>,
+}
+
+impl Subject<'_> {
+    /// Probes the service until it replies correctly. The error is the result of the last attempt that finished.
+    async fn first_reply(&self, until: Instant) -> Result<Instant, String> {
+        let readiness = &self.service.ready;
+        match &readiness.probe {
+            Probe::Started(_) => return Ok(Instant::now()),
+            Probe::Output(output) => return local::output(self, output, until).await,
+            Probe::Command(command) => return local::command(self, command, until).await,
+            _ => {}
+        }
+        let Some(address) = self.endpoint else {
+            return Err("it has no address to probe".to_owned());
+        };
+        match &readiness.probe {
+            Probe::Udp(probe) => probe_udp(readiness, &Exchange::of(probe), address, until).await,
+            Probe::Dns(probe) => probe_udp(readiness, &Exchange::of_query(&probe.name), address, until).await,
+            Probe::Http(probe) => {
+                let request = http::Request::new(probe)?;
+                let once = || async { request.probe(address).await.map_err(|error| error.to_string()) };
+                probe_tcp(readiness, once, until).await
+            }
+            Probe::Redis(_) => probe_tcp(readiness, || tcp::ping(address), until).await,
+            _ => probe_tcp(readiness, || tcp::connect(address), until).await,
+        }
     }
 }
 
 /// Probes over a new connection each time, over several at once when replies are overdue.
-async fn probe_tcp(probe: &Probe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
+async fn probe_tcp<F: Future<Output = Result<Instant, String>>>(
+    readiness: &Readiness,
+    once: impl Fn() -> F,
+    until: Instant,
+) -> Result<Instant, String> {
     let from = Instant::now();
     let mut last = "no complete reply".to_owned();
     let mut pending = FuturesUnordered::new();
     loop {
-        pending.push(probe_once(probe, address));
+        pending.push(once());
         let overdue = (Instant::now() + OVERDUE).min(until);
         // Until the newest attempt has failed like those before it, or is overdue.
         while let Ok(Some(outcome)) = timeout_at(overdue.into(), pending.next()).await {
             match outcome {
-                Ok(()) => return Ok(Instant::now()),
+                Ok(at) => return Ok(at),
                 Err(error) => last = error,
             }
         }
         let pause = if pending.is_empty() {
-            pause(from)
+            pause(readiness, from)
         } else {
             Duration::ZERO
         };
@@ -140,30 +186,23 @@ async fn probe_tcp(probe: &Probe, address: SocketAddr, until: Instant) -> Result
     }
 }
 
-/// Probes once.
-async fn probe_once(probe: &Probe, address: SocketAddr) -> Result<(), String> {
-    match probe {
-        Probe::Http(probe) => http::probe(probe, address).await.map_err(|error| error.to_string()),
-        Probe::Connects(_) => TcpStream::connect(address)
-            .await
-            .map(drop)
-            .map_err(|error| error.to_string()),
-        Probe::Started(_) | Probe::Udp(_) => Ok(()),
-    }
-}
-
 /// Spends the interval between two attempts waiting for an answer. Where an attempt fails at once because nothing listens yet, waits all the same.
 /// A wrong answer says more than the silence after it, which may only mean that this host is busy.
-async fn probe_udp(probe: &UdpProbe, address: SocketAddr, until: Instant) -> Result<Instant, String> {
+async fn probe_udp(
+    readiness: &Readiness,
+    exchange: &Exchange,
+    address: SocketAddr,
+    until: Instant,
+) -> Result<Instant, String> {
     let from = Instant::now();
     let mut prober: Option<UdpProber> = None;
     let mut wrong = None;
     loop {
-        let pause = pause(from);
+        let pause = pause(readiness, from);
         let outcome = match &mut prober {
-            Some(prober) => prober.probe(probe, pause).await,
+            Some(prober) => prober.probe(exchange, pause).await,
             None => match UdpProber::new(address).await {
-                Ok(new) => prober.insert(new).probe(probe, pause).await,
+                Ok(new) => prober.insert(new).probe(exchange, pause).await,
                 Err(error) => Err(error),
             },
         };
@@ -183,12 +222,13 @@ async fn probe_udp(probe: &UdpProbe, address: SocketAddr, until: Instant) -> Res
 }
 
 /// The interval before the next attempt, for attempts that began at `from`.
-fn pause(from: Instant) -> Duration {
-    if from.elapsed() < FAST_PERIOD {
+fn pause(readiness: &Readiness, from: Instant) -> Duration {
+    let default = if from.elapsed() < FAST_PERIOD {
         FAST_INTERVAL
     } else {
         SLOW_INTERVAL
-    }
+    };
+    readiness.interval().unwrap_or(default)
 }
 
 #[cfg(test)]

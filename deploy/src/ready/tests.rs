@@ -1,11 +1,15 @@
 //! Tests against real listeners.
 
-use protocol::spec::Place;
-use protocol::spec::{ConnectsProbe, HttpProbe, StartedProbe, UdpProbe};
+use protocol::AttemptId;
+use protocol::spec::{
+    ConnectsProbe, DnsProbe, HttpProbe, NativeSpec, OutputProbe, PlatformSpec, RedisProbe, Resources, StartedProbe,
+    UdpProbe,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
+use crate::Program;
 
 /// An address at which nothing listens.
 fn unused() -> SocketAddr {
@@ -14,19 +18,43 @@ fn unused() -> SocketAddr {
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn service(name: &str, body_bytes: Option<u64>) -> ServiceSpec {
+fn service(name: &str, body_bytes: Option<u64>) -> Service {
     let ready = Probe::Http(HttpProbe {
         path: "/".into(),
         status: 200,
         body_bytes,
+        body: None,
     });
-    ServiceSpec {
+    with(name, ready)
+}
+
+fn with(name: &str, ready: Probe) -> Service {
+    Service {
         name: name.parse().unwrap(),
-        place: Place::Platform,
-        args: Vec::new(),
         port: Some(1),
-        ready,
+        ready: ready.into(),
+        program: Program::Workload(Vec::new()),
     }
+}
+
+/// Waits for services of a deployment whose logs are nowhere.
+async fn wait(services: &[Service], started: &[Started], patience: Duration) -> Result<Vec<FirstReply>, NotReady> {
+    super::wait(&deployment(services, "/nowhere"), &runner(), started, patience).await
+}
+
+fn deployment(services: &[Service], logs: &str) -> DeploymentSpec {
+    DeploymentSpec {
+        attempt: AttemptId::fresh(),
+        platform: PlatformSpec::Native(NativeSpec {}),
+        services: services.to_vec(),
+        resources: Resources::default(),
+        logs: logs.into(),
+        grace: LONG,
+    }
+}
+
+fn runner() -> Name {
+    "lab".parse().unwrap()
 }
 
 fn started(name: &str, endpoint: SocketAddr) -> Started {
@@ -176,10 +204,10 @@ async fn one_of_two_is_named() {
 
 #[tokio::test]
 async fn a_started_probe_needs_no_address_and_a_connect_probe_no_reply() {
-    let address = serve(&["HTTP/1.1 500 No\r\n\r\n"]).await;
+    let (address, _listener) = silent().await;
     let mut services = [service("silent", None), service("listener", None)];
-    services[0].ready = Probe::Started(StartedProbe {});
-    services[1].ready = Probe::Connects(ConnectsProbe {});
+    services[0].ready = Probe::Started(StartedProbe {}).into();
+    services[1].ready = Probe::Connects(ConnectsProbe {}).into();
     let silent = Started {
         endpoint: None,
         ..started("silent", address)
@@ -188,12 +216,127 @@ async fn a_started_probe_needs_no_address_and_a_connect_probe_no_reply() {
         .await
         .unwrap();
     assert_eq!(replies.len(), 2);
-    services[0].ready = Probe::Connects(ConnectsProbe {});
+    services[0].ready = Probe::Connects(ConnectsProbe {}).into();
     let error = wait(&services, &[silent], LONG).await.unwrap_err().to_string();
     assert!(
         error.contains("silent at no address") && error.contains("no address to probe"),
         "{error}"
     );
+}
+
+/// A listener that accepts connections and says nothing.
+async fn silent() -> (SocketAddr, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let accept = async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    };
+    (address, tokio::spawn(accept))
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_at_once_is_a_forwarder_without_a_service() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let services = [with("proxy", Probe::Connects(ConnectsProbe {}))];
+    let error = wait(&services, &[started("proxy", address)], Duration::from_millis(200)).await;
+    assert!(error.unwrap_err().last.contains("closed at once"));
+}
+
+#[tokio::test]
+async fn a_body_must_match_its_pattern() {
+    let address = serve(&[
+        "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nstarting",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{up\r\n6\r\n: yes}\r\n0\r\n\r\n",
+    ])
+    .await;
+    let service = |pattern: &str| {
+        let probe = HttpProbe {
+            path: "/".into(),
+            status: 200,
+            body_bytes: None,
+            body: Some(pattern.parse().unwrap()),
+        };
+        [with("web", Probe::Http(probe))]
+    };
+    let begun = [started("web", address)];
+    wait(&service("^.up: yes.$"), &begun, LONG).await.unwrap();
+    let error = wait(&service("down"), &begun, Duration::from_millis(100))
+        .await
+        .unwrap_err();
+    assert!(
+        error.last.contains("9 bytes does not match \"down\"") && error.last.contains("{up"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn ping_is_answered_by_pong_after_the_data_is_loaded() {
+    let address = serve(&["", "-LOADING Redis is loading the dataset in memory\r\n", "+PONG\r\n"]).await;
+    let services = [with("redis", Probe::Redis(RedisProbe {}))];
+    wait(&services, &[started("redis", address)], LONG).await.unwrap();
+    let denied = serve(&["-NOAUTH Authentication required.\r\n"]).await;
+    let error = wait(&services, &[started("redis", denied)], Duration::from_millis(100)).await;
+    assert!(error.unwrap_err().last.contains("NOAUTH"));
+}
+
+#[tokio::test]
+async fn a_dns_query_is_answered_without_an_error() {
+    let respond = |code: u8| async move {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut query = [0; 512];
+            while let Ok((length, asker)) = socket.recv_from(&mut query).await {
+                assert_eq!(&query[12..length], b"\x03www\x07example\0\0\x01\0\x01");
+                let response = [&query[..2], &[0x85, 0x80 | code], &query[4..length]].concat();
+                let _ = socket.send_to(&response, asker).await;
+            }
+        });
+        address
+    };
+    let name = "www.example".to_owned();
+    let services = [with("named", Probe::Dns(DnsProbe { name }))];
+    wait(&services, &[started("named", respond(0).await)], LONG)
+        .await
+        .unwrap();
+    let missing = started("named", respond(3).await);
+    let error = wait(&services, &[missing], Duration::from_millis(100)).await;
+    assert!(error.unwrap_err().last.contains("code 3"));
+}
+
+#[tokio::test]
+async fn a_line_of_output_is_waited_for() {
+    let logs = tempfile::tempdir().unwrap();
+    let line = "^listening on [0-9]+$".parse().unwrap();
+    let mut service = with("job", Probe::Output(OutputProbe { line }));
+    service.ready.interval_ms = Some(1);
+    service.ready.timeout_ms = Some(50);
+    let deployment = |service: &Service| deployment(std::slice::from_ref(service), logs.path().to_str().unwrap());
+    let begun = [Started {
+        endpoint: None,
+        ..started("job", "127.0.0.1:1".parse().unwrap())
+    }];
+    let error = super::wait(&deployment(&service), &runner(), &begun, LONG)
+        .await
+        .unwrap_err();
+    assert!(
+        error.last.contains("no line of its output") && error.waited == Duration::from_millis(50),
+        "{error}"
+    );
+    service.ready.timeout_ms = None;
+    let deployment = deployment(&service);
+    let write = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        std::fs::write(logs.path().join("job.log"), "starting\nlistening on 80\n").unwrap();
+    };
+    let runner = runner();
+    let (reply, ()) = tokio::join!(super::wait(&deployment, &runner, &begun, LONG), write);
+    reply.unwrap();
 }
 
 /// Answers packets in turn, and repeats the last answer; an empty answer is a lost packet.
@@ -213,14 +356,12 @@ async fn answer(answers: &'static [&'static str]) -> SocketAddr {
     address
 }
 
-fn udp_service(name: &str) -> ServiceSpec {
-    ServiceSpec {
-        ready: Probe::Udp(UdpProbe {
-            packet: "12345678".into(),
-            answer: "AA12345678".into(),
-        }),
-        ..service(name, None)
-    }
+fn udp_service(name: &str) -> Service {
+    let probe = UdpProbe {
+        packet: "12345678".into(),
+        answer: "AA12345678".into(),
+    };
+    with(name, Probe::Udp(probe))
 }
 
 #[tokio::test]

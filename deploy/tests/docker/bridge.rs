@@ -37,7 +37,7 @@ async fn containers_and_guests_share_the_bridge() {
         lab.driver.prepare(&deployment).await.unwrap();
         let running = lab.driver.start(&deployment).await.unwrap();
         let started = running.services().to_vec();
-        ready::wait(&deployment.services, &started, LONG).await.unwrap();
+        ready::wait(&deployment, &lab.runner, &started, LONG).await.unwrap();
         let tap = bridge.tap().unwrap();
         let guest = tap.guest().octets();
         for started in &started {
@@ -53,7 +53,7 @@ async fn containers_and_guests_share_the_bridge() {
             Vec::<String>::new(),
             "the containers still use the bridge"
         );
-        ready::wait(&deployment.services, &started, LONG).await.unwrap();
+        ready::wait(&deployment, &lab.runner, &started, LONG).await.unwrap();
         let stopped = running.stop().await;
         assert!(stopped.exits.iter().all(|(_, exit)| *exit == Exit::Code(0)));
         assert_eq!(stopped.teardown.leftovers, Vec::<String>::new());

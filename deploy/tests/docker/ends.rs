@@ -15,7 +15,7 @@ async fn a_killed_service_is_reported() {
     let lab = Lab::new(DockerSpec::default());
     let deployment = lab.deployment(&[lab.tcp("victim", &[]), lab.tcp("other", &[])]);
     let mut running = lab.driver.start(&deployment).await.unwrap();
-    ready::wait(&deployment.services, running.services(), LONG)
+    ready::wait(&deployment, &lab.runner, running.services(), LONG)
         .await
         .unwrap();
     let pid = i32::try_from(running.services()[0].pid).unwrap();

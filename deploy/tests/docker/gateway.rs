@@ -31,7 +31,7 @@ async fn host_gateway(lab: &Lab) -> IpAddr {
     let before = lab.driver.host_gateway().await.unwrap().unwrap();
     let deployment = lab.deployment(&[lab.tcp("one", &[])]);
     let running = lab.driver.start(&deployment).await.unwrap();
-    ready::wait(&deployment.services, running.services(), LONG)
+    ready::wait(&deployment, &lab.runner, running.services(), LONG)
         .await
         .unwrap();
     let gateways: Vec<IpAddr> = networks(lab)

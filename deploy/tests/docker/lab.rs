@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use deploy::docker::Docker;
 use deploy::network::bridge::Bridge;
-use deploy::{DeploymentSpec, Driver as _, Host};
+use deploy::{DeploymentSpec, Driver as _, Host, Service};
 use protocol::ids::{AttemptId, Name};
-use protocol::spec::{DockerSpec, PlatformSpec, Resources, ServiceSpec};
+use protocol::spec::{DockerSpec, PlatformSpec, Resources};
 
 pub use testkit::name;
 pub use testkit::process::is_alive as alive;
@@ -61,15 +61,15 @@ impl Lab {
         self.driver = Docker::new(&self.spec, &self.host);
     }
 
-    pub fn tcp(&self, service: &str, more: &[&str]) -> ServiceSpec {
+    pub fn tcp(&self, service: &str, more: &[&str]) -> Service {
         services::tcp(service, free_port(), more)
     }
 
-    pub fn udp(&self, service: &str) -> ServiceSpec {
+    pub fn udp(&self, service: &str) -> Service {
         services::udp(service, free_port(), 3)
     }
 
-    pub fn deployment(&self, services: &[ServiceSpec]) -> DeploymentSpec {
+    pub fn deployment(&self, services: &[Service]) -> DeploymentSpec {
         DeploymentSpec {
             attempt: AttemptId::fresh(),
             platform: PlatformSpec::Docker(self.spec.clone()),
@@ -82,6 +82,11 @@ impl Lab {
 
     pub fn log(&self, service: &str) -> String {
         std::fs::read_to_string(self.dir.path().join(format!("logs/{service}.log"))).unwrap_or_default()
+    }
+
+    /// How many directories of services' files are left.
+    pub fn service_files(&self) -> usize {
+        std::fs::read_dir(self.host.state.join("working")).map_or(0, Iterator::count)
     }
 
     /// The containers of this runner, from the engine itself.

@@ -18,7 +18,7 @@ async fn the_limits_are_set() {
         memory_mib: Some(64),
     };
     let running = lab.driver.start(&deployment).await.unwrap();
-    ready::wait(&deployment.services, running.services(), LONG)
+    ready::wait(&deployment, &lab.runner, running.services(), LONG)
         .await
         .unwrap();
     let inspect = lab

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bridge;
+mod described;
 mod ends;
 mod engine;
 mod gateway;
@@ -34,7 +35,10 @@ async fn services_on_the_bridge_reply_and_are_removed() {
     let running = lab.driver.start(&deployment).await.unwrap();
     let started = running.services().to_vec();
     assert_eq!(
-        ready::wait(&deployment.services, &started, LONG).await.unwrap().len(),
+        ready::wait(&deployment, &lab.runner, &started, LONG)
+            .await
+            .unwrap()
+            .len(),
         2
     );
     assert_ne!(started[0].endpoint.unwrap().ip(), started[1].endpoint.unwrap().ip());
@@ -74,7 +78,7 @@ async fn a_published_port_is_reached_at_the_hosts_address_and_released() {
     let running = lab.driver.start(&deployment).await.unwrap();
     let started = running.services().to_vec();
     assert_eq!(started[0].endpoint.unwrap().ip(), IpAddr::from([127, 0, 0, 1]));
-    ready::wait(&deployment.services, &started, LONG).await.unwrap();
+    ready::wait(&deployment, &lab.runner, &started, LONG).await.unwrap();
 
     let second = Lab::new(DockerSpec {
         publish: true,
@@ -128,7 +132,8 @@ async fn a_missing_image_is_never_pulled() {
         image: Some(image.into()),
         ..DockerSpec::default()
     });
-    let error = lab.driver.prepare(&lab.deployment(&[])).await.unwrap_err();
+    let deployment = lab.deployment(&[lab.tcp("one", &[])]);
+    let error = lab.driver.prepare(&deployment).await.unwrap_err();
     assert!(
         matches!(&error, DeployError::ImageMissing { image: missing, .. } if missing == image),
         "{error}"
@@ -150,7 +155,7 @@ async fn an_existing_image_is_used_by_its_name() {
     });
     let deployment = lab.deployment(&[lab.tcp("web", &[])]);
     let running = lab.driver.start(&deployment).await.unwrap();
-    ready::wait(&deployment.services, running.services(), LONG)
+    ready::wait(&deployment, &lab.runner, running.services(), LONG)
         .await
         .unwrap();
     assert_eq!(running.stop().await.exits, [(name("web"), Exit::Code(0))]);
@@ -169,7 +174,7 @@ async fn a_udp_service_is_reached_on_a_published_port_and_releases_it() {
     let running = lab.driver.start(&deployment).await.unwrap();
     let started = running.services().to_vec();
     assert_eq!(started[0].endpoint.map(|at| at.port()), deployment.services[0].port);
-    ready::wait(&deployment.services, &started, LONG).await.unwrap();
+    ready::wait(&deployment, &lab.runner, &started, LONG).await.unwrap();
     let again = lab.driver.start(&deployment).await.unwrap_err();
     assert!(matches!(again, DeployError::PortTaken { .. }), "{again}");
     assert_eq!(running.stop().await.teardown.leftovers, [] as [String; 0]);

@@ -52,7 +52,7 @@ async fn run_two_services(lab: &Lab, processes_of_one: usize) {
     lab.driver.prepare(&deployment).await.unwrap();
     let running = lab.driver.start(&deployment).await.unwrap();
     let started = running.services().to_vec();
-    ready::wait(&deployment.services, &started, LONG).await.unwrap();
+    ready::wait(&deployment, &lab.runner, &started, LONG).await.unwrap();
     let containers = lab.containers().await;
     assert_eq!(containers.len(), 2);
     for started in &started {

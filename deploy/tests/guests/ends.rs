@@ -102,7 +102,7 @@ async fn a_guest_neither_replies_nor_obeys_its_power_button() {
         deployment.grace = Duration::from_secs(1);
         let running = lab.driver("tiny").start(&deployment).await.unwrap();
         let started = running.services().to_vec();
-        let not_ready = ready::wait(&services, &started, Duration::from_secs(3))
+        let not_ready = ready::wait(&deployment, &lab.host.runner, &started, Duration::from_secs(3))
             .await
             .unwrap_err();
         assert_eq!(not_ready.service, name("one"));

@@ -10,10 +10,10 @@ use deploy::hypervisor::GuestDriver;
 use deploy::network::bridge::Bridge;
 use deploy::procfs::Procfs;
 use deploy::ready::{self, FirstReply, NotReady};
-use deploy::{Deployment, DeploymentSpec, Driver, Host};
+use deploy::{Deployment, DeploymentSpec, Driver, Host, Program, Service};
 use protocol::ids::AttemptId;
 use protocol::spec::{
-    Acceleration, BridgeSpec, GuestNetwork, GuestSpec, PlatformKind, PlatformSpec, Resources, ServiceSpec, UserNetSpec,
+    Acceleration, BridgeSpec, GuestNetwork, GuestSpec, NativeSpec, PlatformKind, PlatformSpec, Resources, UserNetSpec,
 };
 use protocol::summary::Exit;
 pub use testkit::name;
@@ -112,7 +112,7 @@ impl Lab {
         GuestDriver::new(PlatformKind::Guest, &self.spec(guest), &self.host)
     }
 
-    pub fn deployment(&self, guest: &str, services: &[ServiceSpec]) -> DeploymentSpec {
+    pub fn deployment(&self, guest: &str, services: &[Service]) -> DeploymentSpec {
         DeploymentSpec {
             attempt: AttemptId::fresh(),
             platform: PlatformSpec::Guest(self.spec(guest)),
@@ -123,7 +123,7 @@ impl Lab {
         }
     }
 
-    pub async fn start(&self, guest: &str, services: &[ServiceSpec]) -> Deployment {
+    pub async fn start(&self, guest: &str, services: &[Service]) -> Deployment {
         self.driver(guest)
             .start(&self.deployment(guest, services))
             .await
@@ -156,26 +156,35 @@ pub fn user() -> GuestNetwork {
     GuestNetwork::User(UserNetSpec {})
 }
 
-pub fn tcp(service: &str) -> ServiceSpec {
+pub fn tcp(service: &str) -> Service {
     services::tcp(service, free_port(), &[])
 }
 
-pub fn udp(service: &str) -> ServiceSpec {
+pub fn udp(service: &str) -> Service {
     services::udp(service, free_port(), 1000)
 }
 
-pub fn with_args(service: &str, args: &[&str]) -> ServiceSpec {
-    ServiceSpec {
-        args: args.iter().map(|&arg| arg.into()).collect(),
+pub fn with_args(service: &str, args: &[&str]) -> Service {
+    Service {
+        program: Program::Workload(args.iter().map(|&arg| arg.into()).collect()),
         ..services::tcp(service, free_port(), &[])
     }
 }
 
 /// Waits for the first correct replies; panics if a guest ends before.
-pub async fn ready(services: &[ServiceSpec], running: &mut Deployment) -> Result<Vec<FirstReply>, NotReady> {
+pub async fn ready(services: &[Service], running: &mut Deployment) -> Result<Vec<FirstReply>, NotReady> {
     let started = running.services().to_vec();
+    let deployment = DeploymentSpec {
+        attempt: AttemptId::fresh(),
+        platform: PlatformSpec::Native(NativeSpec {}),
+        services: services.to_vec(),
+        resources: Resources::default(),
+        logs: "/nowhere".into(),
+        grace: Duration::ZERO,
+    };
+    let runner = "test".parse().unwrap();
     tokio::select! {
-        ready = ready::wait(services, &started, TIMEOUT) => ready,
+        ready = ready::wait(&deployment, &runner, &started, TIMEOUT) => ready,
         ended = running.ended() => panic!("{ended:?} before READY"),
     }
 }

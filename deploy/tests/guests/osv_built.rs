@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use deploy::Deployment;
+use deploy::{Deployment, Service};
 use protocol::sample::{Counter, Counters, Subject};
 use protocol::size::Part;
-use protocol::spec::{GuestNetwork, ServiceSpec};
+use protocol::spec::GuestNetwork;
 use protocol::summary::Exit;
 
 use crate::lab::{Lab, ask, bridge, name, ready, tcp, user};
@@ -34,7 +34,7 @@ fn modified(image: &Path) -> SystemTime {
 }
 
 /// Starts services and checks that they reply.
-async fn served(lab: &Lab, services: &[ServiceSpec]) -> Deployment {
+async fn served(lab: &Lab, services: &[Service]) -> Deployment {
     let mut running = lab.start("osv", services).await;
     ready(services, &mut running).await.unwrap();
     for started in running.services() {
@@ -109,7 +109,7 @@ async fn its_threads_and_memory_are_read_through_a_forwarded_port() {
 async fn it_runs_its_built_in_command_line() {
     let lab = Lab::new(user());
     whole(&lab, &image("usr.img"), "");
-    let service = ServiceSpec {
+    let service = Service {
         port: Some(OWN_PORT),
         ..tcp("one")
     };

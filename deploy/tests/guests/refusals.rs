@@ -8,7 +8,7 @@ use protocol::spec::{BridgeSpec, GuestNetwork};
 use crate::kernel::Kernel;
 use crate::lab::{Lab, bridge, tcp, user, with_args};
 
-async fn refusal(lab: &Lab, guest: &str, service: protocol::spec::ServiceSpec) -> String {
+async fn refusal(lab: &Lab, guest: &str, service: deploy::Service) -> String {
     let driver = lab.driver(guest);
     let error = driver.start(&lab.deployment(guest, &[service])).await.unwrap_err();
     lab.assert_clean().await;

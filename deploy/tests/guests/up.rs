@@ -1,15 +1,15 @@
 //! A service without a port is started once its guest's console shows that the guest is up.
 
-use deploy::Driver;
-use protocol::spec::{Probe, ServiceSpec, StartedProbe};
+use deploy::{Driver, Service};
+use protocol::spec::{Probe, StartedProbe};
 
 use crate::kernel::Kernel;
 use crate::lab::{Lab, name, tcp, user};
 
-fn without_port(service: &str) -> ServiceSpec {
-    ServiceSpec {
+fn without_port(service: &str) -> Service {
+    Service {
         port: None,
-        ready: Probe::Started(StartedProbe {}),
+        ready: Probe::Started(StartedProbe {}).into(),
         ..tcp(service)
     }
 }

@@ -3,9 +3,9 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use deploy::Driver;
 use deploy::guest::GuestEnd;
-use protocol::spec::{Acceleration, BridgeSpec, GuestNetwork, Probe, ServiceSpec, UdpProbe};
+use deploy::{Driver, Service};
+use protocol::spec::{Acceleration, BridgeSpec, GuestNetwork, Probe, UdpProbe};
 use protocol::summary::Exit;
 
 use crate::echo;
@@ -28,12 +28,13 @@ pub fn lab(more: &str) -> Lab {
 }
 
 /// A service of the guest.
-fn service(service: &str) -> ServiceSpec {
-    ServiceSpec {
+fn service(service: &str) -> Service {
+    Service {
         ready: Probe::Udp(UdpProbe {
             packet: "number 7".into(),
             answer: "number 7".into(),
-        }),
+        })
+        .into(),
         ..with_args(service, &["udp", "--listen", "{listen}", "--echo"])
     }
 }

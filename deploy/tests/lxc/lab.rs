@@ -6,10 +6,10 @@ use std::time::Duration;
 use deploy::lxc::Lxc;
 use deploy::network::bridge::Bridge;
 use deploy::procfs::Procfs;
-use deploy::{DeploymentSpec, Host};
+use deploy::{DeploymentSpec, Host, Service};
 use nix::sys::signal::Signal;
 use protocol::ids::AttemptId;
-use protocol::spec::{LxcSpec, PlatformSpec, Resources, ServiceSpec};
+use protocol::spec::{LxcSpec, PlatformSpec, Resources};
 pub use testkit::name;
 use testkit::process;
 pub use testkit::process::is_alive as alive;
@@ -20,7 +20,7 @@ use crate::services;
 
 pub struct Lab {
     pub driver: Lxc,
-    host: Host,
+    pub host: Host,
     dir: tempfile::TempDir,
 }
 
@@ -45,15 +45,15 @@ impl Lab {
         Lxc::new(&self.host)
     }
 
-    pub fn tcp(&self, service: &str, more: &[&str]) -> ServiceSpec {
+    pub fn tcp(&self, service: &str, more: &[&str]) -> Service {
         services::tcp(service, 5000, more)
     }
 
-    pub fn udp(&self, service: &str) -> ServiceSpec {
+    pub fn udp(&self, service: &str) -> Service {
         services::udp(service, 5000, 3)
     }
 
-    pub fn deployment(&self, services: &[ServiceSpec]) -> DeploymentSpec {
+    pub fn deployment(&self, services: &[Service]) -> DeploymentSpec {
         DeploymentSpec {
             attempt: AttemptId::fresh(),
             platform: PlatformSpec::Lxc(LxcSpec {}),

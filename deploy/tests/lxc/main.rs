@@ -33,7 +33,10 @@ async fn services_run_within_their_limits_and_leave_nothing() {
     let running = lab.driver.start(&deployment).await.unwrap();
     let started = running.services().to_vec();
     assert_eq!(
-        ready::wait(&deployment.services, &started, LONG).await.unwrap().len(),
+        ready::wait(&deployment, &lab.host.runner, &started, LONG)
+            .await
+            .unwrap()
+            .len(),
         2
     );
     assert_ne!(started[0].endpoint.unwrap().ip(), started[1].endpoint.unwrap().ip());

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use deploy::native::Native;
-use deploy::{DeploymentSpec, Host};
+use deploy::{DeploymentSpec, Host, Service};
 use protocol::ids::AttemptId;
-use protocol::spec::{NativeSpec, PlatformSpec, Resources, ServiceSpec};
+use protocol::spec::{NativeSpec, PlatformSpec, Resources};
 pub use testkit::name;
 pub use testkit::process::is_alive as alive;
 use testkit::service::WEB;
@@ -63,15 +63,16 @@ impl Lab {
         std::fs::read_to_string(self.logs().join(format!("{service}.log"))).unwrap_or_default()
     }
 
-    pub fn shell(&self, service: &str, script: &str) -> ServiceSpec {
-        testkit::service::script(service, script)
+    pub fn shell(&self, service: &str, script: &str) -> Service {
+        let (name, workload) = testkit::service::script(service, script);
+        Service::workload(name, workload)
     }
 
-    pub fn http(&self, service: &str) -> ServiceSpec {
+    pub fn http(&self, service: &str) -> Service {
         self.shell(service, WEB)
     }
 
-    pub fn deployment(&self, services: &[ServiceSpec]) -> DeploymentSpec {
+    pub fn deployment(&self, services: &[Service]) -> DeploymentSpec {
         DeploymentSpec {
             attempt: AttemptId::fresh(),
             platform: PlatformSpec::Native(NativeSpec {}),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod described;
 mod lab;
 mod limits;
 mod namespace;
@@ -19,9 +20,9 @@ async fn a_service_replies_at_its_endpoint_and_stops_when_asked() {
     let lab = Lab::new();
     let deployment = lab.deployment(&[lab.http("web")]);
     let mut running = lab.native().start(&deployment).await.unwrap();
-    let (services, started) = (deployment.services.clone(), running.services().to_vec());
+    let started = running.services().to_vec();
     let replies = tokio::select! {
-        replies = ready::wait(&services, &started, Duration::from_secs(60)) => replies.unwrap(),
+        replies = ready::wait(&deployment, &lab.host.runner, &started, Duration::from_secs(60)) => replies.unwrap(),
         (name, exit) = running.ended() => panic!("{name} ended: {exit:?}, {}", lab.log("web")),
     };
     assert_eq!(replies.len(), 1);

@@ -25,9 +25,14 @@ async fn services_are_in_the_namespace_of_their_runner() {
     let running = lab.native().start(&deployment).await.unwrap();
     let endpoint = running.services()[0].endpoint.unwrap();
     assert_eq!(endpoint.ip(), lab.host.address);
-    ready::wait(&deployment.services, running.services(), Duration::from_secs(60))
-        .await
-        .unwrap();
+    ready::wait(
+        &deployment,
+        &lab.host.runner,
+        running.services(),
+        Duration::from_secs(60),
+    )
+    .await
+    .unwrap();
 
     let loopback = std::net::TcpStream::connect(("127.0.0.1", endpoint.port()));
     assert!(loopback.is_err(), "it listens on all addresses");

@@ -1,35 +1,37 @@
-//! The workload's services as `ServiceSpec`s.
+//! The workload's services as `Service`s.
 
 use std::path::{Path, PathBuf};
 
-use protocol::spec::Place;
-use protocol::spec::{HttpProbe, Probe, ServiceSpec, UdpProbe};
+use deploy::{Program, Service};
+use protocol::spec::{HttpProbe, Probe, UdpProbe};
 
 /// `workload tcp` on a port, with further arguments.
-pub fn tcp(service: &str, port: u16, more: &[&str]) -> ServiceSpec {
+pub fn tcp(service: &str, port: u16, more: &[&str]) -> Service {
     let args = ["tcp", "--listen", "{listen}"].iter().chain(more);
-    ServiceSpec {
+    let ready = Probe::Http(HttpProbe {
+        path: "/".into(),
+        status: 200,
+        body_bytes: Some(1000),
+        body: None,
+    });
+    Service {
         name: service.parse().unwrap(),
-        args: args.map(ToString::to_string).collect(),
-        place: Place::Platform,
         port: Some(port),
-        ready: Probe::Http(HttpProbe {
-            path: "/".into(),
-            status: 200,
-            body_bytes: Some(1000),
-        }),
+        ready: ready.into(),
+        program: Program::Workload(args.map(ToString::to_string).collect()),
     }
 }
 
 /// `workload udp` on a port, which prepends so many letters to the packet that it answers.
-pub fn udp(service: &str, port: u16, letters: usize) -> ServiceSpec {
+pub fn udp(service: &str, port: u16, letters: usize) -> Service {
     let args = ["udp", "--listen", "{listen}", "--reply-bytes", &letters.to_string()];
-    ServiceSpec {
-        args: args.map(str::to_owned).to_vec(),
-        ready: Probe::Udp(UdpProbe {
-            packet: "12345678".into(),
-            answer: format!("{}12345678", "A".repeat(letters)),
-        }),
+    let ready = Probe::Udp(UdpProbe {
+        packet: "12345678".into(),
+        answer: format!("{}12345678", "A".repeat(letters)),
+    });
+    Service {
+        ready: ready.into(),
+        program: Program::Workload(args.map(str::to_owned).to_vec()),
         ..tcp(service, port, &[])
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`httperf`] | open loop by connection rate | individual requests, percentiles other than the median, its own lag |
 //! | [`jmeter`] | closed loop of threads | times below a millisecond, its own lag |
+//! | [`runs`] | runs of a task, one after the other | its own lag |
 //! | [`command`] | any program of the user's | what its output does not tell |
 
 pub mod command;
@@ -14,6 +15,7 @@ pub mod jtl;
 mod outcome;
 mod program;
 pub mod resolve;
+pub mod runs;
 pub mod units;
 
 pub use figures::Figure;

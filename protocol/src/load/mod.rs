@@ -18,6 +18,7 @@ mod http;
 mod machine;
 mod prepare;
 mod result;
+mod runs;
 mod spec;
 pub mod template;
 mod udp;
@@ -25,8 +26,9 @@ mod udp;
 pub use command::{Better, CommandLoad, CountOf, CsvColumn, Extract, FigureSpec, OutputPart, Take, WorkingFile};
 pub use http::{Body, Expectation, HttpRequest, HttpRequests, Method, RequestOrder, TlsSpec, TlsStats, Trust};
 pub use machine::{GeneratorLimits, MachineFacts};
-pub use prepare::{EchoSpec, JungMix, JungSpec, LettersSpec, PartSpec, Prepare, Start, TargetSpec};
+pub use prepare::{DescribedSpec, EchoSpec, JungMix, JungSpec, LettersSpec, PartSpec, Prepare, Start, TargetSpec};
 pub use result::{Awake, Chunk, Fired, Little, Prepared, Progress, RequestLabel, Scheduling, Stream, Tally, Usage};
+pub use runs::{RUN_COLUMNS, RUNS_FILE, RunsLoad};
 pub use spec::{
     Arrivals, Bounds, HttperfLoad, JmeterLoad, Limit, LoadKind, LoadSpec, MaxLoad, NoLoad, RampLoad, RateLoad, Think,
     Timing, Transport, UdpLoad, UserRequests, UsersLoad, Wait,

@@ -47,7 +47,14 @@ pub enum TargetSpec {
     Echo(EchoSpec),
     /// The API gateway of Fraga's IoT benchmark.
     Jung(JungSpec),
+    /// A described service: any reply will do.
+    Described(DescribedSpec),
 }
+
+/// A described service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DescribedSpec {}
 
 /// A service that replies with letters `A`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::CommandLoad;
 use super::http::HttpRequests;
+use super::runs::RunsLoad;
 use crate::spec::CpuSet;
 
 /// A load.
@@ -87,6 +88,26 @@ pub enum Transport {
     Http,
     /// Numbered UDP packets.
     Udp,
+    /// Another protocol over TCP.
+    Tcp,
+    /// Nothing: the program is a task, which is run again and again.
+    Task,
+}
+
+impl Transport {
+    /// Its name in configuration files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Task => "task",
+        }
+    }
+
+    /// Those of services.
+    pub const OF_SERVICES: [Self; 3] = [Self::Http, Self::Udp, Self::Tcp];
 }
 
 /// The kinds of load.
@@ -111,6 +132,8 @@ pub enum LoadKind {
     None(NoLoad),
     /// A stream of UDP packets.
     Udp(UdpLoad),
+    /// Runs of a task.
+    Runs(RunsLoad),
 }
 
 /// Durations of a load.
@@ -352,7 +375,10 @@ impl LoadKind {
     pub fn supports(&self, transport: Transport) -> bool {
         match self {
             Self::None(_) => true,
-            Self::Command(command) => command.transport.is_none_or(|own| own == transport),
+            Self::Runs(_) => transport == Transport::Task,
+            Self::Command(command) => {
+                transport != Transport::Task && command.transport.is_none_or(|own| own == transport)
+            }
             Self::Udp(_) => transport == Transport::Udp,
             _ => transport == Transport::Http,
         }
@@ -371,6 +397,7 @@ impl LoadKind {
             Self::Command(load) => &load.timing,
             Self::None(load) => &load.timing,
             Self::Udp(load) => &load.timing,
+            Self::Runs(load) => &load.timing,
         }
     }
 
@@ -380,6 +407,9 @@ impl LoadKind {
         let timing = self.timing();
         match self {
             Self::Command(load) => load.longest(),
+            Self::Runs(load) => timing
+                .timeout
+                .saturating_mul(load.runs.saturating_add(load.warm_up_runs)),
             _ => timing.warm_up + timing.duration + timing.timeout,
         }
     }
@@ -403,7 +433,7 @@ impl LoadKind {
             Self::Max(load) => load.keep_alive,
             Self::Httperf(load) => load.calls > 1,
             Self::Jmeter(load) => load.keep_alive,
-            Self::Command(_) | Self::None(_) | Self::Udp(_) => false,
+            Self::Command(_) | Self::None(_) | Self::Udp(_) | Self::Runs(_) => false,
         }
     }
 
@@ -417,7 +447,7 @@ impl LoadKind {
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         match self {
-            Self::Users(_) | Self::Max(_) | Self::Jmeter(_) => true,
+            Self::Users(_) | Self::Max(_) | Self::Jmeter(_) | Self::Runs(_) => true,
             Self::Udp(udp) => udp.window.is_some(),
             Self::Rate(_) | Self::Ramp(_) | Self::Httperf(_) | Self::Command(_) | Self::None(_) => false,
         }
@@ -429,7 +459,9 @@ impl LoadKind {
         match self {
             Self::Rate(_) | Self::Users(_) | Self::Max(_) => true,
             Self::Udp(udp) => udp.search.is_none(),
-            Self::Ramp(_) | Self::Httperf(_) | Self::Jmeter(_) | Self::Command(_) | Self::None(_) => false,
+            Self::Ramp(_) | Self::Httperf(_) | Self::Jmeter(_) | Self::Command(_) | Self::None(_) | Self::Runs(_) => {
+                false
+            }
         }
     }
 
@@ -442,6 +474,7 @@ impl LoadKind {
             }
             Self::None(_) => Some(0.0),
             Self::Udp(udp) => Some(udp.packets as f64),
+            Self::Runs(load) => Some(load.runs.into()),
             _ => None,
         }
     }
@@ -459,6 +492,7 @@ impl LoadKind {
             Self::Command(load) => &load.cpus,
             Self::None(_) => &[],
             Self::Udp(load) => &load.cpus,
+            Self::Runs(load) => &load.cpus,
         }
     }
 
@@ -474,6 +508,7 @@ impl LoadKind {
             Self::Command(load) => &mut load.cpus,
             Self::None(_) => return,
             Self::Udp(load) => &mut load.cpus,
+            Self::Runs(load) => &mut load.cpus,
         };
         cpus.cpus().clone_into(own);
     }

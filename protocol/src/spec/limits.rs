@@ -48,6 +48,8 @@ pub struct Deadlines {
     pub ready_ms: u64,
     /// The lease: the runner ends the trial after this time without a command of its controller.
     pub lease_ms: u64,
+    /// Filling the described services with data, after their first replies.
+    pub seed_ms: u64,
     /// From the request to terminate a service to killing it.
     pub grace_ms: u64,
 }

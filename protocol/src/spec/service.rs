@@ -1,10 +1,15 @@
-//! The services of a deployment: their processes and readiness probes, their broker, and how they are seeded with data.
+//! The services of a deployment, their broker, and how they are seeded with data.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::description::ServiceDescription;
+use super::probe::Probe;
+use super::template::{Parameter, ParameterName};
 use crate::ids::Name;
 
-/// One process of a workload.
+/// One service of a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSpec {
@@ -13,7 +18,27 @@ pub struct ServiceSpec {
     /// Where it runs.
     #[serde(default, skip_serializing_if = "Place::is_platform")]
     pub place: Place,
-    /// Arguments of the `workload` program, e.g. `["tcp", "--listen", "{listen}"]`; `{listen}` is replaced by the platform's `address:port`.
+    /// What it is.
+    pub source: ServiceSource,
+}
+
+/// What a service is: part of this project, or described.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceSource {
+    /// The `workload` program.
+    Workload(WorkloadService),
+    /// A description of the target host, `services/<name>/service.toml`.
+    Named(NamedService),
+    /// A description in the message itself, as far as the target host allows what it names.
+    Inline(Box<ServiceDescription>),
+}
+
+/// A service of the `workload` program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadService {
+    /// Its arguments, e.g. `["tcp", "--listen", "{listen}"]`; `{listen}` is replaced by the platform's `address:port`.
     pub args: Vec<String>,
     /// The port that it listens on; `None`: it does not listen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,80 +47,15 @@ pub struct ServiceSpec {
     pub ready: Probe,
 }
 
-/// A readiness probe. An open port is not sufficient behind a port forward or proxy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Probe {
-    /// An HTTP GET with the expected response.
-    Http(HttpProbe),
-    /// The port accepts a connection: sufficient for a host process, without a proxy in front.
-    Connects(ConnectsProbe),
-    /// The process was started, and its guest, if any, has reported on its console that it is up. For services without a port; the probe of a
-    /// service that depends on them shows whether they work.
-    Started(StartedProbe),
-    /// A UDP packet with the expected reply.
-    Udp(UdpProbe),
-}
-
-impl Probe {
-    /// The transport of the probe and thus of the service.
-    #[must_use]
-    pub const fn transport(&self) -> Transport {
-        match self {
-            Self::Udp(_) => Transport::Udp,
-            Self::Http(_) | Self::Connects(_) | Self::Started(_) => Transport::Tcp,
-        }
-    }
-}
-
-/// The transport of a service; TCP and UDP ports are separate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-}
-
-impl std::fmt::Display for Transport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        })
-    }
-}
-
-/// The body of [`Probe::Connects`]: nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ConnectsProbe {}
-
-/// The body of [`Probe::Started`]: nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StartedProbe {}
-
-/// An HTTP GET and the expected response.
+/// A service that the target host describes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HttpProbe {
-    /// The path, e.g. `/`.
-    pub path: String,
-    /// The expected status.
-    pub status: u16,
-    /// The expected body length, bytes; `None`: any.
-    pub body_bytes: Option<u64>,
-}
-
-/// A UDP packet and the expected reply. The packet is resent until the reply arrives, since it may be lost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UdpProbe {
-    /// Payload of the packet.
-    pub packet: String,
-    /// Complete payload of the reply.
-    pub answer: String,
+pub struct NamedService {
+    /// The name of the description.
+    pub description: Name,
+    /// The parameters that are not left at their defaults.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<ParameterName, Parameter>,
 }
 
 /// Where a service runs.

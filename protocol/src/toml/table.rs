@@ -11,7 +11,7 @@ use super::field::{Field, Given, Section, cut};
 use super::problem::{Fault, Problem, did_you_mean};
 use super::units::parse_duration;
 use super::value;
-use crate::spec::CpuSet;
+use crate::spec::{CpuSet, Parameter};
 
 /// The tables of a file with their keys, for unknown keys that belong elsewhere.
 pub type Homes = &'static [(&'static str, &'static [&'static str])];
@@ -181,6 +181,21 @@ impl<'a> Table<'a> {
         self.by_name(key, fault, |value| integer(value).ok())
     }
 
+    /// Values of parameters by name, as a table.
+    pub fn parameters(&mut self, key: &'static str) -> Field<Vec<(String, Parameter)>> {
+        let fault = || {
+            Fault::new(
+                "expected integers, texts, true or false by name",
+                "write e.g. { port = 8080, policy = \"allkeys-lru\" }",
+            )
+        };
+        self.by_name(key, fault, |value| match value {
+            DeValue::String(text) => Some(Parameter::from(&**text)),
+            DeValue::Boolean(flag) => Some(Parameter::Boolean(*flag)),
+            value => integer(value).ok().map(Parameter::Integer),
+        })
+    }
+
     /// Strings by name, as a table.
     pub fn strings(&mut self, key: &'static str) -> Field<Vec<(String, String)>> {
         let fault = || {
@@ -238,6 +253,8 @@ impl<'a> Table<'a> {
             shown: String::new(),
             given: Given::Absent,
         };
+        // A key that two structs read has its problem once.
+        let is_new = !self.asked.contains(&key);
         let Some((document, value)) = self.find(key) else {
             return field;
         };
@@ -247,16 +264,26 @@ impl<'a> Table<'a> {
         field.given = Given::Invalid;
         match read(value.get_ref()) {
             Ok(read) => field.given = Given::Value(read),
-            Err(fault) => self.problems.push(self.section.field_problem(&field, fault)),
+            Err(fault) if is_new => self.problems.push(self.section.field_problem(&field, fault)),
+            Err(_) => {}
         }
         field
     }
 
     /// The value of a key, in the first layer that has it.
     fn find(&mut self, key: &'static str) -> Option<(&'a Document<'a>, &'a Spanned<DeValue<'a>>)> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         let mut layers = self.layers.iter();
         layers.find_map(|layer| Some((layer.document, layer.table.get(key)?)))
+    }
+
+    /// The table under a key if there is one; see [`Self::table`].
+    #[must_use]
+    pub fn table_if_given(&mut self, key: &'static str) -> Option<Self> {
+        let is_given = self.layers.iter().any(|layer| layer.table.contains_key(key));
+        is_given.then(|| self.table(key))
     }
 
     /// The table under a key, e.g. `[kafka]`, of all layers; an empty one if there is none.

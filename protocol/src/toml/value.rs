@@ -190,6 +190,11 @@ pub fn kafka_files(options: &BTreeMap<String, String>, table: &mut TableCheck<'_
     }
 }
 
+/// A text that a type defines.
+pub fn parsed<T: std::str::FromStr>(what: &'static str, remedy: &'static str) -> impl Fn(&String) -> Result<T, Fault> {
+    move |text| text.parse().map_err(|_| Fault::new(format!("invalid {what}"), remedy))
+}
+
 /// A value that needs no check.
 ///
 /// # Errors

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use protocol::facts::{
-    CpuFacts, HostFacts, HostState, KernelFacts, MemoryFacts, NumaNode, PlatformFacts, Program, Temperature, Unmet,
+    CpuFacts, HostFacts, HostState, KernelFacts, MemoryFacts, NumaNode, PlatformFacts, Program, ServiceFacts,
+    Temperature, Unmet,
 };
+use protocol::load::Transport;
 use protocol::sample::{
     Counter, Counters, Energy, GuestThread, Link, OtherProcessesRef, PlatformProcess, ProcessKind, ProcessRef,
     QemuThreads, Role, Sample, Samples, ServiceProcess, ServiceRef, Subject, WholeHost,
@@ -96,6 +98,18 @@ pub fn facts() -> HostFacts {
                 remedy: "install one".into(),
             }),
             details: BTreeMap::from([("engine".into(), "20.10".into())]),
+        }],
+        services: vec![ServiceFacts {
+            service: name("web"),
+            protocol: Some(Transport::Http),
+            record: None,
+            unmet: vec![
+                None,
+                Some(Unmet {
+                    need: "no [container]".into(),
+                    remedy: "add it".into(),
+                }),
+            ],
         }],
     }
 }

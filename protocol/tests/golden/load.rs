@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use protocol::command::TrialRef;
 use protocol::load::{
-    Arrivals, Body, Chunk, EchoSpec, Expectation, Fired, HostCounters, HttpRequest, HttpRequests, JungMix, JungSpec,
-    LettersSpec, Little, LoadKind, LoadSpec, MachineFacts, MaxLoad, Method, PartSpec, Prepare, Prepared, Progress,
-    RateLoad, RequestLabel, RequestOrder, ServiceCounters, Start, Stream, StreamStats, Tally, TargetSpec, Think,
-    Timing, TlsSpec, TlsStats, Trust, UdpLoad, UdpStats, Usage, UserRequests, UsersLoad, Wait,
+    Arrivals, Body, Chunk, DescribedSpec, EchoSpec, Expectation, Fired, HostCounters, HttpRequest, HttpRequests,
+    JungMix, JungSpec, LettersSpec, Little, LoadKind, LoadSpec, MachineFacts, MaxLoad, Method, PartSpec, Prepare,
+    Prepared, Progress, RateLoad, RequestLabel, RequestOrder, ServiceCounters, Start, Stream, StreamStats, Tally,
+    TargetSpec, Think, Timing, TlsSpec, TlsStats, Trust, UdpLoad, UdpStats, Usage, UserRequests, UsersLoad, Wait,
 };
 use protocol::{Command, Event};
 
@@ -86,6 +86,10 @@ fn loader_commands() {
         cpus: vec![],
     });
     check("prepare-max", prepare(max.clone(), letters.clone()));
+    check(
+        "prepare-described",
+        prepare(max.clone(), TargetSpec::Described(DescribedSpec {})),
+    );
     check("prepare-http", prepare_http(max, http(), letters));
     let udp = LoadKind::Udp(UdpLoad {
         packets: 100_000,

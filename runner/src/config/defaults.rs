@@ -50,6 +50,16 @@ pub fn apache_kafka() -> PathBuf {
         .unwrap_or_else(|| program("kafka.sh"))
 }
 
+/// `services` in the repository in which this program was built, seen from `target/<profile>`; else next to this program.
+#[must_use]
+pub fn services() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    let folder = own.ancestors().nth(3).map(|root| root.join("services"));
+    folder
+        .filter(|folder| folder.is_dir())
+        .unwrap_or_else(|| own.with_file_name("services"))
+}
+
 /// The path of a program next to this one, else on the PATH, else where it would be next to this one.
 fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();

@@ -65,6 +65,30 @@ raw_table! {
         sampler: word -> String,
         /// What is logged.
         log: word -> String,
+        /// The folder of the descriptions of services.
+        services: word -> String,
+    }
+}
+
+raw_table! {
+    /// `[allow]`.
+    RawAllow {
+        /// The descriptions of this host that messages may name.
+        descriptions: list -> Vec<String>,
+        /// The programs that a description in a message may name.
+        programs: list -> Vec<String>,
+        /// The container images that messages may name.
+        images: list -> Vec<String>,
+        /// The files that a description in a message may put into images.
+        files: list -> Vec<String>,
+        /// The descriptions of guests that messages may name.
+        guests: list -> Vec<String>,
+        /// The most memory of a service, MiB.
+        memory_mib: mib -> i64,
+        /// The CPUs of services.
+        cpus: cpus -> CpuSet,
+        /// The most that the files of a service may contain, MiB.
+        data_mib: mib -> i64,
     }
 }
 
@@ -72,6 +96,7 @@ raw_table! {
 #[derive(Clone, Debug)]
 pub struct RawConfig {
     keys: RawKeys,
+    allow: RawAllow,
     /// `[kafka]`: options of librdkafka.
     kafka: BTreeMap<String, String>,
     kafka_section: Section,
@@ -80,8 +105,12 @@ pub struct RawConfig {
 impl RawConfig {
     fn read(mut root: Table<'_>, problems: &mut Vec<Problem>) -> Self {
         let kafka = root.table("kafka");
+        let mut allow = root.table("allow");
+        let raw_allow = RawAllow::read(&mut allow);
+        allow.end(problems);
         let raw = Self {
             keys: RawKeys::read(&mut root),
+            allow: raw_allow,
             kafka_section: kafka.section(),
             kafka: kafka.options(problems),
         };

@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::services::allow::Allow;
 
 fn load(toml: &str, environment: &[(&str, &str)], flags: Flags) -> Result<Config, Vec<Problem>> {
     let folder = tempfile::tempdir().unwrap();
@@ -33,14 +34,15 @@ fn the_example_file_is_valid_as_it_is_and_with_every_line_uncommented() {
     load(example, &[], Flags::default()).unwrap();
     let is_setting = |line: &str| {
         let rest = line.strip_prefix("# ").unwrap_or_default();
-        rest == "[kafka]" || rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
+        ["[allow]", "[kafka]"].contains(&rest) || rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
     };
     let settings: Vec<&str> = example
         .lines()
         .filter(|line| is_setting(line))
         .map(|line| &line[2..])
         .collect();
-    for key in RawKeys::KEYS.iter().copied().chain(["kafka"]) {
+    let keys = RawKeys::KEYS.iter().chain(RawAllow::KEYS).copied();
+    for key in keys.chain(["allow", "kafka"]) {
         assert!(
             settings
                 .iter()
@@ -52,7 +54,14 @@ fn the_example_file_is_valid_as_it_is_and_with_every_line_uncommented() {
     let without_files: Vec<&str> = settings
         .into_iter()
         .filter(|line| {
-            let files = ["key_file", "workload", "broker =", "apache_kafka", "\"ssl.ca.location"];
+            let files = [
+                "key_file",
+                "workload",
+                "broker =",
+                "apache_kafka",
+                "services =",
+                "\"ssl.ca.location",
+            ];
             !files.iter().any(|key| line.starts_with(key))
         })
         .collect();
@@ -83,7 +92,7 @@ fn all_problems_are_reported_at_once_with_location_and_remedy() {
     let text = problems(
         "name = \"A\"\naddress = \"here\"\nbrokers = \"embedded\"\nprefix = \"a b\"\npartitions = 0\nreplication = \"x\"\n\
          retention = \"1w\"\nkafka = 3\nkey_file = \"/nowhere/key\"\nstate = \"\"\nworkload = \"/nowhere/workload\"\n\
-         broker = \"/nowhere/broker\"\napache_kafka = \"/nowhere/kafka.sh\"\ncpus = \"x\"\nsampler = \"fast\"\nlog = \"info,=\"\n",
+         broker = \"/nowhere/broker\"\napache_kafka = \"/nowhere/kafka.sh\"\ncpus = \"x\"\nsampler = \"fast\"\nlog = \"info,=\"\nservices = \"/nowhere/services\"\n",
     );
     assert_eq!(text.lines().count(), RawKeys::KEYS.len() + 1, "{text}");
     for (line, key) in text.lines().zip(["name", "address"]) {
@@ -94,6 +103,29 @@ fn all_problems_are_reported_at_once_with_location_and_remedy() {
         "{text}"
     );
     assert!(text.contains("it uses the controller's"), "{text}");
+}
+
+#[test]
+fn what_messages_may_start_is_checked() {
+    let config = load("", &[], Flags::default()).unwrap();
+    assert_eq!(config.allow, Allow::default());
+    let file = "brokers = \"lab:9092\"\n[allow]\nprograms = [\"/usr/sbin/nginx\"]\n";
+    let text = problems(file);
+    assert!(
+        text.contains("[allow]: programs") && text.contains("set key_file"),
+        "{text}"
+    );
+    load(&file.replace("lab:9092", "127.0.0.1:9092"), &[], Flags::default()).unwrap();
+    let text = problems("[allow]\nprograms = [\"nginx\"]\nmemory_mib = 1\ncpus = \"x\"\ndata_mib = -1\nimage = 1\n");
+    for part in [
+        "\"nginx\" is not an absolute path",
+        "memory_mib = 1",
+        "cpus",
+        "data_mib = -1",
+        "image = 1: unknown key",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
 }
 
 #[test]
@@ -125,7 +157,7 @@ fn a_problem_names_the_variable_or_flag_that_it_comes_from() {
     assert_eq!(places, ["option --name", "variable JUNG_RUNNER__ADDRESS"]);
     assert_eq!(
         error[1].to_string(),
-        "variable JUNG_RUNNER__ADDRESS: address = \"a\": expected an IP address; write it like 192.0.2.7"
+        "variable JUNG_RUNNER__ADDRESS: address = \"a\": invalid IP address; write it like 192.0.2.7"
     );
     let unknown = load("", &[("JUNG_RUNNER__NMAE", "a")], Flags::default()).unwrap_err();
     assert_eq!(unknown[0].file, "variable JUNG_RUNNER__NMAE");

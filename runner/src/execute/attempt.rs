@@ -22,6 +22,7 @@ use super::plan::{self, Programs};
 use crate::crash_journal::{CrashJournal, Record};
 use crate::kernel_log::{self, KernelLog};
 use crate::sampler::{Priority, Sampled, totals};
+use crate::services::Catalog;
 use crate::state::{EndReason, Input};
 use crate::sweep;
 
@@ -35,6 +36,8 @@ pub struct Context {
     pub host: Host,
     /// The programs besides the workload.
     pub programs: Programs,
+    /// The services that can be run here.
+    pub catalog: Catalog,
     /// The attempts that run, on disk.
     pub journal: CrashJournal,
     /// Page size, bytes.

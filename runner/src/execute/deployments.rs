@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use deploy::ready::FirstReply;
-use deploy::{Deployment, Meter, Started, Stopped};
+use deploy::{Deployment, Meter, Started, Stopped, listeners};
 use futures_util::future::{pending, select_all};
 use protocol::Name;
 use protocol::event::{Endpoint, StartUp};
+use protocol::facts::ImageRecord;
 use protocol::spec::Emulation;
 use protocol::summary::{Exit, Teardown};
 use tokio::time::timeout;
@@ -82,6 +83,30 @@ impl Deployments {
             })
         };
         self.services().filter_map(endpoint).collect()
+    }
+
+    /// Where a service listens, to explain why it did not reply; empty for guests, whose sockets the host does not see.
+    pub(super) fn describe_listeners(&self, service: &Name) -> String {
+        let Some(deployed) = self.0.iter().find(|deployed| {
+            let mut services = deployed.running.services().iter();
+            services.any(|started| started.service == *service)
+        }) else {
+            return String::new();
+        };
+        if deployed.running.guest(service).is_some() {
+            return String::new();
+        }
+        let listeners = listeners(&deployed.running.pids(service));
+        let shown: Vec<String> = listeners.iter().map(ToString::to_string).collect();
+        match shown.as_slice() {
+            [] => "; it listens nowhere".to_owned(),
+            some => format!("; it listens on {}", some.join(", ")),
+        }
+    }
+
+    /// The image that a described service was started from.
+    pub(super) fn image(&self, service: &Name) -> Option<ImageRecord> {
+        self.0.iter().find_map(|deployed| deployed.running.image(service))
     }
 
     /// The start-up times of the services, from the call of their driver.

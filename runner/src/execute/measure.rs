@@ -135,5 +135,6 @@ fn ready_event(deployments: &Deployments, up: StartResult, clock_ns: u64) -> Rea
         placement: Vec::new(),
         deviations: deployments.deviations(),
         emulation: deployments.emulation(),
+        services: up.services,
     }
 }

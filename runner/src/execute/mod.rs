@@ -18,7 +18,6 @@ mod plan;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deploy::Host;
 use protocol::AttemptId;
 use protocol::event::Stage;
 use protocol::summary::Teardown;
@@ -62,10 +61,10 @@ impl Executors {
         }
     }
 
-    /// The host.
+    /// What all attempts share.
     #[must_use]
-    pub fn host(&self) -> &Host {
-        &self.context.host
+    pub fn context(&self) -> Arc<Context> {
+        Arc::clone(&self.context)
     }
 
     /// Starts an attempt. Its last report is [`Input::Finished`], whatever happens to it.

@@ -21,11 +21,13 @@ use std::time::Duration;
 
 use deploy::{AnyDriver, Driver, Host};
 use nix::unistd::{SysconfVar, sysconf};
+use protocol::command::Describe;
 use protocol::facts::{HostFacts, HostState, PlatformFacts, Unmet};
 use protocol::spec::{CpuSet, PlatformSpec};
 use sysinfo::System;
 
 use crate::kernel_log::{self, KernelLog};
+use crate::services::Catalog;
 use tree::{Tree, value};
 
 /// How long the probe of a platform may take.
@@ -68,7 +70,28 @@ pub async fn facts(host: &Host, platforms: &[PlatformSpec]) -> HostFacts {
         },
         programs,
         platforms: probed,
+        services: Vec::new(),
     }
+}
+
+/// The facts that a DESCRIBE asks for: with whether its services can run here, and whether its platforms are allowed.
+pub async fn described(host: &Host, catalog: &Catalog, describe: &Describe) -> HostFacts {
+    let mut facts = facts(host, &describe.platforms).await;
+    for (platform, facts) in describe.platforms.iter().zip(&mut facts.platforms) {
+        if let Err(unmet) = catalog.allow().platform(platform) {
+            facts.unmet = Some(unmet);
+        }
+    }
+    let (catalog, describe) = (catalog.clone(), describe.clone());
+    // Files are read.
+    let services = tokio::task::spawn_blocking(move || {
+        let services = describe.services.iter();
+        services
+            .map(|service| catalog.facts(service, &describe.platforms))
+            .collect()
+    });
+    facts.services = services.await.unwrap_or_default();
+    facts
 }
 
 /// The number of the kernel's latest message.

@@ -53,7 +53,11 @@ pub fn read(workload: &Path) -> Vec<Program> {
         .collect()
 }
 
-fn program(path: &Path) -> io::Result<Program> {
+/// A file by its hash.
+///
+/// # Errors
+/// It cannot be read.
+pub fn program(path: &Path) -> io::Result<Program> {
     let metadata = fs::metadata(path)?;
     let stamp = (metadata.len(), metadata.modified()?);
     let shown = path.display().to_string();

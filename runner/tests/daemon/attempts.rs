@@ -25,7 +25,15 @@ async fn a_complete_attempt_on_the_native_platform() {
             fail: Some(FakeFailure::Probe),
         }),
     ];
-    controller.send(None, Command::Describe(Describe { platforms })).await;
+    controller
+        .send(
+            None,
+            Command::Describe(Describe {
+                platforms,
+                ..Describe::default()
+            }),
+        )
+        .await;
     let Event::Facts(facts) = controller.answer().await else {
         panic!("not FACTS")
     };

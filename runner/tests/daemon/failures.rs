@@ -5,7 +5,7 @@ use protocol::sample::Subject;
 use protocol::spec::FakeFailure;
 use protocol::{AttemptId, Event};
 
-use crate::lab::{Lab, fake, is_alive, journaled, native, until};
+use crate::lab::{Lab, fake, is_alive, journaled, native, port_of, script_of, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_failure_has_its_stage() {
@@ -67,7 +67,7 @@ async fn the_failure_of_a_service_has_its_last_output() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
     let mut run = native();
-    run.services[0].args[1] = "echo cannot find my config; exit 3".to_owned();
+    *script_of(&mut run) = "echo cannot find my config; exit 3".to_owned();
     controller.run(AttemptId::fresh(), &run).await;
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let Event::Failed(failed) = controller.answer().await else {
@@ -83,7 +83,7 @@ async fn a_port_in_use_is_reported() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
     let run = native();
-    let _taken = std::net::TcpListener::bind(("127.0.0.1", run.services[0].port.unwrap())).unwrap();
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", port_of(&run))).unwrap();
     controller.run(AttemptId::fresh(), &run).await;
     assert_eq!(controller.words(1).await, ["ACCEPTED"]);
     let (stage, why) = controller.failed().await;
@@ -136,7 +136,8 @@ async fn a_second_signal_ends_the_runner_immediately() {
     let (mut runner, mut controller) = lab.serving().await;
     let mut run = native();
     // The service ignores SIGTERM.
-    run.services[0].args[1] = run.services[0].args[1].replacen("my $l =", "$SIG{TERM} = q(IGNORE); my $l =", 1);
+    let script = script_of(&mut run);
+    *script = script.replacen("my $l =", "$SIG{TERM} = q(IGNORE); my $l =", 1);
     run.deadlines.grace_ms = 600_000;
     controller.ready(&run).await;
     let pid = sampled_pid(&mut controller).await;

@@ -8,7 +8,9 @@ use broker::Broker;
 use protocol::bus::{BusConfig, CommandSender, EventReceiver, connect_controller};
 use protocol::command::{Renew, Run, Stop, StopReason, TrialRef};
 use protocol::event::Stage;
-use protocol::spec::{Deadlines, FakeFailure, FakeSpec, NativeSpec, PlatformSpec, Resources, Sampling};
+use protocol::spec::{
+    Deadlines, FakeFailure, FakeSpec, NativeSpec, Place, PlatformSpec, Resources, Sampling, ServiceSource, ServiceSpec,
+};
 use protocol::{AttemptId, Command, Envelope, Epoch, Event, Name};
 pub use testkit::process::is_alive;
 use testkit::service::{WEB, script};
@@ -233,6 +235,32 @@ impl Controller {
     }
 }
 
+/// A service of a script for the workload program, which is a shell here.
+pub fn shell(service: &str, text: &str) -> ServiceSpec {
+    let (name, workload) = script(service, text);
+    ServiceSpec {
+        name,
+        place: Place::Platform,
+        source: ServiceSource::Workload(workload),
+    }
+}
+
+/// The script of the first service of a RUN.
+pub fn script_of(run: &mut Run) -> &mut String {
+    match &mut run.services[0].source {
+        ServiceSource::Workload(workload) => &mut workload.args[1],
+        other => panic!("not a script: {other:?}"),
+    }
+}
+
+/// The port of the first service of a RUN.
+pub fn port_of(run: &Run) -> u16 {
+    match &run.services[0].source {
+        ServiceSource::Workload(workload) => workload.port.unwrap(),
+        other => panic!("not of the workload program: {other:?}"),
+    }
+}
+
 /// A RUN of one service on a platform.
 pub fn run(platform: PlatformSpec) -> Run {
     Run {
@@ -243,7 +271,7 @@ pub fn run(platform: PlatformSpec) -> Run {
             attempt: 1,
         },
         platform,
-        services: vec![script("web", WEB)],
+        services: vec![shell("web", WEB)],
         broker: None,
         seed: None,
         resources: Resources::default(),
@@ -255,6 +283,7 @@ pub fn run(platform: PlatformSpec) -> Run {
             prepare_ms: 60_000,
             ready_ms: 60_000,
             lease_ms: 120_000,
+            seed_ms: 60_000,
             grace_ms: 3000,
         },
     }

@@ -7,7 +7,7 @@ use protocol::command::Edge;
 use protocol::sample::{Counter, Sample, Subject};
 use protocol::{Command, Event};
 
-use crate::lab::{Lab, Runner, native};
+use crate::lab::{Lab, Runner, native, script_of};
 
 /// The soft limit of open files of a process.
 fn open_files(pid: u32) -> u64 {
@@ -56,7 +56,7 @@ async fn processes_that_are_born_after_ready_are_sampled() {
     let lab = Lab::new().await;
     let (_runner, mut controller) = lab.serving().await;
     let mut run = native();
-    let script = &mut run.services[0].args[1];
+    let script = script_of(&mut run);
     *script = format!("(while :; do sleep 0.5; done) & {script}");
     let (attempt, _) = controller.ready(&run).await;
     let mut pids = BTreeSet::new();

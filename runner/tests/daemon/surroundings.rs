@@ -2,20 +2,23 @@
 
 use protocol::command::Run;
 use protocol::event::{RefusedReason, Stage};
-use protocol::spec::{BrokerProgram, BrokerSpec, Place, SeedSpec};
-use protocol::spec::{Probe, ServiceSpec, StartedProbe};
+use protocol::spec::{
+    BrokerProgram, BrokerSpec, Place, Probe, SeedSpec, ServiceSource, ServiceSpec, StartedProbe, WorkloadService,
+};
 use protocol::{AttemptId, Event};
 
-use crate::lab::{Lab, fake, name, native};
+use crate::lab::{Lab, fake, name, native, port_of};
 
 /// A service that listens nowhere.
 fn silent(service: &str, place: Place, script: &str) -> ServiceSpec {
     ServiceSpec {
         name: name(service),
         place,
-        args: vec!["-c".to_owned(), script.to_owned()],
-        port: None,
-        ready: Probe::Started(StartedProbe {}),
+        source: ServiceSource::Workload(WorkloadService {
+            args: vec!["-c".to_owned(), script.to_owned()],
+            port: None,
+            ready: Probe::Started(StartedProbe {}),
+        }),
     }
 }
 
@@ -103,7 +106,7 @@ async fn a_broker_port_in_use_and_reserved_names_are_refused() {
     run.services[0].name = name("kafka");
     run.broker = Some(BrokerSpec {
         program: BrokerProgram::Own,
-        port: run.services[0].port.unwrap(),
+        port: port_of(&run),
     });
     controller.run(AttemptId::fresh(), &run).await;
     let Event::Refused(refused) = controller.answer().await else {

@@ -71,6 +71,7 @@ pub(super) fn valid_record() -> TrialRecord {
             placement: vec![],
             deviations: vec![],
             emulation: None,
+            services: vec![],
         }),
         clock: None,
         window: Some(Window {

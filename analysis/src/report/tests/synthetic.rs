@@ -194,6 +194,7 @@ fn host() -> HostFacts {
         now: HostState::default(),
         programs: vec![],
         platforms: vec![],
+        services: vec![],
     }
 }
 
@@ -286,6 +287,7 @@ fn attempt(
                 vec![]
             },
             emulation: None,
+            services: vec![],
         }),
         clock: Some(ClockOffset {
             offset_ns: -12,

@@ -48,6 +48,7 @@ pub fn probe() -> Probe {
         path: "/".to_owned(),
         status: 200,
         body_bytes: None,
+        body: None,
     })
 }
 

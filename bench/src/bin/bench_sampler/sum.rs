@@ -8,8 +8,7 @@ use deploy::native::Native;
 use deploy::{DeploymentSpec, Driver, Host};
 use protocol::AttemptId;
 use protocol::sample::{Counter, Sample, Subject};
-use protocol::spec::Place;
-use protocol::spec::{DockerSpec, NativeSpec, PlatformSpec, Resources, ServiceSpec};
+use protocol::spec::{DockerSpec, NativeSpec, PlatformSpec, Resources, WorkloadService};
 use runner::sampler::{Service, Targets};
 
 use super::burn::{Watch, grown};
@@ -50,9 +49,7 @@ fn tempfile_dir() -> anyhow::Result<std::path::PathBuf> {
 async fn one<D: Driver>(table: &mut Table, driver: &D, platform: PlatformSpec, host: &Host) -> anyhow::Result<()> {
     let word = platform.kind().as_str();
     let name: protocol::Name = "tcp".parse()?;
-    let service = ServiceSpec {
-        name: name.clone(),
-        place: Place::Platform,
+    let workload = WorkloadService {
         args: ["tcp", "--listen", "{listen}"].map(str::to_owned).to_vec(),
         port: Some(18_473),
         ready: probe(),
@@ -60,7 +57,7 @@ async fn one<D: Driver>(table: &mut Table, driver: &D, platform: PlatformSpec, h
     let deployment = DeploymentSpec {
         attempt: AttemptId::fresh(),
         platform,
-        services: vec![service.clone()],
+        services: vec![deploy::Service::workload(name.clone(), workload)],
         resources: Resources::default(),
         logs: host.state.join("logs"),
         grace: Duration::from_secs(2),
@@ -68,7 +65,7 @@ async fn one<D: Driver>(table: &mut Table, driver: &D, platform: PlatformSpec, h
     driver.prepare(&deployment).await?;
     let running = driver.start(&deployment).await?;
     let started = running.services().to_vec();
-    deploy::ready::wait(&[service], &started, Duration::from_secs(30)).await?;
+    deploy::ready::wait(&deployment, &host.runner, &started, Duration::from_secs(30)).await?;
     let endpoint = started[0].endpoint.ok_or_else(|| anyhow::anyhow!("no endpoint"))?;
     let targets = Targets {
         services: vec![Service::new(name.clone(), running.pids(&name))],

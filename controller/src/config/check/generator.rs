@@ -5,6 +5,7 @@ use protocol::load::{LoadKind, Wait};
 use protocol::spec::CpuSet;
 use protocol::toml::{Fault, Problem, TableCheck, value};
 
+use super::task;
 use crate::config::raw::{RawExperiment, RawGenerator, RawLoad};
 use crate::config::{Experiment, Load};
 
@@ -57,7 +58,7 @@ impl Generator {
 fn is_own_engine(kind: &LoadKind) -> bool {
     !matches!(
         kind,
-        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) | LoadKind::None(_)
+        LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) | LoadKind::None(_) | LoadKind::Runs(_)
     )
 }
 
@@ -114,6 +115,18 @@ pub(super) fn check_split(raw: &RawExperiment, experiment: &Experiment, problems
             report(raw, key, fault, problems);
         }
     }
+    for (raw, _) in raw
+        .workloads
+        .iter()
+        .zip(&experiment.workloads)
+        .filter(|(_, it)| task::is_task(it))
+    {
+        let fault = Fault::new(
+            "runs of a task cannot be split over loaders",
+            "remove `loaders` from [generator]",
+        );
+        TableCheck::new(&raw.keys.section, problems).error(&raw.keys.kind, fault);
+    }
 }
 
 /// The key that a problem is noted with.
@@ -161,7 +174,7 @@ fn unsplittable(load: &Load, loaders: usize) -> Option<(Key, Fault)> {
         return Some((Key::Cpus, Fault::new(what, "name fewer CPUs or fewer loaders")));
     }
     match &load.spec.kind {
-        LoadKind::Ramp(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) => {
+        LoadKind::Ramp(_) | LoadKind::Httperf(_) | LoadKind::Jmeter(_) | LoadKind::Command(_) | LoadKind::Runs(_) => {
             let what = "a load of this kind cannot be split over loaders";
             Some((Key::Kind, Fault::new(what, whole)))
         }

@@ -108,7 +108,7 @@ fn partners(raw: &RawExperiment, experiment: &Experiment, problems: &mut Vec<Pro
                 "no load of the file goes with this workload",
                 "a [[workload]] of kind \"udp\" needs a [[load]] of kind \"udp\", all others one of another kind",
             );
-            TableCheck::new(&raw.section, problems).error(&raw.kind, fault);
+            TableCheck::new(&raw.keys.section, problems).error(&raw.keys.kind, fault);
         }
     }
 }

@@ -7,7 +7,9 @@ mod kafka;
 mod limits;
 mod load;
 mod platform;
+mod service;
 mod skip;
+mod task;
 mod workload;
 
 use protocol::toml::{Problem, Severity};
@@ -48,7 +50,11 @@ pub(super) fn check(raw: &RawExperiment, text: &str, mut problems: Vec<Problem>)
 fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment> {
     let platforms = platform::check(raw, problems);
     let workloads = workload::check(raw, problems);
-    let loads = load::check(raw, problems);
+    // A task brings its own load.
+    let may_lack_loads = workloads
+        .as_ref()
+        .is_none_or(|workloads| workloads.iter().any(task::is_task));
+    let loads = load::check(raw, may_lack_loads, problems);
     let head = head::check(raw, problems);
     let kafka = kafka::check(&raw.kafka, head.as_ref().map(|head| head.results.as_path()), problems);
     let resources = limits::resources(&raw.resources, problems);
@@ -60,6 +66,12 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
     let loaders = generator::loaders(raw, head.as_ref().map(|head| &head.host), problems);
     let head = head?;
     let mut loads = loads?;
+    loads.extend(task::loads(
+        raw,
+        workloads.as_deref().unwrap_or_default(),
+        &loads,
+        problems,
+    ));
     generator?.apply(&mut loads, raw, problems)?;
     let (sampling_interval, idle_window) = sampling?;
     let mut experiment = Experiment {
@@ -86,6 +98,7 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
         band: band?,
     };
     experiment.skips = skip::check(raw, &experiment, problems);
+    service::check_forms(raw, &mut experiment, problems);
     skip::anything_left(raw, &experiment, problems);
     limits::whole(raw, &experiment, problems);
     generator::check_split(raw, &experiment, problems);

@@ -8,7 +8,8 @@ use protocol::load::{JungMix, LoadKind};
 use protocol::spec::BrokerProgram;
 use protocol::toml::{Fault, Field, Problem, TableCheck, Unique, did_you_mean, each, value};
 
-use crate::config::raw::{RawExperiment, RawWorkload};
+use super::{service, task};
+use crate::config::raw::{RawExperiment, RawWorkload, RawWorkloadKeys};
 use crate::config::{
     Amounts, Experiment, JungWorkload, Service, ServicesKafka, TcpWorkload, UdpWorkload, Workload, WorkloadKind,
 };
@@ -25,10 +26,18 @@ enum Kind {
     Tcp,
     Jung,
     Udp,
+    Service,
+    Task,
 }
 
 /// Their words.
-const KINDS: [(&str, Kind); 3] = [("tcp", Kind::Tcp), ("udp", Kind::Udp), ("jung", Kind::Jung)];
+const KINDS: [(&str, Kind); 5] = [
+    ("tcp", Kind::Tcp),
+    ("udp", Kind::Udp),
+    ("jung", Kind::Jung),
+    ("service", Kind::Service),
+    ("task", Kind::Task),
+];
 
 /// Checks every `[[workload]]`; `None`: a problem is reported.
 pub(super) fn check(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Vec<Workload>> {
@@ -36,35 +45,53 @@ pub(super) fn check(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<
     each(&raw.workloads, &raw.file, none, problems, one)
 }
 
-fn one(raw: &RawWorkload, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option<Workload> {
+fn one(raw_workload: &RawWorkload, taken: &mut Unique, problems: &mut Vec<Problem>) -> Option<Workload> {
+    let raw = &raw_workload.keys;
     let mut table = TableCheck::new(&raw.section, problems);
     let kind = table.required(&raw.kind, "kind = \"tcp\"", value::choice(&KINDS));
     let name = table.name_or_kind(&raw.name, &raw.kind, taken);
-    let kind = match kind? {
-        Kind::Tcp => {
-            forbid_jung_keys(raw, &mut table);
-            forbid_udp_keys(raw, &mut table);
-            tcp(raw, &mut table).map(WorkloadKind::Tcp)
+    let kind = kind?;
+    if !matches!(kind, Kind::Jung) {
+        forbid_jung_keys(raw, &mut table);
+    }
+    if !matches!(kind, Kind::Udp) {
+        forbid_udp_keys(raw, &mut table);
+    }
+    if !matches!(kind, Kind::Tcp) {
+        table.forbid(&raw.copies, "this key is for kind = \"tcp\"", "remove it");
+    }
+    if !matches!(kind, Kind::Task) {
+        task::forbid(raw, &mut table);
+    }
+    if matches!(kind, Kind::Jung | Kind::Service | Kind::Task) {
+        table.forbid(&raw.reply_bytes, "this key is for kind = \"tcp\"", "remove it");
+    }
+    let kind = match kind {
+        Kind::Tcp => tcp(raw, &mut table).map(WorkloadKind::Tcp),
+        Kind::Jung => jung(raw, &mut table).map(|jung| WorkloadKind::Jung(Box::new(jung))),
+        Kind::Udp => udp(raw, &mut table).map(WorkloadKind::Udp),
+        Kind::Service => {
+            let what = "the port of a service is a parameter of its description";
+            table.forbid(&raw.port, what, "write parameters = { port = 8080 }");
+            service::check(raw_workload, name.as_ref(), problems)
+                .map(|service| WorkloadKind::Service(Box::new(service)))
         }
-        Kind::Jung => {
-            table.forbid(&raw.reply_bytes, "this key is for kind = \"tcp\"", "remove it");
-            table.forbid(&raw.copies, "this key is for kind = \"tcp\"", "remove it");
-            forbid_udp_keys(raw, &mut table);
-            jung(raw, &mut table).map(|jung| WorkloadKind::Jung(Box::new(jung)))
-        }
-        Kind::Udp => {
-            forbid_jung_keys(raw, &mut table);
-            table.forbid(&raw.copies, "this key is for kind = \"tcp\"", "remove it");
-            udp(raw, &mut table).map(WorkloadKind::Udp)
+        Kind::Task => {
+            let what = "the port of a task is a parameter of its description";
+            table.forbid(&raw.port, what, "write parameters = { port = 8080 }");
+            task::check(raw_workload, name.as_ref(), problems).map(|service| WorkloadKind::Service(Box::new(service)))
         }
     };
+    if !matches!(kind, Some(WorkloadKind::Service(_)) | None) {
+        service::forbid(raw_workload, problems);
+    }
     Some(Workload {
         name: name?,
         kind: kind?,
     })
 }
 
-fn udp(raw: &RawWorkload, table: &mut TableCheck<'_>) -> Option<UdpWorkload> {
+fn udp(raw: &RawWorkloadKeys, table: &mut TableCheck<'_>) -> Option<UdpWorkload> {
     let port = table.or(&raw.port, 8081, value::integer("a port", 1..=65_535, 8081));
     let letters = table.optional(
         &raw.reply_bytes,
@@ -92,7 +119,7 @@ fn udp(raw: &RawWorkload, table: &mut TableCheck<'_>) -> Option<UdpWorkload> {
 }
 
 /// Reports keys of packets under another kind.
-fn forbid_udp_keys(raw: &RawWorkload, table: &mut TableCheck<'_>) {
+fn forbid_udp_keys(raw: &RawWorkloadKeys, table: &mut TableCheck<'_>) {
     const WHAT: &str = "this key is for kind = \"udp\"";
     const REMEDY: &str = "remove it";
     table.forbid(&raw.echo, WHAT, REMEDY);
@@ -100,7 +127,7 @@ fn forbid_udp_keys(raw: &RawWorkload, table: &mut TableCheck<'_>) {
     table.forbid(&raw.receive_buffer, WHAT, REMEDY);
 }
 
-fn tcp(raw: &RawWorkload, table: &mut TableCheck<'_>) -> Option<TcpWorkload> {
+fn tcp(raw: &RawWorkloadKeys, table: &mut TableCheck<'_>) -> Option<TcpWorkload> {
     let port = table.or(&raw.port, 8080, value::integer("a port", 1..=65_535, 8080));
     let reply_bytes = table.or(
         &raw.reply_bytes,
@@ -128,7 +155,7 @@ const GATEWAYS: [Service; 2] = [Service::ApiGateway, Service::DeviceGateway];
 const KAFKA_PORT: u16 = 19_092;
 
 /// Checks the keys of `jung`.
-fn jung(raw: &RawWorkload, table: &mut TableCheck<'_>) -> Option<JungWorkload> {
+fn jung(raw: &RawWorkloadKeys, table: &mut TableCheck<'_>) -> Option<JungWorkload> {
     let port = table.or(&raw.port, 8080, value::integer("a port", 1..=65_535, 8080));
     let device_port = table.or(&raw.device_port, 8081, value::integer("a port", 1..=65_535, 8081));
     let instances = table.or(&raw.instances, BTreeMap::new(), instances);
@@ -181,7 +208,7 @@ fn jung(raw: &RawWorkload, table: &mut TableCheck<'_>) -> Option<JungWorkload> {
 }
 
 /// Reports keys of `jung` under another kind.
-fn forbid_jung_keys(raw: &RawWorkload, table: &mut TableCheck<'_>) {
+fn forbid_jung_keys(raw: &RawWorkloadKeys, table: &mut TableCheck<'_>) {
     let numbers = [
         &raw.users,
         &raw.devices,
@@ -234,7 +261,7 @@ pub(super) fn check_jung_loads(raw: &RawExperiment, experiment: &Experiment, pro
     }
 }
 
-fn amounts(raw: &RawWorkload, table: &mut TableCheck<'_>) -> Option<Amounts> {
+fn amounts(raw: &RawWorkloadKeys, table: &mut TableCheck<'_>) -> Option<Amounts> {
     let users = table.or(&raw.users, 30, value::integer("the number of users", 1..=10_000, 30));
     let devices = table.or(
         &raw.devices,
@@ -259,7 +286,7 @@ fn amounts(raw: &RawWorkload, table: &mut TableCheck<'_>) -> Option<Amounts> {
     })
 }
 
-fn mix(raw: &RawWorkload, table: &mut TableCheck<'_>) -> Option<JungMix> {
+fn mix(raw: &RawWorkloadKeys, table: &mut TableCheck<'_>) -> Option<JungMix> {
     let mut each = |field: &Field<i64>, default| {
         table.or(
             field,
@@ -322,7 +349,7 @@ fn service(name: &str) -> Result<Service, Fault> {
     })
 }
 
-fn kafka(raw: &RawWorkload, table: &mut TableCheck<'_>) -> Option<ServicesKafka> {
+fn kafka(raw: &RawWorkloadKeys, table: &mut TableCheck<'_>) -> Option<ServicesKafka> {
     let port = table.or(
         &raw.kafka_port,
         KAFKA_PORT,
@@ -363,7 +390,7 @@ fn running(addresses: &str) -> Result<ServicesKafka, Fault> {
 }
 
 fn distinct(
-    raw: &RawWorkload,
+    raw: &RawWorkloadKeys,
     table: &mut TableCheck<'_>,
     port: u16,
     device_port: u16,

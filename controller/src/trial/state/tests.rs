@@ -17,6 +17,7 @@ fn ready() -> Ready {
         placement: vec![],
         deviations: vec![],
         emulation: None,
+        services: vec![],
     }
 }
 

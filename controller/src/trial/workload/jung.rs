@@ -1,7 +1,8 @@
 //! The services of the workload `jung`, their places and their start order.
 
-use protocol::spec::{BrokerSpec, Place, SeedSpec};
-use protocol::spec::{HttpProbe, Probe, ServiceSpec, StartedProbe};
+use protocol::spec::{
+    BrokerSpec, HttpProbe, Place, Probe, SeedSpec, ServiceSource, ServiceSpec, StartedProbe, WorkloadService,
+};
 use protocol::{AttemptId, Name};
 
 use super::Asked;
@@ -64,6 +65,7 @@ fn one(jung: &JungWorkload, service: Service, instance: u16, brokers: &str, atte
             path: path.to_owned(),
             status: 200,
             body_bytes: None,
+            body: None,
         })
     };
     let (port, ready) = match service {
@@ -82,9 +84,7 @@ fn one(jung: &JungWorkload, service: Service, instance: u16, brokers: &str, atte
     ServiceSpec {
         name: name(service, instance),
         place,
-        args,
-        port,
-        ready,
+        source: ServiceSource::Workload(WorkloadService { args, port, ready }),
     }
 }
 

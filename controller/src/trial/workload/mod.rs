@@ -35,5 +35,17 @@ pub fn asked(workload: &Workload, attempt: AttemptId, limits: &PhaseDeadlines) -
         WorkloadKind::Tcp(tcp) => tcp::asked(&workload.name, tcp),
         WorkloadKind::Udp(udp) => udp::asked(&workload.name, udp),
         WorkloadKind::Jung(jung) => jung::asked(jung, attempt, limits),
+        WorkloadKind::Service(service) => Asked {
+            // The first may need the others.
+            services: service
+                .others
+                .iter()
+                .chain([&service.front])
+                .map(|entry| entry.spec.clone())
+                .collect(),
+            broker: None,
+            seed: None,
+            front: service.front.spec.name.clone(),
+        },
     }
 }

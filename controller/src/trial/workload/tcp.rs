@@ -1,8 +1,7 @@
 //! The service of the workload `tcp`, or several of it.
 
 use protocol::Name;
-use protocol::spec::Place;
-use protocol::spec::{HttpProbe, Probe, ServiceSpec};
+use protocol::spec::{HttpProbe, Place, Probe, ServiceSource, ServiceSpec, WorkloadService};
 
 use super::Asked;
 use crate::config::TcpWorkload;
@@ -38,15 +37,18 @@ fn service(name: Name, tcp: &TcpWorkload, port: u16) -> ServiceSpec {
     let size = tcp.reply_bytes.to_string();
     ServiceSpec {
         name,
-        args: ["tcp", "--listen", "{listen}", "--reply-bytes", &size]
-            .map(str::to_owned)
-            .to_vec(),
         place: Place::Platform,
-        port: Some(port),
-        ready: Probe::Http(HttpProbe {
-            path: "/".to_owned(),
-            status: 200,
-            body_bytes: Some(tcp.reply_bytes),
+        source: ServiceSource::Workload(WorkloadService {
+            args: ["tcp", "--listen", "{listen}", "--reply-bytes", &size]
+                .map(str::to_owned)
+                .to_vec(),
+            port: Some(port),
+            ready: Probe::Http(HttpProbe {
+                path: "/".to_owned(),
+                status: 200,
+                body_bytes: Some(tcp.reply_bytes),
+                body: None,
+            }),
         }),
     }
 }
@@ -68,7 +70,10 @@ mod tests {
         let one = of(1, "tcp");
         assert_eq!((one.services.len(), one.front.as_str()), (1, "tcp"));
         let many = of(30, &"x".repeat(63));
-        assert_eq!(many.services[29].port, Some(8109));
+        let ServiceSource::Workload(last) = &many.services[29].source else {
+            panic!("not of the workload program")
+        };
+        assert_eq!(last.port, Some(8109));
         let mut names: Vec<_> = many.services.iter().map(|service| service.name.as_str()).collect();
         assert!(names[29].ends_with("x-30") && many.front.as_str() == names[0]);
         names.dedup();

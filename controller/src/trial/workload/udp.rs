@@ -1,8 +1,7 @@
 //! The service of the workload `udp`.
 
 use protocol::Name;
-use protocol::spec::Place;
-use protocol::spec::{Probe, ServiceSpec, UdpProbe};
+use protocol::spec::{Place, Probe, ServiceSource, ServiceSpec, UdpProbe, WorkloadService};
 
 use super::Asked;
 use crate::config::UdpWorkload;
@@ -14,12 +13,14 @@ pub(super) fn asked(name: &Name, udp: &UdpWorkload) -> Asked {
     let letters = udp.letters.map_or(0, |letters| letters as usize);
     let service = ServiceSpec {
         name: name.clone(),
-        args: args(udp),
         place: Place::Platform,
-        port: Some(udp.port),
-        ready: Probe::Udp(UdpProbe {
-            packet: PROBE.to_owned(),
-            answer: "A".repeat(letters) + PROBE,
+        source: ServiceSource::Workload(WorkloadService {
+            args: args(udp),
+            port: Some(udp.port),
+            ready: Probe::Udp(UdpProbe {
+                packet: PROBE.to_owned(),
+                answer: "A".repeat(letters) + PROBE,
+            }),
         }),
     };
     Asked {

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use protocol::spec::{Acceleration, GuestNetwork, HttpProbe, Probe, UserNetSpec};
+use protocol::spec::{Acceleration, ConnectsProbe, GuestNetwork, Probe, UserNetSpec, WorkloadService};
 
 use super::*;
 
@@ -8,18 +8,13 @@ fn guest(text: &str) -> Guest {
     Guest::parse(Path::new("x.toml"), text).unwrap()
 }
 
-fn service(args: &[&str]) -> ServiceSpec {
-    ServiceSpec {
-        name: "tcp".parse().unwrap(),
+fn service(args: &[&str]) -> Service {
+    let workload = WorkloadService {
         args: args.iter().map(|&arg| arg.into()).collect(),
-        place: protocol::spec::Place::Platform,
         port: Some(5000),
-        ready: Probe::Http(HttpProbe {
-            path: "/".into(),
-            status: 200,
-            body_bytes: None,
-        }),
-    }
+        ready: Probe::Connects(ConnectsProbe {}),
+    };
+    Service::workload("tcp".parse().unwrap(), workload)
 }
 
 async fn vm(guest: &Guest, image: &BuiltImage, args: &[&str]) -> Result<VmSpec, DeployError> {

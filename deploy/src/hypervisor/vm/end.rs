@@ -5,6 +5,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
+use protocol::facts::ImageRecord;
 use protocol::spec::Transport;
 use protocol::summary::Exit;
 use tokio::time::{sleep_until, timeout};
@@ -157,6 +158,10 @@ impl Instance for Vm {
     /// When the first byte of the console arrived.
     fn first_output(&self) -> Option<Instant> {
         self.console_state.borrow().first_byte
+    }
+
+    fn image(&self) -> Option<ImageRecord> {
+        self.record.clone()
     }
 
     fn deviations(&self) -> &[String] {

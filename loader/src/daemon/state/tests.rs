@@ -145,7 +145,10 @@ fn one_load_at_a_time() {
         names(&state.on_command(command("a", 1, 2, prepare(0)), now)),
         ["prepare"]
     );
-    let describe = Command::Describe(Describe { platforms: vec![] });
+    let describe = Command::Describe(Describe {
+        platforms: vec![],
+        services: vec![],
+    });
     assert_eq!(
         names(&state.on_command(command("a", 2, 9, describe), now)),
         ["cancel", "FAILED stopped", "facts"],

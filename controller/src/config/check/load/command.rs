@@ -142,11 +142,8 @@ fn program(
     let jtl = table.optional(&keys.jtl, file_name);
     let needs = table.or(&keys.needs, Vec::new(), |items| texts(items));
     let install = table.or(&keys.install, String::new(), |text| line("a remedy", text));
-    let words = [
-        ("http", Some(Transport::Http)),
-        ("udp", Some(Transport::Udp)),
-        ("any", None),
-    ];
+    let protocols = Transport::OF_SERVICES.map(|protocol| (protocol.as_str(), Some(protocol)));
+    let words: Vec<_> = protocols.into_iter().chain([("any", None)]).collect();
     let transport = table.or(&keys.protocol, None, value::choice(&words));
     let limit = table.or(&keys.time_limit, Duration::ZERO, limits());
     let files = files(&raw.files, table);

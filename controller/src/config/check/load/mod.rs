@@ -124,7 +124,10 @@ const KINDS: [Kind; 9] = [
 const COMMON: [&str; 5] = ["kind", "name", "warm_up", "timeout", "cpus"];
 
 /// Checks every `[[load]]`; `None`: a problem is reported.
-pub(super) fn check(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Vec<Load>> {
+pub(super) fn check(raw: &RawExperiment, may_be_none: bool, problems: &mut Vec<Problem>) -> Option<Vec<Load>> {
+    if raw.loads.is_empty() && may_be_none {
+        return Some(Vec::new());
+    }
     let none = ("[[load]]", "add [[load]] and kind, name, rate and duration below it");
     each(&raw.loads, &raw.file, none, problems, one)
 }
