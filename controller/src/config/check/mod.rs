@@ -51,9 +51,10 @@ fn build(raw: &RawExperiment, problems: &mut Vec<Problem>) -> Option<Experiment>
     let platforms = platform::check(raw, problems);
     let workloads = workload::check(raw, problems);
     // A task brings its own load.
-    let may_lack_loads = workloads
+    let brings_load = workloads
         .as_ref()
         .is_none_or(|workloads| workloads.iter().any(task::is_task));
+    let may_lack_loads = brings_load && !raw.workloads.is_empty();
     let loads = load::check(raw, may_lack_loads, problems);
     let head = head::check(raw, problems);
     let kafka = kafka::check(&raw.kafka, head.as_ref().map(|head| head.results.as_path()), problems);

@@ -122,7 +122,7 @@ arguments = "-c 4"
 environment = { "A B" = "x" }
 exit_code = 256
 jtl = "../out.jtl"
-protocol = "tcp"
+protocol = "smtp"
 rate = 5
 parameters = { size = 3 }
 duration = "5s"
@@ -142,7 +142,7 @@ path = "/nonexistent/file"
     x.toml:12: [[load]] "c": environment = { "A B" = "x" }: "A B" is not a valid environment variable; write e.g. { MODE = "fast" }
     x.toml:13: [[load]] "c": exit_code = 256: an exit code is 0 to 255; write e.g. 0
     x.toml:14: [[load]] "c": jtl = "../out.jtl": a file of the working directory has a name of letters, digits, ., _ and -; write e.g. "script.lua", without a folder
-    x.toml:15: [[load]] "c": protocol = "tcp": unknown value; write "http" or "udp" or "any"
+    x.toml:15: [[load]] "c": protocol = "smtp": unknown value; write "http" or "udp" or "tcp" or "any"
     x.toml:16: [[load]] "c": rate = 5: a load of kind "command" has no such key; remove it; it belongs to kind = "rate" and kind = "httperf"
     x.toml:17: [[load]] "c": parameters = { size = 3 }: only a preset declares parameters; write the values into the arguments
     x.toml:20: [[load.file]] "/etc/passwd": name = "/etc/passwd": a file of the working directory has a name of letters, digits, ., _ and -; write e.g. "script.lua", without a folder
