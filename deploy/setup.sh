@@ -97,9 +97,14 @@ build_setup() {
     fi
     may_install "Rust, by rustup, for $(id -un)"
     install_missing curl ca-certificates
-    if ! curl --proto '=https' --tlsv1.2 -fsS https://sh.rustup.rs | sh -s -- -y --profile minimal -c clippy -c rustfmt; then
+    # Not a pipe, whose exit code would be that of a shell without input.
+    script=$(mktemp)
+    if ! curl --proto '=https' --tlsv1.2 -fsS -o "$script" https://sh.rustup.rs ||
+        ! sh "$script" -y --profile minimal -c clippy -c rustfmt; then
+        rm -f "$script"
         fail 1 "cannot install Rust: install Rust 1.95 or newer (https://rustup.rs), then run this script again"
     fi
+    rm -f "$script"
     say "installed Rust in $HOME/.cargo"
 }
 
