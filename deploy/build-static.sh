@@ -12,11 +12,15 @@ shift 2
 static=${CARGO_TARGET_DIR:-$root/target}/static
 triple=$(rustc -vV | sed -n 's/^host: //p')
 
+# The first build takes minutes, which a terminal should show.
+quiet=--quiet
+[ ! -t 2 ] || quiet=
+
 # With --target the flags apply to the binary only, not to build scripts and procedural macros. The separate directory keeps cargo from rebuilding
 # what is built without the flags.
 CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_STRIP=symbols \
 RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" \
-    cargo build --quiet --release --package "$package" --bin "$binary" \
+    cargo build $quiet --release --package "$package" --bin "$binary" \
     --target "$triple" --target-dir "$static/build" "$@" >&2
 
 install -m 755 "$static/build/$triple/release/$binary" "$static/$binary.new"

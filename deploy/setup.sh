@@ -92,14 +92,24 @@ install_missing() {
 build_setup() {
     install_missing build-essential zlib1g-dev libssl-dev pkg-config perl binutils
     if command -v cargo >/dev/null || [ -x "$HOME/.cargo/bin/cargo" ]; then
-        say "found Rust: $(PATH=$PATH:$HOME/.cargo/bin cargo --version)"
+        # In the checkout, where rustup chooses the toolchain that rust-toolchain.toml names.
+        version=$(cd "$(dirname "$0")/.." && PATH=$PATH:$HOME/.cargo/bin cargo --version) || fail 1 "cargo does not run: see above"
+        minor=$(printf '%s' "$version" | sed -n 's/^cargo 1\.\([0-9]*\)\..*/\1/p')
+        [ "${minor:-0}" -ge 95 ] ||
+            fail 1 "found $version, which is too old: install Rust 1.95 or newer (https://rustup.rs) and put it first in PATH"
+        say "found Rust: $version"
         return 0
     fi
     may_install "Rust, by rustup, for $(id -un)"
     install_missing curl ca-certificates
-    if ! curl --proto '=https' --tlsv1.2 -fsS https://sh.rustup.rs | sh -s -- -y --profile minimal -c clippy -c rustfmt; then
+    # Not a pipe, whose exit code would be that of a shell without input.
+    script=$(mktemp)
+    if ! curl --proto '=https' --tlsv1.2 -fsS -o "$script" https://sh.rustup.rs ||
+        ! sh "$script" -y --profile minimal -c clippy -c rustfmt; then
+        rm -f "$script"
         fail 1 "cannot install Rust: install Rust 1.95 or newer (https://rustup.rs), then run this script again"
     fi
+    rm -f "$script"
     say "installed Rust in $HOME/.cargo"
 }
 
