@@ -43,6 +43,7 @@ pub enum Phase {
 
 /// What happens to an attempt.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "inputs are few, and most are events")]
 pub enum Input {
     /// RUN was received again.
     Run,

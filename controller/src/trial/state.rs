@@ -87,6 +87,7 @@ pub enum End {
 
 /// The inputs of the state machine.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "inputs are few, and most are events")]
 pub enum Input {
     /// The runner sent an event.
     Event(Event),
