@@ -369,6 +369,18 @@ fn jung_as_in_the_thesis_needs_no_keys() {
 }
 
 #[test]
+fn services_of_jung_may_be_beside_the_platform() {
+    let keys = "beside = [\"device-gateway\"]\nkafka = \"apache\"\nconcurrency = 1\n";
+    let text = format!("{JUNG}{keys}[[load]]\nkind = \"users\"\nname = \"u\"\nusers = 30\nrequests = 500\n");
+    let experiment = parse("x.toml", &text, &Overrides::default()).unwrap().experiment;
+    let WorkloadKind::Jung(jung) = &experiment.workloads[0].kind else {
+        panic!("it says jung");
+    };
+    let beside: Vec<_> = jung.beside.iter().map(|service| service.name()).collect();
+    assert_eq!(beside, ["device-gateway"]);
+}
+
+#[test]
 fn what_jung_cannot_be() {
     let text = format!(
         "{JUNG}beside = [\"api-gatway\"]\ninstances = {{ api-gateway = 2 }}\nkafka = \"lab-1:9092\"\nport = 8081\nreply_bytes = 5\n\

@@ -158,7 +158,7 @@ pub(super) fn forbid_single(raw: &RawWorkload, what: &str, remedy: &str, problem
     let service = &raw.service;
     let mut table = TableCheck::new(&raw.keys.section, problems);
     table.forbid(&service.keys.description, what, remedy);
-    table.forbid(&service.keys.beside, what, remedy);
+    // `beside` is a key of jung, too, where it is a list.
     table.forbid(&service.inline.keys.protocol, what, remedy);
     table.forbid(&service.inline.keys.parameters, what, remedy);
     for section in service.inline.sections() {
