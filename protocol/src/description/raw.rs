@@ -224,25 +224,13 @@ impl RawDescription {
         let (ready, seed) = (table.table("ready"), table.tables("seed"));
         Self {
             keys: RawKeys::read(table),
-            files: files
-                .into_iter()
-                .map(|table| one(table, RawFile::read, problems))
-                .collect(),
-            native: native.map(|table| one(table, RawNative::read, problems)),
-            container: container.map(|table| one(table, RawContainer::read, problems)),
-            guest: guest.map(|table| one(table, RawGuest::read, problems)),
-            task: task.map(|table| one(table, RawTask::read, problems)),
-            ready: one(ready, RawReady::read, problems),
-            seed: seed
-                .into_iter()
-                .map(|table| one(table, RawSeed::read, problems))
-                .collect(),
+            files: Table::read_every(files, RawFile::read, problems),
+            native: native.map(|table| table.read_whole(RawNative::read, problems)),
+            container: container.map(|table| table.read_whole(RawContainer::read, problems)),
+            guest: guest.map(|table| table.read_whole(RawGuest::read, problems)),
+            task: task.map(|table| table.read_whole(RawTask::read, problems)),
+            ready: ready.read_whole(RawReady::read, problems),
+            seed: Table::read_every(seed, RawSeed::read, problems),
         }
     }
-}
-
-fn one<T>(mut table: Table<'_>, read: fn(&mut Table<'_>) -> T, problems: &mut Vec<Problem>) -> T {
-    let raw = read(&mut table);
-    table.end(problems);
-    raw
 }

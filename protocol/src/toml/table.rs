@@ -389,6 +389,21 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Reads it by `read`, and ends the reading.
+    pub fn read_whole<T>(mut self, read: fn(&mut Table<'_>) -> T, problems: &mut Vec<Problem>) -> T {
+        let raw = read(&mut self);
+        self.end(problems);
+        raw
+    }
+
+    /// Reads each of these tables as [`Self::read_whole`] does.
+    pub fn read_every<T>(tables: Vec<Self>, read: fn(&mut Table<'_>) -> T, problems: &mut Vec<Problem>) -> Vec<T> {
+        tables
+            .into_iter()
+            .map(|table| table.read_whole(read, problems))
+            .collect()
+    }
+
     /// Ends the reading: every key that was not asked for is a problem.
     pub fn end(mut self, problems: &mut Vec<Problem>) {
         for layer in self.layers.clone() {

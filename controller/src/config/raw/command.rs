@@ -5,8 +5,6 @@ use std::time::Duration;
 use protocol::raw_table;
 use protocol::toml::{Document, Problem, Section, Table};
 
-use super::many;
-
 raw_table! {
     /// How a program is run: keys of `[[load]]` and of presets.
     RawProgram {
@@ -131,8 +129,8 @@ impl RawCommand {
         let (figures, files) = (table.tables("figure"), table.tables("file"));
         Self {
             program: RawProgram::read(table),
-            figures: many(figures, RawFigure::read, problems),
-            files: many(files, RawFile::read, problems),
+            figures: Table::read_every(figures, RawFigure::read, problems),
+            files: Table::read_every(files, RawFile::read, problems),
         }
     }
 }
@@ -170,7 +168,7 @@ impl RawPreset {
         let raw = Self {
             head: RawPresetHead::read(&mut root),
             command: RawCommand::read(&mut root, &mut problems),
-            parameters: many(parameters, RawParameter::read, &mut problems),
+            parameters: Table::read_every(parameters, RawParameter::read, &mut problems),
         };
         root.end(&mut problems);
         Ok((raw, problems))
