@@ -64,14 +64,7 @@ async fn a_described_service_has_its_files_and_leaves_none() {
         "written before the timed start"
     );
     let running = driver.start(&deployment).await.unwrap();
-    ready::wait(
-        &deployment,
-        &lab.host.runner,
-        running.services(),
-        Duration::from_secs(60),
-    )
-    .await
-    .unwrap();
+    lab.ready(&deployment, &running).await;
     let stopped = running.stop().await;
     assert_eq!(stopped.exits, [(name("web"), Exit::Signal(15))]);
     assert_eq!(stopped.teardown.leftovers, [] as [String; 0]);
@@ -128,14 +121,7 @@ async fn a_service_runs_as_its_user_who_must_reach_its_files() {
     assert!(error.contains("user nobody cannot enter"), "{error}");
     std::fs::set_permissions(above, std::fs::Permissions::from_mode(0o755)).unwrap();
     let running = lab.native().start(&deployment).await.unwrap();
-    ready::wait(
-        &deployment,
-        &lab.host.runner,
-        running.services(),
-        Duration::from_secs(60),
-    )
-    .await
-    .unwrap();
+    lab.ready(&deployment, &running).await;
     assert_eq!(running.stop().await.teardown.leftovers, [] as [String; 0]);
 }
 

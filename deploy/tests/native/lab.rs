@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use deploy::native::Native;
-use deploy::{DeploymentSpec, Host, Service};
+use deploy::{Deployment, DeploymentSpec, Host, Service, ready};
 use protocol::ids::AttemptId;
 use protocol::spec::{NativeSpec, PlatformSpec, Resources};
 pub use testkit::name;
@@ -53,6 +53,14 @@ impl Lab {
         } else {
             Native::without_cgroups(&self.host)
         }
+    }
+
+    /// Waits until every service is ready.
+    pub async fn ready(&self, spec: &DeploymentSpec, running: &Deployment) {
+        let patience = Duration::from_secs(60);
+        ready::wait(spec, &self.host.runner, running.services(), patience)
+            .await
+            .unwrap();
     }
 
     pub fn logs(&self) -> PathBuf {

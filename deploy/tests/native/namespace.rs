@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use deploy::{Driver, ready};
+use deploy::Driver;
 use nix::sched::{CloneFlags, unshare};
 
 use crate::lab::Lab;
@@ -25,14 +25,7 @@ async fn services_are_in_the_namespace_of_their_runner() {
     let running = lab.native().start(&deployment).await.unwrap();
     let endpoint = running.services()[0].endpoint.unwrap();
     assert_eq!(endpoint.ip(), lab.host.address);
-    ready::wait(
-        &deployment,
-        &lab.host.runner,
-        running.services(),
-        Duration::from_secs(60),
-    )
-    .await
-    .unwrap();
+    lab.ready(&deployment, &running).await;
 
     let loopback = std::net::TcpStream::connect(("127.0.0.1", endpoint.port()));
     assert!(loopback.is_err(), "it listens on all addresses");
